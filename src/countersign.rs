@@ -1,0 +1,1 @@
+//! The pure pipeline: compact JWS in, verified, claims edited, signed again.

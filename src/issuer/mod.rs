@@ -1,0 +1,102 @@
+//! One issuer's keys over time.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use url::Url;
+
+use crate::jose::names::{IssuerName, Limits};
+use crate::jose::policy::IssuerPolicy;
+
+/// One `[[issuer]]`, checked.
+#[derive(Debug, Clone)]
+pub struct IssuerSettings {
+    pub policy: IssuerPolicy,
+    pub source: Source,
+    /// Paths on the public listener that answer with this issuer's set.
+    pub jwks_paths: Vec<String>,
+    pub refresh: RefreshSettings,
+    pub fetch: FetchSettings,
+    pub limits: Limits,
+}
+
+impl IssuerSettings {
+    pub fn name(&self) -> &IssuerName {
+        &self.policy.name
+    }
+}
+
+/// Where an issuer's keys come from.
+#[derive(Debug, Clone)]
+pub enum Source {
+    /// A JWKS by address.
+    Url(Url),
+    /// An address with `{kid}` in it, one key each, as AWS ALB serves them.
+    UrlPerKid(String),
+    File(PathBuf),
+    Inline(String),
+    /// HMAC secrets alone: no key set.
+    Secrets,
+}
+
+/// How a set is kept fresh. Defaults in brackets.
+#[derive(Debug, Clone)]
+pub struct RefreshSettings {
+    /// The issuer's `Cache-Control` is honoured between these two [60 s, 1 h].
+    pub min_age: Duration,
+    pub max_age: Duration,
+    /// Age when the issuer says nothing [300 s].
+    pub default_age: Duration,
+    /// After a fetch, good or bad, an unknown kid starts no other for this long [30 s].
+    pub cooldown: Duration,
+    /// How long a request waits for the fetch an unknown kid started [1 s].
+    pub unknown_kid_wait: Duration,
+    /// The last good set is served this long while the issuer fails [7 days].
+    pub stale_max: Duration,
+    /// A key the issuer removed still verifies for this long [0].
+    pub removed_key_grace: Duration,
+}
+
+impl Default for RefreshSettings {
+    fn default() -> Self {
+        Self {
+            min_age: Duration::from_secs(60),
+            max_age: Duration::from_secs(3600),
+            default_age: Duration::from_secs(300),
+            cooldown: Duration::from_secs(30),
+            unknown_kid_wait: Duration::from_secs(1),
+            stale_max: Duration::from_secs(7 * 86_400),
+            removed_key_grace: Duration::ZERO,
+        }
+    }
+}
+
+/// The bounds of one HTTP GET.
+#[derive(Debug, Clone)]
+pub struct FetchSettings {
+    pub connect_timeout: Duration,
+    pub total_timeout: Duration,
+    /// Redirects followed, same origin only [3].
+    pub redirects: u8,
+    /// Status codes whose body is read [200].
+    pub status: Vec<u16>,
+    /// Link-local and metadata addresses are dialled (only where the operator named the host).
+    pub allow_link_local: bool,
+    /// Extra CA certificates, PEM.
+    pub ca: Option<PathBuf>,
+    pub headers: Vec<(String, String)>,
+}
+
+impl Default for FetchSettings {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(3),
+            total_timeout: Duration::from_secs(10),
+            redirects: 3,
+            status: vec![200],
+            allow_link_local: false,
+            ca: None,
+            headers: Vec::new(),
+        }
+    }
+}

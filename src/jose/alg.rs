@@ -1,0 +1,247 @@
+//! The JWS algorithms as one table (RFC 7518 §3, RFC 8037 §3.1, RFC 8812 §3, RFC 9864 §2). Nothing
+//! below enumerates algorithms again: a new one is one row.
+
+use aws_lc_rs::{digest, hmac, signature};
+
+/// A JWS algorithm this program can verify.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Alg {
+    Rs256,
+    Rs384,
+    Rs512,
+    Ps256,
+    Ps384,
+    Ps512,
+    Es256,
+    Es384,
+    Es512,
+    Es256k,
+    EdDsa,
+    Hs256,
+    Hs384,
+    Hs512,
+}
+
+/// An elliptic curve, RFC 7518 §6.2.1.1, RFC 8037 §2, RFC 8812 §3.1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Curve {
+    P256,
+    P384,
+    P521,
+    Secp256k1,
+    Ed25519,
+}
+
+/// What an algorithm asks of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Family {
+    /// `kty: RSA`
+    Rsa,
+    /// `kty: EC` on this curve
+    Ec(Curve),
+    /// `kty: OKP` on this curve
+    Okp(Curve),
+    /// `kty: oct`; never taken from a key set, only from the configuration
+    Secret,
+}
+
+/// How a signature of an algorithm is checked.
+pub enum Check {
+    Rsa(&'static signature::RsaParameters),
+    /// Fixed-length `r || s` (RFC 7518 §3.4), and the DER form some issuers send instead.
+    Ecdsa {
+        fixed: &'static signature::EcdsaVerificationAlgorithm,
+        der: &'static signature::EcdsaVerificationAlgorithm,
+    },
+    Ed25519,
+    Hmac(&'static hmac::Algorithm),
+}
+
+/// One row of the table.
+pub struct Row {
+    pub alg: Alg,
+    /// The registered name, as it is written in `alg`.
+    pub name: &'static str,
+    pub family: Family,
+    /// Length of a signature in bytes; `None` where it is the length of the modulus.
+    pub signature_len: Option<usize>,
+    /// The hash of `at_hash` and its siblings, OpenID Connect Core §3.1.3.6.
+    pub hash: &'static digest::Algorithm,
+    pub check: Check,
+}
+
+macro_rules! row {
+    ($alg:ident, $name:literal, $family:expr, $len:expr, $hash:ident, $check:expr) => {
+        Row {
+            alg: Alg::$alg,
+            name: $name,
+            family: $family,
+            signature_len: $len,
+            hash: &digest::$hash,
+            check: $check,
+        }
+    };
+}
+
+macro_rules! ecdsa {
+    ($fixed:ident, $der:ident) => {
+        Check::Ecdsa { fixed: &signature::$fixed, der: &signature::$der }
+    };
+}
+
+#[rustfmt::skip]
+static TABLE: [Row; 14] = [
+    row!(Rs256, "RS256", Family::Rsa, None, SHA256, Check::Rsa(&signature::RSA_PKCS1_2048_8192_SHA256)),
+    row!(Rs384, "RS384", Family::Rsa, None, SHA384, Check::Rsa(&signature::RSA_PKCS1_2048_8192_SHA384)),
+    row!(Rs512, "RS512", Family::Rsa, None, SHA512, Check::Rsa(&signature::RSA_PKCS1_2048_8192_SHA512)),
+    row!(Ps256, "PS256", Family::Rsa, None, SHA256, Check::Rsa(&signature::RSA_PSS_2048_8192_SHA256)),
+    row!(Ps384, "PS384", Family::Rsa, None, SHA384, Check::Rsa(&signature::RSA_PSS_2048_8192_SHA384)),
+    row!(Ps512, "PS512", Family::Rsa, None, SHA512, Check::Rsa(&signature::RSA_PSS_2048_8192_SHA512)),
+    row!(Es256, "ES256", Family::Ec(Curve::P256), Some(64), SHA256, ecdsa!(ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_ASN1)),
+    row!(Es384, "ES384", Family::Ec(Curve::P384), Some(96), SHA384, ecdsa!(ECDSA_P384_SHA384_FIXED, ECDSA_P384_SHA384_ASN1)),
+    row!(Es512, "ES512", Family::Ec(Curve::P521), Some(132), SHA512, ecdsa!(ECDSA_P521_SHA512_FIXED, ECDSA_P521_SHA512_ASN1)),
+    row!(Es256k, "ES256K", Family::Ec(Curve::Secp256k1), Some(64), SHA256, ecdsa!(ECDSA_P256K1_SHA256_FIXED, ECDSA_P256K1_SHA256_ASN1)),
+    row!(EdDsa, "EdDSA", Family::Okp(Curve::Ed25519), Some(64), SHA512, Check::Ed25519),
+    row!(Hs256, "HS256", Family::Secret, Some(32), SHA256, Check::Hmac(&hmac::HMAC_SHA256)),
+    row!(Hs384, "HS384", Family::Secret, Some(48), SHA384, Check::Hmac(&hmac::HMAC_SHA384)),
+    row!(Hs512, "HS512", Family::Secret, Some(64), SHA512, Check::Hmac(&hmac::HMAC_SHA512)),
+];
+
+impl Alg {
+    pub fn row(self) -> &'static Row {
+        // The table stands in the order of the enum; a test holds it.
+        &TABLE[self as usize]
+    }
+
+    pub fn name(self) -> &'static str {
+        self.row().name
+    }
+
+    pub fn family(self) -> Family {
+        self.row().family
+    }
+
+    /// The algorithm of a registered `alg` name, case-sensitive (RFC 7515 §4.1.1). RFC 9864's
+    /// `Ed25519` is the fully specified name of the only curve we take for `EdDSA`.
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "Ed25519" => Some(Self::EdDsa),
+            _ => TABLE.iter().find(|row| row.name == name).map(|row| row.alg),
+        }
+    }
+
+    pub fn all() -> impl Iterator<Item = Self> {
+        TABLE.iter().map(|row| row.alg)
+    }
+}
+
+impl std::fmt::Display for Alg {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl Curve {
+    /// The registered `crv` name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::P256 => "P-256",
+            Self::P384 => "P-384",
+            Self::P521 => "P-521",
+            Self::Secp256k1 => "secp256k1",
+            Self::Ed25519 => "Ed25519",
+        }
+    }
+
+    /// Bytes of one coordinate.
+    pub fn coordinate_len(self) -> usize {
+        match self {
+            Self::P256 | Self::Secp256k1 | Self::Ed25519 => 32,
+            Self::P384 => 48,
+            Self::P521 => 66,
+        }
+    }
+}
+
+impl Family {
+    /// The algorithm a key of this family signs with when its `alg` is missing: the only one for a
+    /// curve; RS256 for RSA, the one every verifier has, never guessed to be PS256.
+    pub fn default_alg(self) -> Option<Alg> {
+        TABLE.iter().find(|row| row.family == self && self != Family::Secret).map(|row| row.alg)
+    }
+}
+
+/// A set of algorithms.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub struct AlgSet(u16);
+
+impl AlgSet {
+    pub const EMPTY: Self = Self(0);
+
+    pub const fn of(algs: &[Alg]) -> Self {
+        let mut bits = 0;
+        let mut i = 0;
+        while i < algs.len() {
+            bits |= 1 << algs[i] as u16;
+            i += 1;
+        }
+        Self(bits)
+    }
+
+    /// Every algorithm with a public key; the secret ones must be named.
+    pub fn asymmetric() -> Self {
+        Alg::all().filter(|alg| alg.family() != Family::Secret).collect()
+    }
+
+    pub const fn contains(self, alg: Alg) -> bool {
+        self.0 & (1 << alg as u16) != 0
+    }
+
+    pub fn iter(self) -> impl Iterator<Item = Alg> {
+        Alg::all().filter(move |alg| self.contains(*alg))
+    }
+
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+}
+
+impl FromIterator<Alg> for AlgSet {
+    fn from_iter<T: IntoIterator<Item = Alg>>(iter: T) -> Self {
+        Self(iter.into_iter().fold(0, |bits, alg| bits | 1 << alg as u16))
+    }
+}
+
+impl std::fmt::Debug for AlgSet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.iter().map(Alg::name)).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_stands_in_the_order_of_the_enum() {
+        for (i, row) in TABLE.iter().enumerate() {
+            assert_eq!(row.alg as usize, i, "{}", row.name);
+        }
+    }
+
+    #[test]
+    fn names_are_exact() {
+        assert_eq!(Alg::from_name("Ed25519"), Some(Alg::EdDsa));
+        for name in ["none", "None", "rs256", "RS256 ", "", "Ed448", "RSA-OAEP"] {
+            assert_eq!(Alg::from_name(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn defaults_never_reach_a_secret() {
+        assert_eq!(Family::Rsa.default_alg(), Some(Alg::Rs256));
+        assert_eq!(Family::Ec(Curve::P521).default_alg(), Some(Alg::Es512));
+        assert_eq!(Family::Secret.default_alg(), None);
+        assert!(!AlgSet::asymmetric().contains(Alg::Hs256));
+    }
+}

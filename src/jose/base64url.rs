@@ -1,0 +1,37 @@
+//! base64url without padding, RFC 7515 §2 and RFC 4648 §5: one text for one octet sequence. Padding,
+//! foreign alphabets and stray trailing bits are errors; leniency lives in `repair.rs`, by name.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+/// The text is not canonical base64url.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("is not unpadded base64url")]
+pub struct NotBase64Url;
+
+/// # Errors
+/// [`NotBase64Url`] for padding, any character outside the alphabet, or non-zero trailing bits.
+pub fn decode(text: impl AsRef<[u8]>) -> Result<Vec<u8>, NotBase64Url> {
+    URL_SAFE_NO_PAD.decode(text).map_err(|_| NotBase64Url)
+}
+
+pub fn encode(bytes: impl AsRef<[u8]>) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+pub fn encode_into(bytes: impl AsRef<[u8]>, out: &mut String) {
+    URL_SAFE_NO_PAD.encode_string(bytes, out);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_canonical_text_decodes() {
+        assert_eq!(decode("AQAB"), Ok(vec![1, 0, 1]));
+        for bad in ["AQAB=", "AQ AB", "+/+/", "AR", "A"] {
+            assert_eq!(decode(bad), Err(NotBase64Url), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! A public signature key (RFC 7517 §4, RFC 7518 §6, RFC 8037 §2). Private members cannot be
+//! represented here, so they cannot be published. A value of [`PublicJwk`] has been checked: sizes,
+//! exponent, ROCA, the point on its curve, and that a stated `alg` fits the key.
+
+use std::sync::OnceLock;
+
+use aws_lc_rs::signature::{self, ParsedPublicKey, RsaPublicKeyComponents, UnparsedPublicKey};
+
+use super::alg::{Alg, Check, Curve, Family};
+use super::base64url;
+use super::fault::KeyFault;
+use super::names::Kid;
+use super::roca;
+use super::thumbprint::Thumbprint;
+
+/// RFC 7518 §3.3: "A key of size 2048 bits or larger MUST be used".
+pub const RSA_MIN_BITS: usize = 2048;
+/// What aws-lc, ring and biscuit verify at most; above it a key only costs time.
+pub const RSA_MAX_BITS: usize = 8192;
+
+/// The numbers of a key. Integers are big-endian: minimal for RSA, full length for coordinates.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Material {
+    Rsa { n: Box<[u8]>, e: Box<[u8]> },
+    Ec { curve: Curve, x: Box<[u8]>, y: Box<[u8]> },
+    Okp { curve: Curve, x: Box<[u8]> },
+}
+
+/// Which encodings of a signature are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum SignatureForm {
+    /// RFC 7518 §3.4: `r || s`.
+    #[default]
+    Jose,
+    /// Also ASN.1 DER for ECDSA, which some issuers send; per-issuer flag.
+    JoseOrDer,
+}
+
+/// A checked public signature key.
+pub struct PublicJwk {
+    material: Material,
+    kid: Option<Kid>,
+    alg: Option<Alg>,
+    thumbprint: Thumbprint,
+    /// Parsed once per algorithm: RSA keys without an `alg` serve six, every other key one.
+    parsed: [OnceLock<Option<ParsedPublicKey>>; 6],
+}
+
+impl PublicJwk {
+    /// # Errors
+    /// [`KeyFault`] naming the check the key fails.
+    pub fn new(material: Material, kid: Option<Kid>, alg: Option<Alg>) -> Result<Self, KeyFault> {
+        let family = check_material(&material)?;
+        if let Some(alg) = alg {
+            fits(family, alg)?;
+        }
+        let thumbprint = Thumbprint::of(&material);
+        Ok(Self { material, kid, alg, thumbprint, parsed: Default::default() })
+    }
+
+    pub fn material(&self) -> &Material {
+        &self.material
+    }
+
+    /// The `kid` the issuer gave, if it gave a usable one.
+    pub fn kid(&self) -> Option<&Kid> {
+        self.kid.as_ref()
+    }
+
+    /// The `alg` the issuer stated.
+    pub fn alg(&self) -> Option<Alg> {
+        self.alg
+    }
+
+    /// The stated `alg`, else the default of the key's family; what is published.
+    pub fn published_alg(&self) -> Option<Alg> {
+        self.alg.or_else(|| self.family().default_alg())
+    }
+
+    /// RFC 7638, SHA-256.
+    pub fn thumbprint(&self) -> &Thumbprint {
+        &self.thumbprint
+    }
+
+    pub fn family(&self) -> Family {
+        family(&self.material)
+    }
+
+    /// Whether a signature of `alg` may be checked with this key: same family, and the stated `alg`
+    /// where there is one (RFC 7517 §4.4, RFC 8725 §3.1).
+    pub fn permits(&self, alg: Alg) -> bool {
+        self.family() == alg.family() && self.alg.is_none_or(|own| own == alg)
+    }
+
+    /// Checks one signature. False for an algorithm the key does not permit.
+    pub fn verifies(&self, alg: Alg, form: SignatureForm, message: &[u8], sig: &[u8]) -> bool {
+        if !self.permits(alg) {
+            return false;
+        }
+        if let Some(len) = alg.row().signature_len
+            && sig.len() != len
+        {
+            return form == SignatureForm::JoseOrDer && self.verifies_der(alg, message, sig);
+        }
+        let slot = match alg.family() {
+            Family::Rsa => alg as usize,
+            _ => 0,
+        };
+        self.parsed[slot]
+            .get_or_init(|| parse(&self.material, alg).ok())
+            .as_ref()
+            .is_some_and(|key| key.verify_sig(message, sig).is_ok())
+    }
+
+    fn verifies_der(&self, alg: Alg, message: &[u8], sig: &[u8]) -> bool {
+        match (&alg.row().check, &self.material) {
+            (Check::Ecdsa { der, .. }, Material::Ec { x, y, .. }) => {
+                UnparsedPublicKey::new(*der, uncompressed(x, y)).verify(message, sig).is_ok()
+            }
+            _ => false,
+        }
+    }
+
+    /// Appends the JWK in its published form: members in a fixed order, nothing else.
+    pub fn write_json(&self, kid: &Kid, alg: Alg, out: &mut String) {
+        let mut member = |name: &str, value: &[u8]| {
+            out.push_str(name);
+            base64url::encode_into(value, out);
+        };
+        match &self.material {
+            Material::Rsa { n, e } => {
+                member(r#"{"kty":"RSA","n":""#, n);
+                member(r#"","e":""#, e);
+            }
+            Material::Ec { curve, x, y } => {
+                let head = format!(r#"{{"kty":"EC","crv":"{}","x":""#, curve.name());
+                member(&head, x);
+                member(r#"","y":""#, y);
+            }
+            Material::Okp { curve, x } => {
+                let head = format!(r#"{{"kty":"OKP","crv":"{}","x":""#, curve.name());
+                member(&head, x);
+            }
+        }
+        out.push_str(r#"","kid":"#);
+        out.push_str(&serde_json::Value::from(kid.as_str()).to_string());
+        out.push_str(r#","alg":""#);
+        out.push_str(alg.name());
+        out.push_str(r#"","use":"sig"}"#);
+    }
+}
+
+impl Clone for PublicJwk {
+    fn clone(&self) -> Self {
+        Self {
+            material: self.material.clone(),
+            kid: self.kid.clone(),
+            alg: self.alg,
+            thumbprint: self.thumbprint.clone(),
+            parsed: Default::default(),
+        }
+    }
+}
+
+impl PartialEq for PublicJwk {
+    fn eq(&self, other: &Self) -> bool {
+        self.material == other.material && self.kid == other.kid && self.alg == other.alg
+    }
+}
+
+impl Eq for PublicJwk {}
+
+impl std::fmt::Debug for PublicJwk {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PublicJwk")
+            .field("family", &self.family())
+            .field("kid", &self.kid)
+            .field("alg", &self.alg)
+            .field("thumbprint", &self.thumbprint)
+            .finish()
+    }
+}
+
+fn family(material: &Material) -> Family {
+    match material {
+        Material::Rsa { .. } => Family::Rsa,
+        Material::Ec { curve, .. } => Family::Ec(*curve),
+        Material::Okp { curve, .. } => Family::Okp(*curve),
+    }
+}
+
+/// RFC 8725 §3.1 and §3.2: one key, one algorithm, of its own family and curve.
+fn fits(family: Family, alg: Alg) -> Result<(), KeyFault> {
+    match (family, alg.family()) {
+        (own, asked) if own == asked => Ok(()),
+        (Family::Ec(_), Family::Ec(_)) => Err(KeyFault::AlgCurve),
+        _ => Err(KeyFault::AlgFamily),
+    }
+}
+
+fn check_material(material: &Material) -> Result<Family, KeyFault> {
+    match material {
+        Material::Rsa { n, e } => check_rsa(n, e)?,
+        Material::Ec { curve, x, y } => {
+            if x.len() != curve.coordinate_len() || y.len() != curve.coordinate_len() {
+                return Err(KeyFault::EcLength);
+            }
+        }
+        Material::Okp { x, .. } => {
+            if x.len() != 32 {
+                return Err(KeyFault::OkpLength);
+            }
+        }
+    }
+    let family = family(material);
+    let alg = family.default_alg().ok_or(KeyFault::AlgFamily)?;
+    parse(material, alg).map_err(|()| match family {
+        Family::Rsa => KeyFault::RsaInvalid,
+        Family::Ec(_) => KeyFault::EcPoint,
+        Family::Okp(_) | Family::Secret => KeyFault::OkpPoint,
+    })?;
+    Ok(family)
+}
+
+fn check_rsa(n: &[u8], e: &[u8]) -> Result<(), KeyFault> {
+    let (Some(top), Some(last)) = (n.first(), n.last()) else {
+        return Err(KeyFault::RsaInvalid);
+    };
+    let (Some(e_top), Some(e_last)) = (e.first(), e.last()) else {
+        return Err(KeyFault::RsaInvalid);
+    };
+    if *top == 0 || *e_top == 0 || last % 2 == 0 || e_last % 2 == 0 || e == [1] {
+        return Err(KeyFault::RsaInvalid);
+    }
+    // aws-lc and Go refuse larger ones: a huge exponent makes every check slow (CVE-2021-33196 kin).
+    if e.len() > 4 {
+        return Err(KeyFault::ExponentRange);
+    }
+    let bits = n.len() * 8 - top.leading_zeros() as usize;
+    if bits < RSA_MIN_BITS {
+        return Err(KeyFault::RsaSmall { bits });
+    }
+    if bits > RSA_MAX_BITS {
+        return Err(KeyFault::RsaLarge { bits });
+    }
+    if roca::is_vulnerable(n) {
+        return Err(KeyFault::Roca);
+    }
+    Ok(())
+}
+
+fn uncompressed(x: &[u8], y: &[u8]) -> Vec<u8> {
+    [&[4], x, y].concat()
+}
+
+fn parse(material: &Material, alg: Alg) -> Result<ParsedPublicKey, ()> {
+    match (material, &alg.row().check) {
+        (Material::Rsa { n, e }, Check::Rsa(params)) => {
+            RsaPublicKeyComponents { n, e }.to_parsed_public_key(params).map_err(drop)
+        }
+        (Material::Ec { x, y, .. }, Check::Ecdsa { fixed, .. }) => {
+            ParsedPublicKey::new(*fixed, uncompressed(x, y)).map_err(drop)
+        }
+        (Material::Okp { x, .. }, Check::Ed25519) => {
+            ParsedPublicKey::new(&signature::ED25519, x).map_err(drop)
+        }
+        _ => Err(()),
+    }
+}

@@ -1,0 +1,214 @@
+//! Newtypes for every string that comes from outside. Nothing after this file takes a `&str` for a
+//! kid, an issuer or an audience.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Longest `kid` taken as it stands, in bytes. RFC 7517 §4.5 sets no bound; header lines and logs do.
+pub const MAX_KID: usize = 1024;
+/// Longest `iss` or `aud`, in bytes.
+pub const MAX_NAME: usize = 2048;
+
+/// Why a string is not a name of its kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NameError {
+    #[error("is empty")]
+    Empty,
+    #[error("is longer than {0} bytes")]
+    TooLong(usize),
+    #[error("holds a control character")]
+    Control,
+    #[error("may hold letters, digits, `.`, `_` and `-` only")]
+    Label,
+}
+
+fn checked(text: &str, max: usize) -> Result<Arc<str>, NameError> {
+    if text.is_empty() {
+        return Err(NameError::Empty);
+    }
+    if text.len() > max {
+        return Err(NameError::TooLong(max));
+    }
+    if text.chars().any(char::is_control) {
+        return Err(NameError::Control);
+    }
+    Ok(Arc::from(text))
+}
+
+macro_rules! name {
+    ($(#[$doc:meta])* $type:ident, $max:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $type(Arc<str>);
+
+        impl $type {
+            /// # Errors
+            /// [`NameError`] when `text` is empty, too long or holds a control character.
+            pub fn parse(text: &str) -> Result<Self, NameError> {
+                checked(text, $max).map(Self)
+            }
+
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Debug for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{:?}", &*self.0)
+            }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl AsRef<str> for $type {
+            fn as_ref(&self) -> &str {
+                &self.0
+            }
+        }
+
+        // Sound because equality and hash are those of the text.
+        impl std::borrow::Borrow<str> for $type {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+    };
+}
+
+name! {
+    /// A key ID, RFC 7517 §4.5: case-sensitive, not empty, no control characters.
+    Kid, MAX_KID
+}
+name! {
+    /// A value of `iss`, RFC 7519 §4.1.1, compared byte for byte. Not always a URL: some issuers
+    /// leave the scheme out.
+    Issuer, MAX_NAME
+}
+name! {
+    /// A value of `aud`, RFC 7519 §4.1.3.
+    Audience, MAX_NAME
+}
+
+impl Kid {
+    /// A key ID this program computed itself; base64url text of a hash is always a valid one.
+    pub(super) fn from_thumbprint(text: &str) -> Self {
+        Self(Arc::from(text))
+    }
+}
+
+/// The operator's short name for an issuer: a metric label and a file name, so a narrow alphabet.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct IssuerName(Arc<str>);
+
+impl IssuerName {
+    /// # Errors
+    /// [`NameError`] unless `text` is 1 to 64 of `[A-Za-z0-9._-]` and does not start with a dot.
+    pub fn parse(text: &str) -> Result<Self, NameError> {
+        let text = checked(text, 64)?;
+        let ok = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+        if !text.chars().all(ok) || text.starts_with('.') {
+            return Err(NameError::Label);
+        }
+        Ok(Self(text))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for IssuerName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", &*self.0)
+    }
+}
+
+impl fmt::Display for IssuerName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Whole seconds since 1970-01-01T00:00:00Z, RFC 7519 §2 `NumericDate`. The core gets the time as a
+/// value of this type; only `clock.rs` asks the system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UnixTime(i64);
+
+impl UnixTime {
+    pub const fn from_secs(secs: i64) -> Self {
+        Self(secs)
+    }
+
+    pub const fn secs(self) -> i64 {
+        self.0
+    }
+
+    pub fn plus(self, by: Duration) -> Self {
+        Self(self.0.saturating_add(i64::try_from(by.as_secs()).unwrap_or(i64::MAX)))
+    }
+
+    pub fn minus(self, by: Duration) -> Self {
+        Self(self.0.saturating_sub(i64::try_from(by.as_secs()).unwrap_or(i64::MAX)))
+    }
+
+    /// How long ago `earlier` was; zero when it lies ahead.
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_secs(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+}
+
+/// The bounds on hostile input. Each default says where it comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of a key set document, after decompression. The largest real ones are under 100 KiB.
+    pub document: usize,
+    /// Keys in one set. 100 published RSA keys still fit the 51,200 bytes that the strictest known
+    /// client (Nimbus JOSE) reads.
+    pub keys: usize,
+    /// JSON nesting of a key set document, of a protected header or of a claims set.
+    pub depth: usize,
+    /// Bytes of a compact JWS. Most servers bound a header line at 16 KiB.
+    pub token: usize,
+    /// Signature checks one token may cost (keys tried when the kid is missing or not unique).
+    pub signature_checks: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { document: 512 * 1024, keys: 100, depth: 32, token: 16 * 1024, signature_checks: 4 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kid_that_could_break_a_log_line_is_refused() {
+        assert_eq!(Kid::parse("a\nb"), Err(NameError::Control));
+        assert_eq!(Kid::parse(""), Err(NameError::Empty));
+        assert_eq!(Kid::parse(&"k".repeat(5000)), Err(NameError::TooLong(MAX_KID)));
+        assert_eq!(Kid::parse("a/b+c= 鍵🔑").map(|k| k.to_string()), Ok("a/b+c= 鍵🔑".into()));
+    }
+
+    #[test]
+    fn an_issuer_name_is_safe_as_a_file_name() {
+        for bad in ["../x", "a/b", ".hidden", "a b", "é"] {
+            assert!(IssuerName::parse(bad).is_err(), "{bad}");
+        }
+        assert!(IssuerName::parse("logto-eu.1").is_ok());
+    }
+
+    #[test]
+    fn time_arithmetic_saturates() {
+        let late = UnixTime::from_secs(i64::MAX);
+        assert_eq!(late.plus(Duration::from_secs(1)), late);
+        assert_eq!(UnixTime::from_secs(5).since(UnixTime::from_secs(9)), Duration::ZERO);
+    }
+}

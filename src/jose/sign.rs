@@ -1,0 +1,1 @@
+//! The local signing key and the one signature this program makes.

@@ -1,0 +1,25 @@
+//! countersign: a reverse proxy that makes what an auth server issues acceptable to a strict verifier.
+//!
+//! The map. Dependencies point inwards only, and `tests/architecture.rs` holds it that way.
+//!
+//! | room | what |
+//! |---|---|
+//! | [`jose`] | pure: keys, key sets, tokens; the only maker of a verified token; the one signature |
+//! | [`profile`] | verifiers as data |
+//! | [`countersign`] | pure pipeline: token in, token out |
+//! | [`rewrite`] | pure: where tokens stand in an answer, and how they are spliced |
+//! | [`issuer`] | an issuer's keys over time: policy (pure), fetch, last good set, snapshot |
+//! | [`keyring`] | our own keys over time: schedule (pure), stores |
+//! | [`bridge`] | the async face of [`countersign`]: cache, unknown kids, crypto threads |
+//! | [`proxy`] | pingora: routes and phases, no decision |
+//! | [`answer`] | the one place that turns errors into HTTP |
+//! | [`config`], [`admin`], [`cli`], [`clock`], [`dns`] | the rest of the edge |
+
+pub mod clock;
+pub mod config;
+pub mod countersign;
+pub mod issuer;
+pub mod jose;
+pub mod keyring;
+pub mod profile;
+pub mod rewrite;
