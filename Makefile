@@ -1,0 +1,42 @@
+# The two commands of a fresh machine are `make demo` and `make test`. All they need beforehand is a
+# Rust toolchain; what else is missing they install, and say so (scripts/install).
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint bench fuzz chaos
+
+# What scripts/install puts beside the build, then what `cargo install` brings.
+export PATH := $(CURDIR)/target/tools/bin:$(HOME)/.cargo/bin:$(PATH)
+export CARGO_TERM_COLOR ?= auto
+
+TESTS ?=
+FUZZ_SECONDS ?= 60
+
+help: ## this list
+	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: ## the main job on an embedded, broken ES384 issuer: the verifier's verdict before and after
+	@scripts/install cc cmake
+	@cargo run --locked --quiet -- demo
+
+test: ## every test; TESTS='-E test(name)' narrows it down
+	@scripts/install cc cmake nextest node packages redis
+	@scripts/test $(TESTS)
+
+lint: ## format, clippy without a warning, licences and bans
+	@scripts/install cc cmake
+	cargo fmt --check
+	cargo clippy --locked --all-targets --quiet -- -D warnings
+	@scripts/deny
+
+bench: ## the speed beside its peers, written to docs/benchmarks.md
+	@scripts/install cc cmake node packages
+	@scripts/bench
+
+fuzz: ## every fuzz target for FUZZ_SECONDS (60) each
+	@scripts/install cc cmake
+	@FUZZ_SECONDS=$(FUZZ_SECONDS) scripts/fuzz
+
+chaos: ## the long fault tests: outages, rotations, replicas, kill -9; prints its figures
+	@scripts/install cc cmake nextest node packages redis
+	@COUNTERSIGN_CHAOS=long scripts/test --profile chaos $(TESTS)
