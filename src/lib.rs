@@ -21,5 +21,6 @@ pub mod countersign;
 pub mod issuer;
 pub mod jose;
 pub mod keyring;
+pub mod log;
 pub mod profile;
 pub mod rewrite;

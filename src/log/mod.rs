@@ -1,0 +1,317 @@
+//! Logging: one line an event on stderr, as text or as JSON.
+//!
+//! Three walls keep secrets out of it (`docs/logging.md`):
+//! 1. what this crate logs has named fields, and none of them is a token, a key or a header value;
+//! 2. other crates say at most `info`: below that HTTP libraries print header lines and bodies;
+//! 3. [`scrub`] blanks what looks like a secret in every finished line, whoever wrote it.
+
+pub mod scrub;
+
+use std::io::{self, Write};
+use std::str::FromStr;
+
+use tracing::Level;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::registry;
+use tracing_subscriber::util::SubscriberInitExt;
+
+/// Target of the line written for each request.
+pub const ACCESS: &str = "countersign::access";
+
+/// Shape of a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Format {
+    #[default]
+    Text,
+    /// One JSON object a line; fields at the top level.
+    Json,
+}
+
+/// How much is said: a level, or levels by target, `info,countersign::access=off`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Filter(Targets);
+
+/// Why the log could not be set up.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LogError {
+    #[error(
+        "`{0}` is no level: `error`, `warn`, `info`, `debug`, `trace`, `off`, or `target=level` pairs"
+    )]
+    Filter(String),
+    #[error("a logger is already installed")]
+    Installed,
+}
+
+/// This crate's own target; every other crate is held to [`OTHERS`].
+const OWN: &str = "countersign";
+/// The most another crate may say. pingora prints response headers at `debug` and whole requests at
+/// `trace`; h2 and hyper print header lists.
+const OTHERS: LevelFilter = LevelFilter::INFO;
+
+impl Default for Filter {
+    fn default() -> Self {
+        Self::at(LevelFilter::INFO)
+    }
+}
+
+impl Filter {
+    /// One level for this crate. Others are one step quieter, so that a proxy that logs at `info`
+    /// does not tell of each connection.
+    fn at(level: LevelFilter) -> Self {
+        let others =
+            if level >= LevelFilter::DEBUG { OTHERS } else { level.min(LevelFilter::WARN) };
+        Self(Targets::new().with_default(others).with_target(OWN, level))
+    }
+}
+
+impl FromStr for Filter {
+    type Err = LogError;
+
+    fn from_str(text: &str) -> Result<Self, LogError> {
+        let bad = || LogError::Filter(text.to_owned());
+        let mut filter = Self::default().0;
+        for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+            filter = match part.split_once('=') {
+                None => Self::at(part.parse().map_err(|_| bad())?).0,
+                Some((target, level)) => {
+                    let level: LevelFilter = level.trim().parse().map_err(|_| bad())?;
+                    let target = target.trim();
+                    let own = target == OWN || target.starts_with("countersign::");
+                    filter.with_target(target, if own { level } else { level.min(OTHERS) })
+                }
+            };
+        }
+        Ok(Self(filter))
+    }
+}
+
+/// Installs the process's logger. Lines of the `log` crate (pingora) go the same way.
+///
+/// # Errors
+/// [`LogError::Installed`] on a second call.
+pub fn init(format: Format, filter: &Filter) -> Result<(), LogError> {
+    let lines = match format {
+        Format::Text => text(Stderr),
+        Format::Json => json(Stderr),
+    };
+    registry()
+        .with(lines.with_filter(filter.0.clone()))
+        .try_init()
+        .map_err(|_| LogError::Installed)?;
+    log_panics();
+    Ok(())
+}
+
+type Lines = Box<dyn Layer<registry::Registry> + Send + Sync>;
+
+fn text<W: for<'w> MakeWriter<'w> + Send + Sync + 'static>(to: W) -> Lines {
+    tracing_subscriber::fmt::layer().with_ansi(false).with_writer(Scrubbed(to)).boxed()
+}
+
+fn json<W: for<'w> MakeWriter<'w> + Send + Sync + 'static>(to: W) -> Lines {
+    let layer = tracing_subscriber::fmt::layer().json().flatten_event(true);
+    layer.with_current_span(false).with_span_list(false).with_writer(Scrubbed(to)).boxed()
+}
+
+/// A panic's message may quote what was being read; it goes through the scrubber like any line.
+fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        let payload = panic.payload();
+        let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        let text = text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_default();
+        tracing::error!(place, reason = text, "a thread panicked");
+    }));
+}
+
+struct Stderr;
+
+impl<'w> MakeWriter<'w> for Stderr {
+    type Writer = io::Stderr;
+
+    fn make_writer(&'w self) -> io::Stderr {
+        io::stderr()
+    }
+}
+
+/// Scrubs each line on its way out.
+struct Scrubbed<W>(W);
+
+struct ScrubbedLine<W>(W);
+
+impl<'w, W: MakeWriter<'w>> MakeWriter<'w> for Scrubbed<W> {
+    type Writer = ScrubbedLine<W::Writer>;
+
+    fn make_writer(&'w self) -> Self::Writer {
+        ScrubbedLine(self.0.make_writer())
+    }
+}
+
+impl<W: Write> Write for ScrubbedLine<W> {
+    // The formatter hands over each event in one piece, so no secret is cut in two.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(line);
+        self.0.write_all(scrub::scrub(&text).as_bytes())?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+/// What one finished request says of itself; see `docs/logging.md` for the fields.
+#[derive(Debug, Clone, Copy)]
+pub struct Access<'a> {
+    pub request_id: &'a str,
+    pub method: &'a str,
+    /// Path alone: a query may hold a code or a token.
+    pub path: &'a str,
+    pub status: u16,
+    /// Which route answered.
+    pub route: &'a str,
+    pub bytes: u64,
+    pub seconds: f64,
+    /// Code of the refusal or failure, or empty.
+    pub code: &'a str,
+}
+
+impl Access<'_> {
+    /// Writes the line, at `info`; at `warn` when the proxy itself failed.
+    pub fn log(&self) {
+        macro_rules! line {
+            ($level:expr) => {
+                tracing::event!(
+                    target: "countersign::access",
+                    $level,
+                    request_id = self.request_id,
+                    method = self.method,
+                    path = self.path,
+                    status = self.status,
+                    route = self.route,
+                    bytes = self.bytes,
+                    seconds = self.seconds,
+                    code = self.code,
+                    "request"
+                )
+            };
+        }
+        if self.status >= 500 { line!(Level::WARN) } else { line!(Level::INFO) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Sink(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Sink {
+        fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(buf);
+            Ok(buf.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl<'w> MakeWriter<'w> for Sink {
+        type Writer = Self;
+
+        fn make_writer(&'w self) -> Self {
+            self.clone()
+        }
+    }
+
+    fn said(format: Format, filter: &str, say: impl FnOnce()) -> String {
+        let sink = Sink::default();
+        let lines = if format == Format::Json { json(sink.clone()) } else { text(sink.clone()) };
+        let filter: Filter = filter.parse().unwrap();
+        let subscriber = registry().with(lines.with_filter(filter.0));
+        tracing::subscriber::with_default(subscriber, say);
+        let bytes = sink.0.lock().unwrap().clone();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    fn access(status: u16) -> Access<'static> {
+        Access {
+            request_id: "r-1",
+            method: "POST",
+            path: "/token",
+            status,
+            route: "token",
+            bytes: 12,
+            seconds: 0.25,
+            code: "expired",
+        }
+    }
+
+    #[test]
+    fn an_access_line_is_one_json_object() {
+        let line = said(Format::Json, "info", || access(200).log());
+        let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+        for (field, value) in [
+            ("request_id", "r-1".into()),
+            ("method", "POST".into()),
+            ("path", "/token".into()),
+            ("status", 200.into()),
+            ("code", "expired".into()),
+            ("seconds", 0.25.into()),
+            ("target", ACCESS.into()),
+            ("message", "request".into()),
+        ] {
+            let value: serde_json::Value = value;
+            assert_eq!(line[field], value, "{field}");
+        }
+    }
+
+    #[test]
+    fn a_failed_request_is_a_warning() {
+        assert!(said(Format::Text, "warn", || access(502).log()).contains("WARN"));
+        assert_eq!(said(Format::Text, "warn", || access(404).log()), "");
+    }
+
+    #[test]
+    fn another_crate_never_says_more_than_info() {
+        for filter in ["trace", "trace,pingora_core=trace", "pingora_core=trace,h2=debug"] {
+            let out = said(Format::Text, filter, || {
+                tracing::trace!(target: "pingora_core::protocols", "Writing request header");
+                tracing::debug!(target: "h2::codec", "headers");
+            });
+            assert_eq!(out, "", "{filter}");
+        }
+        let out = said(Format::Text, "trace", || tracing::trace!(target: "countersign::x", "own"));
+        assert!(out.contains("own"));
+    }
+
+    #[test]
+    fn a_target_can_be_turned_off() {
+        let out = said(Format::Text, "info,countersign::access=off", || access(200).log());
+        assert_eq!(out, "");
+    }
+
+    #[test]
+    fn a_wrong_level_is_told() {
+        let wrong = "verbose".parse::<Filter>().unwrap_err();
+        assert!(wrong.to_string().contains("`verbose` is no level"), "{wrong}");
+        assert!("countersign=loud".parse::<Filter>().is_err());
+    }
+
+    #[test]
+    fn a_secret_in_a_line_does_not_come_out() {
+        let token = "eyJhbGciOiJFUzM4NCJ9.eyJzdWIiOiJhIn0.c2lnbmF0dXJlLW9mLXRoaXM";
+        for format in [Format::Text, Format::Json] {
+            let out = said(format, "info", || tracing::info!(value = token, "oops {token}"));
+            assert!(!out.contains("eyJ"), "{out}");
+            assert!(out.contains("[token]"), "{out}");
+        }
+    }
+}
