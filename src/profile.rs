@@ -37,6 +37,7 @@ impl Profile {
     pub fn named(name: &str) -> Option<Self> {
         match name {
             "convex" => Some(Self::convex()),
+            "standard" => Some(Self::standard()),
             _ => None,
         }
     }
@@ -53,6 +54,26 @@ impl Profile {
                 needs_sub: true,
                 coerce_standard: true,
                 latest_time: 8_210_266_876_799,
+            },
+        }
+    }
+
+    /// A verifier that follows the RFCs: every algorithm with a public key, claims as they are.
+    /// ES256K is accepted, but a key on secp256k1 makes many libraries refuse the whole set, so it
+    /// is not published.
+    pub fn standard() -> Self {
+        let asymmetric = AlgSet::asymmetric();
+        Self {
+            name: "standard",
+            accepts: asymmetric,
+            publish: asymmetric.iter().filter(|alg| *alg != Alg::Es256k).collect(),
+            claims: ClaimShape {
+                single_audience: false,
+                typ_jwt: false,
+                needs_iat: false,
+                needs_sub: false,
+                coerce_standard: false,
+                latest_time: 253_402_300_799,
             },
         }
     }

@@ -1,0 +1,108 @@
+//! The keys of one issuer, found by the name a token gives them.
+
+use std::collections::HashMap;
+
+use super::alg::{Alg, Family};
+use super::jwk::PublicJwk;
+
+/// Every usable public signature key of one issuer, whatever any profile publishes.
+#[derive(Debug, Clone)]
+pub struct KeySet {
+    keys: Vec<PublicJwk>,
+    /// JSON path each key was read from; shorter than `keys` where a key was not read from JSON.
+    paths: Vec<Box<str>>,
+    /// The `kid`s as the issuer writes them, unusable ones (empty, too long) included: a token
+    /// carries the same text.
+    by_kid: HashMap<Box<str>, Vec<usize>>,
+    /// Keys to which the issuer gave no name at all.
+    nameless: Vec<usize>,
+    rsa_alg: Alg,
+}
+
+impl Default for KeySet {
+    fn default() -> Self {
+        Self::new(Vec::new())
+    }
+}
+
+impl KeySet {
+    pub fn new(keys: Vec<PublicJwk>) -> Self {
+        let entries = keys.into_iter().map(|key| Entry {
+            names: key.kid().map(|kid| kid.as_str().into()).into_iter().collect(),
+            key,
+            path: "".into(),
+        });
+        Self::from_entries(entries, Alg::Rs256)
+    }
+
+    /// `rsa_alg` is what an RSA key without `alg` is published as.
+    pub(super) fn from_entries(entries: impl IntoIterator<Item = Entry>, rsa_alg: Alg) -> Self {
+        let mut set = Self {
+            keys: Vec::new(),
+            paths: Vec::new(),
+            by_kid: HashMap::new(),
+            nameless: Vec::new(),
+            rsa_alg,
+        };
+        for (i, entry) in entries.into_iter().enumerate() {
+            if entry.names.is_empty() {
+                set.nameless.push(i);
+            }
+            for name in entry.names {
+                set.by_kid.entry(name).or_default().push(i);
+            }
+            set.keys.push(entry.key);
+            set.paths.push(entry.path);
+        }
+        set
+    }
+
+    /// In the order of the document.
+    pub fn keys(&self) -> &[PublicJwk] {
+        &self.keys
+    }
+
+    /// Whether the issuer names a key so. [`KeySet::candidates`] may find keys all the same: those
+    /// that have no name.
+    pub fn has_kid(&self, kid: &str) -> bool {
+        self.by_kid.contains_key(kid)
+    }
+
+    /// The keys that may have made a signature of `alg` under `kid`. A `kid` the issuer does not
+    /// publish leaves the keys it published without any name (a PEM file, a set without `kid`s);
+    /// a token without `kid` leaves every key that permits `alg`.
+    pub fn candidates<'a>(
+        &'a self,
+        kid: Option<&str>,
+        alg: Alg,
+    ) -> Box<dyn Iterator<Item = &'a PublicJwk> + 'a> {
+        match kid {
+            Some(kid) => {
+                let hits = self.by_kid.get(kid).unwrap_or(&self.nameless);
+                Box::new(hits.iter().map(|&i| &self.keys[i]).filter(move |k| k.permits(alg)))
+            }
+            None => Box::new(self.keys.iter().filter(move |k| k.permits(alg))),
+        }
+    }
+
+    /// The `alg` a key of this set is published with.
+    pub(super) fn published_alg(&self, key: &PublicJwk) -> Option<Alg> {
+        match (key.alg(), key.family()) {
+            (None, Family::Rsa) => Some(self.rsa_alg),
+            _ => key.published_alg(),
+        }
+    }
+
+    /// Each key with the JSON path it was read from.
+    pub(super) fn with_paths(&self) -> impl Iterator<Item = (&PublicJwk, &str)> {
+        self.keys.iter().zip(self.paths.iter().map(|path| &**path))
+    }
+}
+
+/// A key read from a document.
+pub(super) struct Entry {
+    pub key: PublicJwk,
+    pub path: Box<str>,
+    /// Every name a token may call it by.
+    pub names: Vec<Box<str>>,
+}

@@ -1,0 +1,184 @@
+//! The set a verifier reads: our own keys and the issuers', as one profile wants them. Fixed member
+//! order, every `kid` unique, every key with its `alg`: the same keys give the same bytes.
+
+use std::collections::{HashMap, HashSet};
+
+use super::alg::Alg;
+use super::jwk::PublicJwk;
+use super::keyset::KeySet;
+use super::names::Kid;
+use super::report::{Change, Effect};
+use super::thumbprint::Thumbprint;
+use crate::profile::Profile;
+
+/// What goes into one served set.
+pub struct Input<'a> {
+    /// Our signing keys; they stand first, under their own `kid`s, whatever the profile says.
+    pub own: &'a [PublicJwk],
+    pub upstream: &'a [&'a KeySet],
+    pub profile: &'a Profile,
+    /// The key last published under a `kid`. A `kid` that now names another key is replaced by the
+    /// thumbprint, so that a cache keyed on `kid` does not go on using the old key.
+    pub remembered: &'a HashMap<Kid, Thumbprint>,
+}
+
+/// A set ready to be served.
+#[derive(Debug)]
+pub struct PublishedDocument {
+    /// `{"keys":[…]}`
+    pub body: String,
+    pub kids: PublishedKids,
+    /// Keys the profile does not publish, and `kid`s that were replaced.
+    pub left_out: Vec<Change>,
+}
+
+/// Under which names the keys of a served set are found.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct PublishedKids {
+    by_kid: HashMap<Kid, (Thumbprint, Alg)>,
+    by_key: HashMap<Thumbprint, Kid>,
+}
+
+impl PublishedKids {
+    /// Whether a reader of the set finds exactly this key under `kid`.
+    pub fn serves(&self, kid: &str, key: &Thumbprint) -> bool {
+        self.by_kid.get(kid).is_some_and(|(served, _)| served == key)
+    }
+
+    /// The same, and the set says that this `alg` is the key's: a verifier that honours the `alg`
+    /// of a key (RFC 7517 §4.4) takes the token.
+    pub fn serves_for(&self, kid: &str, key: &Thumbprint, alg: Alg) -> bool {
+        self.by_kid.get(kid).is_some_and(|(served, of)| served == key && *of == alg)
+    }
+
+    /// The first `kid` this key is served under.
+    pub fn kid_of(&self, key: &Thumbprint) -> Option<&Kid> {
+        self.by_key.get(key)
+    }
+
+    /// Every `kid` and its key; what [`Input::remembered`] is made of.
+    pub fn iter(&self) -> impl Iterator<Item = (&Kid, &Thumbprint)> {
+        self.by_kid.iter().map(|(kid, (key, _))| (kid, key))
+    }
+}
+
+/// Builds the set. A `kid` stands for one key only: where two keys claim it, where one of our own
+/// has it, or where it is the thumbprint of another key, the thumbprint takes its place.
+pub fn publish(input: &Input<'_>) -> PublishedDocument {
+    let mut out = Writer::default();
+    for key in input.own {
+        let kid = key.kid().unwrap_or_else(|| key.thumbprint().kid());
+        if let Some(alg) = key.published_alg() {
+            out.add(key, kid, alg);
+        }
+    }
+    let chosen = choose(input, &mut out.left_out);
+    let claims = Claims::new(input, &chosen);
+    for key in &chosen {
+        let kid = claims.kid(key.jwk);
+        if key.jwk.kid().is_some_and(|given| given != kid) {
+            out.left_out.push(Change {
+                path: format!("{}.kid", key.path),
+                code: "kid_not_unique",
+                effect: Effect::Repaired,
+                before: key.jwk.kid().map(|kid| super::report::excerpt(kid.as_str())),
+                after: Some(kid.to_string()),
+            });
+        }
+        // A second entry without a name adds nothing to a key that is already there.
+        let nameless = key.jwk.kid().is_none();
+        if !(nameless && out.kids.by_key.contains_key(key.jwk.thumbprint())) {
+            out.add(key.jwk, kid, key.alg);
+        }
+    }
+    out.finish()
+}
+
+struct Chosen<'a> {
+    jwk: &'a PublicJwk,
+    alg: Alg,
+    path: &'a str,
+}
+
+/// The issuers' keys the profile publishes.
+fn choose<'a>(input: &Input<'a>, left_out: &mut Vec<Change>) -> Vec<Chosen<'a>> {
+    let mut chosen = Vec::new();
+    for set in input.upstream {
+        for (jwk, path) in set.with_paths() {
+            match set.published_alg(jwk) {
+                Some(alg) if input.profile.publish.contains(alg) => {
+                    chosen.push(Chosen { jwk, alg, path });
+                }
+                alg => left_out.push(Change {
+                    path: path.to_owned(),
+                    code: "alg_profile",
+                    effect: Effect::LeftOut,
+                    before: alg.map(|alg| alg.name().to_owned()),
+                    after: None,
+                }),
+            }
+        }
+    }
+    chosen
+}
+
+/// Who claims which `kid`.
+struct Claims<'a> {
+    /// The only key that claims a `kid`; `None` where there are several.
+    claimed: HashMap<&'a Kid, Option<&'a Thumbprint>>,
+    thumbprints: HashSet<&'a Kid>,
+    remembered: &'a HashMap<Kid, Thumbprint>,
+}
+
+impl<'a> Claims<'a> {
+    fn new(input: &Input<'a>, chosen: &[Chosen<'a>]) -> Self {
+        let mut claimed = HashMap::new();
+        let mut thumbprints = HashSet::new();
+        for jwk in input.own.iter().chain(chosen.iter().map(|key| key.jwk)) {
+            thumbprints.insert(jwk.thumbprint().kid());
+            if let Some(kid) = jwk.kid() {
+                claimed
+                    .entry(kid)
+                    .and_modify(|only: &mut Option<&Thumbprint>| {
+                        *only = only.filter(|other| *other == jwk.thumbprint());
+                    })
+                    .or_insert(Some(jwk.thumbprint()));
+            }
+        }
+        Self { claimed, thumbprints, remembered: input.remembered }
+    }
+
+    fn kid<'k>(&self, jwk: &'k PublicJwk) -> &'k Kid {
+        let own = jwk.thumbprint().kid();
+        let Some(kid) = jwk.kid() else { return own };
+        let alone = self.claimed.get(kid).is_some_and(Option::is_some);
+        let shadows = kid != own && self.thumbprints.contains(kid);
+        let renewed = self.remembered.get(kid).is_some_and(|last| last != jwk.thumbprint());
+        if alone && !shadows && !renewed { kid } else { own }
+    }
+}
+
+#[derive(Default)]
+struct Writer {
+    body: String,
+    kids: PublishedKids,
+    left_out: Vec<Change>,
+}
+
+impl Writer {
+    fn add(&mut self, jwk: &PublicJwk, kid: &Kid, alg: Alg) {
+        if self.kids.by_kid.contains_key(kid) {
+            return;
+        }
+        self.body.push_str(if self.body.is_empty() { r#"{"keys":["# } else { "," });
+        jwk.write_json(kid, alg, &mut self.body);
+        let key = jwk.thumbprint();
+        self.kids.by_kid.insert(kid.clone(), (key.clone(), alg));
+        self.kids.by_key.entry(key.clone()).or_insert_with(|| kid.clone());
+    }
+
+    fn finish(mut self) -> PublishedDocument {
+        self.body.push_str(if self.body.is_empty() { r#"{"keys":[]}"# } else { "]}" });
+        PublishedDocument { body: self.body, kids: self.kids, left_out: self.left_out }
+    }
+}

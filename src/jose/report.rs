@@ -1,0 +1,88 @@
+//! What was done to a key set document, key by key. No secret ever stands in it: values of private
+//! members are never looked at, and what is shown of others is cut short.
+
+use serde::Serialize;
+
+/// What was changed and why, one entry a change.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// What differs between the document and the set that came out of it.
+    pub changes: Vec<Change>,
+    /// What is worth knowing, but changed nothing.
+    pub warnings: Vec<Change>,
+    /// Secrets the issuer shows the world. Each needs a person.
+    pub alarms: Vec<Alarm>,
+}
+
+impl Report {
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty() && self.warnings.is_empty() && self.alarms.is_empty()
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Change {
+    /// JSON path in the upstream document, `$.keys[2].n`.
+    pub path: String,
+    /// Stable code.
+    pub code: &'static str,
+    pub effect: Effect,
+    pub before: Option<String>,
+    pub after: Option<String>,
+}
+
+/// What a change did to the key it is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Effect {
+    /// The key is in, corrected.
+    Repaired,
+    /// The key is out.
+    Dropped,
+    /// The key verifies, but the profile does not publish it.
+    LeftOut,
+    /// Nothing was changed.
+    Noted,
+}
+
+/// A leaked secret: where, and what kind. Never the value.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Alarm {
+    /// JSON path of the key.
+    pub path: String,
+    /// `private_key_leaked` or `secret_leaked`.
+    pub code: &'static str,
+    /// Names of the members that hold the secret.
+    pub members: Vec<&'static str>,
+}
+
+/// Characters of a value a report shows.
+const SHOWN: usize = 48;
+
+/// Text fit for a report line: cut short, control characters escaped.
+pub fn excerpt(text: &str) -> String {
+    let mut out = String::new();
+    for (i, c) in text.chars().enumerate() {
+        if i == SHOWN {
+            out.push('…');
+            break;
+        }
+        if c.is_control() {
+            out.extend(c.escape_default());
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_excerpt_is_short_and_one_line() {
+        assert_eq!(excerpt("a\nb"), "a\\nb");
+        assert_eq!(excerpt(&"é".repeat(1000)).chars().count(), SHOWN + 1);
+    }
+}
