@@ -15,6 +15,7 @@
 //! | [`answer`] | the one place that turns errors into HTTP |
 //! | [`config`], [`admin`], [`cli`], [`clock`], [`dns`] | the rest of the edge |
 
+pub mod admin;
 pub mod clock;
 pub mod config;
 pub mod countersign;

@@ -1,0 +1,5 @@
+//! The admin listener.
+
+pub mod guard;
+pub mod page;
+pub mod status;

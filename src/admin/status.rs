@@ -1,0 +1,206 @@
+//! `/api/status`: what the page shows, as JSON. Times are seconds since 1970, durations seconds.
+//! Nothing here is a command, and nothing here is secret: key IDs, thumbprints and counts.
+
+use serde::Serialize;
+
+/// The whole answer.
+#[derive(Debug, Clone, Serialize)]
+pub struct Status {
+    pub version: &'static str,
+    pub now: i64,
+    pub started: i64,
+    pub ready: Ready,
+    pub profile: ProfileView,
+    /// At most [`MAX_ISSUERS`], those in trouble first.
+    pub issuers: Vec<IssuerView>,
+    pub issuers_total: usize,
+    /// One for each path of the public listener that answers with a key set.
+    pub sets: Vec<SetView>,
+    pub signing: Vec<SigningView>,
+    pub tokens: Tokens,
+}
+
+/// Issuers listed one by one; with more the answer would grow without bound.
+pub const MAX_ISSUERS: usize = 500;
+
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Ready {
+    pub ready: bool,
+    /// One sentence each; may be there while ready (a shared store that is away, say).
+    pub reasons: Vec<String>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct ProfileView {
+    pub name: String,
+    pub accepts: Vec<&'static str>,
+    pub publish: Vec<&'static str>,
+}
+
+/// One issuer.
+#[derive(Debug, Clone, Serialize)]
+pub struct IssuerView {
+    pub name: String,
+    /// Spellings of `iss`.
+    pub issuers: Vec<String>,
+    /// Where its keys come from, without credentials.
+    pub source: String,
+    pub state: State,
+    /// When the set in use was read.
+    pub fetched: Option<i64>,
+    pub next_refresh: Option<i64>,
+    pub last_error: Option<LastError>,
+    pub fetches: Vec<Outcome>,
+    pub keys: Vec<KeyRow>,
+    pub alarms: Vec<AlarmView>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// No set was ever read.
+    Cold,
+    /// The last good set is older than it should be.
+    Stale,
+    /// The last fetch failed; the set is still young enough.
+    Failing,
+    Fresh,
+    /// From the configuration; nothing to fetch.
+    Fixed,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct LastError {
+    pub code: String,
+    pub text: String,
+    pub at: i64,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct Outcome {
+    pub outcome: String,
+    pub count: u64,
+}
+
+/// One entry of the issuer's document: what stood there, what was done, what is served.
+#[derive(Debug, Clone, Serialize)]
+pub struct KeyRow {
+    /// JSON path, `$.keys[2]`.
+    pub path: String,
+    pub kid_before: Option<String>,
+    pub effect: &'static str,
+    /// The `kid` under which a verifier finds it.
+    pub served_as: Option<String>,
+    pub alg: Option<&'static str>,
+    pub changes: Vec<ChangeRow>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct ChangeRow {
+    pub path: String,
+    pub code: String,
+    pub before: Option<String>,
+    pub after: Option<String>,
+}
+
+/// A secret the issuer publishes: where and which members, never the value.
+#[derive(Debug, Clone, Serialize)]
+pub struct AlarmView {
+    pub path: String,
+    pub code: String,
+    pub members: Vec<String>,
+}
+
+/// A served set.
+#[derive(Debug, Clone, Serialize)]
+pub struct SetView {
+    pub path: String,
+    pub max_age: u32,
+    /// Empty while there is no set yet.
+    pub keys: Vec<ServedKey>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct ServedKey {
+    pub kid: String,
+    /// `RSA` or the curve.
+    pub kind: String,
+    pub alg: String,
+    /// `own` or `issuer`.
+    pub origin: String,
+}
+
+/// One of our signing keys.
+#[derive(Debug, Clone, Serialize)]
+pub struct SigningView {
+    pub kid: String,
+    pub alg: &'static str,
+    /// `next`, `active` or `retired`.
+    pub state: &'static str,
+    pub published: Option<i64>,
+    pub signs_from: Option<i64>,
+    pub signs_until: Option<i64>,
+    /// When it leaves the served set.
+    pub leaves: Option<i64>,
+}
+
+/// What became of the tokens since the process started.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Tokens {
+    pub countersigned: u64,
+    pub passed: u64,
+    pub refused: u64,
+    pub by: Vec<TokenCount>,
+    pub refusals: Vec<RefusalCount>,
+    pub cache: CacheView,
+    pub queue: QueueView,
+    pub latency: Histogram,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct TokenCount {
+    pub issuer: String,
+    pub alg: String,
+    /// `countersigned`, `as_it_stands` or `refused`.
+    pub outcome: &'static str,
+    pub count: u64,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct RefusalCount {
+    pub code: String,
+    pub count: u64,
+}
+
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub struct CacheView {
+    pub hits: u64,
+    pub misses: u64,
+}
+
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub struct QueueView {
+    pub depth: u64,
+    pub limit: u64,
+}
+
+/// Counts by upper bound, not cumulated; the last bound is `null`, infinity.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Histogram {
+    pub buckets: Vec<Bucket>,
+    /// Seconds of all observations.
+    pub sum: f64,
+}
+
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Bucket {
+    pub le: Option<f64>,
+    pub count: u64,
+}
+
+impl Histogram {
+    /// Observations in all.
+    pub fn count(&self) -> u64 {
+        self.buckets.iter().map(|bucket| bucket.count).sum()
+    }
+}
