@@ -13,6 +13,7 @@
 //! | [`bridge`] | the async face of [`countersign`]: cache, unknown kids, crypto threads |
 //! | [`proxy`] | pingora: routes and phases, no decision |
 //! | [`answer`] | the one place that turns errors into HTTP |
+//! | `verdict` (feature `demo`) | what the strict verifier itself says, for `demo` and the tests |
 //! | [`config`], [`admin`], [`cli`], [`clock`], [`dns`] | the rest of the edge |
 
 pub mod admin;
@@ -25,3 +26,5 @@ pub mod keyring;
 pub mod log;
 pub mod profile;
 pub mod rewrite;
+#[cfg(feature = "demo")]
+pub mod verdict;

@@ -1,0 +1,167 @@
+//! The token's claims as Convex's biscuit reads them, and the choice of a provider from them.
+
+use biscuit::{CompactJson, RegisteredClaims, SingleOrMultiple};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::VerdictError;
+
+/// The last second biscuit can hold; one more and `Timestamp::from` unwraps a `None`.
+pub const LATEST_TIME: i64 = 8_210_266_876_799;
+
+/// Seconds since the epoch; a fraction is cut off, as in Convex's fork.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(super) struct Seconds(i64);
+
+impl<'de> Deserialize<'de> for Seconds {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let number = serde_json::Number::deserialize(deserializer)?;
+        #[expect(clippy::cast_possible_truncation, reason = "saturates, and the range is checked")]
+        let whole = || number.as_f64().map(|f| f as i64);
+        number
+            .as_i64()
+            .or_else(whole)
+            .map(Self)
+            .ok_or_else(|| serde::de::Error::custom("no number"))
+    }
+}
+
+/// The registered claims (RFC 7519 §4.1) of [`biscuit::RegisteredClaims`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Registered {
+    pub(super) iss: Option<String>,
+    pub(super) sub: Option<String>,
+    pub(super) aud: Option<SingleOrMultiple<String>>,
+    pub(super) exp: Option<Seconds>,
+    nbf: Option<Seconds>,
+    iat: Option<Seconds>,
+    jti: Option<String>,
+}
+
+/// [`biscuit::ClaimsSet`] with times that may have a fraction.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Claims<P> {
+    #[serde(flatten)]
+    pub(super) registered: Registered,
+    #[serde(flatten)]
+    private: P,
+}
+
+impl CompactJson for Claims<biscuit::Empty> {}
+impl CompactJson for Claims<serde_json::Value> {}
+
+impl Registered {
+    /// biscuit's own form, for its validation. Refuses what would make biscuit panic.
+    pub(super) fn to_biscuit(&self) -> Result<RegisteredClaims, VerdictError> {
+        let time = |at: Option<Seconds>| match at {
+            Some(Seconds(at)) if chrono::DateTime::from_timestamp(at, 0).is_none() => {
+                Err(VerdictError::panics(
+                    "the server panics on this token: exp, nbf or iat lies outside what it can hold \
+                     (are they in microseconds?)",
+                ))
+            }
+            at => Ok(at.map(|Seconds(at)| biscuit::Timestamp::from(at))),
+        };
+        Ok(RegisteredClaims {
+            issuer: self.iss.clone(),
+            subject: self.sub.clone(),
+            audience: self.aud.clone(),
+            expiry: time(self.exp)?,
+            not_before: time(self.nbf)?,
+            issued_at: time(self.iat)?,
+            id: self.jti.clone(),
+        })
+    }
+
+    fn audiences(&self) -> Vec<&str> {
+        self.aud.iter().flat_map(SingleOrMultiple::iter).map(String::as_str).collect()
+    }
+}
+
+/// A provider of `auth.config.ts`, as far as the choice among providers looks at it.
+pub(super) struct Candidate<'a> {
+    /// `OIDC(domain=…, app_id=…)`, as the error lists it.
+    pub(super) named: String,
+    pub(super) issuer: &'a str,
+    pub(super) application_id: Option<&'a str>,
+}
+
+/// Reads `iss` and `aud` without trust and matches them with the one provider there is.
+/// Returns the token's `iss`.
+pub(super) fn choose_provider(
+    token: &str,
+    provider: &Candidate<'_>,
+) -> Result<String, VerdictError> {
+    let encoded =
+        biscuit::jws::Compact::<Claims<biscuit::Empty>, biscuit::Empty>::new_encoded(token);
+    let registered = encoded
+        .unverified_payload()
+        .map_err(|e| {
+            VerdictError::auth_header(
+                "Could not parse JWT payload. Check that the token is a valid JWT format with three \
+                 base64-encoded parts separated by dots.",
+            )
+            .because(&e)
+        })?
+        .registered;
+    registered.to_biscuit()?;
+    let Some(issuer) = registered.iss.clone() else {
+        return Err(missing_issuer());
+    };
+    let audience_fits =
+        provider.application_id.is_none_or(|id| registered.audiences().contains(&id));
+    if audience_fits && same_issuer(&issuer, provider.issuer) {
+        return Ok(issuer);
+    }
+    Err(VerdictError::new(
+        "NoAuthProvider",
+        format!(
+            "No auth provider found matching the given token. Check that your JWT's issuer and \
+             audience match one of your configured providers: [{}]",
+            provider.named
+        ),
+    ))
+}
+
+/// The comparison of issuers: a missing scheme is `https`, trailing slashes do not count.
+pub(super) fn same_issuer(token: &str, configured: &str) -> bool {
+    with_scheme(token).trim_end_matches('/') == configured.trim_end_matches('/')
+}
+
+fn with_scheme(issuer: &str) -> String {
+    if issuer.starts_with("https://") || issuer.starts_with("http://") {
+        issuer.to_owned()
+    } else {
+        format!("https://{issuer}")
+    }
+}
+
+pub(super) fn missing_issuer() -> VerdictError {
+    VerdictError::auth_header(
+        "Missing issuer claim ('iss') in JWT payload. The JWT must include an 'iss' claim that \
+         matches one of your configured auth providers.",
+    )
+}
+
+/// What `auth.config.ts` says, as the backend stores it: `https` where no scheme was given.
+///
+/// # Errors
+/// `InvalidProviderDomainUrl` when it is no `http` or `https` address.
+pub(super) fn configured_issuer(text: &str) -> Result<String, VerdictError> {
+    let invalid = |why: &str| {
+        VerdictError::new(
+            "InvalidProviderDomainUrl",
+            format!("Invalid provider domain URL \"{text}\": {why}"),
+        )
+    };
+    if text.starts_with('"') {
+        return Err(invalid("starts with a double quote (\")"));
+    }
+    let scheme = text.split_once("://").map(|(scheme, _)| scheme);
+    let word = |s: &str| !s.is_empty() && s.chars().all(|c| c.is_alphanumeric() || c == '_');
+    let full = if scheme.is_some_and(word) { text.to_owned() } else { format!("https://{text}") };
+    let parsed = url::Url::parse(&full).map_err(|e| invalid(&e.to_string()))?;
+    if !matches!(parsed.scheme(), "http" | "https") {
+        return Err(invalid("scheme should be http or https"));
+    }
+    Ok(full)
+}

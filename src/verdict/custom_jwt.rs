@@ -1,0 +1,206 @@
+//! `type: "customJwt"`: the key set is fetched from a configured address and read by biscuit.
+
+use biscuit::jwa::{self, SignatureAlgorithm};
+use biscuit::jwk::{AlgorithmParameters, JWKSet};
+use biscuit::jws::Compact;
+use biscuit::{ClaimsSet, Empty, TemporalOptions, ValidationOptions};
+
+use super::claims::{self, Candidate, Claims};
+use super::{Response, VerdictError};
+use crate::jose::names::UnixTime;
+
+/// The two algorithms a `customJwt` provider can have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Algorithm {
+    #[default]
+    Rs256,
+    Es256,
+}
+
+/// A `customJwt` provider of `auth.config.ts`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CustomJwt {
+    pub issuer: String,
+    /// Where the key set is fetched; stands in the error texts.
+    pub jwks: String,
+    pub algorithm: Algorithm,
+    pub application_id: Option<String>,
+}
+
+type Token = Compact<Claims<serde_json::Value>, Empty>;
+
+/// Would Convex take `token` with this provider, had its JWKS address answered `answer`?
+///
+/// # Errors
+/// [`VerdictError`] with Convex's own text when it would not.
+pub fn custom_jwt(
+    answer: &Response,
+    provider: &CustomJwt,
+    token: &str,
+    now: UnixTime,
+) -> Result<(), VerdictError> {
+    let issuer = claims::configured_issuer(&provider.issuer)?;
+    let app_id = provider.application_id.as_deref();
+    claims::choose_provider(
+        token,
+        &Candidate {
+            named: format!("CustomJWT(issuer={issuer}, app_id={})", app_id.unwrap_or("none")),
+            issuer: &issuer,
+            application_id: app_id,
+        },
+    )?;
+    let keys = read_key_set(answer, &provider.jwks)?;
+    let registered = signed_claims(&keys, provider.algorithm, token)?;
+
+    let Some(token_issuer) = &registered.iss else {
+        return Err(claims::missing_issuer());
+    };
+    if !claims::same_issuer(token_issuer, &issuer) {
+        let text = format!("Invalid issuer: {token_issuer} != {issuer}");
+        return Err(VerdictError::auth_header(text));
+    }
+    if let Some(app_id) = app_id {
+        let Some(audience) = &registered.aud else {
+            return Err(VerdictError::auth_header(
+                "Missing audience claim ('aud') in JWT payload. The JWT must include an 'aud' claim \
+                 that matches your configured application ID.",
+            ));
+        };
+        if !audience.iter().any(|one| one == app_id) {
+            let all: Vec<_> = audience.iter().collect();
+            let text = format!("Invalid audience: {app_id} not in {all:?}");
+            return Err(VerdictError::auth_header(text));
+        }
+    }
+
+    let claims = ClaimsSet { registered: registered.to_biscuit()?, private: Empty {} };
+    claims
+        .registered
+        .validate(temporal(now)?)
+        .map_err(|e| VerdictError::auth_header(format!("Could not validate token: {e}")))?;
+    for (present, what) in [
+        (registered.sub.is_some(), "Missing subject"),
+        (registered.exp.is_some(), "Missing expiry"),
+    ] {
+        if !present {
+            return Err(VerdictError::auth_header(
+                "Could not verify token claim. Check that the JWT contains valid claims and matches \
+                 your auth provider configuration.",
+            )
+            .because_of(what));
+        }
+    }
+    Ok(())
+}
+
+/// Would Convex read the key set in `answer` at all? `jwks` is the address, for the error text.
+///
+/// # Errors
+/// [`VerdictError`] with Convex's own text when it would not.
+pub fn custom_jwt_key_set(answer: &Response, jwks: &str) -> Result<(), VerdictError> {
+    read_key_set(answer, jwks).map(drop)
+}
+
+fn read_key_set(answer: &Response, jwks: &str) -> Result<JWKSet<Empty>, VerdictError> {
+    // A `data:` URL is read without a look at its media type.
+    if !jwks.starts_with("data:") {
+        check_answer(answer, jwks)?;
+    }
+    serde_json::from_slice(&answer.body).map_err(|e| {
+        VerdictError::auth_header(format!(
+            "Invalid JWKS response body from '{jwks}'. The response is not valid JSON or doesn't \
+             match the expected JWKS format."
+        ))
+        .because(&e)
+    })
+}
+
+fn check_answer(answer: &Response, jwks: &str) -> Result<(), VerdictError> {
+    if answer.status != 200 {
+        let reason = http::StatusCode::from_u16(answer.status).ok();
+        let reason = reason.and_then(|s| s.canonical_reason()).unwrap_or("Unknown");
+        return Err(VerdictError::auth_header(format!(
+            "Could not fetch JWKS from URL '{jwks}': HTTP {} {reason}. Check that the URL is correct \
+             and accessible.",
+            answer.status
+        )));
+    }
+    // `HeaderValue::to_str` is `None` for anything but visible ASCII.
+    let visible = |t: &&str| t.bytes().all(|b| b == b'\t' || (32..127).contains(&b));
+    let content_type = answer.content_type.as_deref().filter(visible);
+    let fits = content_type.and_then(|t| t.parse::<mime::Mime>().ok()).is_some_and(|mime| {
+        let named = |n: &str| mime.essence_str().eq_ignore_ascii_case(n);
+        (named("application/json") || named("application/jwk-set+json"))
+            && mime.get_param("charset").is_none_or(|charset| charset == "utf-8")
+    });
+    if fits {
+        return Ok(());
+    }
+    Err(VerdictError::auth_header(format!(
+        "Invalid Content-Type '{}' when fetching JWKS from '{jwks}'. Expected 'application/json' or \
+         'application/jwk-set+json'.",
+        content_type.unwrap_or("unknown")
+    )))
+}
+
+/// Checks the signature; what comes back has not been judged any further.
+fn signed_claims(
+    keys: &JWKSet<Empty>,
+    algorithm: Algorithm,
+    token: &str,
+) -> Result<claims::Registered, VerdictError> {
+    let algorithm = match algorithm {
+        Algorithm::Rs256 => SignatureAlgorithm::RS256,
+        Algorithm::Es256 => SignatureAlgorithm::ES256,
+    };
+    let encoded = Token::new_encoded(token);
+    if reaches_unreachable(keys, algorithm, &encoded) {
+        return Err(VerdictError::panics(
+            "the server panics on this token: the key it names does not fit the provider's algorithm",
+        ));
+    }
+    let decoded = encoded.decode_with_jwks(keys, Some(algorithm)).map_err(|e| {
+        let kid = encoded.unverified_header().ok().and_then(|h| h.registered.key_id);
+        let text = match kid {
+            Some(kid) => format!(
+                "Could not decode token. The JWT's 'kid' (key ID) header is '{kid}', does this key \
+                 match any key in the provider's JWKS?"
+            ),
+            None => {
+                "Could not decode token. JWT may be missing a 'kid' (key ID) header.".to_owned()
+            }
+        };
+        VerdictError::auth_header(text).because(&e)
+    })?;
+    let claims = decoded.payload().map_err(|e| VerdictError::new("Internal", e.to_string()))?;
+    Ok(claims.registered.clone())
+}
+
+/// The two ways into biscuit's `unreachable!`: an RSA key asked for ES256, an `oct` key asked for
+/// either. Only once nothing before it refuses the token.
+fn reaches_unreachable(keys: &JWKSet<Empty>, algorithm: SignatureAlgorithm, token: &Token) -> bool {
+    let Ok(header) = token.unverified_header() else { return false };
+    let kid = header.registered.key_id.as_deref();
+    let Some(key) = kid.and_then(|kid| keys.find(kid)) else { return false };
+    let stated_fits = match key.common.algorithm {
+        None => true,
+        Some(jwa::Algorithm::Signature(stated)) => stated == algorithm,
+        Some(_) => false,
+    };
+    let three = token.encoded().is_ok_and(|parts| parts.len() == 3) && token.signature().is_ok();
+    let fatal = match key.algorithm {
+        AlgorithmParameters::RSA(_) => algorithm == SignatureAlgorithm::ES256,
+        AlgorithmParameters::OctetKey(_) => true,
+        AlgorithmParameters::EllipticCurve(_) | AlgorithmParameters::OctetKeyPair(_) => false,
+    };
+    three && fatal && stated_fits && header.registered.algorithm == algorithm
+}
+
+/// Convex grants five seconds to `exp`, `nbf` and `iat` alike.
+fn temporal(now: UnixTime) -> Result<ValidationOptions, VerdictError> {
+    let now = chrono::DateTime::from_timestamp(now.secs(), 0)
+        .ok_or_else(|| VerdictError::new("Internal", "no such time"))?;
+    let temporal_options =
+        TemporalOptions { now: Some(now), epsilon: chrono::Duration::seconds(5) };
+    Ok(ValidationOptions { temporal_options, ..ValidationOptions::default() })
+}

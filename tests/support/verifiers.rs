@@ -1,0 +1,33 @@
+//! What the strict verifier itself says: `countersign::verdict`, under the names tests use.
+
+#[allow(unused_imports, reason = "each test uses its part")]
+pub use countersign::verdict::{
+    Algorithm, CustomJwt, Oidc, Response, VerdictError, custom_jwt, custom_jwt_key_set, oidc,
+    oidc_discovery,
+};
+
+/// The two providers of one issuer, as `auth.config.ts` would have them.
+pub fn providers(issuer: &str, jwks: &str, audience: &str) -> (CustomJwt, Oidc) {
+    let custom = CustomJwt {
+        issuer: issuer.to_owned(),
+        jwks: jwks.to_owned(),
+        algorithm: Algorithm::Rs256,
+        application_id: Some(audience.to_owned()),
+    };
+    (custom, Oidc { domain: issuer.to_owned(), application_id: audience.to_owned() })
+}
+
+/// An issuer on paper: a discovery document that points at `{issuer}/jwks`, and the answer there.
+pub fn paper(
+    issuer: &str,
+    jwks: &Response,
+) -> impl Fn(String) -> std::future::Ready<Result<Response, String>> + use<> {
+    let discovery = Response::json(
+        serde_json::json!({"issuer": issuer, "jwks_uri": format!("{issuer}/jwks")}).to_string(),
+    );
+    let well_known = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
+    let jwks = jwks.clone();
+    move |url| {
+        std::future::ready(Ok(if url == well_known { discovery.clone() } else { jwks.clone() }))
+    }
+}
