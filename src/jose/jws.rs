@@ -1,2 +1,233 @@
-//! The compact serialisation, RFC 7515 §7.1, before anything is proven: what it holds is named
-//! `unverified_…`.
+//! The compact serialisation of a JWS (RFC 7515 §7.1), taken apart but not believed: everything that
+//! can be read here before the signature is checked says `unverified`.
+
+use super::alg::Alg;
+use super::base64url;
+use super::json::{self, JsonFault, Object};
+use super::names::{Issuer, Limits};
+use super::original;
+use super::refusal::Refusal;
+
+/// Three parts, a protected header that is understood, a payload of any bytes.
+#[derive(Debug)]
+pub struct Envelope<'a> {
+    text: &'a str,
+    /// The two dots.
+    dots: (usize, usize),
+    header: Header,
+    payload: Vec<u8>,
+    signature: Vec<u8>,
+}
+
+/// What is read of a protected header. Keys in it (`jwk`, `jku`, `x5u`, `x5c`) are never looked at.
+#[derive(Debug)]
+struct Header {
+    alg: Alg,
+    kid: Option<String>,
+    typ: Option<String>,
+    /// Nothing but `alg`, `typ` and a `kid` that is a string, so no reader stumbles over it.
+    plain: bool,
+    original: Option<String>,
+}
+
+impl<'a> Envelope<'a> {
+    /// Reads `token`. `padded` also reads parts that end in `=`; the signature then covers the bytes
+    /// as received.
+    ///
+    /// # Errors
+    /// [`Refusal`]: `too_large`, `format`, `b64`, `header`, `duplicate_member`, `depth`, `alg`,
+    /// `crit`, `b64_false`, `nested`.
+    pub fn parse(token: &'a str, limits: &Limits, padded: bool) -> Result<Self, Refusal> {
+        if token.len() > limits.token {
+            return Err(Refusal::TooLarge { limit: limits.token });
+        }
+        let dots = dots(token)?;
+        let decode = |part: &str| decode(part, padded);
+        let header = decode(&token[..dots.0])?;
+        let header = Header::read(header, limits)?;
+        let payload = decode(&token[dots.0 + 1..dots.1])?;
+        let signature = decode(&token[dots.1 + 1..])?;
+        Ok(Self { text: token, dots, header, payload, signature })
+    }
+
+    /// What the signature covers, RFC 7515 §5.2: the bytes as received.
+    pub fn signing_input(&self) -> &'a [u8] {
+        &self.text.as_bytes()[..self.dots.1]
+    }
+
+    pub fn signature(&self) -> &[u8] {
+        &self.signature
+    }
+
+    pub fn unverified_alg(&self) -> Alg {
+        self.header.alg
+    }
+
+    /// `kid`, a number spelled out; none when it is missing or empty.
+    pub fn unverified_kid(&self) -> Option<&str> {
+        self.header.kid.as_deref()
+    }
+
+    pub fn unverified_typ(&self) -> Option<&str> {
+        self.header.typ.as_deref()
+    }
+
+    pub fn unverified_payload(&self) -> &[u8] {
+        &self.payload
+    }
+
+    pub(super) fn is_plain(&self) -> bool {
+        self.header.plain
+    }
+
+    /// The `cso` header parameter; believed by [`original::restore`] alone, after our own signature.
+    pub(super) fn unverified_original(&self) -> Option<&str> {
+        self.header.original.as_deref()
+    }
+
+    pub(super) fn text(&self) -> &'a str {
+        self.text
+    }
+
+    /// The parts as text: protected header, payload, signature.
+    pub(super) fn parts(&self) -> (&'a str, &'a str, &'a str) {
+        let (first, second) = self.dots;
+        (&self.text[..first], &self.text[first + 1..second], &self.text[second + 1..])
+    }
+}
+
+/// A JWS whose payload is a claims set (RFC 7519 §7.2). It cannot be signed: only
+/// [`super::verify::VerifiedToken`] leads on.
+///
+/// ```compile_fail
+/// use countersign::jose::{jws::CompactJws, names::Limits, sign::SigningKey};
+/// fn mint(key: &SigningKey, token: &str) {
+///     let jws = CompactJws::parse(token, &Limits::default(), false).unwrap();
+///     let _ = key.sign(jws); // a `NewClaims` is wanted, and it is made of a `VerifiedToken` only
+/// }
+/// ```
+#[derive(Debug)]
+pub struct CompactJws<'a> {
+    envelope: Envelope<'a>,
+    claims: Object,
+}
+
+impl<'a> CompactJws<'a> {
+    /// # Errors
+    /// As [`Envelope::parse`], and `payload`, `duplicate_member`, `depth` for the claims set.
+    pub fn parse(token: &'a str, limits: &Limits, padded: bool) -> Result<Self, Refusal> {
+        let mut envelope = Envelope::parse(token, limits, padded)?;
+        let payload = std::mem::take(&mut envelope.payload);
+        let payload = String::from_utf8(payload).map_err(|_| Refusal::Payload)?;
+        let claims = Object::parse(payload, limits.depth)
+            .map_err(|fault| refusal(fault, Refusal::Payload, limits))?;
+        Ok(Self { envelope, claims })
+    }
+
+    /// Which issuer's keys are to be asked; RFC 7519 §4.1.1.
+    ///
+    /// # Errors
+    /// `iss_missing`, or `iss` when it is no string or no name.
+    pub fn unverified_issuer(&self) -> Result<Issuer, Refusal> {
+        if self.claims.get("iss").is_none() {
+            return Err(Refusal::IssuerMissing);
+        }
+        let text = self.claims.string("iss").ok_or(Refusal::Issuer)?;
+        Issuer::parse(&text).map_err(|_| Refusal::Issuer)
+    }
+
+    pub fn unverified_kid(&self) -> Option<&str> {
+        self.envelope.unverified_kid()
+    }
+
+    pub fn unverified_alg(&self) -> Option<Alg> {
+        Some(self.envelope.unverified_alg())
+    }
+
+    pub fn unverified_claims(&self) -> &Object {
+        &self.claims
+    }
+
+    pub fn envelope(&self) -> &Envelope<'a> {
+        &self.envelope
+    }
+}
+
+/// The whole text of two dots; five parts are a JWE (RFC 7516 §7.1).
+fn dots(token: &str) -> Result<(usize, usize), Refusal> {
+    let mut dots = token.bytes().enumerate().filter(|(_, byte)| *byte == b'.').map(|(at, _)| at);
+    match (dots.next(), dots.next(), dots.count()) {
+        (Some(0), ..) => Err(Refusal::Format),
+        (Some(first), Some(second), 0) => Ok((first, second)),
+        (Some(_), Some(_), 2) => Err(Refusal::Nested),
+        _ => Err(Refusal::Format),
+    }
+}
+
+fn decode(part: &str, padded: bool) -> Result<Vec<u8>, Refusal> {
+    let bare = part.trim_end_matches('=');
+    let pad = part.len() - bare.len();
+    if pad > 0 && !(padded && pad <= 2 && part.len().is_multiple_of(4)) {
+        return Err(Refusal::Base64);
+    }
+    base64url::decode(bare).map_err(|_| Refusal::Base64)
+}
+
+fn refusal(fault: JsonFault, otherwise: Refusal, limits: &Limits) -> Refusal {
+    match fault {
+        JsonFault::NotObject => otherwise,
+        JsonFault::Duplicate => Refusal::DuplicateMember,
+        JsonFault::Depth => Refusal::Depth { limit: limits.depth },
+    }
+}
+
+impl Header {
+    fn read(bytes: Vec<u8>, limits: &Limits) -> Result<Self, Refusal> {
+        let text = String::from_utf8(bytes).map_err(|_| Refusal::Header)?;
+        let object = Object::parse(text, limits.depth)
+            .map_err(|fault| refusal(fault, Refusal::Header, limits))?;
+        if object.get("b64").is_some_and(|b64| b64 != "true") {
+            return Err(Refusal::B64False);
+        }
+        if object.get("crit").is_some() {
+            return Err(Refusal::Crit);
+        }
+        let alg = object.string("alg").ok_or(Refusal::Alg)?;
+        let alg = Alg::from_name(&alg).ok_or(Refusal::Alg)?;
+        let text_or_absent = |name| match object.get(name) {
+            None => Ok(None),
+            Some(value) => {
+                json::string(value).map(|text| Some(text.into_owned())).ok_or(Refusal::Header)
+            }
+        };
+        // `enc` makes it a JWE header; `cty: JWT` says that the payload is a token again.
+        let cty = text_or_absent("cty")?;
+        if object.get("enc").is_some() || cty.is_some_and(|cty| media_type(&cty) == "jwt") {
+            return Err(Refusal::Nested);
+        }
+        let typ = text_or_absent("typ")?;
+        let (kid, kid_is_text) = kid(&object)?;
+        let plain = kid_is_text
+            && object.members().iter().all(|m| matches!(&*m.name, "alg" | "kid" | "typ"));
+        let original = object.string(original::PARAMETER).map(|text| text.into_owned());
+        Ok(Self { alg, kid, typ, plain, original })
+    }
+}
+
+/// `application/` may be left out of a media type, and case does not matter (RFC 7515 §4.1.9).
+pub(crate) fn media_type(text: &str) -> String {
+    let text = text.to_ascii_lowercase();
+    text.strip_prefix("application/").map(str::to_owned).unwrap_or(text)
+}
+
+/// The key ID as text, and whether it was written as text.
+fn kid(header: &Object) -> Result<(Option<String>, bool), Refusal> {
+    let Some(value) = header.get("kid") else { return Ok((None, true)) };
+    if let Some(text) = json::string(value) {
+        return Ok((Some(text.into_owned()).filter(|text| !text.is_empty()), true));
+    }
+    if value.starts_with(|c: char| c == '-' || c.is_ascii_digit()) {
+        return Ok((Some(value.to_owned()), false));
+    }
+    Err(Refusal::Header)
+}

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-use super::alg::{Alg, AlgSet};
+use super::alg::{Alg, AlgSet, Family};
 use super::jwk::SignatureForm;
 use super::names::{Audience, Issuer, IssuerName};
 
@@ -60,11 +60,73 @@ impl IssuerPolicy {
     }
 }
 
-/// A secret for HS256, HS384 or HS512. RFC 7518 §3.2: at least as long as the hash.
+/// A secret for HS256, HS384 or HS512, from the configuration.
 #[derive(Clone)]
 pub struct HmacSecret {
-    pub alg: Alg,
-    pub bytes: Zeroizing<Vec<u8>>,
+    alg: Alg,
+    bytes: Zeroizing<Vec<u8>>,
+}
+
+/// Why a configured secret is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SecretError {
+    #[error("only HS256, HS384 and HS512 have a secret")]
+    Alg,
+    #[error("has {have} bytes; {need} are needed, as many as the hash has (RFC 7518 §3.2)")]
+    Short { have: usize, need: usize },
+    #[error("is the text of a public key or certificate, which everyone knows")]
+    PublicKey,
+}
+
+impl HmacSecret {
+    /// # Errors
+    /// [`SecretError`].
+    pub fn new(alg: Alg, bytes: Zeroizing<Vec<u8>>) -> Result<Self, SecretError> {
+        let need = alg.row().signature_len.filter(|_| alg.family() == Family::Secret);
+        let need = need.ok_or(SecretError::Alg)?;
+        if bytes.len() < need {
+            return Err(SecretError::Short { have: bytes.len(), need });
+        }
+        if is_public_key(&bytes) {
+            return Err(SecretError::PublicKey);
+        }
+        Ok(Self { alg, bytes })
+    }
+
+    pub fn alg(&self) -> Alg {
+        self.alg
+    }
+
+    pub(super) fn expose(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// The attack of RFC 8725 §2.1, made by a slip of the operator's: whoever has the public key could
+/// mint tokens. PEM, JWK, OpenSSH, and SPKI as DER or base64.
+fn is_public_key(bytes: &[u8]) -> bool {
+    const SPKI_TEXT: [&str; 6] = ["MIIB", "MIIC", "MFkwEwYH", "MHYwEAYH", "MIGbMBAG", "MCowBQYD"];
+    if is_der_sequence(bytes) {
+        return true;
+    }
+    let Ok(text) = std::str::from_utf8(bytes) else { return false };
+    let text = text.trim_start();
+    text.contains("-----BEGIN ")
+        || ["ssh-", "ecdsa-sha2-"].iter().any(|start| text.starts_with(start))
+        || SPKI_TEXT.iter().any(|start| text.starts_with(start))
+        || (text.starts_with(['{', '[']) && text.contains("\"kty\""))
+}
+
+/// One DER SEQUENCE, exactly as long as the bytes: no random secret is that.
+fn is_der_sequence(bytes: &[u8]) -> bool {
+    match *bytes {
+        [0x30, 0x82, high, low, ref rest @ ..] => {
+            rest.len() == usize::from(u16::from_be_bytes([high, low]))
+        }
+        [0x30, 0x81, len, ref rest @ ..] => rest.len() == usize::from(len),
+        [0x30, len, 0x30, ref rest @ ..] => rest.len() + 1 == usize::from(len),
+        _ => false,
+    }
 }
 
 impl std::fmt::Debug for HmacSecret {
@@ -100,4 +162,47 @@ pub struct ClaimRules {
     pub numeric_strings: bool,
     /// `exp`, `iat`, `nbf` in milliseconds are divided (off: refused).
     pub milliseconds: bool,
+}
+
+impl ClaimRules {
+    /// Claims no rule may touch: they have checks and settings of their own, and an edit of them
+    /// could make a token live longer, start earlier or speak for someone else's issuer.
+    pub const PROTECTED: [&str; 5] = ["iss", "aud", "exp", "nbf", "iat"];
+
+    pub fn is_protected(claim: &str) -> bool {
+        Self::PROTECTED.contains(&claim)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn secret(alg: Alg, bytes: &[u8]) -> Result<HmacSecret, SecretError> {
+        HmacSecret::new(alg, Zeroizing::new(bytes.to_vec()))
+    }
+
+    #[test]
+    fn a_secret_is_long_enough_and_no_public_key() {
+        assert!(secret(Alg::Hs256, &[7; 32]).is_ok());
+        let short = Some(SecretError::Short { have: 32, need: 48 });
+        assert_eq!(secret(Alg::Hs384, &[7; 32]).err(), short);
+        assert_eq!(secret(Alg::Rs256, &[7; 64]).err(), Some(SecretError::Alg));
+        for text in [
+            "-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE",
+            r#"  {"kty":"RSA","n":"0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM"}"#,
+            r#"{"keys":[{"kty":"RSA","n":"0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps"}]}"#,
+            "MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEA0vx7agoebGcQSuuPiLJX",
+            "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA",
+        ] {
+            let error = secret(Alg::Hs256, text.as_bytes()).err();
+            assert_eq!(error, Some(SecretError::PublicKey), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_secret_does_not_print() {
+        let secret = secret(Alg::Hs256, b"correct horse battery staple 0123456789").unwrap();
+        assert_eq!(format!("{secret:?}"), "HmacSecret(HS256, ****)");
+    }
 }

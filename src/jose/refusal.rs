@@ -1,20 +1,126 @@
-//! Why a token is not countersigned. Codes are stable; messages name the failed check, never the
-//! token's text.
+//! Why a token is not countersigned. Codes are stable: metric labels and what scripts test. Messages
+//! name the failed check, never the token's text.
 
-/// A refused token. Ranked, so that of several candidates the most telling one is reported.
+/// A refused token.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     #[error("the token is larger than {limit} bytes")]
     TooLarge { limit: usize },
     #[error("the token is not a compact JWS of three parts (RFC 7515 §7.1)")]
     Format,
+    #[error("a part of the token is not unpadded base64url (RFC 7515 §2)")]
+    Base64,
+    #[error("the protected header is not a JSON object of known members (RFC 7515 §4)")]
+    Header,
+    #[error("the payload is not a JSON object in UTF-8 (RFC 7519 §7.2)")]
+    Payload,
+    #[error("a member name stands twice in one object, so that two readers may see two tokens")]
+    DuplicateMember,
+    #[error("JSON nesting is deeper than {limit}")]
+    Depth { limit: usize },
+    #[error("the header has `crit` (RFC 7515 §4.1.11); no extension is understood")]
+    Crit,
+    #[error("the header has `b64` (RFC 7797); only base64url payloads are read")]
+    B64False,
+    #[error("the token is encrypted or holds another token (RFC 7519 §5.2, RFC 7516)")]
+    Nested,
+    #[error("`typ` is that of another kind of token (RFC 8725 §3.11)")]
+    Typ,
+    #[error("`alg` is not one this issuer's tokens may have, or does not fit its key")]
+    Alg,
+    #[error("no key of this issuer has the token's `kid`")]
+    KidUnknown,
+    #[error("more than {limit} keys would have to be tried")]
+    TooManyKeys { limit: u32 },
+    #[error("the signature is ASN.1 DER, not `r || s` (RFC 7518 §3.4)")]
+    SignatureFormat,
+    #[error("the signature does not verify with the issuer's keys")]
+    Signature,
+    #[error("`iss` is missing")]
+    IssuerMissing,
+    #[error("`iss` is not the issuer's")]
+    Issuer,
+    #[error("`exp` is missing (RFC 7519 §4.1.4)")]
+    ExpiryMissing,
+    #[error("`{claim}` is not a number (RFC 7519 §2, NumericDate)")]
+    TimeType { claim: &'static str },
+    #[error("`{claim}` is out of range; it is in seconds")]
+    TimeRange { claim: &'static str },
+    #[error("the token has expired")]
+    Expired,
+    #[error("the token is not valid yet (`nbf`)")]
+    NotBefore,
+    #[error("`iat` lies in the future")]
+    IssuedInFuture,
+    #[error("`aud` is missing")]
+    AudienceMissing,
+    #[error("`aud` is not a string or a list of strings")]
+    AudienceType,
+    #[error("`aud` names no accepted audience")]
+    Audience,
+    #[error("neither `azp` nor `client_id` is an accepted client")]
+    Client,
+    #[error("`sub` is missing")]
+    SubjectMissing,
+    #[error("`sub` is neither a string nor a number")]
+    SubjectType,
+    #[error("the authorization server says that the token is not active (RFC 7662 §2.2)")]
+    Inactive,
+    #[error("the new token could not be signed")]
+    Signing,
 }
 
 impl Refusal {
     pub fn code(&self) -> &'static str {
+        self.entry().0
+    }
+
+    /// How much a refusal tells about the token: of several, the highest is reported, so that
+    /// "expired" beats "no key has this kid". Higher means that more was right before it failed.
+    pub fn rank(&self) -> u8 {
+        self.entry().1
+    }
+
+    /// The more telling of two.
+    #[must_use]
+    pub fn or_more_telling(self, other: Self) -> Self {
+        if other.rank() > self.rank() { other } else { self }
+    }
+
+    fn entry(&self) -> (&'static str, u8) {
         match self {
-            Self::TooLarge { .. } => "too_large",
-            Self::Format => "format",
+            Self::TooLarge { .. } => ("too_large", 0),
+            Self::Format => ("format", 0),
+            Self::Base64 => ("b64", 1),
+            Self::Header => ("header", 2),
+            Self::DuplicateMember => ("duplicate_member", 2),
+            Self::Depth { .. } => ("depth", 2),
+            Self::Crit => ("crit", 3),
+            Self::B64False => ("b64_false", 3),
+            Self::Nested => ("nested", 3),
+            Self::Payload => ("payload", 4),
+            Self::Alg => ("alg", 5),
+            Self::Typ => ("typ", 5),
+            Self::KidUnknown => ("kid_unknown", 6),
+            Self::TooManyKeys { .. } => ("too_many_keys", 6),
+            Self::SignatureFormat => ("sig_format", 7),
+            Self::Signature => ("signature", 7),
+            Self::Inactive => ("inactive", 7),
+            Self::IssuerMissing => ("iss_missing", 8),
+            Self::Issuer => ("iss", 8),
+            Self::ExpiryMissing => ("exp_missing", 9),
+            Self::TimeType { .. } => ("exp_type", 9),
+            Self::TimeRange { .. } => ("exp_range", 9),
+            Self::Expired => ("expired", 9),
+            Self::NotBefore => ("nbf", 9),
+            Self::IssuedInFuture => ("iat_future", 9),
+            Self::AudienceMissing => ("aud_missing", 10),
+            Self::AudienceType => ("aud_type", 10),
+            Self::Audience => ("aud", 10),
+            Self::Client => ("client", 10),
+            Self::SubjectMissing => ("sub_missing", 11),
+            Self::SubjectType => ("sub_type", 11),
+            Self::Signing => ("signing", 12),
         }
     }
 }

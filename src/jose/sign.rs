@@ -1,1 +1,403 @@
-//! The local signing key and the one signature this program makes.
+//! Our own keys, and the one place where a signature is made.
+
+use std::fmt;
+
+use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::rsa::KeySize;
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256,
+    RsaKeyPair,
+};
+use zeroize::Zeroizing;
+
+use super::alg::{Alg, AlgSet, Curve};
+use super::base64url;
+use super::claims::NewClaims;
+use super::fault::KeyFault;
+use super::json;
+use super::jwk::{Material, PublicJwk};
+use super::names::Kid;
+use super::original;
+use super::refusal::Refusal;
+
+/// Why a private key cannot be used for signing. Never holds any of its bytes.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SigningKeyError {
+    #[error("{0} is not an algorithm we sign with; RS256, ES256 and EdDSA are")]
+    Alg(String),
+    #[error("the text holds no private key in PEM (PKCS#8, PKCS#1 or SEC 1)")]
+    NotPem,
+    #[error("the private key is encrypted; decrypt it first")]
+    Encrypted,
+    #[error("the text is not a private JWK (RFC 7517)")]
+    NotJwk,
+    #[error("the private key cannot be read, or is not of the kind {0} needs")]
+    Rejected(Alg),
+    #[error("the private key is neither RSA, nor P-256, nor Ed25519")]
+    UnknownKind,
+    #[error("the public key is not acceptable: {0}")]
+    Public(#[from] KeyFault),
+    #[error("the system could not make a key")]
+    Generate,
+}
+
+impl SigningKeyError {
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Alg(_) => "signing_alg",
+            Self::NotPem => "not_pem",
+            Self::Encrypted => "key_encrypted",
+            Self::NotJwk => "not_jwk",
+            Self::Rejected(_) => "key_rejected",
+            Self::UnknownKind => "key_unknown",
+            Self::Public(fault) => fault.code(),
+            Self::Generate => "key_generate",
+        }
+    }
+}
+
+enum Pair {
+    Rsa(RsaKeyPair),
+    P256(EcdsaKeyPair),
+    Ed25519(Ed25519KeyPair),
+}
+
+/// A private signing key, parsed once: parsing an RSA key costs twice what signing with it does.
+/// Does not print.
+pub struct SigningKey {
+    alg: Alg,
+    pair: Pair,
+    public: PublicJwk,
+    kid: Kid,
+    rng: SystemRandom,
+}
+
+impl SigningKey {
+    /// What we sign with.
+    pub const ALGORITHMS: AlgSet = AlgSet::of(&[Alg::Rs256, Alg::Es256, Alg::EdDsa]);
+
+    /// A new key: RSA of 2048 bits, P-256 or Ed25519.
+    ///
+    /// # Errors
+    /// [`SigningKeyError`] for an algorithm we do not sign with, or when the system fails.
+    pub fn generate(alg: Alg) -> Result<Self, SigningKeyError> {
+        let failed = |_| SigningKeyError::Generate;
+        let pair = match alg {
+            Alg::Rs256 => Pair::Rsa(RsaKeyPair::generate(KeySize::Rsa2048).map_err(failed)?),
+            Alg::Es256 => Pair::P256(
+                EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).map_err(failed)?,
+            ),
+            Alg::EdDsa => Pair::Ed25519(Ed25519KeyPair::generate().map_err(failed)?),
+            other => return Err(SigningKeyError::Alg(other.name().to_owned())),
+        };
+        Self::of(alg, pair)
+    }
+
+    /// A key in PKCS#8 DER, RFC 5208.
+    ///
+    /// # Errors
+    /// [`SigningKeyError`] when the key is of another kind, damaged or too small.
+    pub fn from_pkcs8(alg: Alg, der: &[u8]) -> Result<Self, SigningKeyError> {
+        let rejected = |_| SigningKeyError::Rejected(alg);
+        let pair = match alg {
+            Alg::Rs256 => Pair::Rsa(RsaKeyPair::from_pkcs8(der).map_err(rejected)?),
+            Alg::Es256 => Pair::P256(
+                EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der)
+                    .map_err(rejected)?,
+            ),
+            Alg::EdDsa => {
+                Pair::Ed25519(Ed25519KeyPair::from_pkcs8_maybe_unchecked(der).map_err(rejected)?)
+            }
+            other => return Err(SigningKeyError::Alg(other.name().to_owned())),
+        };
+        Self::of(alg, pair)
+    }
+
+    /// A key in PEM: `PRIVATE KEY` (PKCS#8), `RSA PRIVATE KEY` (PKCS#1, RFC 8017) or
+    /// `EC PRIVATE KEY` (SEC 1, RFC 5915). Other blocks beside it (parameters, certificates) are
+    /// passed over.
+    ///
+    /// # Errors
+    /// [`SigningKeyError`].
+    pub fn from_pem(text: &str) -> Result<Self, SigningKeyError> {
+        let blocks = pem::parse_many(text).map_err(|_| SigningKeyError::NotPem)?;
+        for block in &blocks {
+            let der = block.contents();
+            return match block.tag() {
+                "PRIVATE KEY" => Self::from_any_pkcs8(der),
+                "RSA PRIVATE KEY" if block.headers().get("DEK-Info").is_some() => {
+                    Err(SigningKeyError::Encrypted)
+                }
+                "RSA PRIVATE KEY" => {
+                    let pair = RsaKeyPair::from_der(der);
+                    let pair = pair.map_err(|_| SigningKeyError::Rejected(Alg::Rs256))?;
+                    Self::of(Alg::Rs256, Pair::Rsa(pair))
+                }
+                "EC PRIVATE KEY" => {
+                    let alg = &ECDSA_P256_SHA256_FIXED_SIGNING;
+                    let pair = EcdsaKeyPair::from_private_key_der(alg, der);
+                    let pair = pair.map_err(|_| SigningKeyError::Rejected(Alg::Es256))?;
+                    Self::of(Alg::Es256, Pair::P256(pair))
+                }
+                "ENCRYPTED PRIVATE KEY" => Err(SigningKeyError::Encrypted),
+                _ => continue,
+            };
+        }
+        Err(SigningKeyError::NotPem)
+    }
+
+    fn from_any_pkcs8(der: &[u8]) -> Result<Self, SigningKeyError> {
+        let mut error = SigningKeyError::UnknownKind;
+        for alg in Self::ALGORITHMS.iter() {
+            match Self::from_pkcs8(alg, der) {
+                Err(SigningKeyError::Rejected(_)) => {}
+                Err(other) => error = other,
+                Ok(key) => return Ok(key),
+            }
+        }
+        Err(error)
+    }
+
+    /// A private JWK, RFC 7518 §6.2.2 and §6.3.2, RFC 8037 §2. An RSA key needs all its members.
+    ///
+    /// # Errors
+    /// [`SigningKeyError`].
+    pub fn from_jwk(text: &str) -> Result<Self, SigningKeyError> {
+        let jwk: PrivateJwk = serde_json::from_str(text).map_err(|_| SigningKeyError::NotJwk)?;
+        jwk.signing_key()
+    }
+
+    fn of(alg: Alg, pair: Pair) -> Result<Self, SigningKeyError> {
+        let material = match &pair {
+            Pair::Rsa(pair) => {
+                let public = rsa_public(pair.public_key().as_ref());
+                let (n, e) = public.ok_or(SigningKeyError::Rejected(alg))?;
+                Material::Rsa { n: n.into(), e: e.into() }
+            }
+            Pair::P256(pair) => {
+                let point = pair.public_key().as_ref();
+                let (x, y) = point
+                    .split_first_chunk::<1>()
+                    .and_then(|(_, xy)| xy.split_at_checked(32))
+                    .ok_or(SigningKeyError::Rejected(alg))?;
+                Material::Ec { curve: Curve::P256, x: x.into(), y: y.into() }
+            }
+            Pair::Ed25519(pair) => {
+                let x = pair.public_key().as_ref();
+                Material::Okp { curve: Curve::Ed25519, x: x.into() }
+            }
+        };
+        let kid = super::thumbprint::Thumbprint::of(&material).kid().clone();
+        let public = PublicJwk::new(material, Some(kid.clone()), Some(alg))?;
+        Ok(Self { alg, pair, public, kid, rng: SystemRandom::new() })
+    }
+
+    /// The key as PKCS#8 DER, wiped when dropped.
+    ///
+    /// # Errors
+    /// [`SigningKeyError::Rejected`] if the library cannot write the key.
+    pub fn to_pkcs8(&self) -> Result<Zeroizing<Vec<u8>>, SigningKeyError> {
+        let failed = |_| SigningKeyError::Rejected(self.alg);
+        let der = match &self.pair {
+            Pair::Rsa(pair) => {
+                let der: Pkcs8V1Der<'_> = pair.as_der().map_err(failed)?;
+                der.as_ref().to_vec()
+            }
+            Pair::P256(pair) => pair.to_pkcs8v1().map_err(failed)?.as_ref().to_vec(),
+            Pair::Ed25519(pair) => pair.to_pkcs8v1().map_err(failed)?.as_ref().to_vec(),
+        };
+        Ok(Zeroizing::new(der))
+    }
+
+    pub fn alg(&self) -> Alg {
+        self.alg
+    }
+
+    /// The RFC 7638 thumbprint.
+    pub fn kid(&self) -> &Kid {
+        &self.kid
+    }
+
+    pub fn public(&self) -> &PublicJwk {
+        &self.public
+    }
+
+    /// Signs: protected header exactly `{"alg","typ":"JWT","kid"}`, and `cso` where the original
+    /// travels along.
+    ///
+    /// # Errors
+    /// `signing` if the library fails, which it does only without randomness.
+    #[expect(clippy::needless_pass_by_value, reason = "one proof, one token")]
+    pub fn sign(&self, claims: NewClaims) -> Result<String, Refusal> {
+        let mut token = String::with_capacity(self.signed_len(&claims));
+        base64url::encode_into(self.header(&claims), &mut token);
+        token.push('.');
+        base64url::encode_into(&claims.payload, &mut token);
+        let signature = self.raw(token.as_bytes())?;
+        token.push('.');
+        base64url::encode_into(signature, &mut token);
+        Ok(token)
+    }
+
+    /// How long the signed token will be, in bytes.
+    pub(crate) fn signed_len(&self, claims: &NewClaims) -> usize {
+        let signature = match &self.pair {
+            Pair::Rsa(pair) => pair.public_modulus_len(),
+            Pair::P256(_) | Pair::Ed25519(_) => 64,
+        };
+        let parts = [self.header(claims).len(), claims.payload.len(), signature];
+        parts.iter().map(|len| (len * 4).div_ceil(3) + 1).sum::<usize>() - 1
+    }
+
+    fn header(&self, claims: &NewClaims) -> String {
+        // The kid is base64url and needs no escaping; neither does the name of an algorithm.
+        let mut header = format!(r#"{{"alg":"{}","typ":"JWT","kid":"{}""#, self.alg, self.kid);
+        if let Some(original) = &claims.original {
+            header.push_str(&format!(r#","{}":{}"#, original::PARAMETER, json::quote(original)));
+        }
+        header.push('}');
+        header
+    }
+
+    fn raw(&self, message: &[u8]) -> Result<Vec<u8>, Refusal> {
+        match &self.pair {
+            Pair::Rsa(pair) => {
+                let mut signature = vec![0; pair.public_modulus_len()];
+                pair.sign(&RSA_PKCS1_SHA256, &self.rng, message, &mut signature)
+                    .map_err(|_| Refusal::Signing)?;
+                Ok(signature)
+            }
+            Pair::P256(pair) => {
+                let signature = pair.sign(&self.rng, message).map_err(|_| Refusal::Signing)?;
+                Ok(signature.as_ref().to_vec())
+            }
+            Pair::Ed25519(pair) => {
+                let signature = pair.try_sign(message).map_err(|_| Refusal::Signing)?;
+                Ok(signature.as_ref().to_vec())
+            }
+        }
+    }
+}
+
+impl fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SigningKey({}, {}, ****)", self.alg, self.kid)
+    }
+}
+
+/// Modulus and exponent of an `RSAPublicKey` (RFC 8017, appendix A.1.1) as the library writes it:
+/// a DER SEQUENCE of two INTEGERs.
+fn rsa_public(der: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (0x30, body, []) = der_value(der)? else { return None };
+    let (0x02, n, rest) = der_value(body)? else { return None };
+    let (0x02, e, []) = der_value(rest)? else { return None };
+    Some((n.strip_prefix(&[0]).unwrap_or(n), e.strip_prefix(&[0]).unwrap_or(e)))
+}
+
+/// Tag, value and what follows.
+fn der_value(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+    let (len, rest) = match *der {
+        [_, len @ ..=0x7f, ref rest @ ..] => (usize::from(len), rest),
+        [_, 0x81, len, ref rest @ ..] => (usize::from(len), rest),
+        [_, 0x82, high, low, ref rest @ ..] => (usize::from(u16::from_be_bytes([high, low])), rest),
+        _ => return None,
+    };
+    let (value, after) = rest.split_at_checked(len)?;
+    Some((der[0], value, after))
+}
+
+/// The members of a private JWK as text; wiped when dropped. Not `Debug`.
+#[derive(serde::Deserialize)]
+struct PrivateJwk {
+    kty: String,
+    alg: Option<String>,
+    crv: Option<String>,
+    #[serde(default)]
+    n: Part,
+    #[serde(default)]
+    e: Part,
+    #[serde(default)]
+    d: Part,
+    #[serde(default)]
+    p: Part,
+    #[serde(default)]
+    q: Part,
+    #[serde(default)]
+    dp: Part,
+    #[serde(default)]
+    dq: Part,
+    #[serde(default)]
+    qi: Part,
+    #[serde(default)]
+    x: Part,
+    #[serde(default)]
+    y: Part,
+}
+
+#[derive(Default, serde::Deserialize)]
+#[serde(from = "String")]
+struct Part(Zeroizing<String>);
+
+impl From<String> for Part {
+    fn from(text: String) -> Self {
+        Self(Zeroizing::new(text))
+    }
+}
+
+impl Part {
+    fn bytes(&self) -> Result<Zeroizing<Vec<u8>>, SigningKeyError> {
+        let bytes = base64url::decode(self.0.as_bytes()).map_err(|_| SigningKeyError::NotJwk)?;
+        if bytes.is_empty() { Err(SigningKeyError::NotJwk) } else { Ok(Zeroizing::new(bytes)) }
+    }
+}
+
+impl PrivateJwk {
+    fn signing_key(&self) -> Result<SigningKey, SigningKeyError> {
+        let alg = match (self.kty.as_str(), self.crv.as_deref()) {
+            ("RSA", _) => Alg::Rs256,
+            ("EC", Some("P-256")) => Alg::Es256,
+            ("OKP", Some("Ed25519")) => Alg::EdDsa,
+            _ => return Err(SigningKeyError::UnknownKind),
+        };
+        if let Some(stated) = &self.alg
+            && Alg::from_name(stated) != Some(alg)
+        {
+            return Err(SigningKeyError::Alg(stated.chars().take(32).collect()));
+        }
+        let rejected = |_| SigningKeyError::Rejected(alg);
+        let pair = match alg {
+            Alg::Rs256 => Pair::Rsa(self.rsa()?),
+            Alg::Es256 => {
+                let (d, x, y) = (self.d.bytes()?, self.x.bytes()?, self.y.bytes()?);
+                let point = [&[4], x.as_slice(), y.as_slice()].concat();
+                let alg = &ECDSA_P256_SHA256_FIXED_SIGNING;
+                let pair = EcdsaKeyPair::from_private_key_and_public_key(alg, &d, &point);
+                Pair::P256(pair.map_err(rejected)?)
+            }
+            _ => {
+                let (d, x) = (self.d.bytes()?, self.x.bytes()?);
+                let pair = Ed25519KeyPair::from_seed_and_public_key(&d, &x);
+                Pair::Ed25519(pair.map_err(rejected)?)
+            }
+        };
+        SigningKey::of(alg, pair)
+    }
+
+    fn rsa(&self) -> Result<RsaKeyPair, SigningKeyError> {
+        use aws_lc_rs::rsa::{KeyPairComponents, PublicKeyComponents};
+        let (n, e) = (self.n.bytes()?, self.e.bytes()?);
+        let (d, p, q) = (self.d.bytes()?, self.p.bytes()?, self.q.bytes()?);
+        let (dp, dq, qi) = (self.dp.bytes()?, self.dq.bytes()?, self.qi.bytes()?);
+        RsaKeyPair::from_components(&KeyPairComponents {
+            public_key: PublicKeyComponents { n: n.as_slice(), e: e.as_slice() },
+            d: d.as_slice(),
+            p: p.as_slice(),
+            q: q.as_slice(),
+            dP: dp.as_slice(),
+            dQ: dq.as_slice(),
+            qInv: qi.as_slice(),
+        })
+        .map_err(|_| SigningKeyError::Rejected(Alg::Rs256))
+    }
+}

@@ -1,1 +1,232 @@
-//! The only maker of [`VerifiedToken`].
+//! The only way from what a token says to what we believe: [`verify`] makes the only
+//! [`VerifiedToken`]. The order of checks is that of [`Refusal::rank`]: first who signed, then for
+//! whom and when.
+
+use aws_lc_rs::hmac;
+
+use super::alg::{Alg, AlgSet, Check, Family};
+use super::audience::Audiences;
+use super::json::Object;
+use super::jwk::{PublicJwk, SignatureForm};
+use super::jwks::KeySet;
+use super::jws::{CompactJws, Envelope, media_type};
+use super::names::{Limits, UnixTime};
+use super::policy::IssuerPolicy;
+use super::refusal::Refusal;
+use super::thumbprint::Thumbprint;
+use super::times::Times;
+
+/// Signature checks one token may still cost. A set of many keys and tokens without `kid` would
+/// otherwise make each request as dear as the set is long.
+#[derive(Debug)]
+pub struct Budget {
+    left: u32,
+    limit: u32,
+}
+
+impl Budget {
+    pub fn new(limits: &Limits) -> Self {
+        Self { left: limits.signature_checks, limit: limits.signature_checks }
+    }
+
+    fn spend(&mut self) -> Result<(), Refusal> {
+        let limit = self.limit;
+        self.left = self.left.checked_sub(1).ok_or(Refusal::TooManyKeys { limit })?;
+        Ok(())
+    }
+}
+
+/// A token whose signature, issuer, times and audience were checked against one issuer's policy.
+/// Private fields and one maker: whoever holds a value of this type holds the proof.
+#[derive(Debug)]
+pub struct VerifiedToken<'t> {
+    jws: &'t CompactJws<'t>,
+    key: Option<Thumbprint>,
+    times: Times,
+    exp: UnixTime,
+    audiences: Audiences,
+}
+
+impl<'t> VerifiedToken<'t> {
+    pub fn alg(&self) -> Alg {
+        self.jws.envelope().unverified_alg()
+    }
+
+    pub fn kid(&self) -> Option<&'t str> {
+        self.jws.unverified_kid()
+    }
+
+    pub fn typ(&self) -> Option<&'t str> {
+        self.jws.envelope().unverified_typ()
+    }
+
+    /// The public key that verified it; none for a secret.
+    pub fn key(&self) -> Option<&Thumbprint> {
+        self.key.as_ref()
+    }
+
+    pub fn expires(&self) -> UnixTime {
+        self.exp
+    }
+
+    pub fn claims(&self) -> &'t Object {
+        self.jws.unverified_claims()
+    }
+
+    pub(super) fn times(&self) -> Times {
+        self.times
+    }
+
+    pub(super) fn audiences(&self) -> &Audiences {
+        &self.audiences
+    }
+
+    pub(super) fn envelope(&self) -> &'t Envelope<'t> {
+        self.jws.envelope()
+    }
+
+    /// The header says nothing but `alg`, `typ` and a textual `kid`, and no part is padded.
+    pub fn is_plain(&self) -> bool {
+        self.envelope().is_plain() && !self.envelope().text().contains('=')
+    }
+}
+
+/// Verifies a token of the issuer `policy` speaks of with that issuer's keys, at `now`.
+///
+/// # Errors
+/// [`Refusal`]. `kid_unknown` asks for fresher keys; it is not given for a token that has expired, so
+/// that old tokens start no fetch.
+pub fn verify<'t>(
+    jws: &'t CompactJws<'t>,
+    policy: &IssuerPolicy,
+    keys: &KeySet,
+    now: UnixTime,
+    budget: &mut Budget,
+) -> Result<VerifiedToken<'t>, Refusal> {
+    let claims = jws.unverified_claims();
+    let key = match check_signature(jws.envelope(), policy, keys, budget) {
+        Err(Refusal::KidUnknown) => {
+            return Err(Refusal::KidUnknown.or_more_telling(age(jws, policy, now)));
+        }
+        other => other?,
+    };
+    check_kind(jws, policy)?;
+    check_issuer(claims, policy)?;
+    let times = Times::read(claims, &policy.claims)?;
+    let exp = times.check(now, policy.leeway)?;
+    let audiences = Audiences::check(claims, &policy.audience)?;
+    let key = key.map(|key| key.thumbprint().clone());
+    Ok(VerifiedToken { jws, key, times, exp, audiences })
+}
+
+/// `Expired` if the token says so itself; a refusal, so nothing need be believed for it.
+fn age(jws: &CompactJws<'_>, policy: &IssuerPolicy, now: UnixTime) -> Refusal {
+    let times = Times::read(jws.unverified_claims(), &policy.claims);
+    match times.and_then(|times| times.check(now, policy.leeway)) {
+        Err(Refusal::Expired) => Refusal::Expired,
+        _ => Refusal::KidUnknown,
+    }
+}
+
+fn check_signature<'k>(
+    jws: &Envelope<'_>,
+    policy: &IssuerPolicy,
+    keys: &'k KeySet,
+    budget: &mut Budget,
+) -> Result<Option<&'k PublicJwk>, Refusal> {
+    if jws.unverified_alg().family() != Family::Secret {
+        return signed_by(jws, keys, policy.algorithms, policy.signature_form, budget).map(Some);
+    }
+    // RFC 8725 §3.1: an HMAC is only ever checked with a secret of the configuration, never with
+    // anything a key set brought.
+    let alg = jws.unverified_alg();
+    let Check::Hmac(hash) = &alg.row().check else { return Err(Refusal::Alg) };
+    if !policy.algorithms.contains(alg) {
+        return Err(Refusal::Alg);
+    }
+    for secret in policy.secrets.iter().filter(|secret| secret.alg() == alg) {
+        budget.spend()?;
+        let key = hmac::Key::new(**hash, secret.expose());
+        if hmac::verify(&key, jws.signing_input(), jws.signature()).is_ok() {
+            return Ok(None);
+        }
+    }
+    Err(Refusal::Signature)
+}
+
+/// The key of `keys` that made the signature. A `kid` selects the keys of that name; keys without a
+/// name are tried only when none has it. No JWK or URL in the header is looked at.
+///
+/// # Errors
+/// `alg`, `kid_unknown`, `too_many_keys`, `sig_format`, `signature`.
+pub fn signed_by<'k>(
+    jws: &Envelope<'_>,
+    keys: &'k KeySet,
+    algorithms: AlgSet,
+    form: SignatureForm,
+    budget: &mut Budget,
+) -> Result<&'k PublicJwk, Refusal> {
+    let alg = jws.unverified_alg();
+    if !algorithms.contains(alg) || alg.family() == Family::Secret {
+        return Err(Refusal::Alg);
+    }
+    let kid = jws.unverified_kid();
+    let known = kid.is_none_or(|kid| keys.has_kid(kid));
+    // What to say when no key fits: a known name means that its key is of another kind.
+    let mut refusal = if known { Refusal::Alg } else { Refusal::KidUnknown };
+    for key in keys.candidates(kid, alg) {
+        budget.spend()?;
+        if key.verifies(alg, form, jws.signing_input(), jws.signature()) {
+            return Ok(key);
+        }
+        if known {
+            refusal = if is_der(alg, jws.signature()) && form == SignatureForm::Jose {
+                Refusal::SignatureFormat
+            } else {
+                Refusal::Signature
+            };
+        }
+    }
+    // Without a `kid` a fresher set may hold the key that signed.
+    if kid.is_none() && refusal == Refusal::Alg && keys.keys().is_empty() {
+        refusal = Refusal::KidUnknown;
+    }
+    Err(refusal)
+}
+
+/// An ECDSA signature in the form of X.509 instead of JOSE: a DER sequence.
+fn is_der(alg: Alg, signature: &[u8]) -> bool {
+    matches!(alg.family(), Family::Ec(_))
+        && alg.row().signature_len != Some(signature.len())
+        && signature.first() == Some(&0x30)
+}
+
+/// RFC 8725 §3.11 and §3.12: only tokens that say who is logged in become such tokens. A logout
+/// token, a security event or an introspection answer is signed with the same keys, and would be
+/// taken for a login once its `typ` is `JWT`.
+fn check_kind(jws: &CompactJws<'_>, policy: &IssuerPolicy) -> Result<(), Refusal> {
+    let typ = jws.envelope().unverified_typ().map(media_type);
+    match typ.as_deref() {
+        None | Some("jwt" | "jose" | "jws" | "id_token+jwt") => {}
+        Some("at+jwt") if policy.access_tokens => {}
+        Some(_) => return Err(Refusal::Typ),
+    }
+    // RFC 8417 §2.2: `events`, an object, is what makes a claims set a security event.
+    let claims = jws.unverified_claims();
+    if claims.get("events").is_some_and(|events| events.starts_with('{')) {
+        return Err(Refusal::Typ);
+    }
+    Ok(())
+}
+
+fn check_issuer(claims: &Object, policy: &IssuerPolicy) -> Result<(), Refusal> {
+    if claims.get("iss").is_none() {
+        return Err(Refusal::IssuerMissing);
+    }
+    let iss = claims.string("iss").ok_or(Refusal::Issuer)?;
+    if policy.issuers.iter().any(|spelling| spelling.as_str() == iss) {
+        Ok(())
+    } else {
+        Err(Refusal::Issuer)
+    }
+}

@@ -1,0 +1,103 @@
+//! `aud` (RFC 7519 §4.1.3): read, checked against what the operator accepts, and chosen from several.
+
+use super::json::{self, Object};
+use super::names::Audience;
+use super::policy::AudienceRule;
+use super::refusal::Refusal;
+
+/// The audiences of a token, checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Audiences {
+    list: Vec<Audience>,
+    /// They came from the configuration, the token had none.
+    pub set: bool,
+}
+
+/// One audience, and whether it was one of several.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Chosen {
+    pub audience: Audience,
+    pub of_several: bool,
+}
+
+impl Audiences {
+    /// # Errors
+    /// `aud_type`; `aud` when none is accepted; `aud_missing`, or `client` where an `aud` would be
+    /// set but the token was made for another client.
+    pub(super) fn check(claims: &Object, rule: &AudienceRule) -> Result<Self, Refusal> {
+        let Some(value) = claims.get("aud") else {
+            let missing = rule.when_missing.as_ref().ok_or(Refusal::AudienceMissing)?;
+            check_client(claims, &missing.clients)?;
+            return Ok(Self { list: vec![missing.audience.clone()], set: true });
+        };
+        let list = read(value)?;
+        if !rule.accept.is_empty() && !list.iter().any(|aud| rule.accept.contains(aud)) {
+            return Err(Refusal::Audience);
+        }
+        Ok(Self { list, set: false })
+    }
+
+    /// An audience the operator configured for claims that never have one.
+    pub(super) fn configured(audience: Audience) -> Self {
+        Self { list: vec![audience], set: true }
+    }
+
+    /// The one audience of the new token: the one asked for; else, of several, the first the operator
+    /// accepts, the client the token was made for (`azp`), or the first. Always one of the token's
+    /// own, so the new token is good in no place where the old one was not.
+    ///
+    /// # Errors
+    /// `aud` when the one asked for is not the token's, or not accepted.
+    pub(super) fn choose(
+        &self,
+        azp: Option<&str>,
+        rule: &AudienceRule,
+        asked: Option<&Audience>,
+    ) -> Result<Chosen, Refusal> {
+        let of_several = self.list.len() > 1;
+        let accepted = |aud: &&Audience| rule.accept.is_empty() || rule.accept.contains(aud);
+        if let Some(asked) = asked {
+            let found = self.list.iter().find(|aud| *aud == asked);
+            let found = found.filter(|aud| self.set || accepted(aud)).ok_or(Refusal::Audience)?;
+            return Ok(Chosen { audience: found.clone(), of_several });
+        }
+        let preferred = rule.accept.iter().find(|aud| self.list.contains(aud));
+        let party = || self.list.iter().find(|aud| Some(aud.as_str()) == azp);
+        let chosen = preferred.or_else(party).or_else(|| self.list.first());
+        let audience = chosen.ok_or(Refusal::AudienceType)?.clone();
+        Ok(Chosen { audience, of_several })
+    }
+}
+
+fn read(value: &str) -> Result<Vec<Audience>, Refusal> {
+    let one = |text: &str| Audience::parse(text).map_err(|_| Refusal::AudienceType);
+    if let Some(text) = json::string(value) {
+        return Ok(vec![one(&text)?]);
+    }
+    let texts: Vec<String> = serde_json::from_str(value).map_err(|_| Refusal::AudienceType)?;
+    if texts.is_empty() {
+        return Err(Refusal::AudienceType);
+    }
+    let mut list = Vec::with_capacity(texts.len());
+    for text in texts {
+        let audience = one(&text)?;
+        if !list.contains(&audience) {
+            list.push(audience);
+        }
+    }
+    Ok(list)
+}
+
+/// Each of `azp` and `client_id` that is there must be one of `clients`, and one must be there.
+fn check_client(claims: &Object, clients: &[String]) -> Result<(), Refusal> {
+    let mut seen = false;
+    for name in ["azp", "client_id"] {
+        let Some(value) = claims.get(name) else { continue };
+        let client = json::string(value).ok_or(Refusal::Client)?;
+        if !clients.iter().any(|known| *known == client) {
+            return Err(Refusal::Client);
+        }
+        seen = true;
+    }
+    if seen { Ok(()) } else { Err(Refusal::Client) }
+}

@@ -1,0 +1,235 @@
+//! From verified claims to the claims of the new token. The rules in their order: the operator's
+//! (rename, set, drop), then the issuer, the audience, the times, the subject, the standard claims,
+//! the hash claims. What no rule names stays byte for byte.
+
+use super::alg::Alg;
+use super::audience::Audiences;
+use super::edits::Edits;
+use super::hash_claims::{self, Companions};
+use super::jws::media_type;
+use super::names::{Audience, UnixTime};
+use super::original;
+use super::policy::{ClaimRules, IssuerPolicy};
+use super::refusal::Refusal;
+use super::standard_claims;
+use super::times::Times;
+use super::verify::VerifiedToken;
+use super::vouched::Vouched;
+use crate::profile::ClaimShape;
+
+/// What a new token is made for.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms<'a> {
+    pub policy: &'a IssuerPolicy,
+    pub shape: &'a ClaimShape,
+    /// The algorithm the new token is signed with.
+    pub alg: Alg,
+    pub audience: Option<&'a Audience>,
+    pub companions: Companions<'a>,
+    pub now: UnixTime,
+}
+
+/// The claims of a token yet to be signed; made of a proof (a [`VerifiedToken`], or [`Vouched`]
+/// claims) by value, so nothing unverified can be signed.
+#[derive(Debug)]
+pub struct NewClaims {
+    pub(super) payload: String,
+    /// The value of the `cso` header parameter.
+    pub(super) original: Option<String>,
+    expires: UnixTime,
+    changed: bool,
+    notes: Vec<&'static str>,
+}
+
+impl NewClaims {
+    /// The claims of a verified token, edited as `terms` asks.
+    ///
+    /// # Errors
+    /// `aud`, `exp_range`, `sub_missing`, `sub_type`.
+    #[expect(clippy::needless_pass_by_value, reason = "one proof, one new token")]
+    pub fn of(token: VerifiedToken<'_>, terms: &Terms<'_>) -> Result<Self, Refusal> {
+        let mut draft = Draft::new(Edits::of(token.claims()), terms);
+        draft.rules(&terms.policy.claims);
+        draft.issuer();
+        draft.audience(token.audiences())?;
+        let expires = draft.times(token.times(), token.expires())?;
+        draft.subject()?;
+        if terms.shape.coerce_standard {
+            standard_claims::coerce(&mut draft.edits, &mut draft.notes);
+        }
+        draft.hashes(token.alg());
+        if terms.shape.typ_jwt && token.typ().is_some_and(|typ| media_type(typ) != "jwt") {
+            draft.notes.push("typ_normalized");
+        }
+        let changed = draft.edits.is_changed();
+        let original =
+            terms.policy.carry_original.then(|| original::record(token.envelope(), !changed));
+        Ok(draft.done(expires, original))
+    }
+
+    /// Claims another party vouched for, completed to those of a token.
+    ///
+    /// # Errors
+    /// As [`NewClaims::of`].
+    #[expect(clippy::needless_pass_by_value, reason = "one proof, one new token")]
+    pub fn vouched(claims: Vouched, terms: &Terms<'_>) -> Result<Self, Refusal> {
+        let mut draft = Draft::new(Edits::of(claims.object()), terms);
+        for answer_only in claims.not_claims() {
+            draft.edits.drop(answer_only);
+        }
+        draft.rules(&terms.policy.claims);
+        if draft.edits.get("iss").is_none()
+            && let Some(issuer) = terms.policy.issuers.first()
+        {
+            draft.edits.put_string("iss", issuer.as_str());
+        }
+        draft.issuer();
+        draft.audience(claims.audiences())?;
+        let expires = draft.times(claims.times(), claims.expires())?;
+        draft.subject()?;
+        if terms.shape.coerce_standard {
+            standard_claims::coerce(&mut draft.edits, &mut draft.notes);
+        }
+        for hash in ["at_hash", "c_hash", "s_hash"] {
+            draft.edits.drop(hash);
+        }
+        Ok(draft.done(expires, None))
+    }
+
+    /// When the new token ends; never later than what it was made of.
+    pub fn expires(&self) -> UnixTime {
+        self.expires
+    }
+
+    /// Whether the payload differs from the original's.
+    pub fn is_changed(&self) -> bool {
+        self.changed
+    }
+
+    /// What was done, as stable codes, each once.
+    pub fn notes(&self) -> &[&'static str] {
+        &self.notes
+    }
+
+    pub(crate) fn leave_out_original(&mut self) {
+        if self.original.take().is_some() {
+            self.notes.push("original_left_out");
+        }
+    }
+}
+
+struct Draft<'a> {
+    edits: Edits<'a>,
+    terms: &'a Terms<'a>,
+    notes: Vec<&'static str>,
+}
+
+impl<'a> Draft<'a> {
+    fn new(edits: Edits<'a>, terms: &'a Terms<'a>) -> Self {
+        Self { edits, terms, notes: Vec::new() }
+    }
+
+    fn done(mut self, expires: UnixTime, original: Option<String>) -> NewClaims {
+        self.notes.sort_unstable();
+        self.notes.dedup();
+        NewClaims {
+            payload: self.edits.render(),
+            original,
+            expires,
+            changed: self.edits.is_changed(),
+            notes: self.notes,
+        }
+    }
+
+    fn note(&mut self, done: bool, code: &'static str) {
+        if done {
+            self.notes.push(code);
+        }
+    }
+
+    fn rules(&mut self, rules: &ClaimRules) {
+        let free = |name: &str| !ClaimRules::is_protected(name);
+        let mut done = false;
+        for (from, to) in &rules.rename {
+            done |= free(from) && free(to) && self.edits.rename(from, to);
+        }
+        for (name, value) in &rules.set {
+            done |= free(name) && self.edits.put(name, value.to_string());
+        }
+        for name in &rules.drop {
+            done |= free(name) && self.edits.drop(name);
+        }
+        self.note(done, "claim_rules");
+    }
+
+    fn issuer(&mut self) {
+        if let Some(issuer) = &self.terms.policy.output_issuer {
+            let done = self.edits.put_string("iss", issuer.as_str());
+            self.note(done, "iss_rewritten");
+        }
+    }
+
+    fn audience(&mut self, audiences: &Audiences) -> Result<(), Refusal> {
+        let Terms { policy, shape, audience: asked, .. } = self.terms;
+        if !shape.single_audience && asked.is_none() && !audiences.set {
+            return Ok(());
+        }
+        let azp = self.edits.string("azp");
+        let chosen = audiences.choose(azp.as_deref(), &policy.audience, *asked)?;
+        let done = self.edits.put_string("aud", chosen.audience.as_str());
+        let code = match (audiences.set, chosen.of_several) {
+            (true, _) => "aud_set",
+            (_, true) => "aud_chosen",
+            _ => "aud_string",
+        };
+        self.note(done, code);
+        Ok(())
+    }
+
+    /// Whole seconds; `iat` not ahead of our clock; `exp` the original's or earlier.
+    fn times(&mut self, times: Times, exp: UnixTime) -> Result<UnixTime, Refusal> {
+        let Terms { policy, shape, now, .. } = *self.terms;
+        let mut iat = times.iat;
+        if shape.needs_iat {
+            self.note(iat.is_none(), "iat_added");
+            iat = Some(iat.map_or(now, |iat| iat.min(now)));
+        }
+        let latest = policy.max_lifetime.map(|lifetime| now.plus(lifetime));
+        let new_exp = latest.map_or(exp, |latest| latest.min(exp));
+        self.note(new_exp < exp, "lifetime_capped");
+        for (claim, time) in [("exp", Some(new_exp)), ("nbf", times.nbf), ("iat", iat)] {
+            let Some(time) = time else { continue };
+            if time.secs() > shape.latest_time {
+                return Err(Refusal::TimeRange { claim });
+            }
+            let there = self.edits.get(claim).is_some();
+            let done = self.edits.put(claim, time.secs().to_string());
+            self.note(done && there, "time_rewritten");
+        }
+        Ok(new_exp)
+    }
+
+    fn subject(&mut self) -> Result<(), Refusal> {
+        let missing =
+            if self.terms.shape.needs_sub { Err(Refusal::SubjectMissing) } else { Ok(()) };
+        let Some(sub) = self.edits.get("sub") else { return missing };
+        if sub.starts_with('"') {
+            return Ok(());
+        }
+        if sub == "null" {
+            return missing;
+        }
+        if !sub.starts_with(|c: char| c == '-' || c.is_ascii_digit()) {
+            return Err(Refusal::SubjectType);
+        }
+        let text = sub.to_owned();
+        let done = self.edits.put_string("sub", &text);
+        self.note(done, "sub_string");
+        Ok(())
+    }
+
+    fn hashes(&mut self, old: Alg) {
+        let Terms { alg, companions, .. } = self.terms;
+        hash_claims::rebind(&mut self.edits, old, *alg, companions, &mut self.notes);
+    }
+}

@@ -1,0 +1,293 @@
+//! A JSON object read without being re-written: where each member stands in the text, so that what no
+//! rule touches keeps its bytes. Strict where readers are known to differ: a member name standing
+//! twice (at any level), nesting, lone surrogates, a byte order mark.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::fmt;
+use std::ops::Range;
+
+use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+/// Why a text is not an object with one reading.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum JsonFault {
+    #[error("is not a JSON object")]
+    NotObject,
+    #[error("has a member twice")]
+    Duplicate,
+    #[error("is nested too deeply")]
+    Depth,
+}
+
+/// One member of an object, by its place in the text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// The name, unescaped.
+    pub name: Box<str>,
+    /// From the opening quote of the name to the end of the value.
+    pub span: Range<usize>,
+    pub value: Range<usize>,
+}
+
+/// The members of an object in the order of the text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Object {
+    text: String,
+    members: Vec<Member>,
+}
+
+impl Object {
+    /// # Errors
+    /// [`JsonFault`]; `depth` bounds the nesting, the object itself counted.
+    pub fn parse(text: String, depth: usize) -> Result<Self, JsonFault> {
+        let raw = Members::read(&text)?;
+        let mut members = Vec::with_capacity(raw.len());
+        let mut seen = HashSet::with_capacity(raw.len());
+        let mut end = text.find('{').map_or(0, |open| open + 1);
+        for (name, value) in &raw {
+            if !seen.insert(name.as_ref()) {
+                return Err(JsonFault::Duplicate);
+            }
+            unique(value, depth.saturating_sub(1))?;
+            // Only blanks and one comma can stand between a value and the next name.
+            let start = text[end..].find('"').map_or(end, |quote| end + quote);
+            let at = value.as_ptr() as usize - text.as_ptr() as usize;
+            end = at + value.len();
+            members.push(Member { name: name.as_ref().into(), span: start..end, value: at..end });
+        }
+        Ok(Self { members, text })
+    }
+
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    pub fn members(&self) -> &[Member] {
+        &self.members
+    }
+
+    /// The JSON text of a member's value.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.members.iter().find(|m| &*m.name == name).map(|m| &self.text[m.value.clone()])
+    }
+
+    /// The member's value where it is a string.
+    pub fn string(&self, name: &str) -> Option<Cow<'_, str>> {
+        self.get(name).and_then(string)
+    }
+}
+
+/// The text of a JSON string; none for any other value.
+pub fn string(json: &str) -> Option<Cow<'_, str>> {
+    serde_json::from_str::<Text<'_>>(json).ok().map(|text| text.0)
+}
+
+/// A string as JSON text.
+pub fn quote(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+/// A string that borrows where it has no escapes; plain `Cow` always owns under serde.
+struct Text<'a>(Cow<'a, str>);
+
+impl<'de> de::Deserialize<'de> for Text<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Borrow;
+        impl<'de> Visitor<'de> for Borrow {
+            type Value = Text<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+                Ok(Text(Cow::Borrowed(text)))
+            }
+            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(Text(Cow::Owned(text.to_owned())))
+            }
+        }
+        deserializer.deserialize_str(Borrow)
+    }
+}
+
+type RawMember<'a> = (Cow<'a, str>, &'a str);
+
+/// The top level: names and the raw text of each value.
+struct Members;
+
+impl Members {
+    fn read(text: &str) -> Result<Vec<RawMember<'_>>, JsonFault> {
+        let mut reader = serde_json::Deserializer::from_str(text);
+        let members = reader.deserialize_map(Self).map_err(|_| JsonFault::NotObject)?;
+        reader.end().map_err(|_| JsonFault::NotObject)?;
+        Ok(members)
+    }
+}
+
+impl<'de> Visitor<'de> for Members {
+    type Value = Vec<RawMember<'de>>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut members = Vec::with_capacity(16);
+        while let Some((name, value)) = map.next_entry::<Text<'de>, &'de RawValue>()? {
+            members.push((name.0, value.get()));
+        }
+        Ok(members)
+    }
+}
+
+/// Checks one value, which `RawValue` has only skimmed: names unique at every level, nesting, and
+/// strings that are Unicode (a lone surrogate is read differently everywhere).
+fn unique(json: &str, depth: usize) -> Result<(), JsonFault> {
+    if !json.starts_with(['{', '[', '"']) {
+        return Ok(());
+    }
+    let fault = std::cell::Cell::new(JsonFault::NotObject);
+    let mut reader = serde_json::Deserializer::from_str(json);
+    Unique { depth, fault: &fault }.deserialize(&mut reader).map_err(|_| fault.get())
+}
+
+#[derive(Clone, Copy)]
+struct Unique<'f> {
+    depth: usize,
+    fault: &'f std::cell::Cell<JsonFault>,
+}
+
+impl Unique<'_> {
+    fn inside<E: de::Error>(self) -> Result<Self, E> {
+        match self.depth.checked_sub(1) {
+            Some(depth) => Ok(Self { depth, ..self }),
+            None => Err(self.fail(JsonFault::Depth)),
+        }
+    }
+
+    fn fail<E: de::Error>(self, fault: JsonFault) -> E {
+        self.fault.set(fault);
+        E::custom(fault)
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Unique<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Unique<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        let inside = self.inside()?;
+        while seq.next_element_seed(inside)?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let inside = self.inside()?;
+        let mut seen = HashSet::new();
+        while let Some(name) = map.next_key::<Text<'de>>()? {
+            if !seen.insert(name.0) {
+                return Err(self.fail(JsonFault::Duplicate));
+            }
+            map.next_value_seed(inside)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Object, JsonFault> {
+        Object::parse(text.into(), 4)
+    }
+
+    #[test]
+    fn members_stand_where_the_text_has_them() {
+        let text = r#" { "a" : 1.50 ,"b\u0022,":"x\"y" , "c":{"d":[1]}} "#;
+        let object = parse(text).unwrap();
+        let spans: Vec<_> = object.members().iter().map(|m| &text[m.span.clone()]).collect();
+        assert_eq!(spans, [r#""a" : 1.50"#, r#""b\u0022,":"x\"y""#, r#""c":{"d":[1]}"#]);
+        assert_eq!(object.get("a"), Some("1.50"));
+        assert_eq!(object.string("b\","), Some("x\"y".into()));
+        assert_eq!(object.string("a"), None);
+    }
+
+    #[test]
+    fn a_name_standing_twice_is_found_at_any_level_and_in_any_spelling() {
+        for text in [
+            r#"{"a":1,"a":1}"#,
+            r#"{"a":1,"\u0061":2}"#,
+            r#"{"x":{"a":1,"a":2}}"#,
+            r#"{"x":[[{"a":1,"\u0061":2}]]}"#,
+        ] {
+            assert_eq!(parse(text).err(), Some(JsonFault::Duplicate), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_readers_disagree_on_is_refused() {
+        for text in [
+            "",
+            "[]",
+            "1",
+            "null",
+            "\u{feff}{}",
+            "{} x",
+            "{}{}",
+            r#"{"a":1,}"#,
+            r#"{"a":01}"#,
+            r#"{"a":"\ud800"}"#,
+            r#"{"a":{"b":"\ud800"}}"#,
+            r#"{"a":NaN}"#,
+            "{\"a\":\"\u{1}\"}",
+            "{\"a\":1 // b\n}",
+        ] {
+            assert_eq!(parse(text).err(), Some(JsonFault::NotObject), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn nesting_is_bounded() {
+        assert!(parse(r#"{"a":[[[1]]]}"#).is_ok());
+        assert_eq!(parse(r#"{"a":[[[[1]]]]}"#).err(), Some(JsonFault::Depth));
+        let deep = format!(r#"{{"a":{}1{}}}"#, "[".repeat(5000), "]".repeat(5000));
+        assert!(parse(&deep).is_err());
+    }
+}

@@ -1,0 +1,50 @@
+//! The way back. A countersigned token may carry what the issuer needs to know its own token again,
+//! in the private header parameter `cso`, "countersigned original":
+//!
+//! - when the payload was not changed, `<protected header>..<signature>` of the original, both as
+//!   received: the payload is that of the new token (the detached form of RFC 7515, appendix F);
+//! - when it was, the whole original compact JWS.
+//!
+//! No state is shared: any replica that knows our public keys can restore.
+
+use super::jwk::{PublicJwk, SignatureForm};
+use super::jws::Envelope;
+use super::names::Limits;
+
+/// The name of the header parameter.
+pub const PARAMETER: &str = "cso";
+
+/// The value of `cso` for an original, given whether the new token's payload is the same bytes.
+pub(super) fn record(original: &Envelope<'_>, same_payload: bool) -> String {
+    let (header, payload, signature) = original.parts();
+    // Padding would not survive: our own payload part has none.
+    if same_payload && !payload.ends_with('=') {
+        format!("{header}..{signature}")
+    } else {
+        original.text().to_owned()
+    }
+}
+
+/// The original compact JWS of a token *we* signed; none for every other token, whatever it says.
+///
+/// `exp` is not looked at: the issuer judges its own token, and an `id_token_hint` may be old
+/// (OpenID Connect RP-Initiated Logout §2).
+pub fn restore(token: &str, own: &[PublicJwk], limits: &Limits) -> Option<String> {
+    let jws = Envelope::parse(token, limits, false).ok()?;
+    let record = jws.unverified_original()?;
+    let kid = jws.unverified_kid()?;
+    let signed = own.iter().filter(|key| key.kid().is_some_and(|k| k.as_str() == kid)).any(|key| {
+        let alg = jws.unverified_alg();
+        key.verifies(alg, SignatureForm::Jose, jws.signing_input(), jws.signature())
+    });
+    if !signed {
+        return None;
+    }
+    match record.split_once("..") {
+        Some((header, signature)) => {
+            let (_, payload, _) = jws.parts();
+            Some(format!("{header}.{payload}.{signature}"))
+        }
+        None => Some(record.to_owned()),
+    }
+}

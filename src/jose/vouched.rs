@@ -1,0 +1,125 @@
+//! Claims that no signature vouches for but an answer of the authorization server itself, over a
+//! channel the edge opened to an address of the configuration: token introspection (RFC 7662) and
+//! userinfo (OpenID Connect Core §5.3). A proof type of its own, so that the two ways to a new token
+//! can be told apart in the code and searched for.
+
+use std::time::Duration;
+
+use super::audience::Audiences;
+use super::json::{JsonFault, Object};
+use super::names::{Audience, Limits, UnixTime};
+use super::policy::IssuerPolicy;
+use super::refusal::Refusal;
+use super::times::Times;
+
+/// Checked claims of an introspection or userinfo answer.
+#[derive(Debug)]
+pub struct Vouched {
+    object: Object,
+    times: Times,
+    exp: UnixTime,
+    audiences: Audiences,
+    not_claims: &'static [&'static str],
+}
+
+/// What the answer itself may leave open.
+#[derive(Debug, Clone)]
+pub struct Voucher<'a> {
+    pub policy: &'a IssuerPolicy,
+    /// The audience of tokens made of answers that name none.
+    pub audience: Option<&'a Audience>,
+    /// How long such a token lives where the answer has no `exp`; an upper bound where it has.
+    pub lifetime: Duration,
+    pub now: UnixTime,
+}
+
+impl Vouched {
+    /// Claims of an introspection answer, RFC 7662 §2.2. `active` must be the literal `true`.
+    ///
+    /// # Errors
+    /// `inactive`, `payload`, and what [`super::verify::verify`] says of issuer, times and audience.
+    pub fn by_introspection(
+        answer: &[u8],
+        voucher: &Voucher<'_>,
+        limits: &Limits,
+    ) -> Result<Self, Refusal> {
+        let object = read(answer, limits)?;
+        if object.get("active") != Some("true") {
+            return Err(Refusal::Inactive);
+        }
+        Self::check(object, voucher, &["active", "token_type"])
+    }
+
+    /// Claims of a userinfo answer or of a session endpoint.
+    ///
+    /// # Errors
+    /// As [`Vouched::by_introspection`].
+    pub fn by_userinfo(
+        answer: &[u8],
+        voucher: &Voucher<'_>,
+        limits: &Limits,
+    ) -> Result<Self, Refusal> {
+        Self::check(read(answer, limits)?, voucher, &[])
+    }
+
+    fn check(
+        object: Object,
+        voucher: &Voucher<'_>,
+        not_claims: &'static [&'static str],
+    ) -> Result<Self, Refusal> {
+        let Voucher { policy, audience, lifetime, now } = *voucher;
+        if object.get("iss").is_some() {
+            let iss = object.string("iss").ok_or(Refusal::Issuer)?;
+            if !policy.issuers.iter().any(|spelling| spelling.as_str() == iss) {
+                return Err(Refusal::Issuer);
+            }
+        }
+        let times = Times::read(&object, &policy.claims)?;
+        times.check_start(now, policy.leeway)?;
+        if times.exp.is_some_and(|exp| exp <= now) {
+            return Err(Refusal::Expired);
+        }
+        let latest = now.plus(lifetime);
+        let exp = times.exp.map_or(latest, |exp| exp.min(latest));
+        let audiences = match audience {
+            Some(audience) if object.get("aud").is_none() => {
+                Audiences::configured(audience.clone())
+            }
+            _ => Audiences::check(&object, &policy.audience)?,
+        };
+        Ok(Self { object, times, exp, audiences, not_claims })
+    }
+
+    pub(super) fn object(&self) -> &Object {
+        &self.object
+    }
+
+    pub(super) fn times(&self) -> Times {
+        self.times
+    }
+
+    pub(super) fn expires(&self) -> UnixTime {
+        self.exp
+    }
+
+    pub(super) fn audiences(&self) -> &Audiences {
+        &self.audiences
+    }
+
+    /// Members of the answer that say something about the answer, not about the user.
+    pub(super) fn not_claims(&self) -> &'static [&'static str] {
+        self.not_claims
+    }
+}
+
+fn read(answer: &[u8], limits: &Limits) -> Result<Object, Refusal> {
+    if answer.len() > limits.document {
+        return Err(Refusal::TooLarge { limit: limits.document });
+    }
+    let text = std::str::from_utf8(answer).map_err(|_| Refusal::Payload)?;
+    Object::parse(text.to_owned(), limits.depth).map_err(|fault| match fault {
+        JsonFault::NotObject => Refusal::Payload,
+        JsonFault::Duplicate => Refusal::DuplicateMember,
+        JsonFault::Depth => Refusal::Depth { limit: limits.depth },
+    })
+}
