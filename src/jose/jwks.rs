@@ -1,10 +1,12 @@
 //! Key sets: a document in, every usable public signature key out, and a report of what was done.
 
 use super::alg::Alg;
+use super::collect::Collector;
 pub use super::fault::DocumentRefusal;
 pub use super::keyset::KeySet;
 use super::names::{Limits, UnixTime};
 pub use super::report::{Alarm, Change, Effect, Report};
+use super::{shape, text};
 
 /// How a document is read.
 #[derive(Debug, Clone)]
@@ -44,6 +46,10 @@ pub struct Normalized {
 ///
 /// # Errors
 /// [`DocumentRefusal`] when the document as a whole has no single reading.
-pub fn normalize(_document: &[u8], _options: &Options) -> Result<Normalized, DocumentRefusal> {
-    Err(DocumentRefusal::Empty)
+pub fn normalize(document: &[u8], options: &Options) -> Result<Normalized, DocumentRefusal> {
+    let mut changes = Vec::new();
+    let text = text::read(document, &options.limits, &mut changes)?;
+    let mut collector = Collector::new(options, changes);
+    shape::walk(&text, &mut collector)?;
+    collector.finish()
 }

@@ -31,6 +31,7 @@ impl KeySet {
             names: key.kid().map(|kid| kid.as_str().into()).into_iter().collect(),
             key,
             path: "".into(),
+            order: 0,
         });
         Self::from_entries(entries, Alg::Rs256)
     }
@@ -101,8 +102,10 @@ impl KeySet {
 
 /// A key read from a document.
 pub(super) struct Entry {
-    pub key: PublicJwk,
-    pub path: Box<str>,
+    pub(super) key: PublicJwk,
+    pub(super) path: Box<str>,
+    /// Where it stands in the document.
+    pub(super) order: usize,
     /// Every name a token may call it by.
-    pub names: Vec<Box<str>>,
+    pub(super) names: Vec<Box<str>>,
 }

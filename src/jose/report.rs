@@ -53,26 +53,33 @@ pub struct Alarm {
     /// `private_key_leaked` or `secret_leaked`.
     pub code: &'static str,
     /// Names of the members that hold the secret.
-    pub members: Vec<&'static str>,
+    pub members: Vec<String>,
 }
 
-/// Characters of a value a report shows.
-const SHOWN: usize = 48;
+/// Characters a report shows of the start and of the end of a value: enough to recognise a key, and
+/// to see padding.
+const HEAD: usize = 32;
+const TAIL: usize = 16;
 
 /// Text fit for a report line: cut short, control characters escaped.
 pub fn excerpt(text: &str) -> String {
     let mut out = String::new();
-    for (i, c) in text.chars().enumerate() {
-        if i == SHOWN {
-            out.push('…');
-            break;
-        }
+    let mut push = |c: char| {
         if c.is_control() {
             out.extend(c.escape_default());
         } else {
             out.push(c);
         }
+    };
+    if text.chars().nth(HEAD + TAIL + 1).is_none() {
+        text.chars().for_each(push);
+        return out;
     }
+    text.chars().take(HEAD).for_each(&mut push);
+    push('…');
+    let mut tail: Vec<_> = text.chars().rev().take(TAIL).collect();
+    tail.reverse();
+    tail.into_iter().for_each(push);
     out
 }
 
@@ -83,6 +90,6 @@ mod tests {
     #[test]
     fn an_excerpt_is_short_and_one_line() {
         assert_eq!(excerpt("a\nb"), "a\\nb");
-        assert_eq!(excerpt(&"é".repeat(1000)).chars().count(), SHOWN + 1);
+        assert_eq!(excerpt(&"é".repeat(1000)).chars().count(), HEAD + 1 + TAIL);
     }
 }

@@ -1,0 +1,435 @@
+//! One entry of a set: a JWK object in, a checked public signature key out, or the reason it is left
+//! out. What must be done to it is reported; its private members are noticed and never read.
+
+use super::alg::{Alg, Family};
+use super::fault::{KeyFault, Member};
+use super::jwk::{Material, PublicJwk};
+use super::jwks::Options;
+use super::keyset::Entry;
+use super::material::{self, Kty, Source};
+use super::names::{Kid, NameError};
+use super::repair::{self, AlgText, UseText};
+use super::report::{Alarm, Change, Effect, Report, excerpt};
+use super::tree::{Json, Object};
+
+/// Members that hold a secret: RFC 7518 §6.2.2, §6.3.2, §6.4.1, and `priv` of the AKP keys.
+const PRIVATE: &[&str] = &["d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"];
+
+/// Reads one JWK. `name` is what the document calls it from outside (a key of a map).
+pub(super) fn read(
+    object: &Object<'_>,
+    path: &str,
+    name: Option<&str>,
+    options: &Options,
+    report: &mut Report,
+) -> Option<Entry> {
+    let leaked = leaked(object);
+    if !leaked.is_empty() {
+        let code = if is_symmetric(object) { "secret_leaked" } else { "private_key_leaked" };
+        report.alarms.push(Alarm { path: path.to_owned(), code, members: leaked.clone() });
+    }
+    let mut notes = Report::default();
+    let mut reader = EntryReader { object, path, name, options, notes: &mut notes };
+    match reader.entry(leaked) {
+        Ok(entry) => {
+            report.changes.append(&mut notes.changes);
+            report.warnings.append(&mut notes.warnings);
+            Some(entry)
+        }
+        Err(fault) => {
+            report.changes.push(dropped(object, path, &fault));
+            None
+        }
+    }
+}
+
+fn dropped(object: &Object<'_>, path: &str, fault: &KeyFault) -> Change {
+    let before = fault.member().and_then(|member| object.get(member)).map(|value| match value {
+        Json::String(text) if !repair_is_private(fault) => excerpt(text),
+        other => other.kind().to_owned(),
+    });
+    Change {
+        path: match fault.member() {
+            Some(member) => format!("{path}.{member}"),
+            None => path.to_owned(),
+        },
+        code: fault.code(),
+        effect: Effect::Dropped,
+        before,
+        after: None,
+    }
+}
+
+/// Faults whose member may hold a secret.
+fn repair_is_private(fault: &KeyFault) -> bool {
+    matches!(fault, KeyFault::MultiPrime)
+}
+
+fn is_symmetric(object: &Object<'_>) -> bool {
+    let kty = object.text("kty").unwrap_or_default();
+    let secret_alg = || match object.text("alg").map(repair::alg) {
+        Some(AlgText::Known(alg) | AlgText::Alias(alg)) => alg.family() == Family::Secret,
+        Some(text) => text == AlgText::Secret,
+        None => false,
+    };
+    kty.eq_ignore_ascii_case("oct")
+        || kty.eq_ignore_ascii_case("MAC")
+        || object.present("kty").is_none() && (object.present("k").is_some() || secret_alg())
+}
+
+/// Names of the members that hold a secret.
+fn leaked(object: &Object<'_>) -> Vec<String> {
+    let symmetric = is_symmetric(object);
+    let holds = |(name, value): &(std::borrow::Cow<'_, str>, Json<'_>)| {
+        let listed = PRIVATE.contains(&&**name) || symmetric && name == "value";
+        listed && *value != Json::Null
+            || matches!(value, Json::String(text) if text.contains("PRIVATE KEY-----"))
+    };
+    object.members.iter().filter(|member| holds(member)).map(|(name, _)| excerpt(name)).collect()
+}
+
+struct EntryReader<'a, 'o> {
+    object: &'a Object<'o>,
+    path: &'a str,
+    name: Option<&'a str>,
+    options: &'a Options,
+    notes: &'a mut Report,
+}
+
+/// A member that is given another value once the key is known.
+struct Pending {
+    code: &'static str,
+    before: Option<String>,
+}
+
+/// What the entry is called.
+struct Naming {
+    kid: Option<Kid>,
+    names: Vec<Box<str>>,
+    pending: Option<Pending>,
+}
+
+impl EntryReader<'_, '_> {
+    fn entry(&mut self, leaked: Vec<String>) -> Result<Entry, KeyFault> {
+        if self.object.members.is_empty() {
+            return Err(KeyFault::Entry);
+        }
+        if self.object.repeated.is_some() {
+            return Err(KeyFault::DuplicateMember);
+        }
+        if is_symmetric(self.object) {
+            return Err(if leaked.is_empty() {
+                KeyFault::Symmetric
+            } else {
+                KeyFault::SecretLeaked
+            });
+        }
+        let kty = self.kty()?;
+        self.signs()?;
+        let (alg, alg_pending) = self.alg()?;
+        self.lives()?;
+        if self.object.present("oth").is_some() {
+            return Err(KeyFault::MultiPrime);
+        }
+        let naming = self.naming()?;
+        let read = material::read(self.object, kty)?;
+        for (member, code, before, after) in read.repairs {
+            self.repaired(member, code, Some(before), Some(after));
+        }
+        let key = PublicJwk::new(read.material, naming.kid, alg.or(read.alg))?;
+        self.certificate(&key, read.source);
+        if self.options.drop_leaked_private && !leaked.is_empty() {
+            return Err(KeyFault::PrivateKeyLeaked);
+        }
+        self.finish(&key, leaked, alg_pending, naming.pending);
+        Ok(Entry { key, path: self.path.into(), order: 0, names: naming.names })
+    }
+
+    fn at(&self, member: &str) -> String {
+        format!("{}.{member}", self.path)
+    }
+
+    fn repaired(
+        &mut self,
+        member: &str,
+        code: &'static str,
+        before: Option<String>,
+        after: Option<String>,
+    ) {
+        let path = self.at(member);
+        self.notes.changes.push(Change { path, code, effect: Effect::Repaired, before, after });
+    }
+
+    fn noted(&mut self, member: &str, code: &'static str) {
+        let path = self.at(member);
+        let change = Change { path, code, effect: Effect::Noted, before: None, after: None };
+        self.notes.warnings.push(change);
+    }
+
+    fn kty(&mut self) -> Result<Kty, KeyFault> {
+        let text = match self.object.present("kty") {
+            None if material::is_certified(self.object) => return Ok(Kty::OfCertificate),
+            None => return Err(KeyFault::KtyMissing),
+            Some(Json::String(text)) => text,
+            Some(_) => return Err(KeyFault::KtyUnknown),
+        };
+        for (name, kty) in [("RSA", Kty::Rsa), ("EC", Kty::Ec), ("OKP", Kty::Okp)] {
+            if text == name {
+                return Ok(kty);
+            }
+            if text.eq_ignore_ascii_case(name) {
+                self.repaired("kty", "kty_case", Some(excerpt(text)), Some(name.to_owned()));
+                return Ok(kty);
+            }
+        }
+        Err(KeyFault::KtyUnknown)
+    }
+
+    /// RFC 7517 §4.2 and §4.3: the key is there to verify signatures.
+    fn signs(&mut self) -> Result<(), KeyFault> {
+        let uses = match self.object.present("use") {
+            None => vec![],
+            Some(Json::String(text)) if text.is_empty() => vec![],
+            Some(Json::String(text)) => vec![repair::key_use(text)],
+            Some(Json::Array(items)) => items
+                .iter()
+                .map(|item| match item {
+                    Json::String(text) => repair::key_use(text),
+                    _ => UseText::Unknown,
+                })
+                .collect(),
+            Some(_) => return Err(KeyFault::UseUnknown),
+        };
+        let sig = Some("sig".to_owned());
+        let operations = operations(self.object);
+        let verifies = operations.iter().any(|op| matches!(*op, "verify" | "sign"));
+        if uses.is_empty() {
+            if !operations.is_empty() && !verifies {
+                return Err(KeyFault::NotSignature);
+            }
+            self.repaired("use", "use_missing", None, sig);
+        } else if uses.iter().any(|text| matches!(text, UseText::Sig | UseText::Alias)) {
+            match self.object.get("use") {
+                Some(Json::String(text)) if text == "sig" => {}
+                Some(Json::String(text)) => {
+                    self.repaired("use", "use_alias", Some(excerpt(text)), sig);
+                }
+                _ => self.repaired("use", "use_type", Some("an array".to_owned()), sig),
+            }
+            if !operations.is_empty() && !verifies {
+                self.noted("key_ops", "key_ops_conflict");
+            }
+        } else if uses.contains(&UseText::Unknown) {
+            return Err(KeyFault::UseUnknown);
+        } else {
+            return Err(KeyFault::NotSignature);
+        }
+        if operations.contains(&"sign") && !operations.contains(&"verify") {
+            self.noted("key_ops", "key_ops_sign");
+        }
+        Ok(())
+    }
+
+    fn alg(&self) -> Result<(Option<Alg>, Option<Pending>), KeyFault> {
+        let text = match self.object.present("alg") {
+            None => "",
+            Some(Json::String(text)) => text,
+            Some(_) => return Err(KeyFault::AlgType),
+        };
+        let alias = || Some(Pending { code: "alg_alias", before: Some(excerpt(text)) });
+        if text.is_empty() {
+            return Ok((None, Some(Pending { code: "alg_missing", before: None })));
+        }
+        match repair::alg(text) {
+            AlgText::Known(alg) => Ok((Some(alg), None)),
+            AlgText::Alias(alg) => Ok((Some(alg), alias())),
+            AlgText::Family => Ok((None, alias())),
+            AlgText::NotSignature => Err(KeyFault::NotSignature),
+            AlgText::Secret => Err(KeyFault::AlgFamily),
+            AlgText::Unknown => Err(KeyFault::AlgUnknown),
+        }
+    }
+
+    /// Marks some issuers put on keys they no longer use (OpenID Federation 1.0 §8.7.2, jwx).
+    fn lives(&self) -> Result<(), KeyFault> {
+        if !self.options.drop_expired {
+            return Ok(());
+        }
+        if !matches!(self.object.get("revoked"), None | Some(Json::Null | Json::Bool(false))) {
+            return Err(KeyFault::Revoked);
+        }
+        if let (Some(Json::Number(text)), Some(now)) = (self.object.get("exp"), self.options.now)
+            && let Ok(exp) = text.parse::<f64>()
+        {
+            // Above this it can only be milliseconds.
+            let exp = if exp > 1e11 { exp / 1000.0 } else { exp };
+            #[expect(clippy::cast_precision_loss, reason = "a date, to the second")]
+            if exp < now.secs() as f64 {
+                return Err(KeyFault::Expired);
+            }
+        }
+        Ok(())
+    }
+
+    /// RFC 7517 §4.5. A `kid` that no verifier takes is replaced by the thumbprint; tokens still
+    /// find the key by the name the issuer gave it.
+    fn naming(&self) -> Result<Naming, KeyFault> {
+        let mut naming = match self.object.present("kid") {
+            None => match self.name {
+                Some(name) => named(name, Some("kid_missing")),
+                None => Naming {
+                    kid: None,
+                    names: vec![],
+                    pending: Some(Pending { code: "kid_missing", before: None }),
+                },
+            },
+            Some(Json::String(text)) => named(text, None),
+            Some(Json::Number(text)) if is_whole(text) => named(text, Some("kid_number")),
+            Some(_) => return Err(KeyFault::KidType),
+        };
+        if let Some(name) = self.name
+            && naming.names.iter().all(|own| **own != *name)
+        {
+            naming.names.push(name.into());
+        }
+        Ok(naming)
+    }
+
+    /// The certificate is not published; that it speaks of another key, or is stale, is worth a note.
+    fn certificate(&mut self, key: &PublicJwk, source: Source) {
+        let Some(leaf) = material::leaf(self.object) else { return };
+        if self.options.now.is_some_and(|now| leaf.has_expired(now)) {
+            self.noted("x5c", "cert_expired");
+        }
+        let other = leaf.key.is_none_or(|leaf| leaf.material != *key.material());
+        if source == Source::Members && other {
+            self.noted("x5c", "x5c_mismatch");
+        }
+    }
+
+    fn finish(
+        &mut self,
+        key: &PublicJwk,
+        leaked: Vec<String>,
+        alg: Option<Pending>,
+        kid: Option<Pending>,
+    ) {
+        if let Some(Pending { code, before }) = alg {
+            let default = match key.family() {
+                Family::Rsa => Some(self.options.rsa_alg),
+                family => family.default_alg(),
+            };
+            let after = key.alg().or(default).map(|alg| alg.name().to_owned());
+            self.repaired("alg", code, before, after);
+        }
+        if let Some(Pending { code, before }) = kid {
+            let after = key.kid().unwrap_or_else(|| key.thumbprint().kid());
+            self.repaired("kid", code, before, Some(excerpt(after.as_str())));
+        }
+        if !leaked.is_empty() {
+            let before = Some(leaked.join(", "));
+            self.notes.changes.push(Change {
+                path: self.path.to_owned(),
+                code: "private_key_leaked",
+                effect: Effect::Repaired,
+                before,
+                after: None,
+            });
+        }
+        self.members_dropped(key, &leaked);
+        if let Material::Rsa { e, .. } = key.material()
+            && **e != [1, 0, 1]
+        {
+            self.noted("e", "e_unusual");
+        }
+    }
+
+    fn members_dropped(&mut self, key: &PublicJwk, leaked: &[String]) {
+        let kept: &[&str] = match key.family() {
+            Family::Rsa => &["kty", "n", "e", "kid", "alg", "use"],
+            Family::Ec(_) => &["kty", "crv", "x", "y", "kid", "alg", "use"],
+            _ => &["kty", "crv", "x", "kid", "alg", "use"],
+        };
+        let mut names: Vec<_> = self
+            .object
+            .members
+            .iter()
+            .map(|(name, _)| excerpt(name))
+            .filter(|name| !kept.contains(&name.as_str()) && !leaked.contains(name))
+            .take(SHOWN_NAMES + 1)
+            .collect();
+        if names.is_empty() {
+            return;
+        }
+        if names.len() > SHOWN_NAMES {
+            names[SHOWN_NAMES] = "…".to_owned();
+        }
+        self.notes.changes.push(Change {
+            path: self.path.to_owned(),
+            code: "members_dropped",
+            effect: Effect::Repaired,
+            before: Some(names.join(", ")),
+            after: None,
+        });
+    }
+}
+
+/// `key_ops`, RFC 7517 §4.3, which some write as one string.
+fn operations<'a>(object: &'a Object<'_>) -> Vec<&'a str> {
+    match object.get("key_ops") {
+        Some(Json::String(text)) if !text.is_empty() => vec![text],
+        Some(Json::Array(items)) => items
+            .iter()
+            .filter_map(|item| match item {
+                Json::String(text) => Some(&**text),
+                _ => None,
+            })
+            .collect(),
+        _ => vec![],
+    }
+}
+
+/// Member names a report lists.
+const SHOWN_NAMES: usize = 12;
+
+fn is_whole(number: &str) -> bool {
+    number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-')
+}
+
+/// The name of an entry that has one.
+pub(super) fn named_entry(name: &str) -> (Option<Kid>, Vec<Box<str>>) {
+    let naming = named(name, None);
+    (naming.kid, naming.names)
+}
+
+fn named(text: &str, code: Option<&'static str>) -> Naming {
+    let (kid, code) = match Kid::parse(text) {
+        Ok(kid) => (Some(kid), code),
+        Err(NameError::Empty) => (None, Some("kid_empty")),
+        Err(NameError::TooLong(_)) => (None, Some("kid_long")),
+        Err(_) => (None, Some("kid_chars")),
+    };
+    let before = || Some(excerpt(text));
+    let pending = code.map(|code| Pending { code, before: before() });
+    Naming { kid, names: vec![text.into()], pending }
+}
+
+/// The fault of an entry that is no object at all.
+pub(super) fn not_an_object(path: &str, value: &Json<'_>) -> Change {
+    Change {
+        path: path.to_owned(),
+        code: KeyFault::Entry.code(),
+        effect: Effect::Dropped,
+        before: Some(value.kind().to_owned()),
+        after: None,
+    }
+}
+
+/// The member that is missing where a key has no numbers at all.
+pub(super) fn missing(kty: Kty) -> KeyFault {
+    match kty {
+        Kty::Rsa => KeyFault::MemberMissing(Member::N),
+        Kty::Ec | Kty::Okp => KeyFault::MemberMissing(Member::X),
+        Kty::OfCertificate => KeyFault::KtyMissing,
+    }
+}

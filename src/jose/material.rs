@@ -1,0 +1,190 @@
+//! The numbers of a JWK: from its members (RFC 7518 §6.2.1, §6.3.1, RFC 8037 §2), or, where those
+//! are missing, from the certificate or the PEM text beside them.
+
+use super::alg::{Alg, Curve, Family};
+use super::entry::missing;
+use super::fault::{KeyFault, Member};
+use super::jwk::Material;
+use super::pem::{self, Block};
+use super::repair::{self, Bytes};
+use super::report::excerpt;
+use super::tree::{Json, Object};
+use super::x509::{DerCertificate, DerKey};
+
+/// What a JWK says it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kty {
+    Rsa,
+    Ec,
+    Okp,
+    /// It does not say, but it holds a certificate or PEM text, which does.
+    OfCertificate,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Source {
+    Members,
+    Certificate,
+}
+
+/// The numbers, and how they were got.
+pub(super) struct Numbers {
+    pub(super) material: Material,
+    /// The `alg` the certificate ties the key to.
+    pub(super) alg: Option<Alg>,
+    pub(super) source: Source,
+    /// Member, code, before, after.
+    pub(super) repairs: Vec<(&'static str, &'static str, String, String)>,
+}
+
+pub(super) fn read(object: &Object<'_>, kty: Kty) -> Result<Numbers, KeyFault> {
+    let absent = |names: &[&str]| names.iter().any(|name| object.present(name).is_none());
+    let incomplete = match kty {
+        Kty::Rsa => absent(&["n", "e"]),
+        Kty::Ec => absent(&["x"]) && absent(&["y"]),
+        Kty::Okp => absent(&["x"]),
+        Kty::OfCertificate => true,
+    };
+    if incomplete && let Some((member, key)) = certified(object) {
+        return of_certificate(member, key, kty);
+    }
+    let mut repairs = Vec::new();
+    let material = match kty {
+        Kty::Rsa => rsa(object, &mut repairs)?,
+        Kty::Ec => ec(object, &mut repairs)?,
+        Kty::Okp => okp(object, &mut repairs)?,
+        Kty::OfCertificate => return Err(missing(kty)),
+    };
+    Ok(Numbers { material, alg: None, source: Source::Members, repairs })
+}
+
+/// Whether a JWK without `kty` may still say what it is.
+pub(super) fn is_certified(object: &Object<'_>) -> bool {
+    let bare = ["n", "e", "x", "y"].iter().all(|name| object.present(name).is_none());
+    bare && certified(object).is_some()
+}
+
+/// The leaf of `x5c` (RFC 7517 §4.7), which must be the first.
+pub(super) fn leaf(object: &Object<'_>) -> Option<DerCertificate> {
+    x5c(object).and_then(pem::x5c_certificate)
+}
+
+fn x5c<'a>(object: &'a Object<'_>) -> Option<&'a str> {
+    match object.get("x5c")? {
+        Json::String(text) => Some(text),
+        Json::Array(items) => match items.first()? {
+            Json::String(text) => Some(text),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// The key of `x5c`, or of the PEM text some servers put into `value`.
+fn certified(object: &Object<'_>) -> Option<(&'static str, DerKey)> {
+    if let Some(key) = x5c(object).and_then(pem::x5c_key) {
+        return Some(("x5c", key));
+    }
+    let key = pem::blocks(object.text("value")?).find_map(|block| match block {
+        Block::Key(key) => Some(key),
+        Block::Certificate(certificate) => certificate.key,
+        _ => None,
+    })?;
+    Some(("value", key))
+}
+
+fn of_certificate(member: &'static str, key: DerKey, kty: Kty) -> Result<Numbers, KeyFault> {
+    let (own, shown) = match &key.material {
+        Material::Rsa { .. } => (Kty::Rsa, "n, e"),
+        Material::Ec { .. } => (Kty::Ec, "crv, x, y"),
+        Material::Okp { .. } => (Kty::Okp, "crv, x"),
+    };
+    if kty != own && kty != Kty::OfCertificate {
+        return Err(KeyFault::X5cMismatch);
+    }
+    let code = if member == "x5c" { "from_x5c" } else { "from_pem" };
+    let repairs = vec![(member, code, member.to_owned(), shown.to_owned())];
+    Ok(Numbers { material: key.material, alg: key.alg, source: Source::Certificate, repairs })
+}
+
+type Repairs = Vec<(&'static str, &'static str, String, String)>;
+
+fn text<'a>(object: &'a Object<'_>, member: Member) -> Result<&'a str, KeyFault> {
+    match object.present(member.name()) {
+        None => Err(KeyFault::MemberMissing(member)),
+        Some(Json::String(text)) => Ok(text),
+        Some(_) => Err(KeyFault::MemberType(member)),
+    }
+}
+
+fn keep(member: Member, before: &str, read: Bytes, repairs: &mut Repairs) -> Box<[u8]> {
+    if !read.codes.is_empty() {
+        let after = excerpt(&super::base64url::encode(&read.bytes));
+        for code in read.codes {
+            repairs.push((member.name(), code, excerpt(before), after.clone()));
+        }
+    }
+    read.bytes.into()
+}
+
+fn rsa(object: &Object<'_>, repairs: &mut Repairs) -> Result<Material, KeyFault> {
+    let before = text(object, Member::N)?;
+    if repair::is_hex(before) {
+        return Err(KeyFault::ModulusHex);
+    }
+    let read = repair::minimal(repair::base64(before, Member::N)?);
+    let n = keep(Member::N, before, read, repairs);
+    let e = match object.present("e") {
+        Some(Json::Number(digits)) => keep(Member::E, digits, repair::integer(digits)?, repairs),
+        _ => {
+            let before = text(object, Member::E)?;
+            // Decimal text also decodes as base64url, to another number.
+            if !before.is_empty() && before.bytes().all(|byte| byte.is_ascii_digit()) {
+                return Err(KeyFault::ExponentRange);
+            }
+            let read = repair::minimal(repair::base64(before, Member::E)?);
+            keep(Member::E, before, read, repairs)
+        }
+    };
+    Ok(Material::Rsa { n, e })
+}
+
+fn curve(object: &Object<'_>, repairs: &mut Repairs) -> Result<Curve, KeyFault> {
+    let text = match object.present("crv") {
+        None => return Err(KeyFault::MemberMissing(Member::Crv)),
+        Some(Json::String(text)) => text,
+        Some(_) => return Err(KeyFault::Curve),
+    };
+    let (curve, registered) = repair::curve(text).ok_or(KeyFault::Curve)?;
+    if !registered {
+        repairs.push(("crv", "crv_alias", excerpt(text), curve.name().to_owned()));
+    }
+    Ok(curve)
+}
+
+fn ec(object: &Object<'_>, repairs: &mut Repairs) -> Result<Material, KeyFault> {
+    let curve = curve(object, repairs)?;
+    if Family::Ec(curve).default_alg().is_none() {
+        return Err(KeyFault::Curve);
+    }
+    let before = text(object, Member::X)?;
+    let x = repair::full_length(repair::base64(before, Member::X)?, curve)?;
+    let x = keep(Member::X, before, x, repairs);
+    let before = text(object, Member::Y)?;
+    let y = repair::full_length(repair::base64(before, Member::Y)?, curve)?;
+    let y = keep(Member::Y, before, y, repairs);
+    Ok(Material::Ec { curve, x, y })
+}
+
+fn okp(object: &Object<'_>, repairs: &mut Repairs) -> Result<Material, KeyFault> {
+    if matches!(object.text("crv"), Some("X25519" | "X448")) {
+        return Err(KeyFault::NotSignature);
+    }
+    let curve = curve(object, repairs)?;
+    if Family::Okp(curve).default_alg().is_none() {
+        return Err(KeyFault::Curve);
+    }
+    let before = text(object, Member::X)?;
+    let x = keep(Member::X, before, repair::base64(before, Member::X)?, repairs);
+    Ok(Material::Okp { curve, x })
+}

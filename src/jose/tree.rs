@@ -1,0 +1,419 @@
+//! JSON as a tree that keeps what ordinary readers drop: that a member stands twice, the text of a
+//! number. RFC 8259, strictly, with bounded depth. A lone surrogate escape (§8.2, "unpredictable")
+//! becomes U+FFFD, so that one odd string does not cost the other keys of a set.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+
+use super::fault::DocumentRefusal;
+
+#[derive(Debug, PartialEq)]
+pub(super) enum Json<'a> {
+    Null,
+    Bool(bool),
+    /// As it is written.
+    Number(&'a str),
+    String(Cow<'a, str>),
+    Array(Vec<Json<'a>>),
+    Object(Object<'a>),
+}
+
+#[derive(Debug, PartialEq)]
+pub(super) struct Object<'a> {
+    pub(super) members: Vec<(Cow<'a, str>, Json<'a>)>,
+    /// A member that stands twice.
+    pub(super) repeated: Option<String>,
+}
+
+impl<'a> Object<'a> {
+    /// The first member of this name.
+    pub(super) fn get(&self, name: &str) -> Option<&Json<'a>> {
+        self.members.iter().find(|(own, _)| own == name).map(|(_, value)| value)
+    }
+
+    /// The same, where `null` counts as absent.
+    pub(super) fn present(&self, name: &str) -> Option<&Json<'a>> {
+        self.get(name).filter(|value| **value != Json::Null)
+    }
+
+    /// Every name that stands twice.
+    pub(super) fn twice(&self) -> HashSet<&str> {
+        if self.repeated.is_none() {
+            return HashSet::new();
+        }
+        let mut seen = HashSet::with_capacity(self.members.len());
+        self.members.iter().map(|(name, _)| &**name).filter(|name| !seen.insert(*name)).collect()
+    }
+
+    pub(super) fn text(&self, name: &str) -> Option<&str> {
+        match self.get(name) {
+            Some(Json::String(text)) => Some(text),
+            _ => None,
+        }
+    }
+}
+
+impl Json<'_> {
+    /// What kind of value it is, for reports that must not show the value.
+    pub(super) fn kind(&self) -> &'static str {
+        match self {
+            Self::Null => "null",
+            Self::Bool(_) => "a boolean",
+            Self::Number(_) => "a number",
+            Self::String(_) => "a string",
+            Self::Array(_) => "an array",
+            Self::Object(_) => "an object",
+        }
+    }
+}
+
+/// Whatever the configuration says: the reader is recursive, and this fits any thread's stack.
+const MAX_DEPTH: usize = 128;
+
+/// Reads one JSON text, nothing after it but white space.
+pub(super) fn parse(text: &str, depth: usize) -> Result<Json<'_>, DocumentRefusal> {
+    let limit = depth.min(MAX_DEPTH);
+    let mut reader = Reader { text, bytes: text.as_bytes(), at: 0, limit };
+    let value = reader.value(0)?;
+    reader.space();
+    if reader.at < reader.bytes.len() {
+        return Err(reader.fault("something follows the value"));
+    }
+    Ok(value)
+}
+
+struct Reader<'a> {
+    text: &'a str,
+    bytes: &'a [u8],
+    at: usize,
+    limit: usize,
+}
+
+type Read<T> = Result<T, DocumentRefusal>;
+
+impl<'a> Reader<'a> {
+    fn fault(&self, what: &'static str) -> DocumentRefusal {
+        DocumentRefusal::NotJson { what, at: self.at }
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.bytes.get(self.at).copied()
+    }
+
+    fn space(&mut self) {
+        while matches!(self.peek(), Some(b' ' | b'\t' | b'\n' | b'\r')) {
+            self.at += 1;
+        }
+    }
+
+    fn eat(&mut self, byte: u8) -> bool {
+        let hit = self.peek() == Some(byte);
+        self.at += usize::from(hit);
+        hit
+    }
+
+    fn expect(&mut self, byte: u8, what: &'static str) -> Read<()> {
+        if self.eat(byte) { Ok(()) } else { Err(self.fault(what)) }
+    }
+
+    fn word(&mut self, word: &str, value: Json<'a>) -> Read<Json<'a>> {
+        if !self.bytes[self.at..].starts_with(word.as_bytes()) {
+            return Err(self.fault("an unknown word"));
+        }
+        self.at += word.len();
+        Ok(value)
+    }
+
+    fn value(&mut self, depth: usize) -> Read<Json<'a>> {
+        self.space();
+        match self.peek() {
+            Some(b'{' | b'[') if depth >= self.limit => {
+                Err(DocumentRefusal::Depth { limit: self.limit })
+            }
+            Some(b'{') => self.object(depth + 1).map(Json::Object),
+            Some(b'[') => self.array(depth + 1).map(Json::Array),
+            Some(b'"') => self.string().map(Json::String),
+            Some(b'-' | b'0'..=b'9') => self.number().map(Json::Number),
+            Some(b't') => self.word("true", Json::Bool(true)),
+            Some(b'f') => self.word("false", Json::Bool(false)),
+            Some(b'n') => self.word("null", Json::Null),
+            Some(_) => Err(self.fault("an unexpected character")),
+            None => Err(self.fault("the text ends early")),
+        }
+    }
+
+    fn array(&mut self, depth: usize) -> Read<Vec<Json<'a>>> {
+        self.at += 1;
+        let mut items = Vec::new();
+        self.space();
+        if self.eat(b']') {
+            return Ok(items);
+        }
+        loop {
+            items.push(self.value(depth)?);
+            self.space();
+            if self.eat(b']') {
+                return Ok(items);
+            }
+            self.expect(b',', "no comma between the items of an array")?;
+        }
+    }
+
+    fn object(&mut self, depth: usize) -> Read<Object<'a>> {
+        self.at += 1;
+        let mut members = Vec::new();
+        self.space();
+        if self.eat(b'}') {
+            return Ok(Object { members, repeated: None });
+        }
+        loop {
+            self.space();
+            if self.peek() != Some(b'"') {
+                return Err(self.fault("no member name"));
+            }
+            let name = self.string()?;
+            self.space();
+            self.expect(b':', "no colon after a member name")?;
+            members.push((name, self.value(depth)?));
+            self.space();
+            if self.eat(b'}') {
+                let repeated = repeated(&members);
+                return Ok(Object { members, repeated });
+            }
+            self.expect(b',', "no comma between the members of an object")?;
+        }
+    }
+
+    fn digits(&mut self) -> Read<()> {
+        let from = self.at;
+        while matches!(self.peek(), Some(b'0'..=b'9')) {
+            self.at += 1;
+        }
+        if from == self.at { Err(self.fault("no digit in a number")) } else { Ok(()) }
+    }
+
+    fn number(&mut self) -> Read<&'a str> {
+        let from = self.at;
+        self.eat(b'-');
+        if !self.eat(b'0') {
+            self.digits()?;
+        }
+        if self.eat(b'.') {
+            self.digits()?;
+        }
+        if self.eat(b'e') || self.eat(b'E') {
+            if !self.eat(b'+') {
+                self.eat(b'-');
+            }
+            self.digits()?;
+        }
+        Ok(&self.text[from..self.at])
+    }
+
+    fn string(&mut self) -> Read<Cow<'a, str>> {
+        self.at += 1;
+        let from = self.at;
+        self.plain()?;
+        if self.eat(b'"') {
+            return Ok(Cow::Borrowed(&self.text[from..self.at - 1]));
+        }
+        let mut out = self.text[from..self.at].to_owned();
+        loop {
+            if self.eat(b'"') {
+                return Ok(Cow::Owned(out));
+            }
+            self.at += 1;
+            out.push(self.escape()?);
+            let from = self.at;
+            self.plain()?;
+            out.push_str(&self.text[from..self.at]);
+        }
+    }
+
+    /// Moves on to the next quote or backslash.
+    fn plain(&mut self) -> Read<()> {
+        loop {
+            match self.peek() {
+                Some(b'"' | b'\\') => return Ok(()),
+                Some(0..=0x1f) => return Err(self.fault("a control character in a string")),
+                Some(_) => self.at += 1,
+                None => return Err(self.fault("the text ends in a string")),
+            }
+        }
+    }
+
+    fn escape(&mut self) -> Read<char> {
+        let Some(byte) = self.peek() else { return Err(self.fault("the text ends in a string")) };
+        self.at += 1;
+        Ok(match byte {
+            b'"' | b'\\' | b'/' => char::from(byte),
+            b'b' => '\u{8}',
+            b'f' => '\u{c}',
+            b'n' => '\n',
+            b'r' => '\r',
+            b't' => '\t',
+            b'u' => return self.unicode(),
+            _ => return Err(self.fault("an unknown escape")),
+        })
+    }
+
+    fn unicode(&mut self) -> Read<char> {
+        let high = self.hex4()?;
+        if !(0xd800..0xdc00).contains(&high) {
+            return Ok(char::from_u32(high).unwrap_or(char::REPLACEMENT_CHARACTER));
+        }
+        let pair = self.bytes[self.at..].starts_with(b"\\u");
+        let back = self.at;
+        if pair {
+            self.at += 2;
+            let low = self.hex4()?;
+            if (0xdc00..0xe000).contains(&low) {
+                let code = 0x1_0000 + ((high - 0xd800) << 10) + (low - 0xdc00);
+                return Ok(char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER));
+            }
+            // The second escape stands for itself.
+            self.at = back;
+        }
+        Ok(char::REPLACEMENT_CHARACTER)
+    }
+
+    fn hex4(&mut self) -> Read<u32> {
+        let digits = self.bytes.get(self.at..self.at + 4).unwrap_or_default();
+        let value = digits.iter().try_fold(0, |acc, &digit| {
+            char::from(digit).to_digit(16).map(|digit| acc * 16 + digit)
+        });
+        match value {
+            Some(value) if digits.len() == 4 => {
+                self.at += 4;
+                Ok(value)
+            }
+            _ => Err(self.fault("an escape without four digits")),
+        }
+    }
+}
+
+/// The first name that stands twice; linear, since the names are hostile.
+fn repeated(members: &[(Cow<'_, str>, Json<'_>)]) -> Option<String> {
+    let mut seen = HashSet::with_capacity(members.len());
+    members.iter().find(|(name, _)| !seen.insert(&**name)).map(|(name, _)| name.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn accepts(text: &str) -> bool {
+        parse(text, 32).is_ok()
+    }
+
+    #[test]
+    fn the_grammar_is_that_of_rfc_8259() {
+        for good in [
+            "0",
+            "-0",
+            "-1.5e+7",
+            "1E400",
+            "\"\"",
+            " [ ] ",
+            "{}",
+            "{\"a\":[1,{}]}\n",
+            "null",
+            r#""\ud83d\ude00""#,
+            r#""\ud800""#,
+            r#""\ud800\n""#,
+            "123456789012345678901234567890",
+        ] {
+            assert!(accepts(good), "{good}");
+        }
+        for bad in [
+            "",
+            "01",
+            "1.",
+            "+1",
+            ".5",
+            "-",
+            "1e",
+            "tru",
+            "nul",
+            "[1,]",
+            "{\"a\":1,}",
+            "{a:1}",
+            "{'a':1}",
+            "[1 2]",
+            "[1}",
+            "\"a",
+            "\"\n\"",
+            r#""\x""#,
+            r#""\u12""#,
+            "// c\n1",
+            "1 2",
+            "{}{}",
+            "NaN",
+            "\u{feff}1",
+            "[",
+            "{\"a\"",
+            "{\"a\":",
+        ] {
+            assert!(!accepts(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn escapes_are_undone_before_names_are_compared() {
+        let Json::Object(object) = parse(r#"{"keys":1,"\u006beys":2}"#, 4).unwrap() else {
+            panic!("not an object")
+        };
+        assert_eq!(object.repeated.as_deref(), Some("keys"));
+        assert_eq!(parse(r#""\ud83d\ude00\ud800x""#, 4), Ok(Json::String("😀\u{fffd}x".into())));
+    }
+
+    #[test]
+    fn depth_is_counted_before_the_stack_can_overflow() {
+        let deep = "[".repeat(1_000_000);
+        assert_eq!(parse(&deep, 32), Err(DocumentRefusal::Depth { limit: 32 }));
+        assert_eq!(parse(&deep, usize::MAX), Err(DocumentRefusal::Depth { limit: 128 }));
+        assert!(parse(&format!("{}{}", "[".repeat(32), "]".repeat(32)), 32).is_ok());
+    }
+
+    fn same(ours: &Json<'_>, theirs: &serde_json::Value) -> bool {
+        use serde_json::Value;
+        match (ours, theirs) {
+            (Json::Null, Value::Null) => true,
+            (Json::Bool(a), Value::Bool(b)) => a == b,
+            (Json::Number(a), Value::Number(b)) => {
+                let value: f64 = a.parse().unwrap();
+                let other = b.as_f64().unwrap();
+                value == other || (value - other).abs() <= other.abs() * 1e-12
+            }
+            (Json::String(a), Value::String(b)) => a == b,
+            (Json::Array(a), Value::Array(b)) => {
+                a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b))
+            }
+            // serde_json keeps the last of two members.
+            (Json::Object(a), Value::Object(b)) => {
+                a.repeated.is_some()
+                    || a.members.len() == b.len()
+                        && a.members.iter().all(|(k, v)| same(v, &b[&**k]))
+            }
+            _ => false,
+        }
+    }
+
+    proptest! {
+        /// Any text: the same answer as serde_json, but for what it refuses and the RFC allows.
+        #[test]
+        fn agrees_with_serde_json(text in r#"([\[\]{}:,"]|"[a-z\\n/u0-9]{0,3}":?|-?[0-9.eE+]{1,3}|true|null| |\\u[dD][89a-f]..){0,12}"#) {
+            let theirs: Result<serde_json::Value, _> = serde_json::from_str(&text);
+            match (parse(&text, 100), theirs) {
+                (Ok(ours), Ok(theirs)) => prop_assert!(same(&ours, &theirs), "{text}"),
+                (Ok(_), Err(e)) => {
+                    let e = e.to_string();
+                    prop_assert!(e.contains("out of range") || e.contains("surrogate") || e.contains("hex escape"), "{text}: {e}");
+                }
+                (Err(e), Ok(_)) => prop_assert!(false, "{text}: {e}"),
+                (Err(_), Err(_)) => {}
+            }
+        }
+    }
+}
