@@ -13,6 +13,7 @@
 //! | [`bridge`] | the async face of [`countersign`]: cache, unknown kids, crypto threads |
 //! | [`proxy`] | pingora: routes and phases, no decision |
 //! | [`answer`] | the one place that turns errors into HTTP |
+//! | [`inspect`] | a token decoded without trust, for people |
 //! | `verdict` (feature `demo`) | what the strict verifier itself says, for `demo` and the tests |
 //! | [`config`], [`admin`], [`cli`], [`clock`], [`dns`] | the rest of the edge |
 
@@ -20,6 +21,7 @@ pub mod admin;
 pub mod clock;
 pub mod config;
 pub mod countersign;
+pub mod inspect;
 pub mod issuer;
 pub mod jose;
 pub mod keyring;

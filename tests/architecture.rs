@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 const CORE: &[&str] = &[
     "src/jose",
     "src/rewrite",
+    "src/inspect",
     "src/profile.rs",
     "src/countersign.rs",
     "src/issuer/policy.rs",

@@ -14,7 +14,6 @@
 //! | biscuit reaches `unreachable!` on an RSA key for ES256, on an `oct` key | the same | likewise |
 //! | openidconnect needs `issuer` and `jwks_uri` only | six members | the rest is filled in |
 //! | openidconnect checks RS256 with AWS-LC, 2048 to 8192 bits | crate `rsa`, up to 4096 | AWS-LC |
-//! | openidconnect takes `null` for a localised claim | refuses the token | taken out before parsing |
 //!
 //! Nothing here panics on hostile input, and nothing here is used to decide what is signed.
 

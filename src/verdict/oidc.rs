@@ -3,10 +3,8 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::str::FromStr;
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use openidconnect::core::{
     CoreAuthDisplay, CoreClaimName, CoreClaimType, CoreClientAuthMethod, CoreGenderClaim,
     CoreGrantType, CoreJweContentEncryptionAlgorithm, CoreJweKeyManagementAlgorithm,
@@ -14,7 +12,7 @@ use openidconnect::core::{
 };
 use openidconnect::{
     AdditionalClaims, ClientId, DiscoveryError, EmptyAdditionalProviderMetadata, HttpRequest,
-    HttpResponse, IdToken, IdTokenVerifier, IssuerUrl, JsonWebKeySet, Nonce, ProviderMetadata,
+    HttpResponse, IdToken, IdTokenVerifier, IssuerUrl, Nonce, ProviderMetadata,
 };
 use serde::{Deserialize, Serialize};
 
@@ -187,13 +185,7 @@ fn verify(
 ) -> Result<(), VerdictError> {
     let now = chrono::DateTime::from_timestamp(now.secs(), 0)
         .ok_or_else(|| VerdictError::new("Internal", "no such time"))?;
-    let (token, keys) = match without_nulls(token) {
-        Some((altered, signed)) => {
-            let keys = metadata.jwks().keys().iter().map(|k| k.over(signed.clone())).collect();
-            (altered, JsonWebKeySet::new(keys))
-        }
-        None => (token.to_owned(), metadata.jwks().clone()),
-    };
+    let keys = metadata.jwks().clone();
     let client = ClientId::new(provider.application_id.clone());
     let verifier = IdTokenVerifier::new_public_client(client, metadata.issuer().clone(), keys)
         .set_allowed_algs([
@@ -203,7 +195,7 @@ fn verify(
         .require_issuer_match(true)
         .require_audience_match(true)
         .set_time_fn(|| now);
-    let token = Token::from_str(&token).map_err(|e| {
+    let token = Token::from_str(token).map_err(|e| {
         VerdictError::auth_header(
             "Could not parse as OIDC ID token. Token might not be an OIDC-compliant JWT.",
         )
@@ -217,26 +209,4 @@ fn verify(
         )
         .because(&e)
     })
-}
-
-/// The token without localised claims that are `null` (which the registry's crate cannot parse), and
-/// the text its signature covers. `None` when there are none.
-fn without_nulls(token: &str) -> Option<(String, Arc<str>)> {
-    const LOCALISED: [&str; 7] =
-        ["name", "given_name", "family_name", "middle_name", "nickname", "profile", "picture"];
-    let (signed, signature) = token.rsplit_once('.')?;
-    let (header, payload) = signed.split_once('.')?;
-    let payload = URL_SAFE_NO_PAD.decode(payload).ok()?;
-    let mut claims: serde_json::Map<String, serde_json::Value> =
-        serde_json::from_slice(&payload).ok()?;
-    let before = claims.len();
-    claims.retain(|name, value| {
-        let plain = name.split('#').next().unwrap_or(name);
-        !(value.is_null() && (LOCALISED.contains(&plain) || plain == "website"))
-    });
-    if claims.len() == before {
-        return None;
-    }
-    let payload = URL_SAFE_NO_PAD.encode(serde_json::to_vec(&claims).ok()?);
-    Some((format!("{header}.{payload}.{signature}"), Arc::from(signed)))
 }

@@ -1,0 +1,274 @@
+//! What each profile would make of a decoded token: the claim shape as a list of rules.
+
+use super::tree::Tree;
+use super::{Form, Inspection, Note, Outcome, ProfileView};
+use crate::jose::alg::Alg;
+use crate::jose::names::UnixTime;
+use crate::profile::{ClaimShape, Profile};
+
+/// Clock skew granted to `nbf` and `iat`, never to `exp`.
+const LEEWAY: i64 = 5;
+
+/// The claims of OpenID Connect Core §5.1 and §2 whose JSON type a strict parser insists on.
+const TYPED: [(&str, Wanted); 14] = [
+    ("email_verified", Wanted::Bool),
+    ("phone_number_verified", Wanted::Bool),
+    ("email", Wanted::Text),
+    ("phone_number", Wanted::Text),
+    ("preferred_username", Wanted::Text),
+    ("locale", Wanted::Text),
+    ("gender", Wanted::Text),
+    ("nonce", Wanted::Text),
+    ("acr", Wanted::Text),
+    ("azp", Wanted::Text),
+    ("at_hash", Wanted::Text),
+    ("auth_time", Wanted::Number),
+    ("amr", Wanted::List),
+    ("address", Wanted::Object),
+];
+
+#[derive(Clone, Copy)]
+enum Wanted {
+    Bool,
+    Text,
+    Number,
+    List,
+    Object,
+}
+
+impl Wanted {
+    fn fits(self, value: &Tree) -> bool {
+        match (self, value) {
+            (_, Tree::Null)
+            | (Self::Bool, Tree::Bool(_))
+            | (Self::Text, Tree::Text(_))
+            | (Self::Number, Tree::Number(_))
+            | (Self::Object, Tree::Object(_)) => true,
+            (Self::List, Tree::List(list)) => list.iter().all(|v| v.text().is_some()),
+            _ => false,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Bool => "a boolean",
+            Self::Text => "a string",
+            Self::Number => "a number",
+            Self::List => "a list of strings",
+            Self::Object => "an object",
+        }
+    }
+}
+
+pub(super) fn judge(inspection: &mut Inspection, now: UnixTime) {
+    let fatal = fatal(inspection, now);
+    let profiles = Profile::NAMES.iter().filter_map(|name| Profile::named(name));
+    inspection.profiles = profiles
+        .map(|profile| {
+            let mut reasons = fatal.clone();
+            let outcome = match (&inspection.header, &inspection.claims) {
+                (Some(header), Some(claims)) if fatal.is_empty() => {
+                    let never = shape(header, claims, &profile, &mut reasons);
+                    if never {
+                        Outcome::Refused
+                    } else if reasons.is_empty() {
+                        Outcome::AsItStands
+                    } else {
+                        Outcome::Countersigned
+                    }
+                }
+                _ => Outcome::Refused,
+            };
+            ProfileView { profile: profile.name, outcome, reasons }
+        })
+        .collect();
+}
+
+/// What no verifier may take and no rule may mend.
+fn fatal(inspection: &Inspection, now: UnixTime) -> Vec<Note> {
+    let mut notes = Vec::new();
+    let mut say = |code, text: String| notes.push(Note::new(code, text));
+    if inspection.form != Form::Jws {
+        say("format", "not a signed token".to_owned());
+        return notes;
+    }
+    let (Some(header), Some(claims)) = (&inspection.header, &inspection.claims) else {
+        say("format", "header and claims must be JSON objects in base64url".to_owned());
+        return notes;
+    };
+    for (place, tree) in [("header", header), ("claims", claims)] {
+        if let Some(name) = tree.duplicates().first() {
+            say("duplicate_member", format!("the {place} name `{name}` twice; verifiers disagree"));
+        }
+    }
+    match header.get("alg").and_then(Tree::text) {
+        Some(name) if Alg::from_name(name).is_some() => {}
+        Some(name) if name.eq_ignore_ascii_case("none") => {
+            say("alg", "`alg` is none: it is not signed at all".to_owned());
+        }
+        Some(name) => {
+            say("alg", format!("`alg` is {name}, which is not a signature algorithm here"));
+        }
+        None => say("alg", "the header has no `alg`".to_owned()),
+    }
+    if header.get("crit").is_some() {
+        say(
+            "crit",
+            "`crit` asks for extensions nobody here understands (RFC 7515 §4.1.11)".to_owned(),
+        );
+    }
+    if header.get("b64").is_some_and(|v| *v == Tree::Bool(false)) {
+        say("b64_false", "`b64: false` is not for tokens (RFC 7797 §7)".to_owned());
+    }
+    if claims.get("iss").and_then(Tree::text).is_none() {
+        say("iss_missing", "no `iss`: nobody can tell whose keys to check it with".to_owned());
+    }
+    match claims.get("exp") {
+        None | Some(Tree::Null) => say("exp_missing", "no `exp`: it would never end".to_owned()),
+        Some(exp) => match exp.seconds() {
+            None => say("exp_type", format!("`exp` is {}, not a number", exp.kind())),
+            Some(exp) if exp <= now.secs() => {
+                say("expired", "`exp` has passed".to_owned());
+            }
+            Some(_) => {}
+        },
+    }
+    for name in ["nbf", "iat"] {
+        match claims.get(name) {
+            None | Some(Tree::Null) => {}
+            Some(time) => match time.seconds() {
+                None => say("time_type", format!("`{name}` is {}, not a number", time.kind())),
+                Some(at) if at > now.secs().saturating_add(LEEWAY) => {
+                    say("not_yet", format!("`{name}` lies ahead"));
+                }
+                Some(_) => {}
+            },
+        }
+    }
+    notes
+}
+
+/// What this profile's verifier would stumble over. True: it cannot be mended.
+fn shape(header: &Tree, claims: &Tree, profile: &Profile, reasons: &mut Vec<Note>) -> bool {
+    let shape: &ClaimShape = &profile.claims;
+    let mut never = false;
+    let alg = header.get("alg").and_then(Tree::text).and_then(Alg::from_name);
+    if let Some(alg) = alg.filter(|alg| !profile.accepts.contains(*alg)) {
+        let accepted: Vec<_> = profile.accepts.iter().map(Alg::name).collect();
+        let text = format!("signed with {alg}; accepted: {}", accepted.join(", "));
+        reasons.push(Note::new("alg", text));
+    }
+    if header.get("kid").and_then(Tree::text).is_none() {
+        reasons.push(Note::new("kid_missing", "the header has no `kid`, so no key is found"));
+    }
+    if shape.typ_jwt
+        && let Some(typ) = header.get("typ").filter(|v| !v.is_null())
+        && !typ.text().is_some_and(|t| t.eq_ignore_ascii_case("jwt"))
+    {
+        reasons.push(Note::new("typ", format!("`typ` is {typ}; JWT or nothing is accepted")));
+    }
+    match claims.get("aud") {
+        None | Some(Tree::Null) if shape.single_audience => {
+            reasons.push(Note::new("aud_missing", "no `aud`"));
+        }
+        Some(Tree::List(list)) if shape.single_audience && list.len() != 1 => {
+            let text = format!("`aud` names {}; exactly one is accepted", list.len());
+            reasons.push(Note::new("aud_many", text));
+        }
+        _ => {}
+    }
+    if shape.needs_iat && claims.get("iat").is_none_or(Tree::is_null) {
+        reasons.push(Note::new("iat_missing", "no `iat`"));
+    }
+    if shape.needs_sub {
+        match claims.get("sub") {
+            Some(Tree::Text(_)) => {}
+            Some(Tree::Number(_)) => reasons.push(Note::new("sub_type", "`sub` is a number")),
+            _ => {
+                never = true;
+                reasons.push(Note::new("sub_missing", "no `sub`: whose login is it?"));
+            }
+        }
+    }
+    if shape.coerce_standard {
+        for (name, wanted) in TYPED {
+            if let Some(value) = claims.get(name).filter(|v| !wanted.fits(v)) {
+                let text = format!("`{name}` is {}, not {}", value.kind(), wanted.name());
+                reasons.push(Note::new("claim_type", text));
+            }
+        }
+    }
+    for name in ["exp", "iat", "nbf"] {
+        let at = claims.get(name).and_then(Tree::seconds);
+        if at.is_some_and(|at| at > shape.latest_time) {
+            never = true;
+            let text = format!("`{name}` is out of range; is it in milliseconds or microseconds?");
+            reasons.push(Note::new("exp_range", text));
+        }
+    }
+    never
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+    use super::super::inspect;
+    use super::*;
+
+    const NOW: UnixTime = UnixTime::from_secs(1_800_000_000);
+
+    fn token(header: &str, claims: &str) -> String {
+        let b64 = |t: &str| URL_SAFE_NO_PAD.encode(t);
+        format!("{}.{}.{}", b64(header), b64(claims), b64("signature"))
+    }
+
+    fn views(header: &str, claims: &str) -> Vec<(Outcome, Vec<&'static str>)> {
+        let codes = |v: ProfileView| (v.outcome, v.reasons.iter().map(|r| r.code).collect());
+        inspect(&token(header, claims), NOW).profiles.into_iter().map(codes).collect()
+    }
+
+    const GOOD: &str = r#"{"iss":"i","sub":"s","aud":"a","iat":1800000000,"exp":1800000600}"#;
+
+    #[test]
+    fn each_profile_says_its_own() {
+        let good = views(r#"{"alg":"RS256","kid":"k"}"#, GOOD);
+        assert_eq!(good[0], (Outcome::AsItStands, vec![]));
+        let es384 = views(r#"{"alg":"ES384","typ":"at+jwt","kid":"k"}"#, GOOD);
+        assert_eq!(es384[0], (Outcome::Countersigned, vec!["alg", "typ"]));
+        assert_eq!(es384[1], (Outcome::AsItStands, vec![]));
+    }
+
+    #[test]
+    fn nothing_mends_these() {
+        for (header, claims, code) in [
+            (r#"{"alg":"none"}"#, GOOD, "alg"),
+            (r#"{"alg":"RS256","crit":["x"],"kid":"k"}"#, GOOD, "crit"),
+            (r#"{"alg":"RS256","kid":"k"}"#, r#"{"iss":"i","sub":"s"}"#, "exp_missing"),
+            (r#"{"alg":"RS256","kid":"k"}"#, r#"{"iss":"i","exp":1}"#, "expired"),
+            (r#"{"alg":"RS256","alg":"RS256"}"#, GOOD, "duplicate_member"),
+        ] {
+            for (outcome, codes) in views(header, claims) {
+                assert_eq!(outcome, Outcome::Refused);
+                assert!(codes.contains(&code), "{codes:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn hostile_text_is_only_looked_at() {
+        for text in ["", ".", "..", "....", "a.b.c", "é.é.é", "Bearer x", &"[".repeat(2_000_000)]
+        {
+            let inspection = inspect(text, NOW);
+            assert!(
+                inspection.profiles.iter().all(|p| p.outcome == Outcome::Refused),
+                "{text:.20}"
+            );
+        }
+        let deep = token(&"[".repeat(5000), GOOD);
+        assert_eq!(inspect(&deep, NOW).header, None);
+        let huge = r#"{"iss":"i","exp":1e300,"nbf":-1e300}"#;
+        assert_eq!(inspect(&token("{}", huge), NOW).times.len(), 2);
+    }
+}

@@ -1,0 +1,189 @@
+//! A token decoded without trust: what stands in it, its times in words, and what each profile would
+//! make of it. No signature is checked and nothing is kept.
+
+mod judge;
+pub mod tree;
+pub mod words;
+
+use base64::Engine as _;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use serde::Serialize;
+
+use crate::jose::names::UnixTime;
+use tree::Tree;
+
+/// Longer text is not looked at.
+pub const MAX_TOKEN: usize = 1024 * 1024;
+
+/// Reads base64url with or without padding, and trailing bits that are not zero: this is for looking.
+const LENIENT: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::URL_SAFE,
+    GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true),
+);
+
+/// What a token says.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Inspection {
+    /// `jws`, `jwe`, or `malformed`.
+    pub form: Form,
+    pub header: Option<Tree>,
+    pub claims: Option<Tree>,
+    /// Bytes of the signature.
+    pub signature_bytes: Option<usize>,
+    /// `exp`, `nbf`, `iat`, `auth_time`, `updated_at`, as far as they are numbers.
+    pub times: Vec<Time>,
+    /// What is odd about it, whatever the verifier.
+    pub notes: Vec<Note>,
+    pub profiles: Vec<ProfileView>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Form {
+    Jws,
+    Jwe,
+    Malformed,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Time {
+    pub claim: &'static str,
+    /// Seconds since the epoch.
+    pub at: i64,
+    /// `2026-11-24 11:30:48 UTC`; none outside the years 0 to 9999.
+    pub utc: Option<String>,
+    /// `in 9 minutes`.
+    pub relative: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Note {
+    /// Stable code.
+    pub code: &'static str,
+    pub text: String,
+}
+
+impl Note {
+    fn new(code: &'static str, text: impl Into<String>) -> Self {
+        Self { code, text: text.into() }
+    }
+}
+
+/// What one profile would make of the token, were its signature good.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ProfileView {
+    pub profile: &'static str,
+    pub outcome: Outcome,
+    /// Why not as it stands.
+    pub reasons: Vec<Note>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// The verifier takes it unchanged.
+    AsItStands,
+    /// The verifier refuses it; countersigned it is taken.
+    Countersigned,
+    /// Nothing helps: it must not be countersigned either.
+    Refused,
+}
+
+/// Decodes `token` as far as it can be decoded. Blanks around it and a leading `Bearer` are cut off.
+pub fn inspect(token: &str, now: UnixTime) -> Inspection {
+    let mut token = token.trim();
+    if let Some((scheme, rest)) = token.split_once(' ')
+        && scheme.eq_ignore_ascii_case("bearer")
+    {
+        token = rest.trim();
+    }
+    let mut notes = Vec::new();
+    if token.len() > MAX_TOKEN {
+        notes.push(Note::new("too_large", format!("longer than {MAX_TOKEN} bytes, not decoded")));
+        token = "";
+    }
+    let parts: Vec<&str> = token.split('.').collect();
+    let form = match parts.len() {
+        3 => Form::Jws,
+        5 => Form::Jwe,
+        n => {
+            if notes.is_empty() {
+                let s = if n == 1 { "" } else { "s" };
+                let text = format!(
+                    "{n} part{s}; a signed token has three, joined by dots (RFC 7515 §7.1)"
+                );
+                notes.push(Note::new("format", text));
+            }
+            Form::Malformed
+        }
+    };
+    let header = section(&parts, 0, "header", &mut notes);
+    let claims = if form == Form::Jwe {
+        notes
+            .push(Note::new("encrypted", "encrypted (JWE, RFC 7516): only the header can be read"));
+        None
+    } else {
+        section(&parts, 1, "claims", &mut notes)
+    };
+    let signature = (form == Form::Jws).then(|| bytes(parts[2]));
+    if let Some(None) = signature {
+        notes.push(Note::new("b64", "the signature is not base64url"));
+    }
+    if parts.iter().any(|p| p.ends_with('=')) {
+        notes.push(Note::new(
+            "padded",
+            "parts end in `=`; base64url in tokens has no padding (RFC 7515 §2)",
+        ));
+    }
+    let mut inspection = Inspection {
+        form,
+        times: claims.as_ref().map(|c| times(c, now)).unwrap_or_default(),
+        header,
+        claims,
+        signature_bytes: signature.flatten().map(|s| s.len()),
+        notes,
+        profiles: Vec::new(),
+    };
+    judge::judge(&mut inspection, now);
+    inspection
+}
+
+fn bytes(part: &str) -> Option<Vec<u8>> {
+    LENIENT.decode(part).ok()
+}
+
+fn section(parts: &[&str], nth: usize, what: &str, notes: &mut Vec<Note>) -> Option<Tree> {
+    let part = parts.get(nth).filter(|p| !p.is_empty())?;
+    let Some(bytes) = bytes(part) else {
+        notes.push(Note::new(
+            "b64",
+            format!("the {what} are not base64url").replace("header are", "header is"),
+        ));
+        return None;
+    };
+    match Tree::parse(&bytes) {
+        Ok(tree @ Tree::Object(_)) => Some(tree),
+        Ok(other) => {
+            notes
+                .push(Note::new("payload", format!("the {what}: {}, not an object", other.kind())));
+            None
+        }
+        Err(_) => {
+            notes.push(Note::new("not_json", format!("the {what}: not JSON")));
+            None
+        }
+    }
+}
+
+fn times(claims: &Tree, now: UnixTime) -> Vec<Time> {
+    const NAMES: [&str; 5] = ["iat", "nbf", "exp", "auth_time", "updated_at"];
+    let time = |claim: &'static str| {
+        let at = UnixTime::from_secs(claims.get(claim)?.seconds()?);
+        let relative = words::relative(at, now);
+        Some(Time { claim, at: at.secs(), utc: words::utc(at), relative })
+    };
+    NAMES.into_iter().filter_map(time).collect()
+}
