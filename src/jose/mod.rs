@@ -4,6 +4,7 @@
 pub mod alg;
 mod audience;
 pub mod base64url;
+pub mod check;
 pub mod claims;
 mod collect;
 mod edits;

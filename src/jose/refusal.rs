@@ -30,6 +30,8 @@ pub enum Refusal {
     Alg,
     #[error("no key of this issuer has the token's `kid`")]
     KidUnknown,
+    #[error("several keys have the token's `kid`, so it does not say which one signed")]
+    KidAmbiguous,
     #[error("more than {limit} keys would have to be tried")]
     TooManyKeys { limit: u32 },
     #[error("the signature is ASN.1 DER, not `r || s` (RFC 7518 §3.4)")]
@@ -102,6 +104,7 @@ impl Refusal {
             Self::Alg => ("alg", 5),
             Self::Typ => ("typ", 5),
             Self::KidUnknown => ("kid_unknown", 6),
+            Self::KidAmbiguous => ("kid_ambiguous", 6),
             Self::TooManyKeys { .. } => ("too_many_keys", 6),
             Self::SignatureFormat => ("sig_format", 7),
             Self::Signature => ("signature", 7),

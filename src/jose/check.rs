@@ -1,0 +1,126 @@
+//! The check of a signature alone, over any payload, as a person or a script asks for it on the
+//! command line. Stricter than [`super::verify`] where a key set is ambiguous: there the issuer's
+//! configuration says whose set it is, here nothing does.
+
+use std::collections::HashSet;
+
+use aws_lc_rs::hmac;
+use zeroize::Zeroizing;
+
+use super::alg::{Alg, AlgSet, Check, Family};
+use super::base64url;
+use super::jwk::SignatureForm;
+use super::jws::Envelope;
+use super::keyset::KeySet;
+use super::names::Limits;
+use super::policy::HmacSecret;
+use super::refusal::Refusal;
+use super::verify::{self, Budget};
+
+/// Checks a compact JWS with a key set; the algorithm it was made with.
+///
+/// # Errors
+/// [`Refusal`]: of the form, `alg`, `kid_unknown`, `kid_ambiguous`, `sig_format`, `signature`.
+pub fn check(
+    token: &str,
+    keys: &KeySet,
+    algorithms: AlgSet,
+    limits: &Limits,
+) -> Result<Alg, Refusal> {
+    let jws = Envelope::parse(token, limits, false)?;
+    if let Some(kid) = jws.unverified_kid()
+        && keys.has_kid(kid)
+    {
+        let named = Alg::all().flat_map(|alg| keys.candidates(Some(kid), alg));
+        if named.map(|key| key.thumbprint()).collect::<HashSet<_>>().len() > 1 {
+            return Err(Refusal::KidAmbiguous);
+        }
+    }
+    let mut budget = Budget::new(limits);
+    verify::signed_by(&jws, keys, algorithms, SignatureForm::Jose, &mut budget)?;
+    Ok(jws.unverified_alg())
+}
+
+/// The secrets of a document of `oct` keys, for a caller who asked for an HMAC by name. Never read by
+/// the proxy: there a secret stands in the configuration.
+pub struct Secrets(Vec<(Option<String>, HmacSecret)>);
+
+#[derive(serde::Deserialize)]
+struct Document {
+    keys: Vec<OctJwk>,
+}
+
+#[derive(serde::Deserialize)]
+struct OctJwk {
+    kty: String,
+    k: String,
+    alg: String,
+    kid: Option<String>,
+    #[serde(rename = "use")]
+    usage: Option<String>,
+    key_ops: Option<Vec<String>>,
+}
+
+impl Secrets {
+    /// Reads a JWK or a JWKS that holds nothing but `oct` keys for HMAC signatures.
+    ///
+    /// # Errors
+    /// `alg` for a document with any other key in it, `kid_ambiguous` for two of one name.
+    pub fn read(document: &[u8]) -> Result<Self, Refusal> {
+        let keys = match serde_json::from_slice::<Document>(document) {
+            Ok(document) => document.keys,
+            Err(_) => vec![serde_json::from_slice(document).map_err(|_| Refusal::Alg)?],
+        };
+        let mut secrets: Vec<(Option<String>, HmacSecret)> = Vec::new();
+        for key in keys {
+            let k = Zeroizing::new(key.k);
+            let signs = key.usage.is_none_or(|usage| usage == "sig")
+                && key.key_ops.is_none_or(|ops| ops.iter().any(|op| op == "verify"));
+            let alg = Alg::from_name(&key.alg).filter(|_| key.kty == "oct" && signs);
+            let bytes = base64url::decode(k.as_bytes()).map_err(|_| Refusal::Alg)?;
+            let secret = HmacSecret::new(alg.ok_or(Refusal::Alg)?, Zeroizing::new(bytes));
+            if secrets.iter().any(|(kid, _)| *kid == key.kid) {
+                return Err(Refusal::KidAmbiguous);
+            }
+            secrets.push((key.kid, secret.map_err(|_| Refusal::Alg)?));
+        }
+        Ok(Self(secrets))
+    }
+
+    /// Checks an HMAC.
+    ///
+    /// # Errors
+    /// As [`check`].
+    pub fn check(&self, token: &str, algorithms: AlgSet, limits: &Limits) -> Result<Alg, Refusal> {
+        let jws = Envelope::parse(token, limits, false)?;
+        let alg = jws.unverified_alg();
+        let Check::Hmac(hash) = &alg.row().check else { return Err(Refusal::Alg) };
+        if !algorithms.contains(alg) {
+            return Err(Refusal::Alg);
+        }
+        let kid = jws.unverified_kid();
+        let fits = |named: &Option<String>| match (named.as_deref(), kid) {
+            (Some(named), Some(kid)) => named == kid,
+            _ => true,
+        };
+        let (_, secret) =
+            self.0.iter().find(|(named, _)| fits(named)).ok_or(Refusal::KidUnknown)?;
+        if secret.alg() != alg {
+            return Err(Refusal::Alg);
+        }
+        let key = hmac::Key::new(**hash, secret.expose());
+        hmac::verify(&key, jws.signing_input(), jws.signature()).map_err(|_| Refusal::Signature)?;
+        Ok(alg)
+    }
+}
+
+impl std::fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Secrets({})", self.0.len())
+    }
+}
+
+/// Whether any of these algorithms has a secret.
+pub fn has_secret(algorithms: AlgSet) -> bool {
+    algorithms.iter().any(|alg| alg.family() == Family::Secret)
+}
