@@ -20,7 +20,7 @@ demo: ## the main job on an embedded, broken ES384 issuer: the verifier's verdic
 	@cargo run --locked --quiet -- demo
 
 test: ## every test; TESTS='-E test(name)' narrows it down
-	@scripts/install cc cmake nextest node packages redis
+	@scripts/install cc cmake nextest node packages redis linters helm promtool
 	@scripts/test $(TESTS)
 
 lint: ## format, clippy without a warning, licences and bans
@@ -39,4 +39,4 @@ fuzz: ## every fuzz target for FUZZ_SECONDS (60) each
 
 chaos: ## the long fault tests: outages, rotations, replicas, kill -9; prints its figures
 	@scripts/install cc cmake nextest node packages redis
-	@COUNTERSIGN_CHAOS=long scripts/test --profile chaos $(TESTS)
+	@COUNTERSIGN_CHAOS=long scripts/test --profile chaos --test 'chaos*' $(TESTS)

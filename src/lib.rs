@@ -21,7 +21,6 @@ pub mod admin;
 pub mod clock;
 pub mod config;
 pub mod countersign;
-pub mod dns;
 pub mod inspect;
 pub mod issuer;
 pub mod jose;

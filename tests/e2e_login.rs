@@ -21,7 +21,7 @@ async fn provider(jwt: bool) -> (Issuer, Proxy) {
     let port = free_port();
     let issuer = format!("http://127.0.0.1:{port}");
     let provider = Issuer::start("oidc-provider", &json!({ "issuer": issuer, "jwt": jwt }));
-    let options = ProxyOptions { port, upstream: provider.url(), config: None, env: &[] };
+    let options = ProxyOptions { port, upstream: Some(provider.url()), config: None, env: &[] };
     let proxy = Proxy::start(&options).await;
     (provider, proxy)
 }

@@ -17,7 +17,9 @@ pub struct Status {
     /// One for each path of the public listener that answers with a key set.
     pub sets: Vec<SetView>,
     pub signing: Vec<SigningView>,
+    pub store: StoreView,
     pub tokens: Tokens,
+    pub traffic: Traffic,
 }
 
 /// Issuers listed one by one; with more the answer would grow without bound.
@@ -144,12 +146,40 @@ pub struct SigningView {
     pub leaves: Option<i64>,
 }
 
+/// Where the ring of signing keys lives.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct StoreView {
+    /// Kind and place, without credentials.
+    pub store: String,
+    /// The store cannot be read or written; the ring in memory goes on signing.
+    pub error: Option<LastError>,
+    pub next_change: Option<i64>,
+    pub rotation_asked: bool,
+}
+
+/// Requests on the public listener.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Traffic {
+    pub connections: u64,
+    pub requests: Vec<RequestCount>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct RequestCount {
+    pub route: &'static str,
+    /// `2xx`, `3xx`, …
+    pub status: &'static str,
+    pub count: u64,
+}
+
 /// What became of the tokens since the process started.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Tokens {
     pub countersigned: u64,
     pub passed: u64,
     pub refused: u64,
+    /// Originals put together again on the way back to their issuer.
+    pub restored: u64,
     pub by: Vec<TokenCount>,
     pub refusals: Vec<RefusalCount>,
     pub cache: CacheView,
@@ -168,6 +198,7 @@ pub struct TokenCount {
 
 #[derive(Debug, Clone, Serialize)]
 pub struct RefusalCount {
+    pub issuer: String,
     pub code: String,
     pub count: u64,
 }
@@ -176,12 +207,18 @@ pub struct RefusalCount {
 pub struct CacheView {
     pub hits: u64,
     pub misses: u64,
+    pub entries: u64,
+    pub bytes: u64,
 }
 
 #[derive(Debug, Clone, Copy, Default, Serialize)]
 pub struct QueueView {
+    /// Jobs waiting for a crypto thread.
     pub depth: u64,
     pub limit: u64,
+    pub threads: u64,
+    /// Requests turned away because the queue was full.
+    pub overloaded: u64,
 }
 
 /// Counts by upper bound, not cumulated; the last bound is `null`, infinity.

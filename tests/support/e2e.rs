@@ -81,6 +81,16 @@ impl Drop for Issuer {
     }
 }
 
+/// Any other program of a test: it ends with it.
+pub struct Running(pub Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 fn collect(mut from: impl Read + Send + 'static) -> std::thread::JoinHandle<String> {
     std::thread::spawn(move || {
         let mut text = String::new();
@@ -129,7 +139,7 @@ pub struct Proxy {
 pub struct ProxyOptions<'a> {
     /// The port clients know; the issuer's address is built on it before either is started.
     pub port: u16,
-    pub upstream: &'a str,
+    pub upstream: Option<&'a str>,
     /// The text of a configuration file; none: `--upstream` alone.
     pub config: Option<&'a str>,
     pub env: &'a [(&'a str, &'a str)],
@@ -148,9 +158,11 @@ impl Proxy {
             .args(["--listen", url.trim_start_matches("http://")])
             .args(["--admin", admin.trim_start_matches("http://")])
             .args(["--public-url", &url])
-            .args(["--upstream", options.upstream])
             .arg("--data-dir")
             .arg(data.path().join("data"));
+        if let Some(upstream) = options.upstream {
+            command.args(["--upstream", upstream]);
+        }
         if let Some(text) = options.config {
             let file = data.path().join("countersign.toml");
             std::fs::write(&file, text).unwrap();

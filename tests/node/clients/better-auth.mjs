@@ -2,12 +2,12 @@
 import { Browser } from '../lib/browser.mjs';
 import { assert, client } from '../lib/client.mjs';
 
-client(async ({ url }) => {
+client(async ({ url, origin = url, email = 'ada@example.test' }) => {
   const browser = new Browser();
   const signedUp = await browser.fetch(`${url}/api/auth/sign-up/email`, {
     method: 'POST',
-    headers: { 'content-type': 'application/json', origin: url },
-    body: JSON.stringify({ name: 'Ada', email: 'ada@example.test', password: 'a-long-password' }),
+    headers: { 'content-type': 'application/json', origin },
+    body: JSON.stringify({ name: 'Ada', email, password: 'a-long-password' }),
   });
   assert(signedUp.status === 200, `a sign-up, not ${signedUp.status}: ${await signedUp.clone().text()}`);
   const answer = await browser.fetch(`${url}/api/auth/token`);

@@ -1,0 +1,261 @@
+//! `/metrics`: the same picture as `/api/status`, in Prometheus' text format 0.0.4. Written by hand
+//! from one snapshot: there is no global registry, and no room of the program knows of metrics.
+//!
+//! Labels are bounded. `issuer` is a configured name (at most [`MAX_ISSUERS`] of them, the rest
+//! summed as `other`), `alg` a row of our table, `outcome`, `reason` and `route` words of this
+//! program, `kid` one of our own few keys. Nothing a client sends becomes a label.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use super::status::{Histogram, MAX_ISSUERS, State, Status};
+
+/// Media type of the text.
+pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// The whole text.
+pub fn render(status: &Status) -> String {
+    let mut text = Text::default();
+    process(status, &mut text);
+    issuers(status, &mut text);
+    signing(status, &mut text);
+    tokens(status, &mut text);
+    traffic(status, &mut text);
+    text.0
+}
+
+fn process(status: &Status, out: &mut Text) {
+    out.gauge("countersign_build_info", "Version and profile; the value is always 1.");
+    let labels = [("version", status.version), ("profile", status.profile.name.as_str())];
+    out.sample("countersign_build_info", &labels, 1.0);
+    out.gauge("countersign_ready", "Whether there is a signing key and a key set of each issuer.");
+    out.sample("countersign_ready", &[], flag(status.ready.ready));
+    out.gauge("process_start_time_seconds", "Start of the process, seconds since 1970.");
+    out.sample("process_start_time_seconds", &[], seconds(status.started));
+}
+
+fn issuers(status: &Status, out: &mut Text) {
+    let fetched = || status.issuers.iter().filter(|issuer| issuer.state != State::Fixed);
+    out.gauge("countersign_issuers", "Configured issuers.");
+    out.sample("countersign_issuers", &[], whole(status.issuers_total));
+    out.gauge("countersign_jwks_age_seconds", "Age of the key set in use.");
+    for issuer in fetched() {
+        if let Some(at) = issuer.fetched {
+            let age = status.now.saturating_sub(at).max(0);
+            out.sample("countersign_jwks_age_seconds", &[("issuer", &issuer.name)], seconds(age));
+        }
+    }
+    out.gauge("countersign_jwks_stale", "Whether the last good set outlived its freshness.");
+    for issuer in fetched() {
+        let stale = matches!(issuer.state, State::Stale | State::Cold);
+        out.sample("countersign_jwks_stale", &[("issuer", &issuer.name)], flag(stale));
+    }
+    out.gauge("countersign_jwks_keys", "Entries of the issuer's document, by what was done.");
+    for issuer in &status.issuers {
+        let mut effects: BTreeMap<&str, usize> = BTreeMap::new();
+        for key in &issuer.keys {
+            *effects.entry(key.effect).or_default() += 1;
+        }
+        for (effect, count) in effects {
+            let labels = [("issuer", issuer.name.as_str()), ("effect", effect)];
+            out.sample("countersign_jwks_keys", &labels, whole(count));
+        }
+    }
+    out.gauge("countersign_jwks_leaked_secrets", "Keys the issuer publishes with private members.");
+    for issuer in fetched() {
+        let labels = [("issuer", issuer.name.as_str())];
+        out.sample("countersign_jwks_leaked_secrets", &labels, whole(issuer.alarms.len()));
+    }
+    out.counter("countersign_jwks_fetches_total", "Fetches of the issuer's key set, by outcome.");
+    for issuer in &status.issuers {
+        for fetch in &issuer.fetches {
+            let labels = [("issuer", issuer.name.as_str()), ("outcome", &fetch.outcome)];
+            out.sample("countersign_jwks_fetches_total", &labels, counted(fetch.count));
+        }
+    }
+}
+
+fn signing(status: &Status, out: &mut Text) {
+    out.gauge("countersign_signing_keys", "Our signing keys, by state.");
+    for state in ["next", "active", "retired"] {
+        let count = status.signing.iter().filter(|key| key.state == state).count();
+        out.sample("countersign_signing_keys", &[("state", state)], whole(count));
+    }
+    const EVENT: &str = "countersign_signing_key_timestamp_seconds";
+    out.gauge(EVENT, "When a signing key changes state, seconds since 1970.");
+    for key in &status.signing {
+        let events = [
+            ("published", key.published),
+            ("signs_from", key.signs_from),
+            ("signs_until", key.signs_until),
+            ("leaves", key.leaves),
+        ];
+        for (event, at) in events {
+            if let Some(at) = at {
+                out.sample(EVENT, &[("kid", &key.kid), ("event", event)], seconds(at));
+            }
+        }
+    }
+    out.gauge("countersign_key_store_up", "Whether the store of the signing keys answers.");
+    out.sample("countersign_key_store_up", &[], flag(status.store.error.is_none()));
+}
+
+fn tokens(status: &Status, out: &mut Text) {
+    let tokens = &status.tokens;
+    let name = |issuer: &str| -> String {
+        let listed = status.issuers_total <= MAX_ISSUERS
+            || issuer == "-"
+            || status.issuers.iter().any(|known| known.name == issuer);
+        if listed { issuer.to_owned() } else { "other".to_owned() }
+    };
+    let mut by: BTreeMap<(String, &str, &str), u64> = BTreeMap::new();
+    for row in &tokens.by {
+        *by.entry((name(&row.issuer), &row.alg, row.outcome)).or_default() += row.count;
+    }
+    out.counter("countersign_tokens_total", "Tokens judged, by issuer, algorithm and outcome.");
+    for ((issuer, alg, outcome), count) in &by {
+        let labels = [("issuer", issuer.as_str()), ("alg", alg), ("outcome", outcome)];
+        out.sample("countersign_tokens_total", &labels, counted(*count));
+    }
+    let mut refused: BTreeMap<(String, &str), u64> = BTreeMap::new();
+    for row in &tokens.refusals {
+        *refused.entry((name(&row.issuer), &row.code)).or_default() += row.count;
+    }
+    out.counter("countersign_refusals_total", "Tokens refused, by issuer and reason.");
+    for ((issuer, reason), count) in &refused {
+        let labels = [("issuer", issuer.as_str()), ("reason", reason)];
+        out.sample("countersign_refusals_total", &labels, counted(*count));
+    }
+    out.counter("countersign_restored_total", "Originals put together again for their issuer.");
+    out.sample("countersign_restored_total", &[], counted(tokens.restored));
+
+    out.counter("countersign_cache_hits_total", "Tokens answered from the result cache.");
+    out.sample("countersign_cache_hits_total", &[], counted(tokens.cache.hits));
+    out.counter("countersign_cache_misses_total", "Tokens the result cache did not hold.");
+    out.sample("countersign_cache_misses_total", &[], counted(tokens.cache.misses));
+    out.gauge("countersign_cache_entries", "Results in the cache.");
+    out.sample("countersign_cache_entries", &[], counted(tokens.cache.entries));
+    out.gauge("countersign_cache_bytes", "Weight of the results in the cache.");
+    out.sample("countersign_cache_bytes", &[], counted(tokens.cache.bytes));
+
+    out.gauge("countersign_signing_queue_depth", "Jobs waiting for a crypto thread.");
+    out.sample("countersign_signing_queue_depth", &[], counted(tokens.queue.depth));
+    out.gauge("countersign_signing_queue_limit", "Jobs that may wait; more are turned away.");
+    out.sample("countersign_signing_queue_limit", &[], counted(tokens.queue.limit));
+    out.gauge("countersign_signing_threads", "Crypto threads.");
+    out.sample("countersign_signing_threads", &[], counted(tokens.queue.threads));
+    out.counter("countersign_signing_overload_total", "Requests turned away at a full queue.");
+    out.sample("countersign_signing_overload_total", &[], counted(tokens.queue.overloaded));
+
+    let help = "Time from a token to its judgement, cache hits left out.";
+    out.histogram("countersign_token_duration_seconds", help, &tokens.latency);
+}
+
+fn traffic(status: &Status, out: &mut Text) {
+    out.gauge("countersign_connections", "Client connections open on the public listener.");
+    out.sample("countersign_connections", &[], counted(status.traffic.connections));
+    out.counter("countersign_requests_total", "Requests answered, by route and status class.");
+    for row in &status.traffic.requests {
+        let labels = [("route", row.route), ("status", row.status)];
+        out.sample("countersign_requests_total", &labels, counted(row.count));
+    }
+}
+
+/// The text under construction; each family is opened once, before its samples.
+#[derive(Default)]
+struct Text(String);
+
+impl Text {
+    fn gauge(&mut self, name: &str, help: &str) {
+        self.family(name, "gauge", help);
+    }
+
+    fn counter(&mut self, name: &str, help: &str) {
+        self.family(name, "counter", help);
+    }
+
+    fn family(&mut self, name: &str, kind: &str, help: &str) {
+        // Writing to a `String` cannot fail.
+        let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
+    }
+
+    fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: f64) {
+        self.0.push_str(name);
+        for (n, (label, value)) in labels.iter().enumerate() {
+            let _ =
+                write!(self.0, "{}{label}=\"{}\"", if n == 0 { '{' } else { ',' }, escaped(value));
+        }
+        let _ = writeln!(self.0, "{} {value}", if labels.is_empty() { "" } else { "}" });
+    }
+
+    /// Buckets cumulate in this format, RFC-like as `le` says.
+    fn histogram(&mut self, name: &str, help: &str, histogram: &Histogram) {
+        self.family(name, "histogram", help);
+        let bucket = format!("{name}_bucket");
+        let mut seen = 0;
+        for one in &histogram.buckets {
+            seen += one.count;
+            if let Some(le) = one.le {
+                self.sample(&bucket, &[("le", &le.to_string())], counted(seen));
+            }
+        }
+        self.sample(&bucket, &[("le", "+Inf")], counted(seen));
+        self.sample(&format!("{name}_sum"), &[], histogram.sum);
+        self.sample(&format!("{name}_count"), &[], counted(seen));
+    }
+}
+
+fn escaped(value: &str) -> String {
+    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
+fn flag(yes: bool) -> f64 {
+    if yes { 1.0 } else { 0.0 }
+}
+
+// The format knows floating point only: exact below 2^53.
+fn counted(count: u64) -> f64 {
+    count as f64
+}
+
+fn whole(count: usize) -> f64 {
+    count as f64
+}
+
+fn seconds(secs: i64) -> f64 {
+    secs as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_cannot_end_its_line() {
+        let mut text = Text::default();
+        text.sample("x", &[("a", "q\"\\\n"), ("b", "ok")], 1.5);
+        assert_eq!(text.0, "x{a=\"q\\\"\\\\\\n\",b=\"ok\"} 1.5\n");
+    }
+
+    #[test]
+    fn buckets_cumulate() {
+        let bucket = |le, count| super::super::status::Bucket { le, count };
+        let histogram = Histogram {
+            buckets: vec![bucket(Some(0.1), 2), bucket(Some(0.5), 3), bucket(None, 1)],
+            sum: 1.5,
+        };
+        let mut text = Text::default();
+        text.histogram("d_seconds", "h", &histogram);
+        let lines: Vec<_> = text.0.lines().skip(2).collect();
+        assert_eq!(
+            lines,
+            [
+                "d_seconds_bucket{le=\"0.1\"} 2",
+                "d_seconds_bucket{le=\"0.5\"} 5",
+                "d_seconds_bucket{le=\"+Inf\"} 6",
+                "d_seconds_sum 1.5",
+                "d_seconds_count 6",
+            ]
+        );
+    }
+}
