@@ -75,11 +75,11 @@ pub fn publish(input: &Input<'_>) -> PublishedDocument {
     let chosen = choose(input, &mut out.left_out);
     let claims = Claims::new(input, &chosen);
     for key in &chosen {
-        let kid = claims.kid(key.jwk);
-        if key.jwk.kid().is_some_and(|given| given != kid) {
+        let (kid, replaced) = claims.kid(key.jwk);
+        if let Some(code) = replaced {
             out.left_out.push(Change {
                 path: format!("{}.kid", key.path),
-                code: "kid_not_unique",
+                code,
                 effect: Effect::Repaired,
                 before: key.jwk.kid().map(|kid| super::report::excerpt(kid.as_str())),
                 after: Some(kid.to_string()),
@@ -148,13 +148,20 @@ impl<'a> Claims<'a> {
         Self { claimed, thumbprints, remembered: input.remembered }
     }
 
-    fn kid<'k>(&self, jwk: &'k PublicJwk) -> &'k Kid {
+    /// The `kid` a key is served under, and the code of why it is not its own.
+    fn kid<'k>(&self, jwk: &'k PublicJwk) -> (&'k Kid, Option<&'static str>) {
         let own = jwk.thumbprint().kid();
-        let Some(kid) = jwk.kid() else { return own };
-        let alone = self.claimed.get(kid).is_some_and(Option::is_some);
-        let shadows = kid != own && self.thumbprints.contains(kid);
-        let renewed = self.remembered.get(kid).is_some_and(|last| last != jwk.thumbprint());
-        if alone && !shadows && !renewed { kid } else { own }
+        let Some(kid) = jwk.kid() else { return (own, None) };
+        if !self.claimed.get(kid).is_some_and(Option::is_some) {
+            return (own, Some("duplicate_kid"));
+        }
+        if kid != own && self.thumbprints.contains(kid) {
+            return (own, Some("kid_is_thumbprint"));
+        }
+        if self.remembered.get(kid).is_some_and(|last| last != jwk.thumbprint()) {
+            return (own, Some("kid_reused"));
+        }
+        (kid, None)
     }
 }
 

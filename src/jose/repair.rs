@@ -92,7 +92,9 @@ pub(super) fn full_length(mut read: Bytes, curve: Curve) -> Result<Bytes, KeyFau
 /// Hexadecimal text also decodes as base64url, to another number. By chance a modulus would be so
 /// written once in 4^-256.
 pub(super) fn is_hex(text: &str) -> bool {
-    text.len() >= 256 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+    text.len() >= 256
+        && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+        && text.bytes().any(|byte| byte.is_ascii_digit())
 }
 
 /// `e: 65537`, a JSON number where RFC 7518 §6.3.1.2 wants text.

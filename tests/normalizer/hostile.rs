@@ -1,0 +1,1 @@
+//! Bodies made to cost time or memory.

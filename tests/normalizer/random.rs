@@ -1,0 +1,1 @@
+//! Random sets with random faults.
