@@ -20,7 +20,7 @@ demo: ## the main job on an embedded, broken ES384 issuer: the verifier's verdic
 	@cargo run --locked --quiet -- demo
 
 test: ## every test; TESTS='-E test(name)' narrows it down
-	@scripts/install cc cmake nextest node packages redis linters helm promtool
+	@scripts/install cc cmake nextest node packages redis chromium linters helm promtool systemd
 	@scripts/test $(TESTS)
 
 lint: ## format, clippy without a warning, licences and bans
