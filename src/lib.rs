@@ -18,6 +18,7 @@
 //! | [`config`], [`admin`], [`cli`], [`clock`], [`dns`] | the rest of the edge |
 
 pub mod admin;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod countersign;

@@ -1,1 +1,7 @@
-fn main() {}
+//! Parse the arguments, run the command, exit with its status.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    countersign::cli::main()
+}

@@ -31,6 +31,13 @@ pub struct ClaimShape {
     pub latest_time: i64,
 }
 
+impl Default for Profile {
+    /// The verifier this program was first made for.
+    fn default() -> Self {
+        Self::convex()
+    }
+}
+
 impl Profile {
     pub const NAMES: &[&str] = &["convex", "standard"];
 

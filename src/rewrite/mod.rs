@@ -1,1 +1,219 @@
 //! Where tokens stand in an answer or a request. Pure: bytes in, places and spliced bytes out.
+//!
+//! A place is a byte range and the way a token is written there. Whatever is not such a range stays
+//! byte for byte as it was. Every search is linear in the input and keeps no more state than the
+//! paths it looks for are long, so hostile nesting costs nothing.
+//!
+//! | place | where |
+//! |---|---|
+//! | [`json`] | string values at dotted paths of a JSON body |
+//! | [`form`] | fields of an `application/x-www-form-urlencoded` body |
+//! | [`redirect`] | query and fragment of a `Location` |
+//! | [`cookie`] | `Set-Cookie` and `Cookie` values |
+//! | [`form_post`] | hidden inputs of an HTML page (OAuth 2.0 Form Post Response Mode) |
+//! | [`bearer`] | `Authorization: Bearer` (RFC 6750 §2.1) |
+//! | [`jwt_body`] | a body that is one token (`application/jwt`) |
+//! | [`discovery`] | the metadata of OpenID Connect Discovery and RFC 8414 |
+
+pub mod bearer;
+pub mod cookie;
+pub mod discovery;
+pub mod form;
+pub mod form_post;
+pub mod json;
+pub mod redirect;
+mod rules;
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+pub use rules::{BearerMode, JsonPath, PathPattern, PatternError, TokenRule};
+
+/// One token found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// Bytes of the input that are the token as it is written there, without quotes.
+    pub range: Range<usize>,
+    /// The configured path, field, parameter or cookie it stands under; `id_token` and
+    /// `access_token` mean something to the hash claims.
+    pub name: String,
+    /// The token, decoded.
+    pub token: String,
+    pub encoding: Encoding,
+}
+
+impl Place {
+    /// The last member of [`Place::name`]: `access_token` of `session.access_token`.
+    pub fn leaf(&self) -> &str {
+        self.name.rsplit(['.', ']']).next().unwrap_or(&self.name)
+    }
+
+    /// Whether this has the form of a compact JWS. Opaque tokens stand in the same places.
+    pub fn is_jws(&self) -> bool {
+        is_jws(&self.token)
+    }
+}
+
+/// RFC 3986 §2.3, without `~`, which older encoders escape.
+const UNRESERVED: &percent_encoding::AsciiSet =
+    &percent_encoding::NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.');
+
+/// How a token is written at its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encoding {
+    /// Inside the quotes of a JSON string, RFC 8259 §7.
+    Json,
+    /// Percent-encoded, RFC 3986 §2.1; a form body, a query, a fragment, some cookies.
+    Percent,
+    /// In an HTML attribute value; every character that could end it is a reference.
+    Html,
+    /// As it stands.
+    Raw,
+}
+
+impl Encoding {
+    /// `token` as it is written here. The alphabet of a compact JWS is itself everywhere.
+    pub fn encode(self, token: &str) -> Cow<'_, str> {
+        let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+        if token.bytes().all(plain) {
+            return Cow::Borrowed(token);
+        }
+        match self {
+            Self::Raw => Cow::Borrowed(token),
+            Self::Json => {
+                let quoted = serde_json::Value::from(token).to_string();
+                Cow::Owned(quoted[1..quoted.len() - 1].to_owned())
+            }
+            Self::Percent => percent_encoding::utf8_percent_encode(token, UNRESERVED).into(),
+            Self::Html => Cow::Owned(html_escape(token)),
+        }
+    }
+}
+
+fn html_escape(token: &str) -> String {
+    let mut out = String::with_capacity(token.len() + 16);
+    for c in token.chars() {
+        if c.is_alphanumeric() || matches!(c, '-' | '_' | '.') {
+            out.push(c);
+        } else {
+            out.push_str(&format!("&#{};", u32::from(c)));
+        }
+    }
+    out
+}
+
+/// Puts new tokens in their places. A token equal to the old one leaves its bytes alone, however it
+/// was written. Places that overlap or lie outside the input are left alone, never guessed at.
+pub fn splice(input: &[u8], mut edits: Vec<(Place, String)>) -> Vec<u8> {
+    edits.sort_by_key(|(place, _)| place.range.start);
+    let mut out =
+        Vec::with_capacity(input.len() + edits.iter().map(|(_, new)| new.len()).sum::<usize>());
+    let mut at = 0;
+    for (place, new) in &edits {
+        let Range { start, end } = place.range;
+        if start < at || end < start || end > input.len() || *new == place.token {
+            continue;
+        }
+        out.extend_from_slice(&input[at..start]);
+        out.extend_from_slice(place.encoding.encode(new).as_bytes());
+        at = end;
+    }
+    out.extend_from_slice(&input[at..]);
+    out
+}
+
+/// Whether `text` has the form of a compact JWS, RFC 7515 §7.1: three parts of base64url (padding
+/// allowed). Whether they mean anything is for the verifier to say.
+pub fn is_jws(text: &str) -> bool {
+    let b64 = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'=');
+    let mut parts = text.split('.');
+    let (Some(header), Some(payload), Some(signature), None) =
+        (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return false;
+    };
+    [header, payload, signature].iter().all(|part| !part.is_empty() && part.bytes().all(b64))
+}
+
+/// A body that is one compact JWS, white space around it apart (`application/jwt`, RFC 7519 §10.3.1:
+/// signed userinfo and introspection answers).
+pub fn jwt_body(body: &[u8]) -> Option<Place> {
+    let text = std::str::from_utf8(body).ok()?;
+    let token = text.trim_ascii();
+    let start = text.len() - text.trim_ascii_start().len();
+    is_jws(token).then(|| Place {
+        range: start..start + token.len(),
+        name: "body".to_owned(),
+        token: token.to_owned(),
+        encoding: Encoding::Raw,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(range: Range<usize>, token: &str, encoding: Encoding) -> Place {
+        Place { range, name: "t".into(), token: token.into(), encoding }
+    }
+
+    #[test]
+    fn splicing_touches_nothing_else() {
+        let input = b"aXbYc";
+        let edits = vec![
+            (place(3..4, "Y", Encoding::Raw), "22".into()),
+            (place(1..2, "X", Encoding::Raw), "1".into()),
+        ];
+        assert_eq!(splice(input, edits), b"a1b22c");
+        assert_eq!(splice(input, vec![]), input);
+    }
+
+    #[test]
+    fn bad_places_are_left_alone() {
+        let input = b"abcdef";
+        let edits = vec![
+            (place(0..3, "abc", Encoding::Raw), "1".into()),
+            (place(2..4, "cd", Encoding::Raw), "2".into()),
+            (place(5..9, "f", Encoding::Raw), "3".into()),
+        ];
+        assert_eq!(splice(input, edits), b"1def");
+    }
+
+    #[test]
+    fn the_same_token_keeps_its_spelling() {
+        let edits = vec![(place(1..7, "a", Encoding::Json), "a".into())];
+        assert_eq!(splice(br#""\u0061""#, edits), br#""\u0061""#);
+    }
+
+    #[test]
+    fn each_encoding_writes_what_its_reader_reads() {
+        assert_eq!(Encoding::Json.encode("a\"\n="), "a\\\"\\n=");
+        assert_eq!(Encoding::Percent.encode("a=b c"), "a%3Db%20c");
+        assert_eq!(Encoding::Html.encode("a=\"<"), "a&#61;&#34;&#60;");
+        assert_eq!(Encoding::Percent.encode("ey.J-_9"), "ey.J-_9");
+    }
+
+    #[test]
+    fn a_jws_has_three_parts() {
+        assert!(is_jws("eyJh.eyJi.c2ln"));
+        assert!(is_jws("eyJh==.eyJi=.c2ln="));
+        for no in ["", "a.b", "a.b.c.d", "a..c", ".b.c", "a.b.", "a.b.c d", "opaque"] {
+            assert!(!is_jws(no), "{no}");
+        }
+    }
+
+    #[test]
+    fn a_body_may_be_a_token() {
+        let found = jwt_body(b"\n eyJh.eyJi.c2ln \r\n").unwrap();
+        assert_eq!((found.range, found.token.as_str()), (2..16, "eyJh.eyJi.c2ln"));
+        assert_eq!(jwt_body(b"{\"a\":1}"), None);
+        assert_eq!(jwt_body(b"\xff\xfe"), None);
+    }
+
+    #[test]
+    fn the_leaf_is_the_last_member() {
+        let name = |name: &str| Place { name: name.into(), ..place(0..0, "", Encoding::Raw) };
+        assert_eq!(name("session.access_token").leaf(), "access_token");
+        assert_eq!(name("id_token").leaf(), "id_token");
+    }
+}

@@ -1,0 +1,242 @@
+//! From a file, flags and the environment to a [`Config`]; errors get their line and column here.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::Config;
+use super::env::{Env, expand};
+use super::error::{ConfigError, Fault};
+use super::raw::RawConfig;
+use super::resolve;
+use super::value::nearest;
+
+/// What the command line of `run` says; it wins over the file.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RunOverrides {
+    pub upstream: Option<String>,
+    pub listen: Option<String>,
+    pub public_url: Option<String>,
+    /// An address or `off`.
+    pub admin: Option<String>,
+    pub data_dir: Option<PathBuf>,
+    pub threads: Option<usize>,
+    pub profile: Option<String>,
+    pub log: Option<String>,
+    pub log_format: Option<String>,
+}
+
+/// The configuration of this process.
+///
+/// # Errors
+/// The first [`ConfigError`] found.
+pub fn load(
+    file: Option<&Path>,
+    overrides: &RunOverrides,
+    env: &impl Env,
+) -> Result<Config, ConfigError> {
+    let Some(path) = file else { return load_text("", None, overrides, env) };
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        let mut failed = ConfigError::file(path, error);
+        failed.hint = Some("`countersign init --upstream URL` writes one".to_owned());
+        failed
+    })?;
+    load_text(&text, Some(path), overrides, env)
+}
+
+/// [`load`] of a text; relative paths in it are relative to the folder of `file`.
+///
+/// # Errors
+/// The first [`ConfigError`] found.
+pub fn load_text(
+    text: &str,
+    file: Option<&Path>,
+    overrides: &RunOverrides,
+    env: &impl Env,
+) -> Result<Config, ConfigError> {
+    let document = Document { text, file };
+    let mut table = DeTable::parse(text).map_err(|error| document.toml(&error, None))?;
+    expand_strings(&mut table, &document, env)?;
+    let raw = RawConfig::deserialize(toml::Deserializer::from(table.clone()))
+        .map_err(|error| document.toml(&error, Some(&table)))?;
+    let base = file.and_then(Path::parent).unwrap_or(Path::new(""));
+    resolve::config(&raw, overrides, base, env).map_err(|fault| document.fault(fault, &table))
+}
+
+type Table<'a> = Spanned<DeTable<'a>>;
+
+struct Document<'a> {
+    text: &'a str,
+    file: Option<&'a Path>,
+}
+
+impl Document<'_> {
+    fn error(&self, span: Option<Range<usize>>, key: Option<String>, why: String) -> ConfigError {
+        let position = span.map(|span| self.position(span.start));
+        ConfigError { file: self.file.map(Path::to_owned), position, key, why, hint: None }
+    }
+
+    fn position(&self, at: usize) -> (usize, usize) {
+        let before = self.text.get(..at).unwrap_or(self.text);
+        let line = before.matches('\n').count() + 1;
+        let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;
+        (line, column)
+    }
+
+    /// An error of the TOML parser or of serde, put into words.
+    fn toml(&self, error: &toml::de::Error, table: Option<&Table<'_>>) -> ConfigError {
+        let span = error.span();
+        let key = table.zip(span.as_ref()).and_then(|(table, span)| {
+            let mut key = String::new();
+            find_key(table.get_ref(), span.start, &mut key);
+            (!key.is_empty()).then_some(key)
+        });
+        let message = error.message().trim_end();
+        let mut words = message.split('`').skip(1).step_by(2);
+        if message.starts_with("unknown field") {
+            let word = words.next().unwrap_or_default().to_owned();
+            let allowed: Vec<&str> = words.collect();
+            let mut found = self.error(span, key, format!("unknown key `{word}`"));
+            found.hint = Some(match nearest(&word, allowed.iter().copied()) {
+                Some(meant) => format!("did you mean `{meant}`?"),
+                None if allowed.is_empty() => "nothing is allowed here".to_owned(),
+                None => format!("allowed here: {}", allowed.join(", ")),
+            });
+            return found;
+        }
+        self.error(span, key, without_values(message))
+    }
+
+    fn fault(&self, fault: Fault, table: &Table<'_>) -> ConfigError {
+        let flag = fault.key.starts_with('-');
+        let span = if flag { None } else { span_of(table, &fault.key) };
+        let mut error = self.error(span, Some(fault.key), fault.why);
+        error.hint = fault.hint;
+        error
+    }
+}
+
+/// serde quotes a string of the wrong type, and that may be an expanded secret.
+fn without_values(message: &str) -> String {
+    let message = message.replace('\n', ", ");
+    match (message.split_once("string \""), message.rsplit_once('"')) {
+        (Some((before, _)), Some((_, after))) => format!("{before}a string{after}"),
+        _ => message,
+    }
+}
+
+/// Expands `${VAR}` in every string value, not in keys. A value is expanded after parsing, so that
+/// none can bring in further TOML.
+fn expand_strings(
+    table: &mut Table<'_>,
+    document: &Document<'_>,
+    env: &impl Env,
+) -> Result<(), ConfigError> {
+    let mut key = Vec::new();
+    let span = table.span();
+    let mut root = DeValue::Table(std::mem::take(table.get_mut()));
+    let done = expand_value(&mut root, &span, &mut key, document, env);
+    if let DeValue::Table(filled) = root {
+        *table.get_mut() = filled;
+    }
+    done
+}
+
+fn expand_value(
+    value: &mut DeValue<'_>,
+    span: &Range<usize>,
+    key: &mut Vec<String>,
+    document: &Document<'_>,
+    env: &impl Env,
+) -> Result<(), ConfigError> {
+    match value {
+        DeValue::String(text) if text.contains("${") => match expand(text, env) {
+            Ok(expanded) => *text = expanded.into(),
+            Err(error) => {
+                let mut failed =
+                    document.error(Some(span.clone()), Some(key.concat()), error.to_string());
+                failed.hint = Some("set it, or write `$${` for a literal `${`".to_owned());
+                return Err(failed);
+            }
+        },
+        DeValue::Array(array) => {
+            for (i, item) in array.iter_mut().enumerate() {
+                let span = item.span();
+                key.push(format!("[{i}]"));
+                expand_value(item.get_mut(), &span, key, document, env)?;
+                key.pop();
+            }
+        }
+        DeValue::Table(table) => {
+            for (name, item) in table.iter_mut() {
+                let span = item.span();
+                let dot = if key.is_empty() { "" } else { "." };
+                key.push(format!("{dot}{}", name.get_ref()));
+                expand_value(item.get_mut(), &span, key, document, env)?;
+                key.pop();
+            }
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// The innermost key whose name or value holds byte `at`.
+fn find_key(table: &DeTable<'_>, at: usize, key: &mut String) -> bool {
+    for (name, value) in table.iter() {
+        let before = key.len();
+        if !key.is_empty() {
+            key.push('.');
+        }
+        key.push_str(name.get_ref());
+        if find_in_value(value, at, key) || name.span().contains(&at) {
+            return true;
+        }
+        key.truncate(before);
+    }
+    false
+}
+
+fn find_in_value(value: &Spanned<DeValue<'_>>, at: usize, key: &mut String) -> bool {
+    match value.get_ref() {
+        // The span of a `[table]` is its heading; its keys lie outside it.
+        DeValue::Table(table) => find_key(table, at, key) || value.span().contains(&at),
+        DeValue::Array(array) => {
+            for (i, item) in array.iter().enumerate() {
+                let before = key.len();
+                key.push_str(&format!("[{i}]"));
+                if find_in_value(item, at, key) {
+                    return true;
+                }
+                key.truncate(before);
+            }
+            value.span().contains(&at)
+        }
+        _ => value.span().contains(&at),
+    }
+}
+
+/// Where `issuer[1].jwks` stands: its value, or the nearest table around it that is written.
+fn span_of(table: &Table<'_>, key: &str) -> Option<Range<usize>> {
+    let mut span = None;
+    let mut here: Option<&DeTable<'_>> = Some(table.get_ref());
+    let mut list = None;
+    for part in key.split(['.', '[']) {
+        let next = match (part.strip_suffix(']'), list, here) {
+            (Some(index), Some(array), _) => {
+                let array: &toml::de::DeArray<'_> = array;
+                array.iter().nth(index.parse().ok()?)
+            }
+            (_, _, Some(table)) => table.get(part),
+            _ => None,
+        };
+        let Some(next) = next else { break };
+        span = Some(next.span());
+        here = next.get_ref().as_table();
+        list = next.get_ref().as_array();
+    }
+    span
+}

@@ -1,0 +1,156 @@
+//! `[exchange]`.
+
+use std::time::Duration;
+
+use url::Url;
+
+use super::super::error::Checked;
+use super::super::raw::{OneOrMany, RawConfig, RawIntrospection, RawSession};
+use super::super::settings::{
+    Cors, ExchangeSettings, IntrospectionSettings, Secret, SessionSettings,
+};
+use super::place::At;
+use super::{Context, secret, tokens};
+use crate::issuer::IssuerSettings;
+use crate::jose::names::{Audience, Issuer};
+use crate::rewrite::JsonPath;
+
+const LIFETIME: Duration = Duration::from_secs(300);
+
+pub(super) fn resolve(
+    raw: &RawConfig,
+    context: &Context<'_>,
+    issuers: &[IssuerSettings],
+) -> Checked<ExchangeSettings> {
+    let at = At::root("exchange");
+    let raw = &raw.exchange;
+    let cors = cors(&at.key("cors_origins"), raw.cors_origins.as_ref())?;
+    let introspection = raw.introspection.iter().enumerate();
+    let introspection = introspection
+        .map(|(i, raw)| one_introspection(raw, &at.key("introspection").index(i), context, issuers))
+        .collect::<Checked<Vec<_>>>()?;
+    let session = match &raw.session {
+        Some(raw) => Some(session(raw, &at.key("session"), issuers)?),
+        None => None,
+    };
+    let takes_cookies = session.as_ref().is_some_and(|session| !session.cookies.is_empty());
+    if cors == Cors::Any && takes_cookies {
+        // Any page would be logged in as whoever visits it.
+        return Err(at
+            .key("cors_origins")
+            .fault("`*` with session cookies would give any page its visitor's token")
+            .hint("list the origins of your own pages"));
+    }
+    Ok(ExchangeSettings { enabled: raw.enabled.unwrap_or(true), cors, introspection, session })
+}
+
+fn cors(at: &At, raw: Option<&OneOrMany>) -> Checked<Cors> {
+    let Some(OneOrMany(origins)) = raw else { return Ok(Cors::Off) };
+    match origins.as_slice() {
+        [] => return Ok(Cors::Off),
+        [any] if any == "*" => return Ok(Cors::Any),
+        _ => {}
+    }
+    for origin in origins {
+        let is_origin = Url::parse(origin).is_ok_and(|url| {
+            url.origin().is_tuple() && url.origin().ascii_serialization() == *origin
+        });
+        if !is_origin {
+            return Err(at
+                .fault(format_args!("`{origin}` is no origin"))
+                .hint("write scheme, host and port alone: `https://app.example.com`"));
+        }
+    }
+    Ok(Cors::Origins(origins.clone()))
+}
+
+fn one_introspection(
+    raw: &RawIntrospection,
+    at: &At,
+    context: &Context<'_>,
+    issuers: &[IssuerSettings],
+) -> Checked<IntrospectionSettings> {
+    let known = |name: &str| issuers.iter().find(|issuer| issuer.name().as_str() == name);
+    let issuer = match (raw.issuer.as_deref(), issuers) {
+        (Some(name), _) => known(name).ok_or_else(|| {
+            let names: Vec<&str> = issuers.iter().map(|i| i.name().as_str()).collect();
+            at.key("issuer").choice(name, &names)
+        })?,
+        (None, [only]) => only,
+        (None, _) => {
+            return Err(at
+                .key("issuer")
+                .fault("it must name an [[issuer]], whose rules the answer's claims are held to"));
+        }
+    };
+    let client_secret = secret::optional(
+        at,
+        ("client_secret", raw.client_secret.as_deref()),
+        ("client_secret_file", raw.client_secret_file.as_deref()),
+        context.base,
+    )?
+    .ok_or_else(|| at.fault("`client_secret` is missing").hint("use `${VAR}` or a file"))?;
+    let credentials_in_body = match raw.auth.as_deref() {
+        None | Some("basic") => false,
+        Some("body") => true,
+        Some(other) => return Err(at.key("auth").choice(other, &["basic", "body"])),
+    };
+    let audience = match raw.audience.as_deref() {
+        Some(audience) => Some(at.key("audience").name(audience, Audience::parse)?),
+        None => None,
+    };
+    Ok(IntrospectionSettings {
+        issuer: issuer.name().clone(),
+        url: at.key("url").url(&raw.url)?,
+        client_id: raw.client_id.clone(),
+        client_secret: Secret::new(client_secret.to_string()),
+        credentials_in_body,
+        audience,
+        lifetime: lifetime(at, raw.lifetime.as_deref())?,
+    })
+}
+
+fn session(raw: &RawSession, at: &At, issuers: &[IssuerSettings]) -> Checked<SessionSettings> {
+    let issuer = at.key("issuer").name(&raw.issuer, Issuer::parse)?;
+    let taken = issuers.iter().find(|other| other.policy.issuers.contains(&issuer));
+    if let Some(taken) = taken
+        && issuers.len() > 1
+    {
+        // A session's claims come from another way than that issuer's tokens.
+        return Err(at
+            .key("issuer")
+            .fault(format_args!("it is the `iss` of the issuer {}", taken.name()))
+            .hint("with several issuers give sessions an `iss` of their own"));
+    }
+    let mut claims = Vec::new();
+    for (claim, path) in &raw.claims {
+        let at = at.key("claims").key(claim);
+        if ["iss", "aud", "exp", "iat", "nbf"].contains(&claim.as_str()) {
+            return Err(at.fault("it is set by the proxy, not by the answer"));
+        }
+        claims.push((claim.clone(), at.name(path, JsonPath::parse)?));
+    }
+    if !claims.iter().any(|(claim, _)| claim == "sub") {
+        return Err(at.key("claims").fault("`sub` is missing: who is it?"));
+    }
+    let cookies = tokens::names(&at.key("cookies"), raw.cookies.as_ref())?;
+    let bearer = raw.bearer.unwrap_or(true);
+    if cookies.is_empty() && !bearer {
+        return Err(at.fault("neither cookies nor a bearer are passed on"));
+    }
+    Ok(SessionSettings {
+        url: at.key("url").url(&raw.url)?,
+        cookies,
+        bearer,
+        issuer,
+        audience: at.key("audience").name(&raw.audience, Audience::parse)?,
+        lifetime: lifetime(at, raw.lifetime.as_deref())?,
+        claims,
+    })
+}
+
+fn lifetime(at: &At, text: Option<&str>) -> Checked<Duration> {
+    let lifetime = at.duration("lifetime", text)?.unwrap_or(LIFETIME);
+    at.between("lifetime", lifetime.as_secs() as usize, 1, 30 * 86_400)?;
+    Ok(lifetime)
+}

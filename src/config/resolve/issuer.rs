@@ -1,0 +1,405 @@
+//! `[[issuer]]`.
+
+use std::collections::HashMap;
+
+use url::Url;
+use zeroize::Zeroizing;
+
+use super::super::error::{Checked, Fault};
+use super::super::raw::{OneOrMany, RawClaims, RawConfig, RawFetch, RawIssuer, RawRefresh};
+use super::super::settings::UpstreamSettings;
+use super::place::At;
+use super::{Context, secret};
+use crate::issuer::{FetchSettings, IssuerSettings, RefreshSettings, Source};
+use crate::jose::alg::{AlgSet, Family};
+use crate::jose::jwk::SignatureForm;
+use crate::jose::names::{Audience, Issuer, IssuerName, Limits};
+use crate::jose::policy::{AudienceRule, ClaimRules, IssuerPolicy, MissingAudience};
+
+/// Where the set every verifier finds stands.
+pub(super) const WELL_KNOWN: &str = "/.well-known/jwks.json";
+
+pub(super) fn all(
+    raw: &RawConfig,
+    context: &Context<'_>,
+    upstream: Option<&UpstreamSettings>,
+    limits: &Limits,
+) -> Checked<Vec<IssuerSettings>> {
+    let many = raw.issuer.len() > 1;
+    let mut all = Vec::with_capacity(raw.issuer.len());
+    let mut seen = Seen::default();
+    for (i, raw) in raw.issuer.iter().enumerate() {
+        let at = At::root("issuer").index(i);
+        let issuer = one(raw, &at, context, upstream, limits, many)?;
+        seen.check(&issuer, &at, many)?;
+        all.push(issuer);
+    }
+    Ok(all)
+}
+
+/// What no two issuers may share.
+#[derive(Default)]
+struct Seen {
+    names: HashMap<IssuerName, ()>,
+    issuers: HashMap<Issuer, IssuerName>,
+    paths: HashMap<String, IssuerName>,
+}
+
+impl Seen {
+    fn check(&mut self, issuer: &IssuerSettings, at: &At, many: bool) -> Checked<()> {
+        let name = issuer.name();
+        if self.names.insert(name.clone(), ()).is_some() {
+            return Err(at
+                .key("name")
+                .fault(format_args!("another issuer is called {name} too"))
+                .hint("give each [[issuer]] a `name` of its own"));
+        }
+        for iss in &issuer.policy.issuers {
+            if let Some(other) = self.issuers.insert(iss.clone(), name.clone())
+                && other != *name
+            {
+                return Err(at
+                    .key("issuer")
+                    .fault(format_args!("{iss} is an `iss` of {other} too"))
+                    .hint("a token's `iss` decides whose keys it is checked with"));
+            }
+        }
+        for path in &issuer.jwks_paths {
+            if many && path == WELL_KNOWN {
+                return Err(at
+                    .key("jwks_path")
+                    .fault(format_args!("with several issuers {path} holds our own keys alone"))
+                    .hint("else one issuer could sign for another; choose another path"));
+            }
+            if let Some(other) = self.paths.insert(path.clone(), name.clone())
+                && other != *name
+            {
+                return Err(at
+                    .key("jwks_path")
+                    .fault(format_args!("{path} already answers with the set of {other}"))
+                    .hint("in one set, one issuer could sign for the other"));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn one(
+    raw: &RawIssuer,
+    at: &At,
+    context: &Context<'_>,
+    upstream: Option<&UpstreamSettings>,
+    limits: &Limits,
+    many: bool,
+) -> Checked<IssuerSettings> {
+    let issuers = issuers(raw, at)?;
+    let name = name(raw, at, &issuers)?;
+    let algorithms = algorithms(raw, at)?;
+    let source = source(raw, at, context, upstream)?;
+    let jwks_paths = jwks_paths(raw, at, &source, upstream, &name, many)?;
+    let mut policy = IssuerPolicy::new(name, issuers);
+    policy.secrets = secrets(raw, at, algorithms, context)?;
+    policy.algorithms = algorithms;
+    policy.published = !matches!(source, Source::Secrets);
+    policy.audience = audience(raw, at)?;
+    policy.claims = claims(&raw.claims, &at.key("claims"))?;
+    policy.max_lifetime = at.duration("max_lifetime", raw.max_lifetime.as_deref())?;
+    if policy.max_lifetime.is_some_and(|life| life.as_secs() == 0) {
+        return Err(at.key("max_lifetime").fault("a token must live at least a second"));
+    }
+    if let Some(leeway) = at.duration("leeway", raw.leeway.as_deref())? {
+        at.between("leeway", leeway.as_secs() as usize, 0, 300)?;
+        policy.leeway = leeway;
+    }
+    if let Some(output) = &raw.output_issuer {
+        policy.output_issuer = Some(at.key("output_issuer").name(output, Issuer::parse)?);
+    }
+    if raw.accept_der == Some(true) {
+        policy.signature_form = SignatureForm::JoseOrDer;
+    }
+    policy.padded = raw.padded.unwrap_or(policy.padded);
+    policy.access_tokens = raw.access_tokens.unwrap_or(policy.access_tokens);
+    policy.carry_original = raw.carry_original.unwrap_or(policy.carry_original);
+    Ok(IssuerSettings {
+        policy,
+        source,
+        jwks_paths,
+        refresh: refresh(&raw.refresh, &at.key("refresh"))?,
+        fetch: fetch(&raw.fetch, &at.key("fetch"), context)?,
+        limits: *limits,
+    })
+}
+
+fn issuers(raw: &RawIssuer, at: &At) -> Checked<Vec<Issuer>> {
+    let at_key = at.key("issuer");
+    let spellings = raw.issuer.as_ref().map(|many| many.0.as_slice()).unwrap_or_default();
+    if spellings.is_empty() {
+        return Err(at.fault("`issuer` is missing: the `iss` of its tokens"));
+    }
+    spellings.iter().map(|text| at_key.name(text, Issuer::parse)).collect()
+}
+
+/// The configured name, or the host of the first spelling.
+fn name(raw: &RawIssuer, at: &At, issuers: &[Issuer]) -> Checked<IssuerName> {
+    if let Some(name) = &raw.name {
+        return at.key("name").name(name, IssuerName::parse);
+    }
+    let first = issuers.first().map(Issuer::as_str).unwrap_or_default();
+    label(first)
+        .ok_or_else(|| at.fault("`name` is missing, and `issuer` has no host to take it from"))
+}
+
+/// A short name for an issuer: its host, with the port behind a dash.
+pub(super) fn label(issuer: &str) -> Option<IssuerName> {
+    let url = Url::parse(issuer).ok().filter(Url::has_host);
+    let url = url.or_else(|| Url::parse(&format!("https://{issuer}")).ok())?;
+    let host = url.host_str()?.trim_matches(['[', ']']).replace(':', "-");
+    let host = host.trim_start_matches('.');
+    let text = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}-{port}"));
+    IssuerName::parse(text.get(..64).unwrap_or(&text)).ok()
+}
+
+fn algorithms(raw: &RawIssuer, at: &At) -> Checked<AlgSet> {
+    match &raw.algorithms {
+        Some(OneOrMany(names)) => at.key("algorithms").algs(names.iter().map(String::as_str)),
+        None => Ok(AlgSet::asymmetric()),
+    }
+}
+
+fn secrets(
+    raw: &RawIssuer,
+    at: &At,
+    algorithms: AlgSet,
+    context: &Context<'_>,
+) -> Checked<Vec<crate::jose::policy::HmacSecret>> {
+    let mut texts: Vec<Zeroizing<String>> = Vec::new();
+    if let Some(OneOrMany(many)) = &raw.secret {
+        texts.extend(many.iter().cloned().map(Zeroizing::new));
+    }
+    let file = ("secret_file", raw.secret_file.as_deref());
+    texts.extend(secret::optional(at, ("secret", None), file, context.base)?);
+    let hmac = algorithms.iter().find(|alg| alg.family() == Family::Secret);
+    match (hmac, texts.is_empty()) {
+        (None, true) => Ok(Vec::new()),
+        (None, false) => Err(at
+            .key(if raw.secret.is_some() { "secret" } else { "secret_file" })
+            .fault("no algorithm in `algorithms` uses it")
+            .hint("add `algorithms = [\"HS256\"]`")),
+        (Some(alg), true) => Err(at
+            .key("algorithms")
+            .fault(format_args!("{alg} needs `secret` or `secret_file`"))
+            .hint("a secret is never taken from a key set, where anybody could read it")),
+        (Some(_), false) => secret::hmac(at, &texts, raw.secret_encoding.as_deref(), algorithms),
+    }
+}
+
+/// A path at the upstream, an address, a template, a file or the document itself.
+fn source(
+    raw: &RawIssuer,
+    at: &At,
+    context: &Context<'_>,
+    upstream: Option<&UpstreamSettings>,
+) -> Checked<Source> {
+    let at = at.key("jwks");
+    let Some(text) = raw.jwks.as_deref() else {
+        if raw.secret.is_some() || raw.secret_file.is_some() {
+            return Ok(Source::Secrets);
+        }
+        return Err(at.fault("it is missing: where its public keys are").hint(
+            "a path at the upstream, a URL, `file:PATH` or the JSON itself; `countersign doctor ISSUER` finds it",
+        ));
+    };
+    if text.starts_with('/') {
+        let Some(upstream) = upstream else {
+            return Err(at
+                .fault("a path is one at the upstream, and there is no [upstream]")
+                .hint("write the whole URL"));
+        };
+        return Ok(Source::Url(below(upstream, text)));
+    }
+    if text.trim_start().starts_with('{') {
+        return match serde_json::from_str::<serde::de::IgnoredAny>(text) {
+            Ok(_) => Ok(Source::Inline(text.to_owned())),
+            Err(error) => Err(at.fault(format_args!("the JSON does not parse: {error}"))),
+        };
+    }
+    if let Some(path) = text.strip_prefix("file:") {
+        // `file:///a`, `file:/a` and `file:a`.
+        let path = path.strip_prefix("//").unwrap_or(path);
+        return Ok(Source::File(context.base.join(path)));
+    }
+    if text.contains("{kid}") {
+        let (before, _) = text.split_once("{kid}").unwrap_or((text, ""));
+        let url = at.url(before)?;
+        // A kid comes from a token: it may choose a key, never a host.
+        if url.path() == "/" && !before.ends_with('/') {
+            return Err(at.fault("`{kid}` stands in the path, not in the host"));
+        }
+        return Ok(Source::UrlPerKid(text.to_owned()));
+    }
+    Ok(Source::Url(at.url(text)?))
+}
+
+/// A path below the upstream's base.
+pub(super) fn below(upstream: &UpstreamSettings, path: &str) -> Url {
+    let mut url = upstream.url.clone();
+    let (path, query) = path.split_once('?').map_or((path, None), |(p, q)| (p, Some(q)));
+    url.set_path(&format!("{}{path}", upstream.base_path()));
+    url.set_query(query);
+    url
+}
+
+fn jwks_paths(
+    raw: &RawIssuer,
+    at: &At,
+    source: &Source,
+    upstream: Option<&UpstreamSettings>,
+    name: &IssuerName,
+    many: bool,
+) -> Checked<Vec<String>> {
+    let mut paths = Vec::new();
+    if let Some(OneOrMany(list)) = &raw.jwks_path {
+        for path in list {
+            let plain = path.starts_with('/')
+                && path.bytes().all(|b| b.is_ascii_graphic() && !b"?#*".contains(&b));
+            if !plain {
+                return Err(at
+                    .key("jwks_path")
+                    .fault(format_args!("`{path}` is no path"))
+                    .hint("it starts with `/`, without `?`, `#` and `*`"));
+            }
+            paths.push(path.clone());
+        }
+    }
+    // The path clients know already.
+    if let (Source::Url(url), Some(upstream)) = (source, upstream)
+        && let Some(path) = path_below(url, upstream)
+        && !(many && path == WELL_KNOWN)
+    {
+        paths.push(path);
+    }
+    if many && paths.is_empty() && !matches!(source, Source::Secrets) {
+        paths.push(format!("/_countersign/jwks/{name}.json"));
+    }
+    paths.sort_unstable();
+    paths.dedup();
+    Ok(paths)
+}
+
+/// The path of `url` on the public listener, when the upstream serves it.
+pub(super) fn path_below(url: &Url, upstream: &UpstreamSettings) -> Option<String> {
+    let path = url.path().strip_prefix(upstream.base_path())?;
+    (url.origin() == upstream.url.origin() && path.starts_with('/')).then(|| path.to_owned())
+}
+
+fn audience(raw: &RawIssuer, at: &At) -> Checked<AudienceRule> {
+    let at_audience = at.key("audience");
+    let accept = match &raw.audience {
+        Some(OneOrMany(list)) => list
+            .iter()
+            .map(|text| at_audience.name(text, Audience::parse))
+            .collect::<Checked<Vec<_>>>()?,
+        None => Vec::new(),
+    };
+    let when_missing = match &raw.audience_when_missing {
+        None => None,
+        Some(missing) => {
+            let at = at.key("audience_when_missing");
+            if missing.clients.iter().all(String::is_empty) {
+                return Err(at.key("clients").fault("it names no client").hint(
+                    "without one, a token of any client of the issuer would log in to yours",
+                ));
+            }
+            let audience = at.key("audience").name(&missing.audience, Audience::parse)?;
+            Some(MissingAudience { audience, clients: missing.clients.clone() })
+        }
+    };
+    Ok(AudienceRule { accept, when_missing })
+}
+
+fn claims(raw: &RawClaims, at: &At) -> Checked<ClaimRules> {
+    // What the proxy itself checks or decides is not for a rule.
+    let fixed = ["iss", "exp", "nbf", "iat", "aud"];
+    for (key, names) in [
+        ("rename", raw.rename.keys().chain(raw.rename.values()).collect::<Vec<_>>()),
+        ("set", raw.set.keys().collect()),
+        ("drop", raw.drop.iter().collect()),
+    ] {
+        for name in names {
+            let needed = fixed.contains(&name.as_str()) || (key == "drop" && name == "sub");
+            if needed {
+                return Err(at.key(key).fault(format_args!("`{name}` is not for a rule")).hint(
+                    "see `output_issuer`, `audience`, `audience_when_missing` and `max_lifetime`",
+                ));
+            }
+        }
+    }
+    let mut set = Vec::new();
+    for (name, value) in &raw.set {
+        let json =
+            serde_json::to_value(value).map_err(|error| at.key("set").key(name).fault(error))?;
+        set.push((name.clone(), json));
+    }
+    Ok(ClaimRules {
+        rename: raw.rename.iter().map(|(from, to)| (from.clone(), to.clone())).collect(),
+        set,
+        drop: raw.drop.clone(),
+        numeric_strings: raw.numeric_strings.unwrap_or(false),
+        milliseconds: raw.milliseconds.unwrap_or(false),
+    })
+}
+
+fn refresh(raw: &RawRefresh, at: &At) -> Checked<RefreshSettings> {
+    let default = RefreshSettings::default();
+    let time = |key: &str, text: &Option<String>, default| {
+        Ok::<_, Fault>(at.duration(key, text.as_deref())?.unwrap_or(default))
+    };
+    let refresh = RefreshSettings {
+        min_age: time("min_age", &raw.min_age, default.min_age)?,
+        max_age: time("max_age", &raw.max_age, default.max_age)?,
+        default_age: time("default_age", &raw.default_age, default.default_age)?,
+        cooldown: time("cooldown", &raw.cooldown, default.cooldown)?,
+        unknown_kid_wait: time(
+            "unknown_kid_wait",
+            &raw.unknown_kid_wait,
+            default.unknown_kid_wait,
+        )?,
+        stale_max: time("stale_max", &raw.stale_max, default.stale_max)?,
+        removed_key_grace: time(
+            "removed_key_grace",
+            &raw.removed_key_grace,
+            default.removed_key_grace,
+        )?,
+    };
+    if refresh.min_age > refresh.max_age {
+        return Err(at.key("min_age").fault("it is above `max_age`"));
+    }
+    if refresh.cooldown.as_millis() == 0 {
+        return Err(at.key("cooldown").fault("tokens with made-up kids would flood the issuer"));
+    }
+    Ok(refresh)
+}
+
+fn fetch(raw: &RawFetch, at: &At, context: &Context<'_>) -> Checked<FetchSettings> {
+    let default = FetchSettings::default();
+    let connect = at.duration("connect_timeout", raw.connect_timeout.as_deref())?;
+    let total = at.duration("total_timeout", raw.total_timeout.as_deref())?;
+    let headers: Vec<(String, String)> =
+        raw.headers.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+    for (name, value) in &headers {
+        let good =
+            http::HeaderName::try_from(name).is_ok() && http::HeaderValue::try_from(value).is_ok();
+        if !good {
+            return Err(at.key("headers").key(name).fault("it is no header line"));
+        }
+    }
+    Ok(FetchSettings {
+        connect_timeout: connect.unwrap_or(default.connect_timeout),
+        total_timeout: total.unwrap_or(default.total_timeout),
+        redirects: raw.redirects.unwrap_or(default.redirects).min(10),
+        status: raw.status.clone().unwrap_or(default.status),
+        allow_link_local: raw.allow_link_local.unwrap_or(default.allow_link_local),
+        ca: raw.ca.as_ref().map(|path| context.base.join(path)),
+        headers,
+    })
+}

@@ -1,0 +1,153 @@
+//! Secrets: from `${VAR}` or a file, never public key text.
+
+use std::path::Path;
+
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use zeroize::Zeroizing;
+
+use super::super::error::Checked;
+use super::place::At;
+use crate::jose::alg::{Alg, AlgSet, Family};
+use crate::jose::policy::HmacSecret;
+
+/// A value given as text or by a file (not both); a line end after the file's text is cut off.
+pub(super) fn optional(
+    at: &At,
+    text: (&str, Option<&str>),
+    file: (&str, Option<&str>),
+    base: &Path,
+) -> Checked<Option<Zeroizing<String>>> {
+    match (text.1, file.1) {
+        (Some(_), Some(_)) => {
+            Err(at.fault(format_args!("`{}` and `{}` are both given", text.0, file.0)))
+        }
+        (Some(value), None) => Ok(Some(Zeroizing::new(value.to_owned()))),
+        (None, Some(name)) => {
+            let path = base.join(name);
+            let read = std::fs::read_to_string(&path).map(Zeroizing::new);
+            let read = read.map_err(|error| {
+                at.key(file.0).fault(format_args!("{}: {error}", path.display()))
+            })?;
+            Ok(Some(Zeroizing::new(read.trim_end_matches(['\r', '\n']).to_owned())))
+        }
+        (None, None) => Ok(None),
+    }
+}
+
+/// Base64 of 32 bytes.
+pub(super) fn key_32(at: &At, text: &str) -> Checked<Zeroizing<[u8; 32]>> {
+    let bytes = Zeroizing::new(STANDARD.decode(text.trim()).unwrap_or_default());
+    let key: Option<[u8; 32]> = bytes.as_slice().try_into().ok();
+    key.map(Zeroizing::new).ok_or_else(|| {
+        at.fault("it is not the base64 of 32 bytes").hint("`openssl rand -base64 32` makes one")
+    })
+}
+
+/// The secrets for every HMAC algorithm in `algorithms`.
+pub(super) fn hmac(
+    at: &At,
+    texts: &[Zeroizing<String>],
+    encoding: Option<&str>,
+    algorithms: AlgSet,
+) -> Checked<Vec<HmacSecret>> {
+    let wanted: Vec<Alg> = algorithms.iter().filter(|alg| alg.family() == Family::Secret).collect();
+    let mut secrets = Vec::new();
+    for text in texts {
+        let bytes = decode(at, text, encoding)?;
+        for alg in &wanted {
+            // RFC 7518 §3.2: a key of the hash's size or larger.
+            let need = alg.row().hash.output_len();
+            if bytes.len() < need {
+                return Err(at
+                    .key("secret")
+                    .fault(format_args!(
+                        "{} bytes are too few for {alg}, which needs {need} (RFC 7518 §3.2)",
+                        bytes.len()
+                    ))
+                    .hint("is it encoded? see `secret_encoding`"));
+            }
+            secrets.push(HmacSecret { alg: *alg, bytes: bytes.clone() });
+        }
+    }
+    Ok(secrets)
+}
+
+fn decode(at: &At, text: &str, encoding: Option<&str>) -> Checked<Zeroizing<Vec<u8>>> {
+    // The old attack: an RSA public key, known to everybody, taken as the HMAC secret.
+    if text.contains("-----BEGIN") {
+        return Err(at
+            .key("secret")
+            .fault("this is PEM text, a key pair's or certificate's, not a shared secret")
+            .hint("give public keys by `jwks`"));
+    }
+    let json: Result<serde_json::Value, _> = serde_json::from_str(text);
+    if json.is_ok_and(|json| json.is_object() || json.is_array()) {
+        return Err(at
+            .key("secret")
+            .fault("this is JSON (a JWK?), not a shared secret")
+            .hint("give public keys by `jwks`; of an `oct` JWK give the member `k` with `secret_encoding = \"base64url\"`"));
+    }
+    let bytes = match encoding {
+        None | Some("text") => Some(text.as_bytes().to_vec()),
+        Some("base64") => STANDARD.decode(text.trim()).ok(),
+        Some("base64url") => URL_SAFE_NO_PAD.decode(text.trim().trim_end_matches('=')).ok(),
+        Some("hex") => hex(text.trim()),
+        Some(other) => {
+            let allowed = ["text", "base64", "base64url", "hex"];
+            return Err(at.key("secret_encoding").choice(other, &allowed));
+        }
+    };
+    bytes
+        .map(Zeroizing::new)
+        .ok_or_else(|| at.key("secret").fault("it is not written as `secret_encoding` says"))
+}
+
+fn hex(text: &str) -> Option<Vec<u8>> {
+    if text.len() % 2 != 0 || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return None;
+    }
+    (0..text.len()).step_by(2).map(|i| u8::from_str_radix(&text[i..i + 2], 16).ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hs(text: &str, encoding: Option<&str>, alg: Alg) -> Checked<Vec<HmacSecret>> {
+        let texts = [Zeroizing::new(text.to_owned())];
+        hmac(&At::root("issuer[0]"), &texts, encoding, AlgSet::of(&[alg]))
+    }
+
+    #[test]
+    fn a_secret_is_as_long_as_the_hash() {
+        assert!(hs(&"s".repeat(32), None, Alg::Hs256).is_ok());
+        assert!(hs(&"s".repeat(31), None, Alg::Hs256).is_err());
+        assert!(hs(&"s".repeat(63), None, Alg::Hs512).is_err());
+        // 64 hex digits are 32 bytes, and not 64.
+        assert!(hs(&"ab".repeat(32), Some("hex"), Alg::Hs512).is_err());
+        assert_eq!(hs(&"ab".repeat(32), Some("hex"), Alg::Hs256).unwrap()[0].bytes[..], [0xab; 32]);
+    }
+
+    #[test]
+    fn public_key_text_is_no_secret() {
+        let pem = "-----BEGIN PUBLIC KEY-----\nMIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8A\n-----END PUBLIC KEY-----";
+        assert!(hs(pem, None, Alg::Hs256).unwrap_err().why.contains("PEM"));
+        let jwk = r#" {"kty":"RSA","n":"0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiA","e":"AQAB"}"#;
+        assert!(hs(jwk, None, Alg::Hs256).unwrap_err().why.contains("JSON"));
+    }
+
+    #[test]
+    fn encodings() {
+        assert!(hs("!!", Some("base64"), Alg::Hs256).is_err());
+        assert!(hs("zz", Some("hex"), Alg::Hs256).is_err());
+        assert!(hs("abc", Some("hex"), Alg::Hs256).is_err());
+        assert!(hs("x", Some("rot13"), Alg::Hs256).unwrap_err().why.contains("rot13"));
+    }
+
+    #[test]
+    fn no_fault_shows_the_secret() {
+        let fault = hs("hunter2", None, Alg::Hs256).unwrap_err();
+        assert!(!format!("{fault:?}").contains("hunter2"));
+    }
+}

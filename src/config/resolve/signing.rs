@@ -1,0 +1,81 @@
+//! `[signing]`.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::super::error::Checked;
+use super::super::raw::RawConfig;
+use super::Context;
+use super::place::At;
+use super::secret;
+use crate::jose::alg::Alg;
+use crate::keyring::{KeyringSettings, RedisKey, StoreSettings};
+
+/// Only what every verifier of a profile can check.
+const ALGORITHMS: &[(&str, Alg)] =
+    &[("RS256", Alg::Rs256), ("ES256", Alg::Es256), ("EdDSA", Alg::EdDsa)];
+
+pub(super) fn resolve(
+    raw: &RawConfig,
+    context: &Context<'_>,
+    data_dir: &Path,
+    max_age: u32,
+) -> Checked<KeyringSettings> {
+    let at = At::root("signing");
+    let raw = &raw.signing;
+    let algorithm = match raw.algorithm.as_deref() {
+        None => Alg::Rs256,
+        Some(name) => {
+            let row = ALGORITHMS.iter().find(|(known, _)| *known == name);
+            let names: Vec<&str> = ALGORITHMS.iter().map(|(name, _)| *name).collect();
+            row.ok_or_else(|| at.key("algorithm").choice(name, &names))?.1
+        }
+    };
+    let rotate_every = match raw.rotate_every.as_deref() {
+        None | Some("never") => None,
+        text => at.duration("rotate_every", text)?,
+    };
+    let skew = at.duration("skew", raw.skew.as_deref())?.unwrap_or(Duration::from_secs(60));
+    let max_age = Duration::from_secs(max_age.into());
+    if let Some(every) = rotate_every
+        && every < 2 * (max_age + skew)
+    {
+        return Err(at
+            .key("rotate_every")
+            .fault("a key would be replaced before every cache has seen it")
+            .hint("it is at least twice `server.max_age` and `signing.skew` together"));
+    }
+    let encryption_key = secret::optional(
+        &at,
+        ("encryption_key", raw.encryption_key.as_deref()),
+        ("encryption_key_file", raw.encryption_key_file.as_deref()),
+        context.base,
+    )?;
+    let store_at = at.key("store");
+    let store = match raw.store.as_deref() {
+        None => StoreSettings::File(data_dir.to_owned()),
+        Some(text) => match text.split_once(':') {
+            Some(("file", dir)) if !dir.is_empty() => StoreSettings::File(context.base.join(dir)),
+            Some(("readonly", dir)) if !dir.is_empty() => {
+                StoreSettings::ReadOnly(context.base.join(dir))
+            }
+            Some(("redis" | "rediss", _)) => {
+                let key = encryption_key.as_ref().ok_or_else(|| {
+                    at.key("encryption_key")
+                        .fault("private keys are only kept in Redis encrypted")
+                        .hint("`encryption_key = \"${COUNTERSIGN_ENCRYPTION_KEY}\"`, made by `openssl rand -base64 32`")
+                })?;
+                if !cfg!(feature = "redis") {
+                    return Err(store_at.fault("this build is without the feature `redis`"));
+                }
+                let encryption_key = RedisKey(secret::key_32(&at.key("encryption_key"), key)?);
+                StoreSettings::Redis { url: text.to_owned(), encryption_key }
+            }
+            _ => {
+                return Err(store_at
+                    .fault("it is none of `file:DIR`, `readonly:DIR`, `redis://HOST:PORT/DB`"));
+            }
+        },
+    };
+    Ok(KeyringSettings { algorithm, store, rotate_every, max_age, skew })
+}

@@ -1,0 +1,95 @@
+//! Fields of `application/x-www-form-urlencoded` text (WHATWG URL §5): request bodies and queries.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use percent_encoding::percent_decode;
+
+use super::{Encoding, Place};
+
+/// The fields of `body` whose names are `names`, each at most once: a field that stands twice is
+/// ambiguous, and neither is a place.
+pub fn find(body: &[u8], names: &[String]) -> Vec<Place> {
+    find_in(body, 0..body.len(), names)
+}
+
+/// [`find`] in a part of `text`; ranges count from the start of `text`.
+pub(super) fn find_in(text: &[u8], part: Range<usize>, names: &[String]) -> Vec<Place> {
+    let mut found: Vec<Place> = Vec::new();
+    let mut seen = vec![0u32; names.len()];
+    let mut at = part.start;
+    for pair in text[part].split(|b| *b == b'&') {
+        let start = at;
+        at += pair.len() + 1;
+        let Some(equals) = pair.iter().position(|b| *b == b'=') else { continue };
+        let Some(key) = decode(&pair[..equals]) else { continue };
+        let Some(which) = names.iter().position(|name| *name == key) else { continue };
+        seen[which] = seen[which].saturating_add(1);
+        if seen[which] > 1 {
+            continue;
+        }
+        let Some(token) = decode(&pair[equals + 1..]) else { continue };
+        found.push(Place {
+            range: start + equals + 1..start + pair.len(),
+            name: names[which].clone(),
+            token: token.into_owned(),
+            encoding: Encoding::Percent,
+        });
+    }
+    found.retain(|place| names.iter().zip(&seen).all(|(name, n)| *name != place.name || *n < 2));
+    found
+}
+
+/// `+` is a space and `%XX` a byte; `None` when the bytes are no UTF-8.
+fn decode(text: &[u8]) -> Option<Cow<'_, str>> {
+    let spaced: Cow<'_, [u8]> = if text.contains(&b'+') {
+        text.iter().map(|b| if *b == b'+' { b' ' } else { *b }).collect::<Vec<_>>().into()
+    } else {
+        text.into()
+    };
+    match spaced {
+        Cow::Borrowed(text) => percent_decode(text).decode_utf8().ok(),
+        Cow::Owned(text) => Some(percent_decode(&text).decode_utf8().ok()?.into_owned().into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::splice;
+    use super::*;
+
+    fn names(names: &[&str]) -> Vec<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    #[test]
+    fn a_field_is_found_and_replaced() {
+        let body = b"a=1&token=x%2Ey+z&b=2%20&token_type_hint=access_token";
+        let found = find(body, &names(&["token"]));
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].token, "x.y z");
+        let edits = found.into_iter().map(|place| (place, "new=".to_owned())).collect();
+        let expected = b"a=1&token=new%3D&b=2%20&token_type_hint=access_token";
+        assert_eq!(splice(body, edits), expected);
+    }
+
+    #[test]
+    fn names_are_decoded_too() {
+        assert_eq!(find(b"to%6ben=x", &names(&["token"])).len(), 1);
+    }
+
+    #[test]
+    fn a_field_that_stands_twice_is_left_alone() {
+        let found = find(b"token=a&t=c&to%6ben=b", &names(&["token", "t"]));
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].name, "t");
+    }
+
+    #[test]
+    fn odd_bodies() {
+        for body in [&b""[..], b"&&&", b"token", b"=x", b"token=%ff", b"%=%", b"&=&=token"] {
+            assert_eq!(find(body, &names(&["token"])), [], "{body:?}");
+        }
+        assert_eq!(find(b"token=", &names(&["token"]))[0].token, "");
+    }
+}

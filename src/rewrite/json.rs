@@ -1,0 +1,206 @@
+//! String values at dotted paths of a JSON body.
+
+use std::collections::HashSet;
+
+use serde::de::IgnoredAny;
+
+use super::rules::Step;
+use super::{Encoding, JsonPath, Place};
+
+/// Why a body was not searched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum JsonFault {
+    #[error("the body is not JSON")]
+    NotJson,
+    /// A member on a path stands twice; readers disagree on which one counts (RFC 8259 §4).
+    #[error("a member on the way to a token stands twice")]
+    Ambiguous,
+}
+
+impl JsonFault {
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::NotJson => "body_not_json",
+            Self::Ambiguous => "body_ambiguous",
+        }
+    }
+}
+
+/// The string values at `paths`, in the order they stand in. A value of another type is no token.
+///
+/// # Errors
+/// [`JsonFault`]: then nothing of the body is to be changed.
+pub fn find(body: &[u8], paths: &[JsonPath]) -> Result<Vec<Place>, JsonFault> {
+    // Iterative in serde_json, so depth costs no stack.
+    let start = if body.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
+    serde_json::from_slice::<IgnoredAny>(&body[start..]).map_err(|_| JsonFault::NotJson)?;
+    let mut scan = Scan { body, at: start, paths, found: Vec::new() };
+    let live: Vec<Live> = (0..paths.len()).map(|path| Live { path, step: 0 }).collect();
+    scan.value(&live).ok_or(JsonFault::NotJson)??;
+    Ok(scan.found)
+}
+
+/// A path whose first `step` steps led here.
+#[derive(Clone, Copy)]
+struct Live {
+    path: usize,
+    step: usize,
+}
+
+struct Scan<'a> {
+    body: &'a [u8],
+    at: usize,
+    paths: &'a [JsonPath],
+    found: Vec<Place>,
+}
+
+/// `None`: the bytes are not what the first pass said (cannot happen, and is no panic).
+type Walk = Option<Result<(), JsonFault>>;
+
+impl Scan<'_> {
+    /// One value. Recursion is as deep as the longest path (64 steps), not as the document: a value
+    /// no path leads into is skipped flat.
+    fn value(&mut self, live: &[Live]) -> Walk {
+        self.space();
+        let going = |l: &Live| l.step < self.paths[l.path].steps.len();
+        match self.body.get(self.at)? {
+            b'"' => {
+                let range = self.string()?;
+                if let Some(done) = live.iter().find(|l| !going(l)) {
+                    let quoted = &self.body[range.start - 1..range.end + 1];
+                    // Text that is no Unicode is no token.
+                    if let Ok(token) = serde_json::from_slice::<String>(quoted) {
+                        let name = self.paths[done.path].as_str().to_owned();
+                        self.found.push(Place { range, name, token, encoding: Encoding::Json });
+                    }
+                }
+                Some(Ok(()))
+            }
+            b'{' if live.iter().any(going) => self.object(live),
+            b'[' if live.iter().any(going) => self.array(live),
+            _ => self.skip(),
+        }
+    }
+
+    fn object(&mut self, live: &[Live]) -> Walk {
+        let mut seen = HashSet::new();
+        self.at += 1;
+        loop {
+            self.space();
+            match self.body.get(self.at)? {
+                b'}' => break,
+                b',' => self.at += 1,
+                b'"' => {
+                    let range = self.string()?;
+                    let key = &self.body[range.start - 1..range.end + 1];
+                    let key: Option<String> = serde_json::from_slice(key).ok();
+                    let next = self.follow(live, key.as_deref());
+                    if !next.is_empty() && !key.is_none_or(|key| seen.insert(key)) {
+                        return Some(Err(JsonFault::Ambiguous));
+                    }
+                    self.space();
+                    self.at += 1; // the colon
+                    if let Err(fault) = self.value(&next)? {
+                        return Some(Err(fault));
+                    }
+                }
+                _ => return None,
+            }
+        }
+        self.at += 1;
+        Some(Ok(()))
+    }
+
+    fn array(&mut self, live: &[Live]) -> Walk {
+        let next: Vec<Live> = live
+            .iter()
+            .filter(|l| matches!(self.paths[l.path].steps.get(l.step), Some(Step::Any)))
+            .map(|l| Live { step: l.step + 1, ..*l })
+            .collect();
+        if next.is_empty() {
+            return self.skip();
+        }
+        self.at += 1;
+        loop {
+            self.space();
+            match self.body.get(self.at)? {
+                b']' => break,
+                b',' => self.at += 1,
+                _ => {
+                    if let Err(fault) = self.value(&next)? {
+                        return Some(Err(fault));
+                    }
+                }
+            }
+        }
+        self.at += 1;
+        Some(Ok(()))
+    }
+
+    fn follow(&self, live: &[Live], key: Option<&str>) -> Vec<Live> {
+        live.iter()
+            .filter(|l| match self.paths[l.path].steps.get(l.step) {
+                Some(Step::Any) => true,
+                Some(Step::Member(name)) => Some(name.as_str()) == key,
+                None => false,
+            })
+            .map(|l| Live { step: l.step + 1, ..*l })
+            .collect()
+    }
+
+    /// Past one value without looking into it.
+    fn skip(&mut self) -> Walk {
+        let mut depth = 0usize;
+        loop {
+            self.space();
+            match self.body.get(self.at)? {
+                b'"' => {
+                    self.string()?;
+                }
+                b'{' | b'[' => {
+                    depth += 1;
+                    self.at += 1;
+                    continue;
+                }
+                b'}' | b']' => {
+                    depth = depth.checked_sub(1)?;
+                    self.at += 1;
+                }
+                b',' | b':' => {
+                    self.at += 1;
+                    continue;
+                }
+                _ => {
+                    // A number, true, false or null.
+                    while self.body.get(self.at).is_some_and(|b| !b" \t\r\n,:]}".contains(b)) {
+                        self.at += 1;
+                    }
+                }
+            }
+            if depth == 0 {
+                return Some(Ok(()));
+            }
+        }
+    }
+
+    /// Past a string; the range between its quotes.
+    fn string(&mut self) -> Option<std::ops::Range<usize>> {
+        let start = self.at + 1;
+        let mut at = start;
+        loop {
+            match self.body.get(at)? {
+                b'"' => break,
+                b'\\' => at += 2,
+                _ => at += 1,
+            }
+        }
+        self.at = at + 1;
+        Some(start..at)
+    }
+
+    fn space(&mut self) {
+        while self.body.get(self.at).is_some_and(|b| b" \t\r\n".contains(b)) {
+            self.at += 1;
+        }
+    }
+}

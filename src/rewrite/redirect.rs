@@ -1,0 +1,78 @@
+//! Tokens in a `Location`: the query, and the fragment of the implicit and hybrid flows
+//! (OAuth 2.0 Multiple Response Types §5).
+
+use super::{Place, form};
+
+/// The parameters `names` in query and fragment. A parameter that stands in both is two places; one
+/// that stands twice in either is none there. What is not replaced keeps its spelling.
+pub fn find(location: &str, names: &[String]) -> Vec<Place> {
+    let end = location.len();
+    let hash = location.find('#').unwrap_or(end);
+    let mut found = Vec::new();
+    if let Some(mark) = location[..hash].find('?') {
+        found = form::find_in(location.as_bytes(), mark + 1..hash, names);
+    }
+    if hash < end {
+        // A router in the page: `#/callback?access_token=…`.
+        let start = location[hash..].find('?').map_or(hash, |mark| hash + mark) + 1;
+        found.extend(form::find_in(location.as_bytes(), start..end, names));
+    }
+    found
+}
+
+/// The value of the parameter `name`, decoded, for the companions of a hash claim (`code`,
+/// `state`).
+pub fn value(location: &str, name: &str) -> Option<String> {
+    let mut found = find(location, &[name.to_owned()]).into_iter();
+    match (found.next(), found.next()) {
+        (Some(place), None) => Some(place.token),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::splice;
+    use super::*;
+
+    fn replaced(location: &str) -> String {
+        let names = ["id_token".to_owned(), "access_token".to_owned()];
+        let edits = find(location, &names)
+            .into_iter()
+            .map(|place| {
+                let new = format!("<{}>", place.token);
+                (place, new)
+            })
+            .collect();
+        String::from_utf8(splice(location.as_bytes(), edits)).unwrap()
+    }
+
+    #[test]
+    fn query_and_fragment() {
+        assert_eq!(
+            replaced("https://a/cb?id_token=t&x=%7e+#access_token=u&state=a%20b"),
+            "https://a/cb?id_token=%3Ct%3E&x=%7e+#access_token=%3Cu%3E&state=a%20b"
+        );
+        assert_eq!(replaced("/cb#/in?id_token=t"), "/cb#/in?id_token=%3Ct%3E");
+        assert_eq!(replaced("app://cb#id_token=t"), "app://cb#id_token=%3Ct%3E");
+    }
+
+    #[test]
+    fn a_location_without_tokens_is_itself() {
+        for location in ["", "/", "?", "#", "?#", "https://a/b?c=d#e", "/id_token=x", "?id_token"] {
+            assert_eq!(replaced(location), location);
+        }
+    }
+
+    #[test]
+    fn a_parameter_that_stands_twice_is_left_alone() {
+        let twice = "/cb?id_token=a&id_token=b";
+        assert_eq!(replaced(twice), twice);
+    }
+
+    #[test]
+    fn companions() {
+        assert_eq!(value("/cb?code=a%2Bb&state=s", "code").as_deref(), Some("a+b"));
+        assert_eq!(value("/cb?code=a&code=b", "code"), None);
+    }
+}
