@@ -8,8 +8,8 @@ use zeroize::Zeroizing;
 
 use super::super::error::Checked;
 use super::place::At;
-use crate::jose::alg::{Alg, AlgSet, Family};
-use crate::jose::policy::HmacSecret;
+use crate::jose::alg::{AlgSet, Family};
+use crate::jose::policy::{HmacSecret, SecretError};
 
 /// A value given as text or by a file (not both); a line end after the file's text is cut off.
 pub(super) fn optional(
@@ -51,43 +51,24 @@ pub(super) fn hmac(
     encoding: Option<&str>,
     algorithms: AlgSet,
 ) -> Checked<Vec<HmacSecret>> {
-    let wanted: Vec<Alg> = algorithms.iter().filter(|alg| alg.family() == Family::Secret).collect();
     let mut secrets = Vec::new();
     for text in texts {
         let bytes = decode(at, text, encoding)?;
-        for alg in &wanted {
-            // RFC 7518 §3.2: a key of the hash's size or larger.
-            let need = alg.row().hash.output_len();
-            if bytes.len() < need {
-                return Err(at
-                    .key("secret")
-                    .fault(format_args!(
-                        "{} bytes are too few for {alg}, which needs {need} (RFC 7518 §3.2)",
-                        bytes.len()
-                    ))
-                    .hint("is it encoded? see `secret_encoding`"));
-            }
-            secrets.push(HmacSecret { alg: *alg, bytes: bytes.clone() });
+        for alg in algorithms.iter().filter(|alg| alg.family() == Family::Secret) {
+            let secret = HmacSecret::new(alg, bytes.clone()).map_err(|why| {
+                let fault = at.key("secret").fault(format_args!("for {alg} it {why}"));
+                match why {
+                    SecretError::PublicKey => fault.hint("give public keys by `jwks`"),
+                    _ => fault.hint("is it encoded? see `secret_encoding`"),
+                }
+            })?;
+            secrets.push(secret);
         }
     }
     Ok(secrets)
 }
 
 fn decode(at: &At, text: &str, encoding: Option<&str>) -> Checked<Zeroizing<Vec<u8>>> {
-    // The old attack: an RSA public key, known to everybody, taken as the HMAC secret.
-    if text.contains("-----BEGIN") {
-        return Err(at
-            .key("secret")
-            .fault("this is PEM text, a key pair's or certificate's, not a shared secret")
-            .hint("give public keys by `jwks`"));
-    }
-    let json: Result<serde_json::Value, _> = serde_json::from_str(text);
-    if json.is_ok_and(|json| json.is_object() || json.is_array()) {
-        return Err(at
-            .key("secret")
-            .fault("this is JSON (a JWK?), not a shared secret")
-            .hint("give public keys by `jwks`; of an `oct` JWK give the member `k` with `secret_encoding = \"base64url\"`"));
-    }
     let bytes = match encoding {
         None | Some("text") => Some(text.as_bytes().to_vec()),
         Some("base64") => STANDARD.decode(text.trim()).ok(),
@@ -113,6 +94,7 @@ fn hex(text: &str) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::jose::alg::Alg;
 
     fn hs(text: &str, encoding: Option<&str>, alg: Alg) -> Checked<Vec<HmacSecret>> {
         let texts = [Zeroizing::new(text.to_owned())];
@@ -126,15 +108,17 @@ mod tests {
         assert!(hs(&"s".repeat(63), None, Alg::Hs512).is_err());
         // 64 hex digits are 32 bytes, and not 64.
         assert!(hs(&"ab".repeat(32), Some("hex"), Alg::Hs512).is_err());
-        assert_eq!(hs(&"ab".repeat(32), Some("hex"), Alg::Hs256).unwrap()[0].bytes[..], [0xab; 32]);
+        assert_eq!(hs(&"ab".repeat(32), Some("hex"), Alg::Hs256).unwrap().len(), 1);
     }
 
     #[test]
     fn public_key_text_is_no_secret() {
         let pem = "-----BEGIN PUBLIC KEY-----\nMIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8A\n-----END PUBLIC KEY-----";
-        assert!(hs(pem, None, Alg::Hs256).unwrap_err().why.contains("PEM"));
         let jwk = r#" {"kty":"RSA","n":"0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiA","e":"AQAB"}"#;
-        assert!(hs(jwk, None, Alg::Hs256).unwrap_err().why.contains("JSON"));
+        for text in [pem, jwk] {
+            let fault = hs(text, None, Alg::Hs256).unwrap_err();
+            assert!(fault.why.contains("public key"), "{fault:?}");
+        }
     }
 
     #[test]
