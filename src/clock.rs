@@ -1,1 +1,98 @@
-//! The only place that asks the system for the time.
+//! The only place that asks what time it is. The core gets a [`UnixTime`]; schedules sleep here, so
+//! that a test can run ten minutes of them in seconds.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::jose::names::UnixTime;
+
+/// Wall time, and sleeping by it.
+#[derive(Clone, Debug)]
+pub struct Clock(Arc<Kind>);
+
+#[derive(Debug)]
+enum Kind {
+    System,
+    /// Runs `factor` times as fast as real time, from `start` on.
+    Scaled {
+        start: UnixTime,
+        since: Instant,
+        factor: f64,
+    },
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self::system()
+    }
+}
+
+impl Clock {
+    /// The system's clock.
+    pub fn system() -> Self {
+        Self(Arc::new(Kind::System))
+    }
+
+    /// For tests: starts at the system's time and runs `factor` times as fast. Waits on the network
+    /// stay real ([`Clock::patience`]); only schedules run fast.
+    pub fn scaled(factor: f64) -> Self {
+        assert!(factor > 0.0, "time runs forwards");
+        Self(Arc::new(Kind::Scaled { start: system_now(), since: Instant::now(), factor }))
+    }
+
+    /// Seconds since 1970-01-01T00:00:00Z.
+    pub fn now(&self) -> UnixTime {
+        match &*self.0 {
+            Kind::System => system_now(),
+            Kind::Scaled { start, since, factor } => start.plus(since.elapsed().mul_f64(*factor)),
+        }
+    }
+
+    /// Sleeps for `time` of this clock.
+    pub async fn sleep(&self, time: Duration) {
+        let real = match &*self.0 {
+            Kind::System => time,
+            Kind::Scaled { factor, .. } => time.div_f64(*factor),
+        };
+        tokio::time::sleep(real).await;
+    }
+
+    /// Waits at most `time` of real time, whatever the factor: for the network and for people.
+    ///
+    /// # Errors
+    /// [`tokio::time::error::Elapsed`] when `future` took longer.
+    pub async fn patience<F: Future>(
+        &self,
+        time: Duration,
+        future: F,
+    ) -> Result<F::Output, tokio::time::error::Elapsed> {
+        tokio::time::timeout(time, future).await
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is clock.rs")]
+fn system_now() -> UnixTime {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    UnixTime::from_secs(since.map_or(0, |d| i64::try_from(d.as_secs()).unwrap_or(i64::MAX)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_scaled_clock_sleeps_less_and_sees_more() {
+        let clock = Clock::scaled(1000.0);
+        let before = clock.now();
+        clock.sleep(Duration::from_secs(60)).await;
+        assert!(clock.now().since(before) >= Duration::from_secs(60));
+    }
+
+    #[test]
+    fn the_system_clock_is_past_2024() {
+        assert!(Clock::system().now() > UnixTime::from_secs(1_704_067_200));
+    }
+}

@@ -22,6 +22,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod countersign;
+pub mod dns;
 pub mod inspect;
 pub mod issuer;
 pub mod jose;

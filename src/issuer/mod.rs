@@ -1,10 +1,26 @@
 //! One issuer's keys over time.
 
+pub mod fetch;
+mod handle;
+mod headers;
+pub mod issuers;
+mod maturity;
+pub mod policy;
+pub mod publisher;
+mod set;
+mod shared;
+mod source;
+mod store;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use url::Url;
 
+pub use self::handle::{Fetches, IssuerHandle, IssuerStatus, LastError, Snapshot};
+pub use self::issuers::{IssuerDeps, IssuerError, Issuers};
+pub use self::publisher::{NoSet, PublishedSet, Publisher};
+pub use self::source::SourceError;
 use crate::jose::names::{IssuerName, Limits};
 use crate::jose::policy::IssuerPolicy;
 
@@ -27,7 +43,7 @@ impl IssuerSettings {
 }
 
 /// Where an issuer's keys come from.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
     /// A JWKS by address.
     Url(Url),
@@ -37,6 +53,23 @@ pub enum Source {
     Inline(String),
     /// HMAC secrets alone: no key set.
     Secrets,
+}
+
+impl Source {
+    /// For people: kind and place, without passwords or queries.
+    pub fn describe(&self) -> String {
+        match self {
+            Self::Url(url) => {
+                format!("{}{}", url.origin().ascii_serialization(), url.path())
+            }
+            Self::UrlPerKid(template) => {
+                template.split(['?', '#']).next().unwrap_or_default().to_owned()
+            }
+            Self::File(path) => format!("file:{}", path.display()),
+            Self::Inline(_) => "inline".to_owned(),
+            Self::Secrets => "secrets".to_owned(),
+        }
+    }
 }
 
 /// How a set is kept fresh. Defaults in brackets.

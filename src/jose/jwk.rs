@@ -123,6 +123,11 @@ impl PublicJwk {
 
     /// Appends the JWK in its published form: members in a fixed order, nothing else.
     pub fn write_json(&self, kid: &Kid, alg: Alg, out: &mut String) {
+        self.write_members(Some(kid.as_str()), Some(alg), out);
+    }
+
+    /// The same with what the issuer left out left out.
+    pub(super) fn write_members(&self, kid: Option<&str>, alg: Option<Alg>, out: &mut String) {
         let mut member = |name: &str, value: &[u8]| {
             out.push_str(name);
             base64url::encode_into(value, out);
@@ -142,11 +147,17 @@ impl PublicJwk {
                 member(&head, x);
             }
         }
-        out.push_str(r#"","kid":"#);
-        out.push_str(&serde_json::Value::from(kid.as_str()).to_string());
-        out.push_str(r#","alg":""#);
-        out.push_str(alg.name());
-        out.push_str(r#"","use":"sig"}"#);
+        out.push('"');
+        if let Some(kid) = kid {
+            out.push_str(r#","kid":"#);
+            out.push_str(&serde_json::Value::from(kid).to_string());
+        }
+        if let Some(alg) = alg {
+            out.push_str(r#","alg":""#);
+            out.push_str(alg.name());
+            out.push('"');
+        }
+        out.push_str(r#","use":"sig"}"#);
     }
 }
 

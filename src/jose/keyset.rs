@@ -86,6 +86,57 @@ impl KeySet {
         }
     }
 
+    /// Whether both hold the same keys under the same names, in the same order.
+    pub fn same_keys(&self, other: &Self) -> bool {
+        self.keys == other.keys && self.by_kid == other.by_kid
+    }
+
+    /// The set with `others` after its own keys, each under its `kid`.
+    #[must_use]
+    pub fn and(self, others: Vec<PublicJwk>) -> Self {
+        let rsa_alg = self.rsa_alg;
+        let more = Self::new(others);
+        Self::from_entries(self.into_entries().into_iter().chain(more.into_entries()), rsa_alg)
+    }
+
+    /// The set without the keys that `gone` names.
+    #[must_use]
+    pub fn without(&self, gone: impl Fn(&PublicJwk) -> bool) -> Self {
+        let entries = self.clone().into_entries().into_iter().filter(|entry| !gone(&entry.key));
+        Self::from_entries(entries, self.rsa_alg)
+    }
+
+    /// The set as a document that reads back as the same set: names and missing `alg`s as the issuer
+    /// has them, public members only.
+    pub fn to_document(&self) -> String {
+        let mut out = String::from(r#"{"keys":["#);
+        for (i, entry) in self.clone().into_entries().iter().enumerate() {
+            if i > 0 {
+                out.push(',');
+            }
+            entry.key.write_members(
+                entry.names.first().map(|name| &**name),
+                entry.key.alg(),
+                &mut out,
+            );
+        }
+        out.push_str("]}");
+        out
+    }
+
+    fn into_entries(self) -> Vec<Entry> {
+        let mut names: Vec<Vec<Box<str>>> = vec![Vec::new(); self.keys.len()];
+        for (name, keys) in self.by_kid {
+            for i in keys {
+                names[i].push(name.clone());
+            }
+        }
+        let mut paths = self.paths.into_iter();
+        let entry =
+            |(key, names)| Entry { key, path: paths.next().unwrap_or_default(), names, order: 0 };
+        self.keys.into_iter().zip(names).map(entry).collect()
+    }
+
     /// The `alg` a key of this set is published with.
     pub(super) fn published_alg(&self, key: &PublicJwk) -> Option<Alg> {
         match (key.alg(), key.family()) {

@@ -56,6 +56,18 @@ impl PublishedKids {
         self.by_key.get(key)
     }
 
+    /// Those of the names that `keep` wants.
+    #[must_use]
+    pub fn only(&self, keep: impl Fn(&Kid, &Thumbprint) -> bool) -> Self {
+        let wanted = |kid: &Kid, key: &Thumbprint| keep(kid, key);
+        let by_kid = self.by_kid.iter().filter(|(kid, (key, _))| wanted(kid, key));
+        let by_key = self.by_key.iter().filter(|(key, kid)| wanted(kid, key));
+        Self {
+            by_kid: by_kid.map(|(kid, served)| (kid.clone(), served.clone())).collect(),
+            by_key: by_key.map(|(key, kid)| (key.clone(), kid.clone())).collect(),
+        }
+    }
+
     /// Every `kid` and its key; what [`Input::remembered`] is made of.
     pub fn iter(&self) -> impl Iterator<Item = (&Kid, &Thumbprint)> {
         self.by_kid.iter().map(|(kid, (key, _))| (kid, key))

@@ -31,6 +31,12 @@ impl Thumbprint {
         Self(Kid::from_thumbprint(&base64url::encode(hash)))
     }
 
+    /// A thumbprint this program wrote down earlier; `None` for any other text.
+    pub fn parse(text: &str) -> Option<Self> {
+        let bytes = base64url::decode(text).ok()?;
+        (bytes.len() == 32).then(|| Self(Kid::from_thumbprint(text)))
+    }
+
     /// The thumbprint as a key ID.
     pub fn kid(&self) -> &Kid {
         &self.0

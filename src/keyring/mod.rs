@@ -1,11 +1,31 @@
 //! Our own signing keys over time.
+//!
+//! [`schedule`] decides (pure), [`store`] keeps, [`Keyring`] holds the ring in memory, performs what
+//! is due and goes on with what it has when the store is away. A change is visible only once it is
+//! stored.
+
+mod engine;
+pub mod file;
+pub mod live;
+pub mod ring;
+pub mod schedule;
+pub mod store;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use serde::Serialize;
 use zeroize::Zeroizing;
 
+pub use self::live::Keyring;
+use self::ring::{RingKey, RingState};
+pub use self::schedule::Office;
+pub use self::store::StoreError;
 use crate::jose::alg::Alg;
+use crate::jose::jwk::PublicJwk;
+use crate::jose::names::UnixTime;
+use crate::jose::sign::SigningKey;
 
 /// `[signing]`, checked.
 #[derive(Debug, Clone)]
@@ -39,5 +59,120 @@ pub struct RedisKey(pub Zeroizing<[u8; 32]>);
 impl std::fmt::Debug for RedisKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("RedisKey(****)")
+    }
+}
+
+/// Why there is no ring.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum KeyringError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("no signing key could be made: {0}")]
+    Make(String),
+    #[error("the store changes too often")]
+    Contended,
+    #[error("the ring has no active key")]
+    NoActive,
+    #[error("this build has no support for `{0}`")]
+    Unsupported(&'static str),
+}
+
+impl KeyringError {
+    /// A stable name: status field, metric label.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Store(e) => e.code(),
+            Self::Make(_) => "key_make",
+            Self::Contended => "store_contended",
+            Self::NoActive => "no_active_key",
+            Self::Unsupported(_) => "unsupported",
+        }
+    }
+}
+
+/// The ring at one moment, for signing and publishing.
+#[derive(Debug, Clone)]
+pub struct Ring {
+    /// Grows with every change.
+    pub epoch: u64,
+    pub active: Arc<SigningKey>,
+    /// Every key of the ring: active, next, retired.
+    pub public: Vec<PublicJwk>,
+    pub keys: Vec<KeyView>,
+}
+
+/// One key, for people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct KeyView {
+    pub kid: String,
+    pub alg: &'static str,
+    pub office: Office,
+    /// Times are seconds since 1970.
+    pub published: i64,
+    pub usable: i64,
+    pub activated: Option<i64>,
+    pub retired: Option<i64>,
+    /// Latest `exp` it may have signed.
+    pub horizon: i64,
+}
+
+/// What the status page and the metrics show.
+#[derive(Debug, Clone, Serialize)]
+pub struct KeyringStatus {
+    pub store: String,
+    pub epoch: u64,
+    pub active: String,
+    pub keys: Vec<KeyView>,
+    /// When the next change is due.
+    pub next_change: Option<i64>,
+    /// A rotation was asked for and waits for caches to run out.
+    pub rotation_asked: bool,
+    /// Too many keys wait for their last token: rotation pauses.
+    pub full: bool,
+    /// The store's fault, while it lasts; signing goes on with what is in memory.
+    pub error: Option<Fault>,
+}
+
+/// A fault that lasts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Fault {
+    pub code: &'static str,
+    pub text: String,
+    /// Seconds since 1970.
+    pub since: i64,
+}
+
+impl Ring {
+    /// `None` when no key is active.
+    fn of(state: &RingState) -> Option<Self> {
+        let active = Arc::clone(&state.active()?.key);
+        let rank = |key: &&RingKey| match key.times.office {
+            Office::Active => 0,
+            Office::Next => 1,
+            Office::Retired => 2,
+        };
+        let mut keys: Vec<&RingKey> = state.keys.iter().collect();
+        keys.sort_by_key(|key| (rank(key), std::cmp::Reverse(key.times.retired)));
+        Some(Self {
+            epoch: state.epoch,
+            active,
+            public: keys.iter().map(|key| key.key.public().clone()).collect(),
+            keys: keys.iter().map(|key| KeyView::of(key)).collect(),
+        })
+    }
+}
+
+impl KeyView {
+    pub fn of(RingKey { times, key }: &RingKey) -> Self {
+        Self {
+            kid: times.kid.to_string(),
+            alg: key.alg().name(),
+            office: times.office,
+            published: times.published.secs(),
+            usable: times.usable.secs(),
+            activated: times.activated.map(UnixTime::secs),
+            retired: times.retired.map(UnixTime::secs),
+            horizon: times.horizon.secs(),
+        }
     }
 }

@@ -1,0 +1,438 @@
+//! One issuer: its keys now, one fetch at a time whatever the load, the last good set through every
+//! outage.
+
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use serde::Serialize;
+use tokio::sync::watch;
+
+use super::policy::{self, Action, Event, Outcome, Standing, State};
+use super::set::{self, Removed};
+use super::shared::Shared;
+use super::source::{self, Got, SourceError};
+use super::{IssuerSettings, Source, store};
+use crate::jose::jwks::{KeySet, Report};
+use crate::jose::names::{IssuerName, UnixTime};
+use crate::jose::policy::IssuerPolicy;
+
+/// Slack over the total time of a fetch that a cold start waits: parsing, and a busy machine.
+const COLD_SLACK: Duration = Duration::from_secs(2);
+
+/// The keys at one moment.
+#[derive(Debug)]
+pub struct Snapshot {
+    pub keys: KeySet,
+    /// Grows when the keys change; results computed with another epoch are void.
+    pub epoch: u64,
+    /// When the issuer last confirmed them.
+    pub fetched: UnixTime,
+    pub report: Report,
+}
+
+/// What the status page and the metrics show.
+#[derive(Debug, Clone, Serialize)]
+pub struct IssuerStatus {
+    pub name: String,
+    pub issuers: Vec<String>,
+    pub source: String,
+    pub standing: Standing,
+    /// Seconds since the issuer last confirmed the set.
+    pub age: Option<u64>,
+    pub fetched: Option<i64>,
+    pub next_refresh: Option<i64>,
+    pub epoch: u64,
+    pub keys: usize,
+    pub failures: u32,
+    pub last_error: Option<LastError>,
+    pub fetches: Fetches,
+    pub report: Option<Report>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LastError {
+    pub code: &'static str,
+    pub text: String,
+    /// Seconds since 1970.
+    pub at: i64,
+}
+
+/// Fetches by outcome, since the start.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Fetches {
+    pub good: u64,
+    pub not_modified: u64,
+    pub failed: std::collections::BTreeMap<&'static str, u64>,
+}
+
+/// See the module.
+pub struct IssuerHandle {
+    name: IssuerName,
+    settings: ArcSwap<IssuerSettings>,
+    policy: ArcSwap<IssuerPolicy>,
+    snapshot: ArcSwapOption<Snapshot>,
+    inner: Mutex<Inner>,
+    /// Counts finished fetches; who waits for one watches it.
+    finished: watch::Sender<u64>,
+    shared: Arc<Shared>,
+    /// Whether a task keeps the set fresh.
+    tended: AtomicBool,
+    /// When a request last asked, seconds since 1970.
+    used: AtomicI64,
+}
+
+#[derive(Default)]
+struct Inner {
+    state: State,
+    flying: bool,
+    etag: Option<String>,
+    removed: Vec<Removed>,
+    last_error: Option<LastError>,
+    fetches: Fetches,
+}
+
+impl std::fmt::Debug for IssuerHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("IssuerHandle").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl IssuerHandle {
+    /// Loads the last good set from disk; no network.
+    pub(super) fn new(settings: IssuerSettings, shared: Arc<Shared>) -> Self {
+        let handle = Self {
+            name: settings.name().clone(),
+            policy: ArcSwap::from_pointee(settings.policy.clone()),
+            settings: ArcSwap::from_pointee(settings),
+            snapshot: ArcSwapOption::empty(),
+            inner: Mutex::default(),
+            finished: watch::Sender::new(0),
+            shared,
+            tended: AtomicBool::new(false),
+            used: AtomicI64::new(i64::MIN),
+        };
+        handle.load();
+        handle
+    }
+
+    pub fn name(&self) -> &IssuerName {
+        &self.name
+    }
+
+    pub fn policy(&self) -> Arc<IssuerPolicy> {
+        self.policy.load_full()
+    }
+
+    pub fn settings(&self) -> Arc<IssuerSettings> {
+        self.settings.load_full()
+    }
+
+    /// The keys, unless there are none or they are older than `stale_max`.
+    pub fn snapshot(&self) -> Option<Arc<Snapshot>> {
+        let snapshot = self.snapshot.load_full()?;
+        let age = self.shared.clock.now().since(snapshot.fetched);
+        (self.is_static() || age <= self.settings.load().refresh.stale_max).then_some(snapshot)
+    }
+
+    /// The keys for a token that names `kid`. With no set yet it waits for the first fetch; for a
+    /// kid that is not in the set, a bounded time for one refetch that all such requests share.
+    pub async fn fresh_for(self: &Arc<Self>, kid: Option<&str>) -> Option<Arc<Snapshot>> {
+        self.touch();
+        let snapshot = self.snapshot();
+        let (event, patience) = match (&snapshot, kid) {
+            (Some(_), None) => return snapshot,
+            (Some(set), Some(kid)) if set.keys.has_kid(kid) => return snapshot,
+            (Some(_), Some(kid)) if self.known_unknown(kid) => return snapshot,
+            (Some(_), Some(_)) => {
+                (Event::UnknownKid, self.settings.load().refresh.unknown_kid_wait)
+            }
+            (None, _) => (Event::NoKeys, self.settings.load().fetch.total_timeout + COLD_SLACK),
+        };
+        if self.is_static() {
+            return snapshot;
+        }
+        let mut finished = self.finished.subscribe();
+        if self.join(event, kid) {
+            // The end of the wait is no error: what is there now is the answer.
+            let _ = self.shared.clock.patience(patience, finished.changed()).await;
+        }
+        let snapshot = self.snapshot();
+        if let (Some(set), Some(kid)) = (&snapshot, kid)
+            && !set.keys.has_kid(kid)
+        {
+            self.remember_unknown(kid);
+        }
+        snapshot
+    }
+
+    /// Notes that somebody needs this issuer's keys; starts the task that keeps them fresh.
+    pub fn touch(self: &Arc<Self>) {
+        self.used.store(self.shared.clock.now().secs(), Ordering::Relaxed);
+        if !self.tended.load(Ordering::Relaxed) && !self.is_static() {
+            self.tend();
+        }
+    }
+
+    pub fn status(&self) -> IssuerStatus {
+        let settings = self.settings.load();
+        let now = self.shared.clock.now();
+        let snapshot = self.snapshot.load_full();
+        let inner = self.inner();
+        IssuerStatus {
+            name: self.name.to_string(),
+            issuers: settings.policy.issuers.iter().map(ToString::to_string).collect(),
+            source: settings.source.describe(),
+            standing: match self.is_static() {
+                true => Standing::Fresh,
+                false => policy::standing(&inner.state, &settings.refresh, now),
+            },
+            age: snapshot.as_ref().map(|s| now.since(s.fetched).as_secs()),
+            fetched: snapshot.as_ref().map(|s| s.fetched.secs()),
+            next_refresh: inner.state.not_before.max(inner.state.due).map(UnixTime::secs),
+            epoch: snapshot.as_ref().map_or(0, |s| s.epoch),
+            keys: snapshot.as_ref().map_or(0, |s| s.keys.keys().len()),
+            failures: inner.state.failures,
+            last_error: inner.last_error.clone(),
+            fetches: inner.fetches.clone(),
+            report: snapshot.map(|s| s.report.clone()),
+        }
+    }
+
+    /// The code of the last failure, while it lasts.
+    pub(super) fn last_error_code(&self) -> Option<&'static str> {
+        self.inner().last_error.as_ref().map(|e| e.code)
+    }
+
+    /// Takes new settings; true if the keys stay (same source), else the caller makes a new handle.
+    pub(super) fn update(&self, settings: &IssuerSettings) {
+        self.policy.store(Arc::new(settings.policy.clone()));
+        self.settings.store(Arc::new(settings.clone()));
+    }
+
+    /// Waits in line for a fetch: the one under way, or a new one if the policy permits it. False:
+    /// there is none to wait for.
+    fn join(self: &Arc<Self>, event: Event, kid: Option<&str>) -> bool {
+        {
+            let mut inner = self.inner();
+            if inner.flying {
+                return true;
+            }
+            let refresh = &self.settings.load().refresh;
+            if policy::decide(&inner.state, event, refresh, self.shared.clock.now())
+                != Action::Fetch
+            {
+                return false;
+            }
+            inner.flying = true;
+        }
+        let handle = Arc::clone(self);
+        let kid = kid.map(str::to_owned);
+        // A task of its own: a request that goes away must not take the fetch with it.
+        self.shared.spawn(async move { handle.fetch(kid).await });
+        true
+    }
+
+    /// One fetch, then the next state. Only ever one at a time: `flying` is set.
+    async fn fetch(self: Arc<Self>, kid: Option<String>) {
+        let landing = Landing(&self);
+        let settings = self.settings.load_full();
+        let etag = self.inner().etag.clone();
+        let now = self.shared.clock.now();
+        let (fetcher, options) = (&self.shared.fetcher, self.shared.options(&settings));
+        let got = match (&settings.source, kid) {
+            (Source::UrlPerKid(template), Some(kid)) => {
+                source::read_one(template, &kid, &settings, fetcher, &options, now)
+                    .await
+                    .map(|keys| self.with_one(&kid, keys))
+            }
+            _ => source::read(&settings, fetcher, &options, etag.as_deref(), now).await,
+        };
+        let good = got.is_ok();
+        self.land(got, &settings);
+        drop(landing);
+        if good {
+            self.save();
+        }
+    }
+
+    fn with_one(&self, kid: &str, new: Vec<crate::jose::jwk::PublicJwk>) -> Got {
+        let limit = self.settings.load().limits.keys;
+        let mut keys: Vec<_> = match self.snapshot.load_full() {
+            Some(set) => set.keys.keys().to_vec(),
+            None => Vec::new(),
+        };
+        keys.retain(|key| key.kid().is_none_or(|k| k.as_str() != kid));
+        keys.extend(new);
+        let surplus = keys.len().saturating_sub(limit);
+        keys.drain(..surplus);
+        Got::Set { keys: KeySet::new(keys), report: Report::default(), etag: None, age: None }
+    }
+
+    fn land(&self, got: Result<Got, SourceError>, settings: &IssuerSettings) {
+        let now = self.shared.clock.now();
+        let jitter = self.shared.jitter();
+        let refresh = &settings.refresh;
+        let mut inner = self.inner();
+        let outcome = match &got {
+            Ok(Got::Set { age, .. } | Got::Same { age }) => Outcome::Good { age: *age },
+            Err(e) => e.outcome(),
+        };
+        inner.state = policy::after(&inner.state, outcome, refresh, jitter, now);
+        let old = self.snapshot.load_full();
+        match got {
+            Ok(Got::Set { keys, report, etag, .. }) => {
+                inner.fetches.good += 1;
+                inner.last_error = None;
+                inner.etag = etag;
+                let before = old.as_ref().map(|s| &s.keys);
+                let grace = refresh.removed_key_grace;
+                let keys = set::merge(before, keys, &mut inner.removed, grace, now);
+                self.accept(old.as_deref(), keys, report, now);
+            }
+            Ok(Got::Same { .. }) => {
+                inner.fetches.not_modified += 1;
+                inner.last_error = None;
+                if let Some(old) = &old {
+                    let keys = set::expire(&old.keys, &mut inner.removed, now);
+                    let keys = keys.unwrap_or_else(|| old.keys.clone());
+                    self.accept(Some(old), keys, old.report.clone(), now);
+                }
+            }
+            Err(e) => {
+                *inner.fetches.failed.entry(e.code()).or_default() += 1;
+                tracing::warn!(issuer = %self.name, code = e.code(), error = %e,
+                    failures = inner.state.failures, "reading the key set failed");
+                let text = e.to_string();
+                inner.last_error = Some(LastError { code: e.code(), text, at: now.secs() });
+                if let Some(old) = &old
+                    && let Some(keys) = set::expire(&old.keys, &mut inner.removed, now)
+                {
+                    self.accept(Some(old), keys, old.report.clone(), old.fetched);
+                }
+            }
+        }
+    }
+
+    /// Makes `keys` the set from now on.
+    fn accept(&self, old: Option<&Snapshot>, keys: KeySet, report: Report, fetched: UnixTime) {
+        let same = old.is_some_and(|old| old.keys.same_keys(&keys));
+        let epoch = old.map_or(1, |old| if same { old.epoch } else { old.epoch + 1 });
+        let snapshot = Arc::new(Snapshot { keys, epoch, fetched, report });
+        self.snapshot.store(Some(Arc::clone(&snapshot)));
+        if !same {
+            let count = snapshot.keys.keys().len();
+            tracing::info!(issuer = %self.name, epoch, keys = count, "new key set");
+            self.shared.changed(&self.name);
+        }
+    }
+
+    /// Writes the set to disk, off the threads that serve.
+    fn save(self: &Arc<Self>) {
+        let (Some(dir), Some(snapshot)) = (self.shared.store.clone(), self.snapshot.load_full())
+        else {
+            return;
+        };
+        let handle = Arc::clone(self);
+        self.shared.spawn(async move {
+            let name = handle.name.clone();
+            let write =
+                move || store::save(&dir, &handle.name, &handle.settings.load().source, &snapshot);
+            if let Ok(Err(e)) = tokio::task::spawn_blocking(write).await {
+                tracing::warn!(issuer = %name, error = %e, "the last good set was not written");
+            }
+        });
+    }
+
+    fn load(&self) {
+        let settings = self.settings.load();
+        let now = self.shared.clock.now();
+        let options = self.shared.options(&settings);
+        match &settings.source {
+            Source::Secrets | Source::UrlPerKid(_) => {
+                self.accept(None, KeySet::default(), Report::default(), now);
+            }
+            Source::Inline(text) => {
+                if let Ok(read) = crate::jose::jwks::normalize(text.as_bytes(), &options) {
+                    self.accept(None, read.keys, read.report, now);
+                }
+            }
+            Source::Url(_) | Source::File(_) => {
+                let Some(dir) = &self.shared.store else { return };
+                let Some(last) = store::load(dir, &self.name, &settings, &options) else { return };
+                if now.since(last.fetched) > settings.refresh.stale_max {
+                    return;
+                }
+                // A set from before the restart is served at once and asked about at once.
+                self.inner().state.fetched = Some(last.fetched);
+                self.snapshot.store(Some(Arc::new(last)));
+            }
+        }
+    }
+
+    /// Starts the task that keeps the set fresh while somebody uses it.
+    fn tend(self: &Arc<Self>) {
+        if !self.tended.swap(true, Ordering::AcqRel) {
+            let handle = Arc::clone(self);
+            self.shared.spawn(async move { handle.keep_fresh().await });
+        }
+    }
+
+    async fn keep_fresh(self: Arc<Self>) {
+        loop {
+            let now = self.shared.clock.now();
+            let settings = self.settings.load_full();
+            let action = policy::decide(&self.inner().state, Event::Timer, &settings.refresh, now);
+            let idle = now.since(UnixTime::from_secs(self.used.load(Ordering::Relaxed)));
+            if self.shared.may_rest(idle) || self.shared.stopped() {
+                // The next request starts a new task.
+                self.tended.store(false, Ordering::Release);
+                return;
+            }
+            match action {
+                Action::Fetch => {
+                    let mut finished = self.finished.subscribe();
+                    if self.join(Event::Timer, None) {
+                        let _ = finished.changed().await;
+                    }
+                }
+                Action::Wait(wait) => self.shared.pause(wait).await,
+                Action::Hold => self.shared.pause(Duration::from_secs(1)).await,
+            }
+        }
+    }
+
+    /// Keys that no fetch can change.
+    fn is_static(&self) -> bool {
+        matches!(self.settings.load().source, Source::Secrets | Source::Inline(_))
+    }
+
+    fn known_unknown(&self, kid: &str) -> bool {
+        self.shared.unknown.get(&self.name, kid, self.epoch(), self.shared.clock.now())
+    }
+
+    fn remember_unknown(&self, kid: &str) {
+        let until = self.shared.clock.now().plus(self.settings.load().refresh.cooldown);
+        self.shared.unknown.put(&self.name, kid, self.epoch(), until);
+    }
+
+    fn epoch(&self) -> u64 {
+        self.snapshot.load().as_ref().map_or(0, |s| s.epoch)
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Says that the fetch is over, whatever became of it: a panic must not leave the issuer in flight
+/// for ever.
+struct Landing<'a>(&'a IssuerHandle);
+
+impl Drop for Landing<'_> {
+    fn drop(&mut self) {
+        self.0.inner().flying = false;
+        self.0.finished.send_modify(|n| *n += 1);
+    }
+}

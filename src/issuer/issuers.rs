@@ -1,0 +1,203 @@
+//! All issuers. Ten thousand configured ones cost a request one hash lookup, and no task before
+//! somebody uses them.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use arc_swap::ArcSwap;
+use tokio::sync::watch;
+
+use super::fetch::Fetcher;
+use super::handle::IssuerHandle;
+use super::shared::Shared;
+use super::{IssuerSettings, Source, store};
+use crate::clock::Clock;
+use crate::dns::Resolver;
+use crate::jose::jwks::{self, DocumentRefusal, Options};
+use crate::jose::names::{Issuer, IssuerName};
+
+/// Up to this many issuers are fetched at the start and kept fresh always; more only while used.
+const FEW: usize = 100;
+
+/// What the issuers need of the process.
+pub struct IssuerDeps {
+    pub clock: Clock,
+    pub resolver: Resolver,
+    /// Where last good sets are kept; `None`: nowhere.
+    pub data_dir: Option<PathBuf>,
+    /// The normaliser's options; the limits are each issuer's own.
+    pub options: Options,
+}
+
+/// Why the issuers cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum IssuerError {
+    #[error("{path}: {why}")]
+    DataDir { path: String, why: io::Error },
+    #[error("two issuers are called `{0}`")]
+    DuplicateName(IssuerName),
+    #[error("issuers `{first}` and `{second}` both claim `iss` `{iss}`")]
+    DuplicateIssuer { iss: Issuer, first: IssuerName, second: IssuerName },
+    #[error("the inline key set of issuer `{name}`: {why}")]
+    Inline { name: IssuerName, why: DocumentRefusal },
+    #[error("the address of issuer `{name}` has no `{{kid}}` in its path or query")]
+    KidTemplate { name: IssuerName },
+}
+
+/// See the module.
+pub struct Issuers {
+    shared: Arc<Shared>,
+    table: ArcSwap<Table>,
+}
+
+#[derive(Default)]
+struct Table {
+    by_iss: HashMap<Issuer, Arc<IssuerHandle>>,
+    by_name: HashMap<IssuerName, Arc<IssuerHandle>>,
+    /// In the order of the configuration.
+    list: Vec<Arc<IssuerHandle>>,
+}
+
+impl std::fmt::Debug for Issuers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.table.load().list.iter().map(|h| h.name())).finish()
+    }
+}
+
+impl Issuers {
+    /// Sets the issuers up and loads their last good sets from disk; no network.
+    ///
+    /// # Errors
+    /// [`IssuerError`] for settings that contradict one another or a data directory that cannot be
+    /// used.
+    pub fn new(settings: Vec<IssuerSettings>, deps: IssuerDeps) -> Result<Arc<Self>, IssuerError> {
+        let store = match &deps.data_dir {
+            Some(dir) => Some(
+                store::prepare(dir)
+                    .map_err(|why| IssuerError::DataDir { path: dir.display().to_string(), why })?,
+            ),
+            None => None,
+        };
+        let fetcher = Fetcher::new(deps.resolver);
+        let shared = Arc::new(Shared::new(deps.clock, fetcher, deps.options, store));
+        let issuers = Self { shared, table: ArcSwap::default() };
+        issuers.reload(settings)?;
+        Ok(Arc::new(issuers))
+    }
+
+    /// Takes a new configuration, all of it or nothing. Issuers whose source stays keep their keys.
+    ///
+    /// # Errors
+    /// As [`Issuers::new`]; the old ones then go on.
+    pub fn reload(&self, settings: Vec<IssuerSettings>) -> Result<(), IssuerError> {
+        self.check(&settings)?;
+        let old = self.table.load();
+        let mut table = Table::default();
+        self.shared.few.store(settings.len() <= FEW, Ordering::Relaxed);
+        for one in settings {
+            let handle = match old.by_name.get(one.name()) {
+                Some(handle) if handle.settings().source == one.source => {
+                    handle.update(&one);
+                    Arc::clone(handle)
+                }
+                _ => Arc::new(IssuerHandle::new(one.clone(), Arc::clone(&self.shared))),
+            };
+            for iss in &one.policy.issuers {
+                table.by_iss.insert(iss.clone(), Arc::clone(&handle));
+            }
+            table.by_name.insert(one.name().clone(), Arc::clone(&handle));
+            table.list.push(handle);
+        }
+        let names: Vec<_> = table.by_name.keys().cloned().collect();
+        self.table.store(Arc::new(table));
+        self.shared.changed_all(names);
+        Ok(())
+    }
+
+    fn check(&self, settings: &[IssuerSettings]) -> Result<(), IssuerError> {
+        let mut names = HashMap::new();
+        let mut claimed: HashMap<&Issuer, &IssuerName> = HashMap::new();
+        for one in settings {
+            let name = one.name();
+            if names.insert(name, ()).is_some() {
+                return Err(IssuerError::DuplicateName(name.clone()));
+            }
+            for iss in &one.policy.issuers {
+                if let Some(first) = claimed.insert(iss, name).filter(|first| *first != name) {
+                    let (first, second) = (first.clone(), name.clone());
+                    return Err(IssuerError::DuplicateIssuer { iss: iss.clone(), first, second });
+                }
+            }
+            match &one.source {
+                Source::Inline(text) => {
+                    let options = self.shared.options(one);
+                    jwks::normalize(text.as_bytes(), &options)
+                        .map_err(|why| IssuerError::Inline { name: name.clone(), why })?;
+                }
+                Source::UrlPerKid(template) if !super::source::is_template(template) => {
+                    return Err(IssuerError::KidTemplate { name: name.clone() });
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// The issuer of a token, by its `iss` byte for byte.
+    pub fn by_iss(&self, iss: &str) -> Option<Arc<IssuerHandle>> {
+        self.table.load().by_iss.get(iss).cloned()
+    }
+
+    pub fn by_name(&self, name: &IssuerName) -> Option<Arc<IssuerHandle>> {
+        self.table.load().by_name.get(name).cloned()
+    }
+
+    /// All, in the order of the configuration.
+    pub fn iter(&self) -> impl Iterator<Item = Arc<IssuerHandle>> + use<> {
+        self.table.load().list.clone().into_iter()
+    }
+
+    /// Where things that outlive the process are kept.
+    pub(super) fn data_dir(&self) -> Option<&Path> {
+        self.shared.store.as_deref()
+    }
+
+    pub fn len(&self) -> usize {
+        self.table.load().list.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The only issuer, where there is one.
+    pub fn only(&self) -> Option<Arc<IssuerHandle>> {
+        match self.table.load().list.as_slice() {
+            [one] => Some(Arc::clone(one)),
+            _ => None,
+        }
+    }
+
+    /// Fetches a few issuers' keys at once and keeps them fresh until `shutdown` turns true.
+    pub async fn run(&self, mut shutdown: watch::Receiver<bool>) {
+        self.shared.started(shutdown.clone());
+        loop {
+            if self.shared.few.load(Ordering::Relaxed) {
+                self.iter().for_each(|handle| handle.touch());
+            }
+            tokio::select! {
+                // After a reload, new issuers are started too.
+                () = self.shared.clock.sleep(std::time::Duration::from_secs(5)) => {}
+                _ = shutdown.wait_for(|stop| *stop) => return,
+            }
+        }
+    }
+
+    /// Waits until the keys of some issuers changed; for one listener.
+    pub async fn next_changes(&self) -> Vec<IssuerName> {
+        self.shared.next_changes().await
+    }
+}

@@ -1,0 +1,158 @@
+//! Since when each of the issuers' keys stands in the served sets.
+//!
+//! A verifier that follows our `max-age` may hold a copy from before a key appeared. So a token of a
+//! new key passes as it stands only when every such copy has run out; until then it is countersigned.
+//! The memory outlives the process, because the copies do. With no memory at all, no set was ever
+//! served: then every key counts as old.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::jose::names::{IssuerName, Kid, UnixTime};
+use crate::jose::publish::PublishedKids;
+use crate::jose::thumbprint::Thumbprint;
+
+const FILE: &str = "published.json";
+/// Names remembered for one issuer; the oldest go first.
+const MAX_KIDS: usize = 1000;
+
+/// See the module.
+#[derive(Default)]
+pub(super) struct Memory {
+    issuers: HashMap<String, Known>,
+    dir: Option<PathBuf>,
+    dirty: bool,
+}
+
+#[derive(Default)]
+struct Known {
+    /// kid → the key last published under it, as the publisher wants it.
+    keys: HashMap<Kid, Thumbprint>,
+    /// kid → since when.
+    since: HashMap<Kid, UnixTime>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Entry {
+    kid: String,
+    key: String,
+    since: i64,
+}
+
+impl Memory {
+    /// Reads what an earlier process published; a file that cannot be read counts as none.
+    pub(super) fn load(dir: Option<&Path>, now: UnixTime) -> Self {
+        let mut memory = Self { dir: dir.map(Path::to_owned), ..Self::default() };
+        let Some(bytes) = dir.and_then(|dir| std::fs::read(dir.join(FILE)).ok()) else {
+            return memory;
+        };
+        let stored: HashMap<String, Vec<Entry>> = match serde_json::from_slice(&bytes) {
+            Ok(stored) => stored,
+            Err(error) => {
+                tracing::warn!(%error, file = FILE, "what was published before is not known");
+                return memory;
+            }
+        };
+        for (issuer, entries) in stored {
+            let known = memory.issuers.entry(issuer).or_default();
+            for entry in entries {
+                let (Ok(kid), Some(key)) = (Kid::parse(&entry.kid), Thumbprint::parse(&entry.key))
+                else {
+                    continue;
+                };
+                // A time to come would keep a key from ever counting as known.
+                known.since.insert(kid.clone(), UnixTime::from_secs(entry.since).min(now));
+                known.keys.insert(kid, key);
+            }
+        }
+        memory
+    }
+
+    /// The key last published under each kid.
+    pub(super) fn remembered(&self, issuer: Option<&IssuerName>) -> &HashMap<Kid, Thumbprint> {
+        static NONE: std::sync::LazyLock<HashMap<Kid, Thumbprint>> =
+            std::sync::LazyLock::new(HashMap::new);
+        let known = issuer.and_then(|name| self.issuers.get(name.as_str()));
+        known.map_or(&NONE, |known| &known.keys)
+    }
+
+    /// Notes what is published from now on.
+    pub(super) fn note(&mut self, issuer: &IssuerName, kids: &PublishedKids, now: UnixTime) {
+        let first = !self.issuers.contains_key(issuer.as_str());
+        let known = self.issuers.entry(issuer.to_string()).or_default();
+        for (kid, key) in kids.iter() {
+            if known.keys.get(kid) != Some(key) {
+                // Before the first set there was no copy that could lack the key.
+                let since = if first { UnixTime::from_secs(0) } else { now };
+                known.keys.insert(kid.clone(), key.clone());
+                known.since.insert(kid.clone(), since);
+                self.dirty = true;
+            }
+        }
+        if known.keys.len() > MAX_KIDS {
+            known.shrink(kids);
+        }
+    }
+
+    /// The kids every copy has by now.
+    pub(super) fn settled(
+        &self,
+        issuer: &IssuerName,
+        kids: &PublishedKids,
+        ahead: Duration,
+        now: UnixTime,
+    ) -> PublishedKids {
+        let known = self.issuers.get(issuer.as_str());
+        kids.only(|kid, key| {
+            known.is_some_and(|known| {
+                known.keys.get(kid) == Some(key)
+                    && known.since.get(kid).is_some_and(|since| now >= since.plus(ahead))
+            })
+        })
+    }
+
+    /// Whether some key of the issuer came into use lately, or soon will.
+    pub(super) fn is_growing(&self, issuer: &IssuerName, ahead: Duration, now: UnixTime) -> bool {
+        let margin = Duration::from_secs(3600);
+        self.issuers.get(issuer.as_str()).is_some_and(|known| {
+            known.since.values().any(|since| now < since.plus(ahead).plus(margin))
+        })
+    }
+
+    /// Writes the memory, if something was added.
+    pub(super) fn save(&mut self) {
+        let Some(dir) = self.dir.as_ref().filter(|_| self.dirty) else { return };
+        self.dirty = false;
+        let entries = |known: &Known| -> Vec<Entry> {
+            known
+                .keys
+                .iter()
+                .map(|(kid, key)| Entry {
+                    kid: kid.to_string(),
+                    key: key.as_str().to_owned(),
+                    since: known.since.get(kid).map_or(0, |t| t.secs()),
+                })
+                .collect()
+        };
+        let stored: HashMap<&String, Vec<Entry>> =
+            self.issuers.iter().map(|(name, known)| (name, entries(known))).collect();
+        let written = serde_json::to_vec(&stored).map_err(std::io::Error::other).and_then(|text| {
+            crate::keyring::file::write_atomically(dir, "published.json.tmp", FILE, &text)
+        });
+        if let Err(error) = written {
+            tracing::warn!(%error, file = FILE, "what was published is not written");
+        }
+    }
+}
+
+impl Known {
+    /// Forgets names that are no longer published.
+    fn shrink(&mut self, kids: &PublishedKids) {
+        self.keys.retain(|kid, key| kids.serves(kid.as_str(), key));
+        let keys = &self.keys;
+        self.since.retain(|kid, _| keys.contains_key(kid));
+    }
+}

@@ -1,0 +1,286 @@
+//! When an issuer's keys are fetched: state, event and time in; an action out. No clock, no network;
+//! jitter is an argument.
+
+use std::time::Duration;
+
+use super::RefreshSettings;
+use crate::jose::names::UnixTime;
+
+/// First wait after a failed fetch; doubled by each further one.
+const BACKOFF_FIRST: Duration = Duration::from_secs(5);
+/// Longest wait between tries while an issuer fails: it is back within this of its own recovery.
+const BACKOFF_MAX: Duration = Duration::from_secs(300);
+/// A `Retry-After` beyond this is read as this: an issuer must not silence us for days.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
+/// A refresh starts between 75 % and 90 % of the age, so that many proxies do not ask at once and a
+/// slow answer still comes before the end.
+const AHEAD_FROM: f64 = 0.75;
+const AHEAD_SPREAD: f64 = 0.15;
+
+/// What is known of one issuer's fetches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct State {
+    /// The last good answer.
+    pub fetched: Option<UnixTime>,
+    /// When the scheduled refresh is due; `None`: at once.
+    pub due: Option<UnixTime>,
+    /// End of the last try, good or bad.
+    pub tried: Option<UnixTime>,
+    /// Failed tries since the last good one.
+    pub failures: u32,
+    /// No try before this: backoff or the issuer's `Retry-After`.
+    pub not_before: Option<UnixTime>,
+}
+
+/// Why somebody asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event {
+    /// The schedule's own timer.
+    Timer,
+    /// A request needs keys and there are none, or none young enough.
+    NoKeys,
+    /// A token names a kid that is not in the set.
+    UnknownKid,
+}
+
+/// What to do now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    Fetch,
+    /// Nothing yet; the timer asks again after this long.
+    Wait(Duration),
+    /// No fetch; what is there is all there is.
+    Hold,
+}
+
+/// How a fetch ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// A usable set, or `304`; `age` is what the issuer's headers said, if anything.
+    Good { age: Option<Duration> },
+    /// No usable set; `retry_after` as the issuer sent it.
+    Bad { retry_after: Option<Duration> },
+}
+
+/// How far the last good set may be trusted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Standing {
+    /// Never read.
+    None,
+    Fresh,
+    /// Past its age, still served.
+    Stale,
+    /// Older than `stale_max`: not served.
+    Expired,
+}
+
+/// Decides what `event` leads to.
+pub fn decide(state: &State, event: Event, refresh: &RefreshSettings, now: UnixTime) -> Action {
+    let held = state.not_before.map_or(Duration::ZERO, |t| ahead(t, now, RETRY_AFTER_MAX));
+    match event {
+        Event::Timer => {
+            let longest = refresh.max_age.max(refresh.default_age);
+            let due = state.due.map_or(Duration::ZERO, |t| ahead(t, now, longest));
+            match held.max(due) {
+                Duration::ZERO => Action::Fetch,
+                wait => Action::Wait(wait),
+            }
+        }
+        // A cold start, or the set is too old to use. The backoff bounds the tries; after a good
+        // fetch there is none, so this leads to a fetch at once.
+        Event::NoKeys if held.is_zero() => Action::Fetch,
+        // The cooldown counts from the last try, good or bad: a failing issuer is not flooded.
+        Event::UnknownKid if held.is_zero() && cooled(state, refresh, now) => Action::Fetch,
+        Event::NoKeys | Event::UnknownKid => Action::Hold,
+    }
+}
+
+/// The state after a try that ended at `now`. `jitter` is in `0.0..1.0`.
+pub fn after(
+    state: &State,
+    outcome: Outcome,
+    refresh: &RefreshSettings,
+    jitter: f64,
+    now: UnixTime,
+) -> State {
+    match outcome {
+        Outcome::Good { age } => {
+            let age = lifetime(age, refresh);
+            let wait = age.mul_f64(AHEAD_FROM + AHEAD_SPREAD * jitter.clamp(0.0, 1.0));
+            State {
+                fetched: Some(now),
+                due: Some(now.plus(at_least_a_second(wait))),
+                tried: Some(now),
+                failures: 0,
+                not_before: None,
+            }
+        }
+        Outcome::Bad { retry_after } => {
+            let failures = state.failures.saturating_add(1);
+            let own = backoff(failures, jitter);
+            let wait = retry_after.map_or(own, |asked| asked.min(RETRY_AFTER_MAX).max(own));
+            State { failures, tried: Some(now), not_before: Some(now.plus(wait)), ..*state }
+        }
+    }
+}
+
+/// How far the last good set may be trusted at `now`.
+pub fn standing(state: &State, refresh: &RefreshSettings, now: UnixTime) -> Standing {
+    match state.fetched {
+        None => Standing::None,
+        Some(fetched) if now.since(fetched) > refresh.stale_max => Standing::Expired,
+        // A refresh is due ahead of the end; while it is under way or failing once, the set has not
+        // passed its age yet, but nobody needs the finer answer.
+        Some(_) if state.failures > 0 => Standing::Stale,
+        Some(_) => Standing::Fresh,
+    }
+}
+
+/// The issuer's word between the floor and the cap (RFC 9111 §4.2.1 gives it).
+pub fn lifetime(said: Option<Duration>, refresh: &RefreshSettings) -> Duration {
+    let floor = refresh.min_age.min(refresh.max_age);
+    said.unwrap_or(refresh.default_age).clamp(floor, refresh.max_age.max(floor))
+}
+
+fn cooled(state: &State, refresh: &RefreshSettings, now: UnixTime) -> bool {
+    // A last try in the future means the clock was set back; it must not stop refetches until then.
+    state.tried.is_none_or(|tried| tried > now || now.since(tried) >= refresh.cooldown)
+}
+
+fn backoff(failures: u32, jitter: f64) -> Duration {
+    let full = BACKOFF_FIRST.saturating_mul(1 << failures.saturating_sub(1).min(10));
+    // Half fixed, half random: never a thundering herd, never at once.
+    at_least_a_second(full.min(BACKOFF_MAX).mul_f64(0.5 + 0.5 * jitter.clamp(0.0, 1.0)))
+}
+
+/// Time until `t`; zero when it lies further ahead than anything we set, that is, when the clock was
+/// set back.
+fn ahead(t: UnixTime, now: UnixTime, longest: Duration) -> Duration {
+    let wait = t.since(now);
+    if wait > longest { Duration::ZERO } else { wait }
+}
+
+/// [`UnixTime`] has whole seconds; a shorter wait would be none.
+fn at_least_a_second(d: Duration) -> Duration {
+    Duration::from_secs(d.as_secs_f64().ceil() as u64).max(Duration::from_secs(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn at(secs: i64) -> UnixTime {
+        UnixTime::from_secs(1_000_000 + secs)
+    }
+
+    fn secs(n: u64) -> Duration {
+        Duration::from_secs(n)
+    }
+
+    fn good(now: UnixTime) -> State {
+        after(&State::default(), Outcome::Good { age: None }, &rules(), 0.5, now)
+    }
+
+    fn rules() -> RefreshSettings {
+        RefreshSettings::default()
+    }
+
+    #[test]
+    fn a_cold_start_fetches_at_once() {
+        for event in [Event::Timer, Event::NoKeys, Event::UnknownKid] {
+            assert_eq!(decide(&State::default(), event, &rules(), at(0)), Action::Fetch);
+        }
+    }
+
+    #[test]
+    fn the_issuers_age_is_kept_between_floor_and_cap() {
+        assert_eq!(lifetime(Some(secs(0)), &rules()), secs(60));
+        assert_eq!(lifetime(Some(secs(31_536_000)), &rules()), secs(3600));
+        assert_eq!(lifetime(Some(secs(600)), &rules()), secs(600));
+        assert_eq!(lifetime(None, &rules()), secs(300));
+    }
+
+    #[test]
+    fn a_refresh_runs_ahead_of_the_end_whatever_the_jitter() {
+        for jitter in [0.0, 0.3, 1.0, 7.0, -1.0] {
+            let s = after(&State::default(), Outcome::Good { age: None }, &rules(), jitter, at(0));
+            let Action::Wait(wait) = decide(&s, Event::Timer, &rules(), at(0)) else {
+                panic!("a wait")
+            };
+            assert!(wait >= secs(225) && wait < secs(300), "{jitter}: {wait:?}");
+        }
+    }
+
+    #[test]
+    fn a_flood_of_kids_costs_one_fetch_a_cooldown_also_while_fetches_fail() {
+        let mut state = good(at(0));
+        let mut fetches = 0;
+        for t in 0..600 {
+            for _ in 0..100 {
+                if decide(&state, Event::UnknownKid, &rules(), at(t)) == Action::Fetch {
+                    fetches += 1;
+                    let bad = Outcome::Bad { retry_after: None };
+                    state = after(&state, bad, &rules(), 0.0, at(t));
+                }
+            }
+        }
+        assert!((2..=20).contains(&fetches), "{fetches}");
+        let mut state = good(at(0));
+        let mut fetches = 0;
+        for t in 1..=600 {
+            if decide(&state, Event::UnknownKid, &rules(), at(t)) == Action::Fetch {
+                fetches += 1;
+                state = after(&state, Outcome::Good { age: None }, &rules(), 0.0, at(t));
+            }
+        }
+        assert_eq!(fetches, 20);
+    }
+
+    #[test]
+    fn an_outage_is_asked_about_at_growing_intervals_and_served_through() {
+        let mut state = good(at(0));
+        let mut tries = Vec::new();
+        for t in 300..300 + 7200 {
+            if decide(&state, Event::Timer, &rules(), at(t)) == Action::Fetch {
+                tries.push(t);
+                let bad = Outcome::Bad { retry_after: None };
+                state = after(&state, bad, &rules(), 1.0, at(t));
+                assert_eq!(standing(&state, &rules(), at(t)), Standing::Stale);
+            }
+        }
+        let gaps: Vec<_> = tries.windows(2).map(|w| w[1] - w[0]).collect();
+        assert_eq!(gaps[..7], [5, 10, 20, 40, 80, 160, 300]);
+        assert!(gaps.iter().all(|g| *g <= 300));
+        assert_eq!(standing(&state, &rules(), at(7 * 86_400)), Standing::Stale);
+        assert_eq!(standing(&state, &rules(), at(7 * 86_400 + 1)), Standing::Expired);
+        let back = after(&state, Outcome::Good { age: None }, &rules(), 0.0, at(8000));
+        assert_eq!(standing(&back, &rules(), at(8000)), Standing::Fresh);
+        assert_eq!(back.failures, 0);
+    }
+
+    /// Row 20 of the catalogue.
+    #[test]
+    fn retry_after_is_kept_by_every_event_up_to_an_hour() {
+        let bad = |s| Outcome::Bad { retry_after: Some(secs(s)) };
+        let state = after(&good(at(0)), bad(60), &rules(), 0.0, at(100));
+        for event in [Event::Timer, Event::NoKeys, Event::UnknownKid] {
+            assert_ne!(decide(&state, event, &rules(), at(159)), Action::Fetch);
+        }
+        assert_eq!(decide(&state, Event::NoKeys, &rules(), at(160)), Action::Fetch);
+        let state = after(&good(at(0)), bad(10_000_000), &rules(), 0.0, at(1000));
+        assert_eq!(decide(&state, Event::Timer, &rules(), at(1000)), Action::Wait(secs(3600)));
+    }
+
+    #[test]
+    fn a_clock_set_back_or_forward_stops_nothing() {
+        let state = good(at(0));
+        let long_ago = at(-1_000_000);
+        assert_eq!(decide(&state, Event::Timer, &rules(), long_ago), Action::Fetch);
+        assert_eq!(decide(&state, Event::UnknownKid, &rules(), long_ago), Action::Fetch);
+        let failed = after(&state, Outcome::Bad { retry_after: None }, &rules(), 0.0, at(10));
+        assert_eq!(decide(&failed, Event::NoKeys, &rules(), long_ago), Action::Fetch);
+        assert_eq!(decide(&state, Event::Timer, &rules(), at(86_400)), Action::Fetch);
+        assert_eq!(standing(&state, &rules(), long_ago), Standing::Fresh);
+    }
+}

@@ -1,0 +1,323 @@
+//! The sets verifiers read: our own keys and the issuers', built when something changes and then only
+//! handed out.
+//!
+//! Keys of different issuers are never in one set, or one issuer could mint tokens in another's name:
+//! with several issuers the common path holds our own keys alone.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use aws_lc_rs::digest;
+use bytes::Bytes;
+use tokio::sync::watch;
+
+use super::handle::IssuerHandle;
+use super::issuers::Issuers;
+use super::maturity::Memory;
+use crate::clock::Clock;
+use crate::jose::base64url;
+use crate::jose::jwks::Change;
+use crate::jose::names::{IssuerName, UnixTime};
+use crate::jose::publish::{self, PublishedKids};
+use crate::keyring::Keyring;
+use crate::profile::Profile;
+
+/// Always served, whatever the configuration.
+pub const COMMON_PATH: &str = "/.well-known/jwks.json";
+/// How often the sets are looked at though nothing changed: keys grow into use.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// A set ready to be sent.
+#[derive(Debug)]
+pub struct PublishedSet {
+    /// `{"keys":[…]}`
+    pub body: Bytes,
+    /// Quoted, as it stands in the header (RFC 9110 §8.8.3).
+    pub etag: String,
+    /// `max-age`, in seconds.
+    pub max_age: u32,
+    /// When the bytes last changed.
+    pub changed: UnixTime,
+    pub kids: PublishedKids,
+    /// Keys the profile does not publish.
+    pub left_out: Vec<Change>,
+}
+
+/// Why a path has no set.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoSet {
+    #[error("not a path of a key set")]
+    NotAPath,
+    /// Never an empty set in its place: a verifier would take that for the truth and keep it.
+    #[error("the key set of issuer `{issuer}` has not been read yet{}", because(.last))]
+    NotRead { issuer: IssuerName, last: Option<&'static str> },
+}
+
+fn because(last: &Option<&'static str>) -> String {
+    last.map(|code| format!(" ({code})")).unwrap_or_default()
+}
+
+impl NoSet {
+    /// A stable name: metric label, member of the error answer.
+    pub fn code(&self) -> String {
+        match self {
+            Self::NotAPath => "not_found".to_owned(),
+            Self::NotRead { last: Some(code), .. } => format!("upstream_{code}"),
+            Self::NotRead { last: None, .. } => "upstream_not_read".to_owned(),
+        }
+    }
+}
+
+/// See the module.
+pub struct Publisher {
+    issuers: Arc<Issuers>,
+    keyring: Arc<Keyring>,
+    profile: Profile,
+    max_age: Duration,
+    clock: Clock,
+    table: ArcSwap<Table>,
+    memory: Mutex<Memory>,
+}
+
+#[derive(Default)]
+struct Table {
+    by_path: HashMap<String, Arc<Slot>>,
+    by_issuer: HashMap<IssuerName, Arc<Slot>>,
+}
+
+/// One set: that of one issuer with our keys, or our keys alone.
+struct Slot {
+    /// `None`: our own keys only.
+    issuer: Option<Arc<IssuerHandle>>,
+    set: ArcSwapOption<PublishedSet>,
+    /// The kids of the issuer's keys that every cached copy of the set has by now.
+    settled: ArcSwap<PublishedKids>,
+}
+
+impl std::fmt::Debug for Publisher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.table.load().by_path.keys()).finish()
+    }
+}
+
+impl Publisher {
+    /// Builds what can be built now. `max_age` is what is served, in whole seconds.
+    pub fn new(
+        issuers: Arc<Issuers>,
+        keyring: Arc<Keyring>,
+        profile: Profile,
+        max_age: Duration,
+        clock: Clock,
+    ) -> Arc<Self> {
+        let memory = Memory::load(issuers.data_dir(), clock.now());
+        let publisher = Self {
+            issuers,
+            keyring,
+            profile,
+            max_age,
+            clock,
+            table: ArcSwap::default(),
+            memory: Mutex::new(memory),
+        };
+        publisher.reroute();
+        publisher.rebuild_all();
+        Arc::new(publisher)
+    }
+
+    /// The set of a path: a hash lookup and an atomic load.
+    ///
+    /// # Errors
+    /// [`NoSet`], with a code for the answer.
+    pub fn for_path(&self, path: &str) -> Result<Arc<PublishedSet>, NoSet> {
+        let table = self.table.load();
+        let slot = table.by_path.get(path).ok_or(NoSet::NotAPath)?;
+        slot.get()
+    }
+
+    /// As [`Publisher::for_path`], but where the issuer's set was never read it waits for the first
+    /// fetch, which all who wait share.
+    ///
+    /// # Errors
+    /// [`NoSet`] when that fetch failed too.
+    pub async fn wait_for_path(&self, path: &str) -> Result<Arc<PublishedSet>, NoSet> {
+        let slot = self.table.load().by_path.get(path).cloned().ok_or(NoSet::NotAPath)?;
+        match (slot.get(), &slot.issuer) {
+            (Err(_), Some(issuer)) => {
+                if issuer.fresh_for(None).await.is_some() {
+                    self.build(&slot);
+                }
+                slot.get()
+            }
+            (found, _) => found,
+        }
+    }
+
+    pub fn is_jwks_path(&self, path: &str) -> bool {
+        self.table.load().by_path.contains_key(path)
+    }
+
+    /// The names under which every verifier that follows our `max-age` finds the issuer's keys by
+    /// now: a token may pass as it stands only with one of these. A key that has just appeared is
+    /// not yet among them; its tokens are countersigned meanwhile.
+    pub fn kids_for(&self, issuer: &IssuerName) -> Arc<PublishedKids> {
+        match self.table.load().by_issuer.get(issuer) {
+            Some(slot) => slot.settled.load_full(),
+            None => Arc::default(),
+        }
+    }
+
+    /// Keeps the sets up to date until `shutdown` turns true.
+    pub async fn run(&self, mut shutdown: watch::Receiver<bool>) {
+        let mut ring = self.keyring.changes();
+        while !*shutdown.borrow() {
+            tokio::select! {
+                changed = self.issuers.next_changes() => {
+                    self.reroute();
+                    for name in changed {
+                        let slot = self.table.load().by_issuer.get(&name).cloned();
+                        if let Some(slot) = slot {
+                            self.build(&slot);
+                        }
+                    }
+                }
+                _ = ring.changed() => self.rebuild_all(),
+                () = self.clock.sleep(LOOK) => self.settle_all(),
+                _ = shutdown.changed() => {}
+            }
+        }
+    }
+
+    /// Takes a new profile's or configuration's paths; sets that stay are kept.
+    fn reroute(&self) {
+        let old = self.table.load();
+        let only = self.issuers.only();
+        let mut table = Table::default();
+        let slot_of = |issuer: &Arc<IssuerHandle>| match old.by_issuer.get(issuer.name()) {
+            Some(slot) if slot.is_of(issuer) => Arc::clone(slot),
+            _ => Arc::new(Slot::new(Some(Arc::clone(issuer)))),
+        };
+        for issuer in self.issuers.iter() {
+            let alone = only.is_some();
+            let paths = issuer.settings().jwks_paths.clone();
+            if paths.is_empty() && !alone {
+                continue;
+            }
+            let slot = slot_of(&issuer);
+            for path in paths {
+                table.by_path.insert(path, Arc::clone(&slot));
+            }
+            table.by_issuer.insert(issuer.name().clone(), slot);
+        }
+        let common = match &only {
+            Some(issuer) => table.by_issuer.get(issuer.name()).cloned(),
+            None => old.by_path.get(COMMON_PATH).filter(|slot| slot.issuer.is_none()).cloned(),
+        };
+        let common = common.unwrap_or_else(|| Arc::new(Slot::new(None)));
+        if common.issuer.is_none() {
+            self.build(&common);
+        }
+        table.by_path.insert(COMMON_PATH.to_owned(), common);
+        self.table.store(Arc::new(table));
+    }
+
+    fn rebuild_all(&self) {
+        let table = self.table.load_full();
+        if let Some(common) = table.by_path.get(COMMON_PATH) {
+            self.build(common);
+        }
+        table.by_issuer.values().for_each(|slot| self.build(slot));
+    }
+
+    /// Builds one set, if the issuer's keys are there.
+    fn build(&self, slot: &Slot) {
+        let ring = self.keyring.snapshot();
+        let snapshot = slot.issuer.as_ref().and_then(|issuer| issuer.snapshot());
+        if slot.issuer.is_some() && snapshot.is_none() {
+            slot.set.store(None);
+            slot.settled.store(Arc::default());
+            return;
+        }
+        let now = self.clock.now();
+        let mut memory = self.memory();
+        let upstream: Vec<_> = snapshot.iter().map(|s| &s.keys).collect();
+        let name = slot.issuer.as_ref().map(|issuer| issuer.name());
+        let document = publish::publish(&publish::Input {
+            own: &ring.public,
+            upstream: &upstream,
+            profile: &self.profile,
+            remembered: memory.remembered(name),
+        });
+        let etag = format!("\"{}\"", &base64url::encode(hash(document.body.as_bytes()))[..22]);
+        if let Some(name) = name {
+            memory.note(name, &document.kids, now);
+            slot.settled.store(Arc::new(memory.settled(name, &document.kids, self.ahead(), now)));
+        }
+        if slot.set.load().as_ref().is_none_or(|old| old.etag != etag) {
+            slot.set.store(Some(Arc::new(PublishedSet {
+                body: Bytes::from(document.body),
+                etag,
+                max_age: u32::try_from(self.max_age.as_secs()).unwrap_or(u32::MAX),
+                changed: now,
+                kids: document.kids,
+                left_out: document.left_out,
+            })));
+        }
+    }
+
+    /// Lets keys grow into use, and sets end with their issuers' last good ones.
+    fn settle_all(&self) {
+        let now = self.clock.now();
+        let table = self.table.load_full();
+        for (name, slot) in &table.by_issuer {
+            let Some(set) = slot.set.load_full() else { continue };
+            if slot.issuer.as_ref().is_some_and(|issuer| issuer.snapshot().is_none()) {
+                self.build(slot);
+                continue;
+            }
+            let memory = self.memory();
+            if memory.is_growing(name, self.ahead(), now) {
+                slot.settled.store(Arc::new(memory.settled(name, &set.kids, self.ahead(), now)));
+            }
+        }
+        self.memory().save();
+    }
+
+    /// How long until every copy of the set has a key.
+    fn ahead(&self) -> Duration {
+        self.keyring.ahead().max(self.max_age)
+    }
+
+    fn memory(&self) -> std::sync::MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Slot {
+    fn new(issuer: Option<Arc<IssuerHandle>>) -> Self {
+        Self { issuer, set: ArcSwapOption::empty(), settled: ArcSwap::default() }
+    }
+
+    fn is_of(&self, issuer: &Arc<IssuerHandle>) -> bool {
+        self.issuer.as_ref().is_some_and(|own| Arc::ptr_eq(own, issuer))
+    }
+
+    fn get(&self) -> Result<Arc<PublishedSet>, NoSet> {
+        if let Some(issuer) = &self.issuer {
+            issuer.touch();
+        }
+        match (self.set.load_full(), &self.issuer) {
+            (Some(set), _) => Ok(set),
+            (None, Some(issuer)) => {
+                let last = issuer.last_error_code();
+                Err(NoSet::NotRead { issuer: issuer.name().clone(), last })
+            }
+            (None, None) => Err(NoSet::NotAPath),
+        }
+    }
+}
+
+fn hash(bytes: &[u8]) -> digest::Digest {
+    digest::digest(&digest::SHA256, bytes)
+}

@@ -1,0 +1,160 @@
+//! What all issuers share: one client, one clock, one bounded memory of unknown kids.
+
+use std::collections::HashSet;
+use std::future::Future;
+use std::hash::{BuildHasher, RandomState};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, watch};
+
+use super::IssuerSettings;
+use super::fetch::Fetcher;
+use crate::clock::Clock;
+use crate::jose::jwks::Options;
+use crate::jose::names::{IssuerName, UnixTime};
+
+/// An issuer nobody asked about for this long is left alone, where there are many.
+const IDLE: Duration = Duration::from_secs(3600);
+/// Unknown kids remembered, over all issuers: a few hundred kilobytes.
+const UNKNOWN: u64 = 10_000;
+/// Nothing is remembered as unknown for longer, whatever an issuer's cooldown.
+const UNKNOWN_FOR: Duration = Duration::from_secs(3600);
+
+/// See the module.
+pub(super) struct Shared {
+    pub(super) clock: Clock,
+    pub(super) fetcher: Fetcher,
+    options: Options,
+    /// Directory of the last good sets.
+    pub(super) store: Option<PathBuf>,
+    pub(super) unknown: Unknown,
+    /// Few enough to keep all of them fresh all the time.
+    pub(super) few: AtomicBool,
+    runtime: OnceLock<Handle>,
+    shutdown: OnceLock<watch::Receiver<bool>>,
+    changed: Mutex<HashSet<IssuerName>>,
+    notify: Notify,
+    random: RandomState,
+}
+
+impl Shared {
+    pub(super) fn new(
+        clock: Clock,
+        fetcher: Fetcher,
+        options: Options,
+        store: Option<PathBuf>,
+    ) -> Self {
+        Self {
+            clock,
+            fetcher,
+            options,
+            store,
+            unknown: Unknown::new(),
+            few: AtomicBool::new(true),
+            runtime: OnceLock::new(),
+            shutdown: OnceLock::new(),
+            changed: Mutex::default(),
+            notify: Notify::new(),
+            random: RandomState::new(),
+        }
+    }
+
+    /// The normaliser's options for one issuer.
+    pub(super) fn options(&self, settings: &IssuerSettings) -> Options {
+        let now = Some(self.clock.now());
+        Options { limits: settings.limits, now, ..self.options.clone() }
+    }
+
+    /// From now on tasks run on this runtime, not on that of whoever asked first.
+    pub(super) fn started(&self, shutdown: watch::Receiver<bool>) {
+        let _ = self.runtime.set(Handle::current());
+        let _ = self.shutdown.set(shutdown);
+    }
+
+    /// Runs a task; without any runtime (a command that only reads) nothing runs.
+    pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        match self.runtime.get().cloned().map_or_else(Handle::try_current, Ok) {
+            Ok(runtime) => drop(runtime.spawn(task)),
+            Err(_) => tracing::debug!("no runtime for a background task"),
+        }
+    }
+
+    pub(super) fn stopped(&self) -> bool {
+        self.shutdown.get().is_some_and(|s| *s.borrow())
+    }
+
+    /// Sleeps, or until the end.
+    pub(super) async fn pause(&self, wait: Duration) {
+        let Some(mut shutdown) = self.shutdown.get().cloned() else {
+            return self.clock.sleep(wait).await;
+        };
+        tokio::select! {
+            () = self.clock.sleep(wait) => {}
+            _ = shutdown.wait_for(|stop| *stop) => {}
+        }
+    }
+
+    pub(super) fn may_rest(&self, idle: Duration) -> bool {
+        idle > IDLE && !self.few.load(Ordering::Relaxed)
+    }
+
+    /// In `0.0..1.0`; spread, not secret.
+    pub(super) fn jitter(&self) -> f64 {
+        let mut bytes = [0u8; 4];
+        match aws_lc_rs::rand::fill(&mut bytes) {
+            Ok(()) => f64::from(u32::from_be_bytes(bytes)) / (f64::from(u32::MAX) + 1.0),
+            Err(_) => (self.random.hash_one(self.clock.now()) % 1000) as f64 / 1000.0,
+        }
+    }
+
+    /// Notes that an issuer's keys changed.
+    pub(super) fn changed(&self, name: &IssuerName) {
+        self.changed.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone());
+        self.notify.notify_one();
+    }
+
+    pub(super) fn changed_all(&self, names: Vec<IssuerName>) {
+        self.changed.lock().unwrap_or_else(PoisonError::into_inner).extend(names);
+        self.notify.notify_one();
+    }
+
+    /// Waits for changes and takes them; for one listener.
+    pub(super) async fn next_changes(&self) -> Vec<IssuerName> {
+        loop {
+            let changed =
+                std::mem::take(&mut *self.changed.lock().unwrap_or_else(PoisonError::into_inner));
+            if !changed.is_empty() {
+                return changed.into_iter().collect();
+            }
+            self.notify.notified().await;
+        }
+    }
+}
+
+/// Kids known to be unknown: bounded, for a time, and only while the set stays as it is.
+pub(super) struct Unknown {
+    kids: moka::sync::Cache<u64, (u64, UnixTime)>,
+    /// Keyed by chance, so that nobody can aim at another's entry.
+    hasher: RandomState,
+}
+
+impl Unknown {
+    fn new() -> Self {
+        let kids =
+            moka::sync::Cache::builder().max_capacity(UNKNOWN).time_to_live(UNKNOWN_FOR).build();
+        Self { kids, hasher: RandomState::new() }
+    }
+
+    pub(super) fn get(&self, issuer: &IssuerName, kid: &str, epoch: u64, now: UnixTime) -> bool {
+        let found = self.kids.get(&self.hasher.hash_one((issuer, kid)));
+        found.is_some_and(|(of, until)| of == epoch && now < until)
+    }
+
+    pub(super) fn put(&self, issuer: &IssuerName, kid: &str, epoch: u64, until: UnixTime) {
+        self.kids.insert(self.hasher.hash_one((issuer, kid)), (epoch, until));
+    }
+}

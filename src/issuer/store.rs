@@ -1,0 +1,107 @@
+//! The last good set of each issuer on disk, so that a restart during an outage serves at once. What
+//! is kept is our own writing of the public keys, never the issuer's document: that may hold what it
+//! should not. On loading it is read as carefully as a fetched one.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::handle::Snapshot;
+use super::{IssuerSettings, Source};
+use crate::jose::base64url;
+use crate::jose::jwks::{self, Options};
+use crate::jose::names::{IssuerName, UnixTime};
+
+const FORMAT: u32 = 1;
+
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    format: u32,
+    /// Which source the keys came from; keys of another one are not loaded.
+    source: String,
+    fetched: i64,
+    document: Box<RawValue>,
+}
+
+/// The directory of the last good sets, made if there is none.
+///
+/// # Errors
+/// [`io::Error`] of the file system.
+pub(super) fn prepare(data_dir: &Path) -> io::Result<PathBuf> {
+    use std::os::unix::fs::DirBuilderExt;
+    let dir = data_dir.join("issuers");
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
+    Ok(dir)
+}
+
+/// Reads the last good set; `None`, with a warning in the log, for anything that is not one.
+pub(super) fn load(
+    dir: &Path,
+    name: &IssuerName,
+    settings: &IssuerSettings,
+    options: &Options,
+) -> Option<Snapshot> {
+    let path = dir.join(format!("{name}.json"));
+    let bytes = match std::fs::read(&path) {
+        Ok(bytes) => bytes,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return None,
+        Err(e) => {
+            tracing::warn!(issuer = %name, path = %path.display(), error = %e, "last good set");
+            return None;
+        }
+    };
+    let stored: Stored = match serde_json::from_slice(&bytes) {
+        Ok(stored) => stored,
+        Err(e) => {
+            tracing::warn!(issuer = %name, path = %path.display(), error = %e, "last good set");
+            return None;
+        }
+    };
+    if stored.format != FORMAT || stored.source != fingerprint(&settings.source) {
+        return None;
+    }
+    let read = jwks::normalize(stored.document.get().as_bytes(), options).ok()?;
+    // A time in the future would never grow old.
+    let now = options.now.unwrap_or(UnixTime::from_secs(stored.fetched));
+    let fetched = UnixTime::from_secs(stored.fetched).min(now);
+    Some(Snapshot { keys: read.keys, epoch: 1, fetched, report: read.report })
+}
+
+/// Writes the set: temporary file, sync, rename.
+///
+/// # Errors
+/// [`io::Error`] of the file system; the old file is then still there.
+pub(super) fn save(
+    dir: &Path,
+    name: &IssuerName,
+    source: &Source,
+    snapshot: &Snapshot,
+) -> io::Result<()> {
+    let stored = Stored {
+        format: FORMAT,
+        source: fingerprint(source),
+        fetched: snapshot.fetched.secs(),
+        document: RawValue::from_string(snapshot.keys.to_document())?,
+    };
+    let text = serde_json::to_vec(&stored)?;
+    crate::keyring::file::write_atomically(
+        dir,
+        &format!("{name}.json.tmp"),
+        &format!("{name}.json"),
+        &text,
+    )
+}
+
+/// Tells sources apart without showing what an address may hold.
+fn fingerprint(source: &Source) -> String {
+    let text = match source {
+        Source::Url(url) => format!("url {url}"),
+        Source::UrlPerKid(template) => format!("per-kid {template}"),
+        Source::File(path) => format!("file {}", path.display()),
+        Source::Inline(_) => "inline".to_owned(),
+        Source::Secrets => "secrets".to_owned(),
+    };
+    base64url::encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes()))
+}

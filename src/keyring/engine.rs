@@ -1,0 +1,146 @@
+//! Changes to a stored ring: load, edit, compare-and-set, again if another process was first.
+
+use std::sync::Arc;
+
+use super::KeyringError;
+use super::ring::{RingKey, RingState};
+use super::schedule::{self, Office, Rules, Transition};
+use super::store::{Store, StoreError};
+use crate::clock::Clock;
+use crate::jose::alg::Alg;
+use crate::jose::names::{Kid, UnixTime};
+use crate::jose::sign::SigningKey;
+
+/// How often a change is tried again because another process was first.
+const TRIES: u32 = 16;
+
+/// A store with the rules that govern its ring.
+pub(super) struct Engine {
+    pub(super) algorithm: Alg,
+    pub(super) rules: Rules,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) clock: Clock,
+}
+
+impl Engine {
+    /// The stored ring, with everything due done. `memory` is the ring this process serves; its keys
+    /// are put back where the store has lost them.
+    ///
+    /// # Errors
+    /// [`KeyringError`]; `memory` is then still what counts.
+    pub(super) async fn settle(&self, memory: &Arc<RingState>) -> Result<RingState, KeyringError> {
+        let mut fresh: Option<Arc<SigningKey>> = None;
+        for _ in 0..TRIES {
+            let (stored, expected) = self.load(memory).await?;
+            let now = self.clock.now();
+            let mut ring = stored.clone();
+            let lost = ring.missing_from(memory, now);
+            let restored = !lost.is_empty();
+            ring.keys.extend(lost);
+            let slower = ring.serve_with(&self.rules, now);
+            let due = self.due(&ring, now);
+            if due.is_empty() && !restored && !slower {
+                return Ok(stored);
+            }
+            let needs_key = due.iter().any(|t| matches!(t, Transition::First | Transition::Create));
+            if needs_key && fresh.is_none() {
+                // Before the compare-and-set, so that no slow work lies between load and replace.
+                fresh = Some(make(self.algorithm).await?);
+                continue;
+            }
+            let ring = Arc::new(ring.apply(&due, &self.rules, now, fresh.as_ref()));
+            if self.store.replace(expected, Arc::clone(&ring)).await? {
+                return Ok(Arc::unwrap_or_clone(ring));
+            }
+        }
+        Err(KeyringError::Contended)
+    }
+
+    fn due(&self, ring: &RingState, now: UnixTime) -> Vec<Transition> {
+        let mut due = schedule::due(&ring.times(), &self.rules, ring.asked, now);
+        if !self.store.rotates() {
+            // Keys come from outside; only what is there changes office.
+            due.retain(|t| matches!(t, Transition::Promote(_) | Transition::Remove(_)));
+        }
+        due
+    }
+
+    /// Edits the stored ring; `edit` gives `None` where nothing is to be done.
+    pub(super) async fn change(
+        &self,
+        memory: &Arc<RingState>,
+        edit: impl Fn(&RingState, UnixTime) -> Option<RingState> + Send + Sync,
+    ) -> Result<RingState, KeyringError> {
+        for _ in 0..TRIES {
+            let (stored, expected) = self.load(memory).await?;
+            let Some(ring) = edit(&stored, self.clock.now()) else { return Ok(stored) };
+            let ring = Arc::new(ring);
+            if self.store.replace(expected, Arc::clone(&ring)).await? {
+                return Ok(Arc::unwrap_or_clone(ring));
+            }
+        }
+        Err(KeyringError::Contended)
+    }
+
+    /// What is stored and the epoch it has there. An empty store is refilled from memory, its epoch
+    /// going on from ours.
+    async fn load(&self, memory: &Arc<RingState>) -> Result<(RingState, u64), StoreError> {
+        let known = Some(Arc::clone(memory));
+        Ok(match self.store.load(known).await? {
+            Some(stored) => {
+                let epoch = stored.epoch;
+                (stored, epoch)
+            }
+            None => (RingState::clone(memory), 0),
+        })
+    }
+}
+
+/// A new key; RSA takes a tenth of a second, so not on a thread that serves.
+pub(super) async fn make(alg: Alg) -> Result<Arc<SigningKey>, KeyringError> {
+    let made = tokio::task::spawn_blocking(move || SigningKey::generate(alg)).await;
+    match made {
+        Ok(Ok(key)) => Ok(Arc::new(key)),
+        Ok(Err(e)) => Err(KeyringError::Make(e.to_string())),
+        Err(e) => Err(KeyringError::Make(e.to_string())),
+    }
+}
+
+/// The ring after a key signed something that expires at `to`; `None` when that was known. Keys that
+/// left office within a minute are raised too: signatures begun before may still be under way.
+pub(super) fn raise(ring: &RingState, kid: &Kid, to: UnixTime, now: UnixTime) -> Option<RingState> {
+    let concerned = |key: &RingKey| {
+        let late = key.times.retired.is_some_and(|at| now.since(at) <= schedule::LATE);
+        (key.times.kid == *kid || late) && key.times.horizon < to
+    };
+    if !ring.keys.iter().any(concerned) {
+        return None;
+    }
+    let mut ring = ring.clone();
+    ring.keys.iter_mut().filter(|k| concerned(k)).for_each(|k| k.times.horizon = to);
+    ring.epoch += 1;
+    Some(ring)
+}
+
+/// The ring with a rotation asked for. `fresh` is used where there is no next key yet; `at_once` lets
+/// the next key sign now.
+pub(super) fn rotated(
+    ring: &RingState,
+    fresh: &Arc<SigningKey>,
+    at_once: bool,
+    rules: &Rules,
+    now: UnixTime,
+) -> RingState {
+    let mut ring = ring.clone();
+    let next = ring.keys.iter().find(|k| k.times.office == Office::Next);
+    let kid = match next {
+        Some(next) => next.times.kid.clone(),
+        None => {
+            ring.add(fresh, Office::Next, rules, now);
+            fresh.kid().clone()
+        }
+    };
+    ring.asked = true;
+    let steps = if at_once { vec![Transition::Promote(kid)] } else { Vec::new() };
+    ring.apply(&steps, rules, now, None)
+}
