@@ -1,5 +1,6 @@
 //! The admin listener.
 
+pub mod collect;
 pub mod guard;
 pub mod metrics;
 pub mod page;
