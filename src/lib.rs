@@ -13,26 +13,24 @@
 //! | [`bridge`] | the async face of [`countersign`]: cache, unknown kids, crypto threads |
 //! | [`proxy`] | pingora: routes and phases, no decision |
 //! | [`answer`] | the one place that turns errors into HTTP |
+//! | [`doctor`] | why a strict verifier refuses an issuer or a token |
 //! | [`inspect`] | a token decoded without trust, for people |
 //! | `verdict` (feature `demo`) | what the strict verifier itself says, for `demo` and the tests |
 //! | [`config`], [`admin`], [`cli`], [`clock`], [`dns`] | the rest of the edge |
 
 pub mod admin;
-pub mod answer;
-pub mod bridge;
 pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod countersign;
 pub mod dns;
+pub mod doctor;
 pub mod inspect;
 pub mod issuer;
 pub mod jose;
 pub mod keyring;
 pub mod log;
 pub mod profile;
-pub mod proxy;
 pub mod rewrite;
-pub mod serve;
 #[cfg(feature = "demo")]
 pub mod verdict;

@@ -1,11 +1,111 @@
-//! `countersign inspect`.
+//! `countersign inspect`: what stands in a token, without trusting it.
+
+use std::io::Read as _;
 
 use super::Exit;
 use super::args::InspectArgs;
-use super::output::{CliError, Output};
+use super::output::{CliError, Output, paint};
+use crate::clock::Clock;
+use crate::inspect::tree::Tree;
+use crate::inspect::{Form, Inspection, MAX_TOKEN, Outcome, ProfileView, inspect};
+
+const WAYS: &str = "give the token itself, @FILE, or - to read it from stdin";
 
 /// # Errors
-/// [`CliError`]
-pub fn run(_args: &InspectArgs, _out: &mut Output) -> Result<Exit, CliError> {
-    Err(CliError::new("inspect", "this command is not built yet"))
+/// [`CliError`] when the token cannot be read. One that cannot be decoded is the answer no.
+pub fn run(args: &InspectArgs, out: &mut Output) -> Result<Exit, CliError> {
+    let token = read_token(&args.token)?;
+    let inspection = inspect(&token, Clock::system().now());
+    if args.json {
+        out.json_pretty(&inspection);
+    } else {
+        out.text(text(&inspection, out.color()));
+    }
+    Ok(if inspection.form == Form::Malformed { Exit::No } else { Exit::Good })
+}
+
+/// The token of an argument: itself, `@FILE`, or `-` for stdin.
+///
+/// # Errors
+/// [`CliError`] when there is nothing to read. Never holds the token's text.
+pub fn read_token(argument: &str) -> Result<String, CliError> {
+    let limit = MAX_TOKEN as u64 + 2;
+    let mut bytes = Vec::new();
+    if argument == "-" {
+        std::io::stdin()
+            .take(limit)
+            .read_to_end(&mut bytes)
+            .map_err(|e| CliError::new("stdin", e).hint(WAYS))?;
+    } else if let Some(file) = argument.strip_prefix('@') {
+        let open = std::fs::File::open(file).map_err(|e| CliError::new(file, e).hint(WAYS))?;
+        open.take(limit).read_to_end(&mut bytes).map_err(|e| CliError::new(file, e))?;
+    } else {
+        bytes.extend_from_slice(argument.as_bytes());
+    }
+    let text = String::from_utf8(bytes)
+        .map_err(|_| CliError::new("token", "it is not text").hint(WAYS))?
+        .trim()
+        .to_owned();
+    if text.is_empty() {
+        return Err(CliError::new("token", "there is none").hint(WAYS));
+    }
+    Ok(text)
+}
+
+fn text(inspection: &Inspection, color: bool) -> String {
+    let bold = |t: &str| paint(color, "1", t);
+    let dim = |t: &str| paint(color, "2", t);
+    let mut lines = Vec::new();
+    if let Some(header) = &inspection.header {
+        lines.push(bold("header"));
+        members(header, &mut lines, |_| None);
+    }
+    if let Some(claims) = &inspection.claims {
+        lines.push(bold("claims"));
+        members(claims, &mut lines, |name| {
+            let time = inspection.times.iter().find(|t| t.claim == name)?;
+            let utc = time.utc.as_deref().map(|utc| format!("{utc}, ")).unwrap_or_default();
+            Some(dim(&format!("{utc}{}", time.relative)))
+        });
+    }
+    if let Some(bytes) = inspection.signature_bytes {
+        lines.push(format!("{}  {bytes} bytes, {}", bold("signature"), dim("not checked here")));
+    }
+    for note in &inspection.notes {
+        lines.push(format!("{} {}", paint(color, "1;33", "!"), note.text));
+    }
+    if inspection.form != Form::Malformed {
+        lines.push(String::new());
+        lines.push(bold("what a verifier would say, were the signature good"));
+        for view in &inspection.profiles {
+            profile(view, color, &mut lines);
+        }
+    }
+    lines.join("\n") + "\n"
+}
+
+fn members(tree: &Tree, lines: &mut Vec<String>, aside: impl Fn(&str) -> Option<String>) {
+    // A name may hold anything, line ends included: written as JSON has it, without the quotes.
+    let name = |n: &str| Tree::Text(n.to_owned()).to_string().trim_matches('"').to_owned();
+    let width = tree.members().iter().map(|(n, _)| name(n).chars().count()).max().unwrap_or(0);
+    for (member, value) in tree.members() {
+        let shown = name(member);
+        let pad = " ".repeat(width.min(24).saturating_sub(shown.chars().count()));
+        let aside = aside(member).map(|a| format!("  {a}")).unwrap_or_default();
+        lines.push(format!("  {shown}{pad}  {value}{aside}"));
+    }
+}
+
+fn profile(view: &ProfileView, color: bool, lines: &mut Vec<String>) {
+    let (sign, says) = match view.outcome {
+        Outcome::AsItStands => (paint(color, "1;32", "✓"), "accepted as it stands"),
+        Outcome::Countersigned => {
+            (paint(color, "1;33", "✗"), "refused as it stands, accepted once countersigned")
+        }
+        Outcome::Refused => (paint(color, "1;31", "✗"), "refused, and never countersigned"),
+    };
+    lines.push(format!("  {:<9} {sign} {says}", view.profile));
+    for reason in &view.reasons {
+        lines.push(format!("              {}", reason.text));
+    }
 }

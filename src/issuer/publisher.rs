@@ -74,7 +74,7 @@ impl NoSet {
 pub struct Publisher {
     issuers: Arc<Issuers>,
     keyring: Arc<Keyring>,
-    profile: ArcSwap<Profile>,
+    profile: Profile,
     max_age: Duration,
     clock: Clock,
     table: ArcSwap<Table>,
@@ -115,7 +115,7 @@ impl Publisher {
         let publisher = Self {
             issuers,
             keyring,
-            profile: ArcSwap::from_pointee(profile),
+            profile,
             max_age,
             clock,
             table: ArcSwap::default(),
@@ -166,12 +166,6 @@ impl Publisher {
             Some(slot) => slot.settled.load_full(),
             None => Arc::default(),
         }
-    }
-
-    /// Takes another profile and builds the sets anew.
-    pub fn set_profile(&self, profile: Profile) {
-        self.profile.store(Arc::new(profile));
-        self.rebuild_all();
     }
 
     /// Keeps the sets up to date until `shutdown` turns true.
@@ -252,7 +246,7 @@ impl Publisher {
         let document = publish::publish(&publish::Input {
             own: &ring.public,
             upstream: &upstream,
-            profile: &self.profile.load(),
+            profile: &self.profile,
             remembered: memory.remembered(name),
         });
         let etag = format!("\"{}\"", &base64url::encode(hash(document.body.as_bytes()))[..22]);

@@ -124,7 +124,10 @@ where
         let outcome = Metadata::discover(&url, &client);
         match wanted.into_inner().ok().flatten() {
             Some(address) => known.push(fetch(address).await),
-            None => return outcome.map_err(|e| refusal(issuer, &e)),
+            None => {
+                let last = known.last().and_then(|answer| answer.as_ref().ok());
+                return outcome.map_err(|e| refusal(issuer, &e, last));
+            }
         }
     }
 }
@@ -142,7 +145,9 @@ fn respond(answer: &Response, discovery: bool) -> Result<HttpResponse, FetchErro
 /// The members the registry's crate insists on and Convex's fork does not. Put in as text, so that a
 /// duplicate member stays the error it is.
 fn fill_in(document: &[u8]) -> Option<Vec<u8>> {
-    let serde_json::Value::Object(mut members) = serde_json::from_slice(document).ok()? else {
+    // The crate does not look at what follows the document either.
+    let mut reader = serde_json::Deserializer::from_slice(document);
+    let serde_json::Value::Object(mut members) = Deserialize::deserialize(&mut reader).ok()? else {
         return None;
     };
     let fillers = [
@@ -166,10 +171,16 @@ fn fill_in(document: &[u8]) -> Option<Vec<u8>> {
     Some(document)
 }
 
-fn refusal(issuer: &str, error: &DiscoveryError<FetchError>) -> VerdictError {
+fn refusal(
+    issuer: &str,
+    error: &DiscoveryError<FetchError>,
+    last: Option<&Response>,
+) -> VerdictError {
     let long = format!("Auth provider discovery of {issuer} failed");
     let text = match error {
         DiscoveryError::Response(status, body, _) => {
+            // As it was sent, without what was filled in.
+            let body = last.map_or(body.as_slice(), |answer| &answer.body);
             format!("{long}: {status} {}", String::from_utf8_lossy(body))
         }
         _ => long,
