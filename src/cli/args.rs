@@ -146,7 +146,7 @@ pub struct NormalizeArgs {
     #[arg(value_name = "FILE|URL|-", default_value = "-", value_hint = ValueHint::AnyPath)]
     pub source: String,
     /// Publish what this verifier takes: `convex` or `standard`
-    #[arg(long, value_name = "NAME", default_value = "standard")]
+    #[arg(long, value_name = "NAME", default_value = "convex")]
     pub profile: String,
     /// How the report on stderr is written
     #[arg(long, value_enum, default_value = "text")]

@@ -14,6 +14,7 @@ pub mod normalize;
 pub mod output;
 pub mod resign;
 pub mod run;
+pub mod source;
 pub mod verify;
 
 use std::process::ExitCode;

@@ -1,11 +1,105 @@
-//! `countersign normalize`.
+//! `countersign normalize`: the document on stdout, what was done to it on stderr.
+
+use std::collections::HashMap;
 
 use super::Exit;
-use super::args::NormalizeArgs;
+use super::args::{NormalizeArgs, ReportFormat};
 use super::output::{CliError, Output};
+use super::source::{self, Document};
+use crate::clock::Clock;
+use crate::jose::jwks::{self, Change, DocumentRefusal, Effect, Options, Report};
+use crate::jose::publish::{Input, publish};
+use crate::profile::Profile;
 
 /// # Errors
-/// [`CliError`]
-pub fn run(_args: &NormalizeArgs, _out: &mut Output) -> Result<Exit, CliError> {
-    Err(CliError::new("normalize", "this command is not built yet"))
+/// [`CliError`] when the source cannot be read, or the document is refused: then with its code.
+pub fn run(args: &NormalizeArgs, out: &mut Output) -> Result<Exit, CliError> {
+    let profile = Profile::named(&args.profile).ok_or_else(|| {
+        let hint = format!("known profiles: {}", Profile::NAMES.join(", "));
+        CliError::new("--profile", format!("unknown profile `{}`", args.profile)).hint(hint)
+    })?;
+    let options = Options { now: Some(Clock::system().now()), ..Options::default() };
+    let document = source::read(&args.source, options.limits.document)?;
+    let (body, report) = match normalize(&document, &options, &profile) {
+        Ok(done) => done,
+        Err(refused) => {
+            if let Some(report) = &refused.report {
+                print(report, args.report, out);
+            }
+            return Err(refused.error);
+        }
+    };
+    print(&report, args.report, out);
+    out.line(body);
+    Ok(Exit::Good)
+}
+
+struct Refused {
+    report: Option<Report>,
+    error: CliError,
+}
+
+fn normalize(
+    document: &Document,
+    options: &Options,
+    profile: &Profile,
+) -> Result<(String, Report), Refused> {
+    let read = jwks::normalize(&document.body, options).map_err(refused)?;
+    let mut report = read.report;
+    if let Some(odd) = document.content_type.as_deref().filter(|text| !is_json(text)) {
+        report.warnings.push(Change {
+            path: "$".to_owned(),
+            code: "content_type",
+            effect: Effect::Noted,
+            before: Some(crate::jose::report::excerpt(odd)),
+            after: None,
+        });
+    }
+    let upstream = [&read.keys];
+    let remembered = HashMap::new();
+    let set = publish(&Input { own: &[], upstream: &upstream, profile, remembered: &remembered });
+    report.changes.extend(set.left_out);
+    if set.kids.is_empty() {
+        let found = read.keys.keys().len();
+        let why = format!("the profile `{}` publishes none of the {found} keys", profile.name);
+        let error = CliError::new("no_usable_key", why).hint(
+            "tokens are countersigned with a key of our own; --profile standard shows theirs",
+        );
+        return Err(Refused { report: Some(report), error });
+    }
+    Ok((set.body, report))
+}
+
+fn refused(refusal: DocumentRefusal) -> Refused {
+    let error = CliError::new(refusal.code(), &refusal);
+    let error = match &refusal {
+        DocumentRefusal::Html => {
+            error.hint("this is a page for people; is the address the JWKS's?")
+        }
+        DocumentRefusal::NoKeys => {
+            error.hint("a discovery document is no key set; its `jwks_uri` leads to one")
+        }
+        _ => error,
+    };
+    Refused { report: refusal.report().cloned(), error }
+}
+
+fn is_json(content_type: &str) -> bool {
+    let essence = content_type.split(';').next().unwrap_or_default().trim();
+    essence.eq_ignore_ascii_case("application/json")
+        || essence.eq_ignore_ascii_case("application/jwk-set+json")
+}
+
+fn print(report: &Report, format: ReportFormat, out: &mut Output) {
+    match format {
+        ReportFormat::Text => {
+            for line in report.lines() {
+                out.note(line);
+            }
+        }
+        ReportFormat::Json => match serde_json::to_string(report) {
+            Ok(text) => out.note(text),
+            Err(error) => out.error(&CliError::new("report", error)),
+        },
+    }
 }

@@ -68,6 +68,10 @@ impl PublishedKids {
         }
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.by_kid.is_empty()
+    }
+
     /// Every `kid` and its key; what [`Input::remembered`] is made of.
     pub fn iter(&self) -> impl Iterator<Item = (&Kid, &Thumbprint)> {
         self.by_kid.iter().map(|(kid, (key, _))| (kid, key))

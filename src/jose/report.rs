@@ -1,6 +1,9 @@
 //! What was done to a key set document, key by key. No secret ever stands in it: values of private
 //! members are never looked at, and what is shown of others is cut short.
 
+use std::collections::HashMap;
+use std::fmt::Write as _;
+
 use serde::Serialize;
 
 /// What was changed and why, one entry a change.
@@ -17,6 +20,63 @@ pub struct Report {
 impl Report {
     pub fn is_empty(&self) -> bool {
         self.changes.is_empty() && self.warnings.is_empty() && self.alarms.is_empty()
+    }
+}
+
+/// Members of a JWK a change may be about; what else stands last in a path is a key's own name.
+const MEMBERS: &[&str] =
+    &["kty", "use", "alg", "kid", "crv", "n", "e", "x", "y", "x5c", "value", "key_ops", "oth"];
+
+impl Report {
+    /// The report for people: one line a key, alarms first.
+    pub fn lines(&self) -> Vec<String> {
+        let mut lines: Vec<String> = self.alarms.iter().map(Alarm::line).collect();
+        let mut keys: Vec<(&str, Vec<String>)> = Vec::new();
+        let mut places: HashMap<&str, usize> = HashMap::new();
+        for change in self.changes.iter().chain(&self.warnings) {
+            let (key, member) = match change.path.rsplit_once('.') {
+                Some((key, member)) if MEMBERS.contains(&member) => (key, Some(member)),
+                _ => (change.path.as_str(), None),
+            };
+            let place = *places.entry(key).or_insert_with(|| {
+                keys.push((key, Vec::new()));
+                keys.len() - 1
+            });
+            keys[place].1.push(change.phrase(member));
+        }
+        lines.extend(
+            keys.into_iter().map(|(key, phrases)| format!("{key}: {}", phrases.join("; "))),
+        );
+        lines
+    }
+}
+
+impl Change {
+    fn phrase(&self, member: Option<&str>) -> String {
+        let mut out = match self.effect {
+            Effect::Repaired => String::new(),
+            Effect::Dropped => "dropped: ".to_owned(),
+            Effect::LeftOut => "left out: ".to_owned(),
+            Effect::Noted => "warning: ".to_owned(),
+        };
+        out.push_str(self.code);
+        if let Some(member) = member {
+            out.push(' ');
+            out.push_str(member);
+        }
+        if let Some(before) = &self.before {
+            let _ = write!(out, " {before:?}");
+        }
+        if let Some(after) = &self.after {
+            let _ = write!(out, " -> {after:?}");
+        }
+        out
+    }
+}
+
+impl Alarm {
+    fn line(&self) -> String {
+        format!("ALARM {}: {}: {}", self.path, self.code, self.members.join(", "))
     }
 }
 

@@ -10,6 +10,7 @@
     reason = "a test stops at the first surprise"
 )]
 
+mod cli;
 mod corpus;
 mod hostile;
 mod keys;
