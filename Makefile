@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench fuzz chaos
+.PHONY: help demo test lint bench fuzz chaos image
 
 # What scripts/install puts beside the build, then what `cargo install` brings.
 export PATH := $(CURDIR)/target/tools/bin:$(HOME)/.cargo/bin:$(PATH)
@@ -40,3 +40,7 @@ fuzz: ## every fuzz target for FUZZ_SECONDS (60) each
 chaos: ## the long fault tests: outages, rotations, replicas, kill -9; prints its figures
 	@scripts/install cc cmake nextest node packages redis
 	@COUNTERSIGN_CHAOS=long scripts/test --profile chaos --test 'chaos*' $(TESTS)
+
+image: ## the static binary as the Dockerfile makes it, run in an empty root without a container engine
+	@scripts/install cc cmake node
+	@scripts/image
