@@ -38,7 +38,7 @@ const steam = http.createServer(async (request, response) => {
 });
 await new Promise((resolve) => steam.listen(0, '127.0.0.1', resolve));
 
-const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-384' });
+const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
 const worker = new Miniflare({
   host: '127.0.0.1',
   port: options.port ?? 0,
@@ -47,11 +47,12 @@ const worker = new Miniflare({
   scriptPath: fileURLToPath(new URL('../worker/steam.mjs', import.meta.url)),
   compatibilityDate: '2025-10-01',
   bindings: {
-    ISSUER: options.issuer,
+    ISSUER: options.iss,
+    AUDIENCE: options.aud,
     STEAM: `http://127.0.0.1:${steam.address().port}`,
     KEY: JSON.stringify({ ...privateKey.export({ format: 'jwk' }), kid: 'steam-1' }),
   },
 });
 const url = await worker.ready;
-ready(url.port, { iss: options.issuer, jwks: '/.well-known/jwks.json', steam: `http://127.0.0.1:${steam.address().port}` });
+ready(url.port, { jwks: '/jwks', steam: `http://127.0.0.1:${steam.address().port}` });
 process.stdin.on('end', () => worker.dispose());
