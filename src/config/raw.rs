@@ -83,6 +83,8 @@ pub struct RawServerLimits {
 pub struct RawAdmin {
     /// Address of the admin listener, `127.0.0.1:9090`, or `off`.
     pub listen: Option<String>,
+    /// Names a browser may reach it by, beside addresses, names without a dot and `localhost`.
+    pub hosts: Option<OneOrMany>,
 }
 
 /// The auth server.

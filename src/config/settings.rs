@@ -104,6 +104,8 @@ impl Default for ServerLimits {
 pub struct AdminSettings {
     /// `None`: off [127.0.0.1:9090].
     pub listen: Option<SocketAddr>,
+    /// Names a browser may reach it by, beside addresses, names without a dot and `localhost`.
+    pub hosts: Vec<String>,
 }
 
 /// `[upstream]`

@@ -83,7 +83,8 @@ fn admin(raw: &RawConfig, context: &Context<'_>) -> Checked<AdminSettings> {
             Some(value::listen_addr(text).map_err(|why| given.fault(why).hint(hint))?)
         }
     };
-    Ok(AdminSettings { listen })
+    let hosts = raw.admin.hosts.as_ref().map(|many| many.0.clone()).unwrap_or_default();
+    Ok(AdminSettings { listen, hosts })
 }
 
 fn limits(raw: &RawConfig) -> Checked<Limits> {
