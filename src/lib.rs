@@ -19,6 +19,8 @@
 //! | [`config`], [`admin`], [`cli`], [`clock`], [`dns`] | the rest of the edge |
 
 pub mod admin;
+pub mod answer;
+pub mod bridge;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -31,6 +33,8 @@ pub mod jose;
 pub mod keyring;
 pub mod log;
 pub mod profile;
+pub mod proxy;
 pub mod rewrite;
+pub mod serve;
 #[cfg(feature = "demo")]
 pub mod verdict;

@@ -1,6 +1,11 @@
 //! The admin listener.
 
+pub mod app;
+pub mod collect;
 pub mod guard;
+pub mod health;
 pub mod metrics;
 pub mod page;
 pub mod status;
+
+pub use self::app::{App, StatusSource};

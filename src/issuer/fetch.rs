@@ -319,7 +319,9 @@ fn sort(error: &reqwest::Error, settings: &FetchSettings) -> FetchError {
     if error.is_builder() {
         return FetchError::Request { why };
     }
-    if error.is_decode() {
+    // With decoders in the way, a body cut short comes as a decoding error too; only its text says
+    // which layer it is from.
+    if error.is_decode() && !(why.contains("before message") || why.contains("connection")) {
         return FetchError::Corrupt;
     }
     FetchError::Broken { why }
@@ -332,12 +334,10 @@ fn find<E: std::error::Error + 'static>(error: &reqwest::Error) -> Option<&E> {
             return Some(found);
         }
         // `io::Error` hides what it was made of from `source`.
-        if let Some(io) = e.downcast_ref::<std::io::Error>()
-            && let Some(inner) = io.get_ref()
-        {
-            if let Some(found) = inner.downcast_ref::<E>() {
-                return Some(found);
-            }
+        let io = e.downcast_ref::<std::io::Error>();
+        let hidden = io.and_then(std::io::Error::get_ref).and_then(|inner| inner.downcast_ref());
+        if hidden.is_some() {
+            return hidden;
         }
         cause = e.source();
     }

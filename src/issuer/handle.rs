@@ -1,25 +1,30 @@
 //! One issuer: its keys now, one fetch at a time whatever the load, the last good set through every
 //! outage.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use serde::Serialize;
 use tokio::sync::watch;
 
 use super::policy::{self, Action, Event, Outcome, Standing, State};
 use super::set::{self, Removed};
 use super::shared::Shared;
-use super::source::{self, Got, SourceError};
+use super::source::{Got, NewSet, Reading, SourceError};
+use super::status::{Fetches, IssuerStatus, LastError};
 use super::{IssuerSettings, Source, store};
+use crate::jose::jwk::PublicJwk;
 use crate::jose::jwks::{KeySet, Report};
 use crate::jose::names::{IssuerName, UnixTime};
 use crate::jose::policy::IssuerPolicy;
 
 /// Slack over the total time of a fetch that a cold start waits: parsing, and a busy machine.
 const COLD_SLACK: Duration = Duration::from_secs(2);
+
+/// How often a file is looked at.
+const FILE_LOOK: Duration = Duration::from_secs(1);
 
 /// The keys at one moment.
 #[derive(Debug)]
@@ -30,41 +35,6 @@ pub struct Snapshot {
     /// When the issuer last confirmed them.
     pub fetched: UnixTime,
     pub report: Report,
-}
-
-/// What the status page and the metrics show.
-#[derive(Debug, Clone, Serialize)]
-pub struct IssuerStatus {
-    pub name: String,
-    pub issuers: Vec<String>,
-    pub source: String,
-    pub standing: Standing,
-    /// Seconds since the issuer last confirmed the set.
-    pub age: Option<u64>,
-    pub fetched: Option<i64>,
-    pub next_refresh: Option<i64>,
-    pub epoch: u64,
-    pub keys: usize,
-    pub failures: u32,
-    pub last_error: Option<LastError>,
-    pub fetches: Fetches,
-    pub report: Option<Report>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct LastError {
-    pub code: &'static str,
-    pub text: String,
-    /// Seconds since 1970.
-    pub at: i64,
-}
-
-/// Fetches by outcome, since the start.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Fetches {
-    pub good: u64,
-    pub not_modified: u64,
-    pub failed: std::collections::BTreeMap<&'static str, u64>,
 }
 
 /// See the module.
@@ -89,6 +59,10 @@ struct Inner {
     flying: bool,
     etag: Option<String>,
     removed: Vec<Removed>,
+    /// The file last read.
+    stamp: Option<crate::keyring::file::Stamp>,
+    /// The last kid asked for by itself was there.
+    found: bool,
     last_error: Option<LastError>,
     fetches: Fetches,
 }
@@ -153,11 +127,8 @@ impl IssuerHandle {
         if self.is_static() {
             return snapshot;
         }
-        let mut finished = self.finished.subscribe();
-        if self.join(event, kid) {
-            // The end of the wait is no error: what is there now is the answer.
-            let _ = self.shared.clock.patience(patience, finished.changed()).await;
-        }
+        // The end of the wait is no error: what is there now is the answer.
+        let _ = self.shared.clock.patience(patience, self.wait(event, kid)).await;
         let snapshot = self.snapshot();
         if let (Some(set), Some(kid)) = (&snapshot, kid)
             && !set.keys.has_kid(kid)
@@ -211,6 +182,23 @@ impl IssuerHandle {
         self.settings.store(Arc::new(settings.clone()));
     }
 
+    /// Waits for the fetch under way, or for a new one. Where each key stands by itself, the one under
+    /// way may be about another kid: then once more.
+    async fn wait(self: &Arc<Self>, event: Event, kid: Option<&str>) {
+        let each = matches!(self.settings.load().source, Source::UrlPerKid(_));
+        for _ in 0..if each { 8 } else { 1 } {
+            let mut finished = self.finished.subscribe();
+            if !self.join(event, kid) {
+                return;
+            }
+            let _ = finished.changed().await;
+            let there = self.snapshot.load();
+            if kid.is_some_and(|kid| there.as_ref().is_some_and(|s| s.keys.has_kid(kid))) {
+                return;
+            }
+        }
+    }
+
     /// Waits in line for a fetch: the one under way, or a new one if the policy permits it. False:
     /// there is none to wait for.
     fn join(self: &Arc<Self>, event: Event, kid: Option<&str>) -> bool {
@@ -219,7 +207,12 @@ impl IssuerHandle {
             if inner.flying {
                 return true;
             }
-            let refresh = &self.settings.load().refresh;
+            let settings = self.settings.load();
+            // Keys that stand one by one are asked for one by one: after a kid that was there the
+            // next may come at once, after one that was not the cooldown holds.
+            let each = matches!(settings.source, Source::UrlPerKid(_)) && inner.found;
+            let event = if each && event == Event::UnknownKid { Event::NoKeys } else { event };
+            let refresh = &settings.refresh;
             if policy::decide(&inner.state, event, refresh, self.shared.clock.now())
                 != Action::Fetch
             {
@@ -239,15 +232,21 @@ impl IssuerHandle {
         let landing = Landing(&self);
         let settings = self.settings.load_full();
         let etag = self.inner().etag.clone();
-        let now = self.shared.clock.now();
-        let (fetcher, options) = (&self.shared.fetcher, self.shared.options(&settings));
+        let held = self.snapshot.load_full();
+        let reading = Reading {
+            settings: &settings,
+            fetcher: &self.shared.fetcher,
+            options: &self.shared.options(&settings),
+            etag: etag.as_deref(),
+            now: self.shared.clock.now(),
+        };
+        let held = held.as_ref().map(|s| &s.keys);
         let got = match (&settings.source, kid) {
             (Source::UrlPerKid(template), Some(kid)) => {
-                source::read_one(template, &kid, &settings, fetcher, &options, now)
-                    .await
-                    .map(|keys| self.with_one(&kid, keys))
+                let one = reading.one(template, &kid).await;
+                one.map(|new| self.with_one(held, &kid, new))
             }
-            _ => source::read(&settings, fetcher, &options, etag.as_deref(), now).await,
+            _ => reading.set(held).await,
         };
         let good = got.is_ok();
         self.land(got, &settings);
@@ -257,17 +256,16 @@ impl IssuerHandle {
         }
     }
 
-    fn with_one(&self, kid: &str, new: Vec<crate::jose::jwk::PublicJwk>) -> Got {
-        let limit = self.settings.load().limits.keys;
-        let mut keys: Vec<_> = match self.snapshot.load_full() {
-            Some(set) => set.keys.keys().to_vec(),
-            None => Vec::new(),
-        };
+    /// The set with what the issuer has for one kid.
+    fn with_one(&self, held: Option<&KeySet>, kid: &str, new: Vec<PublicJwk>) -> Got {
+        self.inner().found = !new.is_empty();
+        let mut keys = held.map(|set| set.keys().to_vec()).unwrap_or_default();
         keys.retain(|key| key.kid().is_none_or(|k| k.as_str() != kid));
         keys.extend(new);
-        let surplus = keys.len().saturating_sub(limit);
+        let surplus = keys.len().saturating_sub(self.settings.load().limits.keys);
         keys.drain(..surplus);
-        Got::Set { keys: KeySet::new(keys), report: Report::default(), etag: None, age: None }
+        let set = NewSet { keys: KeySet::new(keys), report: Report::default(), etag: None };
+        Got { set: Some(Box::new(set)), age: None }
     }
 
     fn land(&self, got: Result<Got, SourceError>, settings: &IssuerSettings) {
@@ -276,22 +274,22 @@ impl IssuerHandle {
         let refresh = &settings.refresh;
         let mut inner = self.inner();
         let outcome = match &got {
-            Ok(Got::Set { age, .. } | Got::Same { age }) => Outcome::Good { age: *age },
+            Ok(got) => Outcome::Good { age: got.age },
             Err(e) => e.outcome(),
         };
         inner.state = policy::after(&inner.state, outcome, refresh, jitter, now);
         let old = self.snapshot.load_full();
-        match got {
-            Ok(Got::Set { keys, report, etag, .. }) => {
+        match got.map(|got| got.set) {
+            Ok(Some(new)) => {
                 inner.fetches.good += 1;
                 inner.last_error = None;
-                inner.etag = etag;
+                inner.etag = new.etag;
                 let before = old.as_ref().map(|s| &s.keys);
                 let grace = refresh.removed_key_grace;
-                let keys = set::merge(before, keys, &mut inner.removed, grace, now);
-                self.accept(old.as_deref(), keys, report, now);
+                let keys = set::merge(before, new.keys, &mut inner.removed, grace, now);
+                self.accept(old.as_deref(), keys, new.report, now);
             }
-            Ok(Got::Same { .. }) => {
+            Ok(None) => {
                 inner.fetches.not_modified += 1;
                 inner.last_error = None;
                 if let Some(old) = &old {
@@ -350,23 +348,27 @@ impl IssuerHandle {
         let now = self.shared.clock.now();
         let options = self.shared.options(&settings);
         match &settings.source {
-            Source::Secrets | Source::UrlPerKid(_) => {
-                self.accept(None, KeySet::default(), Report::default(), now);
-            }
+            Source::Secrets => self.accept(None, KeySet::default(), Report::default(), now),
             Source::Inline(text) => {
                 if let Ok(read) = crate::jose::jwks::normalize(text.as_bytes(), &options) {
                     self.accept(None, read.keys, read.report, now);
                 }
             }
-            Source::Url(_) | Source::File(_) => {
-                let Some(dir) = &self.shared.store else { return };
-                let Some(last) = store::load(dir, &self.name, &settings, &options) else { return };
-                if now.since(last.fetched) > settings.refresh.stale_max {
-                    return;
+            Source::Url(_) | Source::File(_) | Source::UrlPerKid(_) => {
+                let dir = self.shared.store.as_ref();
+                let last = dir.and_then(|dir| store::load(dir, &self.name, &settings, &options));
+                match last {
+                    // A set from before the restart is served at once and asked about at once.
+                    Some(last) if now.since(last.fetched) <= settings.refresh.stale_max => {
+                        self.inner().state.fetched = Some(last.fetched);
+                        self.snapshot.store(Some(Arc::new(last)));
+                    }
+                    // No key is known before a token names one: an empty set is the truth.
+                    _ if matches!(settings.source, Source::UrlPerKid(_)) => {
+                        self.accept(None, KeySet::default(), Report::default(), now);
+                    }
+                    _ => {}
                 }
-                // A set from before the restart is served at once and asked about at once.
-                self.inner().state.fetched = Some(last.fetched);
-                self.snapshot.store(Some(Arc::new(last)));
             }
         }
     }
@@ -384,6 +386,11 @@ impl IssuerHandle {
             let now = self.shared.clock.now();
             let settings = self.settings.load_full();
             let action = policy::decide(&self.inner().state, Event::Timer, &settings.refresh, now);
+            if let Source::File(path) = &settings.source
+                && self.file_changed(path)
+            {
+                continue;
+            }
             let idle = now.since(UnixTime::from_secs(self.used.load(Ordering::Relaxed)));
             if self.shared.may_rest(idle) || self.shared.stopped() {
                 // The next request starts a new task.
@@ -397,10 +404,27 @@ impl IssuerHandle {
                         let _ = finished.changed().await;
                     }
                 }
-                Action::Wait(wait) => self.shared.pause(wait).await,
-                Action::Hold => self.shared.pause(Duration::from_secs(1)).await,
+                Action::Wait(wait) => {
+                    let file = matches!(settings.source, Source::File(_));
+                    self.shared.pause(if file { wait.min(FILE_LOOK) } else { wait }).await;
+                }
+                Action::Hold => self.shared.pause(FILE_LOOK).await,
             }
         }
+    }
+
+    /// Whether the file is another one than before; then it is due at once, whatever the schedule
+    /// says.
+    fn file_changed(&self, path: &Path) -> bool {
+        let stamp = crate::keyring::file::stamp(path);
+        let mut inner = self.inner();
+        if inner.stamp == stamp {
+            return false;
+        }
+        inner.stamp = stamp;
+        inner.state.due = None;
+        inner.state.not_before = None;
+        true
     }
 
     /// Keys that no fetch can change.

@@ -10,6 +10,7 @@ pub mod publisher;
 mod set;
 mod shared;
 mod source;
+mod status;
 mod store;
 
 use std::path::PathBuf;
@@ -17,10 +18,11 @@ use std::time::Duration;
 
 use url::Url;
 
-pub use self::handle::{Fetches, IssuerHandle, IssuerStatus, LastError, Snapshot};
+pub use self::handle::{IssuerHandle, Snapshot};
 pub use self::issuers::{IssuerDeps, IssuerError, Issuers};
 pub use self::publisher::{NoSet, PublishedSet, Publisher};
 pub use self::source::SourceError;
+pub use self::status::{Fetches, IssuerStatus, LastError};
 use crate::jose::names::{IssuerName, Limits};
 use crate::jose::policy::IssuerPolicy;
 

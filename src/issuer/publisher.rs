@@ -74,7 +74,7 @@ impl NoSet {
 pub struct Publisher {
     issuers: Arc<Issuers>,
     keyring: Arc<Keyring>,
-    profile: Profile,
+    profile: ArcSwap<Profile>,
     max_age: Duration,
     clock: Clock,
     table: ArcSwap<Table>,
@@ -115,7 +115,7 @@ impl Publisher {
         let publisher = Self {
             issuers,
             keyring,
-            profile,
+            profile: ArcSwap::from_pointee(profile),
             max_age,
             clock,
             table: ArcSwap::default(),
@@ -166,6 +166,12 @@ impl Publisher {
             Some(slot) => slot.settled.load_full(),
             None => Arc::default(),
         }
+    }
+
+    /// Takes another profile and builds the sets anew.
+    pub fn set_profile(&self, profile: Profile) {
+        self.profile.store(Arc::new(profile));
+        self.rebuild_all();
     }
 
     /// Keeps the sets up to date until `shutdown` turns true.
@@ -246,7 +252,7 @@ impl Publisher {
         let document = publish::publish(&publish::Input {
             own: &ring.public,
             upstream: &upstream,
-            profile: &self.profile,
+            profile: &self.profile.load(),
             remembered: memory.remembered(name),
         });
         let etag = format!("\"{}\"", &base64url::encode(hash(document.body.as_bytes()))[..22]);

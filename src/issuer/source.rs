@@ -1,12 +1,15 @@
 //! Reading an issuer's keys once, wherever they come from.
 
 use std::path::Path;
+use std::time::Duration;
 
+use tokio::io::AsyncReadExt as _;
 use url::Url;
 
 use super::fetch::{Ask, FetchError, Fetched, Fetcher};
 use super::policy::Outcome;
 use super::{IssuerSettings, Source};
+use crate::jose::jwk::PublicJwk;
 use crate::jose::jwks::{self, DocumentRefusal, KeySet, Normalized, Options, Report};
 use crate::jose::names::{Kid, UnixTime};
 
@@ -48,97 +51,127 @@ impl SourceError {
 
 /// What reading gave.
 #[derive(Debug)]
-pub(super) enum Got {
-    Set {
-        keys: KeySet,
-        report: Report,
-        etag: Option<String>,
-        age: Option<std::time::Duration>,
-    },
-    /// What we have still holds.
-    Same {
-        age: Option<std::time::Duration>,
-    },
+pub(super) struct Got {
+    /// `None`: what we have still holds.
+    pub(super) set: Option<Box<NewSet>>,
+    /// What the issuer said about its age.
+    pub(super) age: Option<Duration>,
 }
 
-/// Reads a whole key set. `etag` is that of the set we hold.
-///
-/// # Errors
-/// [`SourceError`]; what was held before still counts.
-pub(super) async fn read(
-    settings: &IssuerSettings,
-    fetcher: &Fetcher,
-    options: &Options,
-    etag: Option<&str>,
-    now: UnixTime,
-) -> Result<Got, SourceError> {
-    match &settings.source {
-        Source::Url(url) => from_url(url, settings, fetcher, options, etag, now).await,
-        Source::File(path) => from_file(path, settings, options).await,
-        Source::Inline(text) => {
-            let Normalized { keys, report } = jwks::normalize(text.as_bytes(), options)?;
-            Ok(Got::Set { keys, report, etag: None, age: None })
-        }
-        // One key each, asked for when a token names it; and none at all.
-        Source::UrlPerKid(_) | Source::Secrets => Ok(Got::Same { age: None }),
+#[derive(Debug)]
+pub(super) struct NewSet {
+    pub(super) keys: KeySet,
+    pub(super) report: Report,
+    pub(super) etag: Option<String>,
+}
+
+impl Got {
+    fn same(age: Option<Duration>) -> Self {
+        Self { set: None, age }
+    }
+
+    fn document(body: &[u8], options: &Options) -> Result<Self, SourceError> {
+        let Normalized { keys, report } = jwks::normalize(body, options)?;
+        Ok(Self { set: Some(Box::new(NewSet { keys, report, etag: None })), age: None })
     }
 }
 
-async fn from_url(
-    url: &Url,
-    settings: &IssuerSettings,
-    fetcher: &Fetcher,
-    options: &Options,
-    etag: Option<&str>,
-    now: UnixTime,
-) -> Result<Got, SourceError> {
-    let limit = options.limits.document;
-    let ask = Ask { url, settings: &settings.fetch, limit, etag, now };
-    match fetcher.get(ask).await? {
-        Fetched::NotModified { age } => Ok(Got::Same { age }),
-        Fetched::Document { body, etag, age, .. } => {
-            let Normalized { keys, report } = jwks::normalize(&body, options)?;
-            Ok(Got::Set { keys, report, etag, age })
+/// One reading: what it is about and with what it is done.
+#[derive(Clone, Copy)]
+pub(super) struct Reading<'a> {
+    pub(super) settings: &'a IssuerSettings,
+    pub(super) fetcher: &'a Fetcher,
+    pub(super) options: &'a Options,
+    /// The `ETag` of the set we hold.
+    pub(super) etag: Option<&'a str>,
+    pub(super) now: UnixTime,
+}
+
+impl Reading<'_> {
+    /// Reads a whole key set; `held` is what we have, for issuers whose keys stand one by one.
+    ///
+    /// # Errors
+    /// [`SourceError`]; what was held before still counts.
+    pub(super) async fn set(self, held: Option<&KeySet>) -> Result<Got, SourceError> {
+        match &self.settings.source {
+            Source::Url(url) => self.url(url).await,
+            Source::File(path) => self.file(path).await,
+            Source::Inline(text) => Got::document(text.as_bytes(), self.options),
+            Source::UrlPerKid(template) => self.each(template, held).await,
+            Source::Secrets => Ok(Got::same(None)),
         }
     }
-}
 
-async fn from_file(
-    path: &Path,
-    settings: &IssuerSettings,
-    options: &Options,
-) -> Result<Got, SourceError> {
-    let at = |why: String| SourceError::File { path: path.display().to_string(), why };
-    let meta = tokio::fs::metadata(path).await.map_err(|e| at(e.to_string()))?;
-    if meta.len() > settings.limits.document as u64 {
-        return Err(at(format!("is larger than {} bytes", settings.limits.document)));
+    async fn url(self, url: &Url) -> Result<Got, SourceError> {
+        match self.get(url).await? {
+            Fetched::NotModified { age } => Ok(Got::same(age)),
+            Fetched::Document { body, etag, age, .. } => {
+                let mut got = Got::document(&body, self.options)?;
+                got.age = age;
+                if let Some(set) = &mut got.set {
+                    set.etag = etag;
+                }
+                Ok(got)
+            }
+        }
     }
-    let body = tokio::fs::read(path).await.map_err(|e| at(e.to_string()))?;
-    let Normalized { keys, report } = jwks::normalize(&body, options)?;
-    Ok(Got::Set { keys, report, etag: None, age: None })
-}
 
-/// Reads the one key that stands at `template` for `kid`.
-///
-/// # Errors
-/// [`SourceError`]; `404` is the issuer's word that there is no such key.
-pub(super) async fn read_one(
-    template: &str,
-    kid: &str,
-    settings: &IssuerSettings,
-    fetcher: &Fetcher,
-    options: &Options,
-    now: UnixTime,
-) -> Result<Vec<crate::jose::jwk::PublicJwk>, SourceError> {
-    let (url, kid) = address(template, kid).ok_or(SourceError::Kid)?;
-    let limit = options.limits.document;
-    let ask = Ask { url: &url, settings: &settings.fetch, limit, etag: None, now };
-    let Fetched::Document { body, .. } = fetcher.get(ask).await? else { return Ok(Vec::new()) };
-    let Normalized { keys, .. } = jwks::normalize(&body, options)?;
-    let named = keys.keys().iter().filter_map(|key| {
-        crate::jose::jwk::PublicJwk::new(key.material().clone(), Some(kid.clone()), key.alg()).ok()
-    });
-    Ok(named.collect())
+    async fn get(self, url: &Url) -> Result<Fetched, FetchError> {
+        let limit = self.options.limits.document;
+        let settings = &self.settings.fetch;
+        self.fetcher.get(Ask { url, settings, limit, etag: self.etag, now: self.now }).await
+    }
+
+    async fn file(self, path: &Path) -> Result<Got, SourceError> {
+        let at = |e: std::io::Error| SourceError::File {
+            path: path.display().to_string(),
+            why: e.to_string(),
+        };
+        let limit = self.options.limits.document as u64;
+        let file = tokio::fs::File::open(path).await.map_err(at)?;
+        let mut body = Vec::new();
+        file.take(limit + 1).read_to_end(&mut body).await.map_err(at)?;
+        if body.len() as u64 > limit {
+            return Err(FetchError::TooLarge { limit: self.options.limits.document }.into());
+        }
+        Got::document(&body, self.options)
+    }
+
+    /// Asks again for each key we hold; one that is gone is left out.
+    async fn each(self, template: &str, held: Option<&KeySet>) -> Result<Got, SourceError> {
+        let mut keys = Vec::new();
+        for key in held.map(KeySet::keys).unwrap_or_default() {
+            if let Some(kid) = key.kid() {
+                keys.extend(self.one(template, kid.as_str()).await?);
+            }
+        }
+        let set = NewSet { keys: KeySet::new(keys), report: Report::default(), etag: None };
+        Ok(Got { set: Some(Box::new(set)), age: None })
+    }
+
+    /// Reads the key that stands at `template` for `kid`; empty where the issuer says that there is
+    /// none (404).
+    ///
+    /// # Errors
+    /// [`SourceError`].
+    pub(super) async fn one(
+        self,
+        template: &str,
+        kid: &str,
+    ) -> Result<Vec<PublicJwk>, SourceError> {
+        let (url, kid) = address(template, kid).ok_or(SourceError::Kid)?;
+        let body = match (Self { etag: None, ..self }).get(&url).await {
+            Ok(Fetched::Document { body, .. }) => body,
+            Ok(Fetched::NotModified { .. }) => return Ok(Vec::new()),
+            Err(FetchError::Status { status: 404 | 410 | 403, .. }) => return Ok(Vec::new()),
+            Err(e) => return Err(e.into()),
+        };
+        let Normalized { keys, .. } = jwks::normalize(&body, self.options)?;
+        let named = |key: &PublicJwk| {
+            PublicJwk::new(key.material().clone(), Some(kid.clone()), key.alg()).ok()
+        };
+        Ok(keys.keys().iter().filter_map(named).collect())
+    }
 }
 
 /// The address of one key. A kid comes from an unverified token, so only plain characters pass: it

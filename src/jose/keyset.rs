@@ -138,7 +138,7 @@ impl KeySet {
     }
 
     /// The `alg` a key of this set is published with.
-    pub(super) fn published_alg(&self, key: &PublicJwk) -> Option<Alg> {
+    pub(crate) fn published_alg(&self, key: &PublicJwk) -> Option<Alg> {
         match (key.alg(), key.family()) {
             (None, Family::Rsa) => Some(self.rsa_alg),
             _ => key.published_alg(),
@@ -146,7 +146,7 @@ impl KeySet {
     }
 
     /// Each key with the JSON path it was read from.
-    pub(super) fn with_paths(&self) -> impl Iterator<Item = (&PublicJwk, &str)> {
+    pub(crate) fn with_paths(&self) -> impl Iterator<Item = (&PublicJwk, &str)> {
         self.keys.iter().zip(self.paths.iter().map(|path| &**path))
     }
 }

@@ -176,10 +176,14 @@ fn lock(dir: &Path) -> Result<File, StoreError> {
     Ok(file)
 }
 
-/// Changes whenever the file is replaced.
-fn stamp(path: &Path) -> Option<(u64, i64, i64)> {
+/// Tells one state of a file from another: inode, size, times.
+pub(crate) type Stamp = (u64, u64, i64, i64);
+
+/// Changes whenever the file is replaced or written to, through symbolic links too, as Kubernetes
+/// lays them.
+pub(crate) fn stamp(path: &Path) -> Option<Stamp> {
     let meta = fs::metadata(path).ok()?;
-    Some((meta.ino(), meta.mtime(), meta.mtime_nsec()))
+    Some((meta.ino(), meta.size(), meta.mtime(), meta.mtime_nsec()))
 }
 
 fn io_at(path: &Path, e: &io::Error) -> StoreError {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::discovery::Discovered;
+use super::discovery::{Discovered, bases};
 use crate::jose::names::Audience;
 
 /// One `[[tokens]]`, checked: on requests whose path fits, tokens in these places of the answer are
@@ -78,14 +78,16 @@ impl TokenRule {
     }
 
     /// Where tokens stand at a provider of OpenID Connect and OAuth 2.0, from its metadata. Its
-    /// endpoints must be below `upstream` (scheme, host, port, and a base path without a trailing
-    /// slash); others are not proxied, so nothing stands there. Paths are those of the public
-    /// listener: the base path is cut off.
+    /// endpoints must be below the upstream's address or on the issuer's origin; others are not
+    /// proxied, so nothing stands there. Paths are those of the public listener: the upstream's base
+    /// path is cut off.
     pub fn defaults(found: &Discovered, upstream: &url::Url) -> Vec<Self> {
         let text = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
         let tokens = ["access_token", "id_token"];
+        let bases = bases(&found.issuer, upstream);
         let on = |endpoint: &Option<String>| {
-            let path = path_below(endpoint.as_deref()?, upstream)?;
+            let endpoint = endpoint.as_deref()?;
+            let path = bases.iter().find_map(|base| path_below(endpoint, base))?;
             Some(Self::on(PathPattern::exact(&path)))
         };
         let mut rules = Vec::new();
@@ -124,8 +126,8 @@ impl TokenRule {
 }
 
 /// The path of `address` on the public listener, when it is below `base`.
-pub(super) fn path_below(address: &str, base: &url::Url) -> Option<String> {
-    let url = base.join(address).ok()?;
+fn path_below(address: &str, base: &url::Url) -> Option<String> {
+    let url = url::Url::parse(address).ok()?;
     let prefix = base.path().trim_end_matches('/');
     let path = url.path().strip_prefix(prefix)?;
     (url.origin() == base.origin() && path.starts_with('/')).then(|| path.to_owned())

@@ -1,0 +1,270 @@
+//! The one place that turns what went wrong into HTTP: status, code, JSON body.
+//!
+//! The body has the shape of RFC 6749 §5.2, `{"error", "error_description", "code"}`, for every
+//! answer this program makes itself. `code` is the stable name scripts and metrics use. No token text
+//! ever stands in it.
+
+use bytes::Bytes;
+use serde_json::json;
+
+use crate::bridge::BridgeError;
+use crate::issuer::NoSet;
+use crate::jose::refusal::Refusal;
+
+/// Why a request is answered by this program with an error.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    #[error("{0}")]
+    NoKeySet(NoSet),
+    #[error("no upstream is configured for this path")]
+    NoUpstream,
+    #[error("the upstream could not be reached")]
+    UpstreamUnreachable,
+    #[error("the upstream did not answer in time")]
+    UpstreamTimeout,
+    #[error("the upstream's answer is not valid HTTP")]
+    UpstreamInvalid,
+    #[error("the method is not allowed here")]
+    MethodNotAllowed { allow: &'static str },
+    #[error("the request header is larger than {limit} bytes")]
+    HeaderTooLarge { limit: usize },
+    #[error("the request body is larger than {limit} bytes")]
+    BodyTooLarge { limit: usize },
+    #[error("the request's framing is ambiguous (RFC 9112 §6.1)")]
+    Framing,
+    #[error("the request is not valid HTTP")]
+    BadRequest,
+    #[error("the request did not arrive in time")]
+    Slow,
+    #[error("too much work is waiting")]
+    Overloaded,
+    #[error("an internal error")]
+    Internal,
+    #[error(transparent)]
+    Exchange(#[from] ExchangeFailure),
+}
+
+/// Why the token exchange refuses (RFC 8693 §2.2.2, RFC 6749 §5.2).
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ExchangeFailure {
+    #[error("the content type must be application/x-www-form-urlencoded")]
+    MediaType,
+    #[error("the body is not a valid form")]
+    Form,
+    #[error("the parameter `{0}` is missing")]
+    Missing(&'static str),
+    #[error("the parameter `{0}` stands more than once")]
+    Repeated(&'static str),
+    #[error("the grant type must be urn:ietf:params:oauth:grant-type:token-exchange")]
+    GrantType,
+    #[error("the subject token type is not one of jwt, id_token, access_token")]
+    SubjectTokenType,
+    #[error("the requested token type is not one that is issued here")]
+    RequestedTokenType,
+    #[error("actor tokens are not supported")]
+    ActorToken,
+    #[error("the audience is not a valid name")]
+    Audience,
+    #[error("`resource` is not supported, ask by `audience`")]
+    Resource,
+    #[error("the token is refused: {reason}")]
+    Refused { code: &'static str, reason: String },
+    #[error("the token's issuer is not configured here")]
+    IssuerUnknown,
+    #[error("the issuer's keys could not be read")]
+    KeysUnavailable,
+    #[error("no signing key is available")]
+    NoSigningKey,
+    #[error("too much work is waiting")]
+    Overloaded,
+    #[error("an internal error")]
+    Internal,
+}
+
+impl From<BridgeError> for ExchangeFailure {
+    fn from(error: BridgeError) -> Self {
+        match error {
+            BridgeError::Refused(refusal) => Self::of(&refusal),
+            BridgeError::IssuerUnknown => Self::IssuerUnknown,
+            BridgeError::KeysUnavailable => Self::KeysUnavailable,
+            BridgeError::Overloaded => Self::Overloaded,
+            BridgeError::Stopped => Self::Internal,
+        }
+    }
+}
+
+impl ExchangeFailure {
+    fn of(refusal: &Refusal) -> Self {
+        Self::Refused { code: refusal.code(), reason: refusal.to_string() }
+    }
+
+    /// The stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::MediaType => "media_type",
+            Self::Form => "form",
+            Self::Missing(_) => "parameter_missing",
+            Self::Repeated(_) => "parameter_repeated",
+            Self::GrantType => "grant_type",
+            Self::SubjectTokenType => "subject_token_type",
+            Self::RequestedTokenType => "requested_token_type",
+            Self::ActorToken => "actor_token",
+            Self::Audience => "audience",
+            Self::Resource => "resource",
+            Self::Refused { code, .. } => code,
+            Self::IssuerUnknown => "issuer_unknown",
+            Self::KeysUnavailable => "issuer_keys_unavailable",
+            Self::NoSigningKey => "no_signing_key",
+            Self::Overloaded => "overloaded",
+            Self::Internal => "internal",
+        }
+    }
+
+    /// The `error` of RFC 6749 §5.2 and the HTTP status.
+    fn oauth(&self) -> (&'static str, u16) {
+        match self {
+            Self::MediaType => ("invalid_request", 415),
+            Self::Form
+            | Self::Missing(_)
+            | Self::Repeated(_)
+            | Self::SubjectTokenType
+            | Self::RequestedTokenType
+            | Self::ActorToken => ("invalid_request", 400),
+            Self::GrantType => ("unsupported_grant_type", 400),
+            Self::Audience | Self::Resource => ("invalid_target", 400),
+            Self::Refused { .. } | Self::IssuerUnknown => ("invalid_grant", 400),
+            Self::KeysUnavailable | Self::NoSigningKey | Self::Overloaded => {
+                ("temporarily_unavailable", 503)
+            }
+            Self::Internal => ("server_error", 500),
+        }
+    }
+}
+
+impl Failure {
+    /// The stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NoKeySet(_) => "no_key_set",
+            Self::NoUpstream => "no_upstream",
+            Self::UpstreamUnreachable => "upstream_unreachable",
+            Self::UpstreamTimeout => "upstream_timeout",
+            Self::UpstreamInvalid => "upstream_invalid",
+            Self::MethodNotAllowed { .. } => "method_not_allowed",
+            Self::HeaderTooLarge { .. } => "header_too_large",
+            Self::BodyTooLarge { .. } => "body_too_large",
+            Self::Framing => "framing",
+            Self::BadRequest => "bad_request",
+            Self::Slow => "request_timeout",
+            Self::Overloaded => "overloaded",
+            Self::Internal => "internal",
+            Self::Exchange(e) => e.code(),
+        }
+    }
+
+    fn oauth(&self) -> (&'static str, u16) {
+        match self {
+            Self::NoKeySet(_) | Self::UpstreamUnreachable | Self::UpstreamInvalid => {
+                ("temporarily_unavailable", 502)
+            }
+            Self::UpstreamTimeout => ("temporarily_unavailable", 504),
+            Self::NoUpstream => ("not_found", 404),
+            Self::MethodNotAllowed { .. } => ("invalid_request", 405),
+            Self::HeaderTooLarge { .. } => ("invalid_request", 431),
+            Self::BodyTooLarge { .. } => ("invalid_request", 413),
+            Self::Framing | Self::BadRequest => ("invalid_request", 400),
+            Self::Slow => ("invalid_request", 408),
+            Self::Overloaded => ("temporarily_unavailable", 503),
+            Self::Internal => ("server_error", 500),
+            Self::Exchange(e) => e.oauth(),
+        }
+    }
+}
+
+/// An answer ready to be written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    pub status: u16,
+    pub code: &'static str,
+    /// Seconds, where trying again later helps.
+    pub retry_after: Option<u32>,
+    pub allow: Option<&'static str>,
+    pub body: Bytes,
+}
+
+/// Seconds a client is asked to wait when the queue is full or the issuer is away.
+const RETRY_AFTER: u32 = 1;
+
+/// The HTTP answer for `failure`.
+pub fn http(failure: &Failure) -> Answer {
+    let (error, status) = failure.oauth();
+    let code = failure.code();
+    let body = json!({
+        "error": error,
+        "error_description": described(&format!("{code}: {failure}")),
+        "code": code,
+    });
+    let mut text = body.to_string();
+    text.push('\n');
+    Answer {
+        status,
+        code,
+        retry_after: (status == 503).then_some(RETRY_AFTER),
+        allow: match failure {
+            Failure::MethodNotAllowed { allow } => Some(*allow),
+            _ => None,
+        },
+        body: Bytes::from(text),
+    }
+}
+
+/// RFC 6749 §5.2: a description holds `%x20-21 / %x23-5B / %x5D-7E` and nothing else.
+fn described(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '§' => out.push_str("section "),
+            '"' => out.push('\''),
+            ' '..='~' if c != '\\' => out.push(c),
+            _ => out.push('?'),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn body(answer: &Answer) -> serde_json::Value {
+        serde_json::from_slice(&answer.body).unwrap()
+    }
+
+    #[test]
+    fn a_refused_token_is_an_invalid_grant_that_names_the_check() {
+        let refusal = Refusal::Format;
+        let answer = http(&Failure::Exchange(BridgeError::Refused(refusal.clone()).into()));
+        assert_eq!((answer.status, answer.code), (400, refusal.code()));
+        let body = body(&answer);
+        assert_eq!(body["error"], "invalid_grant");
+        assert_eq!(body["code"], refusal.code());
+        let text = body["error_description"].as_str().unwrap();
+        assert!(text.starts_with(refusal.code()), "{text}");
+        // RFC 6749 §5.2 admits %x20-21 / %x23-5B / %x5D-7E only.
+        let allowed = |c: char| matches!(c, ' '..='~') && c != '"' && c != '\\';
+        assert!(text.chars().all(allowed), "{text}");
+    }
+
+    #[test]
+    fn overload_says_when_to_come_back() {
+        let answer = http(&Failure::Exchange(ExchangeFailure::Overloaded));
+        assert_eq!((answer.status, answer.retry_after), (503, Some(1)));
+        assert_eq!(body(&answer)["error"], "temporarily_unavailable");
+    }
+
+    #[test]
+    fn a_refused_method_lists_the_allowed() {
+        let answer = http(&Failure::MethodNotAllowed { allow: "GET, HEAD, OPTIONS" });
+        assert_eq!((answer.status, answer.allow), (405, Some("GET, HEAD, OPTIONS")));
+    }
+}

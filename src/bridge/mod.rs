@@ -1,0 +1,420 @@
+//! The async face of [`crate::countersign`]: a result cache, one refresh on an unknown kid, and
+//! crypto threads of its own.
+//!
+//! The cache is keyed by the SHA-256 of the token and of what was asked, and an entry is used only
+//! while the issuer's set, our keys, what is published and the configuration are those it was made
+//! under, and never past `exp`. It saves work; it proves nothing and is no replay guard.
+
+mod pool;
+mod stats;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arc_swap::ArcSwap;
+use aws_lc_rs::digest;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+pub use self::stats::{BUCKETS_US, BridgeStatus, Latency, Outcome};
+
+use self::pool::Pool;
+use self::stats::Stats;
+use crate::clock::Clock;
+use crate::config::BridgeSettings;
+use crate::countersign::{self, Ask, Companions, Context, Verdict};
+use crate::issuer::{IssuerHandle, Issuers, Publisher, Snapshot};
+use crate::jose::alg::Alg;
+use crate::jose::jws::CompactJws;
+use crate::jose::names::{Audience, IssuerName, Limits, UnixTime};
+use crate::jose::publish::PublishedKids;
+use crate::jose::refusal::Refusal;
+use crate::keyring::Keyring;
+use crate::profile::Profile;
+
+/// The rooms the bridge joins.
+pub struct BridgeDeps {
+    pub issuers: Arc<Issuers>,
+    pub publisher: Arc<Publisher>,
+    pub keyring: Arc<Keyring>,
+    pub profile: Profile,
+    pub clock: Clock,
+    pub settings: BridgeSettings,
+}
+
+/// What became of a token.
+#[derive(Debug, Clone)]
+pub struct Bridged {
+    /// The new token; `None` when the old one is acceptable as it stands.
+    pub jwt: Option<Arc<str>>,
+    pub expires: UnixTime,
+    pub issuer: IssuerName,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BridgeError {
+    #[error("{0}")]
+    Refused(Refusal),
+    #[error("the token's issuer is not configured here")]
+    IssuerUnknown,
+    #[error("the issuer's keys could not be read")]
+    KeysUnavailable,
+    #[error("too much work is waiting")]
+    Overloaded,
+    #[error("the crypto threads are gone")]
+    Stopped,
+}
+
+impl BridgeError {
+    /// The stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Refused(refusal) => refusal.code(),
+            Self::IssuerUnknown => "issuer_unknown",
+            Self::KeysUnavailable => "issuer_keys_unavailable",
+            Self::Overloaded => "overloaded",
+            Self::Stopped => "internal",
+        }
+    }
+}
+
+impl From<Refusal> for BridgeError {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+/// A result and all it depends on.
+struct Entry {
+    bridged: Bridged,
+    handle: Arc<IssuerHandle>,
+    issuer_epoch: u64,
+    ring_epoch: u64,
+    generation: u64,
+    kids: Arc<PublishedKids>,
+}
+
+type Key = [u8; 32];
+
+pub struct Bridge {
+    issuers: Arc<Issuers>,
+    publisher: Arc<Publisher>,
+    keyring: Arc<Keyring>,
+    profile: ArcSwap<Profile>,
+    clock: Clock,
+    limits: Limits,
+    cache: moka::sync::Cache<Key, Arc<Entry>>,
+    pool: Pool,
+    stats: Stats,
+    /// Grows with each reload; an older entry is not used.
+    generation: AtomicU64,
+}
+
+impl Bridge {
+    /// # Errors
+    /// When the system refuses the crypto threads.
+    pub fn new(deps: BridgeDeps) -> std::io::Result<Self> {
+        let settings = deps.settings;
+        let weigh = |_: &Key, entry: &Arc<Entry>| {
+            let jwt = entry.bridged.jwt.as_ref().map_or(0, |jwt| jwt.len());
+            u32::try_from(jwt + 256).unwrap_or(u32::MAX)
+        };
+        Ok(Self {
+            issuers: deps.issuers,
+            publisher: deps.publisher,
+            keyring: deps.keyring,
+            profile: ArcSwap::from_pointee(deps.profile),
+            clock: deps.clock,
+            limits: settings.limits,
+            cache: moka::sync::Cache::builder()
+                .max_capacity(settings.cache_bytes)
+                .weigher(weigh)
+                .build(),
+            pool: Pool::new(settings.threads, settings.queue)?,
+            stats: Stats::default(),
+            generation: AtomicU64::new(0),
+        })
+    }
+
+    /// Takes another profile, and forgets every result.
+    pub fn reload(&self, profile: Profile) {
+        self.profile.store(Arc::new(profile));
+        self.forget();
+    }
+
+    /// The algorithm of our signatures now.
+    pub fn signing_alg(&self) -> Alg {
+        self.keyring.snapshot().active.alg()
+    }
+
+    /// Whether tokens of `alg` may pass as they stand.
+    pub fn accepts(&self, alg: Alg) -> bool {
+        self.profile.load().accepts.contains(alg)
+    }
+
+    /// Forgets every result: issuers have changed.
+    pub fn forget(&self) {
+        self.generation.fetch_add(1, Ordering::AcqRel);
+        self.cache.invalidate_all();
+    }
+
+    /// Verifies `token` and signs it anew where the profile asks for it.
+    ///
+    /// # Errors
+    /// [`BridgeError`]; nothing was signed then.
+    pub async fn countersign(&self, token: &str, ask: &Ask<'_>) -> Result<Bridged, BridgeError> {
+        // Before hashing: a token over the limit costs nothing.
+        if token.len() > self.limits.token {
+            return Err(self.refused("-", None, Refusal::TooLarge { limit: self.limits.token }));
+        }
+        let key = key(token, ask);
+        if let Some(hit) = self.hit(&key) {
+            self.stats.hits.fetch_add(1, Ordering::Relaxed);
+            return Ok(hit);
+        }
+        self.stats.misses.fetch_add(1, Ordering::Relaxed);
+        let started = Instant::now();
+        let result = self.miss(token, ask, key).await;
+        self.stats.took(started.elapsed());
+        result
+    }
+
+    fn hit(&self, key: &Key) -> Option<Bridged> {
+        let entry = self.cache.get(key)?;
+        let fresh = entry.generation == self.generation.load(Ordering::Acquire)
+            && entry.bridged.expires > self.clock.now()
+            && entry.ring_epoch == self.keyring.snapshot().epoch
+            && entry.handle.snapshot().is_some_and(|s| s.epoch == entry.issuer_epoch)
+            && same(&entry.kids, &self.publisher.kids_for(&entry.bridged.issuer));
+        if fresh {
+            return Some(entry.bridged.clone());
+        }
+        self.cache.invalidate(key);
+        None
+    }
+
+    async fn miss(&self, token: &str, ask: &Ask<'_>, key: Key) -> Result<Bridged, BridgeError> {
+        // Padding is an issuer's flag, but the issuer is known only after reading: read leniently
+        // here, strictly on the crypto thread.
+        let jws = CompactJws::parse(token, &self.limits, true)
+            .map_err(|refusal| self.refused("-", None, refusal))?;
+        let alg = jws.unverified_alg();
+        let iss = jws.unverified_issuer().map_err(|refusal| self.refused("-", alg, refusal))?;
+        let Some(handle) = self.issuers.by_iss(iss.as_str()) else {
+            self.stats.outcome("-", name(alg), "issuer_unknown");
+            return Err(BridgeError::IssuerUnknown);
+        };
+        let kid = jws.unverified_kid();
+        let snapshot = match handle.snapshot() {
+            Some(snapshot) => snapshot,
+            None => match handle.fresh_for(None).await {
+                Some(snapshot) => snapshot,
+                None => {
+                    let issuer = handle.policy();
+                    self.stats.outcome(issuer.name.as_str(), name(alg), "issuer_keys_unavailable");
+                    return Err(BridgeError::KeysUnavailable);
+                }
+            },
+        };
+        let epoch = snapshot.epoch;
+        let mut result = self.sign(token, ask, &handle, snapshot, key).await;
+        if let Err(BridgeError::Refused(Refusal::KidUnknown)) = result
+            && let Some(fresh) = handle.fresh_for(kid).await
+            && fresh.epoch != epoch
+        {
+            result = self.sign(token, ask, &handle, fresh, key).await;
+        }
+        let issuer = handle.policy();
+        match &result {
+            Ok(bridged) => {
+                let outcome = if bridged.jwt.is_some() { "countersigned" } else { "as_it_stands" };
+                self.stats.outcome(issuer.name.as_str(), name(alg), outcome);
+            }
+            Err(error) => self.stats.outcome(issuer.name.as_str(), name(alg), error.code()),
+        }
+        result
+    }
+
+    /// One run of the pure pipeline, on a crypto thread.
+    async fn sign(
+        &self,
+        token: &str,
+        ask: &Ask<'_>,
+        handle: &Arc<IssuerHandle>,
+        snapshot: Arc<Snapshot>,
+        key: Key,
+    ) -> Result<Bridged, BridgeError> {
+        let policy = handle.policy();
+        let ring = self.keyring.snapshot();
+        let kids = self.publisher.kids_for(&policy.name);
+        let generation = self.generation.load(Ordering::Acquire);
+        let profile = self.profile.load_full();
+        let (issuer_epoch, ring_epoch) = (snapshot.epoch, ring.epoch);
+        let issuer = policy.name.clone();
+        let published = kids.clone();
+        let (limits, now) = (self.limits, self.clock.now());
+        let token: Box<str> = token.into();
+        let ask = OwnedAsk::of(ask);
+        let (reply, result) = oneshot::channel();
+        let job = move || {
+            let run = || {
+                let jws = CompactJws::parse(&token, &limits, policy.padded)?;
+                let context = Context {
+                    policy: &policy,
+                    keys: &snapshot.keys,
+                    published: &published,
+                    signer: &ring.active,
+                    profile: &profile,
+                    limits: &limits,
+                    now,
+                };
+                countersign::countersign(&jws, &context, &ask.borrow())
+            };
+            // The caller may have gone away; then nobody needs the result.
+            let _ = reply.send(run());
+        };
+        if self.pool.run(job).is_err() {
+            self.stats.overloaded.fetch_add(1, Ordering::Relaxed);
+            return Err(BridgeError::Overloaded);
+        }
+        let verdict = result.await.map_err(|_| BridgeError::Stopped)??;
+        let bridged = match verdict {
+            Verdict::AsItStands { expires } => Bridged { jwt: None, expires, issuer },
+            Verdict::Countersigned(new) => {
+                // Before the token leaves: its key must stay published until it has expired, also
+                // when this process dies now.
+                self.keyring.note_signed(new.expires).await;
+                Bridged { jwt: Some(new.jwt.into()), expires: new.expires, issuer }
+            }
+        };
+        let entry = Entry {
+            bridged: bridged.clone(),
+            handle: handle.clone(),
+            issuer_epoch,
+            ring_epoch,
+            generation,
+            kids,
+        };
+        self.cache.insert(key, Arc::new(entry));
+        Ok(bridged)
+    }
+
+    /// The original of a token this program signed, put together again; `None` when `token` is not
+    /// one of ours or does not carry it.
+    pub fn restore(&self, token: &str) -> Option<String> {
+        let ring = self.keyring.snapshot();
+        let original = countersign::restore(token, &ring.public, &self.limits)?;
+        self.stats.restored.fetch_add(1, Ordering::Relaxed);
+        Some(original)
+    }
+
+    pub fn status(&self) -> BridgeStatus {
+        let mut status = self.stats.status();
+        status.cache_entries = self.cache.entry_count();
+        status.cache_bytes = self.cache.weighted_size();
+        status.queue_depth = self.pool.depth();
+        status.threads = self.pool.threads();
+        status
+    }
+
+    fn refused(&self, issuer: &str, alg: Option<Alg>, refusal: Refusal) -> BridgeError {
+        self.stats.outcome(issuer, name(alg), refusal.code());
+        BridgeError::Refused(refusal)
+    }
+}
+
+/// Compared by value only where they are two objects, which is once after a change.
+fn same(a: &Arc<PublishedKids>, b: &Arc<PublishedKids>) -> bool {
+    Arc::ptr_eq(a, b) || a == b
+}
+
+fn name(alg: Option<Alg>) -> &'static str {
+    alg.map_or("-", Alg::name)
+}
+
+/// Every part is preceded by its length, so no two askings share a key.
+fn key(token: &str, ask: &Ask<'_>) -> Key {
+    let mut hash = digest::Context::new(&digest::SHA256);
+    let companions = &ask.companions;
+    let parts = [
+        Some(token),
+        ask.audience.map(Audience::as_str),
+        companions.access_token,
+        companions.original_access_token,
+        companions.code,
+        companions.state,
+        ask.force.then_some("force"),
+    ];
+    for part in parts {
+        match part {
+            None => hash.update(&[0]),
+            Some(text) => {
+                hash.update(&[1]);
+                hash.update(&text.len().to_le_bytes());
+                hash.update(text.as_bytes());
+            }
+        }
+    }
+    let mut key = [0; 32];
+    key.copy_from_slice(hash.finish().as_ref());
+    key
+}
+
+/// An [`Ask`] that can travel to another thread.
+struct OwnedAsk {
+    audience: Option<Audience>,
+    access_token: Option<String>,
+    original_access_token: Option<String>,
+    code: Option<String>,
+    state: Option<String>,
+    force: bool,
+}
+
+impl OwnedAsk {
+    fn of(ask: &Ask<'_>) -> Self {
+        Self {
+            audience: ask.audience.cloned(),
+            access_token: ask.companions.access_token.map(str::to_owned),
+            original_access_token: ask.companions.original_access_token.map(str::to_owned),
+            code: ask.companions.code.map(str::to_owned),
+            state: ask.companions.state.map(str::to_owned),
+            force: ask.force,
+        }
+    }
+
+    fn borrow(&self) -> Ask<'_> {
+        Ask {
+            audience: self.audience.as_ref(),
+            companions: Companions {
+                access_token: self.access_token.as_deref(),
+                original_access_token: self.original_access_token.as_deref(),
+                code: self.code.as_deref(),
+                state: self.state.as_deref(),
+            },
+            force: self.force,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_askings_share_a_key() {
+        let ask = |access_token, code| Ask {
+            companions: Companions { access_token, code, ..Companions::default() },
+            ..Ask::default()
+        };
+        let keys = [
+            key("t", &Ask::default()),
+            key("t", &ask(Some("x"), None)),
+            key("t", &ask(None, Some("x"))),
+            key("t", &ask(Some(""), Some("x"))),
+            key("t", &Ask { force: true, ..Ask::default() }),
+            key("t2", &Ask::default()),
+        ];
+        let distinct: std::collections::HashSet<_> = keys.iter().collect();
+        assert_eq!(distinct.len(), keys.len());
+    }
+}

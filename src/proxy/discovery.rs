@@ -1,0 +1,220 @@
+//! The discovery document: the upstream's own, with the addresses and algorithms that hold once
+//! everything comes through here.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use http::{Method, StatusCode, header};
+use pingora::Result;
+use pingora::http::ResponseHeader;
+use pingora::proxy::Session;
+use tokio::time::Instant;
+
+use super::call::{Body, Call, Reply};
+use super::headers::{self, OF_THE_BYTES};
+use super::outbound::{self, Changes};
+use super::reply;
+use super::routes::Routes;
+use super::state::State;
+use super::upstream::Upstream;
+use crate::answer::Failure;
+use crate::issuer::publisher::COMMON_PATH;
+use crate::jose::alg::Alg;
+use crate::rewrite::discovery::{self, Discovered, DiscoveryRewrite, EndpointRewrite};
+
+/// How long an answer is given again. Short: the document says what the upstream says now.
+const KEPT: Duration = Duration::from_secs(10);
+/// Documents kept; hosts and tenants are few, and a flood of made-up ones must not grow memory.
+const MOST: usize = 64;
+/// Bytes of a document.
+const LIMIT: usize = 256 * 1024;
+
+/// Rewritten documents by host and target.
+#[derive(Default)]
+pub struct DiscoveryCache {
+    kept: ArcSwap<HashMap<(String, String), Kept>>,
+}
+
+#[derive(Clone)]
+struct Kept {
+    until: Instant,
+    header: ResponseHeader,
+    body: Bytes,
+}
+
+impl DiscoveryCache {
+    fn get(&self, key: &(String, String)) -> Option<Kept> {
+        self.kept.load().get(key).filter(|kept| kept.until > Instant::now()).cloned()
+    }
+
+    fn put(&self, key: (String, String), header: &ResponseHeader, body: &Bytes) {
+        let now = Instant::now();
+        let mut map = HashMap::clone(&self.kept.load());
+        map.retain(|_, kept| kept.until > now);
+        if map.len() < MOST {
+            let kept = Kept { until: now + KEPT, header: header.clone(), body: body.clone() };
+            map.insert(key, kept);
+            self.kept.store(Arc::new(map));
+        }
+    }
+
+    /// After a reload nothing old is given.
+    pub fn clear(&self) {
+        self.kept.store(Arc::default());
+    }
+}
+
+/// Whether a request is one this room answers; others go to the upstream as they are.
+pub fn is_read(session: &Session) -> bool {
+    matches!(session.req_header().method, Method::GET | Method::HEAD)
+}
+
+/// Answers the request whole.
+pub async fn answer(session: &mut Session, state: &State, changes: &Changes) -> Result<()> {
+    let Some(upstream) = &state.upstream else {
+        return reply::fail(session, state, &Failure::NoUpstream, &[]).await;
+    };
+    let request = session.req_header();
+    let target = request.uri.path_and_query().map_or("/", |p| p.as_str()).to_owned();
+    let host = host(session).unwrap_or_default();
+    let key = (host, target);
+    if let Some(kept) = state.discovery.get(&key) {
+        return reply::write(session, kept.header, kept.body).await;
+    }
+    let (mut header, body) = match fetch(session, state, upstream, changes).await {
+        Ok(found) => found,
+        Err(failure) => return reply::fail(session, state, &failure, &[]).await,
+    };
+    headers::strip_response(&mut header);
+    let new = match header.status {
+        StatusCode::OK => rewritten(session, state, upstream, &body),
+        _ => None,
+    };
+    let Some(new) = new else {
+        header.insert_header(header::CONTENT_LENGTH, body.len())?;
+        return reply::write(session, header, body).await;
+    };
+    for name in &OF_THE_BYTES {
+        header.remove_header(name);
+    }
+    // A cookie keeps strict caches from keeping the document (RFC 9111 §7.3).
+    header.remove_header(&header::SET_COOKIE);
+    header.insert_header(header::CONTENT_TYPE, "application/json")?;
+    header.insert_header(header::CONTENT_LENGTH, new.len())?;
+    state.discovery.put(key, &header, &new);
+    reply::write(session, header, new).await
+}
+
+async fn fetch(
+    session: &mut Session,
+    state: &State,
+    upstream: &Upstream,
+    changes: &Changes,
+) -> Result<(ResponseHeader, Bytes), Failure> {
+    let internal = |_| Failure::Internal;
+    let mut request = outbound::copy(session).map_err(internal)?;
+    request.set_method(Method::GET);
+    outbound::prepare(&mut request, session, state, upstream, changes).map_err(internal)?;
+    request.insert_header(header::ACCEPT_ENCODING, "identity").map_err(internal)?;
+    for name in [header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE, header::RANGE] {
+        request.remove_header(&name);
+    }
+    request.remove_header(&header::CONTENT_LENGTH);
+    let call = Call { header: request, body: Bytes::new(), more: None, limit: LIMIT };
+    let Reply { header, body } = call.send(upstream, &state.connector).await?;
+    match body {
+        Body::Whole(body) => Ok((header, body)),
+        Body::Open(..) => Err(Failure::UpstreamInvalid),
+    }
+}
+
+/// The new document; `None` where it is none.
+fn rewritten(session: &Session, state: &State, upstream: &Upstream, body: &Bytes) -> Option<Bytes> {
+    let found = discovery::read(body).ok()?;
+    let routes = state.routes.load();
+    let base = base(session, state, upstream, &found)?;
+    let public = state.server.public_text();
+    let to = DiscoveryRewrite {
+        jwks_uri: Some(format!("{base}{}", jwks_path(state, upstream, &found))),
+        algs: algs(state, &found),
+        issuer: routes.discovery.issuer.as_ref().map(|issuer| issuer.as_str().to_owned()),
+        endpoints: endpoints(&routes, upstream, &found, public),
+    };
+    discovery::rewrite(body, &to).ok().map(Bytes::from)
+}
+
+fn endpoints(
+    routes: &Routes,
+    upstream: &Upstream,
+    found: &Discovered,
+    public: Option<&str>,
+) -> Option<EndpointRewrite> {
+    let public = public.filter(|_| routes.discovery.endpoints)?;
+    Some(EndpointRewrite::to_public(&found.issuer, upstream.url(), public))
+}
+
+/// What ID tokens may be signed with once they came through: our own algorithm, and those of the
+/// issuer's that pass as they stand.
+fn algs(state: &State, found: &Discovered) -> Vec<Alg> {
+    let mut algs = vec![state.bridge.signing_alg()];
+    for name in &found.id_token_signing_algs {
+        if let Some(alg) = Alg::from_name(name)
+            && state.bridge.accepts(alg)
+            && !algs.contains(&alg)
+        {
+            algs.push(alg);
+        }
+    }
+    algs
+}
+
+/// The path the normalised set is served at: the issuer's own where it is one of ours.
+fn jwks_path(state: &State, upstream: &Upstream, found: &Discovered) -> String {
+    let own = found.jwks_uri.as_deref().and_then(|uri| url::Url::parse(uri).ok());
+    let own = own.map(|url| url.path().to_owned());
+    let below = |path: &String| path.strip_prefix(upstream.base_path()).map(str::to_owned);
+    own.iter()
+        .flat_map(|path| [Some(path.clone()), below(path)])
+        .flatten()
+        .find(|path| state.publisher.is_jwks_path(path))
+        .unwrap_or_else(|| COMMON_PATH.to_owned())
+}
+
+/// Where clients find us: the configured public URL; else the issuer's own origin, where that is not
+/// the upstream's, because then the provider already calls itself by our name; else the host the
+/// client used, since there is nothing better (the answer is kept for that host alone).
+fn base(
+    session: &Session,
+    state: &State,
+    upstream: &Upstream,
+    found: &Discovered,
+) -> Option<String> {
+    if let Some(public) = state.server.public_text() {
+        return Some(public.to_owned());
+    }
+    if let Ok(issuer) = url::Url::parse(&found.issuer)
+        && issuer.origin().is_tuple()
+        && issuer.origin() != upstream.url().origin()
+    {
+        return Some(issuer.origin().ascii_serialization());
+    }
+    let tls = session.digest().is_some_and(|digest| digest.ssl_digest.is_some());
+    let forwarded = session.get_header("x-forwarded-proto").and_then(|v| v.to_str().ok());
+    let scheme = match forwarded {
+        Some("https") => "https",
+        _ if tls => "https",
+        _ => "http",
+    };
+    let address = url::Url::parse(&format!("{scheme}://{}", host(session)?)).ok()?;
+    Some(address.origin().ascii_serialization())
+}
+
+fn host(session: &Session) -> Option<String> {
+    let request = session.req_header();
+    let field = request.headers.get(header::HOST).and_then(|v| v.to_str().ok());
+    let host = field.or(request.uri.authority().map(|a| a.as_str()))?;
+    (host.len() <= 255).then(|| host.to_ascii_lowercase())
+}

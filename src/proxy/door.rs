@@ -1,0 +1,336 @@
+//! What stands before pingora on a connection: the count of connections, the bounds on a request
+//! head, and the answer to the one question that is asked most, `GET` of a key set, which is one
+//! write of prepared bytes. Everything else is handed to pingora as it came.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
+use pingora::apps::{HttpServerApp, ReusedHttpStream, ServerApp};
+use pingora::protocols::http::ServerSession;
+use pingora::protocols::l4::stream::Stream as TcpStream;
+use pingora::protocols::{ALPN, Stream};
+use pingora::proxy::HttpProxy;
+use pingora::server::ShutdownWatch;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use super::counters::Kind;
+use super::date;
+use super::gate::Gate;
+use super::head::{self, Bounds, Read};
+use super::jwks::Ask;
+use super::state::State;
+use crate::answer::{self, Failure};
+
+/// RFC 9113 §3.4.
+const H2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// Header fields of a request answered here; one with more goes the long way.
+const FIELDS: usize = 32;
+
+/// Connections open now, and the most there may be.
+#[derive(Debug)]
+pub struct Connections {
+    open: AtomicUsize,
+    most: usize,
+}
+
+impl Connections {
+    pub fn new(most: usize) -> Arc<Self> {
+        Arc::new(Self { open: AtomicUsize::new(0), most })
+    }
+
+    pub fn open(&self) -> usize {
+        self.open.load(Ordering::Acquire)
+    }
+
+    fn enter(self: &Arc<Self>) -> Option<Entered> {
+        if self.open.fetch_add(1, Ordering::AcqRel) >= self.most {
+            self.open.fetch_sub(1, Ordering::AcqRel);
+            return None;
+        }
+        Some(Entered(self.clone()))
+    }
+}
+
+struct Entered(Arc<Connections>);
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// The application pingora's listeners hand connections to.
+pub struct Door {
+    proxy: Arc<HttpProxy<Gate>>,
+    state: Arc<State>,
+    bounds: Bounds,
+    /// Between two requests of a connection, seconds.
+    keepalive: u64,
+    body_timeout: Duration,
+}
+
+impl Door {
+    pub fn new(
+        proxy: HttpProxy<Gate>,
+        state: Arc<State>,
+        bounds: Bounds,
+        body_timeout: Duration,
+    ) -> Self {
+        let keepalive = bounds.idle.as_secs().max(1);
+        Self { proxy: Arc::new(proxy), state, bounds, keepalive, body_timeout }
+    }
+
+    async fn http1(&self, mut stream: Stream, mut buffer: BytesMut, shutdown: &ShutdownWatch) {
+        let mut settings = None;
+        loop {
+            let reading = head::read(&mut stream, &mut buffer, &self.bounds);
+            let read = tokio::select! {
+                biased;
+                read = reading => read,
+                // Between two requests a connection may be closed; within one it is served.
+                () = told_to_stop(shutdown) => {
+                    if buffer.is_empty() {
+                        let _ = stream.shutdown().await;
+                        return;
+                    }
+                    head::read(&mut stream, &mut buffer, &self.bounds).await
+                }
+            };
+            let end = match read {
+                Read::Head(end) => end,
+                Read::Closed => return,
+                Read::Slow => return refuse(&mut stream, &Failure::Slow).await,
+                Read::TooLarge => {
+                    let failure = Failure::HeaderTooLarge { limit: self.bounds.size };
+                    return refuse(&mut stream, &failure).await;
+                }
+            };
+            let stopping = *shutdown.borrow();
+            match self.look(&buffer[..end], stopping) {
+                Look::Framing => return refuse(&mut stream, &Failure::Framing).await,
+                Look::Answer { bytes, last } => {
+                    let _ = buffer.split_to(end);
+                    let written = stream.write_all(&bytes).await;
+                    if written.is_err() || stream.flush().await.is_err() || last {
+                        let _ = stream.shutdown().await;
+                        return;
+                    }
+                }
+                Look::Pass { alone } => {
+                    let mut session = ServerSession::new_http1(stream);
+                    session.set_keepalive((!stopping).then_some(self.keepalive));
+                    if let Some(settings) = settings.take() {
+                        let settings: pingora::apps::HttpPersistentSettings = settings;
+                        settings.apply_to_session(&mut session);
+                    }
+                    session.set_read_timeout(Some(self.body_timeout));
+                    session.set_pipelined_prefix(if alone {
+                        buffer.split_to(end)
+                    } else {
+                        std::mem::take(&mut buffer)
+                    });
+                    let next = self.proxy.process_new_http(session, shutdown).await;
+                    let Some((reused, kept)) = next.map(ReusedHttpStream::consume) else { return };
+                    stream = reused;
+                    settings = kept;
+                }
+            }
+        }
+    }
+
+    /// Looks at a whole head without consuming it.
+    fn look(&self, bytes: &[u8], stopping: bool) -> Look {
+        let mut fields = [httparse::EMPTY_HEADER; FIELDS];
+        let mut request = httparse::Request::new(&mut fields);
+        let whole = request.parse(bytes).is_ok_and(|status| status.is_complete());
+        if !whole {
+            // Malformed, or with more fields than are looked at: pingora judges it, but two lengths
+            // are refused wherever they stand.
+            let two = two_lengths_anywhere(bytes);
+            return if two { Look::Framing } else { Look::Pass { alone: false } };
+        }
+        if head::has_two_lengths(&request) {
+            return Look::Framing;
+        }
+        let ready = match (request.method, request.path, request.version) {
+            (Some("GET" | "HEAD"), Some(path), Some(1)) => self.state.ready(path),
+            _ => None,
+        };
+        let has = |name: &str| request.headers.iter().any(|h| h.name.eq_ignore_ascii_case(name));
+        let alone = !(has("content-length") || has("transfer-encoding") || has("upgrade"));
+        let pass = Look::Pass { alone };
+        let Some(ready) = ready.filter(|_| alone) else { return pass };
+        let mut ask = Ask { head: request.method == Some("HEAD"), ..Ask::default() };
+        let (mut hosts, mut last) = (0, stopping);
+        for field in request.headers.iter() {
+            // Repeated or unusual fields go the long way.
+            match field.name.len() {
+                4 if field.name.eq_ignore_ascii_case("host") => hosts += 1,
+                6 if field.name.eq_ignore_ascii_case("accept") => {
+                    if ask.accept.replace(field.value).is_some() {
+                        return pass;
+                    }
+                }
+                13 if field.name.eq_ignore_ascii_case("if-none-match") => {
+                    if ask.if_none_match.replace(field.value).is_some() {
+                        return pass;
+                    }
+                }
+                10 if field.name.eq_ignore_ascii_case("connection") => match field.value {
+                    b"keep-alive" | b"Keep-Alive" => {}
+                    b"close" => last = true,
+                    _ => return pass,
+                },
+                6 if field.name.eq_ignore_ascii_case("expect") => return pass,
+                _ => {}
+            }
+        }
+        if hosts != 1 {
+            return pass;
+        }
+        let mut out = BytesMut::with_capacity(512 + ready.set.body.len());
+        let status = date::with(|date| ready.write(&ask, date, last, &mut out));
+        self.state.counters.request(Kind::Jwks, status);
+        Look::Answer { bytes: out.freeze(), last }
+    }
+}
+
+async fn told_to_stop(shutdown: &ShutdownWatch) {
+    // The value's lock must not be held across the caller's next wait.
+    let _ = shutdown.clone().wait_for(|stop| *stop).await;
+}
+
+enum Look {
+    Answer {
+        bytes: Bytes,
+        last: bool,
+    },
+    Framing,
+    /// For pingora. `alone`: the request is its head and nothing more.
+    Pass {
+        alone: bool,
+    },
+}
+
+/// For heads too long to be parsed here: names at line starts are enough to tell.
+fn two_lengths_anywhere(head: &[u8]) -> bool {
+    let has = |name: &[u8]| {
+        head.split(|b| *b == b'\n').skip(1).any(|line| {
+            line.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name))
+        })
+    };
+    has(b"content-length") && has(b"transfer-encoding")
+}
+
+/// Answers and closes: after a head that cannot be trusted, nothing on the connection can be.
+async fn refuse(stream: &mut Stream, failure: &Failure) {
+    let answer = answer::http(failure);
+    let status = answer.status;
+    let reason = http::StatusCode::from_u16(status).ok();
+    let reason = reason.and_then(|s| s.canonical_reason()).unwrap_or_default();
+    let head = format!(
+        "HTTP/1.1 {status} {reason}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\
+         Cache-Control: no-store\r\nConnection: close\r\n\r\n",
+        answer.body.len()
+    );
+    let bytes = [head.as_bytes(), &answer.body].concat();
+    if stream.write_all(&bytes).await.is_ok() {
+        let _ = stream.flush().await;
+    }
+    let _ = stream.shutdown().await;
+}
+
+#[async_trait]
+impl ServerApp for Door {
+    async fn process_new(
+        self: &Arc<Self>,
+        mut stream: Stream,
+        shutdown: &ShutdownWatch,
+    ) -> Option<Stream> {
+        let Some(_entered) = self.state.connections.enter() else {
+            refuse(&mut stream, &Failure::Overloaded).await;
+            return None;
+        };
+        if matches!(stream.selected_alpn_proto(), Some(ALPN::H2)) {
+            return self.proxy.process_new(stream, shutdown).await;
+        }
+        let mut buffer = BytesMut::with_capacity(2048);
+        match preface(&mut stream, &mut buffer, self.bounds.idle).await {
+            Preface::Http2 => {
+                let stream = rewound(stream, &buffer)?;
+                self.proxy.process_new(stream, shutdown).await
+            }
+            Preface::Http1 => {
+                self.http1(stream, buffer, shutdown).await;
+                None
+            }
+            Preface::Closed => None,
+        }
+    }
+
+    async fn cleanup(&self) {
+        self.proxy.http_cleanup().await;
+    }
+}
+
+enum Preface {
+    Http1,
+    Http2,
+    Closed,
+}
+
+/// Reads as far as it takes to tell HTTP/2 with prior knowledge (RFC 9113 §3.3) from HTTP/1.
+async fn preface(stream: &mut Stream, buffer: &mut BytesMut, idle: Duration) -> Preface {
+    let reading = async {
+        loop {
+            if buffer.starts_with(H2_PREFACE) {
+                return Preface::Http2;
+            }
+            if !buffer.is_empty() && !H2_PREFACE.starts_with(buffer) {
+                return Preface::Http1;
+            }
+            match stream.read_buf(buffer).await {
+                Ok(n) if n > 0 => {}
+                _ => return Preface::Closed,
+            }
+        }
+    };
+    tokio::time::timeout(idle, reading).await.unwrap_or(Preface::Closed)
+}
+
+/// The stream as if nothing had been read. Only plain TCP comes here: over TLS, ALPN has decided.
+fn rewound(stream: Stream, read: &[u8]) -> Option<Stream> {
+    let mut tcp = stream.into_any().downcast::<TcpStream>().ok()?;
+    tcp.rewind(read);
+    Some(tcp)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_lengths_are_seen_in_a_head_of_any_length() {
+        let mut head = b"POST / HTTP/1.1\r\n".to_vec();
+        for i in 0..200 {
+            head.extend(format!("X-{i}: y\r\n").bytes());
+        }
+        head.extend(b"CONTENT-LENGTH: 3\r\n");
+        assert!(!two_lengths_anywhere(&head));
+        head.extend(b"transfer-Encoding: chunked\r\n\r\n");
+        assert!(two_lengths_anywhere(&head));
+    }
+
+    #[test]
+    fn the_count_of_connections_is_bounded_and_comes_back() {
+        let connections = Connections::new(1);
+        let first = connections.enter().unwrap();
+        assert!(connections.enter().is_none());
+        assert_eq!(connections.open(), 1);
+        drop(first);
+        assert_eq!(connections.open(), 0);
+    }
+}

@@ -1,0 +1,103 @@
+//! `POST /_countersign/token`: RFC 8693 token exchange.
+
+use bytes::Bytes;
+use http::{HeaderName, Method, header};
+use pingora::Result;
+use pingora::http::ResponseHeader;
+use pingora::proxy::Session;
+use serde_json::json;
+
+use super::form::{self, ExchangeRequest};
+use super::reply;
+use super::state::State;
+use crate::answer::{ExchangeFailure, Failure};
+use crate::config::Cors;
+use crate::countersign::Ask;
+
+const ALLOW: &str = "POST, OPTIONS";
+
+/// Answers the request whole.
+pub(super) async fn answer(session: &mut Session, state: &State) -> Result<()> {
+    let cors = cors(session, &state.server.exchange.cors);
+    if session.req_header().method == Method::OPTIONS {
+        return preflight(session, cors).await;
+    }
+    match exchange(session, state).await {
+        Ok(body) => {
+            let mut header = ResponseHeader::build(200, Some(5 + cors.len()))?;
+            header.insert_header(header::CONTENT_TYPE, "application/json")?;
+            header.insert_header(header::CONTENT_LENGTH, body.len())?;
+            for (name, value) in no_store().iter().chain(&cors) {
+                header.insert_header(name, value.as_str())?;
+            }
+            reply::write(session, header, body).await
+        }
+        Err(failure) => {
+            let fields: Vec<_> = no_store().into_iter().chain(cors).collect();
+            reply::fail(session, state, &failure, &fields).await
+        }
+    }
+}
+
+async fn exchange(session: &mut Session, state: &State) -> Result<Bytes, Failure> {
+    let request = session.req_header();
+    if request.method != Method::POST {
+        return Err(Failure::MethodNotAllowed { allow: ALLOW });
+    }
+    let content_type = request.headers.get(header::CONTENT_TYPE).map(|v| v.as_bytes());
+    let encoded = request.headers.get(header::CONTENT_ENCODING);
+    if !form::is_form(content_type) || encoded.is_some_and(|v| v != "identity") {
+        return Err(ExchangeFailure::MediaType.into());
+    }
+    let body = reply::body(session, state.server.limits.body).await?;
+    let request = ExchangeRequest::parse(&body)?;
+    let ask = Ask { audience: request.audience.as_ref(), ..Ask::default() };
+    let bridged = state
+        .bridge
+        .countersign(&request.subject_token, &ask)
+        .await
+        .map_err(ExchangeFailure::from)?;
+    let left = bridged.expires.since(state.clock.now()).as_secs();
+    let token = bridged.jwt.as_deref().unwrap_or(&request.subject_token);
+    let mut body = json!({
+        "access_token": token,
+        "issued_token_type": request.issued_type.uri(),
+        "token_type": "Bearer",
+        "expires_in": left,
+    })
+    .to_string();
+    body.push('\n');
+    Ok(Bytes::from(body))
+}
+
+/// RFC 6749 §5.1.
+fn no_store() -> [(HeaderName, String); 2] {
+    [(header::CACHE_CONTROL, "no-store".into()), (header::PRAGMA, "no-cache".into())]
+}
+
+/// The CORS fields for this request's origin; none for one that is not allowed.
+fn cors(session: &Session, cors: &Cors) -> Vec<(HeaderName, String)> {
+    let mut fields = Vec::new();
+    if matches!(cors, Cors::Origins(_)) {
+        fields.push((header::VARY, "Origin".to_owned()));
+    }
+    let origin = session.get_header(header::ORIGIN).and_then(|v| v.to_str().ok());
+    if let Some(origin) = origin
+        && cors.allows(origin)
+    {
+        let allowed = if *cors == Cors::Any { "*" } else { origin };
+        fields.push((header::ACCESS_CONTROL_ALLOW_ORIGIN, allowed.to_owned()));
+    }
+    fields
+}
+
+/// Fetch §3.2.2. Without an allowed origin the answer allows nothing, and the browser stops there.
+async fn preflight(session: &mut Session, mut cors: Vec<(HeaderName, String)>) -> Result<()> {
+    if cors.iter().any(|(name, _)| *name == header::ACCESS_CONTROL_ALLOW_ORIGIN) {
+        cors.push((header::ACCESS_CONTROL_ALLOW_METHODS, "POST".into()));
+        cors.push((header::ACCESS_CONTROL_ALLOW_HEADERS, "Content-Type".into()));
+        cors.push((header::ACCESS_CONTROL_MAX_AGE, "600".into()));
+    }
+    cors.push((header::ALLOW, ALLOW.into()));
+    reply::empty(session, 204, &cors).await
+}

@@ -1,0 +1,123 @@
+//! One HTTP/1.1 request head, read with a bound on its size and on the time it may take, before
+//! pingora parses it: pingora's own bounds are 1 MiB and one idle time per read, and it drops a
+//! `Content-Length` that stands beside `Transfer-Encoding` before anybody can refuse it.
+
+use std::time::Duration;
+
+use bytes::BytesMut;
+use pingora::protocols::Stream;
+use tokio::io::AsyncReadExt as _;
+
+/// How a head is bounded.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// Bytes of the request line and the fields.
+    pub size: usize,
+    /// From its first byte to its last.
+    pub time: Duration,
+    /// Before its first byte.
+    pub idle: Duration,
+}
+
+/// What became of reading a head.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Read {
+    /// A whole head is in the buffer, this many bytes long.
+    Head(usize),
+    /// The other side went away, or stayed silent, between two requests.
+    Closed,
+    TooLarge,
+    /// The head took too long.
+    Slow,
+}
+
+/// Reads until `buffer` holds a whole head. What stands after it stays in the buffer.
+pub async fn read(stream: &mut Stream, buffer: &mut BytesMut, bounds: &Bounds) -> Read {
+    if buffer.is_empty() {
+        buffer.reserve(2048);
+        match tokio::time::timeout(bounds.idle, stream.read_buf(buffer)).await {
+            Ok(Ok(n)) if n > 0 => {}
+            _ => return Read::Closed,
+        }
+    }
+    // RFC 9112 §2.2: an empty line before a request is ignored.
+    while buffer.starts_with(b"\r\n") {
+        let _ = buffer.split_to(2);
+    }
+    match end_of_head(buffer, 0) {
+        Some(end) if end <= bounds.size => Read::Head(end),
+        Some(_) => Read::TooLarge,
+        None => {
+            let rest = rest(stream, buffer, bounds.size);
+            tokio::time::timeout(bounds.time, rest).await.unwrap_or(Read::Slow)
+        }
+    }
+}
+
+async fn rest(stream: &mut Stream, buffer: &mut BytesMut, size: usize) -> Read {
+    while buffer.len() <= size {
+        let searched = buffer.len().saturating_sub(3);
+        buffer.reserve(2048);
+        match stream.read_buf(buffer).await {
+            Ok(n) if n > 0 => {}
+            _ => return Read::Closed,
+        }
+        match end_of_head(buffer, searched) {
+            Some(end) if end <= size => return Read::Head(end),
+            Some(_) => return Read::TooLarge,
+            None => {}
+        }
+    }
+    Read::TooLarge
+}
+
+/// Where the head ends: after an empty line. A bare LF ends a line too (RFC 9112 §2.2), as the
+/// parser behind this one takes it so.
+fn end_of_head(buffer: &[u8], from: usize) -> Option<usize> {
+    let mut at = from;
+    while let Some(found) = memchr(b'\n', &buffer[at..]) {
+        let next = at + found + 1;
+        match buffer.get(next..) {
+            Some([b'\n', ..]) => return Some(next + 1),
+            Some([b'\r', b'\n', ..]) => return Some(next + 2),
+            _ => at = next,
+        }
+    }
+    None
+}
+
+fn memchr(byte: u8, bytes: &[u8]) -> Option<usize> {
+    bytes.iter().position(|b| *b == byte)
+}
+
+/// Whether both framings stand in a head: a request that says two lengths is how one is hidden in
+/// another (RFC 9112 §6.1, §11.2).
+pub fn has_two_lengths(head: &httparse::Request<'_, '_>) -> bool {
+    let has = |name: &str| head.headers.iter().any(|h| h.name.eq_ignore_ascii_case(name));
+    has("transfer-encoding") && has("content-length")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_ends_at_its_empty_line_however_it_is_spelled() {
+        for (bytes, end) in [
+            (&b"GET / HTTP/1.1\r\nA: b\r\n\r\nbody"[..], Some(24)),
+            (b"GET / HTTP/1.1\nA: b\n\nbody", Some(21)),
+            (b"GET / HTTP/1.1\r\n\r\n", Some(18)),
+            (b"GET / HTTP/1.1\r\nA: b\r\n", None),
+            (b"", None),
+        ] {
+            assert_eq!(end_of_head(bytes, 0), end, "{bytes:?}");
+            // Found in pieces too: the search starts three bytes back.
+            for cut in 0..bytes.len() {
+                let early = end_of_head(&bytes[..cut], 0);
+                if early.is_none() {
+                    assert_eq!(end_of_head(bytes, cut.saturating_sub(3)), end, "{bytes:?} {cut}");
+                }
+            }
+        }
+    }
+}

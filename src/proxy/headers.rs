@@ -1,0 +1,205 @@
+//! Fields between hops: which end here (RFC 9110 §7.6.1), which say where a request came from, and
+//! the name a request goes by in two logs.
+
+use std::fmt::Write as _;
+use std::net::IpAddr;
+
+use http::header::{self, HeaderName, HeaderValue};
+use pingora::http::{RequestHeader, ResponseHeader};
+
+/// Fields of one hop, besides those `Connection` names.
+pub(super) const HOP_BY_HOP: [HeaderName; 8] = [
+    header::CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    header::PROXY_AUTHENTICATE,
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+];
+
+/// Fields that speak of the bytes of a body, and are wrong once it is changed: RFC 9110 §8.8.3, RFC
+/// 9530, RFC 3230.
+pub(super) const OF_THE_BYTES: [HeaderName; 8] = [
+    header::CONTENT_LENGTH,
+    header::CONTENT_ENCODING,
+    header::ETAG,
+    HeaderName::from_static("digest"),
+    HeaderName::from_static("content-digest"),
+    HeaderName::from_static("repr-digest"),
+    HeaderName::from_static("content-md5"),
+    header::ACCEPT_RANGES,
+];
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Where a request came from.
+pub(super) struct Origin<'a> {
+    pub client: Option<IpAddr>,
+    pub tls: bool,
+    /// The address the operator says the world knows us by.
+    pub public: Option<&'a url::Url>,
+}
+
+/// Sets `X-Forwarded-*`. The client's address is appended to the list, never trusted from it. With a
+/// configured public URL, scheme and host are its own, whatever the request says; without one, what
+/// a TLS terminator before us set is kept, and where nothing was set it is what we see ourselves.
+pub(super) fn forward(header: &mut RequestHeader, origin: &Origin<'_>) -> pingora::Result<()> {
+    if let Some(client) = origin.client {
+        let mut list = String::new();
+        for value in header.headers.get_all(X_FORWARDED_FOR) {
+            if let Ok(value) = value.to_str() {
+                list.push_str(value);
+                list.push_str(", ");
+            }
+        }
+        let _ = write!(list, "{client}");
+        header.insert_header(X_FORWARDED_FOR, list)?;
+    }
+    let host = header.headers.get(header::HOST).cloned();
+    match origin.public {
+        Some(public) => {
+            header.insert_header(X_FORWARDED_PROTO, public.scheme())?;
+            let authority = &public[url::Position::BeforeHost..url::Position::AfterPort];
+            header.insert_header(X_FORWARDED_HOST, authority)?;
+        }
+        None => {
+            if !header.headers.contains_key(X_FORWARDED_PROTO) {
+                header
+                    .insert_header(X_FORWARDED_PROTO, if origin.tls { "https" } else { "http" })?;
+            }
+            if let Some(host) = host.filter(|_| !header.headers.contains_key(X_FORWARDED_HOST)) {
+                header.insert_header(X_FORWARDED_HOST, host)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Takes out what ends at this hop.
+pub(super) fn strip_request(header: &mut RequestHeader) {
+    for name in nominated(&header.headers) {
+        header.remove_header(&name);
+    }
+    for name in &HOP_BY_HOP {
+        header.remove_header(name);
+    }
+}
+
+/// Takes out what ends at this hop.
+pub(super) fn strip_response(header: &mut ResponseHeader) {
+    for name in nominated(&header.headers) {
+        header.remove_header(&name);
+    }
+    for name in &HOP_BY_HOP {
+        header.remove_header(name);
+    }
+}
+
+/// Fields named in `Connection`; those a request cannot lose are left (RFC 9110 §7.6.1).
+fn nominated(headers: &http::HeaderMap) -> Vec<HeaderName> {
+    let mut names = Vec::new();
+    for value in headers.get_all(header::CONNECTION) {
+        for name in value.to_str().unwrap_or_default().split(',') {
+            let Ok(name) = HeaderName::try_from(name.trim()) else { continue };
+            if ![header::HOST, header::CONTENT_LENGTH, header::AUTHORIZATION].contains(&name) {
+                names.push(name);
+            }
+        }
+    }
+    names
+}
+
+/// The request's own ID where it is harmless in a log line, else a new one.
+pub(super) fn request_id(header: &RequestHeader) -> HeaderValue {
+    if let Some(own) = header.headers.get(X_REQUEST_ID)
+        && (1..=128).contains(&own.len())
+        && own.as_bytes().iter().all(|b| b.is_ascii_graphic())
+    {
+        return own.clone();
+    }
+    let mut random = [0; 16];
+    // Not a secret; an ID of zeros is still an ID.
+    let _ = aws_lc_rs::rand::fill(&mut random);
+    let mut text = String::with_capacity(32);
+    for byte in random {
+        let _ = write!(text, "{byte:02x}");
+    }
+    HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("-"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(fields: &[(&'static str, &str)]) -> RequestHeader {
+        let mut header = RequestHeader::build("GET", b"/", None).unwrap();
+        for (name, value) in fields {
+            header.append_header(*name, *value).unwrap();
+        }
+        header
+    }
+
+    fn get<'a>(header: &'a RequestHeader, name: &str) -> &'a str {
+        header.headers.get(name).unwrap().to_str().unwrap()
+    }
+
+    #[test]
+    fn the_client_is_appended_never_believed() {
+        let mut header = request(&[
+            ("host", "auth.example"),
+            ("x-forwarded-for", "6.6.6.6"),
+            ("x-forwarded-for", "7.7.7.7"),
+        ]);
+        let client = Some("10.0.0.1".parse().unwrap());
+        forward(&mut header, &Origin { client, tls: false, public: None }).unwrap();
+        assert_eq!(get(&header, "x-forwarded-for"), "6.6.6.6, 7.7.7.7, 10.0.0.1");
+        assert_eq!(header.headers.get_all("x-forwarded-for").iter().count(), 1);
+        assert_eq!(get(&header, "x-forwarded-proto"), "http");
+        assert_eq!(get(&header, "x-forwarded-host"), "auth.example");
+    }
+
+    #[test]
+    fn a_configured_public_url_overrules_the_request() {
+        let public = url::Url::parse("https://auth.example:8443/x").unwrap();
+        let mut header = request(&[
+            ("host", "evil.example"),
+            ("x-forwarded-proto", "http"),
+            ("x-forwarded-host", "evil.example"),
+        ]);
+        forward(&mut header, &Origin { client: None, tls: false, public: Some(&public) }).unwrap();
+        assert_eq!(get(&header, "x-forwarded-proto"), "https");
+        assert_eq!(get(&header, "x-forwarded-host"), "auth.example:8443");
+        assert_eq!(get(&header, "host"), "evil.example");
+    }
+
+    #[test]
+    fn fields_of_the_hop_end_here_but_the_host_cannot_be_nominated_away() {
+        let mut header = request(&[
+            ("host", "a"),
+            ("connection", "close, X-Secret, host, authorization"),
+            ("x-secret", "1"),
+            ("authorization", "Bearer x"),
+            ("keep-alive", "timeout=5"),
+            ("te", "trailers"),
+        ]);
+        strip_request(&mut header);
+        let left: Vec<_> = header.headers.keys().map(HeaderName::as_str).collect();
+        assert_eq!(left.len(), 2, "{left:?}");
+        assert!(left.contains(&"host") && left.contains(&"authorization"));
+    }
+
+    #[test]
+    fn an_id_that_could_break_a_log_line_is_replaced() {
+        assert_eq!(request_id(&request(&[("x-request-id", "abc-1")])), "abc-1");
+        let long = "x".repeat(129);
+        for bad in ["a b", "", long.as_str()] {
+            let id = request_id(&request(&[("x-request-id", bad)]));
+            assert_eq!(id.len(), 32, "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! pingora: routes and phases. No decision about a token or a key is made here.
+//!
+//! A connection comes to the [`door`], which bounds what it may cost and answers reads of a key set
+//! itself. Every other request goes through pingora to the [`gate`], which asks the [`routes`] and
+//! answers ([`exchange`], [`discovery`], [`tokens`]) or lets pingora stream it to the [`upstream`].
+
+pub mod call;
+pub mod counters;
+mod date;
+mod decode;
+pub mod discovery;
+pub mod door;
+mod exchange;
+mod form;
+pub mod gate;
+pub mod head;
+mod headers;
+pub mod jwks;
+mod outbound;
+mod reply;
+mod restore;
+pub mod routes;
+pub mod state;
+mod swap;
+mod tokens;
+pub mod upstream;

@@ -1,0 +1,103 @@
+//! Answers of our own, written to a pingora session.
+
+use bytes::Bytes;
+use http::header;
+use pingora::Result;
+use pingora::http::ResponseHeader;
+use pingora::proxy::Session;
+
+use super::state::State;
+use crate::answer::{self, Failure};
+
+/// Writes header and body; with `HEAD`, the header alone.
+pub(super) async fn write(
+    session: &mut Session,
+    header: ResponseHeader,
+    body: Bytes,
+) -> Result<()> {
+    // What is left of an unread request body would be read as the next request.
+    if !session.is_body_done() {
+        session.set_keepalive(None);
+    }
+    let bare = session.req_header().method == http::Method::HEAD || body.is_empty();
+    session.write_response_header(Box::new(header), bare).await?;
+    if !bare {
+        session.write_response_body(Some(body), true).await?;
+    }
+    Ok(())
+}
+
+/// Answers with an error. `extra` fields are added to it.
+pub(super) async fn fail(
+    session: &mut Session,
+    state: &State,
+    failure: &Failure,
+    extra: &[(http::HeaderName, String)],
+) -> Result<()> {
+    let answer = answer::http(failure);
+    state.counters.failure(answer.code);
+    let mut header = ResponseHeader::build(answer.status, Some(6 + extra.len()))?;
+    header.insert_header(header::CONTENT_TYPE, "application/json")?;
+    header.insert_header(header::CONTENT_LENGTH, answer.body.len())?;
+    header.insert_header(header::CACHE_CONTROL, "no-store")?;
+    if let Some(seconds) = answer.retry_after {
+        header.insert_header(header::RETRY_AFTER, seconds)?;
+    }
+    if let Some(allow) = answer.allow {
+        header.insert_header(header::ALLOW, allow)?;
+    }
+    for (name, value) in extra {
+        header.insert_header(name, value.as_str())?;
+    }
+    write(session, header, answer.body).await
+}
+
+/// `204` to an OPTIONS request that asks nothing of another origin, and the like.
+pub(super) async fn empty(
+    session: &mut Session,
+    status: u16,
+    fields: &[(http::HeaderName, String)],
+) -> Result<()> {
+    let mut header = ResponseHeader::build(status, Some(fields.len() + 1))?;
+    for (name, value) in fields {
+        header.insert_header(name, value.as_str())?;
+    }
+    write(session, header, Bytes::new()).await
+}
+
+/// Reads a whole request body of at most `limit` bytes.
+///
+/// # Errors
+/// [`Failure::BodyTooLarge`] over the limit, [`Failure::BadRequest`] when it breaks off.
+pub(super) async fn body(session: &mut Session, limit: usize) -> Result<Bytes, Failure> {
+    let too_large = Failure::BodyTooLarge { limit };
+    let announced = session.get_header(header::CONTENT_LENGTH);
+    let announced = announced.and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<u64>().ok());
+    if announced.is_some_and(|n| n > limit as u64) {
+        return Err(too_large);
+    }
+    expect(session).await?;
+    let mut whole = Vec::new();
+    loop {
+        let part = session.read_request_body().await.map_err(|error| match error.etype() {
+            pingora::ErrorType::ReadTimedout => Failure::Slow,
+            _ => Failure::BadRequest,
+        })?;
+        let Some(part) = part else { return Ok(Bytes::from(whole)) };
+        if whole.len() + part.len() > limit {
+            return Err(too_large);
+        }
+        whole.extend_from_slice(&part);
+    }
+}
+
+/// RFC 9110 §10.1.1: the client waits for leave to send its body.
+pub(super) async fn expect(session: &mut Session) -> Result<(), Failure> {
+    let waits = session
+        .get_header(header::EXPECT)
+        .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
+    if waits && !session.is_http2() {
+        session.write_continue_response().await.map_err(|_| Failure::BadRequest)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,87 @@
+//! What every request sees. Read-only but for what is swapped whole.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use pingora::connectors::http::Connector;
+
+use super::counters::{Counters, ProxyStatus};
+use super::discovery::DiscoveryCache;
+use super::door::Connections;
+use super::jwks::Ready;
+use super::routes::Routes;
+use super::upstream::Upstream;
+use crate::bridge::Bridge;
+use crate::clock::Clock;
+use crate::config::ServerSettings;
+use crate::issuer::Publisher;
+
+pub struct State {
+    pub server: ServerSettings,
+    pub routes: ArcSwap<Routes>,
+    pub bridge: Arc<Bridge>,
+    pub publisher: Arc<Publisher>,
+    pub upstream: Option<Arc<Upstream>>,
+    /// For calls of our own; pingora's proxy has one itself.
+    pub connector: Connector,
+    pub discovery: DiscoveryCache,
+    pub clock: Clock,
+    pub counters: Counters,
+    pub connections: Arc<Connections>,
+    ready: ArcSwap<HashMap<String, Arc<Ready>>>,
+}
+
+/// The parts of a [`State`].
+pub struct Parts {
+    pub server: ServerSettings,
+    pub routes: Routes,
+    pub bridge: Arc<Bridge>,
+    pub publisher: Arc<Publisher>,
+    pub upstream: Option<Arc<Upstream>>,
+    pub clock: Clock,
+}
+
+impl State {
+    pub fn new(parts: Parts) -> Self {
+        Self {
+            connections: Connections::new(parts.server.limits.connections),
+            connector: Upstream::connector(128),
+            server: parts.server,
+            routes: ArcSwap::from_pointee(parts.routes),
+            bridge: parts.bridge,
+            publisher: parts.publisher,
+            upstream: parts.upstream,
+            discovery: DiscoveryCache::default(),
+            clock: parts.clock,
+            counters: Counters::default(),
+            ready: ArcSwap::default(),
+        }
+    }
+
+    /// The set served at `path` (a query does not matter), its answers made ready; `None` where no
+    /// set is served there, or none yet.
+    pub fn ready(&self, path: &str) -> Option<Arc<Ready>> {
+        let path = path.split_once('?').map_or(path, |(path, _)| path);
+        if !self.publisher.is_jwks_path(path) {
+            return None;
+        }
+        let set = self.publisher.for_path(path).ok()?;
+        let known = self.ready.load();
+        if let Some(ready) = known.get(path)
+            && Arc::ptr_eq(&ready.set, &set)
+        {
+            return Some(ready.clone());
+        }
+        // Seldom: the set has changed. Two threads may both do it; one of the equal results stays.
+        let ready = Arc::new(Ready::new(set));
+        let mut map = HashMap::clone(&known);
+        map.insert(path.to_owned(), ready.clone());
+        self.ready.store(Arc::new(map));
+        Some(ready)
+    }
+
+    pub fn status(&self) -> ProxyStatus {
+        ProxyStatus { connections: self.connections.open(), ..self.counters.status() }
+    }
+}

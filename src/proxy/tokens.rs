@@ -1,0 +1,237 @@
+//! Answers in which tokens stand. They are fetched whole by a call of our own, so that the crypto
+//! threads and a refresh of the issuer's keys can be waited for; pingora's body filter cannot wait.
+
+use bytes::Bytes;
+use http::{HeaderValue, StatusCode, Version, header};
+use pingora::Result;
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::proxy::Session;
+
+use super::call::{Body, Call, Reply};
+use super::headers::{self, OF_THE_BYTES};
+use super::outbound::{self, Changes};
+use super::state::State;
+use super::swap::{self, Beside};
+use super::upstream::Upstream;
+use super::{decode, reply, restore};
+use crate::answer::Failure;
+use crate::rewrite::{self, Place, TokenRule};
+
+/// Whether a request under `rule` must be answered this way.
+pub(super) fn is_read(request: &RequestHeader, rule: &TokenRule) -> bool {
+    let form = !rule.restore_form.is_empty() && request.method == http::Method::POST;
+    rule.reads_body() || rule.reads_header() || form
+}
+
+/// Answers the request whole.
+pub(super) async fn answer(
+    session: &mut Session,
+    state: &State,
+    rule: &TokenRule,
+    changes: Changes,
+) -> Result<()> {
+    let Some(upstream) = &state.upstream else {
+        return reply::fail(session, state, &Failure::NoUpstream, &[]).await;
+    };
+    let fetched = fetch(session, state, upstream, rule, &changes).await;
+    let Reply { mut header, body } = match fetched {
+        Ok(reply) => reply,
+        Err(failure) => return reply::fail(session, state, &failure, &[]).await,
+    };
+    headers::strip_response(&mut header);
+    fields(&mut header, state, rule).await?;
+    match body {
+        Body::Whole(body) => {
+            let new = match is_searched(session, &header, rule) {
+                true => rewritten(&header, &body, state, rule).await,
+                false => None,
+            };
+            if let Some(new) = new {
+                for name in &OF_THE_BYTES {
+                    header.remove_header(name);
+                }
+                header.insert_header(header::CONTENT_LENGTH, new.len())?;
+                return reply::write(session, header, new).await;
+            }
+            if has_body(session, header.status) {
+                header.insert_header(header::CONTENT_LENGTH, body.len())?;
+            }
+            reply::write(session, header, body).await
+        }
+        Body::Open(start, mut rest) => {
+            if is_searched(session, &header, rule) {
+                state.counters.place("answer_too_large");
+            }
+            stream_head(session, header).await?;
+            session.write_response_body(Some(Bytes::from(start)), false).await?;
+            // An answer that breaks off breaks off downstream too: the error closes the connection.
+            while let Some(part) = rest.next().await? {
+                session.write_response_body(Some(part), false).await?;
+            }
+            session.write_response_body(None, true).await?;
+            rest.done(&state.connector).await;
+            Ok(())
+        }
+    }
+}
+
+async fn fetch(
+    session: &mut Session,
+    state: &State,
+    upstream: &Upstream,
+    rule: &TokenRule,
+    changes: &Changes,
+) -> Result<Reply, Failure> {
+    let internal = |_| Failure::Internal;
+    let (body, more) = beginning(session, state.server.limits.body).await?;
+    let mut request = outbound::copy(session).map_err(internal)?;
+    let body = match (more, restore::body(&request, &body, state, rule)) {
+        (false, Some(new)) => new,
+        _ => body,
+    };
+    outbound::prepare(&mut request, session, state, upstream, changes).map_err(internal)?;
+    request.insert_header(header::ACCEPT_ENCODING, "identity").map_err(internal)?;
+    let framed = session.req_header().headers.contains_key(header::CONTENT_LENGTH);
+    if more {
+        if !framed {
+            request.insert_header(header::TRANSFER_ENCODING, "chunked").map_err(internal)?;
+        }
+    } else if framed || !body.is_empty() {
+        request.insert_header(header::CONTENT_LENGTH, body.len()).map_err(internal)?;
+    }
+    let limit = state.server.limits.answer;
+    let more = more.then_some(session);
+    let call = Call { header: request, body, more, limit };
+    let reply = call.send(upstream, &state.connector).await?;
+    match reply.header.status {
+        // Nobody asked for another protocol.
+        StatusCode::SWITCHING_PROTOCOLS => Err(Failure::UpstreamInvalid),
+        _ => Ok(reply),
+    }
+}
+
+/// The request body up to `limit`, and whether there is more of it.
+async fn beginning(session: &mut Session, limit: usize) -> Result<(Bytes, bool), Failure> {
+    reply::expect(session).await?;
+    let mut body = Vec::new();
+    while body.len() <= limit {
+        let part = session.read_request_body().await.map_err(|error| match error.etype() {
+            pingora::ErrorType::ReadTimedout => Failure::Slow,
+            _ => Failure::BadRequest,
+        })?;
+        let Some(part) = part else { return Ok((Bytes::from(body), false)) };
+        body.extend_from_slice(&part);
+    }
+    Ok((Bytes::from(body), true))
+}
+
+/// Tokens in `Location` and `Set-Cookie`.
+async fn fields(header: &mut ResponseHeader, state: &State, rule: &TokenRule) -> Result<()> {
+    let location = header.headers.get(header::LOCATION).and_then(|v| v.to_str().ok());
+    if let Some(location) = location.filter(|_| !rule.redirect.is_empty()) {
+        let places = rewrite::redirect::find(location, &rule.redirect);
+        let beside = Beside {
+            code: rewrite::redirect::value(location, "code"),
+            state: rewrite::redirect::value(location, "state"),
+        };
+        let edits = swap::edits(state, rule, places, &beside).await;
+        if !edits.is_empty() {
+            let new = rewrite::splice(location.as_bytes(), edits);
+            if let Ok(value) = HeaderValue::from_bytes(&new) {
+                header.insert_header(header::LOCATION, value)?;
+            }
+        }
+    }
+    if !rule.cookies.is_empty() && header.headers.contains_key(header::SET_COOKIE) {
+        let lines: Vec<_> = header.headers.get_all(header::SET_COOKIE).iter().cloned().collect();
+        header.remove_header(&header::SET_COOKIE);
+        for line in lines {
+            let new = cookie(&line, state, rule).await.unwrap_or(line);
+            header.append_header(header::SET_COOKIE, new)?;
+        }
+    }
+    Ok(())
+}
+
+async fn cookie(line: &HeaderValue, state: &State, rule: &TokenRule) -> Option<HeaderValue> {
+    let text = line.to_str().ok()?;
+    let places = rewrite::cookie::find(text, &rule.cookies);
+    let edits = swap::edits(state, rule, places, &Beside::default()).await;
+    if edits.is_empty() {
+        return None;
+    }
+    HeaderValue::from_bytes(&rewrite::splice(text.as_bytes(), edits)).ok()
+}
+
+/// The body with its tokens exchanged; `None` where it stays byte for byte.
+async fn rewritten(
+    header: &ResponseHeader,
+    body: &Bytes,
+    state: &State,
+    rule: &TokenRule,
+) -> Option<Bytes> {
+    let coding = header.headers.get(header::CONTENT_ENCODING);
+    let decoded = match coding.map(HeaderValue::to_str) {
+        None => body.to_vec(),
+        Some(coding) => {
+            let limit = state.server.limits.answer;
+            let Some(decoded) = coding.ok().and_then(|c| decode::decode(body, c, limit)) else {
+                state.counters.place("answer_encoding");
+                return None;
+            };
+            decoded
+        }
+    };
+    let places = find(header, &decoded, state, rule);
+    if places.is_empty() {
+        return None;
+    }
+    let edits = swap::edits(state, rule, places, &Beside::default()).await;
+    (!edits.is_empty()).then(|| Bytes::from(rewrite::splice(&decoded, edits)))
+}
+
+fn find(header: &ResponseHeader, body: &[u8], state: &State, rule: &TokenRule) -> Vec<Place> {
+    let media = header.headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok());
+    let media = media.and_then(|v| v.split(';').next()).unwrap_or_default().trim();
+    let media = media.to_ascii_lowercase();
+    if rule.jwt_body && (media == "application/jwt" || media.ends_with("+jwt")) {
+        return rewrite::jwt_body(body).into_iter().collect();
+    }
+    if !rule.form_post.is_empty() && media == "text/html" {
+        return rewrite::form_post::find(body, &rule.form_post);
+    }
+    // Servers that mislabel JSON are common; what is not JSON is told apart by reading it.
+    if rule.json.is_empty() {
+        return Vec::new();
+    }
+    match rewrite::json::find(body, &rule.json) {
+        Ok(places) => places,
+        Err(fault) => {
+            state.counters.place(fault.code());
+            Vec::new()
+        }
+    }
+}
+
+fn is_searched(session: &Session, header: &ResponseHeader, rule: &TokenRule) -> bool {
+    rule.reads_body() && has_body(session, header.status)
+}
+
+/// RFC 9112 §6.3.
+fn has_body(session: &Session, status: StatusCode) -> bool {
+    session.req_header().method != http::Method::HEAD
+        && !status.is_informational()
+        && !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+}
+
+/// The head of an answer whose length may be unknown.
+async fn stream_head(session: &mut Session, mut header: ResponseHeader) -> Result<()> {
+    if !header.headers.contains_key(header::CONTENT_LENGTH) {
+        match session.req_header().version {
+            Version::HTTP_11 => header.insert_header(header::TRANSFER_ENCODING, "chunked")?,
+            Version::HTTP_2 => {}
+            _ => session.set_keepalive(None),
+        }
+    }
+    session.write_response_header(Box::new(header), false).await
+}

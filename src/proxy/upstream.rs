@@ -1,0 +1,215 @@
+//! The auth server behind us: its address, how a connection to it is made, and one call to it.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use pingora::connectors::ConnectorOptions;
+use pingora::connectors::http::Connector;
+use pingora::upstreams::peer::{HttpPeer, PeerOptions};
+use pingora::utils::tls::{CertKey, WrappedX509, parse_x509};
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::time::Instant;
+use url::Url;
+
+use crate::answer::Failure;
+use crate::config::{HostHeader, UpstreamSettings};
+use crate::dns::Resolver;
+
+/// A name is asked for again after this long.
+const ADDRESSES_FOR: Duration = Duration::from_secs(30);
+/// An empty store of roots: the roots are given with each connection. Pingora would else read the
+/// system's store at start, which a container from scratch does not have.
+const NO_ROOTS: &str = "/dev/null";
+
+#[derive(Debug, thiserror::Error)]
+pub enum UpstreamError {
+    #[error("`{0}` has no host")]
+    NoHost(Url),
+    #[error("cannot read {path}: {why}")]
+    File { path: PathBuf, why: String },
+}
+
+struct Addresses {
+    list: Vec<SocketAddr>,
+    until: Option<Instant>,
+}
+
+/// Where and how to connect.
+pub struct Upstream {
+    url: Url,
+    host: String,
+    port: u16,
+    tls: bool,
+    sni: String,
+    options: PeerOptions,
+    client: Option<Arc<CertKey>>,
+    host_header: HostHeader,
+    resolver: Resolver,
+    addresses: ArcSwap<Addresses>,
+    next: AtomicUsize,
+}
+
+impl Upstream {
+    /// # Errors
+    /// [`UpstreamError`] when a certificate or key file cannot be used.
+    pub fn new(settings: &UpstreamSettings, resolver: Resolver) -> Result<Self, UpstreamError> {
+        let url = settings.url.clone();
+        let host = url.host_str().ok_or_else(|| UpstreamError::NoHost(url.clone()))?.to_owned();
+        let tls = url.scheme() == "https";
+        let port = url.port_or_known_default().unwrap_or(if tls { 443 } else { 80 });
+        let bare = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        let sni = settings.tls.sni.clone().unwrap_or_else(|| bare.clone());
+        let mut options = PeerOptions::new();
+        options.connection_timeout = Some(settings.timeouts.connect);
+        options.total_connection_timeout = Some(settings.timeouts.connect * 2);
+        options.read_timeout = Some(settings.timeouts.read);
+        options.write_timeout = Some(settings.timeouts.write);
+        options.idle_timeout = Some(settings.timeouts.idle);
+        options.verify_cert = settings.tls.verify;
+        options.verify_hostname = settings.tls.verify;
+        if tls {
+            options.ca = Some(roots(settings.tls.ca.as_deref())?);
+        }
+        let client = match &settings.tls.client {
+            Some(files) => Some(Arc::new(client_identity(&files.cert, &files.key)?)),
+            None => None,
+        };
+        let fixed = bare.parse().ok().map(|ip| SocketAddr::new(ip, port));
+        let addresses = Addresses { list: fixed.into_iter().collect(), until: None };
+        Ok(Self {
+            url,
+            host,
+            port,
+            tls,
+            sni,
+            options,
+            client,
+            host_header: settings.host,
+            resolver,
+            addresses: ArcSwap::from_pointee(addresses),
+            next: AtomicUsize::new(0),
+        })
+    }
+
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// The path every request's path is put behind: `""` or `/auth`.
+    pub fn base_path(&self) -> &str {
+        self.url.path().trim_end_matches('/')
+    }
+
+    pub fn host_header(&self) -> HostHeader {
+        self.host_header
+    }
+
+    /// `host` or `host:port`, as a `Host` field wants it.
+    pub fn authority(&self) -> &str {
+        &self.url[url::Position::BeforeHost..url::Position::AfterPort]
+    }
+
+    /// A connector for calls of our own, built as pingora's proxy builds its own.
+    pub fn connector(pool: usize) -> Connector {
+        let mut options = ConnectorOptions::new(pool);
+        options.ca_file = Some(NO_ROOTS.to_owned());
+        Connector::new(Some(options))
+    }
+
+    /// The roots pingora's proxy is told to read at start.
+    pub fn no_roots() -> String {
+        NO_ROOTS.to_owned()
+    }
+
+    /// The next address to try, and how.
+    ///
+    /// # Errors
+    /// [`Failure::UpstreamUnreachable`] when the name leads nowhere.
+    pub async fn peer(&self) -> Result<HttpPeer, Failure> {
+        let address = self.address().await?;
+        let mut peer = HttpPeer::new(address, self.tls, self.sni.clone());
+        peer.options = self.options.clone();
+        peer.client_cert_key.clone_from(&self.client);
+        Ok(peer)
+    }
+
+    /// The next connection tries another address, where there are several.
+    pub fn connecting_failed(&self) {
+        self.next.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many addresses are known.
+    pub fn addresses(&self) -> usize {
+        self.addresses.load().list.len()
+    }
+
+    async fn address(&self) -> Result<SocketAddr, Failure> {
+        let known = self.addresses.load();
+        let fresh = known.until.is_none_or(|until| until > Instant::now());
+        if !known.list.is_empty() && fresh {
+            return Ok(self.pick(&known.list));
+        }
+        match self.resolver.resolve(&self.host, self.port).await {
+            Ok(list) if !list.is_empty() => {
+                let address = self.pick(&list);
+                let until = Some(Instant::now() + ADDRESSES_FOR);
+                self.addresses.store(Arc::new(Addresses { list, until }));
+                Ok(address)
+            }
+            // An old address is better than none.
+            _ if !known.list.is_empty() => Ok(self.pick(&known.list)),
+            other => {
+                if let Err(why) = other {
+                    tracing::warn!(host = self.host, %why, "the upstream's name cannot be resolved");
+                }
+                Err(Failure::UpstreamUnreachable)
+            }
+        }
+    }
+
+    fn pick(&self, list: &[SocketAddr]) -> SocketAddr {
+        list[self.next.load(Ordering::Relaxed) % list.len()]
+    }
+}
+
+/// The configured roots, else the Mozilla program's.
+fn roots(ca: Option<&Path>) -> Result<Arc<[WrappedX509]>, UpstreamError> {
+    let list: Vec<WrappedX509> = match ca {
+        Some(path) => certificates(path)?.into_iter().map(wrapped).collect(),
+        None => webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned().map(wrapped).collect(),
+    };
+    Ok(Arc::from(list))
+}
+
+fn wrapped(der: CertificateDer<'_>) -> WrappedX509 {
+    WrappedX509::new(der.to_vec(), parse_x509)
+}
+
+fn client_identity(cert: &Path, key: &Path) -> Result<CertKey, UpstreamError> {
+    let chain = certificates(cert)?.into_iter().map(|der| der.to_vec()).collect();
+    let key = PrivateKeyDer::from_pem_file(key).map_err(|e| file(key, &e))?;
+    Ok(CertKey::new(chain, key.secret_der().to_vec()))
+}
+
+/// Every certificate of a PEM file; each is parsed once, because pingora panics on one it cannot.
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, UpstreamError> {
+    let list: Vec<_> = CertificateDer::pem_file_iter(path)
+        .and_then(Iterator::collect::<Result<_, _>>)
+        .map_err(|e| file(path, &e))?;
+    if list.is_empty() {
+        return Err(file(path, &"it holds no certificate"));
+    }
+    for der in &list {
+        x509_parser::parse_x509_certificate(der).map_err(|e| file(path, &e))?;
+    }
+    Ok(list)
+}
+
+fn file(path: &Path, why: &dyn std::fmt::Display) -> UpstreamError {
+    UpstreamError::File { path: path.to_owned(), why: why.to_string() }
+}

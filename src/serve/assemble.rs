@@ -1,0 +1,165 @@
+//! The rooms put together from a configuration.
+
+use std::sync::Arc;
+
+use pingora::protocols::http::v2::server::default_h2_options;
+use pingora::proxy::HttpProxy;
+use pingora::server::configuration::ServerConf;
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
+
+use super::learn::Learner;
+use crate::admin::StatusSource;
+use crate::bridge::{Bridge, BridgeDeps};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::dns::Resolver;
+use crate::issuer::{IssuerDeps, IssuerError, Issuers, Publisher};
+use crate::jose::jwks;
+use crate::keyring::{Keyring, KeyringError};
+use crate::proxy::door::Door;
+use crate::proxy::gate::Gate;
+use crate::proxy::head::Bounds;
+use crate::proxy::routes::Routes;
+use crate::proxy::state::{Parts, State};
+use crate::proxy::upstream::{Upstream, UpstreamError};
+
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("signing keys: {0}")]
+    Keyring(#[from] KeyringError),
+    #[error(transparent)]
+    Issuer(#[from] IssuerError),
+    #[error("upstream: {0}")]
+    Upstream(#[from] UpstreamError),
+    #[error("data directory {path}: {why}")]
+    DataDir { path: String, why: std::io::Error },
+    #[error("cannot read the system's resolver configuration: {0}")]
+    Resolver(std::io::Error),
+    #[error("cannot start threads: {0}")]
+    Threads(std::io::Error),
+}
+
+/// Everything that lives as long as the server.
+pub struct Rooms {
+    pub state: Arc<State>,
+    pub issuers: Arc<Issuers>,
+    pub publisher: Arc<Publisher>,
+    pub keyring: Arc<Keyring>,
+    pub bridge: Arc<Bridge>,
+    pub clock: Clock,
+    pub(super) learner: Option<Arc<Learner>>,
+    /// As it was at the start or the last reload.
+    pub(super) config: arc_swap::ArcSwap<Config>,
+}
+
+impl Rooms {
+    /// Puts the rooms together; reads the disk, not the network.
+    pub(super) async fn assemble(config: Config, clock: Clock) -> Result<Arc<Self>, StartError> {
+        let resolver = Resolver::system().map_err(StartError::Resolver)?;
+        let keyring = Keyring::open(config.keyring.clone(), clock.clone()).await?;
+        let deps = IssuerDeps {
+            clock: clock.clone(),
+            resolver: resolver.clone(),
+            data_dir: Some(config.data_dir.clone()),
+            options: jwks::Options::default(),
+        };
+        let upstream = match &config.upstream {
+            Some(settings) => Some(Arc::new(Upstream::new(settings, resolver)?)),
+            None => None,
+        };
+        let learner = Learner::of(&config);
+        let known = learner.as_ref().and_then(|learner| learner.remembered());
+        let (settings, tokens) = match &known {
+            Some(known) => (known.issuers.clone(), known.tokens.clone()),
+            None => (config.issuers.clone(), config.tokens.clone()),
+        };
+        let issuers = Issuers::new(settings, deps)?;
+        let publisher = Publisher::new(
+            issuers.clone(),
+            keyring.clone(),
+            config.profile.clone(),
+            std::time::Duration::from_secs(config.server.max_age.into()),
+            clock.clone(),
+        );
+        let bridge = Bridge::new(BridgeDeps {
+            issuers: issuers.clone(),
+            publisher: publisher.clone(),
+            keyring: keyring.clone(),
+            profile: config.profile.clone(),
+            clock: clock.clone(),
+            settings: config.bridge.clone(),
+        });
+        let bridge = Arc::new(bridge.map_err(StartError::Threads)?);
+        let state = Arc::new(State::new(Parts {
+            server: config.server.clone(),
+            routes: Routes::new(tokens, &config),
+            bridge: bridge.clone(),
+            publisher: publisher.clone(),
+            upstream,
+            clock: clock.clone(),
+        }));
+        Ok(Arc::new(Self {
+            state,
+            issuers,
+            publisher,
+            keyring,
+            bridge,
+            clock,
+            learner,
+            config: arc_swap::ArcSwap::from_pointee(config),
+        }))
+    }
+
+    /// What the public listener runs.
+    pub(super) fn door(&self) -> Door {
+        let server = &self.state.server;
+        let conf = ServerConf {
+            threads: server.threads.max(1),
+            ca_file: Some(Upstream::no_roots()),
+            ..ServerConf::default()
+        };
+        let mut proxy = HttpProxy::new(Gate::new(self.state.clone()), Arc::new(conf));
+        proxy.handle_init_modules();
+        let mut h2 = default_h2_options();
+        h2.max_header_list_size(u32::try_from(server.limits.header).unwrap_or(u32::MAX));
+        proxy.h2_options = Some(h2);
+        let mut options = pingora::apps::HttpServerOptions::default();
+        // The door has told the two apart; over TLS, ALPN has.
+        options.h2c = true;
+        options.h2_idle_timeout = Some(server.limits.idle_timeout);
+        proxy.server_options = Some(options);
+        let bounds = Bounds {
+            size: server.limits.header,
+            time: server.limits.read_timeout,
+            idle: server.limits.idle_timeout,
+        };
+        Door::new(proxy, self.state.clone(), bounds, server.limits.read_timeout)
+    }
+
+    /// What the admin listener shows.
+    pub(super) fn source(self: &Arc<Self>) -> StatusSource {
+        StatusSource {
+            issuers: self.issuers.clone(),
+            publisher: self.publisher.clone(),
+            keyring: self.keyring.clone(),
+            bridge: self.bridge.clone(),
+            proxy: self.state.clone(),
+            clock: self.clock.clone(),
+        }
+    }
+
+    /// Starts what runs beside the requests.
+    pub(super) fn spawn(self: &Arc<Self>, runtime: &Runtime, stop: &watch::Receiver<bool>) {
+        let (issuers, shutdown) = (self.issuers.clone(), stop.clone());
+        runtime.spawn(async move { issuers.run(shutdown).await });
+        let (keyring, shutdown) = (self.keyring.clone(), stop.clone());
+        runtime.spawn(async move { keyring.run(shutdown).await });
+        let (publisher, shutdown) = (self.publisher.clone(), stop.clone());
+        runtime.spawn(async move { publisher.run(shutdown).await });
+        if let Some(learner) = &self.learner {
+            let (learner, rooms, shutdown) = (learner.clone(), self.clone(), stop.clone());
+            runtime.spawn(async move { learner.run(&rooms, shutdown).await });
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! With an upstream and no issuer configured, the issuer is learnt from the upstream's discovery
+//! document. The last document is kept on disk, so that a restart while the upstream is down serves
+//! at once.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{StatusCode, header};
+use pingora::http::RequestHeader;
+use tokio::sync::watch;
+
+use super::assemble::Rooms;
+use crate::config::{Config, HostHeader, UpstreamSettings, issuer_from_discovery};
+use crate::issuer::IssuerSettings;
+use crate::proxy::call::{Body, Call};
+use crate::proxy::routes::Routes;
+use crate::rewrite::TokenRule;
+use crate::rewrite::discovery::{self, Discovered};
+
+const PATHS: [&str; 2] =
+    ["/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"];
+/// Bytes of a document.
+const LIMIT: usize = 256 * 1024;
+/// A document once read is looked at again this often.
+const AGAIN: Duration = Duration::from_secs(600);
+/// While there is none, tries come this far apart at first, then twice as far each time.
+const FIRST_RETRY: Duration = Duration::from_millis(250);
+const LAST_RETRY: Duration = Duration::from_secs(30);
+
+/// See the module.
+pub(super) struct Learner {
+    config: Config,
+    upstream: UpstreamSettings,
+}
+
+/// What a document teaches.
+pub(super) struct Known {
+    pub(super) issuers: Vec<IssuerSettings>,
+    pub(super) tokens: Vec<TokenRule>,
+}
+
+enum Look {
+    Found(Bytes),
+    /// The upstream answers, but has no document.
+    Nothing,
+    /// It does not answer.
+    Away,
+}
+
+impl Learner {
+    /// One, if the configuration asks for it.
+    pub(super) fn of(config: &Config) -> Option<Arc<Self>> {
+        let upstream = config.upstream.clone().filter(|_| config.discover)?;
+        Some(Arc::new(Self { config: config.clone(), upstream }))
+    }
+
+    fn file(&self) -> PathBuf {
+        self.config.data_dir.join("discovery.json")
+    }
+
+    /// What the document of an earlier run taught.
+    pub(super) fn remembered(&self) -> Option<Known> {
+        let text = std::fs::read(self.file()).ok()?;
+        let (address, document) = split(&text)?;
+        // Another upstream's document teaches nothing about this one.
+        if address != self.upstream.url.as_str().as_bytes() {
+            return None;
+        }
+        self.taught(discovery::read(document).ok().as_ref())
+    }
+
+    fn taught(&self, found: Option<&Discovered>) -> Option<Known> {
+        let issuer = match issuer_from_discovery(found, &self.upstream, &self.config) {
+            Ok(issuer) => issuer,
+            Err(fault) => {
+                tracing::warn!(%fault, code = fault.code(), "the discovery document is of no use");
+                return None;
+            }
+        };
+        let tokens = match found {
+            _ if !self.config.tokens.is_empty() => self.config.tokens.clone(),
+            Some(found) => TokenRule::defaults(found, &self.upstream.url),
+            None => Vec::new(),
+        };
+        Some(Known { issuers: vec![issuer], tokens })
+    }
+
+    /// Learns until told to stop.
+    pub(super) async fn run(&self, rooms: &Rooms, mut stop: watch::Receiver<bool>) {
+        let mut last = None;
+        let mut retry = FIRST_RETRY;
+        loop {
+            let look = self.look(rooms).await;
+            let wait = match look {
+                Look::Found(document) => {
+                    if last.as_ref() != Some(&document) {
+                        self.apply(rooms, Some(&document));
+                        last = Some(document);
+                    }
+                    AGAIN
+                }
+                Look::Nothing => {
+                    if rooms.issuers.is_empty() {
+                        self.apply(rooms, None);
+                    }
+                    AGAIN
+                }
+                Look::Away => {
+                    let wait = retry;
+                    retry = (retry * 2).min(LAST_RETRY);
+                    wait
+                }
+            };
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                _ = stop.wait_for(|stop| *stop) => return,
+            }
+        }
+    }
+
+    fn apply(&self, rooms: &Rooms, document: Option<&Bytes>) {
+        let found = match document.map(|document| discovery::read(document)) {
+            Some(Ok(found)) => Some(found),
+            None => None,
+            Some(Err(fault)) => {
+                tracing::warn!(%fault, code = fault.code(), "the discovery document is of no use");
+                return;
+            }
+        };
+        let Some(known) = self.taught(found.as_ref()) else { return };
+        if let Err(error) = rooms.issuers.reload(known.issuers) {
+            tracing::warn!(%error, "what was learnt contradicts itself");
+            return;
+        }
+        rooms.state.routes.store(Arc::new(Routes::new(known.tokens, &self.config)));
+        rooms.state.discovery.clear();
+        rooms.bridge.forget();
+        if let Some(document) = document {
+            self.remember(document);
+        }
+        let issuer = found.as_ref().map_or("-", |found| &found.issuer);
+        tracing::info!(issuer, "the issuer was learnt from the upstream");
+    }
+
+    /// Written beside and renamed, so that a crash leaves the old or the new.
+    fn remember(&self, document: &Bytes) {
+        let text = [self.upstream.url.as_str().as_bytes(), b"\n", document].concat();
+        let beside = self.file().with_extension("new");
+        let done =
+            std::fs::write(&beside, text).and_then(|()| std::fs::rename(&beside, self.file()));
+        if let Err(error) = done {
+            tracing::warn!(%error, "the discovery document could not be kept");
+        }
+    }
+
+    async fn look(&self, rooms: &Rooms) -> Look {
+        let mut answered = false;
+        for path in PATHS {
+            match self.fetch(rooms, path).await {
+                Some((StatusCode::OK, body)) if discovery::read(&body).is_ok() => {
+                    return Look::Found(body);
+                }
+                // A server that is just starting, or a gateway before one that is.
+                Some((status, _)) if status.is_server_error() => {}
+                Some(_) => answered = true,
+                None => {}
+            }
+        }
+        if answered { Look::Nothing } else { Look::Away }
+    }
+
+    async fn fetch(&self, rooms: &Rooms, path: &str) -> Option<(StatusCode, Bytes)> {
+        let upstream = rooms.state.upstream.as_ref()?;
+        let path = format!("{}{path}", upstream.base_path());
+        let mut header = RequestHeader::build("GET", path.as_bytes(), Some(4)).ok()?;
+        let public = self.config.server.public_url.as_ref();
+        // A provider that builds its issuer from the request must hear the name clients use.
+        let host = match (upstream.host_header(), public) {
+            (HostHeader::Client, Some(public)) => {
+                &public[url::Position::BeforeHost..url::Position::AfterPort]
+            }
+            _ => upstream.authority(),
+        };
+        header.insert_header(header::HOST, host).ok()?;
+        if let Some(public) = public {
+            let authority = &public[url::Position::BeforeHost..url::Position::AfterPort];
+            header.insert_header("X-Forwarded-Proto", public.scheme()).ok()?;
+            header.insert_header("X-Forwarded-Host", authority).ok()?;
+        }
+        header.insert_header(header::ACCEPT, "application/json").ok()?;
+        header.insert_header(header::ACCEPT_ENCODING, "identity").ok()?;
+        let call = Call { header, body: Bytes::new(), more: None, limit: LIMIT };
+        let reply = call.send(upstream, &rooms.state.connector).await.ok()?;
+        match reply.body {
+            Body::Whole(body) => Some((reply.header.status, body)),
+            Body::Open(..) => None,
+        }
+    }
+}
+
+fn split(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let at = text.iter().position(|b| *b == b'\n')?;
+    Some((&text[..at], &text[at + 1..]))
+}

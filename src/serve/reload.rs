@@ -1,0 +1,38 @@
+//! A new configuration for a running server: issuers, token places and profile; all or nothing.
+
+use std::sync::Arc;
+
+use super::assemble::Rooms;
+use crate::config::Config;
+use crate::proxy::routes::Routes;
+
+/// Takes issuers, token places and profile from `config`. What needs a new start (listeners,
+/// upstream, signing) is named in the log when it differs, and left.
+///
+/// # Errors
+/// The reason, as text; nothing was changed then.
+pub(super) fn apply(rooms: &Arc<Rooms>, config: &Config) -> Result<(), String> {
+    let old = rooms.config.load_full();
+    if config.server.listen != old.server.listen
+        || config.admin != old.admin
+        || config.server.tls != old.server.tls
+        || config.upstream.as_ref().map(|u| &u.url) != old.upstream.as_ref().map(|u| &u.url)
+        || config.data_dir != old.data_dir
+    {
+        tracing::warn!("listeners, upstream and data directory change only with a new start");
+    }
+    // A learned issuer is learned again by itself.
+    let learns = rooms.learner.is_some();
+    if learns != config.discover {
+        return Err("issuers cannot change from configured to discovered or back".to_owned());
+    }
+    if !learns {
+        // The only step that can fail comes first.
+        rooms.issuers.reload(config.issuers.clone()).map_err(|e| e.to_string())?;
+        rooms.state.routes.store(Arc::new(Routes::new(config.tokens.clone(), config)));
+    }
+    rooms.publisher.set_profile(config.profile.clone());
+    rooms.bridge.reload(config.profile.clone());
+    rooms.config.store(Arc::new(config.clone()));
+    Ok(())
+}

@@ -1,0 +1,76 @@
+//! What the system tells the process.
+
+use std::path::Path;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{Reload, Server, reload};
+
+/// What a signal asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Signal {
+    Stop,
+    HandOver,
+    Reload,
+}
+
+/// Serves until a signal ends it.
+pub(super) async fn serve(server: &Server, again: Option<Reload>, handover: &Path) {
+    let listen = |kind| match signal(kind) {
+        Ok(signal) => Some(signal),
+        Err(error) => {
+            tracing::warn!(%error, "a signal cannot be listened to");
+            None
+        }
+    };
+    let mut terminate = listen(SignalKind::terminate());
+    let mut interrupt = listen(SignalKind::interrupt());
+    let mut quit = listen(SignalKind::quit());
+    let mut hangup = listen(SignalKind::hangup());
+    loop {
+        let told = tokio::select! {
+            () = next(&mut terminate) => Signal::Stop,
+            () = next(&mut interrupt) => Signal::Stop,
+            () = next(&mut quit) => Signal::HandOver,
+            () = next(&mut hangup) => Signal::Reload,
+        };
+        match told {
+            Signal::Stop => return,
+            Signal::HandOver => {
+                // Blocks until the new process is there: on this thread nothing else waits for it.
+                match tokio::task::block_in_place(|| server.sockets.hand_over(handover)) {
+                    Ok(()) => {
+                        tracing::info!("the listeners were handed over");
+                        return;
+                    }
+                    Err(why) => tracing::error!(why, "nobody took the listeners over; going on"),
+                }
+            }
+            Signal::Reload => {
+                if let Some(certificate) = &server.certificate {
+                    certificate.reload();
+                }
+                server.rooms.keyring.reload();
+                let config = again.as_ref().map(|again| again().map_err(|e| e.to_string()));
+                let done = match config {
+                    Some(Ok(config)) => reload::apply(&server.rooms, &config),
+                    Some(Err(why)) => Err(why),
+                    None => Ok(()),
+                };
+                match done {
+                    Ok(()) => tracing::info!("the configuration was read again"),
+                    Err(why) => tracing::error!(why, "the old configuration stays in use"),
+                }
+            }
+        }
+    }
+}
+
+async fn next(signal: &mut Option<tokio::signal::unix::Signal>) {
+    match signal {
+        Some(signal) => {
+            signal.recv().await;
+        }
+        None => std::future::pending().await,
+    }
+}
