@@ -34,12 +34,11 @@ impl Engine {
             let (stored, expected) = self.load(memory).await?;
             let now = self.clock.now();
             let mut ring = stored.clone();
-            let lost = ring.missing_from(memory, now);
-            let restored = !lost.is_empty();
-            ring.keys.extend(lost);
+            let caught_up = ring.catch_up(memory, now);
             let slower = ring.serve_with(&self.rules, now);
             let due = self.due(&ring, now);
-            if due.is_empty() && !restored && !slower {
+            let refill = expected != stored.epoch;
+            if due.is_empty() && !caught_up && !slower && !refill {
                 return Ok(stored);
             }
             let needs_key = due.iter().any(|t| matches!(t, Transition::First | Transition::Create));
@@ -82,16 +81,19 @@ impl Engine {
         Err(KeyringError::Contended)
     }
 
-    /// What is stored and the epoch it has there. An empty store is refilled from memory, its epoch
-    /// going on from ours.
+    /// What is stored and the epoch it has there. A store that was lost, or went back to an older
+    /// state, is put right from memory: what this process has served counts.
     async fn load(&self, memory: &Arc<RingState>) -> Result<(RingState, u64), StoreError> {
-        let known = Some(Arc::clone(memory));
-        Ok(match self.store.load(known).await? {
-            Some(stored) => {
-                let epoch = stored.epoch;
-                (stored, epoch)
+        let there = self.store.load(Some(Arc::clone(memory))).await?;
+        let epoch = there.as_ref().map_or(0, |ring| ring.epoch);
+        Ok(match there {
+            Some(stored) if stored.epoch >= memory.epoch => (stored, epoch),
+            Some(older) => {
+                let mut ring = RingState::clone(memory);
+                ring.catch_up(&older, self.clock.now());
+                (ring, epoch)
             }
-            None => (RingState::clone(memory), 0),
+            None => (RingState::clone(memory), epoch),
         })
     }
 }
@@ -122,6 +124,25 @@ pub(super) fn raise(ring: &RingState, kid: &Kid, to: UnixTime, now: UnixTime) ->
     Some(ring)
 }
 
+/// The ring with a key from outside; `None` where there is no place for it.
+pub(super) fn imported(
+    ring: &RingState,
+    key: &Arc<SigningKey>,
+    rules: &Rules,
+    now: UnixTime,
+) -> Option<RingState> {
+    if ring.get(key.kid()).is_some() || ring.next().is_some() {
+        return None;
+    }
+    let first = ring.active().is_none();
+    let mut ring = ring.clone();
+    ring.serve_with(rules, now);
+    ring.add(key, if first { Office::Active } else { Office::Next }, rules, now);
+    ring.asked = !first;
+    ring.epoch += 1;
+    Some(ring)
+}
+
 /// The ring with a rotation asked for. `fresh` is used where there is no next key yet; `at_once` lets
 /// the next key sign now.
 pub(super) fn rotated(
@@ -132,8 +153,7 @@ pub(super) fn rotated(
     now: UnixTime,
 ) -> RingState {
     let mut ring = ring.clone();
-    let next = ring.keys.iter().find(|k| k.times.office == Office::Next);
-    let kid = match next {
+    let kid = match ring.next() {
         Some(next) => next.times.kid.clone(),
         None => {
             ring.add(fresh, Office::Next, rules, now);

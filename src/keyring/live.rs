@@ -15,6 +15,7 @@ use super::store::{self, Store, StoreError};
 use super::{Fault, KeyView, KeyringError, KeyringSettings, KeyringStatus, Ring};
 use crate::clock::Clock;
 use crate::jose::names::UnixTime;
+use crate::jose::sign::SigningKey;
 
 /// Horizons are written ahead in steps of this, so that a token costs no write: a retired key stays
 /// published this much longer than its last token needs.
@@ -50,8 +51,37 @@ impl Keyring {
     /// # Errors
     /// [`KeyringError`]: a store that is corrupt, unreadable or away is never replaced by a new one.
     pub async fn open(settings: KeyringSettings, clock: Clock) -> Result<Arc<Self>, KeyringError> {
-        let store = store::open(&settings).await?;
+        let store = store::open(&settings, &clock)?;
         Self::with_store(&settings, store, clock).await
+    }
+
+    /// Takes in a key made elsewhere. In an empty ring it signs at once; else it is published as next
+    /// and signs when every cached copy without it has run out. False: the key was there already.
+    ///
+    /// # Errors
+    /// [`KeyringError`] when it cannot be stored, or another key is already next.
+    pub async fn import(
+        settings: &KeyringSettings,
+        key: SigningKey,
+        clock: Clock,
+    ) -> Result<bool, KeyringError> {
+        let store = store::open(settings, &clock)?;
+        if !store.rotates() {
+            return Err(StoreError::ReadOnly { at: store.describe() }.into());
+        }
+        let rules = rules(settings, &*store);
+        let engine = Engine { algorithm: settings.algorithm, rules, store, clock };
+        let key = Arc::new(key);
+        let memory = Arc::new(RingState::default());
+        let before = engine.store.load(None).await?.unwrap_or_default();
+        if before.get(key.kid()).is_some() {
+            return Ok(false);
+        }
+        if before.next().is_some() {
+            return Err(KeyringError::NextIsTaken);
+        }
+        engine.change(&memory, |ring, now| engine::imported(ring, &key, &rules, now)).await?;
+        Ok(true)
     }
 
     /// Opens a ring kept in `store`.
@@ -63,11 +93,7 @@ impl Keyring {
         store: Arc<dyn Store>,
         clock: Clock,
     ) -> Result<Arc<Self>, KeyringError> {
-        let rules = Rules {
-            rotate_every: settings.rotate_every.filter(|_| store.rotates()),
-            ahead: settings.max_age + settings.skew + store.spread() + ROUNDING,
-            skew: settings.skew,
-        };
+        let rules = rules(settings, &*store);
         let engine = Engine { algorithm: settings.algorithm, rules, store, clock };
         let state = engine.settle(&Arc::new(RingState::default())).await?;
         let ring = Ring::of(&state).ok_or(KeyringError::NoActive)?;
@@ -245,6 +271,14 @@ impl Keyring {
 
     fn fault(&self) -> std::sync::MutexGuard<'_, Option<Fault>> {
         self.fault.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+fn rules(settings: &KeyringSettings, store: &dyn Store) -> Rules {
+    Rules {
+        rotate_every: settings.rotate_every.filter(|_| store.rotates()),
+        ahead: settings.max_age + settings.skew + store.spread() + ROUNDING,
+        skew: settings.skew,
     }
 }
 

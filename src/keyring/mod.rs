@@ -7,6 +7,9 @@
 mod engine;
 pub mod file;
 pub mod live;
+pub mod readonly;
+#[cfg(feature = "redis")]
+pub mod redis;
 pub mod ring;
 pub mod schedule;
 pub mod store;
@@ -73,6 +76,8 @@ pub enum KeyringError {
     Contended,
     #[error("the ring has no active key")]
     NoActive,
+    #[error("another key waits to take over; let it, or rotate first")]
+    NextIsTaken,
     #[error("this build has no support for `{0}`")]
     Unsupported(&'static str),
 }
@@ -85,6 +90,7 @@ impl KeyringError {
             Self::Make(_) => "key_make",
             Self::Contended => "store_contended",
             Self::NoActive => "no_active_key",
+            Self::NextIsTaken => "next_taken",
             Self::Unsupported(_) => "unsupported",
         }
     }

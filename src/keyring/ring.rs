@@ -90,6 +90,10 @@ impl RingState {
         self.keys.iter().find(|key| key.times.office == Office::Active)
     }
 
+    pub fn next(&self) -> Option<&RingKey> {
+        self.keys.iter().find(|key| key.times.office == Office::Next)
+    }
+
     pub fn get(&self, kid: &Kid) -> Option<&RingKey> {
         self.keys.iter().find(|key| key.times.kid == *kid)
     }
@@ -161,20 +165,29 @@ impl RingState {
         true
     }
 
-    /// Keys of `mine` that tokens in use may need and `self` lacks: the shared store was lost and
-    /// refilled by somebody else. They come back as retired.
-    pub fn missing_from(&self, mine: &Self, now: UnixTime) -> Vec<RingKey> {
-        let needed = |key: &&RingKey| {
-            self.get(&key.times.kid).is_none()
-                && key.times.office != Office::Next
-                && key.times.horizon >= now
-        };
-        let mut lost: Vec<RingKey> = mine.keys.iter().filter(needed).cloned().collect();
-        for key in &mut lost {
-            key.times.office = Office::Retired;
-            key.times.retired.get_or_insert(now);
+    /// Takes from `other`, which was served too, what tokens in use may need and this ring lacks: keys,
+    /// as retired, and later horizons. True if there was anything.
+    pub fn catch_up(&mut self, other: &Self, now: UnixTime) -> bool {
+        let mut changed = false;
+        for theirs in &other.keys {
+            let horizon = theirs.times.horizon;
+            let own = self.keys.iter_mut().find(|key| key.times.kid == theirs.times.kid);
+            match own {
+                Some(own) if own.times.horizon < horizon => {
+                    own.times.horizon = horizon;
+                    changed = true;
+                }
+                None if theirs.times.office != Office::Next && horizon >= now => {
+                    let mut lost = theirs.clone();
+                    lost.times.office = Office::Retired;
+                    lost.times.retired.get_or_insert(now);
+                    self.keys.push(lost);
+                    changed = true;
+                }
+                _ => {}
+            }
         }
-        lost
+        changed
     }
 
     /// The text a store keeps.
@@ -280,4 +293,179 @@ fn parse(
 
 fn at(kid: &Kid, why: String) -> RingError {
     RingError::Key { kid: kid.to_string(), why }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
+    use super::super::engine;
+    use super::super::schedule::{due, next_due};
+    use super::*;
+
+    const SKEW: u64 = 5;
+
+    fn key() -> Arc<SigningKey> {
+        Arc::new(SigningKey::generate(Alg::Es256).unwrap())
+    }
+
+    fn at(secs: i64) -> UnixTime {
+        UnixTime::from_secs(1_000_000 + secs)
+    }
+
+    fn rules(max_age: u64, rotate_every: Option<u64>) -> Rules {
+        Rules {
+            rotate_every: rotate_every.map(Duration::from_secs),
+            ahead: Duration::from_secs(max_age + SKEW),
+            skew: Duration::from_secs(SKEW),
+        }
+    }
+
+    /// What the engine does at one moment.
+    fn settle(ring: &mut RingState, rules: &Rules, now: UnixTime) {
+        let slower = ring.serve_with(rules, now);
+        let due = due(&ring.times(), rules, ring.asked, now);
+        if slower || !due.is_empty() {
+            *ring = ring.apply(&due, rules, now, Some(&key()));
+        }
+    }
+
+    #[test]
+    fn the_first_key_signs_at_once_and_the_second_waits() {
+        let rules = rules(300, Some(86_400));
+        let mut ring = RingState::default();
+        settle(&mut ring, &rules, at(0));
+        let first = ring.active().unwrap().times.kid.clone();
+        assert_eq!(next_due(&ring.times(), &rules, false, at(0)), Some(at(86_400 - 305)));
+        settle(&mut ring, &rules, at(86_400 - 306));
+        assert!(ring.next().is_none());
+        settle(&mut ring, &rules, at(86_400 - 305));
+        let second = ring.next().unwrap().times.kid.clone();
+        settle(&mut ring, &rules, at(86_399));
+        assert_eq!(ring.active().unwrap().times.kid, first);
+        settle(&mut ring, &rules, at(86_400));
+        assert_eq!(ring.active().unwrap().times.kid, second);
+        // Nothing that it signed is alive; it stays a minute for signatures under way.
+        settle(&mut ring, &rules, at(86_400 + 60 + 5));
+        assert!(ring.get(&first).is_some());
+        settle(&mut ring, &rules, at(86_400 + 60 + 6));
+        assert!(ring.get(&first).is_none());
+    }
+
+    #[test]
+    fn a_lower_max_age_does_not_shorten_the_life_of_old_copies() {
+        let (slow, fast) = (rules(3600, None), rules(60, None));
+        let mut ring = RingState::default();
+        settle(&mut ring, &slow, at(0));
+        ring.asked = true;
+        settle(&mut ring, &fast, at(10));
+        assert_eq!(ring.next().unwrap().times.usable, at(10 + 3605));
+    }
+
+    #[test]
+    fn what_was_stored_reads_back_and_anything_else_is_refused() {
+        let rules = rules(300, None);
+        let mut ring = RingState::default();
+        settle(&mut ring, &rules, at(0));
+        ring.asked = true;
+        settle(&mut ring, &rules, at(1));
+        let seal = super::super::file::Plain;
+        let text = ring.to_text(&seal).unwrap();
+        let back = RingState::from_text(&text, &seal, None).unwrap();
+        assert_eq!(back.times(), ring.times());
+        assert_eq!((back.epoch, back.asked, back.ahead), (ring.epoch, true, ring.ahead));
+        for cut in 0..text.len() - 2 {
+            assert!(RingState::from_text(&text[..cut], &seal, None).is_err(), "cut at {cut}");
+        }
+        let twice = text.replace("\"next\"", "\"active\"");
+        assert!(RingState::from_text(&twice, &seal, None).is_err());
+        let newer = text.replace("\"format\": 1", "\"format\": 2");
+        assert_eq!(RingState::from_text(&newer, &seal, None).unwrap_err(), RingError::Format(2));
+        let kids: Vec<_> = ring.keys.iter().map(|k| k.times.kid.to_string()).collect();
+        let swapped = text.replacen(&kids[0], "x", 1).replacen(&kids[1], &kids[0], 1);
+        assert!(RingState::from_text(&swapped, &seal, None).is_err(), "a key under another's kid");
+    }
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        Wait(i64),
+        /// A token that lives this long.
+        Sign(i64),
+        Ask,
+        /// A restart with another `max-age`.
+        MaxAge(u64),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            4 => (1i64..400).prop_map(Step::Wait),
+            1 => (400i64..5000).prop_map(Step::Wait),
+            4 => (1i64..4000).prop_map(Step::Sign),
+            1 => Just(Step::Ask),
+            1 => prop_oneof![Just(30u64), Just(300), Just(1200)].prop_map(Step::MaxAge),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+
+        /// A verifier that follows `max-age` never meets a token it cannot verify, whenever it
+        /// fetched its copy, whatever the schedule, the requests and the restarts.
+        #[test]
+        fn no_verifier_meets_a_key_it_cannot_have(
+            steps in proptest::collection::vec(step(), 1..120),
+            rotate_every in prop_oneof![Just(None), (700u64..4000).prop_map(Some)],
+        ) {
+            let mut max_age = 300;
+            let mut rules_now = rules(max_age, rotate_every);
+            let mut ring = RingState::default();
+            let mut now = 0;
+            settle(&mut ring, &rules_now, at(now));
+            // From when on which kids were served with which max-age.
+            let mut served: Vec<(i64, u64, Vec<Kid>)> = Vec::new();
+            let mut tokens: Vec<(i64, i64, Kid)> = Vec::new();
+            for step in steps {
+                match step {
+                    Step::Wait(secs) => now += secs,
+                    Step::Sign(life) => {
+                        let kid = ring.active().unwrap().times.kid.clone();
+                        let exp = now + life;
+                        // Written ahead in steps, as the keyring does.
+                        if at(exp) > ring.get(&kid).unwrap().times.horizon
+                            && let Some(raised) = engine::raise(&ring, &kid, at(exp + 600), at(now))
+                        {
+                            ring = raised;
+                        }
+                        tokens.push((now, exp, kid));
+                    }
+                    Step::Ask => ring.asked = true,
+                    Step::MaxAge(secs) => {
+                        max_age = secs;
+                        rules_now = rules(max_age, rotate_every);
+                    }
+                }
+                settle(&mut ring, &rules_now, at(now));
+                let kids = ring.keys.iter().map(|k| k.times.kid.clone()).collect();
+                served.push((now, max_age, kids));
+            }
+            for (signed, exp, kid) in &tokens {
+                for (i, (from, age, kids)) in served.iter().enumerate() {
+                    // This set was handed out until the next one; the last copy of it lives `age`
+                    // longer.
+                    let until = served.get(i + 1).map_or(i64::MAX / 2, |next| next.0);
+                    if until == *from {
+                        continue;
+                    }
+                    let last_copy = until - 1 + i64::try_from(*age).unwrap();
+                    let in_use = last_copy >= *signed && from <= exp;
+                    prop_assert!(
+                        !in_use || kids.contains(kid),
+                        "token of {signed}..{exp}, set of {from}..{until} for {age}"
+                    );
+                }
+            }
+        }
+    }
 }

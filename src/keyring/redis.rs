@@ -1,0 +1,245 @@
+//! The ring in Redis or Valkey, shared by replicas: one hash, changed by compare-and-set in a script,
+//! so that each change happens once. Private keys are sealed with AES-256-GCM before they leave the
+//! process. A change is told by publish/subscribe and found by polling where that is lost.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use futures::StreamExt as _;
+use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use redis::{AsyncCommands as _, Client, RedisError, Script};
+use tokio::sync::Notify;
+use zeroize::Zeroizing;
+
+use super::RedisKey;
+use super::ring::{RingState, Seal};
+use super::store::{Store, StoreError};
+use crate::jose::names::Kid;
+
+/// The ring's name where the address names none (`?ring=NAME`).
+const DEFAULT_RING: &str = "countersign";
+/// How often a change is looked for that nobody told of.
+const POLL: Duration = Duration::from_secs(2);
+/// A store that answers later than this counts as away; tokens do not wait for it.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Version of the sealed form.
+const SEALED: &str = "v1.";
+
+/// KEYS: the hash. ARGV: expected epoch, new epoch, ring, channel.
+const REPLACE: &str = r"
+local there = redis.call('HGET', KEYS[1], 'epoch') or '0'
+if there ~= ARGV[1] then return 0 end
+redis.call('HSET', KEYS[1], 'epoch', ARGV[2], 'ring', ARGV[3])
+redis.call('PUBLISH', ARGV[4], ARGV[2])
+return 1
+";
+
+/// See the module.
+pub struct RedisStore {
+    connection: ConnectionManager,
+    seal: GcmSeal,
+    script: Script,
+    key: String,
+    channel: String,
+    place: String,
+    told: Arc<Notify>,
+    _listener: Listener,
+}
+
+/// Ends with the store.
+struct Listener(tokio::task::JoinHandle<()>);
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// AES-256-GCM with random nonces; the ring's name and the kid are authenticated with each key, so
+/// that none can be moved to another place.
+struct GcmSeal {
+    key: RandomizedNonceKey,
+    ring: String,
+}
+
+impl GcmSeal {
+    fn aad(&self, kid: &Kid) -> Aad<Vec<u8>> {
+        Aad::from(format!("{}\n{kid}", self.ring).into_bytes())
+    }
+}
+
+impl Seal for GcmSeal {
+    fn seal(&self, kid: &Kid, pkcs8: &[u8]) -> Result<String, String> {
+        let mut sealed = Zeroizing::new(pkcs8.to_vec());
+        let nonce = self
+            .key
+            .seal_in_place_append_tag(self.aad(kid), &mut *sealed)
+            .map_err(|_| "the private key could not be encrypted".to_owned())?;
+        let mut text = SEALED.to_owned();
+        STANDARD.encode_string([nonce.as_ref(), &sealed[..]].concat(), &mut text);
+        Ok(text)
+    }
+
+    fn open(&self, kid: &Kid, text: &str) -> Result<Zeroizing<Vec<u8>>, String> {
+        let wrong =
+            || "the private key does not decrypt; is it the right encryption key?".to_owned();
+        let sealed = text.strip_prefix(SEALED).ok_or_else(wrong)?;
+        let bytes = Zeroizing::new(STANDARD.decode(sealed).map_err(|_| wrong())?);
+        let (nonce, sealed) = bytes.split_first_chunk::<NONCE_LEN>().ok_or_else(wrong)?;
+        let mut plain = Zeroizing::new(sealed.to_vec());
+        let nonce = Nonce::assume_unique_for_key(*nonce);
+        let length =
+            self.key.open_in_place(nonce, self.aad(kid), &mut plain).map_err(|_| wrong())?.len();
+        plain.truncate(length);
+        Ok(plain)
+    }
+}
+
+impl RedisStore {
+    /// Connects on first use. `?ring=NAME` in the address keeps several rings apart.
+    ///
+    /// # Errors
+    /// [`StoreError::Away`] for an address that is none.
+    pub fn open(url: &str, key: &RedisKey) -> Result<Self, StoreError> {
+        let bad = |why: String| StoreError::Away { at: "redis".to_owned(), why };
+        let mut url = url::Url::parse(url).map_err(|e| bad(e.to_string()))?;
+        let ring = url.query_pairs().find(|(name, _)| name == "ring").map(|(_, v)| v.into_owned());
+        let ring = ring.unwrap_or_else(|| DEFAULT_RING.to_owned());
+        let rest: Vec<(String, String)> =
+            url.query_pairs().filter(|(name, _)| name != "ring").map(into_owned).collect();
+        url.set_query(None);
+        if !rest.is_empty() {
+            url.query_pairs_mut().extend_pairs(rest);
+        }
+        let place = format!(
+            "{}://{}:{}",
+            url.scheme(),
+            url.host_str().unwrap_or_default(),
+            url.port().unwrap_or(6379)
+        );
+        let client = Client::open(url.as_str()).map_err(|e| away(&place, &e))?;
+        let config = ConnectionManagerConfig::new()
+            .set_connection_timeout(Some(PATIENCE))
+            .set_response_timeout(Some(PATIENCE))
+            .set_number_of_retries(1);
+        let connection = ConnectionManager::new_lazy_with_config(client.clone(), config)
+            .map_err(|e| away(&place, &e))?;
+        let gcm = RandomizedNonceKey::new(&AES_256_GCM, &*key.0)
+            .map_err(|_| bad("the encryption key does not have 32 bytes".to_owned()))?;
+        let channel = format!("{ring}:changed");
+        let told = Arc::new(Notify::new());
+        let listener = tokio::spawn(listen(client, channel.clone(), Arc::clone(&told)));
+        Ok(Self {
+            connection,
+            script: Script::new(REPLACE),
+            key: format!("{ring}:ring"),
+            seal: GcmSeal { key: gcm, ring },
+            channel,
+            place,
+            told,
+            _listener: Listener(listener),
+        })
+    }
+}
+
+fn into_owned(
+    (name, value): (std::borrow::Cow<'_, str>, std::borrow::Cow<'_, str>),
+) -> (String, String) {
+    (name.into_owned(), value.into_owned())
+}
+
+#[async_trait]
+impl Store for RedisStore {
+    async fn load(&self, known: Option<Arc<RingState>>) -> Result<Option<RingState>, StoreError> {
+        let mut connection = self.connection.clone();
+        let text: Option<String> =
+            connection.hget(&self.key, "ring").await.map_err(|e| away(&self.place, &e))?;
+        let Some(text) = text.map(Zeroizing::new) else { return Ok(None) };
+        let ring = RingState::from_text(&text, &self.seal, known.as_deref())
+            .map_err(|why| StoreError::Ring { at: format!("{} {}", self.place, self.key), why })?;
+        Ok(Some(ring))
+    }
+
+    async fn replace(&self, expected: u64, ring: Arc<RingState>) -> Result<bool, StoreError> {
+        let at = || format!("{} {}", self.place, self.key);
+        let text = ring.to_text(&self.seal).map_err(|why| StoreError::Ring { at: at(), why })?;
+        let mut connection = self.connection.clone();
+        let done: i64 = self
+            .script
+            .key(&self.key)
+            .arg(expected)
+            .arg(ring.epoch)
+            .arg(text.as_str())
+            .arg(&self.channel)
+            .invoke_async(&mut connection)
+            .await
+            .map_err(|e| away(&self.place, &e))?;
+        Ok(done == 1)
+    }
+
+    async fn changed(&self, _since: u64) {
+        tokio::select! {
+            () = self.told.notified() => {}
+            () = tokio::time::sleep(POLL) => {}
+        }
+    }
+
+    fn spread(&self) -> Duration {
+        // One poll that just missed it, one slow answer.
+        POLL + PATIENCE + Duration::from_secs(1)
+    }
+
+    fn describe(&self) -> String {
+        format!("{} {}", self.place, self.key)
+    }
+}
+
+/// Hears of changes while there is a connection; polling covers the rest.
+async fn listen(client: Client, channel: String, told: Arc<Notify>) {
+    loop {
+        if let Ok(Ok(mut pubsub)) = tokio::time::timeout(PATIENCE, client.get_async_pubsub()).await
+            && pubsub.subscribe(&channel).await.is_ok()
+        {
+            let mut messages = pubsub.into_on_message();
+            while messages.next().await.is_some() {
+                told.notify_one();
+            }
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+/// The text of a Redis error names the host at most, never the password.
+fn away(place: &str, error: &RedisError) -> StoreError {
+    StoreError::Away { at: place.to_owned(), why: error.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seal(key: u8, ring: &str) -> GcmSeal {
+        let key = RandomizedNonceKey::new(&AES_256_GCM, &[key; 32]).unwrap();
+        GcmSeal { key, ring: ring.to_owned() }
+    }
+
+    #[test]
+    fn a_sealed_key_opens_only_in_its_place_and_with_its_key() {
+        let (a, b) = (Kid::parse("a").unwrap(), Kid::parse("b").unwrap());
+        let text = seal(1, "ring").seal(&a, b"a private key").unwrap();
+        assert!(!text.contains("private"));
+        assert_ne!(text, seal(1, "ring").seal(&a, b"a private key").unwrap(), "a fresh nonce");
+        assert_eq!(seal(1, "ring").open(&a, &text).unwrap().as_slice(), b"a private key");
+        assert!(seal(2, "ring").open(&a, &text).is_err());
+        assert!(seal(1, "other").open(&a, &text).is_err());
+        assert!(seal(1, "ring").open(&b, &text).is_err());
+        let mut bent = text.into_bytes();
+        let last = bent.len() - 6;
+        bent[last] ^= 1;
+        assert!(seal(1, "ring").open(&a, &String::from_utf8(bent).unwrap()).is_err());
+    }
+}
