@@ -1,18 +1,36 @@
 //! The admin listener's answers. Snapshots only, never a command.
+//!
+//! | request | answer | to whom |
+//! |---|---|---|
+//! | `GET /healthz` | the process answers | anyone |
+//! | `GET /readyz` | 200 or 503, with reasons | anyone |
+//! | `GET /metrics` | Prometheus text | hosts [`guard`] admits |
+//! | `GET /`, `GET /api/status` | the page, its data | hosts [`guard`] admits |
+//! | `POST /api/inspect` | a pasted token, decoded | hosts [`guard`] admits, same site |
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
-use http::{Method, Response, header};
+use http::{HeaderMap, Method, Response, header};
 use pingora::apps::http_app::ServeHttp;
 use pingora::protocols::http::ServerSession;
 
-use super::health;
+use super::collect::{self, Rooms};
+use super::status::{Ready, Status};
+use super::{guard, health, metrics, page};
 use crate::bridge::Bridge;
 use crate::clock::Clock;
+use crate::inspect::{self, MAX_TOKEN};
 use crate::issuer::{Issuers, Publisher};
+use crate::jose::names::UnixTime;
 use crate::keyring::Keyring;
 use crate::proxy::state::State;
+
+/// A pasted token must have come within this.
+const PATIENCE: Duration = Duration::from_secs(10);
+const JSON: &str = "application/json";
+const TEXT: &str = "text/plain; charset=utf-8";
 
 /// The rooms the admin listener looks into.
 #[derive(Clone)]
@@ -23,53 +41,150 @@ pub struct StatusSource {
     pub bridge: Arc<Bridge>,
     pub proxy: Arc<State>,
     pub clock: Clock,
+    /// `[admin] hosts`
+    pub hosts: Arc<[String]>,
+    /// Jobs that may wait for a crypto thread.
+    pub queue: usize,
 }
 
 /// What the admin listener runs.
 pub struct App {
     source: StatusSource,
+    started: UnixTime,
+}
+
+/// An answer on its way.
+struct Answer {
+    status: u16,
+    media: &'static str,
+    body: Vec<u8>,
+}
+
+impl Answer {
+    fn new(status: u16, media: &'static str, body: impl Into<Vec<u8>>) -> Self {
+        Self { status, media, body: body.into() }
+    }
+
+    fn json(status: u16, body: &impl serde::Serialize) -> Self {
+        Self::new(status, JSON, serde_json::to_vec(body).unwrap_or_default())
+    }
+
+    fn error(status: u16, code: &str, text: &str) -> Self {
+        let body = serde_json::json!({ "error": code, "error_description": text });
+        Self::json(status, &body)
+    }
 }
 
 impl App {
     pub fn new(source: StatusSource) -> Self {
-        Self { source }
+        let started = source.clock.now();
+        Self { source, started }
     }
 
-    fn answer(&self, path: &str) -> Option<(u16, &'static str, Vec<u8>)> {
-        const JSON: &str = "application/json";
-        match path {
-            "/healthz" => Some((200, "text/plain; charset=utf-8", b"ok\n".to_vec())),
+    fn status(&self) -> Status {
+        let source = &self.source;
+        let ready = health::readiness(source);
+        let mut tokens = collect::tokens(source.bridge.status());
+        tokens.queue.limit = source.queue as u64;
+        collect::collect(Rooms {
+            issuers: &source.issuers,
+            publisher: &source.publisher,
+            keyring: &source.keyring,
+            profile: &source.bridge.profile(),
+            ready: Ready { ready: ready.ready, reasons: ready.reasons },
+            tokens,
+            traffic: collect::traffic(source.proxy.status()),
+            started: self.started,
+            now: source.clock.now(),
+        })
+    }
+
+    fn get(&self, path: &str) -> Option<Answer> {
+        Some(match path {
+            "/healthz" => Answer::new(200, TEXT, "ok\n"),
             "/readyz" => {
                 let state = health::readiness(&self.source);
-                let body = serde_json::to_vec(&state).unwrap_or_default();
-                Some((if state.ready { 200 } else { 503 }, JSON, body))
+                Answer::json(if state.ready { 200 } else { 503 }, &state)
             }
-            _ => None,
+            "/metrics" => Answer::new(200, metrics::CONTENT_TYPE, metrics::render(&self.status())),
+            "/api/status" => Answer::json(200, &self.status()),
+            "/" => Answer::new(200, "text/html; charset=utf-8", page::HTML),
+            _ => return None,
+        })
+    }
+
+    async fn answer(&self, session: &mut ServerSession) -> Answer {
+        let request = session.req_header();
+        let path = request.uri.path().to_owned();
+        let read = request.method == Method::GET || request.method == Method::HEAD;
+        // HTTP/2 has the host in `:authority`, HTTP/1.1 in `Host`.
+        let host = request.uri.host().or_else(|| text(&request.headers, header::HOST.as_str()));
+        let probe = matches!(path.as_str(), "/healthz" | "/readyz");
+        if !probe && !guard::admits_host(host, &self.source.hosts) {
+            let hint = "call it by its address or `localhost`, or list the name in [admin] hosts";
+            return Answer::error(421, "host_refused", hint);
+        }
+        match path.as_str() {
+            "/api/inspect" if request.method == Method::POST => self.inspect(session).await,
+            "/api/inspect" => Answer::error(405, "method", "POST only"),
+            _ if read => self.get(&path).unwrap_or_else(|| Answer::new(404, TEXT, "not found\n")),
+            _ => Answer::error(405, "method", "GET only"),
         }
     }
+
+    /// Decodes what was pasted. It is neither kept nor logged.
+    async fn inspect(&self, session: &mut ServerSession) -> Answer {
+        let headers = &session.req_header().headers;
+        let media = text(headers, header::CONTENT_TYPE.as_str()).unwrap_or_default();
+        // No form and no script of another site can send this type without asking first.
+        if !media.eq_ignore_ascii_case("application/jwt") {
+            return Answer::error(415, "media_type", "send the token as application/jwt");
+        }
+        if !guard::same_site(text(headers, "sec-fetch-site")) {
+            return Answer::error(403, "cross_site", "another site asked");
+        }
+        let body = tokio::time::timeout(PATIENCE, body(session)).await;
+        let Ok(Some(body)) = body else {
+            return Answer::error(413, "too_large", "the token is too large or came too slowly");
+        };
+        let token = zeroize::Zeroizing::new(String::from_utf8_lossy(&body).into_owned());
+        Answer::json(200, &inspect::inspect(&token, self.source.clock.now()))
+    }
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+/// The request's body; `None` when it is too large or breaks off.
+async fn body(session: &mut ServerSession) -> Option<zeroize::Zeroizing<Vec<u8>>> {
+    let mut all = zeroize::Zeroizing::new(Vec::new());
+    while let Some(part) = session.read_request_body().await.ok()? {
+        if all.len() + part.len() > MAX_TOKEN {
+            return None;
+        }
+        all.extend_from_slice(&part);
+    }
+    Some(all)
 }
 
 #[async_trait]
 impl ServeHttp for App {
     async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
-        let request = session.req_header();
-        let (head, read) = (request.method == Method::HEAD, request.method == Method::GET);
-        let (status, media, body) = match (head || read, self.answer(request.uri.path())) {
-            (_, None) => (404, "text/plain; charset=utf-8", b"not found\n".to_vec()),
-            (false, Some(_)) => (405, "text/plain; charset=utf-8", b"GET only\n".to_vec()),
-            (true, Some(answer)) => answer,
-        };
+        let head = session.req_header().method == Method::HEAD;
+        let answer = self.answer(session).await;
         let mut response = Response::builder()
-            .status(status)
-            .header(header::CONTENT_TYPE, media)
-            .header(header::CONTENT_LENGTH, body.len());
-        if status == 405 {
-            response = response.header(header::ALLOW, "GET, HEAD");
+            .status(answer.status)
+            .header(header::CONTENT_TYPE, answer.media)
+            .header(header::CONTENT_LENGTH, answer.body.len())
+            .header(header::CONTENT_SECURITY_POLICY, page::CSP.as_str());
+        if answer.status == 405 {
+            response = response.header(header::ALLOW, "GET, HEAD, POST");
         }
-        for (name, value) in super::page::HARDENING {
+        for (name, value) in page::HARDENING {
             response = response.header(name, value);
         }
-        let body = if head { Vec::new() } else { body };
+        let body = if head { Vec::new() } else { answer.body };
         response.body(body).unwrap_or_default()
     }
 }

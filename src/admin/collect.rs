@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::status::{
-    AlarmView, ChangeRow, IssuerView, KeyRow, LastError, MAX_ISSUERS, Outcome, ProfileView, Ready,
-    ServedKey, SetView, SigningView, State, Status, StoreView, Tokens, Traffic,
+    AlarmView, Bucket, CacheView, ChangeRow, Histogram, IssuerView, KeyRow, LastError, MAX_ISSUERS,
+    Outcome, ProfileView, QueueView, Ready, RefusalCount, RequestCount, ServedKey, SetView,
+    SigningView, State, Status, StoreView, TokenCount, Tokens, Traffic,
 };
+use crate::bridge::BridgeStatus;
 use crate::issuer::policy::Standing;
 use crate::issuer::publisher::{COMMON_PATH, Publisher};
 use crate::issuer::{IssuerHandle, Issuers, Source};
@@ -15,6 +17,7 @@ use crate::jose::publish::PublishedKids;
 use crate::jose::report::Effect;
 use crate::keyring::{KeyView, Keyring, KeyringStatus, Office};
 use crate::profile::Profile;
+use crate::proxy::counters::ProxyStatus;
 
 /// Sets shown key by key.
 const MAX_SETS: usize = 50;
@@ -30,6 +33,86 @@ pub struct Rooms<'a> {
     pub traffic: Traffic,
     pub started: UnixTime,
     pub now: UnixTime,
+}
+
+/// The bridge's counters.
+pub fn tokens(bridge: BridgeStatus) -> Tokens {
+    let mut all = Tokens {
+        restored: bridge.restored,
+        cache: CacheView {
+            hits: bridge.cache_hits,
+            misses: bridge.cache_misses,
+            entries: bridge.cache_entries,
+            bytes: bridge.cache_bytes,
+        },
+        queue: QueueView {
+            depth: bridge.queue_depth as u64,
+            threads: bridge.threads as u64,
+            overloaded: bridge.overloaded,
+            limit: 0,
+        },
+        latency: Histogram {
+            buckets: bridge
+                .latency
+                .counts
+                .iter()
+                .enumerate()
+                .map(|(n, count)| Bucket {
+                    le: bridge.latency.buckets_us.get(n).map(|us| *us as f64 / 1e6),
+                    count: *count,
+                })
+                .collect(),
+            sum: bridge.latency.sum_us as f64 / 1e6,
+        },
+        ..Tokens::default()
+    };
+    let mut by: BTreeMap<(String, &str, &'static str), u64> = BTreeMap::new();
+    let mut refusals: BTreeMap<(&'static str, String), u64> = BTreeMap::new();
+    for row in bridge.outcomes {
+        let outcome = match row.outcome {
+            "countersigned" | "as_it_stands" => row.outcome,
+            code => {
+                *refusals.entry((code, row.issuer.clone())).or_default() += row.count;
+                "refused"
+            }
+        };
+        match outcome {
+            "countersigned" => all.countersigned += row.count,
+            "as_it_stands" => all.passed += row.count,
+            _ => all.refused += row.count,
+        }
+        *by.entry((row.issuer, row.alg, outcome)).or_default() += row.count;
+    }
+    all.by = by
+        .into_iter()
+        .map(|((issuer, alg, outcome), count)| TokenCount {
+            issuer,
+            alg: alg.to_owned(),
+            outcome,
+            count,
+        })
+        .collect();
+    all.refusals = refusals
+        .into_iter()
+        .map(|((code, issuer), count)| RefusalCount { issuer, code: code.to_owned(), count })
+        .collect();
+    all
+}
+
+/// The proxy's counters.
+pub fn traffic(proxy: ProxyStatus) -> Traffic {
+    let requests = proxy.requests.into_iter().map(|row| RequestCount {
+        route: row.kind,
+        status: row.status,
+        count: row.count,
+    });
+    let count = |(name, count): (&'static str, u64)| Outcome { outcome: name.to_owned(), count };
+    Traffic {
+        connections: proxy.connections as u64,
+        requests: requests.collect(),
+        failures: proxy.failures.into_iter().map(count).collect(),
+        places: proxy.places.into_iter().map(count).collect(),
+    }
 }
 
 /// The picture of this moment.

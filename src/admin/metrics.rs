@@ -159,6 +159,19 @@ fn traffic(status: &Status, out: &mut Text) {
         let labels = [("route", row.route), ("status", row.status)];
         out.sample("countersign_requests_total", &labels, counted(row.count));
     }
+    out.counter("countersign_failures_total", "Our own error answers, by code.");
+    for row in &status.traffic.failures {
+        let labels = [("code", row.outcome.as_str())];
+        out.sample("countersign_failures_total", &labels, counted(row.count));
+    }
+    out.counter(
+        "countersign_places_total",
+        "Tokens found in proxied traffic, by what became of it.",
+    );
+    for row in &status.traffic.places {
+        let labels = [("outcome", row.outcome.as_str())];
+        out.sample("countersign_places_total", &labels, counted(row.count));
+    }
 }
 
 /// The text under construction; each family is opened once, before its samples.

@@ -162,6 +162,10 @@ pub struct StoreView {
 pub struct Traffic {
     pub connections: u64,
     pub requests: Vec<RequestCount>,
+    /// Our own error answers, by code.
+    pub failures: Vec<Outcome>,
+    /// Places where a token stood in proxied traffic, by what became of it.
+    pub places: Vec<Outcome>,
 }
 
 #[derive(Debug, Clone, Serialize)]

@@ -308,6 +308,11 @@ impl Bridge {
         Some(original)
     }
 
+    /// The verifier it works for now.
+    pub fn profile(&self) -> Arc<Profile> {
+        self.profile.load_full()
+    }
+
     pub fn status(&self) -> BridgeStatus {
         let mut status = self.stats.status();
         status.cache_entries = self.cache.entry_count();

@@ -139,6 +139,7 @@ impl Rooms {
 
     /// What the admin listener shows.
     pub(super) fn source(self: &Arc<Self>) -> StatusSource {
+        let config = self.config.load();
         StatusSource {
             issuers: self.issuers.clone(),
             publisher: self.publisher.clone(),
@@ -146,6 +147,8 @@ impl Rooms {
             bridge: self.bridge.clone(),
             proxy: self.state.clone(),
             clock: self.clock.clone(),
+            hosts: config.admin.hosts.as_slice().into(),
+            queue: config.bridge.queue,
         }
     }
 
