@@ -1,11 +1,179 @@
-//! `countersign verify`.
+//! `countersign verify`: the signature alone, over any payload. No claim is looked at, and nothing
+//! of the configuration; where a key set does not say clearly which key is meant, the answer is no.
+
+use std::io::BufRead;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use super::Exit;
 use super::args::VerifyArgs;
 use super::output::{CliError, Output};
+use super::source;
+use crate::jose::alg::{Alg, AlgSet, Family};
+use crate::jose::check::{self, Secrets};
+use crate::jose::jwks::{self, KeySet, Options};
+use crate::jose::jws::Envelope;
+use crate::jose::names::Limits;
+
+/// A JWS given to a person's tool may carry any document.
+const TOKEN_LIMIT: usize = 1024 * 1024;
+
+/// What is said of one token.
+#[derive(Debug, Serialize)]
+struct Answer {
+    valid: bool,
+    /// The stable code of what failed; null when nothing did.
+    reason: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    alg: Option<&'static str>,
+}
+
+/// One line of `--batch`.
+#[derive(Deserialize)]
+struct Line<'a> {
+    #[serde(borrow)]
+    token: &'a RawValue,
+    #[serde(borrow)]
+    jwks: Option<&'a RawValue>,
+}
 
 /// # Errors
-/// [`CliError`]
-pub fn run(_args: &VerifyArgs, _out: &mut Output) -> Result<Exit, CliError> {
-    Err(CliError::new("verify", "this command is not built yet"))
+/// [`CliError`] when the key set or the token cannot be read; a token that is not valid is an answer.
+pub fn run(args: &VerifyArgs, out: &mut Output) -> Result<Exit, CliError> {
+    let judge = Judge::new(&args.algs)?;
+    let keys = args.jwks.as_deref().map(|source| judge.read_keys(source)).transpose()?;
+    if args.batch {
+        return batch(args, &judge, keys.as_ref(), out);
+    }
+    let keys = keys.ok_or_else(|| CliError::new("verify", "--jwks is needed"))?;
+    // `curl`, an editor or a copied header leave something around a token; inside nothing is mended.
+    let token = source::read(&args.token, TOKEN_LIMIT)?.body;
+    let token = String::from_utf8_lossy(&token);
+    let token = token.trim();
+    let token = token.strip_prefix("Bearer ").map_or(token, str::trim);
+    let answer = judge.answer(token, &keys);
+    let exit = if answer.valid { Exit::Good } else { Exit::No };
+    if args.json {
+        out.json(&answer);
+    } else if let Some(alg) = answer.alg {
+        out.line(format_args!("valid: {alg}"));
+    } else {
+        out.line(format_args!("invalid: {}", answer.reason.unwrap_or_default()));
+    }
+    Ok(exit)
+}
+
+/// Every line gets its answer, so the command as a whole succeeds.
+fn batch(
+    args: &VerifyArgs,
+    judge: &Judge,
+    keys: Option<&Keys>,
+    out: &mut Output,
+) -> Result<Exit, CliError> {
+    let failed = |why: std::io::Error| CliError::new(&args.token, why);
+    let input: Box<dyn BufRead> = if args.token == "-" {
+        Box::new(std::io::stdin().lock())
+    } else {
+        Box::new(std::io::BufReader::new(std::fs::File::open(&args.token).map_err(failed)?))
+    };
+    for line in input.split(b'\n') {
+        let line = line.map_err(failed)?;
+        if !line.trim_ascii().is_empty() {
+            out.json(&judge.line(&line, keys));
+        }
+    }
+    Ok(Exit::Good)
+}
+
+/// A key set document and what was read of it.
+struct Keys {
+    document: Vec<u8>,
+    set: Result<KeySet, &'static str>,
+}
+
+struct Judge {
+    algorithms: AlgSet,
+    limits: Limits,
+}
+
+impl Judge {
+    fn new(names: &[String]) -> Result<Self, CliError> {
+        let mut algorithms = Vec::new();
+        for name in names {
+            algorithms.push(Alg::from_name(name).ok_or_else(|| {
+                let all: Vec<_> = Alg::all().map(Alg::name).collect();
+                CliError::new("--alg", format_args!("`{name}` is not an algorithm we verify"))
+                    .hint(format_args!("one of {}", all.join(", ")))
+            })?);
+        }
+        // An HMAC is only checked for one who asks for it by name.
+        let algorithms =
+            if names.is_empty() { AlgSet::asymmetric() } else { AlgSet::of(&algorithms) };
+        Ok(Self { algorithms, limits: Limits { token: TOKEN_LIMIT, ..Limits::default() } })
+    }
+
+    fn read_keys(&self, source: &str) -> Result<Keys, CliError> {
+        let keys = self.keys(source::read(source, self.limits.document)?.body);
+        match keys.set {
+            // A set of secrets has no public key; whether that will do, the token says.
+            Err(code) if !check::has_secret(self.algorithms) => Err(CliError::new(
+                code,
+                format_args!("{source} holds no key set with a usable key"),
+            )
+            .hint("`countersign normalize` says what is wrong with it")),
+            _ => Ok(keys),
+        }
+    }
+
+    fn keys(&self, document: Vec<u8>) -> Keys {
+        let options = Options { limits: self.limits, ..Options::default() };
+        let read = jwks::normalize(&document, &options);
+        Keys { document, set: read.map(|read| read.keys).map_err(|refusal| refusal.code()) }
+    }
+
+    fn line(&self, line: &[u8], keys: Option<&Keys>) -> Answer {
+        let Ok(line) = serde_json::from_slice::<Line<'_>>(line) else {
+            return Answer::no("line");
+        };
+        let Ok(token) = serde_json::from_str::<String>(line.token.get()) else {
+            return Answer::no("format");
+        };
+        match (line.jwks, keys) {
+            (Some(jwks), _) => {
+                // A document quoted as a string is one all the same.
+                let text = serde_json::from_str::<String>(jwks.get());
+                let document = text.unwrap_or_else(|_| jwks.get().to_owned());
+                self.answer(&token, &self.keys(document.into_bytes()))
+            }
+            (None, Some(keys)) => self.answer(&token, keys),
+            (None, None) => Answer::no("no_keys"),
+        }
+    }
+
+    fn answer(&self, token: &str, keys: &Keys) -> Answer {
+        match self.judge(token, keys) {
+            Ok(alg) => Answer { valid: true, reason: None, alg: Some(alg.name()) },
+            Err(code) => Answer::no(code),
+        }
+    }
+
+    fn judge(&self, token: &str, keys: &Keys) -> Result<Alg, &'static str> {
+        let jws = Envelope::parse(token, &self.limits, false).map_err(|refusal| refusal.code())?;
+        let alg = jws.unverified_alg();
+        let judged = if alg.family() == Family::Secret && self.algorithms.contains(alg) {
+            Secrets::read(&keys.document)
+                .and_then(|secrets| secrets.check(token, self.algorithms, &self.limits))
+        } else {
+            let set = keys.set.as_ref().map_err(|code| *code)?;
+            check::check(token, set, self.algorithms, &self.limits)
+        };
+        judged.map_err(|refusal| refusal.code())
+    }
+}
+
+impl Answer {
+    fn no(reason: &str) -> Self {
+        Self { valid: false, reason: Some(reason.to_owned()), alg: None }
+    }
 }
