@@ -3,10 +3,10 @@
 
 use std::collections::HashMap;
 
-use countersign::jose::jwks::{Options, normalize};
-use countersign::jose::names::UnixTime;
-use countersign::jose::publish::{Input, PublishedKids, publish};
-use countersign::profile::Profile;
+use core_alone::jose::jwks::{Options, normalize};
+use core_alone::jose::names::UnixTime;
+use core_alone::jose::publish::{Input, PublishedKids, publish};
+use core_alone::profile::Profile;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|document: &[u8]| {

@@ -34,8 +34,12 @@ fn cases() -> BTreeMap<String, Expected> {
     serde_json::from_str(&text).unwrap()
 }
 
-fn document(name: &str) -> Vec<u8> {
+pub fn document(name: &str) -> Vec<u8> {
     std::fs::read(corpus().join("in").join(name)).unwrap()
+}
+
+pub fn names() -> Vec<String> {
+    cases().into_keys().collect()
 }
 
 fn published(document: &PublishedDocument) -> Vec<Value> {

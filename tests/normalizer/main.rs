@@ -12,6 +12,7 @@
 
 mod cli;
 mod corpus;
+mod documented;
 mod hostile;
 mod keys;
 mod published;
