@@ -1,0 +1,147 @@
+//! The ring in Redis: several replicas, one rotation, outages of the store. A real `redis-server` is
+//! started for each test.
+#![cfg(feature = "redis")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    unreachable_pub,
+    dead_code,
+    reason = "a test stops at the first surprise"
+)]
+
+#[path = "support/parts.rs"]
+mod parts;
+#[path = "support/redis_server.rs"]
+mod redis_server;
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use countersign::clock::Clock;
+use countersign::jose::alg::Alg;
+use countersign::keyring::{Keyring, KeyringSettings, Office, RedisKey, StoreSettings};
+use parts::eventually;
+use redis_server::RedisServer;
+use tokio::sync::watch;
+use zeroize::Zeroizing;
+
+fn settings(server: &RedisServer, key: u8) -> KeyringSettings {
+    KeyringSettings {
+        algorithm: Alg::Es256,
+        store: StoreSettings::Redis {
+            url: format!("redis://127.0.0.1:{}/0?ring=test", server.port),
+            encryption_key: RedisKey(Zeroizing::new([key; 32])),
+        },
+        rotate_every: None,
+        max_age: Duration::from_secs(60),
+        skew: Duration::from_secs(5),
+    }
+}
+
+struct Replicas {
+    rings: Vec<Arc<Keyring>>,
+    _stop: watch::Sender<bool>,
+}
+
+async fn replicas(n: usize, settings: &KeyringSettings, clock: &Clock) -> Replicas {
+    let (stop, shutdown) = watch::channel(false);
+    let opening = (0..n).map(|_| Keyring::open(settings.clone(), clock.clone()));
+    let rings: Vec<_> =
+        futures::future::join_all(opening).await.into_iter().map(Result::unwrap).collect();
+    for ring in &rings {
+        let (ring, shutdown) = (Arc::clone(ring), shutdown.clone());
+        tokio::spawn(async move { ring.run(shutdown).await });
+    }
+    Replicas { rings, _stop: stop }
+}
+
+fn actives(replicas: &Replicas) -> BTreeSet<String> {
+    replicas.rings.iter().map(|r| r.snapshot().active.kid().to_string()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replicas_that_start_together_have_one_key_and_rotate_once() {
+    let server = RedisServer::start().await;
+    let clock = Clock::scaled(20.0);
+    let settings = settings(&server, 7);
+    let replicas = replicas(4, &settings, &clock).await;
+    assert_eq!(actives(&replicas).len(), 1);
+    let first = actives(&replicas).pop_first().unwrap();
+    // All ask at once.
+    for ring in &replicas.rings {
+        ring.rotate(false).await.unwrap();
+    }
+    eventually("all see one next key", || {
+        replicas.rings.iter().all(|r| r.snapshot().public.len() == 2)
+    })
+    .await;
+    eventually("it signs everywhere", || {
+        let now = actives(&replicas);
+        now.len() == 1 && !now.contains(&first)
+    })
+    .await;
+    let keys = replicas.rings[0].snapshot().keys.clone();
+    assert_eq!(keys.len(), 2, "rotated once: {keys:?}");
+    assert_eq!(keys.iter().filter(|k| k.office == Office::Retired).count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_lies_in_redis_is_sealed() {
+    let server = RedisServer::start().await;
+    let ring = Keyring::open(settings(&server, 7), Clock::system()).await.unwrap();
+    let client = redis::Client::open(format!("redis://127.0.0.1:{}/0", server.port)).unwrap();
+    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    let stored: HashMap<String, String> =
+        redis::cmd("HGETALL").arg("test:ring").query_async(&mut connection).await.unwrap();
+    let text = &stored["ring"];
+    assert!(text.contains(ring.snapshot().active.kid().as_str()));
+    let pkcs8 = ring.snapshot().active.to_pkcs8().unwrap();
+    use base64::Engine as _;
+    let plain = base64::engine::general_purpose::STANDARD.encode(&pkcs8[pkcs8.len() - 60..]);
+    assert!(!text.contains(&plain) && text.contains("\"v1."), "{text}");
+    // The wrong key opens nothing and replaces nothing.
+    let error = Keyring::open(settings(&server, 8), Clock::system()).await.unwrap_err();
+    assert_eq!(error.code(), "store_corrupt");
+    assert!(error.to_string().contains("encryption key"), "{error}");
+    let after: HashMap<String, String> =
+        redis::cmd("HGETALL").arg("test:ring").query_async(&mut connection).await.unwrap();
+    assert_eq!(stored, after);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_redis_signing_goes_on_and_a_lost_ring_comes_back() {
+    let mut server = RedisServer::start().await;
+    let clock = Clock::system();
+    let settings = settings(&server, 7);
+    let replicas = replicas(2, &settings, &clock).await;
+    let active = actives(&replicas);
+    let exp = clock.now().plus(Duration::from_secs(3600));
+    replicas.rings[0].note_signed(exp).await;
+    server.kill();
+    eventually("it is said", || {
+        replicas.rings.iter().all(|r| r.status().error.is_some_and(|e| e.code == "store_away"))
+    })
+    .await;
+    assert_eq!(actives(&replicas), active);
+    let later = exp.plus(Duration::from_secs(7200));
+    replicas.rings[1].note_signed(later).await;
+    assert_eq!(replicas.rings[0].rotate(false).await.unwrap_err().code(), "store_away");
+    let new = Keyring::open(settings.clone(), clock.clone()).await;
+    assert_eq!(new.unwrap_err().code(), "store_away", "no ring is made up");
+
+    // It comes back empty: nothing was saved.
+    server.restart().await;
+    eventually("all is well again", || {
+        replicas.rings.iter().all(|r| r.status().error.is_none())
+    })
+    .await;
+    assert_eq!(actives(&replicas), active);
+    let fresh = Keyring::open(settings, clock).await.unwrap();
+    assert_eq!(BTreeSet::from([fresh.snapshot().active.kid().to_string()]), active);
+    eventually("what was signed meanwhile is known", || {
+        replicas.rings[0].status().keys[0].horizon >= later.secs()
+    })
+    .await;
+}
