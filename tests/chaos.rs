@@ -9,10 +9,15 @@
     reason = "a test stops at the first surprise, and these print their figures"
 )]
 
+#[path = "support/caching_verifier.rs"]
+mod caching_verifier;
 #[path = "support/fault_issuer.rs"]
 mod fault_issuer;
 #[path = "support/parts.rs"]
 mod parts;
+#[cfg(feature = "redis")]
+#[path = "support/redis_server.rs"]
+mod redis_server;
 #[path = "support/signer.rs"]
 mod signer;
 
@@ -20,9 +25,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use axum::response::IntoResponse;
+use caching_verifier::CachingVerifier;
+use countersign::bridge::{Bridge, BridgeDeps};
 use countersign::clock::Clock;
-use countersign::issuer::Source;
+use countersign::config::BridgeSettings;
+use countersign::countersign::Ask;
 use countersign::issuer::publisher::COMMON_PATH;
+use countersign::issuer::{Publisher, Source};
+use countersign::jose::alg::Alg;
+use countersign::keyring::{Keyring, KeyringSettings, StoreSettings};
+use countersign::profile::Profile;
 use fault_issuer::{FaultIssuer, Reply};
 use parts::{Parts, eventually};
 use signer::Signer;
@@ -131,4 +144,261 @@ async fn ten_minutes_of_faults_cost_no_read() {
     assert!(reads > 1000);
     assert!(status.fetches.failed.len() >= 5, "{:?}", status.fetches.failed);
     assert!(status.fetches.good >= 3);
+}
+
+/// One proxy's worth: keys, bridge, and the set on a real port.
+struct Replica {
+    parts: Parts,
+    bridge: Bridge,
+    verifier: CachingVerifier,
+    _dir: tempfile::TempDir,
+}
+
+const AUDIENCE: &str = "app";
+/// `max-age` of the sets: short, so that rotations are quick; what counts is the order of things.
+const SERVED: Duration = Duration::from_secs(1);
+
+async fn replica(issuer: &FaultIssuer, store: StoreSettings) -> Replica {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Clock::system();
+    let mut settings = parts::issuer("one", Source::Url(issuer.url("/jwks")));
+    settings.refresh.cooldown = Duration::ZERO;
+    settings.refresh.unknown_kid_wait = Duration::from_secs(5);
+    settings.fetch.total_timeout = Duration::from_secs(5);
+    let ring = KeyringSettings {
+        algorithm: Alg::Es256,
+        store,
+        rotate_every: None,
+        max_age: SERVED,
+        skew: Duration::from_secs(1),
+    };
+    let keyring = Keyring::open(ring, clock.clone()).await.unwrap();
+    let profile = Profile::convex();
+    let parts = Parts::serving(vec![settings], dir.path(), clock, keyring, &profile, SERVED);
+    parts.publisher.wait_for_path(COMMON_PATH).await.unwrap();
+    let bridge = Bridge::new(BridgeDeps {
+        issuers: Arc::clone(&parts.issuers),
+        publisher: Arc::clone(&parts.publisher),
+        keyring: Arc::clone(&parts.keyring),
+        profile,
+        clock: parts.clock.clone(),
+        settings: BridgeSettings::for_cores(2),
+    })
+    .unwrap();
+    let url = serve(Arc::clone(&parts.publisher)).await;
+    Replica { parts, bridge, verifier: CachingVerifier::new(url), _dir: dir }
+}
+
+async fn serve(publisher: Arc<Publisher>) -> String {
+    let answer = move || {
+        let set = publisher.for_path(COMMON_PATH);
+        async move {
+            match set {
+                Ok(set) => {
+                    let control = format!("public, max-age={}", set.max_age);
+                    let kind = "application/json".to_owned();
+                    let headers = [
+                        ("content-type", kind),
+                        ("cache-control", control),
+                        ("etag", set.etag.clone()),
+                    ];
+                    (headers, set.body.clone()).into_response()
+                }
+                Err(_) => axum::http::StatusCode::BAD_GATEWAY.into_response(),
+            }
+        }
+    };
+    let router = axum::Router::new().route("/jwks", axum::routing::get(answer));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/jwks", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    url
+}
+
+/// Signs as the issuer does now.
+struct Upstream {
+    keys: Vec<(String, Signer)>,
+}
+
+impl Upstream {
+    fn document(&self) -> Vec<serde_json::Value> {
+        self.keys.iter().map(|(kid, key)| key.jwk(kid)).collect()
+    }
+
+    fn token(&self, n: usize) -> String {
+        // Mostly the newest key, sometimes one that has been there for a while.
+        let newest = self.keys.len() - 1;
+        let (kid, key) = &self.keys[if n % 3 == 0 { n % self.keys.len() } else { newest }];
+        let now = Clock::system().now().secs();
+        let header = serde_json::json!({"alg": key.alg(), "typ": "JWT", "kid": kid});
+        let claims = serde_json::json!({
+            "iss": "https://one.example", "aud": AUDIENCE, "sub": format!("user-{n}"),
+            "iat": now, "exp": now + 30,
+        });
+        key.token(&header, &claims)
+    }
+}
+
+/// Tokens all the while, each checked at once and again later with the copies verifiers hold.
+async fn rotate_under_load(replicas: Vec<Replica>, issuer: FaultIssuer, own: usize, theirs: usize) {
+    let replicas = Arc::new(replicas);
+    let first = Upstream { keys: vec![("up-0".into(), Signer::rs256())] };
+    issuer.serve_keys(&first.document());
+    let upstream = Arc::new(tokio::sync::RwLock::new(first));
+    let over = Arc::new(AtomicBool::new(false));
+    let (mut tokens, checks) = (0, Arc::new(AtomicUsize::new(0)));
+    let failures = Arc::new(std::sync::Mutex::new(Vec::<String>::new()));
+
+    let turning = {
+        let (replicas, upstream, issuer) = (Arc::clone(&replicas), Arc::clone(&upstream), issuer);
+        let over = Arc::clone(&over);
+        tokio::spawn(async move {
+            let (mut done, mut turned) = (0, 0);
+            let mut asked = 0;
+            while done < own || turned < theirs {
+                let status = replicas[0].parts.keyring.status();
+                if done < own && !status.rotation_asked {
+                    done += usize::from(asked > 0);
+                    if done < own {
+                        asked += 1;
+                        replicas[asked % replicas.len()].parts.keyring.rotate(false).await.unwrap();
+                        // Its own view follows the store.
+                        while !replicas[0].parts.keyring.status().rotation_asked {
+                            tokio::time::sleep(Duration::from_millis(20)).await;
+                        }
+                    }
+                }
+                if turned < theirs {
+                    turned += 1;
+                    let key = Signer::rs256();
+                    let mut upstream = upstream.write().await;
+                    upstream.keys.push((format!("up-{turned}"), key));
+                    let surplus = upstream.keys.len().saturating_sub(12);
+                    // Old keys leave only long after the last token they signed.
+                    upstream.keys.drain(..surplus.min(1));
+                    issuer.serve_keys(&upstream.document());
+                }
+                tokio::time::sleep(Duration::from_millis(1200)).await;
+            }
+            over.store(true, Ordering::SeqCst);
+            (done, turned)
+        })
+    };
+
+    let mut later = tokio::task::JoinSet::new();
+    let mut unchanged = 0;
+    while !over.load(Ordering::SeqCst) {
+        let replica = &replicas[tokens % replicas.len()];
+        let minted = {
+            let upstream = upstream.read().await;
+            let token = upstream.token(tokens);
+            match replica.bridge.countersign(&token, &Ask::default()).await {
+                Ok(bridged) => {
+                    unchanged += usize::from(bridged.jwt.is_none());
+                    bridged.jwt.map_or(token, |jwt| jwt.to_string())
+                }
+                Err(e) => {
+                    failures.lock().unwrap().push(format!("not signed: {e}"));
+                    continue;
+                }
+            }
+        };
+        tokens += 1;
+        let (replicas, failures) = (Arc::clone(&replicas), Arc::clone(&failures));
+        let checks = Arc::clone(&checks);
+        later.spawn(async move {
+            for wait in [0, 700, 3000] {
+                tokio::time::sleep(Duration::from_millis(wait)).await;
+                for (i, replica) in replicas.iter().enumerate() {
+                    checks.fetch_add(1, Ordering::Relaxed);
+                    if let Err(why) = replica.verifier.verify(&minted, AUDIENCE).await {
+                        failures.lock().unwrap().push(format!("replica {i}, {wait} ms: {why}"));
+                    }
+                }
+            }
+        });
+        while later.try_join_next().is_some() {}
+        tokio::time::sleep(Duration::from_millis(15)).await;
+    }
+    let (done, turned) = turning.await.unwrap();
+    while later.join_next().await.is_some() {}
+    let failures = failures.lock().unwrap();
+    println!(
+        "rotation under load: {} replicas, {done} rotations of ours, {turned} of the issuer; {tokens} \
+         tokens ({unchanged} as they stood), {} verifications, {} failed",
+        replicas.len(),
+        checks.load(Ordering::Relaxed),
+        failures.len()
+    );
+    assert!(failures.is_empty(), "{:#?}", &failures[..failures.len().min(10)]);
+    assert!(unchanged > 0 && unchanged < tokens, "{unchanged} of {tokens}");
+    assert_eq!((done, turned), (own, theirs));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rotations_on_both_sides_fail_no_verifier_that_caches() {
+    let issuer = FaultIssuer::start(&[Signer::rs256().jwk("none")]).await;
+    let dir = tempfile::tempdir().unwrap();
+    let one = replica(&issuer, StoreSettings::File(dir.path().to_owned())).await;
+    let n = if long() { 20 } else { 2 };
+    rotate_under_load(vec![one], issuer, n, n.max(6)).await;
+}
+
+#[cfg(feature = "redis")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn three_replicas_that_rotate_fail_no_verifier_that_caches() {
+    let issuer = FaultIssuer::start(&[Signer::rs256().jwk("none")]).await;
+    let server = redis_server::RedisServer::start().await;
+    let mut replicas = Vec::new();
+    for _ in 0..3 {
+        let store = StoreSettings::Redis {
+            url: format!("redis://127.0.0.1:{}/0", server.port),
+            encryption_key: countersign::keyring::RedisKey(zeroize::Zeroizing::new([9; 32])),
+        };
+        replicas.push(replica(&issuer, store).await);
+    }
+    let n = if long() { 20 } else { 2 };
+    rotate_under_load(replicas, issuer, n, n.max(6)).await;
+}
+
+/// The `keys` command killed at every moment of its work: the ring stays readable, and no key signs
+/// that was not in it before.
+#[test]
+fn kill_9_at_any_moment_leaves_a_readable_ring() {
+    let dir = tempfile::tempdir().unwrap();
+    let command = |args: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_countersign"));
+        command.arg("keys").args(args).arg("--data-dir").arg(dir.path());
+        command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+        command
+    };
+    assert!(command(&["rotate", "--now"]).output().unwrap().status.success());
+    let rounds: u64 = if long() { 400 } else { 40 };
+    let (mut killed, mut turned) = (0, 0);
+    let mut last = String::new();
+    for round in 0..rounds {
+        let args: &[&str] = if round % 2 == 0 { &["rotate", "--now"] } else { &["rotate"] };
+        let mut child = command(args).spawn().unwrap();
+        // Making an RSA key takes up to a second; the writes lie after it.
+        let wait = round * 7919 % if round % 4 < 2 { 300 } else { 60 };
+        std::thread::sleep(Duration::from_millis(wait));
+        child.kill().unwrap();
+        killed += usize::from(!child.wait().unwrap().success());
+        let list = command(&["list", "--json"]).output().unwrap();
+        assert!(list.status.success(), "{}", String::from_utf8_lossy(&list.stderr));
+        let keys: serde_json::Value = serde_json::from_slice(&list.stdout).unwrap();
+        let keys = keys.as_array().unwrap();
+        let active: Vec<_> = keys.iter().filter(|k| k["office"] == "active").collect();
+        assert_eq!(active.len(), 1, "{keys:?}");
+        let kid = active[0]["kid"].as_str().unwrap().to_owned();
+        if round > 0 && kid != last {
+            turned += 1;
+            let old = keys.iter().any(|k| k["kid"] == last.as_str() && k["office"] == "retired");
+            assert!(old, "the key before stays published: {keys:?}");
+        }
+        last = kid;
+    }
+    println!(
+        "kill -9: {rounds} rounds, {killed} killed, {turned} rotations came through, 0 rings lost"
+    );
 }

@@ -42,11 +42,8 @@ fn kids(handle: &IssuerHandle) -> Vec<String> {
 async fn ten_thousand_requests_on_a_cold_start_are_one_fetch() {
     let source = FaultIssuer::start(&[key("a")]).await;
     source.usually(Reply::Slow(Duration::from_millis(300)));
-    let all = issuers(
-        vec![issuer("one", Source::Url(source.url("/jwks")))],
-        None,
-        &Clock::system(),
-    );
+    let all =
+        issuers(vec![issuer("one", Source::Url(source.url("/jwks")))], None, &Clock::system());
     let handle = all.by_iss("https://one.example").unwrap();
     let requests = (0..10_000).map(|i| {
         let handle = Arc::clone(&handle);
@@ -351,13 +348,15 @@ async fn keys_of_two_issuers_never_stand_in_one_set() {
     first.jwks_paths = vec!["/one/jwks".into()];
     let mut second = issuer("two", Source::Url(two.url("/jwks")));
     second.jwks_paths = vec!["/two/jwks".into()];
-    let parts = Parts::start(vec![first.clone(), second.clone()], dir.path(), Clock::system()).await;
+    let parts =
+        Parts::start(vec![first.clone(), second.clone()], dir.path(), Clock::system()).await;
     let own = parts.keyring.snapshot().active.kid().to_string();
     let mut seen = Vec::new();
     for path in [COMMON_PATH, "/one/jwks", "/two/jwks"] {
         let set = parts.publisher.wait_for_path(path).await.unwrap();
         let set: Value = serde_json::from_slice(&set.body).unwrap();
-        let kids: Vec<_> = set["keys"].as_array().unwrap().iter().map(|k| k["kid"].clone()).collect();
+        let kids: Vec<_> =
+            set["keys"].as_array().unwrap().iter().map(|k| k["kid"].clone()).collect();
         seen.push(kids);
     }
     assert_eq!(seen[0], [own.clone()]);

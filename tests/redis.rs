@@ -133,10 +133,8 @@ async fn without_redis_signing_goes_on_and_a_lost_ring_comes_back() {
 
     // It comes back empty: nothing was saved.
     server.restart().await;
-    eventually("all is well again", || {
-        replicas.rings.iter().all(|r| r.status().error.is_none())
-    })
-    .await;
+    eventually("all is well again", || replicas.rings.iter().all(|r| r.status().error.is_none()))
+        .await;
     assert_eq!(actives(&replicas), active);
     let fresh = Keyring::open(settings, clock).await.unwrap();
     assert_eq!(BTreeSet::from([fresh.snapshot().active.kid().to_string()]), active);

@@ -81,13 +81,23 @@ impl Parts {
         clock: Clock,
         keyring: Arc<Keyring>,
     ) -> Self {
+        Self::serving(settings, dir, clock, keyring, &Profile::named("standard").unwrap(), MAX_AGE)
+    }
+
+    pub fn serving(
+        settings: Vec<IssuerSettings>,
+        dir: &Path,
+        clock: Clock,
+        keyring: Arc<Keyring>,
+        profile: &Profile,
+        max_age: Duration,
+    ) -> Self {
         let issuers = issuers(settings, Some(dir), &clock);
-        let profile = Profile::named("standard").unwrap();
         let publisher = Publisher::new(
             Arc::clone(&issuers),
             Arc::clone(&keyring),
-            profile,
-            MAX_AGE,
+            profile.clone(),
+            max_age,
             clock.clone(),
         );
         let (stop, shutdown) = watch::channel(false);

@@ -12,8 +12,7 @@ pub struct RedisServer {
 impl RedisServer {
     pub async fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let port =
-            std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let child = spawn(port, dir.path());
         let server = Self { port, child, dir };
         server.ready().await;
