@@ -1,11 +1,179 @@
-//! `countersign resign`.
+//! `countersign resign`: what the proxy would do to one token, with its configuration, its keys and
+//! the issuer's, but without a listener.
+
+use std::sync::Arc;
+
+use serde::Serialize;
 
 use super::Exit;
 use super::args::ResignArgs;
 use super::output::{CliError, Output};
+use super::source;
+use crate::clock::Clock;
+use crate::config::{self, Config, RunOverrides};
+use crate::countersign::{Ask, Context, Verdict, countersign};
+use crate::dns::Resolver;
+use crate::issuer::{IssuerDeps, Issuers};
+use crate::jose::jwks;
+use crate::jose::jws::CompactJws;
+use crate::jose::names::Audience;
+use crate::jose::publish::{Input, publish};
+use crate::jose::refusal::Refusal;
+use crate::keyring::Keyring;
+
+/// What is printed with `--json`.
+#[derive(Serialize)]
+struct Answer<'a> {
+    token: &'a str,
+    /// The verifier takes the token without our help; `token` is the one that was given.
+    as_it_stands: bool,
+    expires: i64,
+    issuer: Option<&'a str>,
+    alg_in: Option<&'static str>,
+    notes: &'a [&'static str],
+}
+
+#[derive(Serialize)]
+struct No<'a> {
+    error: &'a str,
+    error_description: String,
+}
+
+/// Why there is no answer: the token's fault, or ours.
+enum Failure {
+    Refused(Refusal),
+    UnknownIssuer,
+    Cli(CliError),
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl From<CliError> for Failure {
+    fn from(error: CliError) -> Self {
+        Self::Cli(error)
+    }
+}
 
 /// # Errors
-/// [`CliError`]
-pub fn run(_args: &ResignArgs, _out: &mut Output) -> Result<Exit, CliError> {
-    Err(CliError::new("resign", "this command is not built yet"))
+/// [`CliError`] when configuration, keys or token cannot be read; a refused token is an answer.
+pub fn run(args: &ResignArgs, out: &mut Output) -> Result<Exit, CliError> {
+    let overrides = RunOverrides { data_dir: args.data_dir.clone(), ..RunOverrides::default() };
+    let config = config::load(Some(&args.config), &overrides, &config::env::ProcessEnv)?;
+    if config.discover {
+        return Err(CliError::new("resign", "the configuration names no issuer")
+            .hint("add an [[issuer]]; only a running proxy learns it from the upstream"));
+    }
+    let audience = args.audience.as_deref().map(Audience::parse).transpose();
+    let audience = audience.map_err(|why| CliError::new("--audience", why))?;
+    let token = source::read(&args.token, config.bridge.limits.token)?.body;
+    let token = String::from_utf8_lossy(&token);
+    let token = token.trim();
+    let token = token.strip_prefix("Bearer ").map_or(token, str::trim);
+
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|why| CliError::new("runtime", why))?;
+    let ask = Ask { audience: audience.as_ref(), ..Ask::default() };
+    let (code, why) = match runtime.block_on(resign(token, config, &ask)) {
+        Ok(verdict) => {
+            print(token, &verdict, args.json, out);
+            return Ok(Exit::Good);
+        }
+        Err(Failure::Cli(error)) => return Err(error),
+        Err(Failure::Refused(refusal)) => (refusal.code(), refusal.to_string()),
+        Err(Failure::UnknownIssuer) => {
+            ("issuer_unknown", "the token's issuer is not configured here".to_owned())
+        }
+    };
+    if args.json {
+        out.json(&No { error: code, error_description: why });
+    } else {
+        out.error(&CliError::new(code, why));
+    }
+    Ok(Exit::No)
+}
+
+async fn resign(token: &str, config: Config, ask: &Ask<'_>) -> Result<Verdict, Failure> {
+    let limits = config.bridge.limits;
+    // As in the bridge: who issued it is read before whether that issuer pads.
+    let issuer = CompactJws::parse(token, &limits, true)?.unverified_issuer()?;
+    let clock = Clock::system();
+    let alone = config.issuers.len() == 1;
+    let deps = IssuerDeps {
+        clock: clock.clone(),
+        resolver: Resolver::system().map_err(|why| CliError::new("dns", why))?,
+        data_dir: Some(config.data_dir.clone()),
+        options: jwks::Options::default(),
+    };
+    let issuers = Issuers::new(config.issuers, deps).map_err(|why| CliError::new("issuer", why))?;
+    let handle = issuers.by_iss(issuer.as_str()).ok_or(Failure::UnknownIssuer)?;
+    let policy = handle.policy();
+    let jws = CompactJws::parse(token, &limits, policy.padded)?;
+    let snapshot = handle.fresh_for(jws.unverified_kid()).await.ok_or_else(|| {
+        CliError::new("issuer_keys_unavailable", "the issuer's keys could not be read")
+            .hint("`countersign doctor` says what is wrong with its key set")
+    })?;
+    let keyring = Keyring::open(config.keyring, clock.clone()).await;
+    let keyring: Arc<Keyring> = keyring.map_err(|why| CliError::new("signing keys", why))?;
+    let ring = keyring.snapshot();
+    // The set the verifier reads for this issuer: with the issuer's keys in it only where that set
+    // is the issuer's own.
+    let upstream = [&snapshot.keys];
+    let shared = alone || !handle.settings().jwks_paths.is_empty();
+    let published = publish(&Input {
+        own: &ring.public,
+        upstream: if shared { &upstream } else { &[] },
+        profile: &config.profile,
+        remembered: &Default::default(),
+    });
+    let context = Context {
+        policy: &policy,
+        keys: &snapshot.keys,
+        published: &published.kids,
+        signer: &ring.active,
+        profile: &config.profile,
+        limits: &limits,
+        now: clock.now(),
+    };
+    let verdict = countersign(&jws, &context, ask)?;
+    if let Verdict::Countersigned(new) = &verdict {
+        // The token is real: its key must stay published until it has expired.
+        keyring.note_signed(new.expires).await;
+    }
+    Ok(verdict)
+}
+
+fn print(token: &str, verdict: &Verdict, json: bool, out: &mut Output) {
+    let answer = match verdict {
+        Verdict::AsItStands { expires } => Answer {
+            token,
+            as_it_stands: true,
+            expires: expires.secs(),
+            issuer: None,
+            alg_in: None,
+            notes: &[],
+        },
+        Verdict::Countersigned(new) => Answer {
+            token: &new.jwt,
+            as_it_stands: false,
+            expires: new.expires.secs(),
+            issuer: Some(new.issuer.as_str()),
+            alg_in: new.alg_in.map(|alg| alg.name()),
+            notes: &new.notes,
+        },
+    };
+    if json {
+        out.json(&answer);
+        return;
+    }
+    if answer.as_it_stands {
+        out.note("the token passes as it stands");
+    }
+    for note in answer.notes {
+        out.note(note);
+    }
+    out.line(answer.token);
 }
