@@ -94,6 +94,7 @@ pub struct RawUpstream {
     /// Its address, `https://auth.internal:3001`, with a base path if it lives below one.
     pub url: Option<String>,
     /// The `Host` header it sees: its own name (`upstream`), or the one the client used (`client`).
+    #[schemars(extend("enum" = ["upstream", "client"]))]
     pub host: Option<String>,
     #[serde(default)]
     pub tls: RawUpstreamTls,
@@ -164,6 +165,7 @@ pub struct RawShape {
 #[serde(default, deny_unknown_fields)]
 pub struct RawSigning {
     /// `RS256`, `ES256` or `EdDSA`.
+    #[schemars(extend("enum" = ["RS256", "ES256", "EdDSA"]))]
     pub algorithm: Option<String>,
     /// `file:DIR`, `readonly:DIR` (PEM or JWK files mounted read-only) or `redis://HOST:PORT/DB`.
     pub store: Option<String>,
@@ -194,6 +196,7 @@ pub struct RawIssuer {
     /// A file with the secret; a line end after it is cut off.
     pub secret_file: Option<String>,
     /// `text`, `base64`, `base64url` or `hex`.
+    #[schemars(extend("enum" = ["text", "base64", "base64url", "hex"]))]
     pub secret_encoding: Option<String>,
     /// Algorithms its tokens may be signed with; every one with a public key.
     pub algorithms: Option<OneOrMany>,
@@ -301,6 +304,7 @@ pub struct RawTokens {
     /// The answer is one token (`application/jwt`).
     pub jwt_body: Option<bool>,
     /// `swap`: the request's bearer token is countersigned; `restore`: it becomes the original.
+    #[schemars(extend("enum" = ["swap", "restore"]))]
     pub bearer: Option<String>,
     /// Form fields of the request whose tokens become the originals.
     pub restore_form: Option<OneOrMany>,
@@ -346,6 +350,7 @@ pub struct RawIntrospection {
     pub client_secret: Option<String>,
     pub client_secret_file: Option<String>,
     /// `basic` or `body`.
+    #[schemars(extend("enum" = ["basic", "body"]))]
     pub auth: Option<String>,
     /// The `aud` where the answer has none.
     pub audience: Option<String>,
@@ -404,6 +409,7 @@ pub struct RawLimits {
 #[serde(default, deny_unknown_fields)]
 pub struct RawLog {
     /// `text` or `json`.
+    #[schemars(extend("enum" = ["text", "json"]))]
     pub format: Option<String>,
     /// `error`, `warn`, `info`, `debug`, `trace`, `off`, or `target=level` pairs.
     pub level: Option<String>,

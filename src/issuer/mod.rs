@@ -107,7 +107,7 @@ impl Default for RefreshSettings {
 }
 
 /// The bounds of one HTTP GET.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct FetchSettings {
     pub connect_timeout: Duration,
     pub total_timeout: Duration,
@@ -120,6 +120,21 @@ pub struct FetchSettings {
     /// Extra CA certificates, PEM.
     pub ca: Option<PathBuf>,
     pub headers: Vec<(String, String)>,
+}
+
+impl std::fmt::Debug for FetchSettings {
+    /// Header names only: their values may be credentials.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FetchSettings")
+            .field("connect_timeout", &self.connect_timeout)
+            .field("total_timeout", &self.total_timeout)
+            .field("redirects", &self.redirects)
+            .field("status", &self.status)
+            .field("allow_link_local", &self.allow_link_local)
+            .field("ca", &self.ca)
+            .field("headers", &self.headers.iter().map(|(name, _)| name).collect::<Vec<_>>())
+            .finish()
+    }
 }
 
 impl Default for FetchSettings {

@@ -43,7 +43,7 @@ pub struct KeyringSettings {
     pub skew: Duration,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub enum StoreSettings {
     /// A directory; the ring is `keys.json` in it, mode 0600.
     File(PathBuf),
@@ -53,6 +53,17 @@ pub enum StoreSettings {
         url: String,
         encryption_key: RedisKey,
     },
+}
+
+impl std::fmt::Debug for StoreSettings {
+    /// Without the address of Redis, which may hold a password.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::File(dir) => f.debug_tuple("File").field(dir).finish(),
+            Self::ReadOnly(dir) => f.debug_tuple("ReadOnly").field(dir).finish(),
+            Self::Redis { .. } => f.write_str("Redis(****)"),
+        }
+    }
 }
 
 /// AES-256-GCM key for private keys in the shared store.

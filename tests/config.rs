@@ -1,0 +1,351 @@
+//! The configuration: the shipped file, every example of the documentation, and what an error says.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    unreachable_pub,
+    dead_code,
+    reason = "a test stops at the first surprise"
+)]
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use countersign::config::env::NoEnv;
+use countersign::config::{self, Config, ConfigError, RunOverrides};
+use countersign::issuer::Source;
+use countersign::jose::alg::{Alg, AlgSet};
+use countersign::keyring::StoreSettings;
+
+const ENV: [(&str, &str); 7] = [
+    ("HOME", "/home/user"),
+    ("COUNTERSIGN_ENCRYPTION_KEY", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="),
+    ("ISSUER_SECRET", "an-issuer-secret-of-more-than-32-bytes"),
+    ("ISSUER_API_KEY", "hunter2"),
+    ("INTROSPECTION_SECRET", "hunter2"),
+    ("SUPABASE_JWT_SECRET", "super-secret-jwt-token-with-at-least-32-characters"),
+    ("SHORT", "hunter2"),
+];
+
+fn load(text: &str) -> Result<Config, ConfigError> {
+    config::load_text(text, Some(Path::new("c.toml")), &RunOverrides::default(), &ENV)
+}
+
+fn root(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+fn shipped() -> String {
+    std::fs::read_to_string(root("conf/countersign.toml")).unwrap()
+}
+
+/// Lines of the shipped file that are a commented key or table; those of examples have a paragraph
+/// that says "For example".
+fn uncommented(text: &str, examples: bool) -> String {
+    let mut out = String::new();
+    let mut example = false;
+    for line in text.lines() {
+        if line.trim().is_empty() || line.starts_with("# ---") {
+            example = false;
+        }
+        example |= line.starts_with('#') && line.to_lowercase().contains("for example");
+        let key = line.strip_prefix('#').filter(|rest| {
+            rest.starts_with(|c: char| c.is_ascii_lowercase() || c == '[')
+        });
+        match key {
+            Some(key) if examples || !example => writeln!(out, "{key}").unwrap(),
+            _ => writeln!(out, "{line}").unwrap(),
+        }
+    }
+    out
+}
+
+#[test]
+fn the_shipped_file_states_the_defaults() {
+    let shipped = shipped();
+    let as_it_stands = load(&shipped).unwrap();
+    let defaults = load("[upstream]\nurl = \"https://auth.example.com\"").unwrap();
+    assert_eq!(format!("{as_it_stands:#?}"), format!("{defaults:#?}"));
+    let spelled_out = uncommented(&shipped, false);
+    assert!(spelled_out.lines().filter(|line| line.contains(" = ")).count() > 30);
+    let spelled_out = load(&spelled_out).unwrap();
+    assert_eq!(format!("{spelled_out:#?}"), format!("{defaults:#?}"));
+}
+
+#[test]
+fn the_shipped_examples_work_too() {
+    let config = load(&uncommented(&shipped(), true)).unwrap();
+    let [issuer] = config.issuers.as_slice() else { panic!("one issuer") };
+    assert_eq!(issuer.name().as_str(), "login");
+    assert_eq!(issuer.policy.secrets.len(), 1);
+    assert_eq!(issuer.policy.max_lifetime, Some(Duration::from_secs(3600)));
+    assert_eq!(issuer.jwks_paths, ["/login/jwks.json", "/oauth/jwks"]);
+    assert_eq!(config.tokens.len(), 1);
+    assert!(matches!(config.keyring.store, StoreSettings::Redis { .. }));
+    assert!(config.server.exchange.session.is_some());
+    assert_eq!(config.server.exchange.introspection.len(), 1);
+    assert_eq!(config.data_dir, Path::new("/var/lib/countersign"));
+    // Nothing of it prints a secret.
+    let printed = format!("{config:?}");
+    for (_, secret) in &ENV[1..] {
+        assert!(!printed.contains(secret), "{secret}");
+    }
+}
+
+#[test]
+fn every_key_is_in_the_shipped_file() {
+    let schema: serde_json::Value = serde_json::from_str(&config::schema()).unwrap();
+    let shipped = shipped();
+    let mut keys = Vec::new();
+    let tables = schema["$defs"].as_object().unwrap().values().chain([&schema]);
+    for table in tables {
+        keys.extend(table["properties"].as_object().into_iter().flat_map(|keys| keys.keys()));
+    }
+    assert!(keys.len() > 100, "{}", keys.len());
+    for key in keys {
+        let known = [format!("{key} = "), format!("{key}]"), format!(".{key}"), format!("`{key}`")];
+        assert!(known.iter().any(|form| shipped.contains(form)), "{key} is not described");
+    }
+}
+
+#[test]
+fn the_schema_is_current() {
+    let path = root("conf/countersign.schema.json");
+    let schema = config::schema();
+    if std::env::args().any(|arg| arg == "--bless") || !path.exists() {
+        std::fs::write(&path, &schema).unwrap();
+    }
+    let on_disk = std::fs::read_to_string(&path).unwrap();
+    assert!(
+        on_disk == schema,
+        "run `countersign schema > conf/countersign.schema.json` and look at the difference"
+    );
+    assert!(!schema.contains("null"));
+}
+
+/// The `toml` blocks of a page, or the whole of a `.toml` file.
+fn blocks(path: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(path).unwrap();
+    if path.extension().is_some_and(|end| end == "toml") {
+        return vec![text];
+    }
+    let mut blocks = Vec::new();
+    let mut rest = text.as_str();
+    while let Some((_, tail)) = rest.split_once("```toml\n") {
+        let (block, tail) = tail.split_once("```").unwrap();
+        blocks.push(block.to_owned());
+        rest = tail;
+    }
+    blocks
+}
+
+#[test]
+fn every_configuration_in_the_documentation_works() {
+    let mut files = vec![root("README.md"), root("deploy/compose/countersign.toml")];
+    for dir in ["docs", "docs/issuers", "docs/verifiers", "examples/issuers"] {
+        let Ok(entries) = std::fs::read_dir(root(dir)) else { continue };
+        files.extend(entries.map(|entry| entry.unwrap().path()));
+    }
+    files.retain(|file| file.is_file());
+    let mut count = 0;
+    let mut faults = String::new();
+    // A fragment says nothing of the upstream; it is put behind one.
+    let upstream = Some("https://auth.example.com".to_owned());
+    let public_url = Some("https://login.example.com".to_owned());
+    let overrides = RunOverrides { upstream, public_url, ..RunOverrides::default() };
+    for file in files {
+        for block in blocks(&file) {
+            count += 1;
+            let whole = config::load_text(&block, Some(&file), &RunOverrides::default(), &ENV);
+            let whole = whole.or_else(|_| config::load_text(&block, Some(&file), &overrides, &ENV));
+            if let Err(error) = whole {
+                writeln!(faults, "{error} ({:?})", error.hint).unwrap();
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{faults}");
+    assert!(count > 20, "{count} configurations found");
+}
+
+#[test]
+fn an_upstream_alone_is_enough() {
+    let overrides = RunOverrides {
+        upstream: Some("http://127.0.0.1:3001".into()),
+        listen: Some(":9000".into()),
+        admin: Some("off".into()),
+        ..RunOverrides::default()
+    };
+    let config = config::load(None, &overrides, &NoEnv).unwrap();
+    assert!(config.discover && config.tokens.is_empty() && config.issuers.is_empty());
+    assert_eq!(config.server.listen.to_string(), "0.0.0.0:9000");
+    assert_eq!(config.admin.listen, None);
+    assert_eq!(config.profile.accepts, AlgSet::of(&[Alg::Rs256]));
+    assert_eq!(config.data_dir, Path::new("countersign-data"));
+}
+
+#[test]
+fn a_flag_wins_over_the_file() {
+    let overrides = RunOverrides {
+        listen: Some("127.0.0.1:1".into()),
+        threads: Some(3),
+        data_dir: Some("/d".into()),
+        log: Some("debug".into()),
+        ..RunOverrides::default()
+    };
+    let text = "data_dir = \"/x\"\n[server]\nlisten = \"127.0.0.1:2\"\nthreads = 9\n\
+                [upstream]\nurl = \"http://a\"\n[log]\nlevel = \"nonsense-is-overridden\"";
+    let config = config::load_text(text, None, &overrides, &NoEnv).unwrap();
+    assert_eq!(config.server.listen.port(), 1);
+    assert_eq!(config.server.threads, 3);
+    assert_eq!(config.data_dir, Path::new("/d"));
+}
+
+#[test]
+fn several_issuers_never_share_a_set() {
+    let config = load(
+        r#"
+        [upstream]
+        url = "http://127.0.0.1:3000/base/"
+        [[issuer]]
+        name = "a"
+        issuer = "https://a"
+        jwks = "/.well-known/jwks.json"
+        [[issuer]]
+        name = "b"
+        issuer = "https://b"
+        jwks = "/b/keys"
+        [[issuer]]
+        name = "c"
+        issuer = "https://c"
+        jwks = "https://c/keys"
+        "#,
+    )
+    .unwrap();
+    let paths: Vec<_> = config.issuers.iter().map(|issuer| issuer.jwks_paths.clone()).collect();
+    // The path everybody reads holds none of theirs.
+    assert_eq!(
+        paths,
+        [["/_countersign/jwks/a.json"], ["/b/keys"], ["/_countersign/jwks/c.json"]]
+    );
+    let Source::Url(url) = &config.issuers[1].source else { panic!("a URL") };
+    assert_eq!(url.as_str(), "http://127.0.0.1:3000/base/b/keys");
+}
+
+#[test]
+fn relative_paths_start_at_the_file() {
+    let text = "[[issuer]]\nissuer = \"https://a\"\njwks = \"file:keys.json\"\n\
+                [signing]\nstore = \"file:ring\"";
+    let file = Some(Path::new("/etc/countersign/c.toml"));
+    let config = config::load_text(text, file, &RunOverrides::default(), &NoEnv).unwrap();
+    let Source::File(path) = &config.issuers[0].source else { panic!("a file") };
+    assert_eq!(path, Path::new("/etc/countersign/keys.json"));
+    let StoreSettings::File(dir) = &config.keyring.store else { panic!("a folder") };
+    assert_eq!(dir, Path::new("/etc/countersign/ring"));
+}
+
+#[test]
+fn an_expanded_value_brings_in_no_configuration() {
+    let env = [("EVIL", "\"\nverify = false\n#")];
+    let text = "[upstream]\nurl = \"http://a\"\n[upstream.tls]\nsni = \"${EVIL}\"";
+    let config = config::load_text(text, None, &RunOverrides::default(), &env).unwrap();
+    let tls = config.upstream.unwrap().tls;
+    assert!(tls.verify);
+    assert_eq!(tls.sni.as_deref(), Some("\"\nverify = false\n#"));
+}
+
+/// One configuration a paragraph, with what is wrong about it.
+const BAD: &[&str] = &[
+    "[server]\nlisen = \"127.0.0.1:8080\"",
+    "[sever]\nlisten = \"127.0.0.1:8080\"",
+    "[upstream]\nzebra = 1",
+    "[upstream]\nurl = \"http://a\"\n[server]\nthreads = \"${SHORT}\"",
+    "[upstream]\nurl = \"http://a\"\n[server]\nthreads = -1",
+    "[server\nlisten = 1",
+    "[server]\nlisten = \"127.0.0.1\"",
+    "[server]\nlisten = \"${UNSET_VARIABLE}\"",
+    "[upstream]\nurl = \"auth.example.com\"",
+    "[upstream]\nurl = \"https://user:pass@auth.example.com\"",
+    "[upstream]\nurl = \"http://a\"\nhost = \"clint\"",
+    "[upstream]\nurl = \"http://a\"\n[upstream.tls]\nclient_cert = \"a.pem\"",
+    "",
+    "[server]\nlisten = \":8080\"",
+    "[upstream]\nurl = \"http://a\"\n[server]\npublic_url = \"http://auth.example.com\"",
+    "[upstream]\nurl = \"http://a\"\n[server]\nmax_age = \"5 minutes\"",
+    "[upstream]\nurl = \"http://a\"\n[server.limits]\nbody = \"1TB\"",
+    "[upstream]\nurl = \"http://a\"\n[profile]\nname = \"convx\"",
+    "[upstream]\nurl = \"http://a\"\n[profile]\npublish = [\"HS256\"]",
+    "[upstream]\nurl = \"http://a\"\n[signing]\nalgorithm = \"ES384\"",
+    "[upstream]\nurl = \"http://a\"\n[signing]\nrotate_every = \"5m\"",
+    "[upstream]\nurl = \"http://a\"\n[signing]\nstore = \"redis://localhost\"",
+    "[upstream]\nurl = \"http://a\"\n[signing]\nstore = \"redis://localhost\"\nencryption_key = \"${SHORT}\"",
+    "[upstream]\nurl = \"http://a\"\n[signing]\nstore = \"etcd:a\"",
+    "[[issuer]]\njwks = \"https://a/jwks\"",
+    "[[issuer]]\nissuer = \"https://a\"",
+    "[[issuer]]\nissuer = \"https://a\"\njwks = \"/jwks\"",
+    "[[issuer]]\nissuer = \"https://a\"\njwks = \"{ keys: [] }\"",
+    "[[issuer]]\nissuer = \"https://a\"\njwks = \"https://{kid}.a/\"",
+    "[[issuer]]\nissuer = [\"https://a\", \"\"]\njwks = \"https://a/jwks\"",
+    "[[issuer]]\nissuer = 7",
+    "[[issuer]]\nissuer = \"https://a\"\njwks = \"https://a/jwks\"\nalgorithms = [\"none\"]",
+    "[[issuer]]\nissuer = \"https://a\"\njwks = \"https://a/jwks\"\nalgorithms = [\"RS257\"]",
+    "[[issuer]]\nissuer = \"https://a\"\njwks = \"https://a/jwks\"\nalgorithms = []",
+    "[[issuer]]\nissuer = \"https://a\"\njwks = \"https://a/jwks\"\nalgorithms = [\"HS256\"]",
+    "[[issuer]]\nissuer = \"https://a\"\njwks = \"https://a/jwks\"\nsecret = \"${ISSUER_SECRET}\"",
+    "[[issuer]]\nissuer = \"https://a\"\nalgorithms = [\"HS256\"]\nsecret = \"${SHORT}\"",
+    "[[issuer]]\nissuer = \"https://a\"\nalgorithms = [\"HS512\"]\nsecret = \"${ISSUER_SECRET}\"",
+    "[[issuer]]\nissuer = \"https://a\"\nalgorithms = [\"HS256\"]\nsecret = \"\"\"-----BEGIN PUBLIC KEY-----\nMIIBIjANBgkqhkiG9w0BAQEFAAOC\n-----END PUBLIC KEY-----\"\"\"",
+    "[[issuer]]\nissuer = \"https://a\"\nalgorithms = [\"HS256\"]\nsecret_file = \"/nonexistent/secret\"",
+    "[[issuer]]\nissuer = \"https://a\"\njwks = \"https://a/jwks\"\naudience_when_missing = { audience = \"app\" }",
+    "[[issuer]]\nissuer = \"https://a\"\njwks = \"https://a/jwks\"\naudience_when_missing = { audience = \"app\", clients = [] }",
+    "[[issuer]]\nissuer = \"https://a\"\njwks = \"https://a/jwks\"\nclaims = { set = { exp = 1 } }",
+    "[[issuer]]\nissuer = \"https://a\"\njwks = \"https://a/jwks\"\nclaims = { rename = { admin = \"aud\" } }",
+    "[[issuer]]\nname = \"../a\"\nissuer = \"https://a\"\njwks = \"https://a/jwks\"",
+    "[[issuer]]\nissuer = \"https://a\"\njwks = \"https://a/jwks\"\n\n[[issuer]]\nname = \"b\"\nissuer = [\"https://b\", \"https://a\"]\njwks = \"https://b/jwks\"",
+    "[[issuer]]\nissuer = \"https://a\"\njwks = \"https://a/jwks\"\n\n[[issuer]]\nissuer = \"https://a/2\"\njwks = \"https://b/jwks\"",
+    "[[issuer]]\nissuer = \"https://a\"\njwks = \"https://a/jwks\"\njwks_path = \"/k\"\n\n[[issuer]]\nissuer = \"https://b\"\njwks = \"https://b/jwks\"\njwks_path = \"/k\"",
+    "[[issuer]]\nissuer = \"https://a\"\njwks = \"https://a/jwks\"\njwks_path = \"/.well-known/jwks.json\"\n\n[[issuer]]\nissuer = \"https://b\"\njwks = \"https://b/jwks\"",
+    "[[issuer]]\nissuer = \"https://a\"\njwks = \"https://a/jwks\"\nrefresh = { cooldown = \"0s\" }",
+    "[[issuer]]\nissuer = \"https://a\"\njwks = \"https://a/jwks\"\nfetch = { headers = { \"x y\" = \"1\" } }",
+    "[upstream]\nurl = \"http://a\"\n[[tokens]]\njson = \"access_token\"",
+    "[upstream]\nurl = \"http://a\"\n[[tokens]]\npath = \"/token\"",
+    "[upstream]\nurl = \"http://a\"\n[[tokens]]\npath = \"token\"\njson = \"a\"",
+    "[upstream]\nurl = \"http://a\"\n[[tokens]]\npath = \"/t\"\njson = [\"ok\", \"a..b\"]",
+    "[upstream]\nurl = \"http://a\"\n[[tokens]]\npath = \"/t\"\nbearer = \"swop\"",
+    "[upstream]\nurl = \"http://a\"\n[[tokens]]\npath = \"/t\"\njson = \"a\"\n[[tokens]]\npath = \"/t\"\ncookies = \"a\"",
+    "[upstream]\nurl = \"http://a\"\n[discovery]\nendpoints = true",
+    "[discovery]\nissuer = \"https://p\"\n[[issuer]]\nissuer = \"https://a\"\njwks = \"https://a/jwks\"",
+    "[upstream]\nurl = \"http://a\"\n[exchange]\ncors_origins = [\"https://app.example.com/\"]",
+    "[upstream]\nurl = \"http://a\"\n[exchange]\ncors_origins = \"*\"\n[exchange.session]\nurl = \"http://a/s\"\nissuer = \"https://s\"\naudience = \"app\"\ncookies = [\"sid\"]\nclaims = { sub = \"id\" }",
+    "[upstream]\nurl = \"http://a\"\n[exchange.session]\nurl = \"http://a/s\"\nissuer = \"https://s\"\naudience = \"app\"\nclaims = { email = \"mail\" }",
+    "[upstream]\nurl = \"http://a\"\n[[exchange.introspection]]\nurl = \"http://a/i\"\nclient_id = \"c\"\nclient_secret = \"${SHORT}\"",
+    "[upstream]\nurl = \"http://a\"\n[log]\nlevel = \"loud\"",
+    "[upstream]\nurl = \"http://a\"\n[limits]\ntoken = \"16\"",
+];
+
+#[test]
+fn errors_say_where_what_and_what_is_allowed() {
+    let mut told = String::new();
+    for text in BAD {
+        let error = match load(text) {
+            Err(error) => error,
+            Ok(_) => panic!("accepted:\n{text}"),
+        };
+        writeln!(told, "{text}\n--> {error}").unwrap();
+        if let Some(hint) = &error.hint {
+            writeln!(told, "    hint: {hint}").unwrap();
+        }
+        told.push('\n');
+        assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
+    }
+    insta::assert_snapshot!(told);
+}
+
+#[test]
+fn every_error_of_a_file_has_a_position() {
+    for text in BAD.iter().filter(|text| !text.is_empty()) {
+        let error = load(text).unwrap_err();
+        let whole = error.key.as_deref() == Some("upstream") && !text.contains("[upstream]");
+        assert!(error.position.is_some() || whole, "{error}");
+    }
+}
