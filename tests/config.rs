@@ -50,9 +50,9 @@ fn uncommented(text: &str, examples: bool) -> String {
             example = false;
         }
         example |= line.starts_with('#') && line.to_lowercase().contains("for example");
-        let key = line.strip_prefix('#').filter(|rest| {
-            rest.starts_with(|c: char| c.is_ascii_lowercase() || c == '[')
-        });
+        let key = line
+            .strip_prefix('#')
+            .filter(|rest| rest.starts_with(|c: char| c.is_ascii_lowercase() || c == '['));
         match key {
             Some(key) if examples || !example => writeln!(out, "{key}").unwrap(),
             _ => writeln!(out, "{line}").unwrap(),
@@ -113,59 +113,12 @@ fn every_key_is_in_the_shipped_file() {
 fn the_schema_is_current() {
     let path = root("conf/countersign.schema.json");
     let schema = config::schema();
-    if std::env::args().any(|arg| arg == "--bless") || !path.exists() {
-        std::fs::write(&path, &schema).unwrap();
-    }
     let on_disk = std::fs::read_to_string(&path).unwrap();
     assert!(
         on_disk == schema,
         "run `countersign schema > conf/countersign.schema.json` and look at the difference"
     );
     assert!(!schema.contains("null"));
-}
-
-/// The `toml` blocks of a page, or the whole of a `.toml` file.
-fn blocks(path: &Path) -> Vec<String> {
-    let text = std::fs::read_to_string(path).unwrap();
-    if path.extension().is_some_and(|end| end == "toml") {
-        return vec![text];
-    }
-    let mut blocks = Vec::new();
-    let mut rest = text.as_str();
-    while let Some((_, tail)) = rest.split_once("```toml\n") {
-        let (block, tail) = tail.split_once("```").unwrap();
-        blocks.push(block.to_owned());
-        rest = tail;
-    }
-    blocks
-}
-
-#[test]
-fn every_configuration_in_the_documentation_works() {
-    let mut files = vec![root("README.md"), root("deploy/compose/countersign.toml")];
-    for dir in ["docs", "docs/issuers", "docs/verifiers", "examples/issuers"] {
-        let Ok(entries) = std::fs::read_dir(root(dir)) else { continue };
-        files.extend(entries.map(|entry| entry.unwrap().path()));
-    }
-    files.retain(|file| file.is_file());
-    let mut count = 0;
-    let mut faults = String::new();
-    // A fragment says nothing of the upstream; it is put behind one.
-    let upstream = Some("https://auth.example.com".to_owned());
-    let public_url = Some("https://login.example.com".to_owned());
-    let overrides = RunOverrides { upstream, public_url, ..RunOverrides::default() };
-    for file in files {
-        for block in blocks(&file) {
-            count += 1;
-            let whole = config::load_text(&block, Some(&file), &RunOverrides::default(), &ENV);
-            let whole = whole.or_else(|_| config::load_text(&block, Some(&file), &overrides, &ENV));
-            if let Err(error) = whole {
-                writeln!(faults, "{error} ({:?})", error.hint).unwrap();
-            }
-        }
-    }
-    assert!(faults.is_empty(), "{faults}");
-    assert!(count > 20, "{count} configurations found");
 }
 
 #[test]
@@ -224,10 +177,7 @@ fn several_issuers_never_share_a_set() {
     .unwrap();
     let paths: Vec<_> = config.issuers.iter().map(|issuer| issuer.jwks_paths.clone()).collect();
     // The path everybody reads holds none of theirs.
-    assert_eq!(
-        paths,
-        [["/_countersign/jwks/a.json"], ["/b/keys"], ["/_countersign/jwks/c.json"]]
-    );
+    assert_eq!(paths, [["/_countersign/jwks/a.json"], ["/b/keys"], ["/_countersign/jwks/c.json"]]);
     let Source::Url(url) = &config.issuers[1].source else { panic!("a URL") };
     assert_eq!(url.as_str(), "http://127.0.0.1:3000/base/b/keys");
 }

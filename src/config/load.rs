@@ -99,7 +99,10 @@ impl Document<'_> {
         if message.starts_with("unknown field") {
             let word = words.next().unwrap_or_default().to_owned();
             let allowed: Vec<&str> = words.collect();
-            let mut found = self.error(span, key, format!("unknown key `{word}`"));
+            let named = key.as_deref().is_some_and(|key| key.ends_with(&word));
+            let why =
+                if named { "unknown key".to_owned() } else { format!("unknown key `{word}`") };
+            let mut found = self.error(span, key, why);
             found.hint = Some(match nearest(&word, allowed.iter().copied()) {
                 Some(meant) => format!("did you mean `{meant}`?"),
                 None if allowed.is_empty() => "nothing is allowed here".to_owned(),
@@ -121,7 +124,10 @@ impl Document<'_> {
 
 /// serde quotes a string of the wrong type, and that may be an expanded secret.
 fn without_values(message: &str) -> String {
-    let message = message.replace('\n', ", ");
+    let mut message = message.replace('\n', ", ");
+    for number in ["usize", "u32", "u16", "u8"] {
+        message = message.replace(&format!("expected {number}"), "expected a whole number");
+    }
     match (message.split_once("string \""), message.rsplit_once('"')) {
         (Some((before, _)), Some((_, after))) => format!("{before}a string{after}"),
         _ => message,

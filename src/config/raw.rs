@@ -11,6 +11,7 @@ use serde::de::{self, SeqAccess, Visitor};
 
 /// Configuration of countersign.
 #[derive(Default, Deserialize, JsonSchema)]
+#[schemars(title = "countersign.toml")]
 #[serde(default, deny_unknown_fields)]
 pub struct RawConfig {
     /// Where last good key sets and, by default, the signing keys are kept.

@@ -204,3 +204,73 @@ impl Scan<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::splice;
+    use super::*;
+
+    fn at(body: &str, paths: &[&str]) -> Result<Vec<(String, String)>, JsonFault> {
+        let paths: Vec<_> = paths.iter().map(|path| JsonPath::parse(path).unwrap()).collect();
+        let found = find(body.as_bytes(), &paths)?;
+        Ok(found.into_iter().map(|place| (place.name, place.token)).collect())
+    }
+
+    fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+        pairs.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect()
+    }
+
+    #[test]
+    fn members_and_lists() {
+        let body = r#" {"a":"1","s":[{"t":"2","x":{"t":"no"}},{"t":"3"},7],"o":{"k":{"t":"4"}}} "#;
+        assert_eq!(at(body, &["a"]), Ok(pairs(&[("a", "1")])));
+        let listed = pairs(&[("s[*].t", "2"), ("s[*].t", "3")]);
+        assert_eq!(at(body, &["s[*].t"]), Ok(listed));
+        assert_eq!(at(body, &["o.*.t"]), Ok(pairs(&[("o.*.t", "4")])));
+        assert_eq!(at(body, &["s.t", "t", "o", "a.b", "s[*]"]), Ok(vec![]));
+        assert_eq!(
+            at(r#"["x",{"t":"y"}]"#, &["[*].t", "[*]"]),
+            Ok(pairs(&[("[*]", "x"), ("[*].t", "y")]))
+        );
+    }
+
+    #[test]
+    fn escapes_in_names_and_values() {
+        let body = r#"{"acc\u0065ss":"a\u002eb\/c","q\"":"\"}","bad":"\ud800"}"#;
+        assert_eq!(at(body, &["access"]), Ok(pairs(&[("access", "a.b/c")])));
+        assert_eq!(at(body, &["q\"", "bad"]), Ok(pairs(&[("q\"", "\"}")])));
+    }
+
+    #[test]
+    fn a_member_that_stands_twice_is_ambiguous_on_a_path_only() {
+        assert_eq!(at(r#"{"t":"1","\u0074":"2"}"#, &["t"]), Err(JsonFault::Ambiguous));
+        assert_eq!(at(r#"{"a":{"t":"1"},"a":{}}"#, &["a.t"]), Err(JsonFault::Ambiguous));
+        assert_eq!(at(r#"{"x":1,"x":2,"t":"1"}"#, &["t"]), Ok(pairs(&[("t", "1")])));
+    }
+
+    #[test]
+    fn what_is_no_json_is_left_alone() {
+        for body in ["", "{", "<html>", "{\"t\":\"1\"} x", "{'t':'1'}", "t=1", "\u{feff}\u{feff}{}"]
+        {
+            assert_eq!(at(body, &["t"]), Err(JsonFault::NotJson), "{body}");
+        }
+        assert_eq!(at("\u{feff}{\"t\":\"1\"}", &["t"]), Ok(pairs(&[("t", "1")])));
+    }
+
+    #[test]
+    fn hostile_depth_costs_no_stack() {
+        let deep = format!("{{\"a\":{}1{},\"t\":\"x\"}}", "[".repeat(500_000), "]".repeat(500_000));
+        assert_eq!(at(&deep, &["t", "a[*][*].t"]), Ok(pairs(&[("t", "x")])));
+        let members = format!("{}1{}", "{\"a\":".repeat(200_000), "}".repeat(200_000));
+        assert_eq!(at(&members, &["a.a.a.t"]), Ok(vec![]));
+    }
+
+    #[test]
+    fn the_rest_stays_byte_for_byte() {
+        let body = br#"{ "n":1.0e+2 ,"t" : "old","u":"\u00e9" ,"z":[ ] }"#;
+        let found = find(body, &[JsonPath::parse("t").unwrap()]).unwrap();
+        let edits = found.into_iter().map(|place| (place, "n\"w".to_owned())).collect();
+        let expected = br#"{ "n":1.0e+2 ,"t" : "n\"w","u":"\u00e9" ,"z":[ ] }"#;
+        assert_eq!(splice(body, edits), expected);
+    }
+}

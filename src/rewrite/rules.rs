@@ -136,13 +136,13 @@ fn path_below(address: &str, base: &url::Url) -> Option<String> {
 /// Why a pattern or path is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PatternError {
-    #[error("starts with `/`")]
+    #[error("does not start with `/`")]
     NoSlash,
-    #[error("holds no query, fragment or white space")]
+    #[error("holds a query, a fragment or white space")]
     Characters,
-    #[error("has at most 64 members of at least one character, like `session.tokens[*].value`")]
+    #[error("is not written like `session.tokens[*].value`, with at most 64 members")]
     Members,
-    #[error("has at most 1024 characters")]
+    #[error("is longer than 1024 bytes")]
     Length,
 }
 

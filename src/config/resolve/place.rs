@@ -61,7 +61,10 @@ impl At {
     /// An `http` or `https` URL without credentials and fragment.
     pub(super) fn url(&self, text: &str) -> Checked<Url> {
         let hint = "write it like `https://auth.example.com`";
-        let url = Url::parse(text).map_err(|why| self.fault(why).hint(hint))?;
+        let url = Url::parse(text).map_err(|why| match why {
+            url::ParseError::RelativeUrlWithoutBase => self.fault("is no absolute URL").hint(hint),
+            why => self.fault(why).hint(hint),
+        })?;
         if !matches!(url.scheme(), "http" | "https") {
             return Err(self
                 .fault(format_args!("`{}:` is neither `http:` nor `https:`", url.scheme()))
