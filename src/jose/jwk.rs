@@ -50,12 +50,16 @@ impl PublicJwk {
     /// # Errors
     /// [`KeyFault`] naming the check the key fails.
     pub fn new(material: Material, kid: Option<Kid>, alg: Option<Alg>) -> Result<Self, KeyFault> {
-        let family = check_material(&material)?;
+        let (family, read) = check_material(&material)?;
         if let Some(alg) = alg {
             fits(family, alg)?;
         }
         let thumbprint = Thumbprint::of(&material);
-        Ok(Self { material, kid, alg, thumbprint, parsed: Default::default() })
+        let parsed: [OnceLock<_>; 6] = Default::default();
+        if let Some(read) = read {
+            let _ = parsed[0].set(Some(read));
+        }
+        Ok(Self { material, kid, alg, thumbprint, parsed })
     }
 
     pub fn material(&self) -> &Material {
@@ -209,9 +213,14 @@ fn fits(family: Family, alg: Alg) -> Result<(), KeyFault> {
     }
 }
 
-fn check_material(material: &Material) -> Result<Family, KeyFault> {
+/// The family, and the key as it was parsed to check its point. All that is asked of an RSA key can
+/// be seen from its numbers, so it is parsed when it first verifies.
+fn check_material(material: &Material) -> Result<(Family, Option<ParsedPublicKey>), KeyFault> {
     match material {
-        Material::Rsa { n, e } => check_rsa(n, e)?,
+        Material::Rsa { n, e } => {
+            check_rsa(n, e)?;
+            return Ok((Family::Rsa, None));
+        }
         Material::Ec { curve, x, y } => {
             if x.len() != curve.coordinate_len() || y.len() != curve.coordinate_len() {
                 return Err(KeyFault::EcLength);
@@ -221,16 +230,39 @@ fn check_material(material: &Material) -> Result<Family, KeyFault> {
             if x.len() != 32 {
                 return Err(KeyFault::OkpLength);
             }
+            if is_small_order(x) {
+                return Err(KeyFault::OkpPoint);
+            }
         }
     }
     let family = family(material);
     let alg = family.default_alg().ok_or(KeyFault::AlgFamily)?;
-    parse(material, alg).map_err(|()| match family {
-        Family::Rsa => KeyFault::RsaInvalid,
+    let read = parse(material, alg).map_err(|()| match family {
         Family::Ec(_) => KeyFault::EcPoint,
-        Family::Okp(_) | Family::Secret => KeyFault::OkpPoint,
+        _ => KeyFault::OkpPoint,
     })?;
-    Ok(family)
+    Ok((family, Some(read)))
+}
+
+/// The points of order 1, 2, 4 and 8, every spelling of their y (the sign of x is the top bit). Under
+/// such a key anybody can sign anything (RFC 8032 §8.8 and the list libsodium keeps); a key of zero
+/// octets, which a faulty issuer may well publish, is one of them.
+fn is_small_order(x: &[u8]) -> bool {
+    #[rustfmt::skip]
+    const ORDER_8: [[u8; 32]; 2] = [
+        [0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef, 0x98, 0xf0,
+         0xd5, 0xdf, 0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88, 0x6d, 0x53, 0xfc, 0x05],
+        [0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10, 0x67, 0x0f,
+         0x2a, 0x20, 0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac, 0x03, 0x7a],
+    ];
+    let Some((last, rest)) = x.split_last() else { return true };
+    let top = last & 0x7f;
+    let Some((first, middle)) = rest.split_first() else { return true };
+    let zero = top == 0 && middle.iter().all(|byte| *byte == 0) && *first <= 1;
+    // p - 1, p, p + 1
+    let near_p =
+        top == 0x7f && middle.iter().all(|byte| *byte == 0xff) && (0xec..=0xee).contains(first);
+    zero || near_p || ORDER_8.iter().any(|point| rest == &point[..31] && top == point[31])
 }
 
 fn check_rsa(n: &[u8], e: &[u8]) -> Result<(), KeyFault> {
@@ -276,5 +308,30 @@ fn parse(material: &Material, alg: Alg) -> Result<ParsedPublicKey, ()> {
             ParsedPublicKey::new(&signature::ED25519, x).map_err(drop)
         }
         _ => Err(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Under the identity, `R = S·B` satisfies the equation for every message: were such a key
+    /// taken, anybody could sign for the issuer.
+    #[test]
+    fn an_ed25519_key_of_small_order_is_refused() {
+        let with = |first: u8, middle: u8, last: u8| {
+            let mut x = [middle; 32];
+            (x[0], x[31]) = (first, last);
+            let material = Material::Okp { curve: Curve::Ed25519, x: x.into() };
+            PublicJwk::new(material, None, None).map(drop)
+        };
+        for (first, middle, last) in [(0, 0, 0), (1, 0, 0), (0, 0, 0x80), (1, 0, 0x80)]
+            .into_iter()
+            .chain([0xec, 0xed, 0xee].into_iter().flat_map(|y| [(y, 0xff, 0x7f), (y, 0xff, 0xff)]))
+        {
+            assert_eq!(with(first, middle, last), Err(KeyFault::OkpPoint));
+        }
+        // y = 3, of large order.
+        assert_eq!(with(3, 0, 0), Ok(()));
     }
 }

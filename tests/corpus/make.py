@@ -343,6 +343,8 @@ def odd_keys():
     dropped("058b-x25519-sig", jwk("x25519", alg="EdDSA"), "not_signature")
     dropped("059-ed448", jwk("ed", crv="Ed448", x=b64(b"z" * 57)), "crv")
     both("060-eddsa", jwk("ed"), standard=["ed", "g"])
+    dropped("060b-okp-zero", jwk("ed", x=b64(bytes(32))), "okp_point")
+    dropped("060c-okp-short", jwk("ed", x=b64(bytes(31))), "okp_length")
     both("061-ed25519-name", jwk("ed", alg="Ed25519"), standard=["ed", "g"], codes=["alg_alias"])
     both("062-okp-no-alg", jwk("ed", alg=ABSENT), standard=["ed", "g"], codes=["alg_missing"])
     dropped("063-rsa-oaep", jwk("o", alg="RSA-OAEP", use="enc"), "not_signature")
