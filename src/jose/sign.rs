@@ -401,3 +401,101 @@ impl PrivateJwk {
         .map_err(|_| SigningKeyError::Rejected(Alg::Rs256))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pem_of(tag: &str, der: &[u8]) -> String {
+        pem::encode(&pem::Pem::new(tag, der))
+    }
+
+    /// The `RSAPrivateKey` inside a PKCS#8 key.
+    fn pkcs1(pkcs8: &[u8]) -> Vec<u8> {
+        let (_, body, _) = der_value(pkcs8).unwrap();
+        let (_, _, rest) = der_value(body).unwrap();
+        let (_, _, rest) = der_value(rest).unwrap();
+        der_value(rest).unwrap().1.to_vec()
+    }
+
+    fn rsa_jwk(pkcs1: &[u8]) -> serde_json::Value {
+        let (_, mut rest, _) = der_value(pkcs1).unwrap();
+        let mut jwk = serde_json::json!({"kty": "RSA", "alg": "RS256"});
+        for name in ["version", "n", "e", "d", "p", "q", "dp", "dq", "qi"] {
+            let (_, int, after) = der_value(rest).unwrap();
+            jwk[name] = base64url::encode(int.strip_prefix(&[0]).unwrap_or(int)).into();
+            rest = after;
+        }
+        jwk
+    }
+
+    #[test]
+    fn a_key_survives_every_form_it_can_be_written_in() {
+        for alg in SigningKey::ALGORITHMS.iter() {
+            let key = SigningKey::generate(alg).unwrap();
+            let der = key.to_pkcs8().unwrap();
+            let again = SigningKey::from_pkcs8(alg, &der).unwrap();
+            let from_pem = SigningKey::from_pem(&pem_of("PRIVATE KEY", &der)).unwrap();
+            for other in [again, from_pem] {
+                assert_eq!((other.kid(), other.alg()), (key.kid(), alg));
+                let signature = other.raw(b"message").unwrap();
+                let form = super::super::jwk::SignatureForm::Jose;
+                assert!(key.public().verifies(alg, form, b"message", &signature));
+            }
+            assert_eq!(key.kid(), key.public().thumbprint().kid());
+        }
+    }
+
+    #[test]
+    fn pkcs1_sec1_and_jwk_are_read() {
+        let rsa = SigningKey::generate(Alg::Rs256).unwrap();
+        let der = pkcs1(&rsa.to_pkcs8().unwrap());
+        let read = SigningKey::from_pem(&pem_of("RSA PRIVATE KEY", &der)).unwrap();
+        assert_eq!(read.kid(), rsa.kid());
+        let mut jwk = rsa_jwk(&der);
+        assert_eq!(SigningKey::from_jwk(&jwk.to_string()).unwrap().kid(), rsa.kid());
+        jwk["alg"] = "RS512".into();
+        assert_eq!(SigningKey::from_jwk(&jwk.to_string()).unwrap_err().code(), "signing_alg");
+        jwk["alg"] = "RS256".into();
+        jwk["p"] = jwk["q"].clone();
+        assert_eq!(SigningKey::from_jwk(&jwk.to_string()).unwrap_err().code(), "key_rejected");
+
+        let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
+        let sec1: aws_lc_rs::encoding::EcPrivateKeyRfc5915Der<'_> =
+            pair.private_key().as_der().unwrap();
+        let text = pem_of("EC PARAMETERS", b"x") + &pem_of("EC PRIVATE KEY", sec1.as_ref());
+        assert_eq!(SigningKey::from_pem(&text).unwrap().alg(), Alg::Es256);
+    }
+
+    #[test]
+    fn what_is_no_usable_key_is_refused() {
+        for (text, code) in [
+            ("", "not_pem"),
+            ("-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n", "not_pem"),
+            ("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", "key_unknown"),
+            (
+                "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n",
+                "key_encrypted",
+            ),
+        ] {
+            assert_eq!(SigningKey::from_pem(text).unwrap_err().code(), code, "{text}");
+        }
+        for (text, code) in [
+            ("{}", "not_jwk"),
+            (r#"{"kty":"oct","k":"AAAA"}"#, "key_unknown"),
+            (r#"{"kty":"EC","crv":"P-384","d":"AA"}"#, "key_unknown"),
+            (r#"{"kty":"OKP","crv":"Ed25519","x":"AAAA"}"#, "not_jwk"),
+        ] {
+            assert_eq!(SigningKey::from_jwk(text).unwrap_err().code(), code, "{text}");
+        }
+        for alg in Alg::all().filter(|alg| !SigningKey::ALGORITHMS.contains(*alg)) {
+            assert_eq!(SigningKey::generate(alg).unwrap_err().code(), "signing_alg");
+        }
+    }
+
+    #[test]
+    fn a_key_does_not_print() {
+        let key = SigningKey::generate(Alg::Es256).unwrap();
+        assert_eq!(format!("{key:?}"), format!("SigningKey(ES256, {}, ****)", key.kid()));
+    }
+}
