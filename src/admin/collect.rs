@@ -11,6 +11,7 @@ use crate::bridge::BridgeStatus;
 use crate::issuer::policy::Standing;
 use crate::issuer::publisher::{COMMON_PATH, Publisher};
 use crate::issuer::{IssuerHandle, Issuers, Source};
+use crate::jose::jwk::PublicJwk;
 use crate::jose::jwks::{Change, Report};
 use crate::jose::names::UnixTime;
 use crate::jose::publish::PublishedKids;
@@ -213,35 +214,41 @@ fn keys(rooms: &Rooms<'_>, handle: &IssuerHandle, report: Option<&Report>) -> Ve
                 (Some(_), false) => "repaired",
             },
             alg: snapshot.keys.published_alg(key).map(|alg| alg.name()),
-            changes: own.into_iter().map(change).chain(left_out(rooms, key, &kids)).collect(),
+            changes: own.into_iter().map(change).chain(left_out(rooms, key, path, &kids)).collect(),
             served_as: served,
         });
     }
     // What is left belongs to no key that survived: dropped ones, and the document as a whole.
     for one in changes {
-        rows.push(KeyRow {
-            path: one.path.clone(),
-            kid_before: None,
-            effect: effect(one.effect),
-            served_as: None,
-            alg: None,
-            changes: vec![change(one)],
-        });
+        let path = entry(&one.path);
+        match rows.iter_mut().find(|row| row.path == path && row.served_as.is_none()) {
+            Some(row) => row.changes.push(change(one)),
+            None => rows.push(KeyRow {
+                path: path.to_owned(),
+                kid_before: None,
+                effect: effect(one.effect),
+                served_as: None,
+                alg: None,
+                changes: vec![change(one)],
+            }),
+        }
     }
+    rows.sort_by_key(|row| position(&row.path));
     rows
 }
 
 /// Why a good key is not in the served set.
 fn left_out(
     rooms: &Rooms<'_>,
-    key: &crate::jose::jwk::PublicJwk,
+    key: &PublicJwk,
+    path: &str,
     kids: &PublishedKids,
 ) -> Option<ChangeRow> {
     let alg = key.published_alg()?;
     let outside = kids.kid_of(key.thumbprint()).is_none() && !rooms.profile.publish.contains(alg);
     outside.then(|| ChangeRow {
-        path: "alg".to_owned(),
-        code: format!("not published to {}", rooms.profile.name),
+        path: format!("{path}.alg"),
+        code: "alg_profile".to_owned(),
         before: Some(alg.name().to_owned()),
         after: None,
     })
@@ -253,6 +260,17 @@ fn within(path: &str, key: &str) -> bool {
         && path
             .strip_prefix(key)
             .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+}
+
+/// The entry of the document a path lies in: `$.keys[2]` of `$.keys[2].n`.
+fn entry(path: &str) -> &str {
+    path.find(']').map_or(path, |end| &path[..=end])
+}
+
+/// Where an entry stands in the document; what is about all of it comes first.
+fn position(path: &str) -> usize {
+    let number = entry(path).trim_end_matches(']').rsplit('[').next();
+    number.and_then(|number| number.parse::<usize>().ok()).map_or(0, |number| number + 1)
 }
 
 fn effect(effect: Effect) -> &'static str {
@@ -352,5 +370,7 @@ mod tests {
         assert!(!within("$.keys[10].n", "$.keys[1]"));
         assert!(!within("$.keys[1]", "$.keys[1].n"));
         assert!(!within("$.keys[1]", ""));
+        assert_eq!(entry("$.keys[1].x5c[0]"), "$.keys[1]");
+        assert_eq!((position("$"), position("$[0].n"), position("$.keys[10]")), (0, 1, 11));
     }
 }

@@ -175,8 +175,11 @@ pub struct Access<'a> {
     pub route: &'a str,
     pub bytes: u64,
     pub seconds: f64,
-    /// Code of the refusal or failure, or empty.
-    pub code: &'a str,
+}
+
+/// Whether access lines are read by anyone; asked before they are put together.
+pub fn access_wanted() -> bool {
+    tracing::enabled!(target: "countersign::access", Level::WARN)
 }
 
 impl Access<'_> {
@@ -194,7 +197,6 @@ impl Access<'_> {
                     route = self.route,
                     bytes = self.bytes,
                     seconds = self.seconds,
-                    code = self.code,
                     "request"
                 )
             };
@@ -250,7 +252,6 @@ mod tests {
             route: "token",
             bytes: 12,
             seconds: 0.25,
-            code: "expired",
         }
     }
 
@@ -263,7 +264,6 @@ mod tests {
             ("method", "POST".into()),
             ("path", "/token".into()),
             ("status", 200.into()),
-            ("code", "expired".into()),
             ("seconds", 0.25.into()),
             ("target", ACCESS.into()),
             ("message", "request".into()),

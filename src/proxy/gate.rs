@@ -20,6 +20,7 @@ use super::{call, discovery, exchange, headers, reply, restore, tokens};
 use crate::answer::Failure;
 use crate::countersign::Ask;
 use crate::issuer::NoSet;
+use crate::log;
 use crate::rewrite::{BearerMode, TokenRule};
 
 /// How long a read of a key set waits for the first fetch of it.
@@ -39,6 +40,7 @@ pub struct Ctx {
     failure: Option<Failure>,
     connects: usize,
     upgrade: bool,
+    began: Option<tokio::time::Instant>,
 }
 
 impl Gate {
@@ -137,7 +139,7 @@ impl ProxyHttp for Gate {
     type CTX = Ctx;
 
     fn new_ctx(&self) -> Ctx {
-        Ctx::default()
+        Ctx { began: Some(tokio::time::Instant::now()), ..Ctx::default() }
     }
 
     /// None: pingora's compression module would cost each request.
@@ -179,7 +181,9 @@ impl ProxyHttp for Gate {
         if ctx.upgrade || !tokens::is_read(session.req_header(), &rule) {
             return Ok(false);
         }
-        let changes = std::mem::take(&mut ctx.changes);
+        // The ID stays: the access line names it too.
+        let id = ctx.changes.id.clone();
+        let changes = std::mem::replace(&mut ctx.changes, Changes { id, ..Changes::default() });
         tokens::answer(session, state, &rule, changes).await.map(|()| true)
     }
 
@@ -262,6 +266,19 @@ impl ProxyHttp for Gate {
     async fn logging(&self, session: &mut Session, _error: Option<&Error>, ctx: &mut Ctx) {
         let status = session.response_written().map_or(0, |header| header.status.as_u16());
         self.state.counters.request(ctx.kind, status);
+        if log::access_wanted() {
+            let request = session.req_header();
+            let access = log::Access {
+                request_id: ctx.changes.id.as_ref().and_then(|id| id.to_str().ok()).unwrap_or("-"),
+                method: request.method.as_str(),
+                path: request.uri.path(),
+                status,
+                route: ctx.kind.name(),
+                bytes: session.body_bytes_sent() as u64,
+                seconds: ctx.began.map_or(0.0, |began| began.elapsed().as_secs_f64()),
+            };
+            access.log();
+        }
     }
 
     /// The cause goes to the log once, with the request's ID and without its query, which may hold a
