@@ -72,6 +72,7 @@ provider.proxy = true;
 const encode = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
 
 function issueJwt(value, token) {
+  const iat = Math.floor(Date.now() / 1000);
   const input = `${encode({ alg: 'ES384', typ: 'at+jwt', kid })}.${encode({
     iss: options.issuer,
     sub: token.accountId,
@@ -79,8 +80,8 @@ function issueJwt(value, token) {
     client_id: token.clientId,
     scope: token.scope,
     jti: value,
-    iat: token.iat,
-    exp: token.exp,
+    iat,
+    exp: iat + token.remainingTTL,
   })}`;
   const key = { key: privateKey, dsaEncoding: 'ieee-p1363' };
   return `${input}.${sign('sha384', Buffer.from(input), key).toString('base64url')}`;
