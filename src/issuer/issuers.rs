@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use arc_swap::ArcSwap;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::fetch::Fetcher;
 use super::handle::IssuerHandle;
@@ -51,6 +51,7 @@ pub enum IssuerError {
 pub struct Issuers {
     shared: Arc<Shared>,
     table: ArcSwap<Table>,
+    reloaded: Notify,
 }
 
 #[derive(Default)]
@@ -83,7 +84,7 @@ impl Issuers {
         };
         let fetcher = Fetcher::new(deps.resolver);
         let shared = Arc::new(Shared::new(deps.clock, fetcher, deps.options, store));
-        let issuers = Self { shared, table: ArcSwap::default() };
+        let issuers = Self { shared, table: ArcSwap::default(), reloaded: Notify::new() };
         issuers.reload(settings)?;
         Ok(Arc::new(issuers))
     }
@@ -113,6 +114,7 @@ impl Issuers {
         }
         let names: Vec<_> = table.by_name.keys().cloned().collect();
         self.table.store(Arc::new(table));
+        self.reloaded.notify_one();
         self.shared.changed_all(names);
         Ok(())
     }
@@ -190,6 +192,7 @@ impl Issuers {
             }
             tokio::select! {
                 // After a reload, new issuers are started too.
+                () = self.reloaded.notified() => {}
                 () = self.shared.clock.sleep(std::time::Duration::from_secs(5)) => {}
                 _ = shutdown.wait_for(|stop| *stop) => return,
             }

@@ -102,6 +102,9 @@ impl TokenRule {
             rule.form_post = text(&tokens);
             rule.restore_query = text(&["id_token_hint"]);
             rule.restore_form = text(&["id_token_hint"]);
+            // Many providers go back to the client from a path below it, once the login is done.
+            let below = PathPattern::parse(&format!("{}/**", rule.path.0));
+            rules.extend(below.ok().map(|path| Self { path, ..rule.clone() }));
             rules.push(rule);
         }
         if let Some(mut rule) = on(&found.userinfo_endpoint) {
