@@ -186,7 +186,13 @@ async fn rewritten(
     if places.is_empty() {
         return None;
     }
-    let edits = swap::edits(state, rule, places, &Beside::default()).await;
+    // A page that posts itself holds what a redirect's query would.
+    let beside = |name| rewrite::form_post::value(&decoded, name);
+    let beside = match rule.form_post.is_empty() {
+        true => Beside::default(),
+        false => Beside { code: beside("code"), state: beside("state") },
+    };
+    let edits = swap::edits(state, rule, places, &beside).await;
     (!edits.is_empty()).then(|| Bytes::from(rewrite::splice(&decoded, edits)))
 }
 

@@ -32,6 +32,12 @@ pub fn find(html: &[u8], names: &[String]) -> Vec<Place> {
     found
 }
 
+/// The value of the hidden input `name`, decoded, for the companions of a hash claim (`code`,
+/// `state`); `None` where it stands twice.
+pub fn value(html: &[u8], name: &str) -> Option<String> {
+    find(html, &[name.to_owned()]).pop().map(|place| place.token)
+}
+
 /// A start tag; of an attribute that stands twice the first counts.
 #[derive(Default)]
 struct Tag {
