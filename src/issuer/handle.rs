@@ -61,8 +61,8 @@ struct Inner {
     removed: Vec<Removed>,
     /// The file last read.
     stamp: Option<crate::keyring::file::Stamp>,
-    /// The last kid asked for by itself was there.
-    found: bool,
+    /// The last kid asked for by itself was not there.
+    missed: bool,
     last_error: Option<LastError>,
     fetches: Fetches,
 }
@@ -210,7 +210,7 @@ impl IssuerHandle {
             let settings = self.settings.load();
             // Keys that stand one by one are asked for one by one: after a kid that was there the
             // next may come at once, after one that was not the cooldown holds.
-            let each = matches!(settings.source, Source::UrlPerKid(_)) && inner.found;
+            let each = matches!(settings.source, Source::UrlPerKid(_)) && !inner.missed;
             let event = if each && event == Event::UnknownKid { Event::NoKeys } else { event };
             let refresh = &settings.refresh;
             if policy::decide(&inner.state, event, refresh, self.shared.clock.now())
@@ -258,7 +258,7 @@ impl IssuerHandle {
 
     /// The set with what the issuer has for one kid.
     fn with_one(&self, held: Option<&KeySet>, kid: &str, new: Vec<PublicJwk>) -> Got {
-        self.inner().found = !new.is_empty();
+        self.inner().missed = new.is_empty();
         let mut keys = held.map(|set| set.keys().to_vec()).unwrap_or_default();
         keys.retain(|key| key.kid().is_none_or(|k| k.as_str() != kid));
         keys.extend(new);
