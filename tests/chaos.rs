@@ -228,7 +228,7 @@ impl Upstream {
     fn token(&self, n: usize) -> String {
         // Mostly the newest key, sometimes one that has been there for a while.
         let newest = self.keys.len() - 1;
-        let (kid, key) = &self.keys[if n % 3 == 0 { n % self.keys.len() } else { newest }];
+        let (kid, key) = &self.keys[if n.is_multiple_of(3) { n % self.keys.len() } else { newest }];
         let now = Clock::system().now().secs();
         let header = serde_json::json!({"alg": key.alg(), "typ": "JWT", "kid": kid});
         let claims = serde_json::json!({

@@ -348,8 +348,7 @@ async fn keys_of_two_issuers_never_stand_in_one_set() {
     first.jwks_paths = vec!["/one/jwks".into()];
     let mut second = issuer("two", Source::Url(two.url("/jwks")));
     second.jwks_paths = vec!["/two/jwks".into()];
-    let parts =
-        Parts::start(vec![first.clone(), second.clone()], dir.path(), Clock::system()).await;
+    let parts = Parts::start(vec![first, second.clone()], dir.path(), Clock::system()).await;
     let own = parts.keyring.snapshot().active.kid().to_string();
     let mut seen = Vec::new();
     for path in [COMMON_PATH, "/one/jwks", "/two/jwks"] {
@@ -359,7 +358,7 @@ async fn keys_of_two_issuers_never_stand_in_one_set() {
             set["keys"].as_array().unwrap().iter().map(|k| k["kid"].clone()).collect();
         seen.push(kids);
     }
-    assert_eq!(seen[0], [own.clone()]);
+    assert_eq!(seen[0], std::slice::from_ref(&own));
     assert_eq!(seen[1], [own.clone(), "a".into()]);
     assert_eq!(seen[2], [own.clone(), "b".into()]);
     // One is left: the common path is its own.
