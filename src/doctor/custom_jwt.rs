@@ -43,6 +43,17 @@ pub fn key_set(answer: &Answer, jwks: &str) -> Result<(), Refusal> {
     read(answer, jwks).map(drop)
 }
 
+/// Are the two the same issuer to it? A missing scheme is `https`, trailing slashes do not count.
+pub fn same_issuer(token: &str, configured: &str) -> bool {
+    let full = claims::configured(configured);
+    claims::same_issuer(token, full.as_deref().unwrap_or(configured))
+}
+
+/// What it says when the set cannot be fetched.
+pub fn unfetched(jwks: &str, why: &str) -> Refusal {
+    said::fetch_failed(jwks, why).for_reason("fetch", "url", why)
+}
+
 /// Does the set hold a key that a token signed with the provider's algorithm could name?
 pub fn has_usable_key(answer: &Answer, provider: &CustomJwt) -> bool {
     let fits = |key: &Key| {

@@ -6,6 +6,7 @@
 //! |---|---|
 //! | [`custom_jwt`] | the `customJwt` provider: [`strict`] key set, then the token |
 //! | [`oidc`] | the OIDC provider: [`metadata`], [`lax`] key set, [`id_token`] |
+//! | [`exam`] | all of it for one case: findings with cause and fix |
 //! | [`headers`], [`address`] | what is not refused, but hurts: caching, addresses nobody can reach |
 
 pub mod address;
@@ -13,6 +14,8 @@ mod check;
 mod claims;
 pub mod custom_jwt;
 mod document;
+pub mod exam;
+mod fix;
 pub mod headers;
 mod id_token;
 mod lax;

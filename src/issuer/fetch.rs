@@ -183,7 +183,7 @@ fn build(key: &ClientKey, resolver: &Resolver) -> Result<Client, FetchError> {
 }
 
 /// The roots of the web and, with them, the operator's own.
-fn tls_config(ca: Option<&Path>) -> Result<rustls::ClientConfig, String> {
+pub(crate) fn tls_config(ca: Option<&Path>) -> Result<rustls::ClientConfig, String> {
     let mut roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     if let Some(path) = ca {
         let at = |e: &dyn std::fmt::Display| format!("{}: {e}", path.display());

@@ -1,0 +1,350 @@
+//! All checks of one case, and what came out: findings with cause and fix, a verdict for each way in.
+
+use serde::Serialize;
+
+use super::custom_jwt::{self, Algorithm, CustomJwt};
+use super::oidc::{self, Fetched, Oidc};
+use super::{Answer, Cause, Refusal, address, fix, headers};
+use crate::inspect::tree::Tree;
+use crate::jose::jwks::{self, Normalized};
+use crate::jose::jws::CompactJws;
+use crate::jose::names::{Issuer, IssuerName, Limits, UnixTime};
+use crate::jose::policy::IssuerPolicy;
+use crate::jose::verify::{Budget, verify};
+use crate::profile::Profile;
+
+/// What was fetched and asked.
+#[derive(Debug, Clone)]
+pub struct Case {
+    /// `iss` of the tokens, as configured at the verifier.
+    pub issuer: String,
+    /// `iss` as the issuer itself spells it, where discovery or the token says.
+    pub spelled: String,
+    pub jwks_url: String,
+    pub jwks: Result<Answer, String>,
+    pub oidc: Fetched,
+    pub token: Option<String>,
+    pub audience: Option<String>,
+    pub now: UnixTime,
+    /// Hosts of the addresses above that resolve to addresses nobody can reach, and why.
+    pub closed: Vec<(String, &'static str)>,
+    pub profile: Profile,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct Diagnosis {
+    pub verdicts: Vec<Verdict>,
+    pub findings: Vec<Finding>,
+    /// The algorithm a `customJwt` provider should be set to.
+    pub algorithm: &'static str,
+    /// The audience that was checked with.
+    pub audience: Option<String>,
+}
+
+/// Would this way in take the issuer, and the token where there is one?
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Verdict {
+    pub way: &'static str,
+    pub accepts: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Level {
+    Good,
+    Fault,
+    Warning,
+    /// Something must be done today.
+    Alarm,
+    Note,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct Finding {
+    /// `customJwt`, `OIDC`, `address`, `headers`, `countersign`.
+    pub about: &'static str,
+    pub level: Level,
+    pub title: String,
+    /// The verifier's own words.
+    pub says: Option<String>,
+    pub causes: Vec<Cause>,
+    pub fixes: Vec<String>,
+}
+
+impl Finding {
+    fn new(about: &'static str, level: Level, title: impl Into<String>) -> Self {
+        let (causes, fixes) = (Vec::new(), Vec::new());
+        Self { about, level, title: title.into(), says: None, causes, fixes }
+    }
+
+    fn of(about: &'static str, title: String, outcome: Result<(), Refusal>) -> Self {
+        match outcome {
+            Ok(()) => Self::new(about, Level::Good, title),
+            Err(refusal) => Self {
+                says: Some(refusal.message),
+                fixes: fix::fixes(about, &refusal.causes),
+                causes: refusal.causes,
+                ..Self::new(about, Level::Fault, title)
+            },
+        }
+    }
+}
+
+impl Diagnosis {
+    /// Neither way in takes it.
+    pub fn refused(&self) -> bool {
+        !self.verdicts.iter().any(|v| v.accepts)
+    }
+}
+
+/// Runs every check.
+pub fn examine(case: &Case) -> Diagnosis {
+    let mut findings = Vec::new();
+    reach(case, &mut findings);
+    let audience = case.audience.clone().or_else(|| token_audience(case));
+    let normalized = case.jwks.as_ref().ok().map(|answer| {
+        let options = jwks::Options { now: Some(case.now), ..jwks::Options::default() };
+        jwks::normalize(&answer.body, &options)
+    });
+    let algorithm = algorithm(case);
+    let mut verdicts = Vec::new();
+    if case.profile.claims.single_audience {
+        verdicts.push(custom(case, algorithm, audience.as_deref(), &mut findings));
+        verdicts.push(open(case, audience.as_deref(), &mut findings));
+    } else {
+        verdicts.push(plain(case, normalized.as_ref(), &mut findings));
+    }
+    if let Ok(answer) = &case.jwks {
+        let warn = |cause: Cause| {
+            let fixes = fix::fixes("headers", std::slice::from_ref(&cause));
+            let title = format!("{}: {}", cause.place, cause.text);
+            findings.push(Finding { fixes, ..Finding::new("headers", Level::Warning, title) });
+        };
+        headers::warnings(answer).into_iter().for_each(warn);
+    }
+    ours(case, normalized.as_ref(), &mut findings);
+    Diagnosis { verdicts, findings, algorithm: algorithm.name(), audience }
+}
+
+fn reach(case: &Case, findings: &mut Vec<Finding>) {
+    let mut closed = case.closed.clone();
+    for url in [&case.issuer, &case.jwks_url] {
+        if let Some(why) = address::unreachable(url) {
+            closed.push((url.clone(), why));
+        }
+    }
+    closed.dedup();
+    for (url, why) in closed {
+        let title = format!("{url}: {why}; a verifier on the internet cannot reach it");
+        let fixes = vec!["give it a public address (for a try: a tunnel)".to_owned()];
+        findings.push(Finding { fixes, ..Finding::new("address", Level::Warning, title) });
+    }
+}
+
+fn algorithm(case: &Case) -> Algorithm {
+    let provider = |algorithm| CustomJwt {
+        issuer: case.issuer.clone(),
+        jwks: case.jwks_url.clone(),
+        algorithm,
+        application_id: None,
+    };
+    let has = |algorithm| {
+        let answer = case.jwks.as_ref();
+        answer.is_ok_and(|answer| custom_jwt::has_usable_key(answer, &provider(algorithm)))
+    };
+    let of_token = case.token.as_deref().and_then(|t| header_member(t, "alg"));
+    match of_token.as_deref() {
+        Some("ES256") => Algorithm::Es256,
+        None if !has(Algorithm::Rs256) && has(Algorithm::Es256) => Algorithm::Es256,
+        _ => Algorithm::Rs256,
+    }
+}
+
+fn custom(
+    case: &Case,
+    algorithm: Algorithm,
+    audience: Option<&str>,
+    findings: &mut Vec<Finding>,
+) -> Verdict {
+    const WAY: &str = "customJwt";
+    let before = findings.len();
+    let provider = CustomJwt {
+        issuer: case.issuer.clone(),
+        jwks: case.jwks_url.clone(),
+        algorithm,
+        application_id: audience.map(str::to_owned),
+    };
+    let title = format!("reads the key set at {}", case.jwks_url);
+    match &case.jwks {
+        Err(why) => {
+            findings.push(Finding::of(WAY, title, Err(custom_jwt::unfetched(&case.jwks_url, why))))
+        }
+        Ok(answer) => {
+            let read = custom_jwt::key_set(answer, &case.jwks_url);
+            let readable = read.is_ok();
+            findings.push(Finding::of(WAY, title, read));
+            if readable && !custom_jwt::has_usable_key(answer, &provider) {
+                let what = algorithm.name();
+                let cause = Cause::new(
+                    "no_usable_key",
+                    "$.keys",
+                    format!("no key for {what} with a `kid`"),
+                );
+                findings.push(Finding {
+                    fixes: fix::fixes(WAY, std::slice::from_ref(&cause)),
+                    causes: vec![cause],
+                    ..Finding::new(WAY, Level::Fault, format!("finds a key for {what}"))
+                });
+            }
+            if let Some(token) = &case.token {
+                let said = custom_jwt::token(answer, &provider, token, case.now);
+                findings.push(Finding::of(WAY, "takes the token".to_owned(), said));
+            }
+        }
+    }
+    verdict(WAY, &findings[before..])
+}
+
+fn open(case: &Case, audience: Option<&str>, findings: &mut Vec<Finding>) -> Verdict {
+    const WAY: &str = "OIDC";
+    let before = findings.len();
+    let read = oidc::discovery(&case.oidc, &case.spelled);
+    let readable = read.is_ok();
+    let title = "reads discovery and key set".to_owned();
+    findings.push(Finding::of(WAY, title, read));
+    if readable && !oidc::has_usable_key(&case.oidc, &case.spelled) {
+        let cause = Cause::new("no_usable_key", "$.keys", "no key for RS256 or EdDSA");
+        findings.push(Finding {
+            fixes: fix::fixes(WAY, std::slice::from_ref(&cause)),
+            causes: vec![cause],
+            ..Finding::new(WAY, Level::Fault, "finds a key for RS256 or EdDSA")
+        });
+    }
+    let skipped = oidc::skipped(&case.oidc, &case.spelled);
+    if !skipped.is_empty() {
+        let title = format!("skips {} of the keys, silently", skipped.len());
+        findings.push(Finding { causes: skipped, ..Finding::new(WAY, Level::Note, title) });
+    }
+    if let Some(token) = &case.token {
+        let application_id = audience.unwrap_or_default().to_owned();
+        let provider = Oidc { domain: case.issuer.clone(), application_id };
+        let said = oidc::token(&case.oidc, &provider, token, case.now);
+        findings.push(Finding::of(WAY, "takes the token".to_owned(), said));
+    }
+    verdict(WAY, &findings[before..])
+}
+
+/// A verifier by the RFCs: the set must be readable, the token verify.
+fn plain(
+    case: &Case,
+    normalized: Option<&Result<Normalized, crate::jose::fault::DocumentRefusal>>,
+    findings: &mut Vec<Finding>,
+) -> Verdict {
+    const WAY: &str = "RFC 7515";
+    let before = findings.len();
+    let outcome = match (normalized, &case.jwks) {
+        (Some(Ok(_)), Ok(answer)) if answer.status == 200 => Ok(()),
+        (Some(Err(refusal)), Ok(answer)) if answer.status == 200 => {
+            Err((refusal.code(), refusal.to_string()))
+        }
+        (_, Ok(answer)) => Err(("status", format!("it answers {}", answer.status))),
+        (_, Err(why)) => Err(("fetch", why.clone())),
+    };
+    let title = format!("reads the key set at {}", case.jwks_url);
+    findings.push(match outcome {
+        Ok(()) => Finding::new(WAY, Level::Good, title),
+        Err((code, text)) => Finding {
+            causes: vec![Cause::new(code, "$", text)],
+            ..Finding::new(WAY, Level::Fault, title)
+        },
+    });
+    verdict(WAY, &findings[before..])
+}
+
+fn verdict(way: &'static str, findings: &[Finding]) -> Verdict {
+    Verdict { way, accepts: findings.iter().all(|f| f.level != Level::Fault) }
+}
+
+/// What countersign itself would make of it.
+fn ours(
+    case: &Case,
+    normalized: Option<&Result<Normalized, crate::jose::fault::DocumentRefusal>>,
+    findings: &mut Vec<Finding>,
+) {
+    const WAY: &str = "countersign";
+    let normalized = match normalized {
+        None => return,
+        Some(Err(refusal)) => {
+            let cause = Cause::new(refusal.code(), "$", refusal.to_string());
+            let title = "cannot make a key set of this";
+            findings
+                .push(Finding { causes: vec![cause], ..Finding::new(WAY, Level::Fault, title) });
+            return;
+        }
+        Some(Ok(normalized)) => normalized,
+    };
+    for alarm in &normalized.report.alarms {
+        let members = alarm.members.join(", ");
+        let title = format!("{}: the issuer publishes a secret ({members})", alarm.path);
+        let fixes = vec![
+            "replace this key today: whoever fetched the set can sign as the issuer".to_owned(),
+        ];
+        findings.push(Finding { fixes, ..Finding::new("secret", Level::Alarm, title) });
+    }
+    let count = normalized.keys.keys().len();
+    let changes = normalized.report.changes.len();
+    let s = |n: usize| if n == 1 { "" } else { "s" };
+    let mut title = format!("reads {count} key{}", s(count));
+    if changes > 0 {
+        title = format!("{title}, {changes} thing{} put right", s(changes));
+    }
+    findings.push(Finding::new(WAY, Level::Good, title));
+    if let Some(token) = &case.token {
+        findings.push(match countersignable(case, normalized, token) {
+            Ok(()) => Finding::new(WAY, Level::Good, "verifies the token; it can be countersigned"),
+            Err(cause) => {
+                let title = "would not countersign the token";
+                Finding { causes: vec![cause], ..Finding::new(WAY, Level::Fault, title) }
+            }
+        });
+    }
+}
+
+fn countersignable(case: &Case, normalized: &Normalized, token: &str) -> Result<(), Cause> {
+    let refused = |e: crate::jose::refusal::Refusal| Cause::new(e.code(), "token", e.to_string());
+    let name = |_| Cause::new("issuer", "claims.iss", "it is no valid name");
+    let limits = Limits::default();
+    let jws = CompactJws::parse(token, &limits, false).map_err(refused)?;
+    let issuers = vec![
+        Issuer::parse(&case.issuer).map_err(name)?,
+        Issuer::parse(&case.spelled).map_err(name)?,
+    ];
+    let policy = IssuerPolicy::new(IssuerName::parse("doctor").map_err(name)?, issuers);
+    let mut budget = Budget::new(&limits);
+    verify(&jws, &policy, &normalized.keys, case.now, &mut budget).map(drop).map_err(refused)
+}
+
+fn token_audience(case: &Case) -> Option<String> {
+    let claims = section(case.token.as_deref()?, 1)?;
+    match claims.get("aud")? {
+        Tree::Text(one) => Some(one.clone()),
+        Tree::List(list) => list.first()?.text().map(str::to_owned),
+        _ => None,
+    }
+}
+
+/// A text member of the token's claims, not verified.
+pub fn claim(token: &str, name: &str) -> Option<String> {
+    section(token, 1)?.get(name)?.text().map(str::to_owned)
+}
+
+fn header_member(token: &str, name: &str) -> Option<String> {
+    section(token, 0)?.get(name)?.text().map(str::to_owned)
+}
+
+fn section(token: &str, nth: usize) -> Option<Tree> {
+    use base64::Engine as _;
+    let part = token.split('.').nth(nth)?;
+    let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(part).ok()?;
+    Tree::parse(&bytes).ok()
+}

@@ -1,0 +1,68 @@
+//! What to do about a cause. The lines name settings of `auth.config.ts` and `countersign.toml`.
+
+use super::Cause;
+
+const IN_FRONT: &str = "put countersign in front, it serves the set corrected: `jwks` in auth.config.ts \
+    becomes \"https://<countersign>/.well-known/jwks.json\"";
+const EXCHANGE: &str = "countersign the token: in `fetchToken` send it to POST /_countersign/token, or \
+    let [[tokens]] in countersign.toml rewrite the issuer's answers";
+
+/// One line a kind of cause, each once.
+pub(super) fn fixes(about: &str, causes: &[Cause]) -> Vec<String> {
+    let mut out: Vec<String> = Vec::new();
+    for cause in causes {
+        for line in fix(about, cause) {
+            if !out.contains(&line) {
+                out.push(line);
+            }
+        }
+    }
+    out
+}
+
+fn fix(about: &str, cause: &Cause) -> Vec<String> {
+    let in_token = cause.place.starts_with("claims") || cause.place.starts_with("header");
+    let line = match cause.code {
+        "status" | "fetch" | "html" | "empty" => {
+            "open the address without a login: it must answer 200 with JSON, for anybody"
+        }
+        "audience" => "set `applicationID` in auth.config.ts to what `aud` is, or leave it out",
+        "issuer" | "domain" => {
+            "set `issuer` (`domain` for OIDC) in auth.config.ts to what `iss` is, to the letter"
+        }
+        "issuer_mismatch" => {
+            "OIDC compares byte by byte, slash at the end included: set `output_issuer` of \
+             [[issuer]] in countersign.toml, or use `customJwt`"
+        }
+        "issuer_url" => "use a `customJwt` provider: it adds `https://` to such an `iss`",
+        "issuer_missing" | "jwks_uri" | "discovery_member" => {
+            "use a `customJwt` provider, it reads no discovery document; or let countersign rewrite it"
+        }
+        "expired" => "get a fresh token; compare the clocks of both machines",
+        "not_yet" => "set the issuer's clock",
+        "exp_range" => {
+            "times are in seconds; for milliseconds set `milliseconds = true` under claims of \
+             [[issuer]] in countersign.toml"
+        }
+        "kid_unknown" => {
+            "was the key changed? The verifier keeps the old set as long as Cache-Control says and \
+             asks for no new one; or the token is of another issuer"
+        }
+        "signature" => "the token is of another issuer or stage, or was changed on the way",
+        "claim_missing" if cause.place == "claims.sub" => "the issuer must set `sub`",
+        "format" => "a signed token is needed, not an opaque or encrypted one",
+        "refetch" | "vary" | "set_cookie" | "stale" | "heuristic" => {
+            "countersign serves the set with `Cache-Control: public, max-age=300` and nothing else"
+        }
+        "no_usable_key" => {
+            return vec![IN_FRONT.to_owned(), EXCHANGE.to_owned()];
+        }
+        _ if in_token || about == "headers" => EXCHANGE,
+        _ if about == "OIDC" => {
+            "put countersign in front, `domain` in auth.config.ts becomes \"https://<countersign>\"; \
+             or use a `customJwt` provider"
+        }
+        _ => IN_FRONT,
+    };
+    vec![line.to_owned()]
+}
