@@ -1,0 +1,231 @@
+//! `countersign demo`: the main job, in one process. A broken issuer, the real proxy in front of it,
+//! and the verdict of the verifier's own crates before and after.
+
+mod issuer;
+mod show;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use self::issuer::{AUDIENCE, Issuer};
+use super::Exit;
+use super::args::DemoArgs;
+use super::output::{CliError, Output};
+use crate::clock::Clock;
+use crate::config;
+use crate::jose::names::UnixTime;
+use crate::serve::{self, Handle};
+use crate::verdict::{Algorithm, CustomJwt, Oidc, Response, custom_jwt, oidc};
+
+/// How long the proxy may take to read the issuer's keys.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What was seen.
+#[derive(Debug, Serialize)]
+struct Report {
+    issuer: String,
+    proxy: String,
+    admin: Option<String>,
+    before: Side,
+    after: Side,
+}
+
+/// One side of the comparison: through what address, what was fetched, what the verifier said.
+#[derive(Debug, Serialize)]
+struct Side {
+    jwks: String,
+    /// Media type and first characters of the key set.
+    content_type: String,
+    keys: String,
+    /// `alg`, `typ` of the token.
+    header: String,
+    custom_jwt: Said,
+    oidc: Said,
+}
+
+/// `Err`: the verifier's own text.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Said {
+    Accepts,
+    Refuses(String),
+}
+
+impl Said {
+    fn accepts(&self) -> bool {
+        matches!(self, Self::Accepts)
+    }
+}
+
+/// # Errors
+/// [`CliError`] when the issuer or the proxy cannot start.
+pub fn run(args: &DemoArgs, out: &mut Output) -> Result<Exit, CliError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|e| CliError::new("runtime", e))?;
+    let scratch = Scratch::new()?;
+    let failed = |e: String| CliError::new("demo", e);
+    let issuer = runtime.block_on(Issuer::start()).map_err(failed)?;
+    let proxy = start(&issuer, scratch.path())?;
+    let report = runtime.block_on(compare(&issuer, &proxy)).map_err(failed)?;
+    if args.json {
+        out.json_pretty(&report);
+    } else {
+        out.text(show::text(&report, out.color()));
+    }
+    if args.serve {
+        out.text(show::try_it(&report));
+        runtime.block_on(ended()).map_err(|e| CliError::new("signals", e))?;
+    }
+    proxy.handle.stop();
+    let good = report.after.custom_jwt.accepts() && report.after.oidc.accepts();
+    Ok(if good { Exit::Good } else { Exit::No })
+}
+
+/// Until Ctrl-C or `SIGTERM`; either way the scratch folder is removed.
+async fn ended() -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut term = signal(SignalKind::terminate())?;
+    tokio::select! {
+        outcome = tokio::signal::ctrl_c() => outcome,
+        _ = term.recv() => Ok(()),
+    }
+}
+
+struct Proxy {
+    handle: Handle,
+    url: String,
+}
+
+fn start(issuer: &Issuer, dir: &Path) -> Result<Proxy, CliError> {
+    // The public address stands in tokens and discovery, so the port must be known before.
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .and_then(|listener| listener.local_addr())
+        .map_err(|e| CliError::new("listen", e))?
+        .port();
+    let url = format!("http://127.0.0.1:{port}");
+    let text = show::configuration(&issuer.url(), &url, port, &dir.display().to_string());
+    let overrides =
+        config::RunOverrides { admin: Some("127.0.0.1:0".into()), ..Default::default() };
+    let config = config::load_text(&text, None, &overrides, &config::env::NoEnv)?;
+    let handle = serve::start_in_process(config)?;
+    Ok(Proxy { handle, url })
+}
+
+async fn compare(issuer: &Arc<Issuer>, proxy: &Proxy) -> Result<Report, String> {
+    let client = reqwest::Client::builder()
+        .tls_backend_preconfigured(crate::issuer::fetch::tls_config(None)?)
+        .no_proxy()
+        .timeout(PATIENCE)
+        .build()
+        .map_err(|e| e.to_string())?;
+    wait_for_keys(&client, &format!("{}/.well-known/jwks.json", proxy.url)).await?;
+    let now = Clock::system().now();
+    let url = issuer.url();
+    let before = look(&client, &url, &format!("{url}/jwks"), now).await?;
+    let jwks = format!("{}/.well-known/jwks.json", proxy.url);
+    let after = look(&client, &proxy.url, &jwks, now).await?;
+    let admin = proxy.handle.admin.map(|a| format!("http://{a}"));
+    Ok(Report { issuer: url, proxy: proxy.url.clone(), admin, before, after })
+}
+
+async fn wait_for_keys(client: &reqwest::Client, jwks: &str) -> Result<(), String> {
+    let end = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        let answer = client.get(jwks).send().await;
+        match answer {
+            Ok(answer) if answer.status() == 200 => return Ok(()),
+            Ok(answer) if tokio::time::Instant::now() > end => {
+                return Err(format!("the proxy has no key set: it answers {}", answer.status()));
+            }
+            Err(error) if tokio::time::Instant::now() > end => return Err(error.to_string()),
+            _ => tokio::time::sleep(Duration::from_millis(50)).await,
+        }
+    }
+}
+
+/// Logs in at `base` and asks both kinds of provider.
+async fn look(
+    client: &reqwest::Client,
+    base: &str,
+    jwks: &str,
+    now: UnixTime,
+) -> Result<Side, String> {
+    let request = client
+        .post(format!("{base}/token"))
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body("grant_type=authorization_code&code=demo");
+    let answer = request.send().await.map_err(|e| e.to_string())?;
+    let body = answer.bytes().await.map_err(|e| e.to_string())?;
+    let body: serde_json::Value = serde_json::from_slice(&body).map_err(|e| e.to_string())?;
+    let token = body["access_token"].as_str().ok_or("the answer holds no access_token")?;
+
+    let set = get(client, jwks.to_owned()).await?;
+    let provider = CustomJwt {
+        issuer: base.to_owned(),
+        jwks: jwks.to_owned(),
+        algorithm: Algorithm::Rs256,
+        application_id: Some(AUDIENCE.to_owned()),
+    };
+    let custom = custom_jwt(&set, &provider, token, now);
+    let provider = Oidc { domain: base.to_owned(), application_id: AUDIENCE.to_owned() };
+    let open = oidc(|url| get(client, url), &provider, token, now).await;
+    let said = |r: Result<(), crate::verdict::VerdictError>| match r {
+        Ok(()) => Said::Accepts,
+        Err(e) => Said::Refuses(e.message),
+    };
+    let inspected = crate::inspect::inspect(token, now);
+    let member = |name| {
+        let value = inspected.header.as_ref().and_then(|h| h.get(name));
+        value.and_then(crate::inspect::tree::Tree::text).unwrap_or("none").to_owned()
+    };
+    Ok(Side {
+        jwks: jwks.to_owned(),
+        content_type: set.content_type.unwrap_or_default(),
+        keys: String::from_utf8_lossy(&set.body).chars().take(64).collect(),
+        header: format!("alg {}, typ {}", member("alg"), member("typ")),
+        custom_jwt: said(custom),
+        oidc: said(open),
+    })
+}
+
+async fn get(client: &reqwest::Client, url: String) -> Result<Response, String> {
+    let request = client.get(url).header("accept", "application/json");
+    let answer = request.send().await.map_err(|e| e.to_string())?;
+    let content_type = answer.headers().get("content-type");
+    let content_type = content_type.and_then(|v| v.to_str().ok()).map(str::to_owned);
+    let status = answer.status().as_u16();
+    let body = answer.bytes().await.map_err(|e| e.to_string())?.to_vec();
+    Ok(Response { status, content_type, body })
+}
+
+/// A folder of its own for the demonstration's keys, gone at the end.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new() -> Result<Self, CliError> {
+        use std::os::unix::fs::DirBuilderExt as _;
+        let mut random = [0; 8];
+        aws_lc_rs::rand::fill(&mut random).map_err(|e| CliError::new("random", e))?;
+        let name = format!("countersign-demo-{:016x}", u64::from_be_bytes(random));
+        let path = std::env::temp_dir().join(name);
+        let made = std::fs::DirBuilder::new().mode(0o700).create(&path);
+        made.map_err(|e| CliError::new(path.display(), e))?;
+        Ok(Self(path))
+    }
+
+    fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}

@@ -1,0 +1,170 @@
+//! `countersign doctor` against real answers on loopback.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    unreachable_pub,
+    dead_code,
+    reason = "a test stops at the first surprise"
+)]
+
+#[path = "support/signer.rs"]
+mod signer;
+
+use std::process::Output;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::routing::get;
+use serde_json::{Value, json};
+use signer::Signer;
+
+type Headers = &'static [(&'static str, &'static str)];
+
+/// An issuer that answers discovery and `/jwks` as told. `ISSUER` in the texts is its address.
+async fn issuer(discovery: Option<Value>, headers: Headers, jwks: String) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let discovery = discovery.map(|d| d.to_string().replace("ISSUER", &url));
+    let jwks = Arc::new(jwks);
+    let router = Router::new()
+        .route(
+            "/.well-known/openid-configuration",
+            get(move || async move {
+                match discovery {
+                    Some(text) => (StatusCode::OK, [("content-type", "application/json")], text),
+                    None => {
+                        (StatusCode::NOT_FOUND, [("content-type", "text/plain")], "none".to_owned())
+                    }
+                }
+            }),
+        )
+        .route(
+            "/jwks",
+            get(move |asked: HeaderMap| async move {
+                assert_eq!(asked["accept"], "application/json");
+                assert_eq!(asked["accept-encoding"], "gzip");
+                let mut out = HeaderMap::new();
+                for (name, value) in headers {
+                    out.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+                }
+                (out, jwks.to_string())
+            }),
+        )
+        .route("/old", get(|| async { axum::response::Redirect::temporary("/jwks") }));
+    tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+    url
+}
+
+async fn doctor(args: Vec<String>) -> Output {
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_countersign"));
+    command.arg("doctor").args(args).output().await.unwrap()
+}
+
+fn text(output: &Output) -> String {
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(errors.is_empty(), "{errors}");
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn discovery() -> Option<Value> {
+    Some(json!({"issuer": "ISSUER", "jwks_uri": "ISSUER/jwks"}))
+}
+
+const GOOD: Headers =
+    &[("content-type", "application/json"), ("cache-control", "public, max-age=300")];
+
+fn claims(issuer: &str) -> Value {
+    json!({"iss": issuer, "sub": "u", "aud": "app", "iat": 1_700_000_000, "exp": 4_102_444_800_i64})
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_person_reads_about_a_broken_issuer() {
+    let jwks = json!([Signer::es384().jwk("k1")]).to_string();
+    let headers: Headers = &[("content-type", "text/html"), ("set-cookie", "session=1")];
+    let url = issuer(discovery(), headers, jwks).await;
+    let output = doctor(vec![url]).await;
+    assert_eq!(output.status.code(), Some(1));
+    let mut settings = insta::Settings::clone_current();
+    settings.add_filter(r"127\.0\.0\.1:\d+", "127.0.0.1:PORT");
+    settings.add_filter(r#"\[\{"(?s:.)*?\}\]"#, "[BODY]");
+    settings.bind(|| insta::assert_snapshot!(text(&output)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_good_issuer_and_its_token() {
+    let signer = Signer::rs256();
+    let url = issuer(discovery(), GOOD, json!({"keys": [signer.jwk("k1")]}).to_string()).await;
+    let header = json!({"alg": "RS256", "typ": "JWT", "kid": "k1"});
+    let token = signer.token(&header, &claims(&url));
+    let output = doctor(vec![url.clone(), "--token".into(), token.clone(), "--json".into()]).await;
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{report:#}");
+    assert_eq!(report["verdicts"][0], json!({"way": "customJwt", "accepts": true}));
+    assert_eq!(report["verdicts"][1], json!({"way": "OIDC", "accepts": true}));
+    assert_eq!(report["audience"], "app");
+
+    // From the address of the set, through a redirect, with the token in a file.
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), format!("{token}\n")).unwrap();
+    let at = format!("@{}", file.path().display());
+    let jwks = format!("{url}/jwks");
+    let output = doctor(vec![jwks.clone(), "--token".into(), at]).await;
+    let said = text(&output);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(said.contains(&format!("jwks: \"{jwks}\",")), "{said}");
+    assert!(said.contains("applicationID: \"app\","), "{said}");
+    assert!(!said.contains(&token), "a token must not be printed");
+    assert!(!said.contains('\u{1b}'), "no colours where nobody looks");
+
+    // The wrong audience: the verifier's own words, and the line to change.
+    let wrong = vec![url, "--token".into(), token, "--audience".into(), "other".into()];
+    let output = doctor(wrong).await;
+    let said = text(&output);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("No auth provider found matching the given token."), "{said}");
+    assert!(said.contains("set `applicationID` in auth.config.ts"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_way_in_is_enough() {
+    let signer = Signer::rs256();
+    let set = json!({"keys": [signer.jwk("k1")]}).to_string();
+    let url = issuer(None, GOOD, set).await;
+    let output = doctor(vec![format!("{url}/jwks")]).await;
+    let said = text(&output);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(said.contains("OIDC      would refuse"), "{said}");
+    assert!(
+        said.contains("use a `customJwt` provider") || said.contains("open the address"),
+        "{said}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_published_secret_is_an_alarm() {
+    let mut key = Signer::rs256().jwk("k1");
+    key["d"] = json!("c2VjcmV0LXNlY3JldA");
+    let url = issuer(discovery(), GOOD, json!({"keys": [key]}).to_string()).await;
+    let output = doctor(vec![url]).await;
+    let said = text(&output);
+    assert!(said.contains("ALARM $.keys[0]: the issuer publishes a secret (d)"), "{said}");
+    assert!(!said.contains("c2VjcmV0"), "the secret itself is never shown");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_could_not_run() {
+    let output = doctor(vec!["ftp://x".into()]).await;
+    assert_eq!(output.status.code(), Some(2));
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(errors.contains("hint: give the issuer"), "{errors}");
+    let output = doctor(vec!["http://127.0.0.1:1".into(), "--profile".into(), "x".into()]).await;
+    assert_eq!(output.status.code(), Some(2));
+    // Nobody listens there: that is a finding, in the verifier's words.
+    let output = doctor(vec!["http://127.0.0.1:1/jwks".into()]).await;
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output).contains("Could not fetch JWKS from URL 'http://127.0.0.1:1/jwks'"));
+    let standard = vec!["http://127.0.0.1:1/jwks".into(), "--profile".into(), "standard".into()];
+    assert_eq!(doctor(standard).await.status.code(), Some(1));
+}
