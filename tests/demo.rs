@@ -33,7 +33,8 @@ fn it_shows_before_and_after() {
     assert!(left.is_empty(), "{left:?}");
     let mut settings = insta::Settings::clone_current();
     settings.add_filter(r"127\.0\.0\.1:\d+", "127.0.0.1:PORT");
-    settings.add_filter(r#""(kid|n|x|y)":"[^"\n]*"#, r#""$1":"…"#);
+    settings.add_filter(r"(?s)200 OK\s+\[\{.*?\n\n", "200 OK [BODY]\n\n");
+    settings.add_filter(r#""(kid|n)":"[^"\n]*"#, r#""$1":"…"#);
     settings.bind(|| insta::assert_snapshot!(text));
 }
 

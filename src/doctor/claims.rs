@@ -36,9 +36,8 @@ pub(super) fn read(token: &str, provider: &Candidate<'_>) -> Result<Claims, Refu
         let text = "the token has no second part in base64url without padding";
         return Err(said::payload().for_reason("b64", "claims", text));
     };
-    let tree = match Tree::parse(&bytes) {
-        Ok(tree @ Tree::Object(_)) => tree,
-        _ => return Err(said::payload().for_reason("payload", "claims", "not a JSON object")),
+    let Ok(tree @ Tree::Object(_)) = Tree::parse(&bytes) else {
+        return Err(said::payload().for_reason("payload", "claims", "not a JSON object"));
     };
     let claims = typed(tree)?;
     let app_id = provider.application_id;

@@ -174,10 +174,10 @@ fn custom(
         algorithm,
         application_id: audience.map(str::to_owned),
     };
-    let title = format!("reads the key set at {}", case.jwks_url);
+    let title = format!("key set {}", case.jwks_url);
     match &case.jwks {
         Err(why) => {
-            findings.push(Finding::of(WAY, title, Err(custom_jwt::unfetched(&case.jwks_url, why))))
+            findings.push(Finding::of(WAY, title, Err(custom_jwt::unfetched(&case.jwks_url, why))));
         }
         Ok(answer) => {
             let read = custom_jwt::key_set(answer, &case.jwks_url);
@@ -193,12 +193,12 @@ fn custom(
                 findings.push(Finding {
                     fixes: fix::fixes(WAY, std::slice::from_ref(&cause)),
                     causes: vec![cause],
-                    ..Finding::new(WAY, Level::Fault, format!("finds a key for {what}"))
+                    ..Finding::new(WAY, Level::Fault, format!("key for {what}"))
                 });
             }
             if let Some(token) = &case.token {
                 let said = custom_jwt::token(answer, &provider, token, case.now);
-                findings.push(Finding::of(WAY, "takes the token".to_owned(), said));
+                findings.push(Finding::of(WAY, "token".to_owned(), said));
             }
         }
     }
@@ -210,14 +210,14 @@ fn open(case: &Case, audience: Option<&str>, findings: &mut Vec<Finding>) -> Ver
     let before = findings.len();
     let read = oidc::discovery(&case.oidc, &case.spelled);
     let readable = read.is_ok();
-    let title = "reads discovery and key set".to_owned();
+    let title = "discovery and key set".to_owned();
     findings.push(Finding::of(WAY, title, read));
     if readable && !oidc::has_usable_key(&case.oidc, &case.spelled) {
         let cause = Cause::new("no_usable_key", "$.keys", "no key for RS256 or EdDSA");
         findings.push(Finding {
             fixes: fix::fixes(WAY, std::slice::from_ref(&cause)),
             causes: vec![cause],
-            ..Finding::new(WAY, Level::Fault, "finds a key for RS256 or EdDSA")
+            ..Finding::new(WAY, Level::Fault, "key for RS256 or EdDSA")
         });
     }
     let skipped = oidc::skipped(&case.oidc, &case.spelled);
@@ -229,7 +229,7 @@ fn open(case: &Case, audience: Option<&str>, findings: &mut Vec<Finding>) -> Ver
         let application_id = audience.unwrap_or_default().to_owned();
         let provider = Oidc { domain: case.issuer.clone(), application_id };
         let said = oidc::token(&case.oidc, &provider, token, case.now);
-        findings.push(Finding::of(WAY, "takes the token".to_owned(), said));
+        findings.push(Finding::of(WAY, "token".to_owned(), said));
     }
     verdict(WAY, &findings[before..])
 }
@@ -250,7 +250,7 @@ fn plain(
         (_, Ok(answer)) => Err(("status", format!("it answers {}", answer.status))),
         (_, Err(why)) => Err(("fetch", why.clone())),
     };
-    let title = format!("reads the key set at {}", case.jwks_url);
+    let title = format!("key set {}", case.jwks_url);
     findings.push(match outcome {
         Ok(()) => Finding::new(WAY, Level::Good, title),
         Err((code, text)) => Finding {

@@ -31,7 +31,7 @@ pub fn warnings(answer: &Answer) -> Vec<Cause> {
     } else {
         match age {
             Some(Ok(0) | Err(_)) => {
-                warn("refetch", "Cache-Control", &format!("`{control}`: {refetches}"))
+                warn("refetch", "Cache-Control", &format!("`{control}`: {refetches}"));
             }
             Some(Ok(secs)) if secs > LONG => {
                 let span = crate::inspect::words::span(i64::try_from(secs).unwrap_or(i64::MAX));

@@ -65,9 +65,8 @@ pub(super) fn header(token: &str) -> Result<Header, Cause> {
     let bytes = BASE64
         .decode(parts[0])
         .map_err(|_| Cause::new("b64", "header", "the header is not base64url"))?;
-    let tree = match Tree::parse(&bytes) {
-        Ok(tree @ Tree::Object(_)) => tree,
-        _ => return Err(Cause::new("not_json", "header", "the header is not a JSON object")),
+    let Ok(tree @ Tree::Object(_)) = Tree::parse(&bytes) else {
+        return Err(Cause::new("not_json", "header", "the header is not a JSON object"));
     };
     let fault =
         |name: &str, text: String| Err(Cause::new("header", &format!("header.{name}"), text));

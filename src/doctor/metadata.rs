@@ -84,7 +84,8 @@ pub(super) fn read(body: &[u8]) -> Result<Metadata, Vec<Cause>> {
     }
     for (name, kind, null_is_absent) in MEMBERS {
         let Some(value) = tree.get(name) else { continue };
-        if !(value.is_null() && null_is_absent) && !fits(kind, value) {
+        let absent = value.is_null() && null_is_absent;
+        if !absent && !fits(kind, value) {
             let text = format!("`{name}` {}", wanted(kind));
             causes.push(Cause::new("discovery_member", &format!("$.{name}"), text));
         }

@@ -62,9 +62,19 @@ fn verdicts(side: &Side, color: bool, lines: &mut Vec<String>) {
             Said::Accepts => lines.push(format!("  {way:<17} {}", paint(color, "1;32", "ACCEPT"))),
             Said::Refuses(text) => {
                 lines.push(format!("  {way:<17} {}", paint(color, "1;31", "REFUSE")));
-                lines.extend(wrapped(text, WIDTH - 4).into_iter().map(|l| format!("    {l}")));
+                lines.extend(
+                    wrapped(&shortened(text), WIDTH - 4).into_iter().map(|l| format!("    {l}")),
+                );
             }
         }
+    }
+}
+
+/// The verifier repeats the whole answer in some texts.
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(220) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text.to_owned(),
     }
 }
 
