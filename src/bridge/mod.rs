@@ -26,9 +26,12 @@ use crate::countersign::{self, Ask, Companions, Context, Verdict};
 use crate::issuer::{IssuerHandle, Issuers, Publisher, Snapshot};
 use crate::jose::alg::Alg;
 use crate::jose::jws::CompactJws;
-use crate::jose::names::{Audience, IssuerName, Limits, UnixTime};
+use crate::jose::keyset::KeySet;
+use crate::jose::names::{Audience, Issuer, IssuerName, Kid, Limits, UnixTime};
+use crate::jose::policy::IssuerPolicy;
 use crate::jose::publish::PublishedKids;
 use crate::jose::refusal::Refusal;
+use crate::jose::vouched::Vouched;
 use crate::keyring::Keyring;
 use crate::profile::Profile;
 
@@ -89,7 +92,8 @@ struct Entry {
     bridged: Bridged,
     handle: Arc<IssuerHandle>,
     issuer_epoch: u64,
-    ring_epoch: u64,
+    /// The key of ours that signed; while it signs, it is published.
+    signer: Kid,
     generation: u64,
     kids: Arc<PublishedKids>,
 }
@@ -183,7 +187,7 @@ impl Bridge {
         let entry = self.cache.get(key)?;
         let fresh = entry.generation == self.generation.load(Ordering::Acquire)
             && entry.bridged.expires > self.clock.now()
-            && entry.ring_epoch == self.keyring.snapshot().epoch
+            && entry.signer == *self.keyring.snapshot().active.kid()
             && entry.handle.snapshot().is_some_and(|s| s.epoch == entry.issuer_epoch)
             && same(&entry.kids, &self.publisher.kids_for(&entry.bridged.issuer));
         if fresh {
@@ -249,7 +253,7 @@ impl Bridge {
         let kids = self.publisher.kids_for(&policy.name);
         let generation = self.generation.load(Ordering::Acquire);
         let profile = self.profile.load_full();
-        let (issuer_epoch, ring_epoch) = (snapshot.epoch, ring.epoch);
+        let (issuer_epoch, signer) = (snapshot.epoch, ring.active.kid().clone());
         let issuer = policy.name.clone();
         let published = kids.clone();
         let (limits, now) = (self.limits, self.clock.now());
@@ -291,12 +295,66 @@ impl Bridge {
             bridged: bridged.clone(),
             handle: handle.clone(),
             issuer_epoch,
-            ring_epoch,
+            signer,
             generation,
             kids,
         };
         self.cache.insert(key, Arc::new(entry));
         Ok(bridged)
+    }
+
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// The policy of a configured issuer.
+    pub fn policy_of(&self, name: &IssuerName) -> Option<Arc<IssuerPolicy>> {
+        self.issuers.by_name(name).map(|handle| handle.policy())
+    }
+
+    /// The policy of the issuer whose `iss` this is.
+    pub fn policy_for(&self, iss: &Issuer) -> Option<Arc<IssuerPolicy>> {
+        self.issuers.by_iss(iss.as_str()).map(|handle| handle.policy())
+    }
+
+    /// Signs claims the authorization server vouched for without a signature. Never cached.
+    ///
+    /// # Errors
+    /// [`BridgeError`]; nothing was signed then.
+    pub async fn sign_vouched(
+        &self,
+        claims: Vouched,
+        policy: Arc<IssuerPolicy>,
+        ask: &Ask<'_>,
+    ) -> Result<Bridged, BridgeError> {
+        let ring = self.keyring.snapshot();
+        let kids = self.publisher.kids_for(&policy.name);
+        let profile = self.profile.load_full();
+        let issuer = policy.name.clone();
+        let (limits, now) = (self.limits, self.clock.now());
+        let ask = OwnedAsk::of(ask);
+        let (reply, result) = oneshot::channel();
+        let job = move || {
+            let context = Context {
+                policy: &policy,
+                keys: &KeySet::default(),
+                published: &kids,
+                signer: &ring.active,
+                profile: &profile,
+                limits: &limits,
+                now,
+            };
+            let _ = reply.send(countersign::sign_claims(claims, &context, &ask.borrow()));
+        };
+        if self.pool.run(job).is_err() {
+            self.stats.overloaded.fetch_add(1, Ordering::Relaxed);
+            return Err(BridgeError::Overloaded);
+        }
+        let signed = result.await.map_err(|_| BridgeError::Stopped)?;
+        let new = signed.map_err(|refusal| self.refused(issuer.as_str(), None, refusal))?;
+        self.keyring.note_signed(new.expires).await;
+        self.stats.outcome(issuer.as_str(), "-", "countersigned");
+        Ok(Bridged { jwt: Some(new.jwt.into()), expires: new.expires, issuer })
     }
 
     /// The original of a token this program signed, put together again; `None` when `token` is not

@@ -126,12 +126,12 @@ impl UpstreamSettings {
     }
 }
 
-/// The `Host` header the upstream sees. `X-Forwarded-Host` and `-Proto` always say what the client
+/// The `Host` header the upstream sees [the client's for `http:`, the upstream's own for `https:`].
+/// `X-Forwarded-Host` and `-Proto` always say what the client
 /// used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HostHeader {
     /// The upstream's own name.
-    #[default]
     Upstream,
     /// The name the client used.
     Client,

@@ -70,7 +70,10 @@ impl Call<'_> {
                 }
             };
             match self.over(session, peer, connector).await {
-                Ok(reply) => return Ok(reply),
+                Ok(reply) => {
+                    upstream.learn_idle(reply.header.headers.get("keep-alive"));
+                    return Ok(reply);
+                }
                 Err(broken) => {
                     // A pooled connection the upstream closed meanwhile: nothing was done with the
                     // request if it was not even written, and doing it twice is harmless if it is

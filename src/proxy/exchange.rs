@@ -7,18 +7,20 @@ use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 use serde_json::json;
 
-use super::form::{self, ExchangeRequest};
+use super::form::{self, ExchangeRequest, TokenType};
 use super::reply;
 use super::state::State;
 use crate::answer::{ExchangeFailure, Failure};
-use crate::config::Cors;
+use crate::bridge::Bridged;
+use crate::config::{Cors, ExchangeSettings};
 use crate::countersign::Ask;
+use crate::rewrite::is_jws;
 
 const ALLOW: &str = "POST, OPTIONS";
 
 /// Answers the request whole.
 pub(super) async fn answer(session: &mut Session, state: &State) -> Result<()> {
-    let cors = cors(session, &state.server.exchange.cors);
+    let cors = cors(session, &state.server.exchange);
     if session.req_header().method == Method::OPTIONS {
         return preflight(session, cors).await;
     }
@@ -50,24 +52,42 @@ async fn exchange(session: &mut Session, state: &State) -> Result<Bytes, Failure
         return Err(ExchangeFailure::MediaType.into());
     }
     let body = reply::body(session, state.server.limits.body).await?;
-    let request = ExchangeRequest::parse(&body)?;
+    let request = match ExchangeRequest::parse(&body) {
+        Err(ExchangeFailure::Missing("subject_token")) => return by_cookie(session, state).await,
+        other => other?,
+    };
     let ask = Ask { audience: request.audience.as_ref(), ..Ask::default() };
-    let bridged = state
-        .bridge
-        .countersign(&request.subject_token, &ask)
-        .await
-        .map_err(ExchangeFailure::from)?;
+    let token = request.subject_token.as_str();
+    let bridged = match &state.vouching {
+        Some(vouching) if !is_jws(token) => vouching.opaque(state, token, &ask).await?,
+        _ => state.bridge.countersign(token, &ask).await.map_err(ExchangeFailure::from)?,
+    };
+    Ok(granted(state, &bridged, token, request.issued_type))
+}
+
+/// The session itself is the subject, where a cookie may speak for it.
+async fn by_cookie(session: &Session, state: &State) -> Result<Bytes, Failure> {
+    let cookies = state.vouching.as_ref().and_then(|v| Some((v, v.cookies(session)?)));
+    let Some((vouching, cookies)) = cookies else {
+        return Err(ExchangeFailure::Missing("subject_token").into());
+    };
+    let bridged = vouching.session(state, &cookies, &Ask::default()).await?;
+    Ok(granted(state, &bridged, "", TokenType::Jwt))
+}
+
+/// RFC 8693 §2.2.1.
+fn granted(state: &State, bridged: &Bridged, subject: &str, issued: TokenType) -> Bytes {
     let left = bridged.expires.since(state.clock.now()).as_secs();
-    let token = bridged.jwt.as_deref().unwrap_or(&request.subject_token);
+    let token = bridged.jwt.as_deref().unwrap_or(subject);
     let mut body = json!({
         "access_token": token,
-        "issued_token_type": request.issued_type.uri(),
+        "issued_token_type": issued.uri(),
         "token_type": "Bearer",
         "expires_in": left,
     })
     .to_string();
     body.push('\n');
-    Ok(Bytes::from(body))
+    Bytes::from(body)
 }
 
 /// RFC 6749 §5.1.
@@ -76,7 +96,8 @@ fn no_store() -> [(HeaderName, String); 2] {
 }
 
 /// The CORS fields for this request's origin; none for one that is not allowed.
-fn cors(session: &Session, cors: &Cors) -> Vec<(HeaderName, String)> {
+fn cors(session: &Session, settings: &ExchangeSettings) -> Vec<(HeaderName, String)> {
+    let cors = &settings.cors;
     let mut fields = Vec::new();
     if matches!(cors, Cors::Origins(_)) {
         fields.push((header::VARY, "Origin".to_owned()));
@@ -87,6 +108,11 @@ fn cors(session: &Session, cors: &Cors) -> Vec<(HeaderName, String)> {
     {
         let allowed = if *cors == Cors::Any { "*" } else { origin };
         fields.push((header::ACCESS_CONTROL_ALLOW_ORIGIN, allowed.to_owned()));
+        // Only where a cookie may speak, and never with `*`, which the configuration refuses there.
+        let cookies = settings.session.as_ref().is_some_and(|session| !session.cookies.is_empty());
+        if cookies && allowed != "*" {
+            fields.push((header::ACCESS_CONTROL_ALLOW_CREDENTIALS, "true".to_owned()));
+        }
     }
     fields
 }

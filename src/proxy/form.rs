@@ -24,7 +24,7 @@ impl TokenType {
         }
     }
 
-    pub fn uri(self) -> &'static str {
+    pub(super) fn uri(self) -> &'static str {
         match self {
             Self::Jwt => "urn:ietf:params:oauth:token-type:jwt",
             Self::IdToken => "urn:ietf:params:oauth:token-type:id_token",
@@ -36,11 +36,11 @@ impl TokenType {
 /// A valid request.
 #[derive(PartialEq, Eq)]
 pub(super) struct ExchangeRequest {
-    pub subject_token: String,
-    pub subject_type: TokenType,
+    pub(super) subject_token: String,
+    pub(super) subject_type: TokenType,
     /// What the answer calls the new token.
-    pub issued_type: TokenType,
-    pub audience: Option<Audience>,
+    pub(super) issued_type: TokenType,
+    pub(super) audience: Option<Audience>,
 }
 
 impl std::fmt::Debug for ExchangeRequest {
@@ -87,7 +87,7 @@ impl ExchangeRequest {
     ///
     /// # Errors
     /// [`ExchangeFailure`] naming the parameter.
-    pub fn parse(body: &[u8]) -> Result<Self, ExchangeFailure> {
+    pub(super) fn parse(body: &[u8]) -> Result<Self, ExchangeFailure> {
         if std::str::from_utf8(body).is_err() {
             return Err(ExchangeFailure::Form);
         }

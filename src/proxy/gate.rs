@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use http::{HeaderName, Method, header};
+use http::{HeaderName, Method, Version, header};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
@@ -147,7 +147,13 @@ impl ProxyHttp for Gate {
 
     async fn request_filter(&self, session: &mut Session, ctx: &mut Ctx) -> Result<bool> {
         let state = &self.state;
-        let path = session.req_header().uri.path();
+        let request = session.req_header();
+        // RFC 9112 §3.2.
+        if request.version == Version::HTTP_11 && !request.headers.contains_key(header::HOST) {
+            session.set_keepalive(None);
+            return reply::fail(session, state, &Failure::BadRequest, &[]).await.map(|()| true);
+        }
+        let path = request.uri.path();
         let route = state.routes.load().of(path, |p| state.publisher.is_jwks_path(p));
         ctx.upgrade = session.is_upgrade_req();
         ctx.changes.id = Some(headers::request_id(session.req_header()));
@@ -219,6 +225,18 @@ impl ProxyHttp for Gate {
             }
             None => Ok(()),
         }
+    }
+
+    async fn upstream_response_filter(
+        &self,
+        _session: &mut Session,
+        response: &mut ResponseHeader,
+        _ctx: &mut Ctx,
+    ) -> Result<()> {
+        if let Some(upstream) = &self.state.upstream {
+            upstream.learn_idle(response.headers.get("keep-alive"));
+        }
+        Ok(())
     }
 
     fn fail_to_connect(

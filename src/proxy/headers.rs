@@ -39,10 +39,10 @@ pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-i
 
 /// Where a request came from.
 pub(super) struct Origin<'a> {
-    pub client: Option<IpAddr>,
-    pub tls: bool,
+    pub(super) client: Option<IpAddr>,
+    pub(super) tls: bool,
     /// The address the operator says the world knows us by.
-    pub public: Option<&'a url::Url>,
+    pub(super) public: Option<&'a url::Url>,
 }
 
 /// Sets `X-Forwarded-*`. The client's address is appended to the list, never trusted from it. With a

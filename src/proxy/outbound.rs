@@ -14,7 +14,7 @@ use crate::config::HostHeader;
 
 /// What is changed in one request's head.
 #[derive(Debug, Default)]
-pub(super) struct Changes {
+pub struct Changes {
     pub id: Option<HeaderValue>,
     /// The new `Authorization`.
     pub authorization: Option<HeaderValue>,

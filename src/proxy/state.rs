@@ -12,6 +12,7 @@ use super::door::Connections;
 use super::jwks::Ready;
 use super::routes::Routes;
 use super::upstream::Upstream;
+use super::vouch::Vouching;
 use crate::bridge::Bridge;
 use crate::clock::Clock;
 use crate::config::ServerSettings;
@@ -26,6 +27,8 @@ pub struct State {
     /// For calls of our own; pingora's proxy has one itself.
     pub connector: Connector,
     pub discovery: DiscoveryCache,
+    /// Other ways in at the exchange.
+    pub vouching: Option<Vouching>,
     pub clock: Clock,
     pub counters: Counters,
     pub connections: Arc<Connections>,
@@ -39,6 +42,7 @@ pub struct Parts {
     pub bridge: Arc<Bridge>,
     pub publisher: Arc<Publisher>,
     pub upstream: Option<Arc<Upstream>>,
+    pub vouching: Option<Vouching>,
     pub clock: Clock,
 }
 
@@ -53,6 +57,7 @@ impl State {
             publisher: parts.publisher,
             upstream: parts.upstream,
             discovery: DiscoveryCache::default(),
+            vouching: parts.vouching,
             clock: parts.clock,
             counters: Counters::default(),
             ready: ArcSwap::default(),

@@ -9,8 +9,8 @@ use super::state::State;
 /// What stands in the same answer and is hashed into an ID token (OpenID Connect Core §3.3.2.11).
 #[derive(Debug, Default, Clone)]
 pub(super) struct Beside {
-    pub code: Option<String>,
-    pub state: Option<String>,
+    pub(super) code: Option<String>,
+    pub(super) state: Option<String>,
 }
 
 /// The edits to make; a token that stays is not among them. Access tokens come first, because an

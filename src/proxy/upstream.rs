@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -52,6 +52,8 @@ pub struct Upstream {
     resolver: Resolver,
     addresses: ArcSwap<Addresses>,
     next: AtomicUsize,
+    /// Seconds; what the upstream said.
+    idle: AtomicU32,
 }
 
 impl Upstream {
@@ -93,6 +95,7 @@ impl Upstream {
             resolver,
             addresses: ArcSwap::from_pointee(addresses),
             next: AtomicUsize::new(0),
+            idle: AtomicU32::new(u32::MAX),
         })
     }
 
@@ -134,8 +137,22 @@ impl Upstream {
         let address = self.address().await?;
         let mut peer = HttpPeer::new(address, self.tls, self.sni.clone());
         peer.options = self.options.clone();
+        let idle = Duration::from_secs(self.idle.load(Ordering::Relaxed).into());
+        peer.options.idle_timeout = peer.options.idle_timeout.map(|own| own.min(idle));
         peer.client_cert_key.clone_from(&self.client);
         Ok(peer)
+    }
+
+    /// Learns from an answer how long the upstream keeps a silent connection, so that ours is given up
+    /// first: a request sent into a closing connection is lost, and one that uses up a code cannot
+    /// be sent again.
+    pub fn learn_idle(&self, keep_alive: Option<&http::HeaderValue>) {
+        let Some(seconds) = keep_alive.and_then(|v| v.to_str().ok()).and_then(timeout) else {
+            return;
+        };
+        // One second for the way.
+        let idle = u32::try_from(seconds.saturating_sub(1).max(1)).unwrap_or(u32::MAX);
+        self.idle.fetch_min(idle, Ordering::Relaxed);
     }
 
     /// The next connection tries another address, where there are several.
@@ -177,6 +194,12 @@ impl Upstream {
     }
 }
 
+/// `Keep-Alive: timeout=5, max=100`, RFC 2068 §19.7.1.1.
+fn timeout(keep_alive: &str) -> Option<u64> {
+    let mut parts = keep_alive.split(',').map(str::trim);
+    parts.find_map(|part| part.strip_prefix("timeout=")).and_then(|text| text.parse().ok())
+}
+
 /// The configured roots, else the Mozilla program's.
 fn roots(ca: Option<&Path>) -> Result<Arc<[WrappedX509]>, UpstreamError> {
     let list: Vec<WrappedX509> = match ca {
@@ -212,4 +235,17 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, UpstreamErr
 
 fn file(path: &Path, why: &dyn std::fmt::Display) -> UpstreamError {
     UpstreamError::File { path: path.to_owned(), why: why.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_upstreams_patience_is_read() {
+        assert_eq!(timeout("timeout=5"), Some(5));
+        assert_eq!(timeout("max=3, timeout=72"), Some(72));
+        assert_eq!(timeout("max=3"), None);
+        assert_eq!(timeout("timeout=soon"), None);
+    }
 }

@@ -23,6 +23,7 @@ use crate::proxy::head::Bounds;
 use crate::proxy::routes::Routes;
 use crate::proxy::state::{Parts, State};
 use crate::proxy::upstream::{Upstream, UpstreamError};
+use crate::proxy::vouch::Vouching;
 
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -36,6 +37,8 @@ pub enum StartError {
     DataDir { path: String, why: std::io::Error },
     #[error("cannot read the system's resolver configuration: {0}")]
     Resolver(std::io::Error),
+    #[error("exchange: {0}")]
+    Vouching(String),
     #[error("cannot start threads: {0}")]
     Threads(std::io::Error),
 }
@@ -64,6 +67,9 @@ impl Rooms {
             data_dir: Some(config.data_dir.clone()),
             options: jwks::Options::default(),
         };
+        let ca = config.upstream.as_ref().and_then(|upstream| upstream.tls.ca.as_deref());
+        let vouching = Vouching::of(&config.server.exchange, ca, &resolver);
+        let vouching = vouching.map_err(StartError::Vouching)?;
         let upstream = match &config.upstream {
             Some(settings) => Some(Arc::new(Upstream::new(settings, resolver)?)),
             None => None,
@@ -97,6 +103,7 @@ impl Rooms {
             bridge: bridge.clone(),
             publisher: publisher.clone(),
             upstream,
+            vouching,
             clock: clock.clone(),
         }));
         Ok(Arc::new(Self {

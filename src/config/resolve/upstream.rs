@@ -28,6 +28,9 @@ pub(super) fn resolve(raw: &RawConfig, context: &Context<'_>) -> Checked<Option<
         return Err(given.fault("it is a prefix of paths, so it has no query"));
     }
     let host = match raw.and_then(|raw| raw.host.as_deref()) {
+        // An auth server beside us hears the name it is known by; behind TLS, a host is found by
+        // the name in its certificate.
+        None if url.scheme() == "http" => HostHeader::Client,
         None | Some("upstream") => HostHeader::Upstream,
         Some("client") => HostHeader::Client,
         Some(other) => return Err(at.key("host").choice(other, &["upstream", "client"])),

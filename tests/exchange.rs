@@ -1,0 +1,208 @@
+//! `POST /_countersign/token` on real sockets: each refusal by its status and code, nothing signed.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    unreachable_pub,
+    dead_code,
+    reason = "a test stops at the first surprise"
+)]
+
+#[path = "support/proxy.rs"]
+mod proxy;
+#[path = "support/signer.rs"]
+mod signer;
+
+use proxy::{Proxy, RequestExt as _, ResponseExt as _, Upstream, provider};
+use reqwest::Response;
+use serde_json::{Value, json};
+use signer::{Signer, b64};
+
+const GRANT: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+const ID: &str = "urn:ietf:params:oauth:token-type:id_token";
+
+async fn exchange(proxy: &Proxy, token: &str) -> Response {
+    let form = [("grant_type", GRANT), ("subject_token", token), ("subject_token_type", ID)];
+    reqwest::Client::new().post(proxy.url("/_countersign/token")).form(&form).send().await.unwrap()
+}
+
+async fn refusal(answer: Response) -> (u16, String, String) {
+    let status = answer.status().as_u16();
+    assert_eq!(answer.headers()["cache-control"], "no-store");
+    assert_eq!(answer.headers()["pragma"], "no-cache");
+    let body: Value = answer.json().await.unwrap();
+    assert!(body.get("access_token").is_none());
+    let text = |name: &str| body[name].as_str().unwrap().to_owned();
+    assert!(text("error_description").starts_with(&text("code")));
+    (status, text("error"), text("code"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_good_token_is_exchanged() {
+    provider();
+    let upstream = Upstream::start().await;
+    let proxy = Proxy::ready(&upstream.url(), "").await;
+    let token = upstream.token(&upstream.claims());
+    for _ in 0..2 {
+        let answer = exchange(&proxy, &token).await;
+        assert_eq!(answer.status(), 200);
+        assert_eq!(answer.headers()["cache-control"], "no-store");
+        let body: Value = answer.json().await.unwrap();
+        assert_eq!(body["issued_token_type"], ID);
+        assert_eq!(body["token_type"], "Bearer");
+        let left = body["expires_in"].as_u64().unwrap();
+        assert!((250..=300).contains(&left), "{left}");
+        let new = body["access_token"].as_str().unwrap();
+        assert_eq!(upstream.claims_of(new), upstream.claims_of(&token));
+    }
+    let status = proxy.handle.rooms().bridge.status();
+    assert_eq!((status.cache_misses, status.cache_hits), (1, 1));
+    // Exchanging what came out once more is not an endless mill: our tokens are no issuer's.
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_refused_token_names_its_check() {
+    provider();
+    let upstream = Upstream::start().await;
+    let proxy = Proxy::ready(&upstream.url(), "").await;
+    let claims = upstream.claims();
+    let with = |name: &str, value: Value| {
+        let mut claims = claims.clone();
+        claims[name] = value;
+        claims
+    };
+    let head = |value: Value| upstream.signer.token(&value, &claims);
+    let good = upstream.token(&claims);
+    let (signed, signature) = good.rsplit_once('.').unwrap();
+    let forged = {
+        let mut parts = good.split('.');
+        let payload = b64(with("sub", json!("admin")).to_string());
+        format!("{}.{payload}.{signature}", parts.next().unwrap())
+    };
+    let none = format!("{}.{}.", b64(r#"{"alg":"none"}"#), b64(claims.to_string()));
+    let hmac = {
+        // The public key's own text as the secret.
+        let jwk = upstream.signer.jwk("e1").to_string();
+        let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, jwk.as_bytes());
+        let text = format!("{}.{}", b64(r#"{"alg":"HS256","kid":"e1"}"#), b64(claims.to_string()));
+        format!("{text}.{}", b64(aws_lc_rs::hmac::sign(&key, text.as_bytes())))
+    };
+    let stranger = Signer::es384().token(&json!({"alg": "ES384", "kid": "e1"}), &claims);
+    let injected = head(json!({"alg": "ES384", "kid": "x\r\nSet-Cookie: a=b"}));
+    for (token, code) in [
+        (upstream.token(&with("exp", json!(1))), "expired"),
+        (upstream.token(&with("iss", json!("https://other.example"))), "issuer_unknown"),
+        (upstream.token(&with("iss", json!("a\r\nX-Evil: 1"))), "iss"),
+        (forged, "signature"),
+        (format!("{signed}."), "signature"),
+        (none, "alg"),
+        (hmac, "alg"),
+        (stranger, "signature"),
+        (head(json!({"alg": "ES384", "kid": "e1", "crit": ["exp"], "exp": 1})), "crit"),
+        (head(json!({"alg": "ES384", "kid": "unknown"})), "kid_unknown"),
+        (injected, "kid_unknown"),
+        ("rubbish".to_owned(), "format"),
+        (format!("{}.x.y", "a".repeat(20_000)), "too_large"),
+    ] {
+        let answer = exchange(&proxy, &token).await;
+        assert!(answer.headers().get("x-evil").is_none());
+        let (status, error, found) = refusal(answer).await;
+        if found != code {
+            // Several checks may be the first to fail; each is named, none signs.
+            assert!(
+                ["format", "b64", "header", "alg", "iss", "issuer_unknown"]
+                    .contains(&found.as_str()),
+                "{code}: {found}"
+            );
+        }
+        assert_eq!((status, error.as_str()), (400, "invalid_grant"), "{code}");
+    }
+    let signed = proxy.handle.rooms().bridge.status().outcomes;
+    assert!(signed.iter().all(|o| o.outcome != "countersigned"), "{signed:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_is_none_is_refused_by_name() {
+    provider();
+    let upstream = Upstream::start().await;
+    let proxy = Proxy::ready(&upstream.url(), "").await;
+    let client = reqwest::Client::new();
+    let url = proxy.url("/_countersign/token");
+    let form = "application/x-www-form-urlencoded";
+    let send = |body: String, media: &'static str| {
+        client.post(&url).header("content-type", media).body(body).send()
+    };
+    for (body, media, status, error, code) in [
+        (String::new(), form, 400, "invalid_request", "parameter_missing"),
+        ("grant_type=password".into(), form, 400, "unsupported_grant_type", "grant_type"),
+        ("a=b".into(), "application/json", 415, "invalid_request", "media_type"),
+        (
+            format!("grant_type={GRANT}&grant_type={GRANT}"),
+            form,
+            400,
+            "invalid_request",
+            "parameter_repeated",
+        ),
+        (
+            format!("subject_token={}", "x".repeat(1 << 20)),
+            form,
+            413,
+            "invalid_request",
+            "body_too_large",
+        ),
+    ] {
+        let found = refusal(send(body, media).await.unwrap()).await;
+        assert_eq!(found, (status, error.to_owned(), code.to_owned()));
+    }
+    let get = client.get(&url).send().await.unwrap();
+    assert_eq!(
+        (get.status().as_u16(), get.headers()["allow"].to_str().unwrap()),
+        (405, "POST, OPTIONS")
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_configured_origins_may_read_the_answer() {
+    provider();
+    let upstream = Upstream::start().await;
+    let toml = "[exchange]\ncors_origins = [\"https://app.example\"]\n";
+    let proxy = Proxy::ready(&upstream.url(), toml).await;
+    let client = reqwest::Client::new();
+    let url = proxy.url("/_countersign/token");
+    for (origin, allowed) in [("https://app.example", true), ("https://evil.example", false)] {
+        let preflight = client
+            .request(reqwest::Method::OPTIONS, &url)
+            .header("origin", origin)
+            .header("access-control-request-method", "POST")
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(preflight.status(), 204);
+        let answer = client.post(&url).header("origin", origin).send().await.unwrap();
+        for headers in [preflight.headers(), answer.headers()] {
+            let field = headers.get("access-control-allow-origin");
+            assert_eq!(field.map(|v| v.to_str().unwrap()), allowed.then_some(origin));
+            assert_eq!(headers["vary"], "Origin");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_issuer_whose_keys_are_html_signs_nothing() {
+    provider();
+    let upstream = Upstream::start().await;
+    upstream.tell(|told| told.jwks = "<html>".into());
+    let toml = format!(
+        "[[issuer]]\nname = \"a\"\nissuer = \"{0}\"\njwks = \"{0}/jwks\"\n",
+        upstream.url()
+    );
+    let proxy = Proxy::start(&upstream.url(), &toml);
+    let answer = exchange(&proxy, &upstream.token(&upstream.claims())).await;
+    let (status, error, code) = refusal(answer).await;
+    let expected = (503, "temporarily_unavailable", "issuer_keys_unavailable");
+    assert_eq!((status, error.as_str(), code.as_str()), expected);
+    let set = reqwest::get(proxy.url("/.well-known/jwks.json")).await.unwrap();
+    assert_eq!(set.status(), 502);
+    assert_eq!(set.json::<Value>().await.unwrap()["code"], "no_key_set");
+}
