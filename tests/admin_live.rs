@@ -196,8 +196,7 @@ async fn prometheus_reads_the_metrics() {
     let mut promtool = Command::new("promtool");
     promtool.args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped());
     let Ok(mut child) = promtool.stderr(Stdio::piped()).spawn() else {
-        println!("SKIPPED: promtool is missing");
-        return;
+        panic!("promtool is missing: run `scripts/install promtool` (`make test` does)");
     };
     child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
     let done = child.wait_with_output().unwrap();
@@ -275,10 +274,9 @@ async fn a_pasted_token_is_decoded_for_our_own_page_alone() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_page_of_a_running_proxy_works_in_a_browser() {
     let node = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/node");
-    let chromium = std::env::var("CHROMIUM").unwrap_or_else(|_| "/usr/bin/chromium".into());
-    if !Path::new(&chromium).exists() || !node.join("node_modules/playwright-core").exists() {
-        println!("SKIPPED: chromium or playwright-core is missing");
-        return;
+    let chromium = option_env!("CHROMIUM").unwrap_or("/usr/bin/chromium");
+    if !Path::new(chromium).exists() || !node.join("node_modules/playwright-core").exists() {
+        panic!("chromium or playwright-core is missing: run `scripts/install chromium packages`");
     }
     let running = Running::start().await;
     running.traffic().await;

@@ -1,5 +1,7 @@
 //! The wall between core and edge. One crate has no compiler-made wall, so this test is it.
 
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
 use std::path::{Path, PathBuf};
 
 /// Rooms that do no I/O, have no clock and know no HTTP.

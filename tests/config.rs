@@ -277,10 +277,7 @@ const BAD: &[&str] = &[
 fn errors_say_where_what_and_what_is_allowed() {
     let mut told = String::new();
     for text in BAD {
-        let error = match load(text) {
-            Err(error) => error,
-            Ok(_) => panic!("accepted:\n{text}"),
-        };
+        let Err(error) = load(text) else { panic!("accepted:\n{text}") };
         writeln!(told, "{text}\n--> {error}").unwrap();
         if let Some(hint) = &error.hint {
             writeln!(told, "    hint: {hint}").unwrap();

@@ -232,7 +232,7 @@ fn the_audience_asked_for_or_accepted_or_the_client() {
     let several = with(claims(), "aud", json!(["a", "b", "c"]));
     let token = key.token(&several);
     assert_eq!(payload(&scene.new_token(&token))["aud"], "a");
-    let client = key.token(&with(several.clone(), "azp", json!("b")));
+    let client = key.token(&with(several, "azp", json!("b")));
     assert_eq!(payload(&scene.new_token(&client))["aud"], "b");
     let asked = audience("c");
     let ask = Ask { audience: Some(&asked), ..Ask::default() };
@@ -513,7 +513,7 @@ fn introspected_claims_are_signed_when_active_and_never_live_longer() {
         (with(answer.clone(), "nbf", json!(NOW + 60)), "nbf"),
         (with(answer.clone(), "iss", json!("https://other.example")), "iss"),
         (without(answer.clone(), "aud"), "aud_missing"),
-        (json!([answer.clone()]), "payload"),
+        (json!([answer]), "payload"),
     ] {
         assert_eq!(vouch(&answer).unwrap_err().code(), code, "{answer}");
     }

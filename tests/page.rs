@@ -55,8 +55,8 @@ async fn serve() -> String {
 /// Why this machine has no browser to run the page in, if it has none.
 fn missing() -> Option<String> {
     let node = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/node");
-    let chromium = std::env::var("CHROMIUM").unwrap_or_else(|_| "/usr/bin/chromium".into());
-    if !Path::new(&chromium).exists() {
+    let chromium = option_env!("CHROMIUM").unwrap_or("/usr/bin/chromium");
+    if !Path::new(chromium).exists() {
         return Some(format!("{chromium} is missing: scripts/install chromium"));
     }
     (!node.join("node_modules/playwright-core").exists())

@@ -44,7 +44,7 @@ fn normalize(
     options: &Options,
     profile: &Profile,
 ) -> Result<(String, Report), Refused> {
-    let read = jwks::normalize(&document.body, options).map_err(refused)?;
+    let read = jwks::normalize(&document.body, options).map_err(|refusal| refused(&refusal))?;
     let mut report = read.report;
     if let Some(odd) = document.content_type.as_deref().filter(|text| !is_json(text)) {
         report.warnings.push(Change {
@@ -70,9 +70,9 @@ fn normalize(
     Ok((set.body, report))
 }
 
-fn refused(refusal: DocumentRefusal) -> Refused {
-    let error = CliError::new(refusal.code(), &refusal);
-    let error = match &refusal {
+fn refused(refusal: &DocumentRefusal) -> Refused {
+    let error = CliError::new(refusal.code(), refusal);
+    let error = match refusal {
         DocumentRefusal::Html => {
             error.hint("this is a page for people; is the address the JWKS's?")
         }

@@ -192,7 +192,7 @@ fn expand_value(
 
 /// The innermost key whose name or value holds byte `at`.
 fn find_key(table: &DeTable<'_>, at: usize, key: &mut String) -> bool {
-    for (name, value) in table.iter() {
+    for (name, value) in table {
         let before = key.len();
         if !key.is_empty() {
             key.push('.');
@@ -234,7 +234,7 @@ fn span_of(table: &Table<'_>, key: &str) -> Option<Range<usize>> {
         let next = match (part.strip_suffix(']'), list, here) {
             (Some(index), Some(array), _) => {
                 let array: &toml::de::DeArray<'_> = array;
-                array.iter().nth(index.parse().ok()?)
+                array.get(index.parse::<usize>().ok()?)
             }
             (_, _, Some(table)) => table.get(part),
             _ => None,

@@ -22,6 +22,9 @@ pub(super) struct Collector<'o> {
     entries: Vec<Entry>,
 }
 
+/// An entry kept already: its stated `alg`, and where it stands.
+type Twin = (Option<Alg>, usize);
+
 impl<'o> Collector<'o> {
     pub(super) fn new(options: &'o Options, changes: Vec<Change>) -> Self {
         let report = Report { changes, ..Report::default() };
@@ -190,8 +193,7 @@ impl<'o> Collector<'o> {
     /// One entry for each key under each `kid`; the names of what is merged live on.
     fn without_duplicates(&mut self, entries: Vec<Entry>) -> Vec<Entry> {
         let mut kept: Vec<Entry> = Vec::with_capacity(entries.len());
-        let mut seen: HashMap<(Thumbprint, Option<Kid>), Vec<(Option<Alg>, usize)>> =
-            HashMap::new();
+        let mut seen: HashMap<(Thumbprint, Kid), Vec<Twin>> = HashMap::new();
         let mut named: HashMap<Thumbprint, usize> = HashMap::new();
         let mut nameless = Vec::new();
         for (order, entry) in entries.into_iter().enumerate() {
@@ -200,7 +202,7 @@ impl<'o> Collector<'o> {
                 nameless.push((order, entry));
                 continue;
             };
-            let same = seen.entry((print.clone(), Some(kid))).or_default();
+            let same = seen.entry((print.clone(), kid)).or_default();
             let alg = entry.key.alg();
             let twin = same.iter().find(|(own, _)| *own == alg || own.is_none() || alg.is_none());
             if let Some(&(_, twin)) = twin {

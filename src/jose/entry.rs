@@ -141,7 +141,7 @@ impl EntryReader<'_, '_> {
         if self.options.drop_leaked_private && !leaked.is_empty() {
             return Err(KeyFault::PrivateKeyLeaked);
         }
-        self.finish(&key, leaked, alg_pending, naming.pending);
+        self.finish(&key, &leaked, alg_pending, naming.pending);
         Ok(Entry { key, path: self.path.into(), order: 0, names: naming.names })
     }
 
@@ -310,7 +310,7 @@ impl EntryReader<'_, '_> {
     fn finish(
         &mut self,
         key: &PublicJwk,
-        leaked: Vec<String>,
+        leaked: &[String],
         alg: Option<Pending>,
         kid: Option<Pending>,
     ) {
@@ -336,7 +336,7 @@ impl EntryReader<'_, '_> {
                 after: None,
             });
         }
-        self.members_dropped(key, &leaked);
+        self.members_dropped(key, leaked);
         if let Material::Rsa { e, .. } = key.material()
             && **e != [1, 0, 1]
         {

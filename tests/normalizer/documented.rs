@@ -29,7 +29,7 @@ fn table() -> String {
     let names: Vec<_> = profiles().iter().map(|p| format!("`{}`", p.name)).collect();
     let mut out = format!("| | {} |\n|---|{}\n", names.join(" | "), "---|".repeat(names.len()));
     for (name, cell) in rows {
-        let cells: Vec<_> = profiles().iter().map(|profile| cell(profile)).collect();
+        let cells: Vec<_> = profiles().iter().map(cell).collect();
         writeln!(out, "| {name} | {} |", cells.join(" | ")).unwrap();
     }
     out

@@ -1,7 +1,7 @@
 //! Real programs on free ports: Node issuers and clients of `tests/node`, and the real binary between
 //! them. Everything started here ends with the test that started it.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write as _};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -239,7 +239,7 @@ impl Proxy {
 impl Drop for Proxy {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("countersign wrote:\n{}", self.log());
+            let _ = writeln!(std::io::stderr(), "countersign wrote:\n{}", self.log());
         }
         let _ = self.child.kill();
         let _ = self.child.wait();

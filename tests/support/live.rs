@@ -13,8 +13,7 @@ use serde_json::{Value, json};
 use super::tokens::{TestKey, b64};
 
 pub fn unix_now() -> i64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    since.as_secs() as i64
+    countersign::clock::Clock::system().now().secs()
 }
 
 /// An issuer that signs with ES384 and publishes a private key beside.

@@ -32,6 +32,7 @@ pub fn unb64(text: &str) -> Vec<u8> {
     URL_SAFE_NO_PAD.decode(text).unwrap()
 }
 
+#[allow(clippy::large_enum_variant, reason = "a test holds a handful of keys")]
 enum Pair {
     Rsa(RsaKeyPair, &'static dyn signature::RsaEncoding),
     Ec(EcdsaKeyPair, &'static str, usize),
