@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use self::issuer::{AUDIENCE, Issuer};
 use super::Exit;
@@ -79,21 +80,35 @@ pub fn run(args: &DemoArgs, out: &mut Output) -> Result<Exit, CliError> {
         out.text(show::text(&report, out.color()));
     }
     if args.serve {
+        // Listened for before anybody is told how to end it.
+        let _inside = runtime.enter();
+        let ends = Ends::new().map_err(|e| CliError::new("signals", e))?;
         out.text(show::try_it(&report));
-        runtime.block_on(ended()).map_err(|e| CliError::new("signals", e))?;
+        runtime.block_on(ends.wait());
     }
     proxy.handle.stop();
     let good = report.after.custom_jwt.accepts() && report.after.oidc.accepts();
     Ok(if good { Exit::Good } else { Exit::No })
 }
 
-/// Until Ctrl-C or `SIGTERM`; either way the scratch folder is removed.
-async fn ended() -> std::io::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut term = signal(SignalKind::terminate())?;
-    tokio::select! {
-        outcome = tokio::signal::ctrl_c() => outcome,
-        _ = term.recv() => Ok(()),
+/// Ctrl-C and `SIGTERM`; after either the scratch folder is removed.
+struct Ends {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Ends {
+    /// Must be called inside a runtime.
+    fn new() -> std::io::Result<Self> {
+        let interrupt = signal(SignalKind::interrupt())?;
+        Ok(Self { interrupt, terminate: signal(SignalKind::terminate())? })
+    }
+
+    async fn wait(mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
     }
 }
 
