@@ -41,7 +41,7 @@ pub fn free_port() -> u16 {
 pub struct Issuer {
     child: Child,
     /// Its end is the server's.
-    _stdin: ChildStdin,
+    stdin: Option<ChildStdin>,
     /// What it printed: `url`, and what the script adds.
     pub ready: Value,
 }
@@ -53,7 +53,7 @@ impl Issuer {
             .stdin(Stdio::piped())
             .spawn()
             .expect("node is missing: run `scripts/install node` (`make test` does)");
-        let stdin = child.stdin.take().unwrap();
+        let stdin = child.stdin.take();
         let errors = collect(child.stderr.take().unwrap());
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let line = lines.next().and_then(Result::ok).unwrap_or_else(|| {
@@ -61,7 +61,7 @@ impl Issuer {
         });
         std::thread::spawn(move || lines.for_each(drop));
         let ready = serde_json::from_str(&line).unwrap_or_else(|_| panic!("{script} said: {line}"));
-        Self { child, _stdin: stdin, ready }
+        Self { child, stdin, ready }
     }
 
     /// Its own address, behind the proxy.
@@ -76,6 +76,14 @@ impl Issuer {
 
 impl Drop for Issuer {
     fn drop(&mut self) {
+        // It ends by itself, and with it what it started (workerd).
+        drop(self.stdin.take());
+        for _ in 0..150 {
+            if matches!(self.child.try_wait(), Ok(Some(_))) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
