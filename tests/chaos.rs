@@ -163,6 +163,9 @@ async fn replica(issuer: &FaultIssuer, store: StoreSettings) -> Replica {
     let clock = Clock::system();
     let mut settings = parts::issuer("one", Source::Url(issuer.url("/jwks")));
     settings.refresh.cooldown = Duration::ZERO;
+    settings.refresh.min_age = Duration::from_secs(1);
+    settings.refresh.default_age = Duration::from_secs(2);
+    settings.refresh.max_age = Duration::from_secs(2);
     settings.refresh.unknown_kid_wait = Duration::from_secs(5);
     settings.fetch.total_timeout = Duration::from_secs(5);
     let ring = KeyringSettings {
@@ -215,6 +218,10 @@ async fn serve(publisher: Arc<Publisher>) -> String {
     url
 }
 
+/// Keys the issuer signs with, and keys it still publishes for the tokens they signed.
+const SIGNING: usize = 18;
+const WAITING: usize = 6;
+
 /// Signs as the issuer does now.
 struct Upstream {
     keys: Vec<(String, Signer)>,
@@ -226,9 +233,12 @@ impl Upstream {
     }
 
     fn token(&self, n: usize) -> String {
-        // Mostly the newest key, sometimes one that has been there for a while.
+        // Mostly the newest key, often one that has been there for a while; the oldest ones only wait
+        // for their last tokens.
         let newest = self.keys.len() - 1;
-        let (kid, key) = &self.keys[if n.is_multiple_of(3) { n % self.keys.len() } else { newest }];
+        let oldest = self.keys.len().saturating_sub(SIGNING);
+        let back = if n / 5 % 2 == 0 { 0 } else { n % (newest - oldest + 1) };
+        let (kid, key) = &self.keys[newest - back];
         let now = Clock::system().now().secs();
         let header = serde_json::json!({"alg": key.alg(), "typ": "JWT", "kid": kid});
         let claims = serde_json::json!({
@@ -273,8 +283,7 @@ async fn rotate_under_load(replicas: Vec<Replica>, issuer: FaultIssuer, own: usi
                     let key = Signer::rs256();
                     let mut upstream = upstream.write().await;
                     upstream.keys.push((format!("up-{turned}"), key));
-                    let surplus = upstream.keys.len().saturating_sub(12);
-                    // Old keys leave only long after the last token they signed.
+                    let surplus = upstream.keys.len().saturating_sub(SIGNING + WAITING);
                     upstream.keys.drain(..surplus.min(1));
                     issuer.serve_keys(&upstream.document());
                 }
@@ -358,7 +367,8 @@ async fn three_replicas_that_rotate_fail_no_verifier_that_caches() {
         replicas.push(replica(&issuer, store).await);
     }
     let n = if long() { 20 } else { 2 };
-    rotate_under_load(replicas, issuer, n, n.max(6)).await;
+    // Long enough that the issuer's first keys are in every replica's every copy.
+    rotate_under_load(replicas, issuer, n, n.max(18)).await;
 }
 
 /// The `keys` command killed at every moment of its work: the ring stays readable, and no key signs

@@ -2,8 +2,8 @@
 //!
 //! A verifier that follows our `max-age` may hold a copy from before a key appeared. So a token of a
 //! new key passes as it stands only when every such copy has run out; until then it is countersigned.
-//! The memory outlives the process, because the copies do. With no memory at all, no set was ever
-//! served: then every key counts as old.
+//! The memory outlives the process, because the copies do. With no memory at all, and no replica
+//! beside us, no set was ever served: then every key counts as old.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -80,8 +80,15 @@ impl Memory {
     }
 
     /// Notes what is published from now on.
-    pub(super) fn note(&mut self, issuer: &IssuerName, kids: &PublishedKids, now: UnixTime) {
-        let first = !self.issuers.contains_key(issuer.as_str());
+    /// `shared`: other replicas may have served sets before this process did.
+    pub(super) fn note(
+        &mut self,
+        issuer: &IssuerName,
+        kids: &PublishedKids,
+        shared: bool,
+        now: UnixTime,
+    ) {
+        let first = !shared && !self.issuers.contains_key(issuer.as_str());
         let known = self.issuers.entry(issuer.to_string()).or_default();
         for (kid, key) in kids.iter() {
             if known.keys.get(kid) != Some(key) {

@@ -257,8 +257,9 @@ impl Publisher {
         });
         let etag = format!("\"{}\"", &base64url::encode(hash(document.body.as_bytes()))[..22]);
         if let Some(name) = name {
-            memory.note(name, &document.kids, now);
-            slot.settled.store(Arc::new(memory.settled(name, &document.kids, self.ahead(), now)));
+            memory.note(name, &document.kids, self.keyring.is_shared(), now);
+            let settled = memory.settled(name, &document.kids, self.ahead(slot), now);
+            slot.settled.store(Arc::new(settled));
         }
         if slot.set.load().as_ref().is_none_or(|old| old.etag != etag) {
             slot.set.store(Some(Arc::new(PublishedSet {
@@ -283,16 +284,26 @@ impl Publisher {
                 continue;
             }
             let memory = self.memory();
-            if memory.is_growing(name, self.ahead(), now) {
-                slot.settled.store(Arc::new(memory.settled(name, &set.kids, self.ahead(), now)));
+            let ahead = self.ahead(slot);
+            if memory.is_growing(name, ahead, now) {
+                slot.settled.store(Arc::new(memory.settled(name, &set.kids, ahead, now)));
             }
         }
         self.memory().save();
     }
 
-    /// How long until every copy of the set has a key.
-    fn ahead(&self) -> Duration {
-        self.keyring.ahead().max(self.max_age)
+    /// How long until every copy of the set has an issuer's key. Another replica may have read the
+    /// issuer's set just before the key appeared, and hands that out until its own next reading.
+    fn ahead(&self, slot: &Slot) -> Duration {
+        let own = self.keyring.ahead().max(self.max_age);
+        match &slot.issuer {
+            Some(issuer) if self.keyring.is_shared() => {
+                let settings = issuer.settings();
+                own + settings.refresh.max_age.max(settings.refresh.min_age)
+                    + settings.fetch.total_timeout
+            }
+            _ => own,
+        }
     }
 
     fn memory(&self) -> std::sync::MutexGuard<'_, Memory> {

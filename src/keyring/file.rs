@@ -97,6 +97,10 @@ impl Store for FileStore {
         Duration::from_secs(2)
     }
 
+    fn is_shared(&self) -> bool {
+        false
+    }
+
     fn describe(&self) -> String {
         format!("file:{}", self.dir.display())
     }

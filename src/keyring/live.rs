@@ -119,6 +119,11 @@ impl Keyring {
         self.engine.rules.ahead
     }
 
+    /// Whether other replicas may serve this ring too.
+    pub fn is_shared(&self) -> bool {
+        self.engine.store.is_shared()
+    }
+
     /// Told of every new ring, by its epoch.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.epochs.subscribe()

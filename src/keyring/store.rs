@@ -59,6 +59,11 @@ pub trait Store: Send + Sync {
     /// The kind and place, without any password.
     fn describe(&self) -> String;
 
+    /// Whether replicas on other machines may serve the same ring.
+    fn is_shared(&self) -> bool {
+        true
+    }
+
     /// Whether keys are made and retired here, or outside.
     fn rotates(&self) -> bool {
         true
