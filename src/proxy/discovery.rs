@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::{Method, StatusCode, header};
 use pingora::Result;
-use pingora::http::ResponseHeader;
+use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::Session;
 use tokio::time::Instant;
 
@@ -32,10 +32,34 @@ const MOST: usize = 64;
 /// Bytes of a document.
 const LIMIT: usize = 256 * 1024;
 
-/// Rewritten documents by host and target.
+/// Fields that do not change what the upstream says: those set or taken out on the way to it, and
+/// those that differ with each request or client.
+const UNKEYED: [&str; 16] = [
+    "accept-encoding",
+    "cache-control",
+    "cf-connecting-ip",
+    "cf-ray",
+    "connection",
+    "content-length",
+    "if-modified-since",
+    "if-none-match",
+    "pragma",
+    "range",
+    "traceparent",
+    "tracestate",
+    "user-agent",
+    "x-forwarded-for",
+    "x-real-ip",
+    "x-request-id",
+];
+
+/// Host, target and every other field that goes to the upstream.
+type Key = Vec<u8>;
+
+/// Rewritten documents by the requests that led to them.
 #[derive(Default)]
 pub struct DiscoveryCache {
-    kept: ArcSwap<HashMap<(String, String), Kept>>,
+    kept: ArcSwap<HashMap<Key, Kept>>,
 }
 
 #[derive(Clone)]
@@ -46,11 +70,11 @@ struct Kept {
 }
 
 impl DiscoveryCache {
-    fn get(&self, key: &(String, String)) -> Option<Kept> {
+    fn get(&self, key: &Key) -> Option<Kept> {
         self.kept.load().get(key).filter(|kept| kept.until > Instant::now()).cloned()
     }
 
-    fn put(&self, key: (String, String), header: &ResponseHeader, body: &Bytes) {
+    fn put(&self, key: Key, header: &ResponseHeader, body: &Bytes) {
         let now = Instant::now();
         let mut map = HashMap::clone(&self.kept.load());
         map.retain(|_, kept| kept.until > now);
@@ -77,10 +101,7 @@ pub async fn answer(session: &mut Session, state: &State, changes: &Changes) -> 
     let Some(upstream) = &state.upstream else {
         return reply::fail(session, state, &Failure::NoUpstream, &[]).await;
     };
-    let request = session.req_header();
-    let target = request.uri.path_and_query().map_or("/", |p| p.as_str()).to_owned();
-    let host = host(session).unwrap_or_default();
-    let key = (host, target);
+    let key = key(session.req_header());
     if let Some(kept) = state.discovery.get(&key) {
         return reply::write(session, kept.header, kept.body).await;
     }
@@ -208,13 +229,68 @@ fn base(
         _ if tls => "https",
         _ => "http",
     };
-    let address = url::Url::parse(&format!("{scheme}://{}", host(session)?)).ok()?;
+    let address = url::Url::parse(&format!("{scheme}://{}", host(session.req_header())?)).ok()?;
     Some(address.origin().ascii_serialization())
 }
 
-fn host(session: &Session) -> Option<String> {
-    let request = session.req_header();
+/// Whatever a client sends may decide what the upstream answers: one that believes
+/// `X-Forwarded-Host` or `Forwarded` writes its addresses by it. An answer is given again only to
+/// requests that would have got the same, or one client could choose what all others read.
+fn key(request: &RequestHeader) -> Key {
+    let target = request.uri.path_and_query().map_or("/", |p| p.as_str());
+    let mut key = format!("{}\n{target}\n", host(request).unwrap_or_default()).into_bytes();
+    let keyed = |name: &str| name != "host" && !UNKEYED.contains(&name);
+    let fields = request.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+    let mut fields: Vec<_> = fields.filter(|(name, _)| keyed(name)).collect();
+    // Stable, so that the order of repeated fields still counts.
+    fields.sort_by_key(|(name, _)| *name);
+    for (name, value) in fields {
+        // Neither part can hold a line end.
+        key.extend([name.as_bytes(), b":", value, b"\n"].concat());
+    }
+    key
+}
+
+fn host(request: &RequestHeader) -> Option<String> {
     let field = request.headers.get(header::HOST).and_then(|v| v.to_str().ok());
     let host = field.or(request.uri.authority().map(|a| a.as_str()))?;
     (host.len() <= 255).then(|| host.to_ascii_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keyed(fields: &[(&'static str, &str)]) -> Key {
+        let mut request = RequestHeader::build("GET", b"/.well-known/x?a", None).unwrap();
+        for (name, value) in [("host", "auth.example")].iter().chain(fields) {
+            request.append_header(*name, *value).unwrap();
+        }
+        key(&request)
+    }
+
+    #[test]
+    fn no_client_chooses_the_answer_of_another() {
+        let plain = keyed(&[]);
+        for field in [
+            ("x-forwarded-host", "evil.example"),
+            ("x-forwarded-proto", "http"),
+            ("forwarded", "host=evil.example"),
+            ("x-original-host", "evil.example"),
+            ("origin", "https://evil.example"),
+            ("cookie", "tenant=evil"),
+            ("authorization", "Basic eA=="),
+        ] {
+            assert_ne!(keyed(&[field]), plain, "{field:?}");
+        }
+        assert_ne!(keyed(&[("a", "1"), ("a", "2")]), keyed(&[("a", "2"), ("a", "1")]));
+    }
+
+    #[test]
+    fn what_differs_with_each_request_is_one_answer() {
+        let plain = keyed(&[]);
+        assert_eq!(keyed(&[("user-agent", "x"), ("x-request-id", "1")]), plain);
+        assert_eq!(keyed(&[("x-forwarded-for", "6.6.6.6"), ("range", "bytes=0-1")]), plain);
+        assert_eq!(keyed(&[("a", "1"), ("b", "2")]), keyed(&[("b", "2"), ("a", "1")]));
+    }
 }
