@@ -35,6 +35,18 @@ pub(super) const OF_THE_BYTES: [HeaderName; 8] = [
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+/// Other fields that name scheme, host or path of the public address; frameworks believe one or the
+/// other before ours.
+const OTHER_SPELLINGS: [HeaderName; 8] = [
+    header::FORWARDED,
+    HeaderName::from_static("x-forwarded-port"),
+    HeaderName::from_static("x-forwarded-prefix"),
+    HeaderName::from_static("x-forwarded-scheme"),
+    HeaderName::from_static("x-forwarded-server"),
+    HeaderName::from_static("x-forwarded-ssl"),
+    HeaderName::from_static("x-original-host"),
+    HeaderName::from_static("x-host"),
+];
 pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Where a request came from.
@@ -46,7 +58,8 @@ pub(super) struct Origin<'a> {
 }
 
 /// Sets `X-Forwarded-*`. The client's address is appended to the list, never trusted from it. With a
-/// configured public URL, scheme and host are its own, whatever the request says; without one, what
+/// configured public URL, scheme and host are its own, whatever the request says, and other fields
+/// that say the same (`Forwarded`, RFC 7239) are taken out; without one, what
 /// a TLS terminator before us set is kept, and where nothing was set it is what we see ourselves.
 pub(super) fn forward(header: &mut RequestHeader, origin: &Origin<'_>) -> pingora::Result<()> {
     if let Some(client) = origin.client {
@@ -66,6 +79,9 @@ pub(super) fn forward(header: &mut RequestHeader, origin: &Origin<'_>) -> pingor
             header.insert_header(X_FORWARDED_PROTO, public.scheme())?;
             let authority = &public[url::Position::BeforeHost..url::Position::AfterPort];
             header.insert_header(X_FORWARDED_HOST, authority)?;
+            for name in &OTHER_SPELLINGS {
+                header.remove_header(name);
+            }
         }
         None => {
             if !header.headers.contains_key(X_FORWARDED_PROTO) {
@@ -170,8 +186,14 @@ mod tests {
             ("host", "evil.example"),
             ("x-forwarded-proto", "http"),
             ("x-forwarded-host", "evil.example"),
+            ("forwarded", "for=6.6.6.6;host=evil.example;proto=http"),
+            ("x-forwarded-port", "81"),
+            ("x-forwarded-prefix", "/evil"),
         ]);
         forward(&mut header, &Origin { client: None, tls: false, public: Some(&public) }).unwrap();
+        for other in ["forwarded", "x-forwarded-port", "x-forwarded-prefix"] {
+            assert!(!header.headers.contains_key(other), "{other}");
+        }
         assert_eq!(get(&header, "x-forwarded-proto"), "https");
         assert_eq!(get(&header, "x-forwarded-host"), "auth.example:8443");
         assert_eq!(get(&header, "host"), "evil.example");
