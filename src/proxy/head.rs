@@ -40,10 +40,7 @@ pub async fn read(stream: &mut Stream, buffer: &mut BytesMut, bounds: &Bounds) -
             _ => return Read::Closed,
         }
     }
-    // RFC 9112 §2.2: an empty line before a request is ignored.
-    while buffer.starts_with(b"\r\n") {
-        let _ = buffer.split_to(2);
-    }
+    skip_empty_lines(buffer);
     match end_of_head(buffer, 0) {
         Some(end) if end <= bounds.size => Read::Head(end),
         Some(_) => Read::TooLarge,
@@ -62,6 +59,7 @@ async fn rest(stream: &mut Stream, buffer: &mut BytesMut, size: usize) -> Read {
             Ok(n) if n > 0 => {}
             _ => return Read::Closed,
         }
+        let searched = if skip_empty_lines(buffer) { 0 } else { searched };
         match end_of_head(buffer, searched) {
             Some(end) if end <= size => return Read::Head(end),
             Some(_) => return Read::TooLarge,
@@ -69,6 +67,22 @@ async fn rest(stream: &mut Stream, buffer: &mut BytesMut, size: usize) -> Read {
         }
     }
     Read::TooLarge
+}
+
+/// RFC 9112 §2.2: an empty line before a request is ignored. One left in place would be taken for
+/// the end of an empty head, and what follows would reach the next parser without our bounds.
+fn skip_empty_lines(buffer: &mut BytesMut) -> bool {
+    let blank = |b: &[u8]| match b {
+        [b'\n', ..] => 1,
+        [b'\r', b'\n', ..] => 2,
+        _ => 0,
+    };
+    let mut skipped = false;
+    while let length @ 1.. = blank(buffer) {
+        let _ = buffer.split_to(length);
+        skipped = true;
+    }
+    skipped
 }
 
 /// Where the head ends: after an empty line. A bare LF ends a line too (RFC 9112 §2.2), as the
@@ -100,6 +114,25 @@ pub fn has_two_lengths(head: &httparse::Request<'_, '_>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn empty_lines_before_a_request_hide_nothing_of_it() {
+        let head = &b"POST / HTTP/1.1\r\nHost: a\r\n\r\n"[..];
+        for blank in ["\n", "\r\n", "\n\n", "\n\r\n", "\r\n\n\r\n"] {
+            for cut in 0..=blank.len() {
+                let (mut client, server) = tokio::io::duplex(64);
+                let mut stream: Stream = Box::new(server);
+                let mut buffer = BytesMut::from(&blank.as_bytes()[..cut]);
+                let rest = [&blank.as_bytes()[cut..], head].concat();
+                tokio::io::AsyncWriteExt::write_all(&mut client, &rest).await.unwrap();
+                let second = Duration::from_secs(1);
+                let bounds = Bounds { size: 1024, time: second, idle: second };
+                let found = read(&mut stream, &mut buffer, &bounds).await;
+                assert_eq!(found, Read::Head(head.len()), "{blank:?} {cut}");
+                assert_eq!(&buffer[..], head, "{blank:?} {cut}");
+            }
+        }
+    }
 
     #[test]
     fn a_head_ends_at_its_empty_line_however_it_is_spelled() {
