@@ -61,7 +61,10 @@ pub(super) fn prepare(
 
 /// The new request target in origin form; `None` where the old one may stay.
 fn target(header: &RequestHeader, base: &str, query: Option<&str>) -> Option<String> {
-    let absolute = header.uri.scheme().is_some();
+    // pingora keeps the absolute form (RFC 9112 §3.2.2) apart from the path. Its host would overrule
+    // the `Host` set here.
+    let path = header.uri.path_and_query().map_or("/", |target| target.as_str());
+    let absolute = header.raw_path() != path.as_bytes();
     if (base.is_empty() && query.is_none() && !absolute) || !header.raw_path_is_utf8() {
         return None;
     }
