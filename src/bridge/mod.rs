@@ -100,6 +100,13 @@ struct Entry {
 
 type Key = [u8; 32];
 
+/// Where a result is kept, and the configuration it was asked under.
+#[derive(Clone, Copy)]
+struct Slot {
+    key: Key,
+    generation: u64,
+}
+
 pub struct Bridge {
     issuers: Arc<Issuers>,
     publisher: Arc<Publisher>,
@@ -171,6 +178,8 @@ impl Bridge {
         if token.len() > self.limits.token {
             return Err(self.refused("-", None, Refusal::TooLarge { limit: self.limits.token }));
         }
+        // Read before anything the result depends on: what a reload overtakes is void.
+        let generation = self.generation.load(Ordering::Acquire);
         let key = key(token, ask);
         if let Some(hit) = self.hit(&key) {
             self.stats.hits.fetch_add(1, Ordering::Relaxed);
@@ -178,7 +187,7 @@ impl Bridge {
         }
         self.stats.misses.fetch_add(1, Ordering::Relaxed);
         let started = Instant::now();
-        let result = self.miss(token, ask, key).await;
+        let result = self.miss(token, ask, Slot { key, generation }).await;
         self.stats.took(started.elapsed());
         result
     }
@@ -197,7 +206,7 @@ impl Bridge {
         None
     }
 
-    async fn miss(&self, token: &str, ask: &Ask<'_>, key: Key) -> Result<Bridged, BridgeError> {
+    async fn miss(&self, token: &str, ask: &Ask<'_>, slot: Slot) -> Result<Bridged, BridgeError> {
         // Padding is an issuer's flag, but the issuer is known only after reading: read leniently
         // here, strictly on the crypto thread.
         let jws = CompactJws::parse(token, &self.limits, true)
@@ -221,12 +230,12 @@ impl Bridge {
             },
         };
         let epoch = snapshot.epoch;
-        let mut result = self.sign(token, ask, &handle, snapshot, key).await;
+        let mut result = self.sign(token, ask, &handle, snapshot, slot).await;
         if let Err(BridgeError::Refused(Refusal::KidUnknown)) = result
             && let Some(fresh) = handle.fresh_for(kid).await
             && fresh.epoch != epoch
         {
-            result = self.sign(token, ask, &handle, fresh, key).await;
+            result = self.sign(token, ask, &handle, fresh, slot).await;
         }
         let issuer = handle.policy();
         match &result {
@@ -246,12 +255,11 @@ impl Bridge {
         ask: &Ask<'_>,
         handle: &Arc<IssuerHandle>,
         snapshot: Arc<Snapshot>,
-        key: Key,
+        slot: Slot,
     ) -> Result<Bridged, BridgeError> {
         let policy = handle.policy();
         let ring = self.keyring.snapshot();
         let kids = self.publisher.kids_for(&policy.name);
-        let generation = self.generation.load(Ordering::Acquire);
         let profile = self.profile.load_full();
         let (issuer_epoch, signer) = (snapshot.epoch, ring.active.kid().clone());
         let issuer = policy.name.clone();
@@ -296,10 +304,10 @@ impl Bridge {
             handle: handle.clone(),
             issuer_epoch,
             signer,
-            generation,
+            generation: slot.generation,
             kids,
         };
-        self.cache.insert(key, Arc::new(entry));
+        self.cache.insert(slot.key, Arc::new(entry));
         Ok(bridged)
     }
 

@@ -1,0 +1,144 @@
+//! Attacks on the whole proxy.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    unreachable_pub,
+    dead_code,
+    reason = "a test stops at the first surprise"
+)]
+
+#[path = "support/client.rs"]
+mod client;
+#[path = "support/proxy.rs"]
+mod proxy;
+#[path = "support/signer.rs"]
+mod signer;
+
+use std::pin::pin;
+
+use axum::http::HeaderMap;
+use axum::routing::get;
+use axum::{Json, Router};
+use client::{raw, status};
+use countersign::bridge::BridgeError;
+use countersign::countersign::Ask;
+use proxy::{Proxy, ResponseExt as _, Upstream, config, provider};
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+
+/// A provider that builds its addresses of what the request says.
+async fn trusting_upstream() -> String {
+    async fn document(headers: HeaderMap) -> Json<Value> {
+        let field = |name: &str| headers.get(name).map(|v| v.to_str().unwrap().to_owned());
+        let host = field("x-forwarded-host").or(field("host")).unwrap();
+        let at = |path: &str| format!("http://{host}{path}");
+        Json(json!({
+            "issuer": at(""), "jwks_uri": at("/jwks"), "token_endpoint": at("/token"),
+            "authorization_endpoint": at("/authorize"),
+        }))
+    }
+    let jwks = json!({"keys": [signer::Signer::es384().jwk("e1")]});
+    let app = Router::new()
+        .route("/.well-known/openid-configuration", get(document))
+        .route("/jwks", get(move || async move { Json(jwks) }));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+    format!("http://{address}")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_forged_host_does_not_reach_the_metadata_of_others() {
+    provider();
+    let proxy = Proxy::ready(&trusting_upstream().await, "").await;
+    let ask = |forged: Option<&'static str>| {
+        let request = reqwest::Client::new().get(proxy.url("/.well-known/openid-configuration"));
+        let request = request.header("host", "auth.example");
+        match forged {
+            Some(host) => request.header("x-forwarded-host", host),
+            None => request,
+        }
+    };
+    let forged: Value = ask(Some("evil.example")).send().await.unwrap().json().await.unwrap();
+    assert_eq!(forged["token_endpoint"], "http://evil.example/token", "the attack has begun");
+    let honest: Value = ask(None).send().await.unwrap().json().await.unwrap();
+    assert!(!honest.to_string().contains("evil.example"), "{honest}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_result_that_a_reload_overtook_is_not_kept() {
+    provider();
+    let upstream = Upstream::start().await;
+    let slow = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let issuer = |name: &str, jwks: &str| {
+        format!("[[issuer]]\nname = \"{name}\"\nissuer = \"{name}\"\njwks = \"{jwks}\"\n")
+    };
+    let gone = issuer("gone", &format!("http://{}/jwks", slow.local_addr().unwrap()));
+    let proxy = Proxy::start(&upstream.url(), &gone);
+    let bridge = proxy.handle.rooms().bridge.clone();
+    let mut claims = upstream.claims();
+    claims["iss"] = json!("gone");
+    let token = upstream.token(&claims);
+    let ask = Ask::default();
+    {
+        // Its issuer found, the token waits for the first read of the keys.
+        let mut waiting = pin!(bridge.countersign(&token, &ask));
+        tokio::select! {
+            biased;
+            early = &mut waiting => panic!("{early:?}"),
+            () = std::future::ready(()) => {}
+        }
+        let other = issuer("other", &format!("{}/jwks", upstream.url()));
+        proxy.handle.reload(&config(&upstream.url(), &other, proxy.data.path())).unwrap();
+        let keys = json!({"keys": [upstream.signer.jwk("e1")]}).to_string();
+        tokio::spawn(async move {
+            loop {
+                let (mut stream, _) = slow.accept().await.unwrap();
+                let _ = stream.read(&mut [0; 4096]).await;
+                let length = keys.len();
+                let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n");
+                let _ =
+                    stream.write_all([head.as_bytes(), keys.as_bytes()].concat().as_slice()).await;
+            }
+        });
+        // Asked for while its issuer was trusted.
+        assert!(waiting.await.unwrap().jwt.is_some());
+    }
+    let late = bridge.countersign(&token, &ask).await;
+    assert_eq!(late.map(|_| "kept").unwrap_err(), BridgeError::IssuerUnknown);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn empty_lines_do_not_carry_a_request_past_the_door() {
+    provider();
+    let upstream = Upstream::start().await;
+    let proxy = Proxy::ready(&upstream.url(), "").await;
+    let public = proxy.handle.public;
+    let two = "POST /seen HTTP/1.1\r\nHost: a\r\nContent-Length: 30\r\n\
+               Transfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /x HTTP/1.1\r\nHost: a\r\n\r\n";
+    let long = format!("GET /seen HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n", "y".repeat(70_000));
+    for blank in ["\n", "\n\n", "\n\r\n", "\r\n\n"] {
+        let answer = raw(public, format!("{blank}{two}").as_bytes()).await;
+        assert_eq!(status(&answer), 400, "{blank:?} {answer}");
+        assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{answer}");
+        let answer = raw(public, format!("{blank}{long}").as_bytes()).await;
+        assert_eq!(status(&answer), 431, "{blank:?} {answer}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_absolute_target_does_not_choose_the_upstreams_host() {
+    provider();
+    let upstream = Upstream::start().await;
+    let proxy = Proxy::ready(&upstream.url(), "[upstream]\nhost = \"upstream\"\n").await;
+    let request = "GET http://evil.example/seen?a HTTP/1.1\r\nHost: evil.example\r\n\
+                   Connection: close\r\n\r\n";
+    let answer = raw(proxy.handle.public, request.as_bytes()).await;
+    assert_eq!(status(&answer), 200, "{answer}");
+    assert!(answer.contains(r#""target":"/seen?a""#), "{answer}");
+    let host = format!(r#"["host","{}"]"#, upstream.address);
+    assert!(answer.contains(&host), "{answer}");
+}
