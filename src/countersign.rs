@@ -38,6 +38,9 @@ pub struct Ask<'a> {
     pub companions: Companions<'a>,
     /// Sign also what would be accepted as it stands.
     pub force: bool,
+    /// The new token may go to another party (RFC 8693 §2.1): where it is good in fewer places than
+    /// the old one, the old one must not travel in it.
+    pub downscope: bool,
 }
 
 /// What is to be done with a verified token.
@@ -135,6 +138,7 @@ fn terms<'a>(context: &Context<'a>, ask: &Ask<'a>) -> Terms<'a> {
         alg: context.signer.alg(),
         audience: ask.audience,
         companions: ask.companions,
+        downscope: ask.downscope,
         now: context.now,
     }
 }

@@ -463,6 +463,36 @@ fn the_original_is_left_out_where_it_must_be() {
 }
 
 #[test]
+fn a_token_made_to_allow_less_does_not_carry_the_one_that_allows_more() {
+    let key = TestKey::new(Alg::Es384, "k1");
+    let plain = || Scene::new(&[&key]);
+    let several = with(claims(), "aud", json!(["app", "bank"]));
+    let app = Audience::parse("app").unwrap();
+    let narrow = Ask { audience: Some(&app), downscope: true, ..Ask::default() };
+    let mut capped = plain();
+    capped.policy.max_lifetime = Some(Duration::from_secs(60));
+    let mut silent = plain();
+    silent.policy.claims.drop = vec!["name".into()];
+    let named = with(claims(), "name", json!("Ada"));
+    for (scene, old, ask) in [
+        (plain(), &several, narrow),
+        (capped, &claims(), Ask::default()),
+        (silent, &named, Ask::default()),
+    ] {
+        let Verdict::Countersigned(new) = scene.judge(&key.token(old), &ask).unwrap() else {
+            panic!()
+        };
+        assert!(header(&new.jwt).get("cso").is_none(), "{:?}", new.notes);
+        assert!(new.notes.contains(&"original_left_out"));
+        assert_eq!(restore(&new.jwt, &scene.own(), &scene.limits), None);
+    }
+    // Nothing was taken away: the way back stays.
+    let one = Ask { audience: Some(&app), downscope: true, ..Ask::default() };
+    assert!(header(&plain().new_token_for(&key.token(&claims()), &one)).get("cso").is_some());
+    assert!(header(&plain().new_token(&key.token(&several))).get("cso").is_some());
+}
+
+#[test]
 fn notes_say_what_was_done() {
     let key = TestKey::new(Alg::Es384, "k1");
     let scene = Scene::new(&[&key]);

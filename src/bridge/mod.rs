@@ -420,6 +420,7 @@ fn key(token: &str, ask: &Ask<'_>) -> Key {
         companions.code,
         companions.state,
         ask.force.then_some("force"),
+        ask.downscope.then_some("downscope"),
     ];
     for part in parts {
         match part {
@@ -444,6 +445,7 @@ struct OwnedAsk {
     code: Option<String>,
     state: Option<String>,
     force: bool,
+    downscope: bool,
 }
 
 impl OwnedAsk {
@@ -455,6 +457,7 @@ impl OwnedAsk {
             code: ask.companions.code.map(str::to_owned),
             state: ask.companions.state.map(str::to_owned),
             force: ask.force,
+            downscope: ask.downscope,
         }
     }
 
@@ -468,6 +471,7 @@ impl OwnedAsk {
                 state: self.state.as_deref(),
             },
             force: self.force,
+            downscope: self.downscope,
         }
     }
 }
@@ -488,6 +492,7 @@ mod tests {
             key("t", &ask(None, Some("x"))),
             key("t", &ask(Some(""), Some("x"))),
             key("t", &Ask { force: true, ..Ask::default() }),
+            key("t", &Ask { downscope: true, ..Ask::default() }),
             key("t2", &Ask::default()),
         ];
         let distinct: std::collections::HashSet<_> = keys.iter().collect();

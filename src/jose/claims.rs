@@ -26,6 +26,8 @@ pub struct Terms<'a> {
     pub alg: Alg,
     pub audience: Option<&'a Audience>,
     pub companions: Companions<'a>,
+    /// See [`crate::countersign::Ask::downscope`].
+    pub downscope: bool,
     pub now: UnixTime,
 }
 
@@ -62,8 +64,9 @@ impl NewClaims {
             draft.notes.push("typ_normalized");
         }
         let changed = draft.edits.is_changed();
-        let original =
-            terms.policy.carry_original.then(|| original::record(token.envelope(), !changed));
+        let carried = terms.policy.carry_original && !draft.lesser;
+        let original = carried.then(|| original::record(token.envelope(), !changed));
+        draft.note(draft.lesser && terms.policy.carry_original, "original_left_out");
         Ok(draft.done(expires, original))
     }
 
@@ -122,11 +125,14 @@ struct Draft<'a> {
     edits: Edits<'a>,
     terms: &'a Terms<'a>,
     notes: Vec<&'static str>,
+    /// The new token was made to say or to allow less. Whoever holds it could take the original out
+    /// of it, and have the rest back.
+    lesser: bool,
 }
 
 impl<'a> Draft<'a> {
     fn new(edits: Edits<'a>, terms: &'a Terms<'a>) -> Self {
-        Self { edits, terms, notes: Vec::new() }
+        Self { edits, terms, notes: Vec::new(), lesser: false }
     }
 
     fn done(mut self, expires: UnixTime, original: Option<String>) -> NewClaims {
@@ -157,7 +163,9 @@ impl<'a> Draft<'a> {
             done |= free(name) && self.edits.put(name, value.to_string());
         }
         for name in &rules.drop {
-            done |= free(name) && self.edits.drop(name);
+            let dropped = free(name) && self.edits.drop(name);
+            self.lesser |= dropped;
+            done |= dropped;
         }
         self.note(done, "claim_rules");
     }
@@ -170,12 +178,13 @@ impl<'a> Draft<'a> {
     }
 
     fn audience(&mut self, audiences: &Audiences) -> Result<(), Refusal> {
-        let Terms { policy, shape, audience: asked, .. } = self.terms;
+        let Terms { policy, shape, audience: asked, downscope, .. } = self.terms;
         if !shape.single_audience && asked.is_none() && !audiences.set {
             return Ok(());
         }
         let azp = self.edits.string("azp");
         let chosen = audiences.choose(azp.as_deref(), &policy.audience, *asked)?;
+        self.lesser |= *downscope && asked.is_some() && chosen.of_several;
         let done = self.edits.put_string("aud", chosen.audience.as_str());
         let code = match (audiences.set, chosen.of_several) {
             (true, _) => "aud_set",
@@ -197,6 +206,7 @@ impl<'a> Draft<'a> {
         let latest = policy.max_lifetime.map(|lifetime| now.plus(lifetime));
         let new_exp = latest.map_or(exp, |latest| latest.min(exp));
         self.note(new_exp < exp, "lifetime_capped");
+        self.lesser |= new_exp < exp;
         for (claim, time) in [("exp", Some(new_exp)), ("nbf", times.nbf), ("iat", iat)] {
             let Some(time) = time else { continue };
             if time.secs() > shape.latest_time {

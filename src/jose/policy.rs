@@ -32,7 +32,8 @@ pub struct IssuerPolicy {
     /// The new `exp` is at most this far away; `None` keeps the original's.
     pub max_lifetime: Option<Duration>,
     /// The original's protected header and signature travel in the new token, so that it can be put
-    /// together again on the way back to the issuer.
+    /// together again on the way back to the issuer; never in a token that was made to live shorter,
+    /// to say less, or, at the exchange, to be good in fewer places.
     pub carry_original: bool,
     /// The issuer's own keys are in the set a verifier reads, so a token may pass as it stands.
     pub published: bool,

@@ -56,7 +56,7 @@ async fn exchange(session: &mut Session, state: &State) -> Result<Bytes, Failure
         Err(ExchangeFailure::Missing("subject_token")) => return by_cookie(session, state).await,
         other => other?,
     };
-    let ask = Ask { audience: request.audience.as_ref(), ..Ask::default() };
+    let ask = Ask { audience: request.audience.as_ref(), downscope: true, ..Ask::default() };
     let token = request.subject_token.as_str();
     let bridged = match &state.vouching {
         Some(vouching) if !is_jws(token) => vouching.opaque(state, token, &ask).await?,

@@ -61,7 +61,7 @@ async fn swapped(
     if !place.is_jws() {
         return None;
     }
-    let ask = Ask { audience: rule.audience.as_ref(), companions, force: false };
+    let ask = Ask { audience: rule.audience.as_ref(), companions, ..Ask::default() };
     match state.bridge.countersign(&place.token, &ask).await {
         Ok(bridged) => {
             let new = bridged.jwt.map(|jwt| jwt.to_string());
