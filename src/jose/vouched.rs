@@ -37,7 +37,8 @@ impl Vouched {
     /// Claims of an introspection answer, RFC 7662 §2.2. `active` must be the literal `true`.
     ///
     /// # Errors
-    /// `inactive`, `payload`, and what [`super::verify::verify`] says of issuer, times and audience.
+    /// `inactive`, `typ` for a refresh token, `payload`, and what [`super::verify::verify`] says of
+    /// issuer, times and audience.
     pub fn by_introspection(
         answer: &[u8],
         voucher: &Voucher<'_>,
@@ -46,6 +47,14 @@ impl Vouched {
         let object = read(answer, limits)?;
         if object.get("active") != Some("true") {
             return Err(Refusal::Inactive);
+        }
+        // Servers call refresh tokens active too (RFC 7662 §2.1). Such a one is worth nothing without
+        // its client's secret, and must not be traded for a login here.
+        let refresh = |member: &&str| {
+            object.string(member).is_some_and(|kind| kind.to_ascii_lowercase().contains("refresh"))
+        };
+        if ["token_type", "token_use", "typ"].iter().any(refresh) {
+            return Err(Refusal::Typ);
         }
         Self::check(object, voucher, &["active", "token_type"])
     }
