@@ -162,6 +162,13 @@ fn init_writes_a_configuration_that_works_and_overwrites_nothing() {
         countersign(&["init", "--upstream", "https://a", "-o", "-"], dir.path());
     assert_eq!(status, Some(0));
     assert!(text.contains("[upstream]\nurl = \"https://a\""));
+    // A hosted server answers only to its own name; one beside us hears the clients'.
+    assert!(text.contains("\nhost = \"upstream\"\n"), "{text}");
+    for near in ["http://auth:3000", "https://10.0.0.1"] {
+        let (status, text, _) = countersign(&["init", "--upstream", near, "-o", "-"], dir.path());
+        assert_eq!(status, Some(0));
+        assert!(text.contains("\n#host = \"client\"\n"), "{text}");
+    }
 }
 
 /// Answers one request with `status`, and says what was asked for.

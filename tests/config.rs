@@ -217,6 +217,8 @@ const BAD: &[&str] = &[
     "[upstream]\nurl = \"auth.example.com\"",
     "[upstream]\nurl = \"https://user:pass@auth.example.com\"",
     "[upstream]\nurl = \"http://a\"\nhost = \"clint\"",
+    "[upstream]\nurl = \"http://a\"\nhost = \"a b.example\"",
+    "[upstream]\nurl = \"http://a\"\nhost = \"user@a.example\"",
     "[upstream]\nurl = \"http://a\"\n[upstream.tls]\nclient_cert = \"a.pem\"",
     "",
     "[server]\nlisten = \":8080\"",
@@ -295,4 +297,26 @@ fn every_error_of_a_file_has_a_position() {
         let whole = error.key.as_deref() == Some("upstream") && !text.contains("[upstream]");
         assert!(error.position.is_some() || whole, "{error}");
     }
+}
+
+#[test]
+fn a_name_the_upstream_will_not_hear_is_noticed() {
+    let unheard = |toml: &str| {
+        let config = load(toml).unwrap();
+        let upstream = config.upstream.unwrap();
+        upstream.unheard_name(config.server.public_url.as_ref()).map(str::to_owned)
+    };
+    let at = |url: &str| format!("[upstream]\nurl = \"{url}\"\n");
+    let hosted = at("https://tenant.example.com");
+    let public = |url: &str| format!("[server]\npublic_url = \"{url}\"\n");
+    assert_eq!(unheard(&hosted).as_deref(), Some("tenant.example.com"));
+    let other = format!("{}{hosted}", public("https://login.example.com"));
+    assert_eq!(unheard(&other).as_deref(), Some("tenant.example.com"));
+    let same = format!("{}{hosted}", public("https://tenant.example.com"));
+    assert_eq!(unheard(&same), None);
+    for host in ["client", "upstream", "auth.example.com:8443"] {
+        assert_eq!(unheard(&format!("{hosted}host = \"{host}\"\n")), None);
+    }
+    assert_eq!(unheard(&at("http://auth:3000")), None);
+    assert_eq!(unheard(&at("https://10.0.0.1")), None);
 }

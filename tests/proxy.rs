@@ -228,8 +228,7 @@ async fn tokens_in_a_redirect_are_countersigned() {
 async fn what_is_forwarded_says_where_it_came_from() {
     provider();
     let upstream = Upstream::start().await;
-    let toml = "[upstream]\nhost = \"client\"\n";
-    let proxy = Proxy::ready(&upstream.url(), toml).await;
+    let proxy = Proxy::ready(&upstream.url(), "").await;
     let answer = reqwest::Client::new()
         .get(proxy.url("/seen?q=%20x"))
         .header("host", "auth.example")

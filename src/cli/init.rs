@@ -66,6 +66,17 @@ fn file(args: &InitArgs) -> String {
         Some(url) => format!("public_url = {}", quoted(url)),
         None => format!("#public_url = {}", quoted(SOMEWHERE)),
     };
+    // A hosted server answers only to its own name; one beside us hears the name clients use.
+    let hosted = url::Url::parse(&args.upstream)
+        .is_ok_and(|url| url.scheme() == "https" && url.domain().is_some());
+    let host = match hosted {
+        true => {
+            "# The Host it hears: its own name. \"client\" passes on the one clients use.\nhost = \"upstream\""
+        }
+        false => {
+            "# The Host it hears is the one clients use; \"upstream\" would be its own name.\n#host = \"client\""
+        }
+    };
     let audience = quoted(args.audience.as_deref().unwrap_or("my-app"));
     format!(
         r#"# Every key with its meaning: conf/countersign.toml in countersign's sources.
@@ -83,6 +94,7 @@ listen = "127.0.0.1:9090"
 # The auth server. Issuer, key set and token endpoints are learnt from its discovery document.
 [upstream]
 url = {upstream}
+{host}
 
 # The verifier to please: "convex" or "standard".
 [profile]

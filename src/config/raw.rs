@@ -94,8 +94,9 @@ pub struct RawAdmin {
 pub struct RawUpstream {
     /// Its address, `https://auth.internal:3001`, with a base path if it lives below one.
     pub url: Option<String>,
-    /// The `Host` header it sees: its own name (`upstream`), or the one the client used (`client`).
-    #[schemars(extend("enum" = ["upstream", "client"]))]
+    /// The `Host` header it sees: the one the client used (`client`), its own name (`upstream`), or
+    /// another name, `auth.example.com`.
+    #[schemars(extend("examples" = ["client", "upstream", "auth.example.com"]))]
     pub host: Option<String>,
     #[serde(default)]
     pub tls: RawUpstreamTls,

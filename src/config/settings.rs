@@ -114,7 +114,8 @@ pub struct UpstreamSettings {
     /// Scheme, host, port and, where the auth server lives below one, a path without a trailing
     /// slash in [`UpstreamSettings::base_path`].
     pub url: Url,
-    pub host: HostHeader,
+    /// `None`: nothing was said, so the client's.
+    pub host: Option<HostHeader>,
     pub tls: UpstreamTls,
     pub timeouts: UpstreamTimeouts,
 }
@@ -124,17 +125,26 @@ impl UpstreamSettings {
     pub fn base_path(&self) -> &str {
         self.url.path().trim_end_matches('/')
     }
+
+    /// The upstream's name, where it will hear another one that nobody chose: a hosted auth server
+    /// finds its tenant by the name, and answers to no other. `public` is what clients call us.
+    pub fn unheard_name(&self, public: Option<&Url>) -> Option<&str> {
+        let name = self.url.domain().filter(|_| self.url.scheme() == "https")?;
+        let same = public.is_some_and(|public| public.domain() == Some(name));
+        (self.host.is_none() && !same).then_some(name)
+    }
 }
 
-/// The `Host` header the upstream sees [the client's for `http:`, the upstream's own for `https:`].
-/// `X-Forwarded-Host` and `-Proto` always say what the client
+/// The `Host` header the upstream sees. `X-Forwarded-Host` and `-Proto` always say what the client
 /// used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HostHeader {
-    /// The upstream's own name.
-    Upstream,
     /// The name the client used.
     Client,
+    /// The upstream's own name.
+    Upstream,
+    /// This one, `name` or `name:port`.
+    Name(String),
 }
 
 /// `[upstream.tls]`

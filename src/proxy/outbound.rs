@@ -10,7 +10,6 @@ use super::headers::{self, Origin};
 use super::state::State;
 use super::upstream::Upstream;
 use crate::bridge::Bridge;
-use crate::config::HostHeader;
 
 /// What is changed in one request's head.
 #[derive(Debug, Default)]
@@ -41,8 +40,8 @@ pub(super) fn prepare(
         header.insert_header(header::HOST, authority.as_str())?;
     }
     headers::forward(header, &Origin { client, tls, public: state.server.public_url.as_ref() })?;
-    if upstream.host_header() == HostHeader::Upstream {
-        header.insert_header(header::HOST, upstream.authority())?;
+    if let Some(name) = upstream.host_header() {
+        header.insert_header(header::HOST, name)?;
     }
     if let Some(id) = &changes.id {
         header.insert_header(headers::X_REQUEST_ID, id.clone())?;

@@ -91,7 +91,7 @@ impl Upstream {
             sni,
             options,
             client,
-            host_header: settings.host,
+            host_header: settings.host.clone().unwrap_or(HostHeader::Client),
             resolver,
             addresses: ArcSwap::from_pointee(addresses),
             next: AtomicUsize::new(0),
@@ -108,8 +108,13 @@ impl Upstream {
         self.url.path().trim_end_matches('/')
     }
 
-    pub fn host_header(&self) -> HostHeader {
-        self.host_header
+    /// The `Host` it is told; `None` for the one the client used.
+    pub fn host_header(&self) -> Option<&str> {
+        match &self.host_header {
+            HostHeader::Client => None,
+            HostHeader::Upstream => Some(self.authority()),
+            HostHeader::Name(name) => Some(name),
+        }
     }
 
     /// `host` or `host:port`, as a `Host` field wants it.

@@ -12,7 +12,7 @@ use pingora::http::RequestHeader;
 use tokio::sync::watch;
 
 use super::assemble::Rooms;
-use crate::config::{Config, HostHeader, UpstreamSettings, issuer_from_discovery};
+use crate::config::{Config, UpstreamSettings, issuer_from_discovery};
 use crate::issuer::IssuerSettings;
 use crate::proxy::call::{Body, Call};
 use crate::proxy::routes::Routes;
@@ -177,12 +177,8 @@ impl Learner {
         let mut header = RequestHeader::build("GET", path.as_bytes(), Some(4)).ok()?;
         let public = self.config.server.public_url.as_ref();
         // A provider that builds its issuer from the request must hear the name clients use.
-        let host = match (upstream.host_header(), public) {
-            (HostHeader::Client, Some(public)) => {
-                &public[url::Position::BeforeHost..url::Position::AfterPort]
-            }
-            _ => upstream.authority(),
-        };
+        let clients = public.map(|url| &url[url::Position::BeforeHost..url::Position::AfterPort]);
+        let host = upstream.host_header().or(clients).unwrap_or_else(|| upstream.authority());
         header.insert_header(header::HOST, host).ok()?;
         if let Some(public) = public {
             let authority = &public[url::Position::BeforeHost..url::Position::AfterPort];

@@ -69,6 +69,16 @@ pub fn run(config: Config, options: Options) -> Result<(), RunError> {
         true => Sockets::taken_over(&handover)?,
         false => Sockets::new(),
     };
+    let upstream = config.upstream.as_ref();
+    if let Some(name) =
+        upstream.and_then(|upstream| upstream.unheard_name(config.server.public_url.as_ref()))
+    {
+        tracing::warn!(
+            upstream = name,
+            "the upstream hears the Host that clients use; hosted servers answer only to their own \
+             name: set `[upstream] host = \"upstream\"` (or \"client\" if this is meant)"
+        );
+    }
     let server = Server::start(config, sockets, Clock::system())?;
     server.background.block_on(signals::serve(&server, options.reload, &handover));
     server.stop();

@@ -7,6 +7,7 @@ use super::super::raw::{RawConfig, RawTimeouts, RawUpstreamTls};
 use super::super::settings::{
     HostHeader, TlsFiles, UpstreamSettings, UpstreamTimeouts, UpstreamTls,
 };
+use super::super::value;
 use super::Context;
 use super::place::{At, Given};
 
@@ -27,14 +28,8 @@ pub(super) fn resolve(raw: &RawConfig, context: &Context<'_>) -> Checked<Option<
     if url.query().is_some() {
         return Err(given.fault("it is a prefix of paths, so it has no query"));
     }
-    let host = match raw.and_then(|raw| raw.host.as_deref()) {
-        // An auth server beside us hears the name it is known by; behind TLS, a host is found by
-        // the name in its certificate.
-        None if url.scheme() == "http" => HostHeader::Client,
-        None | Some("upstream") => HostHeader::Upstream,
-        Some("client") => HostHeader::Client,
-        Some(other) => return Err(at.key("host").choice(other, &["upstream", "client"])),
-    };
+    let host = raw.and_then(|raw| raw.host.as_deref());
+    let host = host.map(|text| host_header(text, &at.key("host"))).transpose()?;
     let tls = match raw {
         Some(raw) => tls(&raw.tls, &at.key("tls"), |path| context.base.join(path))?,
         None => UpstreamTls::default(),
@@ -44,6 +39,28 @@ pub(super) fn resolve(raw: &RawConfig, context: &Context<'_>) -> Checked<Option<
         None => UpstreamTimeouts::default(),
     };
     Ok(Some(UpstreamSettings { url, host, tls, timeouts }))
+}
+
+fn host_header(text: &str, at: &At) -> Checked<HostHeader> {
+    const WORDS: [&str; 2] = ["client", "upstream"];
+    match text {
+        "client" => return Ok(HostHeader::Client),
+        "upstream" => return Ok(HostHeader::Upstream),
+        _ => {}
+    }
+    let fault = |why: &str| at.fault(format_args!("`{text}` is {why}"));
+    if let Some(meant) = value::nearest(text, WORDS).filter(|_| !text.contains(['.', ':'])) {
+        return Err(fault("neither `client`, `upstream` nor a host's name")
+            .hint(format_args!("did you mean `{meant}`?")));
+    }
+    // RFC 9110 §7.2: a host and a port, never credentials.
+    match text.parse::<http::uri::Authority>() {
+        Ok(name) if !text.contains('@') && !name.host().is_empty() => {
+            Ok(HostHeader::Name(text.to_owned()))
+        }
+        _ => Err(fault("no name of a host")
+            .hint("write `client`, `upstream`, or a name like `auth.example.com`")),
+    }
 }
 
 fn tls(raw: &RawUpstreamTls, at: &At, file: impl Fn(&str) -> PathBuf) -> Checked<UpstreamTls> {
