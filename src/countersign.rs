@@ -121,7 +121,7 @@ pub fn restore(token: &str, own: &[PublicJwk], limits: &Limits) -> Option<String
 fn is_acceptable(token: &VerifiedToken<'_>, context: &Context<'_>) -> bool {
     let Context { policy, profile, published, .. } = context;
     let typ_fits = token.typ().is_none_or(|typ| media_type(typ) == "jwt");
-    policy.published
+    policy.publishes()
         && profile.accepts.contains(token.alg())
         && token.is_plain()
         && (typ_fits || !profile.claims.typ_jwt)

@@ -183,6 +183,24 @@ fn several_issuers_never_share_a_set() {
 }
 
 #[test]
+fn a_header_with_a_meaning_of_its_own_is_not_demanded() {
+    let demand = |name: &str| {
+        load(&format!(
+            "[[issuer]]\nissuer = \"https://a\"\njwks = \"https://a/{{kid}}\"\n\
+             required_headers = {{ \"{name}\" = \"x\" }}"
+        ))
+    };
+    for name in ["alg", "kid", "typ", "crit", "cty", "enc", "jku", "jwk", "x5u", "x5c", "b64"] {
+        let error = demand(name).unwrap_err();
+        assert_eq!(error.key, Some(format!("issuer[0].required_headers.{name}")));
+    }
+    let config = demand("signer").unwrap();
+    let policy = &config.issuers[0].policy;
+    assert_eq!(policy.headers, [("signer".to_owned(), "x".to_owned())]);
+    assert!(!policy.publishes());
+}
+
+#[test]
 fn relative_paths_start_at_the_file() {
     let text = "[[issuer]]\nissuer = \"https://a\"\njwks = \"file:keys.json\"\n\
                 [signing]\nstore = \"file:ring\"";
@@ -237,6 +255,13 @@ const BAD: &[&str] = &[
     "[[issuer]]\nissuer = \"https://a\"\njwks = \"/jwks\"",
     "[[issuer]]\nissuer = \"https://a\"\njwks = \"{ keys: [] }\"",
     "[[issuer]]\nissuer = \"https://a\"\njwks = \"https://{kid}.a/\"",
+    "[[issuer]]\nissuer = \"https://a\"\njwks = \"https://a/{kid}\"",
+    "[[issuer]]\nissuer = \"https://a\"\njwks = \"https://a/{kid}\"\nrequired_headers = {}",
+    "[[issuer]]\nissuer = \"https://a\"\njwks = \"https://a/{kid}\"\nrequired_headers = { kid = \"k1\" }",
+    "[[issuer]]\nissuer = \"https://a\"\njwks = \"https://a/jwks\"\nrequired_headers = { signer = \"\" }",
+    "[[issuer]]\nissuer = \"https://a\"\njwks = \"https://a/jwks\"\nrequired_headers = { \"\" = \"x\" }",
+    "[[issuer]]\nissuer = \"https://a\"\njwks = \"https://a/jwks\"\nrequired_headers = { signer = 7 }",
+    "[[issuer]]\nissuer = \"https://a\"\njwks = \"https://a/jwks\"\nrequired_headers = \"signer\"",
     "[[issuer]]\nissuer = [\"https://a\", \"\"]\njwks = \"https://a/jwks\"",
     "[[issuer]]\nissuer = 7",
     "[[issuer]]\nissuer = \"https://a\"\njwks = \"https://a/jwks\"\nalgorithms = [\"none\"]",

@@ -341,6 +341,40 @@ async fn no_set_is_an_error_with_the_issuers_code_and_never_an_empty_set() {
 }
 
 #[tokio::test]
+async fn keys_strangers_share_are_not_served() {
+    // A verifier that found them could not tell our load balancer's tokens from a stranger's.
+    let dir = tempfile::tempdir().unwrap();
+    let source = FaultIssuer::start(&[key("a")]).await;
+    let mut settings = issuer("one", Source::Url(source.url("/jwks")));
+    settings.jwks_paths = vec!["/one/jwks".into()];
+    let open = settings.clone();
+    settings.policy.headers = vec![("signer".into(), "me".into())];
+    let parts = Parts::start(vec![settings.clone()], dir.path(), Clock::system()).await;
+    let own = parts.keyring.snapshot().active.kid().to_string();
+    let handle = parts.issuers.only().unwrap();
+    let served = async |path: &str| {
+        let set = parts.publisher.wait_for_path(path).await.unwrap();
+        let set: Value = serde_json::from_slice(&set.body).unwrap();
+        let keys = set["keys"].as_array().unwrap();
+        keys.iter().map(|k| k["kid"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    for path in [COMMON_PATH, "/one/jwks"] {
+        assert_eq!(served(path).await, [own.as_str()], "{path}");
+    }
+    assert_eq!(kids(&handle), ["a"], "verified with, not served");
+    // The demand comes and goes with the configuration.
+    for (settings, count) in [(open, 2), (settings, 1)] {
+        parts.issuers.reload(vec![settings]).unwrap();
+        let mut left = 500;
+        while served(COMMON_PATH).await.len() != count {
+            assert!(left > 0, "the set still has not {count}");
+            left -= 1;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+#[tokio::test]
 async fn keys_of_two_issuers_never_stand_in_one_set() {
     let dir = tempfile::tempdir().unwrap();
     let (one, two) = (FaultIssuer::start(&[key("a")]).await, FaultIssuer::start(&[key("b")]).await);

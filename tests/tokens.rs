@@ -334,6 +334,90 @@ fn a_missing_audience_is_set_for_the_right_client_alone() {
 }
 
 #[test]
+fn a_required_header_is_compared_whole() {
+    const SIGNER: &str = "arn:aws:elasticloadbalancing:eu-central-1:1:loadbalancer/app/mine/1";
+    let (key, mut scene) = es384();
+    let token = |more: &str| {
+        let header = format!(r#"{{"alg":"ES384","kid":"k1"{more}}}"#);
+        key.signed(&header, &claims().to_string())
+    };
+    let with_signer = |value: Value| token(&format!(r#","client":"app","signer":{value}"#));
+    let demand = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let right = with_signer(json!(SIGNER));
+    // Nothing is demanded: whatever shares the key is believed.
+    assert!(scene.judge(&with_signer(json!("arn:of:a:stranger")), &Ask::default()).is_ok());
+
+    scene.policy.headers = vec![demand("signer", SIGNER), demand("client", "app")];
+    let new = scene.new_token(&right);
+    assert_eq!(payload(&new), claims());
+    // Another spelling of the same string is the same string.
+    let escaped = SIGNER.replacen('a', "\\u0061", 1);
+    assert!(
+        scene
+            .judge(&token(&format!(r#","client":"app","signer":"{escaped}""#)), &Ask::default())
+            .is_ok()
+    );
+    let foreign = SIGNER.replace("mine", "theirs");
+    for value in [
+        json!(foreign),
+        json!(""),
+        json!(format!("{SIGNER} ")),
+        json!(format!("{SIGNER}0")),
+        json!(SIGNER[..SIGNER.len() - 1]),
+        json!(SIGNER.to_uppercase()),
+        json!(format!("{SIGNER}\0")),
+        json!([SIGNER]),
+        json!([foreign, SIGNER]),
+        json!({ SIGNER: SIGNER }),
+        json!(null),
+        json!(true),
+        json!(1),
+    ] {
+        let refusal = scene.judge(&with_signer(value.clone()), &Ask::default()).unwrap_err();
+        assert_eq!(refusal.code(), "header_mismatch", "{value}");
+        // The parameter is named; neither the value wanted nor the one found.
+        let told = format!("{refusal} {refusal:?}");
+        assert!(told.contains("signer") && !told.contains("arn:"), "{told}");
+    }
+    let refused = [
+        token(""),
+        token(&format!(r#","client":"app","Signer":"{SIGNER}""#)),
+        token(&format!(r#","client":"app","x":{{"signer":"{SIGNER}"}}"#)),
+        // All are demanded, not any.
+        token(&format!(r#","signer":"{SIGNER}""#)),
+        token(&format!(r#","client":"other","signer":"{SIGNER}""#)),
+        // A claim is no header parameter.
+        key.token(&with(with(claims(), "signer", json!(SIGNER)), "client", json!("app"))),
+    ];
+    for token in refused {
+        assert_eq!(scene.refusal(&token), "header_mismatch", "{}", header(&token));
+    }
+    // Two of one name: the reader takes neither.
+    let twice = token(&format!(r#","client":"app","signer":"{foreign}","signer":"{SIGNER}""#));
+    assert_eq!(scene.refusal(&twice), "duplicate_member");
+    // It comes on top of the signature, not in its place.
+    let stranger = TestKey::new(Alg::Es384, "k1");
+    let forged = stranger.signed(&header(&right).to_string(), &claims().to_string());
+    assert_eq!(scene.refusal(&forged), "signature");
+}
+
+#[test]
+fn a_demanded_header_keeps_tokens_from_passing_as_they_stand() {
+    // The verifier demands nothing: were the key in its set, it would take strangers' tokens.
+    let key = TestKey::new(Alg::Rs256, "k1");
+    let mut scene = Scene::new(&[&key]);
+    let token = key.token(&claims());
+    let verdict = scene.judge(&token, &Ask::default()).unwrap();
+    assert!(matches!(verdict, Verdict::AsItStands { .. }));
+    assert!(scene.policy.publishes());
+    scene.policy.headers = vec![("signer".into(), "me".into())];
+    assert!(!scene.policy.publishes());
+    assert_eq!(scene.refusal(&token), "header_mismatch");
+    let right = key.signed(r#"{"alg":"RS256","kid":"k1","signer":"me"}"#, &claims().to_string());
+    assert_eq!(payload(&scene.new_token(&right)), claims());
+}
+
+#[test]
 fn algorithms_are_the_issuers_choice() {
     let key = TestKey::new(Alg::Rs512, "k1");
     let mut scene = Scene::new(&[&key]);

@@ -202,6 +202,9 @@ pub struct RawIssuer {
     pub secret_encoding: Option<String>,
     /// Algorithms its tokens may be signed with; every one with a public key.
     pub algorithms: Option<OneOrMany>,
+    /// Protected header parameters its tokens must have, with exactly these values. A URL with
+    /// `{kid}` needs one. Its keys are then not published.
+    pub required_headers: BTreeMap<String, String>,
     /// The token must name one of these; any.
     pub audience: Option<OneOrMany>,
     /// The `aud` set where a token has none.

@@ -247,7 +247,8 @@ impl Publisher {
         }
         let now = self.clock.now();
         let mut memory = self.memory();
-        let upstream: Vec<_> = snapshot.iter().map(|s| &s.keys).collect();
+        let publishes = slot.issuer.as_ref().is_some_and(|issuer| issuer.policy().publishes());
+        let upstream: Vec<_> = snapshot.iter().filter(|_| publishes).map(|s| &s.keys).collect();
         let name = slot.issuer.as_ref().map(|issuer| issuer.name());
         let document = publish::publish(&publish::Input {
             own: &ring.public,

@@ -1,6 +1,8 @@
 //! The compact serialisation of a JWS (RFC 7515 §7.1), taken apart but not believed: everything that
 //! can be read here before the signature is checked says `unverified`.
 
+use std::borrow::Cow;
+
 use super::alg::Alg;
 use super::base64url;
 use super::json::{self, JsonFault, Object};
@@ -28,6 +30,7 @@ struct Header {
     /// Nothing but `alg`, `typ` and a `kid` that is a string, so no reader stumbles over it.
     plain: bool,
     original: Option<String>,
+    object: Object,
 }
 
 impl<'a> Envelope<'a> {
@@ -74,6 +77,11 @@ impl<'a> Envelope<'a> {
 
     pub fn unverified_payload(&self) -> &[u8] {
         &self.payload
+    }
+
+    /// A parameter of the protected header, where it is a string.
+    pub(super) fn unverified_parameter(&self, name: &str) -> Option<Cow<'_, str>> {
+        self.header.object.string(name)
     }
 
     pub(super) fn is_plain(&self) -> bool {
@@ -210,7 +218,7 @@ impl Header {
         let plain = kid_is_text
             && object.members().iter().all(|m| matches!(&*m.name, "alg" | "kid" | "typ"));
         let original = object.string(original::PARAMETER).map(|text| text.into_owned());
-        Ok(Self { alg, kid, typ, plain, original })
+        Ok(Self { alg, kid, typ, plain, original, object })
     }
 }
 

@@ -20,6 +20,10 @@ pub struct IssuerPolicy {
     pub algorithms: AlgSet,
     /// HMAC secrets, from the configuration only, never from a key set.
     pub secrets: Vec<HmacSecret>,
+    /// Protected header parameters that must be there, strings with exactly these values. Where the
+    /// issuer shares its keys with strangers (AWS ALB, one set a region), the signature alone does
+    /// not say whose token it is, and a parameter does.
+    pub headers: Vec<(String, String)>,
     pub audience: AudienceRule,
     /// Clock skew granted to `nbf` and `iat`; never to `exp`.
     pub leeway: Duration,
@@ -40,6 +44,11 @@ pub struct IssuerPolicy {
 }
 
 impl IssuerPolicy {
+    /// Header parameters with a meaning of their own here (RFC 7515 §4.1, RFC 7516 §4.1.2, RFC 7797);
+    /// [`IssuerPolicy::headers`] holds none of them.
+    pub const INTERPRETED: [&str; 11] =
+        ["alg", "kid", "typ", "crit", "cty", "enc", "jku", "jwk", "x5u", "x5c", "b64"];
+
     /// The defaults: every asymmetric algorithm, any audience, access tokens allowed.
     pub fn new(name: IssuerName, issuers: Vec<Issuer>) -> Self {
         Self {
@@ -48,6 +57,7 @@ impl IssuerPolicy {
             output_issuer: None,
             algorithms: AlgSet::asymmetric(),
             secrets: Vec::new(),
+            headers: Vec::new(),
             audience: AudienceRule::default(),
             leeway: Duration::from_secs(5),
             signature_form: SignatureForm::Jose,
@@ -58,6 +68,12 @@ impl IssuerPolicy {
             carry_original: true,
             published: true,
         }
+    }
+
+    /// Whether the issuer's keys may stand in a set a verifier reads. Not where a header parameter
+    /// is demanded: the verifier demands none, and would take the tokens we refuse.
+    pub fn publishes(&self) -> bool {
+        self.published && self.headers.is_empty()
     }
 }
 

@@ -38,6 +38,10 @@ pub enum Refusal {
     SignatureFormat,
     #[error("the signature does not verify with the issuer's keys")]
     Signature,
+    #[error(
+        "the header parameter `{name}` is missing or not the one this issuer's tokens must have"
+    )]
+    HeaderMismatch { name: String },
     #[error("`iss` is missing")]
     IssuerMissing,
     #[error("`iss` is not the issuer's")]
@@ -109,6 +113,7 @@ impl Refusal {
             Self::SignatureFormat => ("sig_format", 7),
             Self::Signature => ("signature", 7),
             Self::Inactive => ("inactive", 7),
+            Self::HeaderMismatch { .. } => ("header_mismatch", 8),
             Self::IssuerMissing => ("iss_missing", 8),
             Self::Issuer => ("iss", 8),
             Self::ExpiryMissing => ("exp_missing", 9),

@@ -36,8 +36,8 @@ impl Budget {
     }
 }
 
-/// A token whose signature, issuer, times and audience were checked against one issuer's policy.
-/// Private fields and one maker: whoever holds a value of this type holds the proof.
+/// A token whose signature, header, issuer, times and audience were checked against one issuer's
+/// policy. Private fields and one maker: whoever holds a value of this type holds the proof.
 #[derive(Debug)]
 pub struct VerifiedToken<'t> {
     jws: &'t CompactJws<'t>,
@@ -110,6 +110,7 @@ pub fn verify<'t>(
         }
         other => other?,
     };
+    check_headers(jws.envelope(), policy)?;
     check_kind(jws, policy)?;
     check_issuer(claims, policy)?;
     let times = Times::read(claims, &policy.claims)?;
@@ -199,6 +200,17 @@ fn is_der(alg: Alg, signature: &[u8]) -> bool {
     matches!(alg.family(), Family::Ec(_))
         && alg.row().signature_len != Some(signature.len())
         && signature.first() == Some(&0x30)
+}
+
+/// What the operator demands of the protected header, compared whole: a signature by keys that are
+/// shared says that one of those who share them made it, and this says which.
+fn check_headers(jws: &Envelope<'_>, policy: &IssuerPolicy) -> Result<(), Refusal> {
+    for (name, value) in &policy.headers {
+        if jws.unverified_parameter(name).as_deref() != Some(value) {
+            return Err(Refusal::HeaderMismatch { name: name.clone() });
+        }
+    }
+    Ok(())
 }
 
 /// RFC 8725 §3.11 and §3.12: only tokens that say who is logged in become such tokens. A logout

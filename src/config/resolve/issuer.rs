@@ -9,7 +9,7 @@ use super::super::error::{Checked, Fault};
 use super::super::raw::{OneOrMany, RawClaims, RawConfig, RawFetch, RawIssuer, RawRefresh};
 use super::super::settings::UpstreamSettings;
 use super::place::At;
-use super::{Context, secret};
+use super::{Context, headers, secret};
 use crate::issuer::{FetchSettings, IssuerSettings, RefreshSettings, Source};
 use crate::jose::alg::{AlgSet, Family};
 use crate::jose::jwk::SignatureForm;
@@ -101,6 +101,7 @@ fn one(
     policy.secrets = secrets(raw, at, algorithms, context)?;
     policy.algorithms = algorithms;
     policy.published = !matches!(source, Source::Secrets);
+    policy.headers = headers::required(raw, at, &source)?;
     policy.audience = audience(raw, at)?;
     policy.claims = claims(&raw.claims, &at.key("claims"))?;
     policy.max_lifetime = at.duration("max_lifetime", raw.max_lifetime.as_deref())?;

@@ -2,6 +2,7 @@
 
 pub(super) mod discovered;
 mod exchange;
+mod headers;
 mod issuer;
 mod place;
 mod secret;

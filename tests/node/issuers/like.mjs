@@ -87,7 +87,7 @@ const KINDS = {
   // AWS ALB: ES256, every part padded, `exp` and `iss` in the header too, one PEM a kid.
   'aws-alb'() {
     const key = makeKey('ES256', '8f3c0d1e-0000-4000-8000-000000000001');
-    const signer = 'arn:aws:elasticloadbalancing:eu-central-1:1:loadbalancer/app/a/1';
+    const signer = 'arn:aws:elasticloadbalancing:eu-central-1:123456789012:loadbalancer/app/my-app/0123456789abcdef';
     return {
       kid: key.kid,
       set: key.publicKey.export({ type: 'spki', format: 'pem' }),

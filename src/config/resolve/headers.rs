@@ -1,0 +1,35 @@
+//! `required_headers` of an `[[issuer]]`.
+
+use super::super::error::Checked;
+use super::super::raw::RawIssuer;
+use super::place::At;
+use crate::issuer::Source;
+use crate::jose::policy::IssuerPolicy;
+
+/// The header parameters an issuer's tokens must have. `at` is the issuer's place.
+pub(super) fn required(
+    raw: &RawIssuer,
+    at: &At,
+    source: &Source,
+) -> Checked<Vec<(String, String)>> {
+    // One key each by address is how AWS serves those of a region, which all its customers share.
+    if matches!(source, Source::UrlPerKid(_)) && raw.required_headers.is_empty() {
+        return Err(at
+            .key("jwks")
+            .fault("with `{kid}` it needs `required_headers`: strangers may share these keys")
+            .hint("AWS ALB: `required_headers = { signer = \"ARN of your load balancer\" }`"));
+    }
+    let at = at.key("required_headers");
+    for (name, value) in &raw.required_headers {
+        if IssuerPolicy::INTERPRETED.contains(&name.as_str()) {
+            return Err(at
+                .key(name)
+                .fault("it has a meaning of its own and is checked or ignored by that")
+                .hint("see `algorithms`, `access_tokens` and `jwks`"));
+        }
+        if name.is_empty() || value.is_empty() {
+            return Err(at.fault("a name or a value is empty"));
+        }
+    }
+    Ok(raw.required_headers.clone().into_iter().collect())
+}
