@@ -42,6 +42,11 @@ pub fn names() -> Vec<String> {
     cases().into_keys().collect()
 }
 
+/// Whose key stands under each `kid` of what a case comes to.
+pub fn signers(name: &str) -> HashMap<String, String> {
+    cases().remove(name).unwrap().keys
+}
+
 fn published(document: &PublishedDocument) -> Vec<Value> {
     let set: Value = serde_json::from_str(&document.body).unwrap();
     set["keys"].as_array().unwrap().clone()

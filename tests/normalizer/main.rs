@@ -1,5 +1,5 @@
 //! The normaliser against the corpus (`tests/corpus/`, one document a case), against random faults,
-//! and against the crates that read what it writes.
+//! and against the crates and npm packages that read what it writes.
 
 #![allow(
     clippy::unwrap_used,
@@ -15,6 +15,7 @@ mod corpus;
 mod documented;
 mod hostile;
 mod keys;
+mod npm;
 mod published;
 mod random;
 mod readers;
