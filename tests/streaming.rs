@@ -140,7 +140,7 @@ async fn a_reload_takes_all_or_nothing() {
     proxy.handle.reload(&good).unwrap();
     assert_eq!(known(), ["a", "b"]);
     // Two issuers that claim one `iss` contradict one another.
-    let mut bad = good.clone();
+    let mut bad = good;
     bad.issuers[1].policy.issuers = bad.issuers[0].policy.issuers.clone();
     assert!(proxy.handle.reload(&bad).is_err());
     assert_eq!(known(), ["a", "b"]);

@@ -35,7 +35,7 @@ pub fn run(args: &NormalizeArgs, out: &mut Output) -> Result<Exit, CliError> {
 }
 
 struct Refused {
-    report: Option<Report>,
+    report: Option<Box<Report>>,
     error: CliError,
 }
 
@@ -65,7 +65,7 @@ fn normalize(
         let error = CliError::new("no_usable_key", why).hint(
             "tokens are countersigned with a key of our own; --profile standard shows theirs",
         );
-        return Err(Refused { report: Some(report), error });
+        return Err(Refused { report: Some(Box::new(report)), error });
     }
     Ok((set.body, report))
 }
@@ -81,7 +81,7 @@ fn refused(refusal: &DocumentRefusal) -> Refused {
         }
         _ => error,
     };
-    Refused { report: refusal.report().cloned(), error }
+    Refused { report: refusal.report().cloned().map(Box::new), error }
 }
 
 fn is_json(content_type: &str) -> bool {

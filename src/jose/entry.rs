@@ -30,7 +30,7 @@ pub(super) fn read(
     }
     let mut notes = Report::default();
     let mut reader = EntryReader { object, path, name, options, notes: &mut notes };
-    match reader.entry(leaked) {
+    match reader.entry(&leaked) {
         Ok(entry) => {
             report.changes.append(&mut notes.changes);
             report.warnings.append(&mut notes.warnings);
@@ -110,7 +110,7 @@ struct Naming {
 }
 
 impl EntryReader<'_, '_> {
-    fn entry(&mut self, leaked: Vec<String>) -> Result<Entry, KeyFault> {
+    fn entry(&mut self, leaked: &[String]) -> Result<Entry, KeyFault> {
         if self.object.members.is_empty() {
             return Err(KeyFault::Entry);
         }
@@ -141,7 +141,7 @@ impl EntryReader<'_, '_> {
         if self.options.drop_leaked_private && !leaked.is_empty() {
             return Err(KeyFault::PrivateKeyLeaked);
         }
-        self.finish(&key, &leaked, alg_pending, naming.pending);
+        self.finish(&key, leaked, alg_pending, naming.pending);
         Ok(Entry { key, path: self.path.into(), order: 0, names: naming.names })
     }
 

@@ -29,6 +29,8 @@ use crate::rewrite::discovery::{self, Discovered, DiscoveryRewrite, EndpointRewr
 const KEPT: Duration = Duration::from_secs(10);
 /// Documents kept; hosts and tenants are few, and a flood of made-up ones must not grow memory.
 const MOST: usize = 64;
+/// OpenID Connect Discovery 1.0 §4.
+const OPENID_CONFIGURATION: &str = "/.well-known/openid-configuration";
 /// Bytes of a document.
 const LIMIT: usize = 256 * 1024;
 
@@ -97,9 +99,12 @@ pub fn is_read(session: &Session) -> bool {
 }
 
 /// Answers the request whole.
-pub async fn answer(session: &mut Session, state: &State, changes: &Changes) -> Result<()> {
+pub(super) async fn answer(session: &mut Session, state: &State, changes: &Changes) -> Result<()> {
     let Some(upstream) = &state.upstream else {
-        return reply::fail(session, state, &Failure::NoUpstream, &[]).await;
+        return match made_up(session.req_header().uri.path(), state) {
+            Some(new) => reply::write(session, json(&new)?, new).await,
+            None => reply::fail(session, state, &Failure::NoUpstream, &[]).await,
+        };
     };
     let key = key(session.req_header());
     if let Some(kept) = state.discovery.get(&key) {
@@ -112,6 +117,13 @@ pub async fn answer(session: &mut Session, state: &State, changes: &Changes) -> 
     headers::strip_response(&mut header);
     let new = match header.status {
         StatusCode::OK => rewritten(session, state, upstream, &body),
+        StatusCode::NOT_FOUND => {
+            let new = made_up(session.req_header().uri.path(), state);
+            if let Some(new) = &new {
+                header = json(new)?;
+            }
+            new
+        }
         _ => None,
     };
     let Some(new) = new else {
@@ -165,6 +177,26 @@ fn rewritten(session: &Session, state: &State, upstream: &Upstream, body: &Bytes
         endpoints: endpoints(&routes, upstream, &found, public),
     };
     discovery::rewrite(body, &to).ok().map(Bytes::from)
+}
+
+/// A document for an issuer that goes by our public URL and whose server has none: relying parties
+/// that find the keys by discovery alone could not verify its tokens otherwise.
+fn made_up(path: &str, state: &State) -> Option<Bytes> {
+    let base = state.server.public_text()?;
+    if path != OPENID_CONFIGURATION {
+        return None;
+    }
+    let (issuer, path) = state.bridge.issuing_as(base)?;
+    let algs = [state.bridge.signing_alg()];
+    let document = discovery::minimal(issuer.as_str(), base, &format!("{base}{path}"), &algs);
+    Some(Bytes::from(document))
+}
+
+fn json(body: &Bytes) -> Result<ResponseHeader> {
+    let mut header = ResponseHeader::build(StatusCode::OK, Some(2))?;
+    header.insert_header(header::CONTENT_TYPE, "application/json")?;
+    header.insert_header(header::CONTENT_LENGTH, body.len())?;
+    Ok(header)
 }
 
 fn endpoints(
@@ -222,6 +254,11 @@ fn base(
     {
         return Some(issuer.origin().ascii_serialization());
     }
+    origin(session)
+}
+
+/// Scheme and host as the client used them.
+fn origin(session: &Session) -> Option<String> {
     let tls = session.digest().is_some_and(|digest| digest.ssl_digest.is_some());
     let forwarded = session.get_header("x-forwarded-proto").and_then(|v| v.to_str().ok());
     let scheme = match forwarded {

@@ -164,20 +164,16 @@ impl Door {
         let pass = Look::Pass { alone };
         let Some(ready) = ready.filter(|_| alone) else { return pass };
         let mut ask = Ask { head: request.method == Some("HEAD"), ..Ask::default() };
-        let (mut hosts, mut last) = (0, stopping);
+        let (mut hosts, mut last, mut repeated) = (0, stopping, false);
         for field in request.headers.iter() {
             // Repeated or unusual fields go the long way.
             match field.name.len() {
                 4 if field.name.eq_ignore_ascii_case("host") => hosts += 1,
                 6 if field.name.eq_ignore_ascii_case("accept") => {
-                    if ask.accept.replace(field.value).is_some() {
-                        return pass;
-                    }
+                    repeated |= ask.accept.replace(field.value).is_some();
                 }
                 13 if field.name.eq_ignore_ascii_case("if-none-match") => {
-                    if ask.if_none_match.replace(field.value).is_some() {
-                        return pass;
-                    }
+                    repeated |= ask.if_none_match.replace(field.value).is_some();
                 }
                 10 if field.name.eq_ignore_ascii_case("connection") => match field.value {
                     b"keep-alive" | b"Keep-Alive" => {}
@@ -188,7 +184,7 @@ impl Door {
                 _ => {}
             }
         }
-        if hosts != 1 {
+        if hosts != 1 || repeated {
             return pass;
         }
         let mut out = BytesMut::with_capacity(512 + ready.set.body.len());

@@ -169,12 +169,12 @@ mod tests {
 
     #[test]
     fn every_fault_has_its_name() {
-        for i in 0..GOOD.len() {
+        for (i, pair) in GOOD.iter().enumerate() {
             let mut pairs = GOOD.to_vec();
             pairs.remove(i);
-            assert_eq!(form(&pairs), Err(ExchangeFailure::Missing(GOOD[i].0)));
-            let repeated = [&GOOD[..], &[GOOD[i]]].concat();
-            assert_eq!(form(&repeated), Err(ExchangeFailure::Repeated(GOOD[i].0)));
+            assert_eq!(form(&pairs), Err(ExchangeFailure::Missing(pair.0)));
+            let repeated = [&GOOD[..], &[*pair]].concat();
+            assert_eq!(form(&repeated), Err(ExchangeFailure::Repeated(pair.0)));
         }
         let with = |name, value| {
             let mut pairs = GOOD.to_vec();

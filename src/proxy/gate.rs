@@ -73,12 +73,9 @@ impl Gate {
         if state.ready(&path).is_none() {
             // A cold start: the first fetch is waited for, shared by all who ask.
             let first = state.publisher.wait_for_path(&path);
-            match tokio::time::timeout(FIRST_FETCH, first).await {
-                Ok(Err(reason)) => {
-                    let failure = Failure::NoKeySet(reason);
-                    return reply::fail(session, state, &failure, &any_origin).await;
-                }
-                Ok(Ok(_)) | Err(_) => {}
+            if let Ok(Err(reason)) = tokio::time::timeout(FIRST_FETCH, first).await {
+                let failure = Failure::NoKeySet(reason);
+                return reply::fail(session, state, &failure, &any_origin).await;
             }
         }
         let request = session.req_header();

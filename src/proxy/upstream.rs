@@ -214,6 +214,7 @@ fn roots(ca: Option<&Path>) -> Result<Arc<[WrappedX509]>, UpstreamError> {
     Ok(Arc::from(list))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "maps over owned certificates")]
 fn wrapped(der: CertificateDer<'_>) -> WrappedX509 {
     WrappedX509::new(der.to_vec(), parse_x509)
 }

@@ -61,6 +61,8 @@ const KNOWN: [&str; 9] = [
     "end_session_endpoint",
     "id_token_signing_alg_values_supported",
 ];
+const SIGNED_USERINFO: &str = "userinfo_signing_alg_values_supported";
+const SIGNED_INTROSPECTION: &str = "introspection_signing_alg_values_supported";
 const ALGS: &str = "id_token_signing_alg_values_supported";
 
 /// Reads a document, whatever its media type said.
@@ -178,6 +180,21 @@ pub fn rewrite(document: &[u8], to: &DiscoveryRewrite) -> Result<Vec<u8>, Discov
     Ok(out)
 }
 
+/// A document for an issuer whose server has none: what a relying party that only verifies tokens
+/// needs, and the members that OpenID Connect Discovery §3 requires. `base` is where we are found,
+/// without a trailing slash.
+pub fn minimal(issuer: &str, base: &str, jwks_uri: &str, algs: &[Alg]) -> String {
+    serde_json::json!({
+        "issuer": issuer,
+        "jwks_uri": jwks_uri,
+        "authorization_endpoint": format!("{base}/authorize"),
+        "response_types_supported": ["id_token"],
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": algs.iter().map(|a| a.name()).collect::<Vec<_>>(),
+    })
+    .to_string()
+}
+
 /// The new value of a member, where it has one.
 fn changed(
     name: &str,
@@ -188,6 +205,13 @@ fn changed(
         "jwks_uri" => to.jwks_uri.as_deref().map(Into::into),
         "issuer" => to.issuer.as_deref().map(Into::into),
         ALGS if !to.algs.is_empty() => Some(to.algs.iter().map(|alg| alg.name()).collect()),
+        // Signed userinfo and introspection answers come through here too (OpenID Connect Core
+        // §5.3.2, RFC 9701 §5); `none`, an unsigned answer, stays possible where it was.
+        SIGNED_USERINFO | SIGNED_INTROSPECTION if !to.algs.is_empty() => {
+            let unsigned = old?.as_array()?.iter().any(|alg| alg == "none");
+            let names = to.algs.iter().map(|alg| alg.name());
+            Some(names.chain(unsigned.then_some("none")).collect())
+        }
         _ if name.ends_with("_endpoint") || name == "check_session_iframe" => {
             to.endpoints.as_ref()?.apply(old?.as_str()?).map(Into::into)
         }
