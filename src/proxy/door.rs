@@ -227,9 +227,11 @@ async fn refuse(stream: &mut Stream, failure: &Failure) {
     let status = answer.status;
     let reason = http::StatusCode::from_u16(status).ok();
     let reason = reason.and_then(|s| s.canonical_reason()).unwrap_or_default();
+    let again = answer.retry_after.map(|seconds| format!("Retry-After: {seconds}\r\n"));
+    let again = again.unwrap_or_default();
     let head = format!(
         "HTTP/1.1 {status} {reason}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\
-         Cache-Control: no-store\r\nConnection: close\r\n\r\n",
+         {again}Cache-Control: no-store\r\nConnection: close\r\n\r\n",
         answer.body.len()
     );
     let bytes = [head.as_bytes(), &answer.body].concat();

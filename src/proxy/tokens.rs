@@ -220,7 +220,9 @@ fn find(header: &ResponseHeader, body: &[u8], state: &State, rule: &TokenRule) -
 }
 
 fn is_searched(session: &Session, header: &ResponseHeader, rule: &TokenRule) -> bool {
-    rule.reads_body() && has_body(session, header.status)
+    // The bytes of a part are counted from the whole, which is not here (RFC 9110 §15.3.7).
+    let part = header.status == StatusCode::PARTIAL_CONTENT;
+    rule.reads_body() && !part && has_body(session, header.status)
 }
 
 /// RFC 9112 §6.3.
