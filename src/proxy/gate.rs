@@ -165,7 +165,7 @@ impl ProxyHttp for Gate {
             }
             Route::Discovery => {
                 ctx.kind = Kind::Discovery;
-                if state.upstream.is_some() && discovery::is_read(session) {
+                if discovery::is_read(session) {
                     return discovery::answer(session, state, &ctx.changes).await.map(|()| true);
                 }
                 None
