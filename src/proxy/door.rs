@@ -29,6 +29,9 @@ const H2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Header fields of a request answered here; one with more goes the long way.
 const FIELDS: usize = 32;
 
+/// At a stop, a connection between two requests stays open this long.
+const LINGER: Duration = Duration::from_millis(500);
+
 /// Connections open now, and the most there may be.
 #[derive(Debug)]
 pub struct Connections {
@@ -92,11 +95,17 @@ impl Door {
                 read = reading => read,
                 // Between two requests a connection may be closed; within one it is served.
                 () = told_to_stop(shutdown) => {
-                    if buffer.is_empty() {
-                        let _ = stream.shutdown().await;
-                        return;
+                    // A request may be on its way on this connection: closed now, it would be
+                    // lost. It is awaited a moment, and answered with `Connection: close`.
+                    let reading = head::read(&mut stream, &mut buffer, &self.bounds);
+                    match tokio::time::timeout(LINGER, reading).await {
+                        Ok(read) => read,
+                        Err(_) if buffer.is_empty() => {
+                            let _ = stream.shutdown().await;
+                            return;
+                        }
+                        Err(_) => head::read(&mut stream, &mut buffer, &self.bounds).await,
                     }
-                    head::read(&mut stream, &mut buffer, &self.bounds).await
                 }
             };
             let end = match read {
@@ -256,7 +265,14 @@ impl ServerApp for Door {
             return self.proxy.process_new(stream, shutdown).await;
         }
         let mut buffer = BytesMut::with_capacity(2048);
-        match preface(&mut stream, &mut buffer, self.bounds.idle).await {
+        let preface = tokio::select! {
+            biased;
+            preface = preface(&mut stream, &mut buffer, self.bounds.idle) => preface,
+            () = async { told_to_stop(shutdown).await; tokio::time::sleep(LINGER).await } => {
+                Preface::Closed
+            }
+        };
+        match preface {
             Preface::Http2 => {
                 let stream = rewound(stream, &buffer)?;
                 self.proxy.process_new(stream, shutdown).await

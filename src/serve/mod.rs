@@ -181,6 +181,8 @@ struct Server {
     sockets: Sockets,
     certificate: Option<Arc<Certificate>>,
     stopping: watch::Sender<bool>,
+    /// Ends when no connection is taken any more.
+    accepting: tokio::task::JoinHandle<()>,
     grace: Duration,
     /// Moves bytes.
     proxy: Runtime,
@@ -207,7 +209,7 @@ impl Server {
             listener = listener.tls(tls_settings(certificate.clone()));
             background.spawn(certificate.clone().watch(stop.clone()));
         }
-        proxy.spawn(listen_on(listener, door, &sockets, stop.clone()));
+        let accepting = proxy.spawn(listen_on(listener, door, &sockets, stop.clone()));
         if let Some(admin) = admin {
             let listener = ListenerConfig::tcp(admin.to_string());
             let app = HttpServer::new_app(admin::App::new(rooms.source()));
@@ -215,7 +217,18 @@ impl Server {
         }
         rooms.spawn(&background, &stop);
         tracing::info!(%public, admin = ?admin, "listening");
-        Ok(Self { public, admin, rooms, sockets, certificate, stopping, grace, proxy, background })
+        Ok(Self {
+            public,
+            admin,
+            rooms,
+            sockets,
+            certificate,
+            stopping,
+            accepting,
+            grace,
+            proxy,
+            background,
+        })
     }
 
     /// Stops listening, waits for running requests as long as the grace lasts, and ends the threads.
@@ -224,6 +237,9 @@ impl Server {
         let open = || self.rooms.state.connections.open();
         self.background.block_on(async {
             let until = Instant::now() + self.grace;
+            let _ = tokio::time::timeout_at(until, self.accepting).await;
+            // The last one taken is counted as soon as its task has begun.
+            tokio::time::sleep(Duration::from_millis(20)).await;
             while open() > 0 && Instant::now() < until {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
