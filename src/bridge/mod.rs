@@ -5,6 +5,7 @@
 //! while the issuer's set, our keys, what is published and the configuration are those it was made
 //! under, and never past `exp`. It saves work; it proves nothing and is no replay guard.
 
+mod issuing;
 mod pool;
 mod stats;
 
@@ -23,7 +24,6 @@ use self::stats::Stats;
 use crate::clock::Clock;
 use crate::config::BridgeSettings;
 use crate::countersign::{self, Ask, Companions, Context, Verdict};
-use crate::issuer::publisher::COMMON_PATH;
 use crate::issuer::{IssuerHandle, Issuers, Publisher, Snapshot};
 use crate::jose::alg::Alg;
 use crate::jose::jws::CompactJws;
@@ -162,23 +162,6 @@ impl Bridge {
     /// Whether tokens of `alg` may pass as they stand.
     pub fn accepts(&self, alg: Alg) -> bool {
         self.profile.load().accepts.contains(alg)
-    }
-
-    /// The issuer whose tokens leave here with `base` as their `iss` (a trailing slash does not
-    /// matter), that `iss`, and the path of the set that verifies them. Looks at every issuer.
-    pub fn issuing_as(&self, base: &str) -> Option<(Issuer, String)> {
-        self.issuers.iter().find_map(|handle| {
-            let policy = handle.policy();
-            let ours = |iss: &&Issuer| iss.as_str().trim_end_matches('/') == base;
-            let found = match &policy.output_issuer {
-                Some(output) => Some(output).filter(ours),
-                None => policy.issuers.iter().find(ours),
-            };
-            let own = handle.settings().jwks_paths.first().cloned();
-            let path = own.filter(|_| self.issuers.only().is_none());
-            let path = path.unwrap_or_else(|| COMMON_PATH.to_owned());
-            found.map(|iss| (iss.clone(), path))
-        })
     }
 
     /// Forgets every result: issuers have changed.
