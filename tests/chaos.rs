@@ -237,7 +237,7 @@ impl Upstream {
         // for their last tokens.
         let newest = self.keys.len() - 1;
         let oldest = self.keys.len().saturating_sub(SIGNING);
-        let back = if n / 5 % 2 == 0 { 0 } else { n % (newest - oldest + 1) };
+        let back = if (n / 5).is_multiple_of(2) { 0 } else { n % (newest - oldest + 1) };
         let (kid, key) = &self.keys[newest - back];
         let now = Clock::system().now().secs();
         let header = serde_json::json!({"alg": key.alg(), "typ": "JWT", "kid": kid});
