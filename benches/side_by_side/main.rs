@@ -1,0 +1,55 @@
+//! Our speed beside our peers', every pair from one run on one machine. `make bench` runs it and
+//! writes `docs/benchmarks.md`. Servers stand on one core, the load (and the upstream) on the other;
+//! the two sides of a row alternate.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a benchmark stops at the first surprise, and measures time"
+)]
+
+mod load;
+mod peers;
+mod process;
+mod report;
+mod rows;
+mod setting;
+mod stats;
+mod tokens;
+
+use std::io::Write as _;
+
+fn main() {
+    let args: Vec<String> = std::env::args().collect();
+    match args.get(1).map(String::as_str) {
+        Some("--bare-proxy") => peers::run_bare_proxy(&args[2], &args[3]),
+        Some("--bare-crypto") => peers::run_bare_crypto(args[2].parse().unwrap()),
+        _ => {}
+    }
+    // `cargo bench` hands over `--bench`; everything else names rows: `make bench ROWS="1 5"`.
+    let only: Vec<u32> = args[1..].iter().filter_map(|a| a.parse().ok()).collect();
+    let number = |name: &str, or: u32| {
+        std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(or)
+    };
+    let plan = rows::Plan {
+        rounds: number("BENCH_ROUNDS", 5) as usize,
+        seconds: number("BENCH_SECONDS", 4),
+        million: number("BENCH_EXCHANGES", 1_000_000) as usize,
+    };
+    process::pin_self(process::LOAD_CORE);
+    let mut report = report::Report::new(&plan);
+    for (number, row) in rows::ALL {
+        if only.is_empty() || only.contains(number) {
+            writeln!(std::io::stderr(), "row {number} …").unwrap();
+            row(&plan, &mut report);
+        }
+    }
+    let text = report.markdown();
+    std::io::stdout().write_all(text.as_bytes()).unwrap();
+    if only.is_empty() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/benchmarks.md");
+        std::fs::write(path, text).unwrap();
+    }
+}
