@@ -257,7 +257,7 @@ fn start(plan: &Plan, report: &mut Report) {
 
 fn memory(plan: &Plan, report: &mut Report) {
     let setting = Setting::with_issuer(Issuer::es256(), 2);
-    let ours = setting.countersign(setting.upstream_addr, "[cache]\nsize = \"64MiB\"\n");
+    let ours = setting.countersign(setting.upstream_addr, "[bridge]\ncache = \"64MiB\"\n");
     let idle = ours.process.resident_mib();
     report.row("11", "resident memory, idle", format!("{idle:.1} MiB"), "–".into(), String::new(), "≤ 16 MiB", idle <= 16.0);
     const BATCH: usize = 20_000;

@@ -67,8 +67,7 @@ impl Setting {
 
     fn issuer_block(&self) -> String {
         format!(
-            "[[issuer]]\nname = \"bench\"\nissuer = \"{ISSUER}\"\njwks = \"http://{}/jwks.json\"\n\
-             fetch = {{ max_keys = 2000 }}\n",
+            "[[issuer]]\nname = \"bench\"\nissuer = \"{ISSUER}\"\njwks = \"http://{}/jwks.json\"\n",
             self.upstream_addr
         )
     }
@@ -85,7 +84,8 @@ impl Setting {
         let text = format!(
             "[server]\nlisten = \"{addr}\"\npublic_url = \"http://{addr}\"\nthreads = 1\n\
              [admin]\nlisten = \"{admin}\"\n[upstream]\nurl = \"http://{upstream}\"\n\
-             [signing]\nstore = \"file:{}\"\n{tail}",
+             [signing]\nstore = \"file:{}\"\n[limits]\nkeys = 2000\n\
+             document = \"2MiB\"\n{tail}",
             data.display()
         );
         std::fs::write(&config, text).unwrap();
