@@ -23,7 +23,8 @@ pub(crate) fn wrk(url: &str, connections: usize, seconds: u32, headers: &[&str])
     assert!(!text.contains("Socket errors"), "socket errors on {url}:\n{text}");
     let field = |name: &str| {
         let line = text.lines().find(|l| l.trim_start().starts_with(name));
-        line.and_then(|l| l.split_whitespace().last()).unwrap_or_else(|| panic!("wrk said:\n{text}"))
+        line.and_then(|l| l.split_whitespace().last())
+            .unwrap_or_else(|| panic!("wrk said:\n{text}"))
     };
     Run { rate: field("Requests/sec").parse().unwrap(), p99: millis(field("99%")) }
 }

@@ -25,14 +25,13 @@ fn main() {
     let args: Vec<String> = std::env::args().collect();
     match args.get(1).map(String::as_str) {
         Some("--bare-proxy") => peers::run_bare_proxy(&args[2], &args[3]),
-        Some("--bare-crypto") => peers::run_bare_crypto(args[2].parse().unwrap()),
+        Some("--bare-crypto") => return peers::run_bare_crypto(args[2].parse().unwrap()),
         _ => {}
     }
     // `cargo bench` hands over `--bench`; everything else names rows: `make bench ROWS="1 5"`.
     let only: Vec<u32> = args[1..].iter().filter_map(|a| a.parse().ok()).collect();
-    let number = |name: &str, or: u32| {
-        std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(or)
-    };
+    let number =
+        |name: &str, or: u32| std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(or);
     let plan = rows::Plan {
         rounds: number("BENCH_ROUNDS", 5) as usize,
         seconds: number("BENCH_SECONDS", 4),

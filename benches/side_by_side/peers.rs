@@ -30,7 +30,8 @@ pub(crate) fn nginx(core: &str, dir: &Path, name: &str, http: &str, addr: Socket
     );
     std::fs::write(&conf, text).unwrap();
     let conf = conf.display().to_string();
-    let mut server = Pinned::start(core, "nginx", &["-c", &conf, "-p", "/"], &dir.join(format!("{name}.log")));
+    let mut server =
+        Pinned::start(core, "nginx", &["-c", &conf, "-p", "/"], &dir.join(format!("{name}.log")));
     server.wait_for(addr);
     server
 }
@@ -46,7 +47,12 @@ pub(crate) fn upstream(core: &str, dir: &Path, addr: SocketAddr, token_answer: &
 }
 
 /// nginx as a caching proxy before the upstream, tuned: cache in memory, keep-alive both ways.
-pub(crate) fn caching_nginx(core: &str, dir: &Path, addr: SocketAddr, upstream: SocketAddr) -> Pinned {
+pub(crate) fn caching_nginx(
+    core: &str,
+    dir: &Path,
+    addr: SocketAddr,
+    upstream: SocketAddr,
+) -> Pinned {
     let cache = PathBuf::from("/dev/shm").join(format!("countersign-bench-{}", std::process::id()));
     let http = format!(
         "proxy_cache_path {} keys_zone=jwks:1m; upstream up {{ server {upstream}; keepalive 32; }}\n\
@@ -84,7 +90,8 @@ pub(crate) fn run_bare_proxy(listen: &str, upstream: &str) -> ! {
 /// operations a second.
 pub(crate) fn run_bare_crypto(seconds: f64) {
     let issuer = Issuer::es384();
-    let key = ParsedPublicKey::new(&signature::ECDSA_P384_SHA384_FIXED, issuer.public_point()).unwrap();
+    let key =
+        ParsedPublicKey::new(&signature::ECDSA_P384_SHA384_FIXED, issuer.public_point()).unwrap();
     let rsa = KeyPair::generate(KeySize::Rsa2048).unwrap();
     let rng = SystemRandom::new();
     let tokens: Vec<String> = (0..2000).map(|n| issuer.token("http://issuer", n)).collect();
@@ -92,7 +99,8 @@ pub(crate) fn run_bare_crypto(seconds: f64) {
         .iter()
         .map(|t| {
             let (input, sig) = t.rsplit_once('.').unwrap();
-            let sig = base64::Engine::decode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, sig);
+            let sig =
+                base64::Engine::decode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, sig);
             (input, sig.unwrap())
         })
         .collect();
@@ -133,7 +141,8 @@ fn swallow(mut stream: std::net::TcpStream) -> Option<()> {
             seen.extend_from_slice(&buffer[..n]);
         };
         let text = String::from_utf8_lossy(&seen[..head]).to_ascii_lowercase();
-        let length: usize = text.lines().find_map(|l| l.strip_prefix("content-length:"))?.trim().parse().ok()?;
+        let length: usize =
+            text.lines().find_map(|l| l.strip_prefix("content-length:"))?.trim().parse().ok()?;
         let mut left = length.saturating_sub(seen.len() - head);
         while left > 0 {
             left -= stream.read(&mut buffer).ok().filter(|n| *n > 0)?.min(left);

@@ -77,7 +77,8 @@ pub(crate) fn free_port() -> SocketAddr {
 /// Pins this process, which becomes the load: its threads inherit the core.
 pub(crate) fn pin_self(core: &str) {
     let pid = std::process::id().to_string();
-    let done = Command::new("taskset").args(["-a", "-cp", core, &pid]).stdout(Stdio::null()).status();
+    let done =
+        Command::new("taskset").args(["-a", "-cp", core, &pid]).stdout(Stdio::null()).status();
     assert!(done.is_ok_and(|s| s.success()), "taskset (util-linux) is needed");
 }
 

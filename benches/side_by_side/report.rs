@@ -13,7 +13,8 @@ pub(crate) struct Report {
 impl Report {
     pub(crate) fn new(plan: &Plan) -> Self {
         let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-        let cpu = cpu.lines().find_map(|l| l.strip_prefix("model name\t: ")).unwrap_or("unknown CPU");
+        let cpu =
+            cpu.lines().find_map(|l| l.strip_prefix("model name\t: ")).unwrap_or("unknown CPU");
         let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
         let head = format!(
             "# Measured, side by side\n\n\
@@ -34,7 +35,15 @@ impl Report {
         Self { head, rows: Vec::new(), notes: Vec::new() }
     }
 
-    pub(crate) fn pair(&mut self, row: &str, work: &str, peer: &str, unit: &str, pair: &Pair, goal: Goal) {
+    pub(crate) fn pair(
+        &mut self,
+        row: &str,
+        work: &str,
+        peer: &str,
+        unit: &str,
+        pair: &Pair,
+        goal: Goal,
+    ) {
         let ratio = pair.ratio();
         let mut result = format!("{ratio:.2}×");
         let mut met = ratio >= goal.rate;
@@ -71,7 +80,9 @@ impl Report {
 
     pub(crate) fn markdown(&self) -> String {
         let mut text = self.head.clone();
-        text.push_str("| # | work | countersign | peer | result | reach |\n|---|---|---|---|---|---|\n");
+        text.push_str(
+            "| # | work | countersign | peer | result | reach |\n|---|---|---|---|---|---|\n",
+        );
         for row in &self.rows {
             text.push_str(&format!("| {} |\n", row.join(" | ")));
         }

@@ -120,7 +120,15 @@ fn large_bodies(plan: &Plan, report: &mut Report) {
     report.pair("4", "100 MiB up", "bare pingora", "MiB/s", &pair, at_least(0.97));
     let growth = down.max(up);
     let cell = format!("down {down:.1} MiB, up {up:.1} MiB");
-    report.row("4", "memory growth over these", cell, "–".into(), String::new(), "< 4 MiB", growth < 4.0);
+    report.row(
+        "4",
+        "memory growth over these",
+        cell,
+        "–".into(),
+        String::new(),
+        "< 4 MiB",
+        growth < 4.0,
+    );
 }
 
 /// Requests with tokens never seen before.
@@ -187,7 +195,14 @@ fn exchange_seen(plan: &Plan, report: &mut Report) {
         || each_once(ours.addr, CONNECTIONS, &requests),
         || each_once(bare, CONNECTIONS, &gets),
     );
-    report.pair("7", "exchange, token seen before", "row 3's bare pingora", "req/s", &pair, at_least(0.9));
+    report.pair(
+        "7",
+        "exchange, token seen before",
+        "row 3's bare pingora",
+        "req/s",
+        &pair,
+        at_least(0.9),
+    );
 }
 
 fn token_answer_seen(plan: &Plan, report: &mut Report) {
@@ -259,20 +274,48 @@ fn memory(plan: &Plan, report: &mut Report) {
     let setting = Setting::with_issuer(Issuer::es256(), 2);
     let ours = setting.countersign(setting.upstream_addr, "[bridge]\ncache = \"64MiB\"\n");
     let idle = ours.process.resident_mib();
-    report.row("11", "resident memory, idle", format!("{idle:.1} MiB"), "–".into(), String::new(), "≤ 16 MiB", idle <= 16.0);
+    report.row(
+        "11",
+        "resident memory, idle",
+        format!("{idle:.1} MiB"),
+        "–".into(),
+        String::new(),
+        "≤ 16 MiB",
+        idle <= 16.0,
+    );
     const BATCH: usize = 20_000;
     for from in (0..plan.million).step_by(BATCH) {
-        each_once(ours.addr, CONNECTIONS, &fresh(&setting, from + 1, BATCH.min(plan.million - from)));
+        each_once(
+            ours.addr,
+            CONNECTIONS,
+            &fresh(&setting, from + 1, BATCH.min(plan.million - from)),
+        );
     }
     let after = ours.process.resident_mib();
     let work = format!("after {} exchanges at 64 MiB cache", plan.million);
-    report.row("11", &work, format!("{after:.1} MiB"), "–".into(), String::new(), "≤ 110 MiB", after <= 110.0);
+    report.row(
+        "11",
+        &work,
+        format!("{after:.1} MiB"),
+        "–".into(),
+        String::new(),
+        "≤ 110 MiB",
+        after <= 110.0,
+    );
 }
 
 fn size(_plan: &Plan, report: &mut Report) {
     let mib = |path: &str| std::fs::metadata(path).map(|m| m.len() as f64 / 1_048_576.0);
     let binary = mib(BINARY).unwrap();
-    report.row("12", "binary, stripped", format!("{binary:.1} MiB"), "–".into(), String::new(), "≤ 14 MiB", binary <= 14.0);
+    report.row(
+        "12",
+        "binary, stripped",
+        format!("{binary:.1} MiB"),
+        "–".into(),
+        String::new(),
+        "≤ 14 MiB",
+        binary <= 14.0,
+    );
 }
 
 /// Row 13: nothing on the request path grows with issuers, keys or connections.
@@ -296,13 +339,18 @@ fn growth(plan: &Plan, report: &mut Report) {
         from.set(from.get() + per_round);
         each_once(addr, CONNECTIONS, &requests)
     };
-    let pair = Pair::alternate(plan.rounds, || exchange(&many, crowd.addr), || exchange(&small, base.addr));
+    let pair = Pair::alternate(
+        plan.rounds,
+        || exchange(&many, crowd.addr),
+        || exchange(&small, base.addr),
+    );
     grow(report, "exchange, 10,000 issuers", &pair);
     drop(crowd);
 
     let wide = Setting::with_issuer(Issuer::es384(), 999);
     let keys = wide.countersign(wide.upstream_addr, "");
-    let pair = Pair::alternate(plan.rounds, || exchange(&wide, keys.addr), || exchange(&small, base.addr));
+    let pair =
+        Pair::alternate(plan.rounds, || exchange(&wide, keys.addr), || exchange(&small, base.addr));
     grow(report, "exchange, 1,000 keys in the set", &pair);
     drop(keys);
 
@@ -317,7 +365,9 @@ fn growth(plan: &Plan, report: &mut Report) {
         || wrk(&base_url, CONNECTIONS, plan.seconds, &[]),
     );
     grow(report, "GET JWKS, 10,000 open connections beside", &pair);
-    report.note(format!("Row 13's connections are held by the load on core {LOAD_CORE}; each has sent one request."));
+    report.note(format!(
+        "Row 13's connections are held by the load on core {LOAD_CORE}; each has sent one request."
+    ));
 }
 
 fn idle_connections(addr: SocketAddr, count: usize) -> Vec<TcpStream> {
@@ -325,11 +375,11 @@ fn idle_connections(addr: SocketAddr, count: usize) -> Vec<TcpStream> {
     let request = format!("GET {JWKS} HTTP/1.1\r\nHost: x\r\n\r\n");
     (0..count)
         .map(|_| {
-            let mut stream = TcpStream::connect(addr).expect("too few file descriptors (ulimit -n)?");
+            let mut stream =
+                TcpStream::connect(addr).expect("too few file descriptors (ulimit -n)?");
             stream.write_all(request.as_bytes()).unwrap();
             let _ = stream.read(&mut [0; 4096]).unwrap();
             stream
         })
         .collect()
 }
-

@@ -45,7 +45,8 @@ impl Setting {
         std::fs::create_dir(&www).unwrap();
         let mut keys = vec![issuer.jwk("i")];
         keys.extend(rsa_jwks(extra_keys));
-        std::fs::write(www.join("jwks.json"), format!(r#"{{"keys":[{}]}}"#, keys.join(","))).unwrap();
+        std::fs::write(www.join("jwks.json"), format!(r#"{{"keys":[{}]}}"#, keys.join(",")))
+            .unwrap();
         std::fs::write(www.join("1k"), vec![b'x'; 1024]).unwrap();
         std::fs::write(www.join("100m.bin"), vec![0; BIG]).unwrap();
         let token = issuer.token(ISSUER, 0);
@@ -84,7 +85,7 @@ impl Setting {
         let text = format!(
             "[server]\nlisten = \"{addr}\"\npublic_url = \"http://{addr}\"\nthreads = 1\n\
              [admin]\nlisten = \"{admin}\"\n[upstream]\nurl = \"http://{upstream}\"\n\
-             [signing]\nstore = \"file:{}\"\n[limits]\nkeys = 2000\n\
+             [signing]\nstore = \"file:{}\"\n[log]\nlevel = \"warn\"\n[limits]\nkeys = 2000\n\
              document = \"2MiB\"\n{tail}",
             data.display()
         );
@@ -99,7 +100,8 @@ impl Setting {
         let process = Pinned::start(SERVER_CORE, BINARY, &["run", "--config", &config], &log);
         let patience = begun + Duration::from_secs(20);
         loop {
-            let ready = std::net::TcpStream::connect(addr).is_ok() && load::get(addr, JWKS).0 == 200;
+            let ready =
+                std::net::TcpStream::connect(addr).is_ok() && load::get(addr, JWKS).0 == 200;
             if ready {
                 return Ours { process, addr, started: begun.elapsed() };
             }

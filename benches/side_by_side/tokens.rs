@@ -21,12 +21,20 @@ pub(crate) fn b64(bytes: impl AsRef<[u8]>) -> String {
 
 impl Issuer {
     pub(crate) fn es384() -> Self {
-        Self::new(EcdsaKeyPair::generate(&ECDSA_P384_SHA384_FIXED_SIGNING).unwrap(), "ES384", "P-384")
+        Self::new(
+            EcdsaKeyPair::generate(&ECDSA_P384_SHA384_FIXED_SIGNING).unwrap(),
+            "ES384",
+            "P-384",
+        )
     }
 
     /// Cheaper to sign with: for the million tokens of the memory row.
     pub(crate) fn es256() -> Self {
-        Self::new(EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap(), "ES256", "P-256")
+        Self::new(
+            EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap(),
+            "ES256",
+            "P-256",
+        )
     }
 
     fn new(pair: EcdsaKeyPair, alg: &'static str, crv: &'static str) -> Self {
@@ -50,7 +58,8 @@ impl Issuer {
 
     /// A token like a real access or ID token: a dozen claims, an hour to live.
     pub(crate) fn token(&self, iss: &str, n: usize) -> String {
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+        let now =
+            std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
         let header = format!(r#"{{"alg":"{}","typ":"JWT","kid":"i"}}"#, self.alg);
         let claims = format!(
             r#"{{"iss":"{iss}","sub":"user_{n:012}","aud":"app","iat":{now},"exp":{},"jti":"{n:016x}","email":"user{n}@example.com","email_verified":true,"name":"Some Person","picture":"https://example.com/avatars/{n}.png","scope":"openid profile email","sid":"s_{n:020}"}}"#,
