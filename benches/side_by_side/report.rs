@@ -1,5 +1,7 @@
 //! The table: medians, ratios, spreads, versions, machine.
 
+use std::io::Write as _;
+
 use crate::process::version_of;
 use crate::rows::Plan;
 use crate::stats::Pair;
@@ -71,7 +73,10 @@ impl Report {
         met: bool,
     ) {
         let result = format!("{} {result}", if met { "✓" } else { "✗" });
-        self.rows.push([row.into(), work.into(), ours, peer, result, reach.into()]);
+        let row = [row.into(), work.into(), ours, peer, result, reach.into()];
+        // At once too: a later row that stops the run must not take the figures with it.
+        let _ = writeln!(std::io::stderr(), "| {} |", row.join(" | "));
+        self.rows.push(row);
     }
 
     pub(crate) fn note(&mut self, text: String) {

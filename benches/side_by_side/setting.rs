@@ -83,7 +83,7 @@ impl Setting {
         let config = self.dir().join("countersign.toml");
         let data = self.dir().join("data");
         let text = format!(
-            "[server]\nlisten = \"{addr}\"\npublic_url = \"http://{addr}\"\nthreads = 1\n\
+            "[server]\nlisten = \"{addr}\"\npublic_url = \"http://{addr}\"\nthreads = 1\n[server.limits]\nconnections = 20000\n\
              [admin]\nlisten = \"{admin}\"\n[upstream]\nurl = \"http://{upstream}\"\n\
              [signing]\nstore = \"file:{}\"\n[log]\nlevel = \"warn\"\n[limits]\nkeys = 2000\n\
              document = \"2MiB\"\n{tail}",
