@@ -7,6 +7,8 @@
     clippy::expect_used,
     clippy::panic,
     clippy::disallowed_methods,
+    clippy::needless_pass_by_value,
+    clippy::explicit_write,
     reason = "a benchmark stops at the first surprise, and measures time"
 )]
 
