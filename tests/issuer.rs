@@ -341,6 +341,22 @@ async fn no_set_is_an_error_with_the_issuers_code_and_never_an_empty_set() {
 }
 
 #[tokio::test]
+async fn before_any_issuer_is_learnt_there_is_no_set() {
+    // A verifier would keep our own keys alone for a whole max-age, and miss the issuer's.
+    let dir = tempfile::tempdir().unwrap();
+    let parts = Parts::start(Vec::new(), dir.path(), Clock::system()).await;
+    assert_eq!(parts.publisher.for_path(COMMON_PATH).unwrap_err(), NoSet::NoIssuer);
+    let source = FaultIssuer::start(&[key("a")]).await;
+    let settings = issuer("one", Source::Url(source.url("/jwks")));
+    parts.issuers.reload(vec![settings]).unwrap();
+    eventually("the learnt issuer's set", || {
+        let set = parts.publisher.for_path(COMMON_PATH);
+        set.is_ok_and(|set| String::from_utf8_lossy(&set.body).contains(r#""kid":"a""#))
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn keys_strangers_share_are_not_served() {
     // A verifier that found them could not tell our load balancer's tokens from a stranger's.
     let dir = tempfile::tempdir().unwrap();

@@ -53,6 +53,9 @@ pub enum NoSet {
     /// Never an empty set in its place: a verifier would take that for the truth and keep it.
     #[error("the key set of issuer `{issuer}` has not been read yet{}", because(.last))]
     NotRead { issuer: IssuerName, last: Option<&'static str> },
+    /// Our own keys alone would be kept by a verifier for a whole `max-age`, the issuer's missing.
+    #[error("no issuer is known yet: the upstream's discovery document has not been read")]
+    NoIssuer,
 }
 
 fn because(last: &Option<&'static str>) -> String {
@@ -65,7 +68,7 @@ impl NoSet {
         match self {
             Self::NotAPath => "not_found".to_owned(),
             Self::NotRead { last: Some(code), .. } => format!("upstream_{code}"),
-            Self::NotRead { last: None, .. } => "upstream_not_read".to_owned(),
+            Self::NotRead { last: None, .. } | Self::NoIssuer => "upstream_not_read".to_owned(),
         }
     }
 }
@@ -240,7 +243,7 @@ impl Publisher {
     fn build(&self, slot: &Slot) {
         let ring = self.keyring.snapshot();
         let snapshot = slot.issuer.as_ref().and_then(|issuer| issuer.snapshot());
-        if slot.issuer.is_some() && snapshot.is_none() {
+        if snapshot.is_none() && (slot.issuer.is_some() || self.issuers.is_empty()) {
             slot.set.store(None);
             slot.settled.store(Arc::default());
             return;
@@ -331,7 +334,7 @@ impl Slot {
                 let last = issuer.last_error_code();
                 Err(NoSet::NotRead { issuer: issuer.name().clone(), last })
             }
-            (None, None) => Err(NoSet::NotAPath),
+            (None, None) => Err(NoSet::NoIssuer),
         }
     }
 }
