@@ -92,3 +92,41 @@ fn limits_are_those_of_the_options() {
     let refusal = countersign::jose::jwks::normalize(deep.as_bytes(), &options).unwrap_err();
     assert_eq!(refusal.code(), "depth");
 }
+
+/// Resident memory of this process in KiB.
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+/// Each body is within the limit, so that it is read and not turned away for its length.
+#[test]
+fn memory_stays_flat_under_a_gibibyte_of_hostile_bodies() {
+    const BODY: usize = LIMIT - 64;
+    let fill = |unit: &str| unit.repeat(BODY / unit.len());
+    let bodies = [
+        fill("["),
+        fill(r#"{"keys":"#),
+        format!(r#"{{"keys":[{}"#, fill("{},")),
+        format!(r#"{{"keys":["{}"]}}"#, fill("A")),
+        fill("\"\\u0000"),
+        fill("-----BEGIN PUBLIC KEY-----\n"),
+        fill("<html>"),
+    ];
+    let options = countersign::jose::jwks::Options::default();
+    let run = |body: &String| drop(countersign::jose::jwks::normalize(body.as_bytes(), &options));
+    assert!(bodies.iter().all(|body| body.len() <= LIMIT));
+    bodies.iter().for_each(run);
+    let before = resident();
+    let (mut seen, mut most) = (0, 0);
+    for body in bodies.iter().cycle() {
+        run(body);
+        seen += body.len();
+        most = most.max(resident());
+        if seen >= 1 << 30 {
+            break;
+        }
+    }
+    assert!(most < before + 16 * 1024, "{before} KiB before, {most} KiB at most");
+}
