@@ -27,7 +27,7 @@ test: ## every test; TESTS='-E test(name)' narrows it down
 lint: ## format, clippy without a warning, licences and bans
 	@scripts/install cc cmake components python
 	cargo fmt --check
-	cargo clippy --locked --all-targets --quiet -- -D warnings
+	cargo clippy --locked --all-features --all-targets --quiet -- -D warnings
 	@scripts/deny
 
 bench: ## the speed beside its peers, written to docs/benchmarks.md

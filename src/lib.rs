@@ -16,13 +16,14 @@
 //! | [`doctor`] | why a strict verifier refuses an issuer or a token |
 //! | [`inspect`] | a token decoded without trust, for people |
 //! | `verdict` (feature `demo`) | what the strict verifier itself says, for `demo` and the tests |
-//! | [`config`], [`admin`], [`cli`], [`clock`], [`dns`] | the rest of the edge |
+//! | [`config`], [`admin`], [`cli`], [`clock`], [`coding`], [`dns`] | the rest of the edge |
 
 pub mod admin;
 pub mod answer;
 pub mod bridge;
 pub mod cli;
 pub mod clock;
+pub mod coding;
 pub mod config;
 pub mod countersign;
 pub mod dns;

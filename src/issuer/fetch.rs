@@ -1,5 +1,6 @@
 //! One bounded HTTP GET of a key set. Everything that can go wrong has a stable code.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -13,6 +14,7 @@ use url::Url;
 
 use super::FetchSettings;
 use super::headers::{freshness, retry_after};
+use crate::coding::{self, CodingError};
 use crate::dns::{Banned, Resolver};
 use crate::jose::names::UnixTime;
 
@@ -121,7 +123,7 @@ struct ClientKey {
 pub struct Ask<'a> {
     pub url: &'a Url,
     pub settings: &'a FetchSettings,
-    /// Bytes of the body after decompression.
+    /// Bytes of the body, as it comes and decoded.
     pub limit: usize,
     /// The `ETag` of the document we hold.
     pub etag: Option<&'a str>,
@@ -226,6 +228,7 @@ fn headers(ask: Ask<'_>) -> Result<HeaderMap, FetchError> {
     let bad = |what: &str| FetchError::Request { why: format!("the header `{what}` is not valid") };
     let mut headers = HeaderMap::new();
     headers.insert(header::ACCEPT, HeaderValue::from_static(ACCEPT));
+    headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(coding::ACCEPTED));
     if let Some(etag) = ask.etag {
         let value = HeaderValue::from_str(etag).map_err(|_| bad("If-None-Match"))?;
         headers.insert(header::IF_NONE_MATCH, value);
@@ -268,14 +271,18 @@ async fn read(response: Response, ask: Ask<'_>) -> Result<Fetched, FetchError> {
     let text = |name: HeaderName| {
         response.headers().get(name).map(|v| String::from_utf8_lossy(v.as_bytes()).into_owned())
     };
-    // The client takes the header away where it decodes.
-    if let Some(encoding) = text(header::CONTENT_ENCODING)
-        && !encoding.eq_ignore_ascii_case("identity")
-    {
-        return Err(FetchError::Encoding(encoding.chars().take(40).collect()));
-    }
+    let codings = text(header::CONTENT_ENCODING).unwrap_or_default();
     let (etag, content_type) = (text(header::ETAG), text(header::CONTENT_TYPE));
-    let body = body(response, ask).await?;
+    let raw = body(response, ask).await?;
+    let body = match coding::decode(&raw, &codings, ask.limit) {
+        Ok(Cow::Borrowed(_)) => raw,
+        Ok(Cow::Owned(decoded)) => decoded.into(),
+        Err(CodingError::Unknown) => {
+            return Err(FetchError::Encoding(codings.chars().take(40).collect()));
+        }
+        Err(CodingError::Corrupt) => return Err(FetchError::Corrupt),
+        Err(CodingError::TooLarge) => return Err(FetchError::TooLarge { limit: ask.limit }),
+    };
     if body.is_empty() {
         return Err(FetchError::Empty);
     }
@@ -318,11 +325,6 @@ fn sort(error: &reqwest::Error, settings: &FetchSettings) -> FetchError {
     }
     if error.is_builder() {
         return FetchError::Request { why };
-    }
-    // With decoders in the way, a body cut short comes as a decoding error too; only its text says
-    // which layer it is from.
-    if error.is_decode() && !(why.contains("before message") || why.contains("connection")) {
-        return FetchError::Corrupt;
     }
     FetchError::Broken { why }
 }

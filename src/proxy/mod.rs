@@ -7,7 +7,6 @@
 pub mod call;
 pub mod counters;
 mod date;
-mod decode;
 pub mod discovery;
 pub mod door;
 mod exchange;

@@ -1,6 +1,8 @@
 //! Answers in which tokens stand. They are fetched whole by a call of our own, so that the crypto
 //! threads and a refresh of the issuer's keys can be waited for; pingora's body filter cannot wait.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, Version, header};
 use pingora::Result;
@@ -13,8 +15,9 @@ use super::outbound::{self, Changes};
 use super::state::State;
 use super::swap::{self, Beside};
 use super::upstream::Upstream;
-use super::{decode, reply, restore};
+use super::{reply, restore};
 use crate::answer::Failure;
+use crate::coding;
 use crate::rewrite::{self, Place, TokenRule};
 
 /// Whether a request under `rule` must be answered this way.
@@ -172,10 +175,11 @@ async fn rewritten(
 ) -> Option<Bytes> {
     let coding = header.headers.get(header::CONTENT_ENCODING);
     let decoded = match coding.map(HeaderValue::to_str) {
-        None => body.to_vec(),
+        None => Cow::Borrowed(&body[..]),
         Some(coding) => {
             let limit = state.server.limits.answer;
-            let Some(decoded) = coding.ok().and_then(|c| decode::decode(body, c, limit)) else {
+            let decoded = coding.ok().and_then(|c| coding::decode(body, c, limit).ok());
+            let Some(decoded) = decoded else {
                 state.counters.place("answer_encoding");
                 return None;
             };

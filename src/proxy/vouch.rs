@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header;
+use http::header::{self, HeaderValue};
 use pingora::proxy::Session;
 use reqwest::{Client, RequestBuilder};
 use serde_json::{Map, Value};
@@ -14,6 +14,7 @@ use serde_json::{Map, Value};
 use super::state::State;
 use crate::answer::ExchangeFailure;
 use crate::bridge::{BridgeError, Bridged};
+use crate::coding::{self, CodingError};
 use crate::config::{ExchangeSettings, IntrospectionSettings, SessionSettings};
 use crate::countersign::Ask;
 use crate::dns::Resolver;
@@ -194,6 +195,8 @@ async fn answer(request: RequestBuilder, limits: &Limits) -> Result<Option<Vec<u
     if response.status() != reqwest::StatusCode::OK {
         return Ok(None);
     }
+    let codings = response.headers_mut().remove(header::CONTENT_ENCODING);
+    let codings = codings.unwrap_or(HeaderValue::from_static(""));
     let mut body = Vec::new();
     while let Some(part) = response.chunk().await.map_err(away)? {
         body.extend_from_slice(&part);
@@ -201,7 +204,15 @@ async fn answer(request: RequestBuilder, limits: &Limits) -> Result<Option<Vec<u
             return Err(Refusal::TooLarge { limit: limits.document }.into());
         }
     }
-    Ok(Some(body))
+    let codings = codings.to_str().unwrap_or("unreadable");
+    match coding::decode(&body, codings, limits.document) {
+        Ok(decoded) => Ok(Some(decoded.into_owned())),
+        Err(CodingError::TooLarge) => Err(Refusal::TooLarge { limit: limits.document }.into()),
+        Err(why) => {
+            tracing::warn!(?why, codings, "the auth server's answer does not decode");
+            Err(BridgeError::KeysUnavailable)
+        }
+    }
 }
 
 /// The configured claims out of a session's answer; `None` where it has no subject.

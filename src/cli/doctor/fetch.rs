@@ -1,12 +1,14 @@
 //! Fetches as the verifier does: `Accept: application/json`, up to ten redirects, gzip only, and no
 //! more patience than a person has.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::{Client, header, redirect};
 use url::Url;
 
+use crate::coding;
 use crate::dns::Resolver;
 use crate::doctor::{Answer, address};
 
@@ -26,9 +28,6 @@ impl Fetcher {
             .user_agent(concat!("countersign-doctor/", env!("CARGO_PKG_VERSION")))
             .redirect(redirect::Policy::limited(10))
             .dns_resolver(Arc::new(resolver.clone()))
-            .gzip(true)
-            .brotli(false)
-            .zstd(false)
             .connect_timeout(Duration::from_secs(10))
             .timeout(Duration::from_secs(30))
             .build()
@@ -39,6 +38,7 @@ impl Fetcher {
     /// `Err` says why there is no answer.
     pub(super) async fn get(&self, url: &str) -> Result<Answer, String> {
         let request = self.client.get(url).header(header::ACCEPT, "application/json");
+        let request = request.header(header::ACCEPT_ENCODING, "gzip");
         let mut response = request.send().await.map_err(|e| chain(&e))?;
         let text = |v: &header::HeaderValue| String::from_utf8_lossy(v.as_bytes()).into_owned();
         let headers: Vec<_> =
@@ -51,6 +51,11 @@ impl Fetcher {
             if body.len() > LIMIT {
                 return Err(format!("the answer is larger than {} MiB", LIMIT >> 20));
             }
+        }
+        let coding = headers.iter().find(|(name, _)| name == "content-encoding");
+        if let Some((_, gzip)) = coding.filter(|(_, coding)| coding.eq_ignore_ascii_case("gzip")) {
+            let decoded = coding::decode(&body, gzip, LIMIT).map(Cow::into_owned);
+            body = decoded.map_err(|_| "the answer does not decode as gzip".to_owned())?;
         }
         Ok(Answer { url: from, status, content_type, headers, body })
     }
