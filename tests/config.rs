@@ -201,6 +201,19 @@ fn a_header_with_a_meaning_of_its_own_is_not_demanded() {
 }
 
 #[test]
+fn a_client_demanded_of_the_header_is_a_check_of_the_client() {
+    let config = load(
+        "[[issuer]]\nissuer = \"https://a\"\njwks = \"https://a/{kid}\"\n\
+         required_headers = { signer = \"me\", client = \"client_1\" }\n\
+         audience_when_missing = { audience = \"app\" }",
+    )
+    .unwrap();
+    let policy = &config.issuers[0].policy;
+    assert_eq!(policy.bound_client(), Some("client_1"));
+    assert!(policy.audience.when_missing.as_ref().unwrap().clients.is_empty());
+}
+
+#[test]
 fn relative_paths_start_at_the_file() {
     let text = "[[issuer]]\nissuer = \"https://a\"\njwks = \"file:keys.json\"\n\
                 [signing]\nstore = \"file:ring\"";
@@ -257,6 +270,7 @@ const BAD: &[&str] = &[
     "[[issuer]]\nissuer = \"https://a\"\njwks = \"https://{kid}.a/\"",
     "[[issuer]]\nissuer = \"https://a\"\njwks = \"https://a/{kid}\"",
     "[[issuer]]\nissuer = \"https://a\"\njwks = \"https://a/{kid}\"\nrequired_headers = {}",
+    "[[issuer]]\nissuer = \"https://a\"\njwks = \"https://a/{kid}\"\nrequired_headers = { client = \"c\", iss = \"https://a\" }",
     "[[issuer]]\nissuer = \"https://a\"\njwks = \"https://a/{kid}\"\nrequired_headers = { kid = \"k1\" }",
     "[[issuer]]\nissuer = \"https://a\"\njwks = \"https://a/jwks\"\nrequired_headers = { signer = \"\" }",
     "[[issuer]]\nissuer = \"https://a\"\njwks = \"https://a/jwks\"\nrequired_headers = { \"\" = \"x\" }",
@@ -275,8 +289,15 @@ const BAD: &[&str] = &[
     "[[issuer]]\nissuer = \"https://a\"\nalgorithms = [\"HS256\"]\nsecret_file = \"/nonexistent/secret\"",
     "[[issuer]]\nissuer = \"https://a\"\njwks = \"https://a/jwks\"\naudience_when_missing = { audience = \"app\" }",
     "[[issuer]]\nissuer = \"https://a\"\njwks = \"https://a/jwks\"\naudience_when_missing = { audience = \"app\", clients = [] }",
+    "[[issuer]]\nissuer = \"https://a\"\njwks = \"https://a/jwks\"\naudience_when_missing = { audience = \"app\", clients = [\"a\", \"\"] }",
+    "[[issuer]]\nissuer = \"https://a\"\njwks = \"https://a/jwks\"\nrequired_headers = { signer = \"me\" }\naudience_when_missing = { audience = \"app\" }",
     "[[issuer]]\nissuer = \"https://a\"\njwks = \"https://a/jwks\"\nclaims = { set = { exp = 1 } }",
     "[[issuer]]\nissuer = \"https://a\"\njwks = \"https://a/jwks\"\nclaims = { rename = { admin = \"aud\" } }",
+    "[[issuer]]\nissuer = \"https://a\"\njwks = \"https://a/jwks\"\nclaims = { rename = { iat = \"x\" } }",
+    "[[issuer]]\nissuer = \"https://a\"\njwks = \"https://a/jwks\"\nclaims = { drop = [\"email\", \"nbf\"] }",
+    "[[issuer]]\nissuer = \"https://a\"\njwks = \"https://a/jwks\"\nclaims = { drop = [\"sub\"] }",
+    "[[issuer]]\nissuer = \"https://a\"\njwks = \"https://a/jwks\"\n[issuer.claims.set]\nrole = \"user\"\niss = \"https://b\"",
+    "[[issuer]]\nissuer = \"https://a\"\njwks = \"https://a/jwks\"\nclaims = { set = { sub = \"admin\" } }",
     "[[issuer]]\nname = \"../a\"\nissuer = \"https://a\"\njwks = \"https://a/jwks\"",
     "[[issuer]]\nissuer = \"https://a\"\njwks = \"https://a/jwks\"\n\n[[issuer]]\nname = \"b\"\nissuer = [\"https://b\", \"https://a\"]\njwks = \"https://b/jwks\"",
     "[[issuer]]\nissuer = \"https://a\"\njwks = \"https://a/jwks\"\n\n[[issuer]]\nissuer = \"https://a/2\"\njwks = \"https://b/jwks\"",

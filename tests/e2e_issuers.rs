@@ -205,6 +205,7 @@ async fn start(case: &Case, recipe: &str) -> Pair {
     let entry = table["issuer"][0].as_table().unwrap();
     let rule = table.get("tokens").map(|rules| rules[0].as_table().unwrap());
     let missing = entry.get("audience_when_missing");
+    let demanded = || first(entry.get("required_headers")?.get("client"));
     let audience = rule
         .and_then(|rule| first(rule.get("audience")))
         .or_else(|| missing.and_then(|m| first(m.get("audience"))))
@@ -219,7 +220,7 @@ async fn start(case: &Case, recipe: &str) -> Pair {
         "kind": case.kind,
         "iss": iss,
         "aud": audience,
-        "client": missing.and_then(|m| first(m.get("clients"))),
+        "client": missing.and_then(|m| first(m.get("clients"))).or_else(demanded),
         "jwks": jwks.as_deref().map(|jwks| &jwks[jwks.find("://").map_or(0, |_| origin(jwks).len())..]),
         "tokens": tokens.as_ref().map(|(path, _)| path),
     });

@@ -334,6 +334,65 @@ fn a_missing_audience_is_set_for_the_right_client_alone() {
 }
 
 #[test]
+fn a_client_named_by_the_protected_header_is_as_good_and_nothing_else_is() {
+    let (key, mut scene) = es384();
+    let audience = Audience::parse("app").unwrap();
+    scene.policy.audience.when_missing = Some(MissingAudience { audience, clients: Vec::new() });
+    let none = without(claims(), "aud");
+    let token = |more: &str, claims: &Value| {
+        key.signed(&format!(r#"{{"alg":"ES384","kid":"k1"{more}}}"#), &claims.to_string())
+    };
+    let mine = r#","client":"client_1","signer":"me""#;
+    // Without a demand, what the header says was checked by nobody.
+    assert_eq!(scene.refusal(&token(mine, &none)), "client");
+    // One on something else does not say for which client the token was made.
+    scene.policy.headers = vec![("signer".into(), "me".into())];
+    assert_eq!(scene.refusal(&token(mine, &none)), "client");
+
+    scene.policy.headers.push(("client".into(), "client_1".into()));
+    for claims in [
+        none.clone(),
+        with(none.clone(), "azp", json!("client_1")),
+        with(none.clone(), "client_id", json!("client_1")),
+        // Anybody's to write, and not looked at.
+        with(none.clone(), "client", json!("client_2")),
+    ] {
+        let new = payload(&scene.new_token(&token(mine, &claims)));
+        assert_eq!(new, with(claims, "aud", json!("app")));
+    }
+    let by_claim = with(none.clone(), "client", json!("client_1"));
+    for (more, claims, code) in [
+        (r#","client":"client_2","signer":"me""#, &none, "header_mismatch"),
+        (r#","client":"client_10","signer":"me""#, &none, "header_mismatch"),
+        (r#","client":["client_1"],"signer":"me""#, &none, "header_mismatch"),
+        (r#","signer":"me""#, &none, "header_mismatch"),
+        (r#","signer":"me""#, &by_claim, "header_mismatch"),
+        (r#","client":"client_2","signer":"me""#, &by_claim, "header_mismatch"),
+        (r#","client":"client_2","client":"client_1","signer":"me""#, &none, "duplicate_member"),
+        // The claims say that it was made for another.
+        (mine, &with(none.clone(), "azp", json!("client_2")), "client"),
+        (mine, &with(none.clone(), "client_id", json!("client_2")), "client"),
+        (mine, &with(none.clone(), "azp", json!(null)), "client"),
+    ] {
+        assert_eq!(scene.refusal(&token(more, claims)), code, "{more} {claims}");
+    }
+    // An unprotected header has no place in the compact form: a fourth part, or the JSON one.
+    let unprotected = b64(r#"{"client":"client_1"}"#);
+    let lacking = token(r#","signer":"me""#, &none);
+    assert_eq!(scene.refusal(&format!("{lacking}.{unprotected}")), "format");
+    let mut parts = lacking.split('.');
+    let mut part = || parts.next().unwrap();
+    let json = json!({
+        "protected": part(), "payload": part(), "signature": part(),
+        "header": { "client": "client_1" },
+    });
+    assert_eq!(scene.refusal(&json.to_string()), "format");
+    // A token that has an audience keeps it.
+    let other = token(mine, &with(none, "aud", json!("other")));
+    assert_eq!(payload(&scene.new_token(&other))["aud"], "other");
+}
+
+#[test]
 fn a_required_header_is_compared_whole() {
     const SIGNER: &str = "arn:aws:elasticloadbalancing:eu-central-1:1:loadbalancer/app/mine/1";
     let (key, mut scene) = es384();

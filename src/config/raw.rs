@@ -234,7 +234,8 @@ pub struct RawIssuer {
 pub struct RawMissingAudience {
     /// The `aud` to set.
     pub audience: String,
-    /// `azp` or `client_id` must be one of these.
+    /// `azp` or `client_id` must be one of these. Needed unless `required_headers` demands `client`.
+    #[serde(default)]
     pub clients: Vec<String>,
 }
 

@@ -21,13 +21,19 @@ pub(super) struct Chosen {
 }
 
 impl Audiences {
+    /// `bound` is the client the token is known to be for by what was verified of its header.
+    ///
     /// # Errors
     /// `aud_type`; `aud` when none is accepted; `aud_missing`, or `client` where an `aud` would be
     /// set but the token was made for another client.
-    pub(super) fn check(claims: &Object, rule: &AudienceRule) -> Result<Self, Refusal> {
+    pub(super) fn check(
+        claims: &Object,
+        rule: &AudienceRule,
+        bound: Option<&str>,
+    ) -> Result<Self, Refusal> {
         let Some(value) = claims.get("aud") else {
             let missing = rule.when_missing.as_ref().ok_or(Refusal::AudienceMissing)?;
-            check_client(claims, &missing.clients)?;
+            check_client(claims, &missing.clients, bound)?;
             return Ok(Self { list: vec![missing.audience.clone()], set: true });
         };
         let list = read(value)?;
@@ -88,13 +94,15 @@ fn read(value: &str) -> Result<Vec<Audience>, Refusal> {
     Ok(list)
 }
 
-/// Each of `azp` and `client_id` that is there must be one of `clients`, and one must be there.
-fn check_client(claims: &Object, clients: &[String]) -> Result<(), Refusal> {
-    let mut seen = false;
+/// Each of `azp` and `client_id` that is there must be one of `clients` or the bound one; one must be
+/// there, unless a client is bound. A member `client` of the claims says nothing: it is whatever the
+/// identity provider lets a user write.
+fn check_client(claims: &Object, clients: &[String], bound: Option<&str>) -> Result<(), Refusal> {
+    let mut seen = bound.is_some();
     for name in ["azp", "client_id"] {
         let Some(value) = claims.get(name) else { continue };
         let client = json::string(value).ok_or(Refusal::Client)?;
-        if !clients.iter().any(|known| *known == client) {
+        if bound != Some(&*client) && !clients.iter().any(|known| *known == client) {
             return Err(Refusal::Client);
         }
         seen = true;

@@ -49,6 +49,16 @@ impl IssuerPolicy {
     pub const INTERPRETED: [&str; 11] =
         ["alg", "kid", "typ", "crit", "cty", "enc", "jku", "jwk", "x5u", "x5c", "b64"];
 
+    /// The header parameter that names the client a token was made for, where the claims do not (AWS
+    /// ALB).
+    pub const CLIENT: &str = "client";
+
+    /// The client that every token let through was made for, by a demand on its protected header.
+    pub fn bound_client(&self) -> Option<&str> {
+        let mut headers = self.headers.iter();
+        headers.find(|(name, _)| name == Self::CLIENT).map(|(_, value)| value.as_str())
+    }
+
     /// The defaults: every asymmetric algorithm, any audience, access tokens allowed.
     pub fn new(name: IssuerName, issuers: Vec<Issuer>) -> Self {
         Self {
@@ -165,7 +175,8 @@ pub struct AudienceRule {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MissingAudience {
     pub audience: Audience,
-    /// `azp` or `client_id` must be one of these; never empty.
+    /// `azp` and `client_id`, where they are there, must be one of these, and one must be there, unless
+    /// [`IssuerPolicy::bound_client`] says which client's the token is. With neither, no token passes.
     pub clients: Vec<String>,
 }
 

@@ -64,7 +64,7 @@ pub enum Refusal {
     AudienceType,
     #[error("`aud` names no accepted audience")]
     Audience,
-    #[error("neither `azp` nor `client_id` is an accepted client")]
+    #[error("no `azp` or `client_id` names an accepted client")]
     Client,
     #[error("`sub` is missing")]
     SubjectMissing,

@@ -110,12 +110,13 @@ pub fn verify<'t>(
         }
         other => other?,
     };
+    // Before the audience: what is demanded of the header may be what says whose client it is.
     check_headers(jws.envelope(), policy)?;
     check_kind(jws, policy)?;
     check_issuer(claims, policy)?;
     let times = Times::read(claims, &policy.claims)?;
     let exp = times.check(now, policy.leeway)?;
-    let audiences = Audiences::check(claims, &policy.audience)?;
+    let audiences = Audiences::check(claims, &policy.audience, policy.bound_client())?;
     let key = key.map(|key| key.thumbprint().clone());
     Ok(VerifiedToken { jws, key, times, exp, audiences })
 }

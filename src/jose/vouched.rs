@@ -94,7 +94,8 @@ impl Vouched {
             Some(audience) if object.get("aud").is_none() => {
                 Audiences::configured(audience.clone())
             }
-            _ => Audiences::check(&object, &policy.audience)?,
+            // No header was verified here, so none says whose client it is.
+            _ => Audiences::check(&object, &policy.audience, None)?,
         };
         Ok(Self { object, times, exp, audiences, not_claims })
     }

@@ -12,11 +12,19 @@ pub(super) fn required(
     at: &At,
     source: &Source,
 ) -> Checked<Vec<(String, String)>> {
-    // One key each by address is how AWS serves those of a region, which all its customers share.
-    if matches!(source, Source::UrlPerKid(_)) && raw.required_headers.is_empty() {
+    // One key each by address is how AWS serves those of a region, which all its customers share. Each
+    // of them writes into `iss` and `client` what they like, so those alone tell nobody apart.
+    let telling = |name: &String| !["iss", IssuerPolicy::CLIENT].contains(&name.as_str());
+    if matches!(source, Source::UrlPerKid(_)) && !raw.required_headers.keys().any(telling) {
+        let missing = match raw.required_headers.is_empty() {
+            true => "with `{kid}` it needs `required_headers`: strangers may share these keys",
+            false => {
+                "strangers may share these keys, and write any `client` and `iss` into their tokens"
+            }
+        };
         return Err(at
             .key("jwks")
-            .fault("with `{kid}` it needs `required_headers`: strangers may share these keys")
+            .fault(missing)
             .hint("AWS ALB: `required_headers = { signer = \"ARN of your load balancer\" }`"));
     }
     let at = at.key("required_headers");

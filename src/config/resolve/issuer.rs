@@ -102,7 +102,7 @@ fn one(
     policy.algorithms = algorithms;
     policy.published = !matches!(source, Source::Secrets);
     policy.headers = headers::required(raw, at, &source)?;
-    policy.audience = audience(raw, at)?;
+    policy.audience = audience(raw, at, policy.bound_client())?;
     policy.claims = claims(&raw.claims, &at.key("claims"))?;
     policy.max_lifetime = at.duration("max_lifetime", raw.max_lifetime.as_deref())?;
     if policy.max_lifetime.is_some_and(|life| life.as_secs() == 0) {
@@ -293,7 +293,8 @@ pub(super) fn path_below(url: &Url, upstream: &UpstreamSettings) -> Option<Strin
     (url.origin() == upstream.url.origin() && path.starts_with('/')).then(|| path.to_owned())
 }
 
-fn audience(raw: &RawIssuer, at: &At) -> Checked<AudienceRule> {
+/// `bound` is the client that a demand on the header names.
+fn audience(raw: &RawIssuer, at: &At, bound: Option<&str>) -> Checked<AudienceRule> {
     let at_audience = at.key("audience");
     let accept = match &raw.audience {
         Some(OneOrMany(list)) => list
@@ -306,10 +307,16 @@ fn audience(raw: &RawIssuer, at: &At) -> Checked<AudienceRule> {
         None => None,
         Some(missing) => {
             let at = at.key("audience_when_missing");
-            if missing.clients.iter().all(String::is_empty) {
-                return Err(at.key("clients").fault("it names no client").hint(
-                    "without one, a token of any client of the issuer would log in to yours",
-                ));
+            if missing.clients.iter().any(String::is_empty) {
+                return Err(at.key("clients").fault("a client is empty"));
+            }
+            if missing.clients.is_empty() && bound.is_none() {
+                return Err(at
+                    .key("clients")
+                    .fault("it names no client, and `required_headers` demands no `client`")
+                    .hint(
+                        "without one, a token of any client of the issuer would log in to yours",
+                    ));
             }
             let audience = at.key("audience").name(&missing.audience, Audience::parse)?;
             Some(MissingAudience { audience, clients: missing.clients.clone() })
@@ -319,20 +326,22 @@ fn audience(raw: &RawIssuer, at: &At) -> Checked<AudienceRule> {
 }
 
 fn claims(raw: &RawClaims, at: &At) -> Checked<ClaimRules> {
-    // What the proxy itself checks or decides is not for a rule.
-    let fixed = ["iss", "exp", "nbf", "iat", "aud"];
-    for (key, names) in [
-        ("rename", raw.rename.keys().chain(raw.rename.values()).collect::<Vec<_>>()),
-        ("set", raw.set.keys().collect()),
-        ("drop", raw.drop.iter().collect()),
-    ] {
-        for name in names {
-            let needed = fixed.contains(&name.as_str()) || (key == "drop" && name == "sub");
-            if needed {
-                return Err(at.key(key).fault(format_args!("`{name}` is not for a rule")).hint(
-                    "see `output_issuer`, `audience`, `audience_when_missing` and `max_lifetime`",
-                ));
-            }
+    for (from, to) in &raw.rename {
+        for name in [from, to] {
+            unprotected(name, &at.key("rename").key(from))?;
+        }
+    }
+    for name in raw.set.keys() {
+        let at = at.key("set").key(name);
+        unprotected(name, &at)?;
+        if name == "sub" {
+            return Err(at.fault("every user would be the same one"));
+        }
+    }
+    for name in &raw.drop {
+        unprotected(name, &at.key("drop"))?;
+        if name == "sub" {
+            return Err(at.key("drop").fault("without `sub` a token is nobody's"));
         }
     }
     let mut set = Vec::new();
@@ -348,6 +357,18 @@ fn claims(raw: &RawClaims, at: &At) -> Checked<ClaimRules> {
         numeric_strings: raw.numeric_strings.unwrap_or(false),
         milliseconds: raw.milliseconds.unwrap_or(false),
     })
+}
+
+/// What the proxy itself checks or decides is not for a rule.
+fn unprotected(name: &str, at: &At) -> Checked<()> {
+    if ClaimRules::is_protected(name) {
+        return Err(at
+            .fault(format_args!(
+                "`{name}` is not for a rule: it is checked, and has keys of its own"
+            ))
+            .hint("see `output_issuer`, `audience`, `audience_when_missing` and `max_lifetime`"));
+    }
+    Ok(())
 }
 
 fn refresh(raw: &RawRefresh, at: &At) -> Checked<RefreshSettings> {

@@ -84,7 +84,8 @@ const KINDS = {
       }),
     };
   },
-  // AWS ALB: ES256, every part padded, `exp` and `iss` in the header too, one PEM a kid.
+  // AWS ALB: ES256, every part padded, one PEM a kid. The client stands in the header alone; `exp` and
+  // `iss` in both. The claims are the provider's userinfo answer, in which Cognito quotes booleans.
   'aws-alb'() {
     const key = makeKey('ES256', '8f3c0d1e-0000-4000-8000-000000000001');
     const signer = 'arn:aws:elasticloadbalancing:eu-central-1:123456789012:loadbalancer/app/my-app/0123456789abcdef';
@@ -93,7 +94,7 @@ const KINDS = {
       set: key.publicKey.export({ type: 'spki', format: 'pem' }),
       type: 'binary/octet-stream',
       token: () => token(key, { iss, client, signer, exp: now() + 120 }, {
-        sub: 'user-1', email: 'ada@example.test', azp: client, username: 'ada', exp: now() + 120, iss,
+        sub: 'user-1', email_verified: 'true', email: 'ada@example.test', username: 'ada', exp: now() + 120, iss,
       }, { padded: true }),
     };
   },
