@@ -16,7 +16,7 @@
 //! | [`doctor`] | why a strict verifier refuses an issuer or a token |
 //! | [`inspect`] | a token decoded without trust, for people |
 //! | `verdict` (feature `demo`) | what the strict verifier itself says, for `demo` and the tests |
-//! | [`config`], [`admin`], [`cli`], [`clock`], [`coding`], [`dns`] | the rest of the edge |
+//! | [`config`], [`admin`], [`cli`], [`clock`], [`coding`], [`dns`], [`histogram`] | the rest of the edge |
 
 pub mod admin;
 pub mod answer;
@@ -28,6 +28,7 @@ pub mod config;
 pub mod countersign;
 pub mod dns;
 pub mod doctor;
+pub mod histogram;
 pub mod inspect;
 pub mod issuer;
 pub mod jose;

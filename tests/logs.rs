@@ -245,6 +245,7 @@ fn signal(child: &Child, name: &str) {
 async fn nothing_secret_is_logged_as_json() {
     let log = run("json").await;
     let mut requests = 0;
+    let mut codes = std::collections::BTreeSet::new();
     for line in log.lines() {
         let line: serde_json::Value =
             serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"));
@@ -256,9 +257,15 @@ async fn nothing_secret_is_logged_as_json() {
             assert!(line["status"].is_u64() && line["seconds"].is_f64(), "{line}");
             assert!(line["request_id"].as_str().is_some_and(|id| id.len() > 3), "{line}");
             assert!(!line["path"].as_str().unwrap().contains('?'), "{line}");
+            if line["route"] == "exchange" {
+                let refused = line["status"].as_u64().unwrap() >= 400;
+                assert_eq!(line["code"].is_string(), refused, "{line}");
+                codes.extend(line["code"].as_str().map(ToOwned::to_owned));
+            }
         }
     }
     assert!(requests >= 7, "only {requests} requests are in\n{log}");
+    assert!(codes.contains("expired") && codes.len() >= 3, "{codes:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use super::status::{
     AlarmView, Bucket, CacheView, ChangeRow, Histogram, IssuerView, KeyRow, LastError, MAX_ISSUERS,
-    Outcome, ProfileView, QueueView, Ready, RefusalCount, RequestCount, ServedKey, SetView,
-    SigningView, State, Status, StoreView, TokenCount, Tokens, Traffic,
+    Outcome, ProfileView, QueueView, Ready, RefusalCount, RequestCount, RouteDuration, ServedKey,
+    SetView, SigningView, State, Status, StoreView, TokenCount, Tokens, Traffic,
 };
 use crate::bridge::BridgeStatus;
+use crate::histogram::Latency;
 use crate::issuer::policy::Standing;
 use crate::issuer::publisher::{COMMON_PATH, Publisher};
 use crate::issuer::{IssuerHandle, Issuers, Source};
@@ -18,7 +19,7 @@ use crate::jose::publish::PublishedKids;
 use crate::jose::report::Effect;
 use crate::keyring::{KeyView, Keyring, KeyringStatus, Office};
 use crate::profile::Profile;
-use crate::proxy::counters::ProxyStatus;
+use crate::proxy::counters::{ProxyStatus, RequestDurations};
 
 /// Sets shown key by key.
 const MAX_SETS: usize = 50;
@@ -52,19 +53,7 @@ pub fn tokens(bridge: BridgeStatus) -> Tokens {
             overloaded: bridge.overloaded,
             limit: 0,
         },
-        latency: Histogram {
-            buckets: bridge
-                .latency
-                .counts
-                .iter()
-                .enumerate()
-                .map(|(n, count)| Bucket {
-                    le: bridge.latency.buckets_us.get(n).map(|us| *us as f64 / 1e6),
-                    count: *count,
-                })
-                .collect(),
-            sum: bridge.latency.sum_us as f64 / 1e6,
-        },
+        latency: histogram(&bridge.latency),
         ..Tokens::default()
     };
     let mut by: BTreeMap<(String, &str, &'static str), u64> = BTreeMap::new();
@@ -100,6 +89,15 @@ pub fn tokens(bridge: BridgeStatus) -> Tokens {
     all
 }
 
+fn histogram(latency: &Latency) -> Histogram {
+    let bound = |n| latency.buckets_us.get(n).map(|us| *us as f64 / 1e6);
+    let buckets = latency.counts.iter().enumerate();
+    Histogram {
+        buckets: buckets.map(|(n, count)| Bucket { le: bound(n), count: *count }).collect(),
+        sum: latency.sum_us as f64 / 1e6,
+    }
+}
+
 /// The proxy's counters.
 pub fn traffic(proxy: ProxyStatus) -> Traffic {
     let requests = proxy.requests.into_iter().map(|row| RequestCount {
@@ -107,10 +105,15 @@ pub fn traffic(proxy: ProxyStatus) -> Traffic {
         status: row.status,
         count: row.count,
     });
+    let duration = |row: &RequestDurations| RouteDuration {
+        route: row.kind,
+        duration: histogram(&row.latency),
+    };
     let count = |(name, count): (&'static str, u64)| Outcome { outcome: name.to_owned(), count };
     Traffic {
         connections: proxy.connections as u64,
         requests: requests.collect(),
+        durations: proxy.durations.iter().map(duration).collect(),
         failures: proxy.failures.into_iter().map(count).collect(),
         places: proxy.places.into_iter().map(count).collect(),
     }

@@ -148,7 +148,8 @@ fn tokens(status: &Status, out: &mut Text) {
     out.sample("countersign_signing_overload_total", &[], counted(tokens.queue.overloaded));
 
     let help = "Time from a token to its judgement, cache hits left out.";
-    out.histogram("countersign_token_duration_seconds", help, &tokens.latency);
+    out.family("countersign_token_duration_seconds", "histogram", help);
+    out.histogram("countersign_token_duration_seconds", &[], &tokens.latency);
 }
 
 fn traffic(status: &Status, out: &mut Text) {
@@ -158,6 +159,13 @@ fn traffic(status: &Status, out: &mut Text) {
     for row in &status.traffic.requests {
         let labels = [("route", row.route), ("status", row.status)];
         out.sample("countersign_requests_total", &labels, counted(row.count));
+    }
+    const DURATION: &str = "countersign_request_duration_seconds";
+    let help = "From a request to the last byte of its answer, by route. Left out: key sets read \
+                from memory, and connections that became a WebSocket.";
+    out.family(DURATION, "histogram", help);
+    for row in &status.traffic.durations {
+        out.histogram(DURATION, &[("route", row.route)], &row.duration);
     }
     out.counter("countersign_failures_total", "Our own error answers, by code.");
     for row in &status.traffic.failures {
@@ -202,19 +210,18 @@ impl Text {
     }
 
     /// Buckets cumulate in this format, RFC-like as `le` says.
-    fn histogram(&mut self, name: &str, help: &str, histogram: &Histogram) {
-        self.family(name, "histogram", help);
+    fn histogram(&mut self, name: &str, labels: &[(&str, &str)], histogram: &Histogram) {
         let bucket = format!("{name}_bucket");
         let mut seen = 0;
         for one in &histogram.buckets {
             seen += one.count;
             if let Some(le) = one.le {
-                self.sample(&bucket, &[("le", &le.to_string())], counted(seen));
+                self.sample(&bucket, &[labels, &[("le", &le.to_string())]].concat(), counted(seen));
             }
         }
-        self.sample(&bucket, &[("le", "+Inf")], counted(seen));
-        self.sample(&format!("{name}_sum"), &[], histogram.sum);
-        self.sample(&format!("{name}_count"), &[], counted(seen));
+        self.sample(&bucket, &[labels, &[("le", "+Inf")]].concat(), counted(seen));
+        self.sample(&format!("{name}_sum"), labels, histogram.sum);
+        self.sample(&format!("{name}_count"), labels, counted(seen));
     }
 }
 
@@ -258,16 +265,16 @@ mod tests {
             sum: 1.5,
         };
         let mut text = Text::default();
-        text.histogram("d_seconds", "h", &histogram);
-        let lines: Vec<_> = text.0.lines().skip(2).collect();
+        text.histogram("d_seconds", &[("route", "a")], &histogram);
+        let lines: Vec<_> = text.0.lines().collect();
         assert_eq!(
             lines,
             [
-                "d_seconds_bucket{le=\"0.1\"} 2",
-                "d_seconds_bucket{le=\"0.5\"} 5",
-                "d_seconds_bucket{le=\"+Inf\"} 6",
-                "d_seconds_sum 1.5",
-                "d_seconds_count 6",
+                "d_seconds_bucket{route=\"a\",le=\"0.1\"} 2",
+                "d_seconds_bucket{route=\"a\",le=\"0.5\"} 5",
+                "d_seconds_bucket{route=\"a\",le=\"+Inf\"} 6",
+                "d_seconds_sum{route=\"a\"} 1.5",
+                "d_seconds_count{route=\"a\"} 6",
             ]
         );
     }

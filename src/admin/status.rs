@@ -162,6 +162,7 @@ pub struct StoreView {
 pub struct Traffic {
     pub connections: u64,
     pub requests: Vec<RequestCount>,
+    pub durations: Vec<RouteDuration>,
     /// Our own error answers, by code.
     pub failures: Vec<Outcome>,
     /// Places where a token stood in proxied traffic, by what became of it.
@@ -174,6 +175,13 @@ pub struct RequestCount {
     /// `2xx`, `3xx`, …
     pub status: &'static str,
     pub count: u64,
+}
+
+/// From a request's head to the last byte of its answer.
+#[derive(Debug, Clone, Serialize)]
+pub struct RouteDuration {
+    pub route: &'static str,
+    pub duration: Histogram,
 }
 
 /// What became of the tokens since the process started.

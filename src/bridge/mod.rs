@@ -17,7 +17,7 @@ use aws_lc_rs::digest;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-pub use self::stats::{BUCKETS_US, BridgeStatus, Latency, Outcome};
+pub use self::stats::{BridgeStatus, Outcome};
 
 use self::pool::Pool;
 use self::stats::Stats;

@@ -171,6 +171,8 @@ pub struct Access<'a> {
     /// Path alone: a query may hold a code or a token.
     pub path: &'a str,
     pub status: u16,
+    /// Why this program refused the request or could not pass it on; the `code` of the answer.
+    pub code: Option<&'a str>,
     /// Which route answered.
     pub route: &'a str,
     pub bytes: u64,
@@ -194,6 +196,7 @@ impl Access<'_> {
                     method = self.method,
                     path = self.path,
                     status = self.status,
+                    code = self.code,
                     route = self.route,
                     bytes = self.bytes,
                     seconds = self.seconds,
@@ -249,6 +252,7 @@ mod tests {
             method: "POST",
             path: "/token",
             status,
+            code: (status >= 400).then_some("expired"),
             route: "token",
             bytes: 12,
             seconds: 0.25,
@@ -257,13 +261,14 @@ mod tests {
 
     #[test]
     fn an_access_line_is_one_json_object() {
-        let line = said(Format::Json, "info", || access(200).log());
+        let line = said(Format::Json, "info", || access(400).log());
         let line: serde_json::Value = serde_json::from_str(&line).unwrap();
         for (field, value) in [
             ("request_id", "r-1".into()),
             ("method", "POST".into()),
             ("path", "/token".into()),
-            ("status", 200.into()),
+            ("status", 400.into()),
+            ("code", "expired".into()),
             ("seconds", 0.25.into()),
             ("target", ACCESS.into()),
             ("message", "request".into()),
@@ -271,6 +276,12 @@ mod tests {
             let value: serde_json::Value = value;
             assert_eq!(line[field], value, "{field}");
         }
+    }
+
+    #[test]
+    fn a_good_request_has_no_code() {
+        let line = said(Format::Text, "info", || access(200).log());
+        assert!(line.contains("status=200") && !line.contains("code"), "{line}");
     }
 
     #[test]

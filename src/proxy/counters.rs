@@ -3,6 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::histogram::{Histogram, Latency};
+
+/// Upper bounds of the buckets of a request's duration, in microseconds.
+const BUCKETS_US: [u64; 10] =
+    [1_000, 5_000, 10_000, 25_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000, 10_000_000];
 
 /// Where a request went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -30,20 +37,36 @@ impl Kind {
     }
 }
 
-#[derive(Default)]
 pub struct Counters {
     /// By kind and first digit of the status; 0: no answer was written.
     requests: [[AtomicU64; 6]; Kind::ALL.len()],
+    durations: [Histogram<{ BUCKETS_US.len() }>; Kind::ALL.len()],
     /// Our own error answers by code.
     failures: Mutex<BTreeMap<&'static str, u64>>,
     /// Places where a token stood, by what became of it.
     places: Mutex<BTreeMap<&'static str, u64>>,
 }
 
+impl Default for Counters {
+    fn default() -> Self {
+        Self {
+            requests: Default::default(),
+            durations: std::array::from_fn(|_| Histogram::new(&BUCKETS_US)),
+            failures: Mutex::default(),
+            places: Mutex::default(),
+        }
+    }
+}
+
 impl Counters {
     pub fn request(&self, kind: Kind, status: u16) {
         let class = usize::from(status / 100).min(5);
         self.requests[kind as usize][class].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// From a request's head to the last byte of its answer.
+    pub fn took(&self, kind: Kind, time: Duration) {
+        self.durations[kind as usize].took(time);
     }
 
     pub fn failure(&self, code: &'static str) {
@@ -75,8 +98,13 @@ impl Counters {
                 }
             }
         }
+        let durations = Kind::ALL.map(|kind| RequestDurations {
+            kind: kind.name(),
+            latency: self.durations[kind as usize].snapshot(),
+        });
         ProxyStatus {
             requests,
+            durations: durations.into(),
             failures: map(&self.failures),
             places: map(&self.places),
             connections: 0,
@@ -88,6 +116,8 @@ impl Counters {
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct ProxyStatus {
     pub requests: Vec<RequestCount>,
+    /// One for each kind.
+    pub durations: Vec<RequestDurations>,
     pub failures: BTreeMap<&'static str, u64>,
     pub places: BTreeMap<&'static str, u64>,
     /// Client connections open now.
@@ -102,6 +132,13 @@ pub struct RequestCount {
     /// `2xx`, …; `none` where the client went away before an answer.
     pub status: &'static str,
     pub count: u64,
+}
+
+/// How long requests of one kind took.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct RequestDurations {
+    pub kind: &'static str,
+    pub latency: Latency,
 }
 
 const CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
@@ -123,5 +160,16 @@ mod tests {
         let all = [count("jwks", "2xx"), count("jwks", "3xx"), count("forward", "none")];
         assert_eq!(status.requests, all);
         assert_eq!(status.failures["framing"], 2);
+    }
+
+    #[test]
+    fn each_kind_has_its_own_durations() {
+        let counters = Counters::default();
+        counters.took(Kind::Token, Duration::from_millis(3));
+        let status = counters.status();
+        let taken = |kind| status.durations.iter().find(|row| row.kind == kind).unwrap();
+        assert_eq!(taken("token").latency.counts[..3], [0, 1, 0]);
+        assert_eq!(taken("token").latency.sum_us, 3000);
+        assert_eq!(taken("forward").latency.counts.iter().sum::<u64>(), 0);
     }
 }

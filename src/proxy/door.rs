@@ -111,15 +111,15 @@ impl Door {
             let end = match read {
                 Read::Head(end) => end,
                 Read::Closed => return,
-                Read::Slow => return refuse(&mut stream, &Failure::Slow).await,
+                Read::Slow => return refuse(&mut stream, &self.state, &Failure::Slow).await,
                 Read::TooLarge => {
                     let failure = Failure::HeaderTooLarge { limit: self.bounds.size };
-                    return refuse(&mut stream, &failure).await;
+                    return refuse(&mut stream, &self.state, &failure).await;
                 }
             };
             let stopping = *shutdown.borrow();
             match self.look(&buffer[..end], stopping) {
-                Look::Framing => return refuse(&mut stream, &Failure::Framing).await,
+                Look::Framing => return refuse(&mut stream, &self.state, &Failure::Framing).await,
                 Look::Answer { bytes, last } => {
                     let _ = buffer.split_to(end);
                     let written = stream.write_all(&bytes).await;
@@ -231,8 +231,9 @@ fn two_lengths_anywhere(head: &[u8]) -> bool {
 }
 
 /// Answers and closes: after a head that cannot be trusted, nothing on the connection can be.
-async fn refuse(stream: &mut Stream, failure: &Failure) {
+async fn refuse(stream: &mut Stream, state: &State, failure: &Failure) {
     let answer = answer::http(failure);
+    state.counters.failure(answer.code);
     let status = answer.status;
     let reason = http::StatusCode::from_u16(status).ok();
     let reason = reason.and_then(|s| s.canonical_reason()).unwrap_or_default();
@@ -258,7 +259,7 @@ impl ServerApp for Door {
         shutdown: &ShutdownWatch,
     ) -> Option<Stream> {
         let Some(_entered) = self.state.connections.enter() else {
-            refuse(&mut stream, &Failure::Overloaded).await;
+            refuse(&mut stream, &self.state, &Failure::Overloaded).await;
             return None;
         };
         if matches!(stream.selected_alpn_proto(), Some(ALPN::H2)) {

@@ -38,6 +38,8 @@ pub struct Ctx {
     changes: Changes,
     /// Why it failed, where a room said so.
     failure: Option<Failure>,
+    /// Why an answer that had begun broke off.
+    broken: Option<&'static str>,
     connects: usize,
     upgrade: bool,
     began: Option<tokio::time::Instant>,
@@ -268,6 +270,9 @@ impl ProxyHttp for Gate {
                 ErrorType::WriteError | ErrorType::ReadError | ErrorType::ConnectionClosed
             );
         let mut code = 0;
+        if !gone && session.response_written().is_some() {
+            ctx.broken = Some(failure.code());
+        }
         if !gone && session.response_written().is_none() {
             session.set_keepalive(None);
             code = crate::answer::http(&failure).status;
@@ -279,8 +284,16 @@ impl ProxyHttp for Gate {
     }
 
     async fn logging(&self, session: &mut Session, _error: Option<&Error>, ctx: &mut Ctx) {
-        let status = session.response_written().map_or(0, |header| header.status.as_u16());
+        let written = session.response_written();
+        let status = written.map_or(0, |header| header.status.as_u16());
+        let code = written.and_then(|header| header.extensions.get::<reply::Code>());
+        let code = code.map(|code| code.0).or(ctx.broken);
+        let took = ctx.began.map(|began| began.elapsed()).unwrap_or_default();
         self.state.counters.request(ctx.kind, status);
+        // How long a WebSocket lives is no matter of speed.
+        if !ctx.upgrade {
+            self.state.counters.took(ctx.kind, took);
+        }
         if log::access_wanted() {
             let request = session.req_header();
             let access = log::Access {
@@ -288,9 +301,10 @@ impl ProxyHttp for Gate {
                 method: request.method.as_str(),
                 path: request.uri.path(),
                 status,
+                code,
                 route: ctx.kind.name(),
                 bytes: session.body_bytes_sent() as u64,
-                seconds: ctx.began.map_or(0.0, |began| began.elapsed().as_secs_f64()),
+                seconds: took.as_secs_f64(),
             };
             access.log();
         }

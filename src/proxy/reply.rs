@@ -27,6 +27,10 @@ pub(super) async fn write(
     Ok(())
 }
 
+/// The code of an error answer of ours, in the extensions of its header: for the access line.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Code(pub(super) &'static str);
+
 /// Answers with an error. `extra` fields are added to it.
 pub(super) async fn fail(
     session: &mut Session,
@@ -37,6 +41,7 @@ pub(super) async fn fail(
     let answer = answer::http(failure);
     state.counters.failure(answer.code);
     let mut header = ResponseHeader::build(answer.status, Some(6 + extra.len()))?;
+    header.extensions_mut().insert(Code(answer.code));
     header.insert_header(header::CONTENT_TYPE, "application/json")?;
     header.insert_header(header::CONTENT_LENGTH, answer.body.len())?;
     header.insert_header(header::CACHE_CONTROL, "no-store")?;
