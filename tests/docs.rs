@@ -9,10 +9,14 @@
     reason = "a test stops at the first surprise"
 )]
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+#[path = "support/documents.rs"]
+mod documents;
 
 use countersign::config::env::Env;
 use countersign::config::{self, RunOverrides};
+use documents::{blocks, documents, root};
 
 /// Every variable is set: base64 of 32 bytes serves as key, as secret and as password.
 struct Everything;
@@ -22,60 +26,6 @@ impl Env for Everything {
         let known = name.contains("SECRET") || name.contains("KEY") || name.contains("PASSWORD");
         known.then(|| "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=".to_owned())
     }
-}
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).to_owned()
-}
-
-fn markdown(folder: &Path, out: &mut Vec<PathBuf>) {
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            markdown(&path, out);
-        } else if path.extension().is_some_and(|extension| extension == "md") {
-            out.push(path);
-        }
-    }
-}
-
-/// `docs/` and the documents at the root.
-fn documents() -> Vec<(String, String)> {
-    let mut files = Vec::new();
-    markdown(&root().join("docs"), &mut files);
-    for entry in std::fs::read_dir(root()).unwrap() {
-        let path = entry.unwrap().path();
-        if path.extension().is_some_and(|extension| extension == "md") {
-            files.push(path);
-        }
-    }
-    files.sort();
-    let name = |path: &Path| path.strip_prefix(root()).unwrap().display().to_string();
-    files.iter().map(|path| (name(path), std::fs::read_to_string(path).unwrap())).collect()
-}
-
-/// The fenced blocks of a language: first line and text.
-fn blocks(text: &str, language: &str) -> Vec<(usize, String)> {
-    let mut found = Vec::new();
-    let mut open: Option<(usize, bool, String)> = None;
-    for (n, line) in text.lines().enumerate() {
-        match (&mut open, line.trim_start().strip_prefix("```")) {
-            (None, Some(info)) => open = Some((n + 2, info.trim() == language, String::new())),
-            (Some(_), Some(_)) => {
-                let (line, wanted, text) = open.take().unwrap();
-                if wanted {
-                    found.push((line, text));
-                }
-            }
-            (Some((_, _, text)), None) => {
-                text.push_str(line);
-                text.push('\n');
-            }
-            (None, None) => {}
-        }
-    }
-    assert!(open.is_none(), "a block is not closed");
-    found
 }
 
 #[test]

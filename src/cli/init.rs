@@ -138,7 +138,9 @@ fn block(args: &InitArgs) -> String {
         None => " // where this proxy is reached from the internet: change it",
     };
     format!(
-        r#"export default {{
+        r#"import type {{ AuthConfig }} from "convex/server";
+
+export default {{
   providers: [
     {{
       type: "customJwt",
@@ -148,7 +150,7 @@ fn block(args: &InitArgs) -> String {
       applicationID: {application}
     }},
   ],
-}};
+}} satisfies AuthConfig;
 "#
     )
 }
