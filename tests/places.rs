@@ -320,6 +320,74 @@ async fn a_redirect_holds_them_in_query_and_fragment() {
     scene.is_ours(id, &token).await;
 }
 
+/// OpenID Connect Core §3.1.3.6, with what is not under test.
+fn left_half(of: &'static aws_lc_rs::digest::Algorithm, text: &str) -> String {
+    let hash = aws_lc_rs::digest::digest(of, text.as_bytes());
+    signer::b64(&hash.as_ref()[..hash.as_ref().len() / 2])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_id_token_speaks_of_the_access_token_the_client_gets() {
+    use aws_lc_rs::digest::{SHA256, SHA384};
+    let scene = Scene::start("").await;
+    let answer = |access: &str, id: &str| {
+        json!({ "access_token": access, "id_token": id, "token_type": "Bearer" }).to_string()
+    };
+    let id_token = |hash: Value| {
+        let mut claims = scene.issuer.claims();
+        claims["nonce"] = json!("n1");
+        claims["at_hash"] = hash;
+        scene.issuer.token(&claims)
+    };
+    let swapped = async |access: &str, id: &str| {
+        scene.api.say(200, &with_media("application/json"), answer(access, id));
+        let (_, body) = scene.get("/json").await;
+        let body: Value = serde_json::from_slice(&body).unwrap();
+        let text = |name: &str| body[name].as_str().unwrap().to_owned();
+        (text("access_token"), text("id_token"))
+    };
+    let access = scene.token();
+    // The original's hash is over the original access token, the new one's over the new.
+    let id = id_token(json!(left_half(&SHA384, &access)));
+    let (new_access, new_id) = swapped(&access, &id).await;
+    scene.is_ours(&new_access, &access).await;
+    scene.is_ours(&new_id, &id).await;
+    assert_ne!(new_access, access);
+    let claims = scene.issuer.claims_of(&new_id);
+    assert_eq!(claims["at_hash"], left_half(&SHA256, &new_access));
+    // An opaque one stays, and is spoken of too; so does one that is signed but not good.
+    let expired = scene.issuer.token(&json!({"iss": scene.issuer.url(), "exp": 1}));
+    for opaque in ["opaque-1", &expired] {
+        let id = id_token(json!(left_half(&SHA384, opaque)));
+        let (same, new_id) = swapped(opaque, &id).await;
+        assert_eq!(same, opaque);
+        let claims = scene.issuer.claims_of(&new_id);
+        assert_eq!(claims["at_hash"], left_half(&SHA256, opaque));
+        scene.is_ours(&new_id, &id).await;
+    }
+    // Another user's ID token, or another's access token: no hash is made for that pair.
+    let stranger = scene.issuer.token(&{
+        let mut claims = scene.issuer.claims();
+        claims["sub"] = json!("u2");
+        claims
+    });
+    let wrong = [
+        id_token(json!(left_half(&SHA384, &stranger))),
+        id_token(json!(left_half(&SHA384, &new_access))),
+        id_token(json!("")),
+        id_token(json!(7)),
+        id_token(Value::Null),
+    ];
+    for id in wrong {
+        let (_, same) = swapped(&access, &id).await;
+        assert_eq!(same, id, "the ID token is the issuer's still");
+    }
+    let metrics = format!("http://{}/metrics", scene.proxy.handle.admin.unwrap());
+    let metrics = reqwest::get(metrics).await.unwrap().text().await.unwrap();
+    let counted = metrics.lines().find(|l| l.contains("place") && l.contains("\"hash\""));
+    assert!(counted.is_some_and(|l| l.ends_with(" 5")), "{counted:?} in {metrics}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn userinfo_may_be_one_token() {
     let scene = Scene::start("").await;

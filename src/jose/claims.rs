@@ -47,7 +47,7 @@ impl NewClaims {
     /// The claims of a verified token, edited as `terms` asks.
     ///
     /// # Errors
-    /// `aud`, `exp_range`, `sub_missing`, `sub_type`.
+    /// `aud`, `exp_range`, `sub_missing`, `sub_type`, `hash`.
     #[expect(clippy::needless_pass_by_value, reason = "one proof, one new token")]
     pub fn of(token: VerifiedToken<'_>, terms: &Terms<'_>) -> Result<Self, Refusal> {
         let mut draft = Draft::new(Edits::of(token.claims()), terms);
@@ -59,7 +59,7 @@ impl NewClaims {
         if terms.shape.coerce_standard {
             standard_claims::coerce(&mut draft.edits, &mut draft.notes);
         }
-        draft.hashes(token.alg());
+        draft.hashes(token.alg())?;
         if terms.shape.typ_jwt && token.typ().is_some_and(|typ| media_type(typ) != "jwt") {
             draft.notes.push("typ_normalized");
         }
@@ -238,8 +238,8 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
-    fn hashes(&mut self, old: Alg) {
+    fn hashes(&mut self, old: Alg) -> Result<(), Refusal> {
         let Terms { alg, companions, .. } = self.terms;
-        hash_claims::rebind(&mut self.edits, old, *alg, companions, &mut self.notes);
+        hash_claims::rebind(&mut self.edits, old, *alg, companions, &mut self.notes)
     }
 }

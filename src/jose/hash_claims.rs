@@ -7,6 +7,7 @@ use aws_lc_rs::digest;
 use super::alg::Alg;
 use super::base64url;
 use super::edits::Edits;
+use super::refusal::Refusal;
 
 /// What stands beside a token in the same answer, which its hash claims speak of.
 #[derive(Debug, Clone, Copy, Default)]
@@ -26,15 +27,24 @@ pub fn hash(alg: Alg, text: &str) -> String {
     base64url::encode(&hash[..hash.len() / 2])
 }
 
-/// Makes the hash claims true for `new`, where they were true for `old`. One that was wrong stays as
-/// it is, so that the client's own check still fails; one that cannot be computed is left out.
+/// Whether `stated` is a hash of `text`. Issuers are known to take SHA-256 whatever the `alg` is; a
+/// hash by another function of the table binds the token no less.
+fn is_hash(stated: &str, text: &str) -> bool {
+    [Alg::Rs256, Alg::Rs384, Alg::Rs512].iter().any(|alg| hash(*alg, text) == stated)
+}
+
+/// Makes the hash claims true for `new`. One that cannot be computed is left out.
+///
+/// # Errors
+/// `hash` where what stands beside the token is not what it speaks of: somebody put another in its
+/// place (OpenID Connect Core §3.1.3.8), and a new hash would hide that.
 pub(super) fn rebind(
     edits: &mut Edits<'_>,
     old: Alg,
     new: Alg,
     companions: &Companions<'_>,
     notes: &mut Vec<&'static str>,
-) {
+) -> Result<(), Refusal> {
     let access_token = companions.access_token;
     let original = companions.original_access_token.or(access_token);
     let claims = [
@@ -45,21 +55,29 @@ pub(super) fn rebind(
     // SHA-512 of Ed25519 and of RS512 is one function; a pointer to the table's row says so.
     let same_function = std::ptr::eq(old.row().hash, new.row().hash);
     for (claim, before, after) in claims {
-        let Some(stated) = edits.string(claim) else { continue };
-        match (before, after) {
-            (Some(before), Some(_)) if stated != hash(old, before) => notes.push("hash_was_wrong"),
-            (_, Some(after)) => {
+        if edits.get(claim).is_none() {
+            continue;
+        }
+        let stated = edits.string(claim);
+        if let Some(before) = before
+            && !stated.is_some_and(|stated| is_hash(&stated, before))
+        {
+            return Err(Refusal::HashClaim { claim });
+        }
+        match after {
+            Some(after) => {
                 if edits.put_string(claim, &hash(new, after)) {
                     notes.push("hash_recomputed");
                 }
             }
-            (_, None) if same_function => {}
-            (_, None) => {
+            None if same_function => {}
+            None => {
                 edits.drop(claim);
                 notes.push("hash_left_out");
             }
         }
     }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -81,12 +99,12 @@ mod tests {
         old: Alg,
         new: Alg,
         companions: Companions<'_>,
-    ) -> (String, Vec<&'static str>) {
+    ) -> Result<(String, Vec<&'static str>), Refusal> {
         let object = Object::parse(claims.into(), 8).unwrap();
         let mut edits = Edits::of(&object);
         let mut notes = Vec::new();
-        rebind(&mut edits, old, new, &companions, &mut notes);
-        (edits.render(), notes)
+        rebind(&mut edits, old, new, &companions, &mut notes)?;
+        Ok((edits.render(), notes))
     }
 
     #[test]
@@ -97,26 +115,49 @@ mod tests {
             original_access_token: Some("old"),
             ..Companions::default()
         };
-        let (out, notes) = rebound(&claims, Alg::Es384, Alg::Rs256, companions);
+        let (out, notes) = rebound(&claims, Alg::Es384, Alg::Rs256, companions).unwrap();
         assert_eq!(out, format!(r#"{{"at_hash":"{}"}}"#, hash(Alg::Rs256, "new")));
         assert_eq!(notes, ["hash_recomputed"]);
     }
 
     #[test]
-    fn a_hash_that_was_wrong_is_not_made_right() {
-        let claims = format!(r#"{{"at_hash":"{}"}}"#, hash(Alg::Es384, "another"));
+    fn a_hash_of_something_else_is_refused() {
+        let companions = Companions {
+            access_token: Some("new"),
+            original_access_token: Some("old"),
+            code: Some("code"),
+            state: Some("state"),
+        };
+        let wrong = [
+            ("at_hash", format!("\"{}\"", hash(Alg::Es384, "another"))),
+            // Of the new token, which the issuer cannot have known.
+            ("at_hash", format!("\"{}\"", hash(Alg::Es384, "new"))),
+            ("at_hash", "null".to_owned()),
+            ("at_hash", "\"\"".to_owned()),
+            ("c_hash", format!("\"{}\"", hash(Alg::Es384, "old"))),
+            ("s_hash", "[]".to_owned()),
+        ];
+        for (claim, value) in wrong {
+            let claims = format!(r#"{{"{claim}":{value}}}"#);
+            let refused = rebound(&claims, Alg::Es384, Alg::Rs256, companions);
+            assert_eq!(refused, Err(Refusal::HashClaim { claim }), "{value}");
+        }
+    }
+
+    #[test]
+    fn an_issuer_that_always_takes_sha_256_is_understood() {
+        let claims = format!(r#"{{"at_hash":"{}"}}"#, hash(Alg::Rs256, "old"));
         let companions = Companions { access_token: Some("old"), ..Companions::default() };
-        let (out, notes) = rebound(&claims, Alg::Es384, Alg::Rs256, companions);
-        assert_eq!(out, claims);
-        assert_eq!(notes, ["hash_was_wrong"]);
+        let out = rebound(&claims, Alg::EdDsa, Alg::Es384, companions).unwrap().0;
+        assert_eq!(out, format!(r#"{{"at_hash":"{}"}}"#, hash(Alg::Es384, "old")));
     }
 
     #[test]
     fn without_its_companion_only_the_same_function_keeps_it() {
         let claims = r#"{"at_hash":"x","c_hash":"y","s_hash":"z"}"#;
-        let kept = rebound(claims, Alg::Ps256, Alg::Rs256, Companions::default());
+        let kept = rebound(claims, Alg::Ps256, Alg::Rs256, Companions::default()).unwrap();
         assert_eq!(kept, (claims.to_owned(), vec![]));
-        let (out, notes) = rebound(claims, Alg::Es384, Alg::Rs256, Companions::default());
+        let (out, notes) = rebound(claims, Alg::Es384, Alg::Rs256, Companions::default()).unwrap();
         assert_eq!(out, "{}");
         assert_eq!(notes, ["hash_left_out"; 3]);
     }

@@ -70,6 +70,8 @@ pub enum Refusal {
     SubjectMissing,
     #[error("`sub` is neither a string nor a number")]
     SubjectType,
+    #[error("`{claim}` is not a hash of what stands beside the token")]
+    HashClaim { claim: &'static str },
     #[error("the authorization server says that the token is not active (RFC 7662 §2.2)")]
     Inactive,
     #[error("the new token could not be signed")]
@@ -128,6 +130,7 @@ impl Refusal {
             Self::Client => ("client", 10),
             Self::SubjectMissing => ("sub_missing", 11),
             Self::SubjectType => ("sub_type", 11),
+            Self::HashClaim { .. } => ("hash", 11),
             Self::Signing => ("signing", 12),
         }
     }

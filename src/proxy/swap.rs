@@ -22,7 +22,7 @@ pub(super) async fn edits(
     beside: &Beside,
 ) -> Vec<(Place, String)> {
     let (access, others): (Vec<_>, Vec<_>) =
-        places.into_iter().partition(|place| place.leaf() == "access_token");
+        places.into_iter().partition(|p| matches!(p.leaf(), "access_token" | "accessToken"));
     let mut edits = Vec::new();
     // With several access tokens in one answer, which one an ID token belongs to is not known.
     let original = match access.as_slice() {
