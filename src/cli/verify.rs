@@ -1,5 +1,9 @@
 //! `countersign verify`: the signature alone, over any payload. No claim is looked at, and nothing
 //! of the configuration; where a key set does not say clearly which key is meant, the answer is no.
+//!
+//! An HMAC is checked for who asks for it by `--alg`, since a set of `oct` keys found at an address is
+//! no secret; and in a batch without `--alg` with the `oct` keys that a line brings, each with an `alg`
+//! of its own: whoever wrote the line holds the secret.
 
 use std::io::BufRead;
 
@@ -89,11 +93,15 @@ fn batch(
 /// A key set document and what was read of it.
 struct Keys {
     document: Vec<u8>,
+    /// Brought by the line that holds the token.
+    in_line: bool,
     set: Result<KeySet, &'static str>,
 }
 
 struct Judge {
     algorithms: AlgSet,
+    /// Nobody said which algorithms.
+    any: bool,
     limits: Limits,
 }
 
@@ -107,14 +115,13 @@ impl Judge {
                     .hint(format_args!("one of {}", all.join(", ")))
             })?);
         }
-        // An HMAC is only checked for one who asks for it by name.
-        let algorithms =
-            if names.is_empty() { AlgSet::asymmetric() } else { AlgSet::of(&algorithms) };
-        Ok(Self { algorithms, limits: Limits { token: TOKEN_LIMIT, ..Limits::default() } })
+        let any = names.is_empty();
+        let algorithms = if any { AlgSet::asymmetric() } else { AlgSet::of(&algorithms) };
+        Ok(Self { algorithms, any, limits: Limits { token: TOKEN_LIMIT, ..Limits::default() } })
     }
 
     fn read_keys(&self, source: &str) -> Result<Keys, CliError> {
-        let keys = self.keys(source::read(source, self.limits.document)?.body);
+        let keys = self.keys(source::read(source, self.limits.document)?.body, false);
         match keys.set {
             // A set of secrets has no public key; whether that will do, the token says.
             Err(code) if !check::has_secret(self.algorithms) => Err(CliError::new(
@@ -126,10 +133,14 @@ impl Judge {
         }
     }
 
-    fn keys(&self, document: Vec<u8>) -> Keys {
+    fn keys(&self, document: Vec<u8>, in_line: bool) -> Keys {
         let options = Options { limits: self.limits, ..Options::default() };
         let read = jwks::normalize(&document, &options);
-        Keys { document, set: read.map(|read| read.keys).map_err(|refusal| refusal.code()) }
+        Keys {
+            document,
+            in_line,
+            set: read.map(|read| read.keys).map_err(|refusal| refusal.code()),
+        }
     }
 
     fn line(&self, line: &[u8], keys: Option<&Keys>) -> Answer {
@@ -144,7 +155,7 @@ impl Judge {
                 // A document quoted as a string is one all the same.
                 let text = serde_json::from_str::<String>(jwks.get());
                 let document = text.unwrap_or_else(|_| jwks.get().to_owned());
-                self.answer(&token, &self.keys(document.into_bytes()))
+                self.answer(&token, &self.keys(document.into_bytes(), true))
             }
             (None, Some(keys)) => self.answer(&token, keys),
             (None, None) => Answer::no("no_keys"),
@@ -161,9 +172,10 @@ impl Judge {
     fn judge(&self, token: &str, keys: &Keys) -> Result<Alg, &'static str> {
         let jws = Envelope::parse(token, &self.limits, false).map_err(|refusal| refusal.code())?;
         let alg = jws.unverified_alg();
-        let judged = if alg.family() == Family::Secret && self.algorithms.contains(alg) {
+        let asked = self.algorithms.contains(alg) || (self.any && keys.in_line);
+        let judged = if alg.family() == Family::Secret && asked {
             Secrets::read(&keys.document)
-                .and_then(|secrets| secrets.check(token, self.algorithms, &self.limits))
+                .and_then(|secrets| secrets.check(token, AlgSet::of(&[alg]), &self.limits))
         } else {
             let set = keys.set.as_ref().map_err(|code| *code)?;
             check::check(token, set, self.algorithms, &self.limits)
