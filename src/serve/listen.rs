@@ -1,14 +1,25 @@
 //! The listening sockets: bound before anything else is made, so that a port in use is one clear
-//! line and nothing half started; or taken over from the process before this one.
+//! line and nothing half started; or taken over from the process before this one; and emptied before
+//! they are closed.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::os::fd::IntoRawFd as _;
+use std::os::fd::{AsFd as _, IntoRawFd as _, OwnedFd, RawFd};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use pingora::server::Fds;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::time::Instant;
+
+/// With no new connection for this long, a socket that takes no new ones is empty: longer than a
+/// handshake that has begun takes within a site.
+const QUIET: Duration = Duration::from_millis(50);
+/// Where the system does not stop new connections, the queue may never be empty.
+const LONGEST: Duration = Duration::from_secs(1);
 
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
@@ -30,11 +41,13 @@ fn reason(why: &io::Error) -> String {
 /// The sockets, in the table pingora's listeners look into, under the address as text.
 pub struct Sockets {
     fds: Arc<Mutex<Fds>>,
+    /// The same sockets again: pingora's are out of reach. While these are open, none is closed.
+    copies: Mutex<Vec<OwnedFd>>,
 }
 
 impl Sockets {
     pub fn new() -> Self {
-        Self { fds: Arc::new(Mutex::new(Fds::new())) }
+        Self { fds: Arc::new(Mutex::new(Fds::new())), copies: Mutex::default() }
     }
 
     /// Waits for a running process (told by `SIGQUIT`) to hand over its sockets at `path`.
@@ -46,7 +59,7 @@ impl Sockets {
         fds.get_from_sock(path.to_string_lossy().as_ref()).map_err(|why| {
             ListenError::TakeOver { path: path.display().to_string(), why: why.to_string() }
         })?;
-        Ok(Self { fds: Arc::new(Mutex::new(fds)) })
+        Ok(Self { fds: Arc::new(Mutex::new(fds)), copies: Mutex::default() })
     }
 
     /// Binds `address`, unless it was taken over; the real address where the port was 0.
@@ -55,13 +68,18 @@ impl Sockets {
     /// [`ListenError::Bind`].
     pub fn bind(&self, address: SocketAddr) -> Result<SocketAddr, ListenError> {
         let mut fds = self.fds.lock();
-        if fds.get(&address.to_string()).is_some() {
+        if let Some(fd) = fds.get(&address.to_string()) {
+            match copy(*fd) {
+                Ok(copy) => self.copies.lock().push(copy),
+                Err(error) => tracing::debug!(%error, "this listener is closed without emptying"),
+            }
             return Ok(address);
         }
         let fault = |why| ListenError::Bind { address, why };
         let listener = TcpListener::bind(address).map_err(fault)?;
         listener.set_nonblocking(true).map_err(fault)?;
         let bound = listener.local_addr().map_err(fault)?;
+        self.copies.lock().push(listener.try_clone().map_err(fault)?.into());
         fds.add(bound.to_string(), listener.into_raw_fd());
         Ok(bound)
     }
@@ -69,6 +87,24 @@ impl Sockets {
     /// For pingora's listeners.
     pub fn table(&self) -> Arc<Mutex<Fds>> {
         self.fds.clone()
+    }
+
+    /// Turns new connections away and waits until those that are queued were taken. Closing the
+    /// sockets, which is the caller's next step, would reset them: their clients have connected, and
+    /// may have sent a request. For a stop, not for a hand-over: the sockets are of no use after.
+    pub async fn empty(&self) {
+        let copies = std::mem::take(&mut *self.copies.lock());
+        for copy in &copies {
+            if let Err(error) = turn_away(copy) {
+                tracing::debug!(%error, "new connections are not turned away");
+            }
+        }
+        let until = Instant::now() + LONGEST;
+        for copy in &copies {
+            while Instant::now() < until && is_taken_from(copy).await {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        }
     }
 
     /// Hands the sockets to the process that waits at `path`. Blocks for seconds if none does.
@@ -79,6 +115,52 @@ impl Sockets {
         let fds = self.fds.lock();
         fds.send_to_sock(path.to_string_lossy().as_ref()).map(|_| ()).map_err(|e| e.to_string())
     }
+}
+
+/// Whether a connection is queued, or comes soon.
+async fn is_taken_from(listener: &OwnedFd) -> bool {
+    // Registered anew each time, which tells the state and not only its change.
+    #[expect(deprecated, reason = "for bare numbers; a borrowed descriptor stays open meanwhile")]
+    let Ok(listener) = AsyncFd::with_interest(listener.as_fd(), Interest::READABLE) else {
+        return false;
+    };
+    tokio::time::timeout(QUIET, listener.readable()).await.is_ok()
+}
+
+/// From here on the kernel does not hear requests for a connection; what had begun is completed. A
+/// client turned away asks again in a second: it finds the port closed, or the next process.
+#[cfg(target_os = "linux")]
+fn turn_away(listener: &OwnedFd) -> io::Result<()> {
+    use socket2::SockFilter;
+    const FLAGS: u32 = 13; // Offset in the TCP header, RFC 9293 §3.1.
+    const SYN: u32 = 0x02;
+    const LOAD_BYTE: u16 = 0x30; // BPF_LD | BPF_B | BPF_ABS
+    const JUMP_IF_SET: u16 = 0x45; // BPF_JMP | BPF_JSET | BPF_K
+    const RETURN: u16 = 0x06; // BPF_RET | BPF_K: how many bytes to keep
+    socket2::SockRef::from(listener).attach_filter(&[
+        SockFilter::new(LOAD_BYTE, 0, 0, FLAGS),
+        SockFilter::new(JUMP_IF_SET, 0, 1, SYN),
+        SockFilter::new(RETURN, 0, 0, 0),
+        SockFilter::new(RETURN, 0, 0, u32::MAX),
+    ])
+}
+
+#[cfg(not(target_os = "linux"))]
+fn turn_away(_: &OwnedFd) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// A second descriptor of a socket this process was given as a bare number.
+#[cfg(target_os = "linux")]
+fn copy(fd: RawFd) -> io::Result<OwnedFd> {
+    use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
+    let this = pidfd_open(getpid(), PidfdFlags::empty())?;
+    Ok(pidfd_getfd(this, fd, PidfdGetfdFlags::empty())?)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn copy(_: RawFd) -> io::Result<OwnedFd> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 impl Default for Sockets {

@@ -80,8 +80,8 @@ pub fn run(config: Config, options: Options) -> Result<(), RunError> {
         );
     }
     let server = Server::start(config, sockets, Clock::system())?;
-    server.background.block_on(signals::serve(&server, options.reload, &handover));
-    server.stop();
+    let ending = server.background.block_on(signals::serve(&server, options.reload, &handover));
+    server.stop(ending);
     Ok(())
 }
 
@@ -111,7 +111,7 @@ pub fn start_with_clock(config: Config, clock: Clock) -> Result<Handle, RunError
                 let _ = started.send(Ok((server.public, server.admin, server.rooms.clone())));
                 // Also when the handle was dropped.
                 let _ = server.background.block_on(stopped);
-                server.stop();
+                server.stop(Ending::Close);
             }
             Err(error) => {
                 let _ = started.send(Err(error));
@@ -173,6 +173,14 @@ impl Drop for Handle {
     }
 }
 
+/// What becomes of the listeners at the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    Close,
+    /// Another process has them too.
+    HandedOver,
+}
+
 /// The listeners and the threads they run on.
 struct Server {
     public: SocketAddr,
@@ -232,7 +240,11 @@ impl Server {
     }
 
     /// Stops listening, waits for running requests as long as the grace lasts, and ends the threads.
-    fn stop(self) {
+    fn stop(self, ending: Ending) {
+        if ending == Ending::Close {
+            self.background.block_on(self.sockets.empty());
+        }
+        drop(self.sockets);
         let _ = self.stopping.send(true);
         let open = || self.rooms.state.connections.open();
         self.background.block_on(async {

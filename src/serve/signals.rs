@@ -4,7 +4,7 @@ use std::path::Path;
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Reload, Server, reload};
+use super::{Ending, Reload, Server, reload};
 
 /// What a signal asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,8 +14,8 @@ pub(super) enum Signal {
     Reload,
 }
 
-/// Serves until a signal ends it.
-pub(super) async fn serve(server: &Server, again: Option<Reload>, handover: &Path) {
+/// Serves until a signal ends it; which way tells the one given back.
+pub(super) async fn serve(server: &Server, again: Option<Reload>, handover: &Path) -> Ending {
     let listen = |kind| match signal(kind) {
         Ok(signal) => Some(signal),
         Err(error) => {
@@ -35,13 +35,13 @@ pub(super) async fn serve(server: &Server, again: Option<Reload>, handover: &Pat
             () = next(&mut hangup) => Signal::Reload,
         };
         match told {
-            Signal::Stop => return,
+            Signal::Stop => return Ending::Close,
             Signal::HandOver => {
                 // Blocks until the new process is there: on this thread nothing else waits for it.
                 match tokio::task::block_in_place(|| server.sockets.hand_over(handover)) {
                     Ok(()) => {
                         tracing::info!("the listeners were handed over");
-                        return;
+                        return Ending::HandedOver;
                     }
                     Err(why) => tracing::error!(why, "nobody took the listeners over; going on"),
                 }
