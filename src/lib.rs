@@ -17,6 +17,7 @@
 //! | [`inspect`] | a token decoded without trust, for people |
 //! | `verdict` (feature `demo`) | what the strict verifier itself says, for `demo` and the tests |
 //! | [`config`], [`admin`], [`cli`], [`clock`], [`coding`], [`dns`], [`histogram`] | the rest of the edge |
+//! | [`otel`] (feature `otel`) | spans of requests, exported |
 
 pub mod admin;
 pub mod answer;
@@ -34,6 +35,7 @@ pub mod issuer;
 pub mod jose;
 pub mod keyring;
 pub mod log;
+pub mod otel;
 pub mod profile;
 pub mod proxy;
 pub mod rewrite;

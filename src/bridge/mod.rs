@@ -5,6 +5,7 @@
 //! while the issuer's set, our keys, what is published and the configuration are those it was made
 //! under, and never past `exp`. It saves work; it proves nothing and is no replay guard.
 
+mod error;
 mod issuing;
 mod pool;
 mod stats;
@@ -17,6 +18,7 @@ use aws_lc_rs::digest;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+pub use self::error::BridgeError;
 pub use self::stats::{BridgeStatus, Outcome};
 
 use self::pool::Pool;
@@ -34,6 +36,7 @@ use crate::jose::publish::PublishedKids;
 use crate::jose::refusal::Refusal;
 use crate::jose::vouched::Vouched;
 use crate::keyring::Keyring;
+use crate::otel::{self, Work};
 use crate::profile::Profile;
 
 /// The rooms the bridge joins.
@@ -55,36 +58,10 @@ pub struct Bridged {
     pub issuer: IssuerName,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum BridgeError {
-    #[error("{0}")]
-    Refused(Refusal),
-    #[error("the token's issuer is not configured here")]
-    IssuerUnknown,
-    #[error("the issuer's keys could not be read")]
-    KeysUnavailable,
-    #[error("too much work is waiting")]
-    Overloaded,
-    #[error("the crypto threads are gone")]
-    Stopped,
-}
-
-impl BridgeError {
-    /// The stable code.
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::Refused(refusal) => refusal.code(),
-            Self::IssuerUnknown => "issuer_unknown",
-            Self::KeysUnavailable => "issuer_keys_unavailable",
-            Self::Overloaded => "overloaded",
-            Self::Stopped => "internal",
-        }
-    }
-}
-
-impl From<Refusal> for BridgeError {
-    fn from(refusal: Refusal) -> Self {
-        Self::Refused(refusal)
+impl Bridged {
+    /// The word for it in counters.
+    pub fn outcome(&self) -> &'static str {
+        if self.jwt.is_some() { "countersigned" } else { "as_it_stands" }
     }
 }
 
@@ -184,12 +161,18 @@ impl Bridge {
         let key = key(token, ask);
         if let Some(hit) = self.hit(&key) {
             self.stats.hits.fetch_add(1, Ordering::Relaxed);
+            otel::issuer(&hit.issuer);
             return Ok(hit);
         }
         self.stats.misses.fetch_add(1, Ordering::Relaxed);
-        let started = Instant::now();
+        let (started, work) = (Instant::now(), Work::countersign());
         let result = self.miss(token, ask, Slot { key, generation }).await;
         self.stats.took(started.elapsed());
+        let (issuer, code) = match &result {
+            Ok(bridged) => (Some(&bridged.issuer), bridged.outcome()),
+            Err(error) => (None, error.code()),
+        };
+        work.end(&otel::Outcome { issuer, code, failed: result.is_err() });
         result
     }
 
@@ -223,6 +206,7 @@ impl Bridge {
             self.stats.outcome("-", name(alg), "issuer_unknown");
             return Err(BridgeError::IssuerUnknown);
         };
+        otel::issuer(handle.name());
         let kid = jws.unverified_kid();
         let snapshot = match handle.snapshot() {
             Some(snapshot) => snapshot,
@@ -245,10 +229,7 @@ impl Bridge {
         }
         let issuer = handle.policy();
         match &result {
-            Ok(bridged) => {
-                let outcome = if bridged.jwt.is_some() { "countersigned" } else { "as_it_stands" };
-                self.stats.outcome(issuer.name.as_str(), name(alg), outcome);
-            }
+            Ok(bridged) => self.stats.outcome(issuer.name.as_str(), name(alg), bridged.outcome()),
             Err(error) => self.stats.outcome(issuer.name.as_str(), name(alg), error.code()),
         }
         result

@@ -30,6 +30,7 @@ pub struct RawConfig {
     pub bridge: RawBridge,
     pub limits: RawLimits,
     pub log: RawLog,
+    pub otel: RawOtel,
 }
 
 /// The public listener.
@@ -419,6 +420,24 @@ pub struct RawLog {
     pub format: Option<String>,
     /// `error`, `warn`, `info`, `debug`, `trace`, `off`, or `target=level` pairs.
     pub level: Option<String>,
+}
+
+/// Spans of requests, exported by OTLP over HTTP; needs a binary built with the feature `otel`.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RawOtel {
+    /// The collector, `http://127.0.0.1:4318`; `/v1/traces` is appended. None: nothing is exported.
+    pub endpoint: Option<String>,
+    /// `service.name` of the spans, `countersign`.
+    pub service_name: Option<String>,
+    /// Share of the requests that begin a trace here and are exported, 1.0.
+    pub sample_ratio: Option<f64>,
+    /// Header lines to send. Use `${VAR}` for credentials.
+    pub headers: BTreeMap<String, String>,
+    /// The same, each value in a file.
+    pub header_files: BTreeMap<String, String>,
+    /// A PEM file with further CA certificates.
+    pub ca: Option<String>,
 }
 
 /// A string or a list of strings.

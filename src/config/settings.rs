@@ -32,6 +32,8 @@ pub struct Config {
     pub discovery: DiscoverySettings,
     pub bridge: BridgeSettings,
     pub log: LogSettings,
+    /// `None`: no span is made.
+    pub otel: Option<OtelSettings>,
     /// Where last good key sets are kept (and, by default, the signing keys).
     pub data_dir: PathBuf,
 }
@@ -321,6 +323,19 @@ impl BridgeSettings {
 pub struct LogSettings {
     pub format: log::Format,
     pub filter: log::Filter,
+}
+
+/// `[otel]`
+#[derive(Debug, Clone)]
+pub struct OtelSettings {
+    /// Where spans are posted, path and all.
+    pub endpoint: Url,
+    pub service_name: String,
+    /// Of the requests that begin a trace here, `0.0..=1.0`.
+    pub sample_ratio: f64,
+    pub headers: Vec<(String, Secret)>,
+    /// Extra CA certificates, PEM.
+    pub ca: Option<PathBuf>,
 }
 
 #[cfg(test)]

@@ -307,12 +307,17 @@ async fn body(mut response: Response, ask: Ask<'_>) -> Result<Bytes, FetchError>
 /// Puts the client's error under one of our codes. The causes are other crates' types, so the chain
 /// is searched here and nowhere else.
 fn sort(error: &reqwest::Error, settings: &FetchSettings) -> FetchError {
+    sorted(error, settings.connect_timeout)
+}
+
+/// The same for another client; `limit` is what a timeout has run past.
+pub(crate) fn sorted(error: &reqwest::Error, limit: Duration) -> FetchError {
     let why = chain(error);
     if let Some(Banned(ip)) = find(error) {
         return FetchError::Banned(*ip);
     }
     if error.is_timeout() {
-        return FetchError::Timeout { limit: settings.connect_timeout };
+        return FetchError::Timeout { limit };
     }
     if error.is_connect() {
         let tls = find::<rustls::Error>(error).is_some();

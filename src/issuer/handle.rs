@@ -19,6 +19,7 @@ use crate::jose::jwk::PublicJwk;
 use crate::jose::jwks::{KeySet, Report};
 use crate::jose::names::{IssuerName, UnixTime};
 use crate::jose::policy::IssuerPolicy;
+use crate::otel::{self, Parent};
 
 /// Slack over the total time of a fetch that a cold start waits: parsing, and a busy machine.
 const COLD_SLACK: Duration = Duration::from_secs(2);
@@ -223,13 +224,15 @@ impl IssuerHandle {
         let handle = Arc::clone(self);
         let kid = kid.map(str::to_owned);
         // A task of its own: a request that goes away must not take the fetch with it.
-        self.shared.spawn(async move { handle.fetch(kid).await });
+        let asked_by = Parent::current();
+        self.shared.spawn(async move { handle.fetch(kid, &asked_by).await });
         true
     }
 
     /// One fetch, then the next state. Only ever one at a time: `flying` is set.
-    async fn fetch(self: Arc<Self>, kid: Option<String>) {
+    async fn fetch(self: Arc<Self>, kid: Option<String>, asked_by: &Parent) {
         let landing = Landing(&self);
+        let work = self.shared.spans.fetch(asked_by);
         let settings = self.settings.load_full();
         let etag = self.inner().etag.clone();
         let held = self.snapshot.load_full();
@@ -249,6 +252,17 @@ impl IssuerHandle {
             _ => reading.set(held).await,
         };
         let good = got.is_ok();
+        let code = match &got {
+            Ok(got) => {
+                if got.set.is_some() {
+                    "ok"
+                } else {
+                    "not_modified"
+                }
+            }
+            Err(error) => error.code(),
+        };
+        work.end(&otel::Outcome { issuer: Some(&self.name), code, failed: !good });
         self.land(got, &settings);
         drop(landing);
         if good {

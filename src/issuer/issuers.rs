@@ -18,6 +18,7 @@ use crate::clock::Clock;
 use crate::dns::Resolver;
 use crate::jose::jwks::{self, DocumentRefusal, Options};
 use crate::jose::names::{Issuer, IssuerName};
+use crate::otel::Spans;
 
 /// Up to this many issuers are fetched at the start and kept fresh always; more only while used.
 const FEW: usize = 100;
@@ -30,6 +31,8 @@ pub struct IssuerDeps {
     pub data_dir: Option<PathBuf>,
     /// The normaliser's options; the limits are each issuer's own.
     pub options: Options,
+    /// Where fetches are told of.
+    pub spans: Spans,
 }
 
 /// Why the issuers cannot be set up.
@@ -83,7 +86,7 @@ impl Issuers {
             None => None,
         };
         let fetcher = Fetcher::new(deps.resolver);
-        let shared = Arc::new(Shared::new(deps.clock, fetcher, deps.options, store));
+        let shared = Arc::new(Shared::new(deps.clock, fetcher, deps.options, store, deps.spans));
         let issuers = Self { shared, table: ArcSwap::default(), reloaded: Notify::new() };
         issuers.reload(settings)?;
         Ok(Arc::new(issuers))

@@ -21,6 +21,7 @@ use crate::answer::Failure;
 use crate::countersign::Ask;
 use crate::issuer::NoSet;
 use crate::log;
+use crate::otel::{self, RequestSpan};
 use crate::rewrite::{BearerMode, TokenRule};
 
 /// How long a read of a key set waits for the first fetch of it.
@@ -36,6 +37,7 @@ pub struct Gate {
 pub struct Ctx {
     kind: Kind,
     changes: Changes,
+    span: RequestSpan,
     /// Why it failed, where a room said so.
     failure: Option<Failure>,
     /// Why an answer that had begun broke off.
@@ -114,9 +116,7 @@ impl Gate {
             Some(BearerMode::Swap) => {
                 match self.state.bridge.countersign(token, &Ask::default()).await {
                     Ok(bridged) => {
-                        let outcome =
-                            if bridged.jwt.is_some() { "countersigned" } else { "as_it_stands" };
-                        self.state.counters.place(outcome);
+                        self.state.counters.place(bridged.outcome());
                         outbound::sensitive(&bridged.jwt?)
                     }
                     // The API behind judges what could not be verified here.
@@ -156,14 +156,17 @@ impl ProxyHttp for Gate {
         let route = state.routes.load().of(path, |p| state.publisher.is_jwks_path(p));
         ctx.upgrade = session.is_upgrade_req();
         ctx.changes.id = Some(headers::request_id(session.req_header()));
+        ctx.span = state.spans.request(&session.req_header().headers);
+        ctx.changes.trace = ctx.span.outgoing();
         let rule = match route {
             Route::Jwks => {
                 ctx.kind = Kind::Jwks;
-                return self.jwks(session).await.map(|()| true);
+                return ctx.span.within(self.jwks(session)).await.map(|()| true);
             }
             Route::Exchange => {
                 ctx.kind = Kind::Exchange;
-                return exchange::answer(session, state).await.map(|()| true);
+                let answer = exchange::answer(session, state);
+                return ctx.span.within(answer).await.map(|()| true);
             }
             Route::Discovery => {
                 ctx.kind = Kind::Discovery;
@@ -178,7 +181,7 @@ impl ProxyHttp for Gate {
         if state.upstream.is_none() {
             return reply::fail(session, state, &Failure::NoUpstream, &[]).await.map(|()| true);
         }
-        ctx.changes.authorization = self.bearer(session, rule.as_deref()).await;
+        ctx.changes.authorization = ctx.span.within(self.bearer(session, rule.as_deref())).await;
         let Some(rule) = rule else { return Ok(false) };
         ctx.kind = Kind::Token;
         ctx.changes.query = restore::query(session.req_header(), state, &rule);
@@ -189,7 +192,7 @@ impl ProxyHttp for Gate {
         // The ID stays: the access line names it too.
         let id = ctx.changes.id.clone();
         let changes = std::mem::replace(&mut ctx.changes, Changes { id, ..Changes::default() });
-        tokens::answer(session, state, &rule, changes).await.map(|()| true)
+        ctx.span.within(tokens::answer(session, state, &rule, changes)).await.map(|()| true)
     }
 
     async fn upstream_peer(&self, _session: &mut Session, ctx: &mut Ctx) -> Result<Box<HttpPeer>> {
@@ -294,6 +297,8 @@ impl ProxyHttp for Gate {
         if !ctx.upgrade {
             self.state.counters.took(ctx.kind, took);
         }
+        let route = ctx.kind.name();
+        ctx.span.end(&otel::Ended { method: &session.req_header().method, route, status, code });
         if log::access_wanted() {
             let request = session.req_header();
             let access = log::Access {
@@ -302,7 +307,7 @@ impl ProxyHttp for Gate {
                 path: request.uri.path(),
                 status,
                 code,
-                route: ctx.kind.name(),
+                route,
                 bytes: session.body_bytes_sent() as u64,
                 seconds: took.as_secs_f64(),
             };

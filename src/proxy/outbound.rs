@@ -10,6 +10,7 @@ use super::headers::{self, Origin};
 use super::state::State;
 use super::upstream::Upstream;
 use crate::bridge::Bridge;
+use crate::otel::Outgoing;
 
 /// What is changed in one request's head.
 #[derive(Debug, Default)]
@@ -21,6 +22,8 @@ pub struct Changes {
     pub query: Option<String>,
     /// The new `Cookie`.
     pub cookie: Option<HeaderValue>,
+    /// Our own `traceparent`; without it the client's passes.
+    pub trace: Option<Outgoing>,
 }
 
 /// Makes `header` ready for `upstream`.
@@ -45,6 +48,9 @@ pub(super) fn prepare(
     }
     if let Some(id) = &changes.id {
         header.insert_header(headers::X_REQUEST_ID, id.clone())?;
+    }
+    if let Some(trace) = &changes.trace {
+        trace.write(header)?;
     }
     if let Some(authorization) = &changes.authorization {
         header.insert_header(header::AUTHORIZATION, authorization.clone())?;

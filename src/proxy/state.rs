@@ -17,6 +17,7 @@ use crate::bridge::Bridge;
 use crate::clock::Clock;
 use crate::config::ServerSettings;
 use crate::issuer::Publisher;
+use crate::otel::Spans;
 
 pub struct State {
     pub server: ServerSettings,
@@ -31,6 +32,7 @@ pub struct State {
     pub vouching: Option<Vouching>,
     pub clock: Clock,
     pub counters: Counters,
+    pub spans: Spans,
     pub connections: Arc<Connections>,
     ready: ArcSwap<HashMap<String, Arc<Ready>>>,
 }
@@ -44,6 +46,7 @@ pub struct Parts {
     pub upstream: Option<Arc<Upstream>>,
     pub vouching: Option<Vouching>,
     pub clock: Clock,
+    pub spans: Spans,
 }
 
 impl State {
@@ -60,6 +63,7 @@ impl State {
             vouching: parts.vouching,
             clock: parts.clock,
             counters: Counters::default(),
+            spans: parts.spans,
             ready: ArcSwap::default(),
         }
     }

@@ -64,9 +64,8 @@ async fn swapped(
     let ask = Ask { audience: rule.audience.as_ref(), companions, ..Ask::default() };
     match state.bridge.countersign(&place.token, &ask).await {
         Ok(bridged) => {
-            let new = bridged.jwt.map(|jwt| jwt.to_string());
-            state.counters.place(if new.is_some() { "countersigned" } else { "as_it_stands" });
-            new
+            state.counters.place(bridged.outcome());
+            bridged.jwt.map(|jwt| jwt.to_string())
         }
         Err(error) => {
             state.counters.place(error.code());

@@ -17,6 +17,7 @@ use crate::dns::Resolver;
 use crate::issuer::{IssuerDeps, IssuerError, Issuers, Publisher};
 use crate::jose::jwks;
 use crate::keyring::{Keyring, KeyringError};
+use crate::otel::Spans;
 use crate::proxy::door::Door;
 use crate::proxy::gate::Gate;
 use crate::proxy::head::Bounds;
@@ -39,6 +40,8 @@ pub enum StartError {
     Resolver(std::io::Error),
     #[error("exchange: {0}")]
     Vouching(String),
+    #[error("otel: {0}")]
+    Otel(String),
     #[error("cannot start threads: {0}")]
     Threads(std::io::Error),
 }
@@ -61,11 +64,13 @@ impl Rooms {
     pub(super) async fn assemble(config: Config, clock: Clock) -> Result<Arc<Self>, StartError> {
         let resolver = Resolver::system().map_err(StartError::Resolver)?;
         let keyring = Keyring::open(config.keyring.clone(), clock.clone()).await?;
+        let spans = Spans::start(config.otel.as_ref(), &resolver).map_err(StartError::Otel)?;
         let deps = IssuerDeps {
             clock: clock.clone(),
             resolver: resolver.clone(),
             data_dir: Some(config.data_dir.clone()),
             options: jwks::Options::default(),
+            spans: spans.clone(),
         };
         let ca = config.upstream.as_ref().and_then(|upstream| upstream.tls.ca.as_deref());
         let vouching = Vouching::of(&config.server.exchange, ca, &resolver);
@@ -105,6 +110,7 @@ impl Rooms {
             upstream,
             vouching,
             clock: clock.clone(),
+            spans,
         }));
         Ok(Arc::new(Self {
             state,

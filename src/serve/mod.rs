@@ -260,6 +260,8 @@ impl Server {
             tracing::warn!(open = open(), "stopped with connections still open");
         }
         self.proxy.shutdown_timeout(Duration::from_millis(500));
+        // Before the threads that send them end.
+        self.rooms.state.spans.shutdown();
         self.background.shutdown_timeout(Duration::from_millis(500));
         tracing::info!("stopped");
     }

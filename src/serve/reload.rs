@@ -18,8 +18,9 @@ pub(super) fn apply(rooms: &Arc<Rooms>, config: &Config) -> Result<(), String> {
         || config.server.tls != old.server.tls
         || config.upstream.as_ref().map(|u| &u.url) != old.upstream.as_ref().map(|u| &u.url)
         || config.data_dir != old.data_dir
+        || config.otel.as_ref().map(|o| &o.endpoint) != old.otel.as_ref().map(|o| &o.endpoint)
     {
-        tracing::warn!("listeners, upstream and data directory change only with a new start");
+        tracing::warn!("listeners, upstream, data directory and otel change only with a new start");
     }
     // A learned issuer is learned again by itself.
     let learns = rooms.learner.is_some();

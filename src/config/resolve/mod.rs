@@ -4,6 +4,7 @@ pub(super) mod discovered;
 mod exchange;
 mod headers;
 mod issuer;
+mod otel;
 mod place;
 mod secret;
 mod server;
@@ -66,6 +67,7 @@ pub(super) fn config(
         discovery,
         bridge: bridge(raw, &context, limits)?,
         log: logging(raw, &context)?,
+        otel: otel::resolve(&raw.otel, base, env)?,
         server: super::ServerSettings { exchange, ..server },
         upstream,
         issuers,

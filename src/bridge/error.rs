@@ -1,0 +1,36 @@
+//! Why a token was not countersigned.
+
+use crate::jose::refusal::Refusal;
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BridgeError {
+    #[error("{0}")]
+    Refused(Refusal),
+    #[error("the token's issuer is not configured here")]
+    IssuerUnknown,
+    #[error("the issuer's keys could not be read")]
+    KeysUnavailable,
+    #[error("too much work is waiting")]
+    Overloaded,
+    #[error("the crypto threads are gone")]
+    Stopped,
+}
+
+impl BridgeError {
+    /// The stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Refused(refusal) => refusal.code(),
+            Self::IssuerUnknown => "issuer_unknown",
+            Self::KeysUnavailable => "issuer_keys_unavailable",
+            Self::Overloaded => "overloaded",
+            Self::Stopped => "internal",
+        }
+    }
+}
+
+impl From<Refusal> for BridgeError {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}

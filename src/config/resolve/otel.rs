@@ -1,0 +1,156 @@
+//! `[otel]` and the variables OpenTelemetry gives the same meaning.
+
+use std::path::Path;
+
+use http::{HeaderName, HeaderValue};
+use url::Url;
+
+use super::super::env::Env;
+use super::super::error::Checked;
+use super::super::raw::RawOtel;
+use super::super::settings::{OtelSettings, Secret};
+use super::place::At;
+use super::secret;
+
+/// Set by hand, or by an operator that injects it into every container.
+const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
+/// The same for traces alone: the whole address.
+const TRACES_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
+const SERVICE_NAME: &str = "OTEL_SERVICE_NAME";
+const DISABLED: &str = "OTEL_SDK_DISABLED";
+
+/// `None`: no span is made. A variable wins over the file.
+pub(super) fn resolve(raw: &RawOtel, base: &Path, env: &impl Env) -> Checked<Option<OtelSettings>> {
+    let at = At::root("otel");
+    let built = cfg!(feature = "otel");
+    if !built && raw.endpoint.is_some() {
+        return Err(at
+            .key("endpoint")
+            .fault("this binary was built without the feature `otel` and sends no spans")
+            .hint("`cargo install countersign --features otel` builds one that does"));
+    }
+    let set = |name: &str| env.var(name).filter(|value| !value.is_empty());
+    let disabled = set(DISABLED).is_some_and(|value| value.eq_ignore_ascii_case("true"));
+    let endpoint = match (set(TRACES_ENDPOINT), set(ENDPOINT), &raw.endpoint) {
+        (Some(whole), ..) => Some(variable(TRACES_ENDPOINT, &whole)?),
+        (_, Some(text), _) => Some(with_path(variable(ENDPOINT, &text)?)),
+        (_, _, Some(text)) => Some(with_path(at.key("endpoint").url(text)?)),
+        _ => None,
+    };
+    let sample_ratio = raw.sample_ratio.unwrap_or(1.0);
+    if !(0.0..=1.0).contains(&sample_ratio) {
+        return Err(at.key("sample_ratio").fault("it is not between 0 and 1"));
+    }
+    let headers = headers(raw, &at, base)?;
+    let Some(endpoint) = endpoint.filter(|_| built && !disabled) else { return Ok(None) };
+    let service_name = set(SERVICE_NAME).or_else(|| raw.service_name.clone());
+    Ok(Some(OtelSettings {
+        endpoint,
+        service_name: service_name.unwrap_or_else(|| "countersign".to_owned()),
+        sample_ratio,
+        headers,
+        ca: raw.ca.as_ref().map(|ca| base.join(ca)),
+    }))
+}
+
+fn variable(name: &str, text: &str) -> Checked<Url> {
+    At::root(name).url(text)
+}
+
+/// OTLP §"Endpoint URLs for OTLP/HTTP": the signal's path is appended.
+fn with_path(mut base: Url) -> Url {
+    let path = format!("{}/v1/traces", base.path().trim_end_matches('/'));
+    base.set_path(&path);
+    base
+}
+
+fn headers(raw: &RawOtel, at: &At, base: &Path) -> Checked<Vec<(String, Secret)>> {
+    let mut headers = Vec::new();
+    for (name, value) in &raw.headers {
+        headers.push((name.clone(), Secret::new(value.clone()), at.key("headers").key(name)));
+    }
+    for (name, file) in &raw.header_files {
+        let at = at.key("header_files");
+        if raw.headers.contains_key(name) {
+            return Err(at.key(name).fault("`headers` has it too"));
+        }
+        if let Some(text) = secret::optional(&at, (name, None), (name, Some(file)), base)? {
+            headers.push((name.clone(), Secret::new(text.to_string()), at.key(name)));
+        }
+    }
+    let checked = headers.into_iter().map(|(name, value, at)| {
+        let fits = HeaderName::try_from(name.as_str()).is_ok()
+            && HeaderValue::try_from(value.expose()).is_ok();
+        if fits { Ok((name, value)) } else { Err(at.fault("it is no header line")) }
+    });
+    checked.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn raw(text: &str) -> RawOtel {
+        toml::from_str(text).unwrap()
+    }
+
+    #[cfg(feature = "otel")]
+    fn endpoint<const N: usize>(text: &str, env: [(&str, &str); N]) -> Option<String> {
+        let settings = resolve(&raw(text), Path::new(""), &env).unwrap();
+        settings.map(|settings| settings.endpoint.to_string())
+    }
+
+    #[test]
+    #[cfg(feature = "otel")]
+    fn the_endpoint_is_the_variables_or_the_files() {
+        const FILE: &str = "endpoint = \"http://file:4318\"";
+        let all = [(ENDPOINT, "http://base:4318/otlp/"), (TRACES_ENDPOINT, "http://t/x")];
+        let base = [all[0]];
+        assert_eq!(endpoint(FILE, [("", "")]).unwrap(), "http://file:4318/v1/traces");
+        assert_eq!(endpoint(FILE, base).unwrap(), "http://base:4318/otlp/v1/traces");
+        assert_eq!(endpoint(FILE, all).unwrap(), "http://t/x");
+        assert_eq!(endpoint("", base).unwrap(), "http://base:4318/otlp/v1/traces");
+        assert_eq!(endpoint("", [(ENDPOINT, "")]), None);
+        assert_eq!(endpoint(FILE, [(DISABLED, "true")]), None);
+    }
+
+    #[test]
+    #[cfg(feature = "otel")]
+    fn what_is_wrong_is_named_and_no_value_is_shown() {
+        for (text, key) in [
+            ("endpoint = \"127.0.0.1:4318\"", "otel.endpoint"),
+            ("endpoint = \"http://u:hunter2@a\"", "otel.endpoint"),
+            ("sample_ratio = 1.5", "otel.sample_ratio"),
+            ("headers = { x = \"hunter2\\n\" }", "otel.headers.x"),
+            ("header_files = { x = \"/does/not/exist\" }", "otel.header_files.x"),
+        ] {
+            let fault = resolve(&raw(text), Path::new(""), &[("", "")]).unwrap_err();
+            assert_eq!(fault.key, key, "{text}");
+            assert!(!fault.why.contains("hunter2"), "{}", fault.why);
+        }
+    }
+
+    #[test]
+    #[cfg(feature = "otel")]
+    fn a_header_comes_from_a_file() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("key"), "hunter2\n").unwrap();
+        let text = "endpoint = \"http://a\"\nheader_files = { x-key = \"key\" }";
+        let settings = resolve(&raw(text), dir.path(), &[("", "")]).unwrap().unwrap();
+        let [(name, value)] = settings.headers.as_slice() else { panic!("one") };
+        assert_eq!((name.as_str(), value.expose()), ("x-key", "hunter2"));
+        assert!(!format!("{settings:?}").contains("hunter2"));
+    }
+
+    #[test]
+    #[cfg(not(feature = "otel"))]
+    fn a_binary_without_the_feature_says_so() {
+        let raw = raw("endpoint = \"http://127.0.0.1:4318\"");
+        let fault = resolve(&raw, Path::new(""), &[("", "")]).unwrap_err();
+        assert_eq!(fault.key, "otel.endpoint");
+        assert!(fault.why.contains("built without the feature `otel`"), "{}", fault.why);
+        // Set for every container of a cluster, the variable is no wish for this one.
+        let set = [(ENDPOINT, "http://127.0.0.1:4318")];
+        assert!(resolve(&RawOtel::default(), Path::new(""), &set).unwrap().is_none());
+    }
+}

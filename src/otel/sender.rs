@@ -1,0 +1,111 @@
+//! How spans reach the collector: one bounded POST on the background threads.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use http::{HeaderMap, Request, Response};
+use opentelemetry_http::{Bytes, HttpClient, HttpError};
+use reqwest::Client;
+use tokio::runtime::Handle;
+
+use crate::dns::Resolver;
+use crate::issuer::fetch::{self, FetchError};
+
+/// For one try, from connecting to the last byte of the answer.
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+const CONNECT: Duration = Duration::from_secs(3);
+/// Bytes of an answer; a collector says `{}`, or which spans it rejects.
+const ANSWER: usize = 64 * 1024;
+
+/// Sends for the exporter, whose thread knows no runtime.
+#[derive(Debug)]
+pub(super) struct Sender {
+    client: Client,
+    /// The operator's, credentials among them.
+    headers: HeaderMap,
+    runtime: Handle,
+    /// The last try failed; said once.
+    failing: AtomicBool,
+}
+
+impl Sender {
+    /// # Errors
+    /// Why no client could be made, as text.
+    pub(super) fn new(
+        headers: HeaderMap,
+        ca: Option<&Path>,
+        resolver: &Resolver,
+        runtime: Handle,
+    ) -> Result<Self, String> {
+        let client = Client::builder()
+            .tls_backend_preconfigured(fetch::tls_config(ca)?)
+            .connect_timeout(CONNECT)
+            .timeout(PATIENCE)
+            // The headers are shown to the configured address and to no other.
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .retry(reqwest::retry::never())
+            .dns_resolver(resolver.guarded(false))
+            .pool_max_idle_per_host(1)
+            .build()
+            .map_err(|e| e.to_string())?;
+        Ok(Self { client, headers, runtime, failing: AtomicBool::new(false) })
+    }
+
+    fn said(&self, outcome: &Result<Response<Bytes>, FetchError>) {
+        let fault = match outcome {
+            Ok(response) if response.status().is_success() => None,
+            Ok(response) => {
+                Some(FetchError::Status { status: response.status().as_u16(), retry_after: None })
+            }
+            Err(error) => Some(error.clone()),
+        };
+        let failed = self.failing.swap(fault.is_some(), Ordering::Relaxed);
+        match fault {
+            Some(error) if !failed => {
+                tracing::warn!(code = error.code(), %error, "spans cannot be sent");
+            }
+            None if failed => tracing::info!("spans are sent again"),
+            _ => {}
+        }
+    }
+}
+
+#[async_trait]
+impl HttpClient for Sender {
+    async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
+        let (parts, body) = request.into_parts();
+        let request = self
+            .client
+            .request(parts.method, parts.uri.to_string())
+            .headers(parts.headers)
+            .headers(self.headers.clone())
+            .body(body);
+        let outcome = match self.runtime.spawn(send(request)).await {
+            Ok(outcome) => outcome,
+            // The server has stopped.
+            Err(_) => Err(FetchError::Broken { why: "stopped".to_owned() }),
+        };
+        self.said(&outcome);
+        outcome.map_err(Into::into)
+    }
+}
+
+async fn send(request: reqwest::RequestBuilder) -> Result<Response<Bytes>, FetchError> {
+    let sort = |error: reqwest::Error| fetch::sorted(&error, PATIENCE);
+    let mut response = request.send().await.map_err(sort)?;
+    let mut answer = Response::new(Bytes::new());
+    *answer.status_mut() = response.status();
+    *answer.headers_mut() = response.headers().clone();
+    let mut body = Vec::new();
+    while let Some(part) = response.chunk().await.map_err(sort)? {
+        if body.len() + part.len() > ANSWER {
+            return Err(FetchError::TooLarge { limit: ANSWER });
+        }
+        body.extend_from_slice(&part);
+    }
+    *answer.body_mut() = body.into();
+    Ok(answer)
+}
