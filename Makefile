@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench fuzz chaos image
+.PHONY: help demo test lint bench fuzz chaos image book
 
 # What scripts/install puts beside the build, then what `cargo install` brings.
 export PATH := $(CURDIR)/target/tools/bin:$(HOME)/.cargo/bin:$(PATH)
@@ -21,7 +21,7 @@ demo: ## the main job on an embedded, broken ES384 issuer: the verifier's verdic
 
 test: ## every test; TESTS='-E test(name)' narrows it down
 	@scripts/install cc cmake nextest
-	@scripts/install node packages redis chromium linters helm promtool systemd || echo "test: the tests that need these will fail" >&2
+	@scripts/install node packages redis chromium linters mdbook helm promtool systemd || echo "test: the tests that need these will fail" >&2
 	@scripts/test $(TESTS)
 
 lint: ## format, clippy without a warning, licences and bans
@@ -45,3 +45,7 @@ chaos: ## the long fault tests: outages, rotations, replicas, restarts, kill -9;
 image: ## the static binary as the Dockerfile makes it, run in an empty root without a container engine
 	@scripts/install cc cmake node
 	@scripts/image
+
+book: ## docs/ as pages, in target/book
+	@scripts/install mdbook
+	@mdbook build

@@ -206,13 +206,37 @@ fn healthcheck_asks_the_admin_listener() {
     assert_eq!(countersign(&["healthcheck", "--admin", "nonsense"], here).0, Some(2));
 }
 
+/// A generated file is the shipped one; `COUNTERSIGN_UPDATE_DOCS=1` writes it anew.
+fn shipped(folder: &str, name: &str, generated: &str) {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy").join(folder).join(name);
+    if std::env::vars().any(|(name, _)| name == "COUNTERSIGN_UPDATE_DOCS") {
+        std::fs::write(&file, generated).unwrap();
+    }
+    let kept = std::fs::read_to_string(&file).unwrap_or_default();
+    assert!(kept == generated, "{}: run with COUNTERSIGN_UPDATE_DOCS=1", file.display());
+}
+
 #[test]
 fn completions_for_every_shell() {
-    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+    let shells = [
+        ("bash", "countersign.bash"),
+        ("zsh", "_countersign"),
+        ("fish", "countersign.fish"),
+        ("elvish", "countersign.elv"),
+        ("powershell", "_countersign.ps1"),
+    ];
+    for (shell, file) in shells {
         let (status, script, _) = countersign(&["completions", shell], Path::new("."));
         assert_eq!(status, Some(0), "{shell}");
         assert!(script.contains("countersign") && script.contains("normalize"), "{shell}");
+        shipped("completions", file, &script);
     }
+    // What bash can read.
+    let bash = Command::new("bash")
+        .args(["-n", "deploy/completions/countersign.bash"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .status();
+    assert!(bash.unwrap().success());
 }
 
 #[test]
@@ -220,11 +244,22 @@ fn man_pages_for_every_command() {
     let dir = tempfile::tempdir().unwrap();
     let to = dir.path().join("man1");
     assert_eq!(countersign(&["man", to.to_str().unwrap()], dir.path()).0, Some(0));
-    let main = std::fs::read_to_string(to.join("countersign.1")).unwrap();
-    assert!(main.contains(".TH countersign 1"), "{main}");
+    let names = |folder: &Path| {
+        let files = std::fs::read_dir(folder).unwrap();
+        let mut names: Vec<_> =
+            files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    };
+    for name in names(&to) {
+        let page = std::fs::read_to_string(to.join(&name)).unwrap();
+        assert!(page.contains(".TH countersign") && page.contains(".SH"), "{name}");
+        shipped("man", &name, &page);
+    }
+    let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/man");
+    assert_eq!(names(&to), names(&kept), "a page of a command that is gone");
     for command in ["run", "normalize", "verify", "doctor", "keys", "keys-rotate", "init"] {
-        let page = std::fs::read_to_string(to.join(format!("countersign-{command}.1"))).unwrap();
-        assert!(page.contains(".SH"), "{command}");
+        assert!(to.join(format!("countersign-{command}.1")).exists(), "{command}");
     }
 }
 

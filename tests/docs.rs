@@ -126,6 +126,24 @@ fn the_summary_lists_every_page() {
     }
 }
 
+#[test]
+fn the_book_builds() {
+    let folder = tempfile::tempdir().unwrap();
+    let brought = root().join("target/tools/bin/mdbook");
+    let program = if brought.exists() { brought } else { "mdbook".into() };
+    let output = std::process::Command::new(program)
+        .arg("build")
+        .arg("--dest-dir")
+        .arg(folder.path())
+        .current_dir(root())
+        .output()
+        .expect("mdbook is missing: run `scripts/install mdbook` (`make test` does)");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && !said.contains("WARN"), "{said}");
+    let page = std::fs::read_to_string(folder.path().join("verifiers/apisix.html")).unwrap();
+    assert!(page.contains("lua-resty-openidc"));
+}
+
 /// Every `file.rs` of the tests and sources, for looking up names.
 fn sources() -> String {
     fn read(folder: &Path, out: &mut String) {
