@@ -141,27 +141,78 @@ async fn two_processes_on_one_directory_rotate_once() {
     assert!((3..=5).contains(&seen.len()), "one key in each 1000 s: {}", seen.len());
 }
 
+/// Somebody who may write to the directory lays links where files are to be written.
 #[tokio::test]
-async fn a_full_disk_is_told_and_signing_goes_on() {
+async fn a_private_key_is_never_written_through_a_link() {
+    let dir = tempfile::tempdir().unwrap();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let (victim, bait) = (elsewhere.path().join("victim"), elsewhere.path().join("bait"));
+    fs::write(&victim, "mine").unwrap();
+    let ring = open(dir.path()).await;
+    let temporary = dir.path().join("keys.json.tmp");
+    symlink(&victim, &temporary).unwrap();
+    ring.rotate(true).await.unwrap();
+    assert_eq!(fs::read_to_string(&victim).unwrap(), "mine");
+    assert!(temporary.is_symlink(), "it is not ours, and stays");
+    // In the file's own place: replaced, not followed.
+    let file = dir.path().join("keys.json");
+    fs::rename(&file, &bait).unwrap();
+    symlink(&bait, &file).unwrap();
+    let before = fs::read(&bait).unwrap();
+    ring.rotate(true).await.unwrap();
+    assert_eq!(fs::read(&bait).unwrap(), before);
+    assert!(!file.is_symlink() && mode(&file) == 0o600);
+    // In the place of the lock: refused, and nothing is made where it points.
+    let lock = dir.path().join("keys.lock");
+    fs::remove_file(&lock).unwrap();
+    let made = elsewhere.path().join("made");
+    symlink(&made, &lock).unwrap();
+    let error = ring.rotate(true).await.unwrap_err();
+    assert_eq!(error.code(), "store_io");
+    assert!(error.to_string().contains("keys.lock"), "{error}");
+    assert!(!made.exists());
+}
+
+/// Nobody else may read the file for a moment either, nor guess its name.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_written_beside_is_private_from_the_first_moment() {
     let dir = tempfile::tempdir().unwrap();
     let ring = open(dir.path()).await;
-    let kid = ring.snapshot().active.kid().clone();
-    // Whatever is written there fails with "No space left on device".
-    let full = || symlink("/dev/full", dir.path().join("keys.json.tmp")).unwrap();
-    full();
-    let error = ring.rotate(false).await.unwrap_err();
-    assert!(error.to_string().contains("No space left"), "{error}");
-    full();
-    let exp = UnixTime::from_secs(4_000_000_000);
-    ring.note_signed(exp).await;
-    let status = ring.status();
-    assert_eq!(status.error.as_ref().map(|e| e.code), Some("store_io"));
-    assert_eq!(*ring.snapshot().active.kid(), kid);
-    assert_eq!(open(dir.path()).await.snapshot().active.kid(), &kid, "the old file is whole");
-    // With room again, what was owed is written.
-    ring.turn_once().await;
-    assert_eq!(ring.status().error, None);
-    assert!(open(dir.path()).await.snapshot().keys[0].horizon >= exp.secs());
+    // What a process killed in the middle leaves, goes with the next change.
+    let left = dir.path().join("keys.json.0123456789abcdef.tmp");
+    fs::write(&left, "a private key").unwrap();
+    ring.rotate(true).await.unwrap();
+    assert!(!left.exists());
+
+    let seen = Arc::new(std::sync::Mutex::new(std::collections::BTreeMap::new()));
+    let over = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let watching = std::thread::spawn({
+        let (dir, seen, over) = (dir.path().to_owned(), seen.clone(), over.clone());
+        move || {
+            while !over.load(std::sync::atomic::Ordering::SeqCst) {
+                for entry in fs::read_dir(&dir).unwrap().flatten() {
+                    let name = entry.file_name().into_string().unwrap();
+                    if let (true, Ok(meta)) = (name.ends_with(".tmp"), entry.metadata()) {
+                        seen.lock().unwrap().insert(name, meta.permissions().mode() & 0o777);
+                    }
+                }
+            }
+        }
+    });
+    let mut exp = ring.snapshot().keys[0].horizon;
+    for _ in 0..3000 {
+        // Each a write.
+        exp += 10_000;
+        ring.note_signed(UnixTime::from_secs(exp)).await;
+        if seen.lock().unwrap().len() >= 3 {
+            break;
+        }
+    }
+    over.store(true, std::sync::atomic::Ordering::SeqCst);
+    watching.join().unwrap();
+    let seen = seen.lock().unwrap();
+    assert!(seen.len() >= 3, "{seen:?}");
+    assert!(seen.values().all(|mode| *mode == 0o600), "{seen:?}");
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::jose::names::{IssuerName, Kid, UnixTime};
 use crate::jose::publish::PublishedKids;
 use crate::jose::thumbprint::Thumbprint;
+use crate::keyring::atomic;
 
 const FILE: &str = "published.json";
 /// Names remembered for one issuer; the oldest go first.
@@ -146,9 +147,9 @@ impl Memory {
         };
         let stored: HashMap<&String, Vec<Entry>> =
             self.issuers.iter().map(|(name, known)| (name, entries(known))).collect();
-        let written = serde_json::to_vec(&stored).map_err(std::io::Error::other).and_then(|text| {
-            crate::keyring::file::write_atomically(dir, "published.json.tmp", FILE, &text)
-        });
+        let written = serde_json::to_vec(&stored)
+            .map_err(std::io::Error::other)
+            .and_then(|text| atomic::replace(dir, FILE, &text));
         if let Err(error) = written {
             tracing::warn!(%error, file = FILE, "what was published is not written");
         }

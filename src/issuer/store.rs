@@ -13,6 +13,7 @@ use super::{IssuerSettings, Source};
 use crate::jose::base64url;
 use crate::jose::jwks::{self, Options};
 use crate::jose::names::{IssuerName, UnixTime};
+use crate::keyring::atomic;
 
 const FORMAT: u32 = 1;
 
@@ -33,6 +34,8 @@ pub(super) fn prepare(data_dir: &Path) -> io::Result<PathBuf> {
     use std::os::unix::fs::DirBuilderExt;
     let dir = data_dir.join("issuers");
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
+    // A process that hands over to this one may lose a set that it writes now: the next replaces it.
+    atomic::sweep(&dir, None);
     Ok(dir)
 }
 
@@ -69,7 +72,7 @@ pub(super) fn load(
     Some(Snapshot { keys: read.keys, epoch: 1, fetched, report: read.report })
 }
 
-/// Writes the set: temporary file, sync, rename.
+/// Writes the set.
 ///
 /// # Errors
 /// [`io::Error`] of the file system; the old file is then still there.
@@ -86,12 +89,7 @@ pub(super) fn save(
         document: RawValue::from_string(snapshot.keys.to_document())?,
     };
     let text = serde_json::to_vec(&stored)?;
-    crate::keyring::file::write_atomically(
-        dir,
-        &format!("{name}.json.tmp"),
-        &format!("{name}.json"),
-        &text,
-    )
+    atomic::replace(dir, &format!("{name}.json"), &text)
 }
 
 /// Tells sources apart without showing what an address may hold.

@@ -1,10 +1,10 @@
-//! The ring in a directory: `keys.json`, mode 0600, in a directory of mode 0700. Written whole to a
-//! temporary file, synced, renamed, the directory synced: a crash leaves the old ring or the new one.
+//! The ring in a directory: `keys.json`, mode 0600, in a directory of mode 0700, replaced whole: a
+//! crash leaves the old ring or the new one.
 //! Every change happens under a lock and compares the epoch, so two processes on one directory (an
 //! upgrade, the `keys` command beside a running proxy) rotate once.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,14 +13,15 @@ use std::time::Duration;
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use rustix::fs::OFlags;
 use zeroize::Zeroizing;
 
+use super::atomic;
 use super::ring::{RingState, Seal};
 use super::store::{Store, StoreError};
 use crate::jose::names::Kid;
 
 const RING: &str = "keys.json";
-const TEMPORARY: &str = "keys.json.tmp";
 const LOCK: &str = "keys.lock";
 
 /// See the module.
@@ -140,29 +141,9 @@ fn write(dir: &Path, ring: &RingState) -> Result<(), StoreError> {
     let text = ring
         .to_text(&Plain)
         .map_err(|e| StoreError::Ring { at: dir.display().to_string(), why: e })?;
-    write_atomically(dir, TEMPORARY, RING, text.as_bytes()).map_err(|e| io_at(&dir.join(RING), &e))
-}
-
-/// Temporary file, sync, rename, sync of the directory. A full disk leaves the old file.
-///
-/// # Errors
-/// [`io::Error`] of the first step that failed.
-pub(crate) fn write_atomically(
-    dir: &Path,
-    temporary: &str,
-    name: &str,
-    bytes: &[u8],
-) -> io::Result<()> {
-    let from = dir.join(temporary);
-    let write = || {
-        let mut file =
-            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&from)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&from, dir.join(name))?;
-        File::open(dir)?.sync_all()
-    };
-    write().inspect_err(|_| drop(fs::remove_file(&from)))
+    // Under the lock: what lies beside belongs to nobody any more.
+    atomic::sweep(dir, Some(RING));
+    atomic::replace(dir, RING, text.as_bytes()).map_err(|e| io_at(&dir.join(RING), &e))
 }
 
 /// Held until dropped; the kernel drops it with the process.
@@ -173,6 +154,8 @@ fn lock(dir: &Path) -> Result<File, StoreError> {
         .truncate(false)
         .write(true)
         .mode(0o600)
+        // A link here would have a file made elsewhere.
+        .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
         .open(&path)
         .map_err(|e| io_at(&path, &e))?;
     rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive)

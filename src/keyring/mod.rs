@@ -4,6 +4,7 @@
 //! is due and goes on with what it has when the store is away. A change is visible only once it is
 //! stored.
 
+pub(crate) mod atomic;
 mod engine;
 pub mod file;
 pub mod live;

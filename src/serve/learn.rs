@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use super::assemble::Rooms;
 use crate::config::{Config, UpstreamSettings, issuer_from_discovery};
 use crate::issuer::IssuerSettings;
+use crate::keyring::atomic;
 use crate::proxy::call::{Body, Call};
 use crate::proxy::routes::Routes;
 use crate::rewrite::TokenRule;
@@ -21,6 +22,8 @@ use crate::rewrite::discovery::{self, Discovered};
 
 const PATHS: [&str; 2] =
     ["/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"];
+/// The last document, in the data directory.
+const FILE: &str = "discovery.json";
 /// Bytes of a document.
 const LIMIT: usize = 256 * 1024;
 /// A document once read is looked at again this often.
@@ -57,7 +60,7 @@ impl Learner {
     }
 
     fn file(&self) -> PathBuf {
-        self.config.data_dir.join("discovery.json")
+        self.config.data_dir.join(FILE)
     }
 
     /// What the document of an earlier run taught.
@@ -144,13 +147,9 @@ impl Learner {
         tracing::info!(issuer, "the issuer was learnt from the upstream");
     }
 
-    /// Written beside and renamed, so that a crash leaves the old or the new.
     fn remember(&self, document: &Bytes) {
         let text = [self.upstream.url.as_str().as_bytes(), b"\n", document].concat();
-        let beside = self.file().with_extension("new");
-        let done =
-            std::fs::write(&beside, text).and_then(|()| std::fs::rename(&beside, self.file()));
-        if let Err(error) = done {
+        if let Err(error) = atomic::replace(&self.config.data_dir, FILE, &text) {
             tracing::warn!(%error, "the discovery document could not be kept");
         }
     }

@@ -1,0 +1,109 @@
+//! Files that are replaced whole: written beside, synced, renamed, the directory synced. A crash or a
+//! full disk leaves the old file.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+/// Random bytes in a temporary name.
+const RANDOM: usize = 8;
+const SUFFIX: &str = ".tmp";
+
+/// Replaces `name` in `dir`, with mode 0600 from the first moment.
+///
+/// The file beside it is made, never opened, and under a name nobody can guess: who may write to the
+/// directory can put neither a link there, to have a private key written elsewhere, nor a file of
+/// their own, to read it.
+///
+/// # Errors
+/// [`io::Error`] of the first step that failed; nothing is left behind.
+pub(crate) fn replace(dir: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
+    let from = dir.join(beside(name)?);
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&from)?;
+    let mut write = || {
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&from, dir.join(name))?;
+        File::open(dir)?.sync_all()
+    };
+    write().inspect_err(|_| drop(fs::remove_file(&from)))
+}
+
+/// Removes what a process that died within [`replace`] left of `name`, or of every file with `None`.
+/// One that is being written is removed too, and fails; callers see to it that there is none, or that
+/// it does not matter.
+pub(crate) fn sweep(dir: &Path, name: Option<&str>) {
+    let Ok(entries) = fs::read_dir(dir) else { return };
+    for entry in entries.flatten() {
+        let file = entry.file_name();
+        if file.to_str().and_then(of).is_some_and(|of| name.is_none_or(|name| of == name)) {
+            drop(fs::remove_file(entry.path()));
+        }
+    }
+}
+
+fn beside(name: &str) -> io::Result<String> {
+    let mut random = [0; RANDOM];
+    aws_lc_rs::rand::fill(&mut random).map_err(|_| io::Error::other("no random bytes"))?;
+    let random = u64::from_ne_bytes(random);
+    Ok(format!("{name}.{random:016x}{SUFFIX}"))
+}
+
+/// The file that a temporary name stands beside.
+fn of(temporary: &str) -> Option<&str> {
+    let (name, random) = temporary.strip_suffix(SUFFIX)?.rsplit_once('.')?;
+    let is_ours = random.len() == 2 * RANDOM && random.bytes().all(|b| b.is_ascii_hexdigit());
+    is_ours.then_some(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+    use super::*;
+
+    #[test]
+    fn a_link_in_the_place_of_the_file_is_replaced_and_not_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let other = dir.path().join("other");
+        fs::write(&other, "mine").unwrap();
+        symlink(&other, dir.path().join("keys.json")).unwrap();
+        replace(dir.path(), "keys.json", b"secret").unwrap();
+        assert_eq!(fs::read(&other).unwrap(), b"mine");
+        let file = dir.path().join("keys.json");
+        let meta = fs::symlink_metadata(&file).unwrap();
+        assert!(meta.is_file());
+        assert_eq!(meta.permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::read(&file).unwrap(), b"secret");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2, "nothing is left beside");
+    }
+
+    #[test]
+    fn a_name_is_never_used_twice_and_leftovers_are_known_by_it() {
+        let (one, two) = (beside("keys.json").unwrap(), beside("keys.json").unwrap());
+        assert_ne!(one, two);
+        assert_eq!(of(&one), Some("keys.json"));
+        for not in ["keys.json", "keys.json.tmp", "keys.json.0123.tmp", "a.0123456789abcdeg.tmp"] {
+            assert_eq!(of(not), None);
+        }
+        let dir = tempfile::tempdir().unwrap();
+        for name in [one.as_str(), "keys.json", "a.json.0123456789abcdef.tmp"] {
+            fs::write(dir.path().join(name), "x").unwrap();
+        }
+        sweep(dir.path(), Some("keys.json"));
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
+        sweep(dir.path(), None);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+        assert!(dir.path().join("keys.json").exists());
+    }
+
+    #[test]
+    fn what_fails_leaves_the_old_file_and_nothing_beside() {
+        let dir = tempfile::tempdir().unwrap();
+        // A directory that is not empty cannot be replaced by a file.
+        fs::create_dir_all(dir.path().join("keys.json/x")).unwrap();
+        replace(dir.path(), "keys.json", b"secret").unwrap_err();
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+}
