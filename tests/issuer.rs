@@ -22,7 +22,7 @@ use std::time::Duration;
 use countersign::clock::Clock;
 use countersign::issuer::publisher::COMMON_PATH;
 use countersign::issuer::{IssuerHandle, NoSet, Source};
-use countersign::jose::names::IssuerName;
+use countersign::jose::names::{Issuer, IssuerName};
 use countersign::jose::thumbprint::Thumbprint;
 use fault_issuer::{FaultIssuer, Reply};
 use parts::{Parts, eventually, issuer, issuers};
@@ -436,6 +436,53 @@ async fn a_reload_is_all_or_nothing() {
     twin.policy.issuers = issuer("one", Source::Secrets).policy.issuers;
     assert!(all.reload(vec![issuer("one", Source::Secrets), twin]).is_err());
     assert_eq!(kids(&all.by_iss("https://one.example").unwrap()), ["a"]);
+}
+
+/// An issuer of many tenants.
+fn many(name: &str, template: &str) -> countersign::issuer::IssuerSettings {
+    use countersign::jose::tenants::{Allowed, IssuerTemplate, Tenants};
+    let mut one = issuer(name, Source::Secrets);
+    let templates = vec![IssuerTemplate::parse(template).unwrap()];
+    one.policy.issuers.clear();
+    one.policy.tenants = Some(Tenants { templates, claim: "tid".into(), allow: Allowed::Any });
+    one
+}
+
+#[tokio::test]
+async fn a_tenant_finds_its_issuer_among_ten_thousand() {
+    let mut settings: Vec<_> = (0..10_000)
+        .map(|i| many(&format!("i{i}"), &format!("https://i{i}.example/{{t}}/v2")))
+        .collect();
+    settings.push(many("first", "https://two.example/{t}/b"));
+    settings.push(many("second", "https://two.example/a/{t}"));
+    let mut plain = issuer("plain", Source::Secrets);
+    plain.policy.issuers = vec![Issuer::parse("https://i1.example/own/v2").unwrap()];
+    settings.push(plain);
+    let all = issuers(settings, None, &Clock::system());
+    let name = |iss: &str| all.by_iss(iss).map(|handle| handle.name().to_string());
+    assert_eq!(name("https://i7777.example/some-tenant/v2").as_deref(), Some("i7777"));
+    // One written out is looked up first.
+    assert_eq!(name("https://i1.example/own/v2").as_deref(), Some("plain"));
+    assert_eq!(name("https://i1.example/other/v2").as_deref(), Some("i1"));
+    assert_eq!(name("https://two.example/x/b").as_deref(), Some("first"));
+    assert_eq!(name("https://two.example/a/x").as_deref(), Some("second"));
+    // Of two that match it is neither.
+    assert_eq!(name("https://two.example/a/b"), None);
+    for other in [
+        "https://i7777.example/{t}/v2",
+        "https://i7777.example/{}/v2",
+        "https://i7777.example/a/b/v2",
+        "https://i7777.example/a%2f/v2",
+        "https://i7777.example//v2",
+        "https://i7777.example/v2",
+        "https://i7777.example/a/v2/",
+        "https://i7777.example.evil/a/v2",
+    ] {
+        assert_eq!(name(other), None, "{other}");
+    }
+    let twins = vec![many("a", "https://a.example/{x}"), many("b", "https://a.example/{y}")];
+    assert!(all.reload(twins).is_err());
+    assert_eq!(name("https://i7777.example/t/v2").as_deref(), Some("i7777"));
 }
 
 fn set(kid: &str) -> String {

@@ -188,8 +188,10 @@ pub struct RawSigning {
 pub struct RawIssuer {
     /// Short name for logs and metrics; the host of `issuer`.
     pub name: Option<String>,
-    /// `iss` of its tokens, one spelling or several.
+    /// `iss` of its tokens, one spelling or several. `{name}` stands for a tenant.
     pub issuer: Option<OneOrMany>,
+    /// Which tenants may log in, where `issuer` has a `{name}`.
+    pub tenants: Option<RawTenants>,
     /// Its key set: a path at the upstream, a URL, a URL with `{kid}`, `file:PATH`, or the JSON.
     pub jwks: Option<String>,
     /// Paths of the public listener that answer with its set.
@@ -228,6 +230,18 @@ pub struct RawIssuer {
     pub carry_original: Option<bool>,
     pub refresh: RawRefresh,
     pub fetch: RawFetch,
+}
+
+/// Tenants of an issuer that signs for many.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RawTenants {
+    /// The claim that must name the tenant as `iss` does, `tid`.
+    pub claim: String,
+    /// The tenants, or `any`: whoever opens one there.
+    pub allow: OneOrMany,
+    /// `iss` stays, with the tenant in it; without it `output_issuer` is needed.
+    pub keep_issuer: Option<bool>,
 }
 
 #[derive(Deserialize, JsonSchema)]

@@ -154,7 +154,7 @@ impl IssuerHandle {
         let inner = self.inner();
         IssuerStatus {
             name: self.name.to_string(),
-            issuers: settings.policy.issuers.iter().map(ToString::to_string).collect(),
+            issuers: settings.policy.spellings().map(ToString::to_string).collect(),
             source: settings.source.describe(),
             standing: match self.is_static() {
                 true => Standing::Fresh,

@@ -18,6 +18,7 @@ use crate::clock::Clock;
 use crate::dns::Resolver;
 use crate::jose::jwks::{self, DocumentRefusal, Options};
 use crate::jose::names::{Issuer, IssuerName};
+use crate::jose::tenants;
 use crate::otel::Spans;
 
 /// Up to this many issuers are fetched at the start and kept fresh always; more only while used.
@@ -60,9 +61,22 @@ pub struct Issuers {
 #[derive(Default)]
 struct Table {
     by_iss: HashMap<Issuer, Arc<IssuerHandle>>,
+    /// Issuers of many tenants, by what stands around the tenant.
+    by_pattern: HashMap<String, Arc<IssuerHandle>>,
     by_name: HashMap<IssuerName, Arc<IssuerHandle>>,
     /// In the order of the configuration.
     list: Vec<Arc<IssuerHandle>>,
+}
+
+impl Table {
+    fn of_tenant(&self, iss: &str) -> Option<&Arc<IssuerHandle>> {
+        if self.by_pattern.is_empty() {
+            return None;
+        }
+        let mut found = tenants::patterns(iss).filter_map(|pattern| self.by_pattern.get(&pattern));
+        let first = found.next()?;
+        found.all(|other| Arc::ptr_eq(other, first)).then_some(first)
+    }
 }
 
 impl std::fmt::Debug for Issuers {
@@ -112,6 +126,9 @@ impl Issuers {
             for iss in &one.policy.issuers {
                 table.by_iss.insert(iss.clone(), Arc::clone(&handle));
             }
+            for template in one.policy.tenants.iter().flat_map(|tenants| &tenants.templates) {
+                table.by_pattern.insert(template.pattern(), Arc::clone(&handle));
+            }
             table.by_name.insert(one.name().clone(), Arc::clone(&handle));
             table.list.push(handle);
         }
@@ -124,14 +141,16 @@ impl Issuers {
 
     fn check(&self, settings: &[IssuerSettings]) -> Result<(), IssuerError> {
         let mut names = HashMap::new();
-        let mut claimed: HashMap<&Issuer, &IssuerName> = HashMap::new();
+        let mut claimed: HashMap<String, &IssuerName> = HashMap::new();
         for one in settings {
             let name = one.name();
             if names.insert(name, ()).is_some() {
                 return Err(IssuerError::DuplicateName(name.clone()));
             }
-            for iss in &one.policy.issuers {
-                if let Some(first) = claimed.insert(iss, name).filter(|first| *first != name) {
+            let templates = one.policy.tenants.iter().flat_map(|tenants| &tenants.templates);
+            let plain = one.policy.issuers.iter().map(|iss| (iss, iss.to_string()));
+            for (iss, written) in plain.chain(templates.map(|t| (t.text(), t.pattern()))) {
+                if let Some(first) = claimed.insert(written, name).filter(|first| *first != name) {
                     let (first, second) = (first.clone(), name.clone());
                     return Err(IssuerError::DuplicateIssuer { iss: iss.clone(), first, second });
                 }
@@ -151,9 +170,11 @@ impl Issuers {
         Ok(())
     }
 
-    /// The issuer of a token, by its `iss` byte for byte.
+    /// The issuer of a token, by its `iss` byte for byte, else by what stands around a tenant in it;
+    /// none where that could be two issuers.
     pub fn by_iss(&self, iss: &str) -> Option<Arc<IssuerHandle>> {
-        self.table.load().by_iss.get(iss).cloned()
+        let table = self.table.load();
+        table.by_iss.get(iss).or_else(|| table.of_tenant(iss)).cloned()
     }
 
     pub fn by_name(&self, name: &IssuerName) -> Option<Arc<IssuerHandle>> {

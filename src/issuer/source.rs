@@ -168,7 +168,8 @@ impl Reading<'_> {
         };
         let Normalized { keys, .. } = jwks::normalize(&body, self.options)?;
         let named = |key: &PublicJwk| {
-            PublicJwk::new(key.material().clone(), Some(kid.clone()), key.alg()).ok()
+            let named = PublicJwk::new(key.material().clone(), Some(kid.clone()), key.alg()).ok();
+            named.map(|named| named.of_issuers(key.issuers().to_vec()))
         };
         Ok(keys.keys().iter().filter_map(named).collect())
     }

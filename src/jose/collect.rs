@@ -233,6 +233,10 @@ impl<'o> Collector<'o> {
                 into.names.push(name);
             }
         }
+        let marks = entry.key.issuers().to_vec();
+        if !marks.is_empty() {
+            into.key = into.key.clone().of_issuers(marks);
+        }
         self.drop(&entry.path, &KeyFault::Duplicate);
     }
 

@@ -137,6 +137,7 @@ impl EntryReader<'_, '_> {
             self.repaired(member, code, Some(before), Some(after));
         }
         let key = PublicJwk::new(read.material, naming.kid, alg.or(read.alg))?;
+        let key = key.of_issuers(issuers(self.object));
         self.certificate(&key, read.source);
         if self.options.drop_leaked_private && !leaked.is_empty() {
             return Err(KeyFault::PrivateKeyLeaked);
@@ -386,6 +387,20 @@ fn operations<'a>(object: &'a Object<'_>) -> Vec<&'a str> {
             })
             .collect(),
         _ => vec![],
+    }
+}
+
+/// Whose key the entry says it is: a member of no RFC, one issuer or several. What is none stands as
+/// it is, so that it matches nobody.
+fn issuers(object: &Object<'_>) -> Vec<Box<str>> {
+    let text = |value: &Json<'_>| match value {
+        Json::String(text) => text.as_ref().into(),
+        other => other.kind().into(),
+    };
+    match object.present("issuer") {
+        None => vec![],
+        Some(Json::Array(items)) if !items.is_empty() => items.iter().map(text).collect(),
+        Some(value) => vec![text(value)],
     }
 }
 

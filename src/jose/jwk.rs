@@ -42,6 +42,8 @@ pub struct PublicJwk {
     kid: Option<Kid>,
     alg: Option<Alg>,
     thumbprint: Thumbprint,
+    /// The issuers the entry says it is a key of, or templates of them; none: any.
+    issuers: Vec<Box<str>>,
     /// Parsed once per algorithm: RSA keys without an `alg` serve six, every other key one.
     parsed: [OnceLock<Option<ParsedPublicKey>>; 6],
 }
@@ -59,7 +61,23 @@ impl PublicJwk {
         if let Some(read) = read {
             let _ = parsed[0].set(Some(read));
         }
-        Ok(Self { material, kid, alg, thumbprint, parsed })
+        Ok(Self { material, kid, alg, thumbprint, issuers: Vec::new(), parsed })
+    }
+
+    /// Marks the key as one of these issuers', besides those it is marked with.
+    #[must_use]
+    pub fn of_issuers(mut self, issuers: impl IntoIterator<Item = Box<str>>) -> Self {
+        for issuer in issuers {
+            if !self.issuers.contains(&issuer) {
+                self.issuers.push(issuer);
+            }
+        }
+        self
+    }
+
+    /// The `issuer` members of the entry, which no RFC has but servers of many tenants write.
+    pub fn issuers(&self) -> &[Box<str>] {
+        &self.issuers
     }
 
     pub fn material(&self) -> &Material {
@@ -128,10 +146,23 @@ impl PublicJwk {
     /// Appends the JWK in its published form: members in a fixed order, nothing else.
     pub fn write_json(&self, kid: &Kid, alg: Alg, out: &mut String) {
         self.write_members(Some(kid.as_str()), Some(alg), out);
+        out.push('}');
     }
 
-    /// The same with what the issuer left out left out.
-    pub(super) fn write_members(&self, kid: Option<&str>, alg: Option<Alg>, out: &mut String) {
+    /// The same as it is kept: what the issuer left out left out, and whose key it says it is.
+    pub(super) fn write_kept(&self, kid: Option<&str>, out: &mut String) {
+        self.write_members(kid, self.alg, out);
+        if !self.issuers.is_empty() {
+            out.push_str(r#","issuer":"#);
+            out.push_str(
+                &serde_json::Value::from_iter(self.issuers.iter().map(|i| &**i)).to_string(),
+            );
+        }
+        out.push('}');
+    }
+
+    /// All but the closing brace.
+    fn write_members(&self, kid: Option<&str>, alg: Option<Alg>, out: &mut String) {
         let mut member = |name: &str, value: &[u8]| {
             out.push_str(name);
             base64url::encode_into(value, out);
@@ -161,7 +192,7 @@ impl PublicJwk {
             out.push_str(alg.name());
             out.push('"');
         }
-        out.push_str(r#","use":"sig"}"#);
+        out.push_str(r#","use":"sig""#);
     }
 }
 
@@ -172,6 +203,7 @@ impl Clone for PublicJwk {
             kid: self.kid.clone(),
             alg: self.alg,
             thumbprint: self.thumbprint.clone(),
+            issuers: self.issuers.clone(),
             parsed: Default::default(),
         }
     }
@@ -179,7 +211,10 @@ impl Clone for PublicJwk {
 
 impl PartialEq for PublicJwk {
     fn eq(&self, other: &Self) -> bool {
-        self.material == other.material && self.kid == other.kid && self.alg == other.alg
+        self.material == other.material
+            && self.kid == other.kid
+            && self.alg == other.alg
+            && self.issuers == other.issuers
     }
 }
 

@@ -114,11 +114,7 @@ impl KeySet {
             if i > 0 {
                 out.push(',');
             }
-            entry.key.write_members(
-                entry.names.first().map(|name| &**name),
-                entry.key.alg(),
-                &mut out,
-            );
+            entry.key.write_kept(entry.names.first().map(|name| &**name), &mut out);
         }
         out.push_str("]}");
         out

@@ -29,6 +29,7 @@ pub mod roca;
 mod shape;
 pub mod sign;
 mod standard_claims;
+pub mod tenants;
 mod text;
 pub mod thumbprint;
 mod times;

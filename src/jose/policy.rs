@@ -5,15 +5,20 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 use super::alg::{Alg, AlgSet, Family};
+use super::json::Object;
 use super::jwk::SignatureForm;
 use super::names::{Audience, Issuer, IssuerName};
+use super::refusal::Refusal;
+use super::tenants::{IssuerTemplate, Tenants};
 
 /// The rules for the tokens of one issuer.
 #[derive(Debug, Clone)]
 pub struct IssuerPolicy {
     pub name: IssuerName,
-    /// Spellings of `iss` that are this issuer's; never empty.
+    /// Spellings of `iss` that are this issuer's; never empty, unless there are tenants.
     pub issuers: Vec<Issuer>,
+    /// Further ones, with a variable segment.
+    pub tenants: Option<Tenants>,
     /// What `iss` becomes; `None` leaves it byte for byte.
     pub output_issuer: Option<Issuer>,
     /// Algorithms its tokens may be signed with.
@@ -64,6 +69,7 @@ impl IssuerPolicy {
         Self {
             name,
             issuers,
+            tenants: None,
             output_issuer: None,
             algorithms: AlgSet::asymmetric(),
             secrets: Vec::new(),
@@ -81,9 +87,27 @@ impl IssuerPolicy {
     }
 
     /// Whether the issuer's keys may stand in a set a verifier reads. Not where a header parameter
-    /// is demanded: the verifier demands none, and would take the tokens we refuse.
+    /// is demanded, nor where the keys sign for many tenants: the verifier knows of neither, and would
+    /// take the tokens we refuse.
     pub fn publishes(&self) -> bool {
-        self.published && self.headers.is_empty()
+        self.published && self.headers.is_empty() && self.tenants.is_none()
+    }
+
+    /// Every way of writing `iss`, for people.
+    pub fn spellings(&self) -> impl Iterator<Item = &Issuer> {
+        let templates = self.tenants.iter().flat_map(|tenants| &tenants.templates);
+        self.issuers.iter().chain(templates.map(IssuerTemplate::text))
+    }
+
+    /// Whether a claims set that says `iss` is this issuer's.
+    ///
+    /// # Errors
+    /// `iss`, `tenant`.
+    pub(super) fn check_issuer(&self, iss: &str, claims: &Object) -> Result<(), Refusal> {
+        if self.issuers.iter().any(|spelling| spelling.as_str() == iss) {
+            return Ok(());
+        }
+        self.tenants.as_ref().ok_or(Refusal::Issuer)?.check(iss, claims)
     }
 }
 

@@ -46,6 +46,10 @@ pub enum Refusal {
     IssuerMissing,
     #[error("`iss` is not the issuer's")]
     Issuer,
+    #[error("`iss` and `{claim}` do not name one and the same tenant that may log in")]
+    Tenant { claim: String },
+    #[error("the key that signed is marked as another issuer's")]
+    KeyIssuer,
     #[error("`exp` is missing (RFC 7519 §4.1.4)")]
     ExpiryMissing,
     #[error("`{claim}` is not a number (RFC 7519 §2, NumericDate)")]
@@ -118,6 +122,8 @@ impl Refusal {
             Self::HeaderMismatch { .. } => ("header_mismatch", 8),
             Self::IssuerMissing => ("iss_missing", 8),
             Self::Issuer => ("iss", 8),
+            Self::Tenant { .. } => ("tenant", 8),
+            Self::KeyIssuer => ("key_issuer", 8),
             Self::ExpiryMissing => ("exp_missing", 9),
             Self::TimeType { .. } => ("exp_type", 9),
             Self::TimeRange { .. } => ("exp_range", 9),

@@ -13,6 +13,7 @@ use super::jws::{CompactJws, Envelope, media_type};
 use super::names::{Limits, UnixTime};
 use super::policy::IssuerPolicy;
 use super::refusal::Refusal;
+use super::tenants;
 use super::thumbprint::Thumbprint;
 use super::times::Times;
 
@@ -113,7 +114,7 @@ pub fn verify<'t>(
     // Before the audience: what is demanded of the header may be what says whose client it is.
     check_headers(jws.envelope(), policy)?;
     check_kind(jws, policy)?;
-    check_issuer(claims, policy)?;
+    check_issuer(claims, policy, key)?;
     let times = Times::read(claims, &policy.claims)?;
     let exp = times.check(now, policy.leeway)?;
     let audiences = Audiences::check(claims, &policy.audience, policy.bound_client())?;
@@ -232,14 +233,22 @@ fn check_kind(jws: &CompactJws<'_>, policy: &IssuerPolicy) -> Result<(), Refusal
     Ok(())
 }
 
-fn check_issuer(claims: &Object, policy: &IssuerPolicy) -> Result<(), Refusal> {
+/// `iss` is the issuer's, and the key is one for it: where one set serves many tenants, an entry may
+/// be marked as that of some of them alone.
+fn check_issuer(
+    claims: &Object,
+    policy: &IssuerPolicy,
+    key: Option<&PublicJwk>,
+) -> Result<(), Refusal> {
     if claims.get("iss").is_none() {
         return Err(Refusal::IssuerMissing);
     }
     let iss = claims.string("iss").ok_or(Refusal::Issuer)?;
-    if policy.issuers.iter().any(|spelling| spelling.as_str() == iss) {
+    policy.check_issuer(&iss, claims)?;
+    let stated = key.filter(|_| policy.tenants.is_some()).map_or(&[][..], PublicJwk::issuers);
+    if stated.is_empty() || stated.iter().any(|stated| tenants::is_key_of(stated, &iss)) {
         Ok(())
     } else {
-        Err(Refusal::Issuer)
+        Err(Refusal::KeyIssuer)
     }
 }

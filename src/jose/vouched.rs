@@ -79,9 +79,10 @@ impl Vouched {
         let Voucher { policy, audience, lifetime, now } = *voucher;
         if object.get("iss").is_some() {
             let iss = object.string("iss").ok_or(Refusal::Issuer)?;
-            if !policy.issuers.iter().any(|spelling| spelling.as_str() == iss) {
-                return Err(Refusal::Issuer);
-            }
+            policy.check_issuer(&iss, &object)?;
+        } else if policy.tenants.is_some() {
+            // Of which tenant is not known.
+            return Err(Refusal::IssuerMissing);
         }
         let times = Times::read(&object, &policy.claims)?;
         times.check_start(now, policy.leeway)?;

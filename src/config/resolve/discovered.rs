@@ -8,6 +8,7 @@ use super::server::is_private;
 use crate::issuer::{FetchSettings, IssuerSettings, RefreshSettings, Source};
 use crate::jose::names::{Issuer, IssuerName};
 use crate::jose::policy::IssuerPolicy;
+use crate::jose::tenants::IssuerTemplate;
 use crate::rewrite::discovery::Discovered;
 
 /// Why a discovery document gives no issuer.
@@ -15,6 +16,11 @@ use crate::rewrite::discovery::Discovered;
 pub enum DiscoveredFault {
     #[error("`issuer` {0}")]
     Issuer(crate::jose::names::NameError),
+    #[error(
+        "`issuer` is a template, `{0}`, and which tenants may log in is not to be learnt: configure \
+         an [[issuer]] with it and `tenants`"
+    )]
+    Template(Issuer),
     #[error("`jwks_uri` is missing")]
     JwksMissing,
     #[error("`jwks_uri` {0}")]
@@ -25,6 +31,7 @@ impl DiscoveredFault {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Issuer(_) => "discovery_issuer",
+            Self::Template(_) => "discovery_issuer_template",
             Self::JwksMissing => "jwks_uri_missing",
             Self::Jwks(_) => "jwks_uri",
         }
@@ -48,6 +55,9 @@ pub fn issuer_from_discovery(
     let (issuers, source) = match found {
         Some(found) => {
             let issuer = Issuer::parse(&found.issuer).map_err(DiscoveredFault::Issuer)?;
+            if IssuerTemplate::is_meant(&found.issuer) {
+                return Err(DiscoveredFault::Template(issuer));
+            }
             let uri = found.jwks_uri.as_deref().ok_or(DiscoveredFault::JwksMissing)?;
             let url = jwks_url(uri, &found.issuer, upstream, config)?;
             (vec![issuer], url)

@@ -112,6 +112,13 @@ fn one_introspection(
 
 fn session(raw: &RawSession, at: &At, issuers: &[IssuerSettings]) -> Checked<SessionSettings> {
     let issuer = at.key("issuer").name(&raw.issuer, Issuer::parse)?;
+    let tenant = |other: &&IssuerSettings| {
+        let mut templates = other.policy.tenants.iter().flat_map(|tenants| &tenants.templates);
+        templates.any(|template| template.tenant(issuer.as_str()).is_some())
+    };
+    if let Some(taken) = issuers.iter().find(tenant) {
+        return Err(at.key("issuer").fault(format_args!("it is a tenant of {}", taken.name())));
+    }
     let taken = issuers.iter().find(|other| other.policy.issuers.contains(&issuer));
     if let Some(taken) = taken
         && issuers.len() > 1

@@ -1,20 +1,19 @@
 //! `[[issuer]]`.
 
-use std::collections::HashMap;
-
 use url::Url;
 use zeroize::Zeroizing;
 
 use super::super::error::{Checked, Fault};
-use super::super::raw::{OneOrMany, RawClaims, RawConfig, RawFetch, RawIssuer, RawRefresh};
+use super::super::raw::{OneOrMany, RawConfig, RawFetch, RawIssuer, RawRefresh};
 use super::super::settings::UpstreamSettings;
 use super::place::At;
-use super::{Context, headers, secret};
+use super::seen::Seen;
+use super::{Context, claims, headers, secret, tenants};
 use crate::issuer::{FetchSettings, IssuerSettings, RefreshSettings, Source};
 use crate::jose::alg::{AlgSet, Family};
 use crate::jose::jwk::SignatureForm;
-use crate::jose::names::{Audience, Issuer, IssuerName, Limits};
-use crate::jose::policy::{AudienceRule, ClaimRules, IssuerPolicy, MissingAudience};
+use crate::jose::names::{Audience, IssuerName, Limits};
+use crate::jose::policy::{AudienceRule, IssuerPolicy, MissingAudience};
 
 /// Where the set every verifier finds stands.
 pub(super) const WELL_KNOWN: &str = "/.well-known/jwks.json";
@@ -34,54 +33,8 @@ pub(super) fn all(
         seen.check(&issuer, &at, many)?;
         all.push(issuer);
     }
+    Seen::outputs(&all)?;
     Ok(all)
-}
-
-/// What no two issuers may share.
-#[derive(Default)]
-struct Seen {
-    names: HashMap<IssuerName, ()>,
-    issuers: HashMap<Issuer, IssuerName>,
-    paths: HashMap<String, IssuerName>,
-}
-
-impl Seen {
-    fn check(&mut self, issuer: &IssuerSettings, at: &At, many: bool) -> Checked<()> {
-        let name = issuer.name();
-        if self.names.insert(name.clone(), ()).is_some() {
-            return Err(at
-                .key("name")
-                .fault(format_args!("another issuer is called {name} too"))
-                .hint("give each [[issuer]] a `name` of its own"));
-        }
-        for iss in &issuer.policy.issuers {
-            if let Some(other) = self.issuers.insert(iss.clone(), name.clone())
-                && other != *name
-            {
-                return Err(at
-                    .key("issuer")
-                    .fault(format_args!("{iss} is an `iss` of {other} too"))
-                    .hint("a token's `iss` decides whose keys it is checked with"));
-            }
-        }
-        for path in &issuer.jwks_paths {
-            if many && path == WELL_KNOWN {
-                return Err(at
-                    .key("jwks_path")
-                    .fault(format_args!("with several issuers {path} holds our own keys alone"))
-                    .hint("else one issuer could sign for another; choose another path"));
-            }
-            if let Some(other) = self.paths.insert(path.clone(), name.clone())
-                && other != *name
-            {
-                return Err(at
-                    .key("jwks_path")
-                    .fault(format_args!("{path} already answers with the set of {other}"))
-                    .hint("in one set, one issuer could sign for the other"));
-            }
-        }
-        Ok(())
-    }
 }
 
 fn one(
@@ -92,18 +45,19 @@ fn one(
     limits: &Limits,
     many: bool,
 ) -> Checked<IssuerSettings> {
-    let issuers = issuers(raw, at)?;
-    let name = name(raw, at, &issuers)?;
+    let spellings = tenants::spellings(raw, at)?;
+    let name = name(raw, at, spellings.first())?;
     let algorithms = algorithms(raw, at)?;
     let source = source(raw, at, context, upstream)?;
     let jwks_paths = jwks_paths(raw, at, &source, upstream, &name, many)?;
-    let mut policy = IssuerPolicy::new(name, issuers);
+    let mut policy = IssuerPolicy::new(name, spellings.plain);
+    policy.tenants = spellings.tenants;
     policy.secrets = secrets(raw, at, algorithms, context)?;
     policy.algorithms = algorithms;
     policy.published = !matches!(source, Source::Secrets);
     policy.headers = headers::required(raw, at, &source)?;
     policy.audience = audience(raw, at, policy.bound_client())?;
-    policy.claims = claims(&raw.claims, &at.key("claims"))?;
+    policy.claims = claims::rules(&raw.claims, &at.key("claims"))?;
     policy.max_lifetime = at.duration("max_lifetime", raw.max_lifetime.as_deref())?;
     if policy.max_lifetime.is_some_and(|life| life.as_secs() == 0) {
         return Err(at.key("max_lifetime").fault("a token must live at least a second"));
@@ -112,9 +66,7 @@ fn one(
         at.between("leeway", leeway.as_secs() as usize, 0, 300)?;
         policy.leeway = leeway;
     }
-    if let Some(output) = &raw.output_issuer {
-        policy.output_issuer = Some(at.key("output_issuer").name(output, Issuer::parse)?);
-    }
+    policy.output_issuer = tenants::output(raw, at)?;
     if raw.accept_der == Some(true) {
         policy.signature_form = SignatureForm::JoseOrDer;
     }
@@ -131,21 +83,11 @@ fn one(
     })
 }
 
-fn issuers(raw: &RawIssuer, at: &At) -> Checked<Vec<Issuer>> {
-    let at_key = at.key("issuer");
-    let spellings = raw.issuer.as_ref().map(|many| many.0.as_slice()).unwrap_or_default();
-    if spellings.is_empty() {
-        return Err(at.fault("`issuer` is missing: the `iss` of its tokens"));
-    }
-    spellings.iter().map(|text| at_key.name(text, Issuer::parse)).collect()
-}
-
 /// The configured name, or the host of the first spelling.
-fn name(raw: &RawIssuer, at: &At, issuers: &[Issuer]) -> Checked<IssuerName> {
+fn name(raw: &RawIssuer, at: &At, first: &str) -> Checked<IssuerName> {
     if let Some(name) = &raw.name {
         return at.key("name").name(name, IssuerName::parse);
     }
-    let first = issuers.first().map(Issuer::as_str).unwrap_or_default();
     label(first)
         .ok_or_else(|| at.fault("`name` is missing, and `issuer` has no host to take it from"))
 }
@@ -323,52 +265,6 @@ fn audience(raw: &RawIssuer, at: &At, bound: Option<&str>) -> Checked<AudienceRu
         }
     };
     Ok(AudienceRule { accept, when_missing })
-}
-
-fn claims(raw: &RawClaims, at: &At) -> Checked<ClaimRules> {
-    for (from, to) in &raw.rename {
-        for name in [from, to] {
-            unprotected(name, &at.key("rename").key(from))?;
-        }
-    }
-    for name in raw.set.keys() {
-        let at = at.key("set").key(name);
-        unprotected(name, &at)?;
-        if name == "sub" {
-            return Err(at.fault("every user would be the same one"));
-        }
-    }
-    for name in &raw.drop {
-        unprotected(name, &at.key("drop"))?;
-        if name == "sub" {
-            return Err(at.key("drop").fault("without `sub` a token is nobody's"));
-        }
-    }
-    let mut set = Vec::new();
-    for (name, value) in &raw.set {
-        let json =
-            serde_json::to_value(value).map_err(|error| at.key("set").key(name).fault(error))?;
-        set.push((name.clone(), json));
-    }
-    Ok(ClaimRules {
-        rename: raw.rename.iter().map(|(from, to)| (from.clone(), to.clone())).collect(),
-        set,
-        drop: raw.drop.clone(),
-        numeric_strings: raw.numeric_strings.unwrap_or(false),
-        milliseconds: raw.milliseconds.unwrap_or(false),
-    })
-}
-
-/// What the proxy itself checks or decides is not for a rule.
-fn unprotected(name: &str, at: &At) -> Checked<()> {
-    if ClaimRules::is_protected(name) {
-        return Err(at
-            .fault(format_args!(
-                "`{name}` is not for a rule: it is checked, and has keys of its own"
-            ))
-            .hint("see `output_issuer`, `audience`, `audience_when_missing` and `max_lifetime`"));
-    }
-    Ok(())
 }
 
 fn refresh(raw: &RawRefresh, at: &At) -> Checked<RefreshSettings> {

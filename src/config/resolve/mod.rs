@@ -1,5 +1,6 @@
 //! From the raw configuration to checked types: parsing, not checking afterwards.
 
+mod claims;
 pub(super) mod discovered;
 mod exchange;
 mod headers;
@@ -7,8 +8,10 @@ mod issuer;
 mod otel;
 mod place;
 mod secret;
+mod seen;
 mod server;
 mod signing;
+mod tenants;
 mod tokens;
 mod upstream;
 mod verifier;
