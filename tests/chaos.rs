@@ -18,6 +18,9 @@ mod parts;
 #[cfg(feature = "redis")]
 #[path = "support/redis_server.rs"]
 mod redis_server;
+#[cfg(feature = "redis")]
+#[path = "support/relay.rs"]
+mod relay;
 #[path = "support/signer.rs"]
 mod signer;
 
@@ -165,7 +168,7 @@ const AUDIENCE: &str = "app";
 /// `max-age` of the sets: short, so that rotations are quick; what counts is the order of things.
 const SERVED: Duration = Duration::from_secs(1);
 
-async fn replica(issuer: &FaultIssuer, store: StoreSettings) -> Replica {
+async fn replica(issuer: &FaultIssuer, store: StoreSettings, outage: Duration) -> Replica {
     let dir = tempfile::tempdir().unwrap();
     let clock = Clock::system();
     let mut settings = parts::issuer("one", Source::Url(issuer.url("/jwks")));
@@ -181,6 +184,7 @@ async fn replica(issuer: &FaultIssuer, store: StoreSettings) -> Replica {
         rotate_every: None,
         max_age: SERVED,
         skew: Duration::from_secs(1),
+        outage,
     };
     let keyring = Keyring::open(ring, clock.clone()).await.unwrap();
     let profile = Profile::convex();
@@ -257,7 +261,13 @@ impl Upstream {
 }
 
 /// Tokens all the while, each checked at once and again later with the copies verifiers hold.
-async fn rotate_under_load(replicas: Vec<Replica>, issuer: FaultIssuer, own: usize, theirs: usize) {
+async fn rotate_under_load(
+    replicas: Vec<Replica>,
+    issuer: FaultIssuer,
+    own: usize,
+    theirs: usize,
+    all_rotate: bool,
+) {
     let replicas = Arc::new(replicas);
     let first = Upstream { keys: vec![("up-0".into(), Signer::rs256())] };
     issuer.serve_keys(&first.document());
@@ -278,7 +288,8 @@ async fn rotate_under_load(replicas: Vec<Replica>, issuer: FaultIssuer, own: usi
                     done += usize::from(asked > 0);
                     if done < own {
                         asked += 1;
-                        replicas[asked % replicas.len()].parts.keyring.rotate(false).await.unwrap();
+                        let one = if all_rotate { asked % replicas.len() } else { 0 };
+                        replicas[one].parts.keyring.rotate(false).await.unwrap();
                         // Its own view follows the store.
                         while !replicas[0].parts.keyring.status().rotation_asked {
                             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -355,9 +366,9 @@ async fn rotate_under_load(replicas: Vec<Replica>, issuer: FaultIssuer, own: usi
 async fn rotations_on_both_sides_fail_no_verifier_that_caches() {
     let issuer = FaultIssuer::start(&[Signer::rs256().jwk("none")]).await;
     let dir = tempfile::tempdir().unwrap();
-    let one = replica(&issuer, StoreSettings::File(dir.path().to_owned())).await;
+    let one = replica(&issuer, StoreSettings::File(dir.path().to_owned()), Duration::ZERO).await;
     let n = if long() { 20 } else { 2 };
-    rotate_under_load(vec![one], issuer, n, n.max(6)).await;
+    rotate_under_load(vec![one], issuer, n, n.max(6), true).await;
 }
 
 #[cfg(feature = "redis")]
@@ -371,11 +382,56 @@ async fn three_replicas_that_rotate_fail_no_verifier_that_caches() {
             url: format!("redis://127.0.0.1:{}/0", server.port),
             encryption_key: countersign::keyring::RedisKey(zeroize::Zeroizing::new([9; 32])),
         };
-        replicas.push(replica(&issuer, store).await);
+        replicas.push(replica(&issuer, store, Duration::ZERO).await);
     }
     let n = if long() { 20 } else { 2 };
     // Long enough that the issuer's first keys are in every replica's every copy.
-    rotate_under_load(replicas, issuer, n, n.max(18)).await;
+    rotate_under_load(replicas, issuer, n, n.max(18), true).await;
+}
+
+/// A replica that loses Redis again and again, each time for as long as it may: it signs on and serves
+/// on while the others rotate.
+#[cfg(feature = "redis")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_cut_off_from_redis_fails_no_verifier_that_caches() {
+    const OUTAGE: Duration = Duration::from_secs(8);
+    let issuer = FaultIssuer::start(&[Signer::rs256().jwk("none")]).await;
+    let server = redis_server::RedisServer::start().await;
+    let relay = relay::Relay::to(server.port).await;
+    let mut replicas = Vec::new();
+    // The one that is asked to rotate and the one that is cut off.
+    for port in [server.port, relay.port] {
+        let store = StoreSettings::Redis {
+            url: format!("redis://127.0.0.1:{port}/0"),
+            encryption_key: countersign::keyring::RedisKey(zeroize::Zeroizing::new([9; 32])),
+        };
+        replicas.push(replica(&issuer, store, OUTAGE).await);
+    }
+    let far = Arc::clone(&replicas[1].parts.keyring);
+    let cuts = Arc::new(AtomicUsize::new(0));
+    let cutting = tokio::spawn({
+        let cuts = Arc::clone(&cuts);
+        async move {
+            loop {
+                relay.cut();
+                tokio::time::sleep(OUTAGE - Duration::from_secs(1)).await;
+                if far.status().error.is_some_and(|e| e.code == "store_away") {
+                    cuts.fetch_add(1, Ordering::SeqCst);
+                }
+                relay.mend();
+                // Until it has the ring again, and then apart again before long.
+                eventually("it is back", || far.status().error.is_none()).await;
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+        }
+    });
+    let n = if long() { 8 } else { 1 };
+    rotate_under_load(replicas, issuer, n, n.max(6), false).await;
+    assert!(!cutting.is_finished());
+    cutting.abort();
+    let cuts = cuts.load(Ordering::SeqCst);
+    println!("cut off from Redis {cuts} times for {OUTAGE:?}, nothing failed");
+    assert!(cuts >= n);
 }
 
 /// The `keys` command killed at every moment of its work: the ring stays readable, and no key signs

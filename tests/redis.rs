@@ -14,6 +14,8 @@
 mod parts;
 #[path = "support/redis_server.rs"]
 mod redis_server;
+#[path = "support/relay.rs"]
+mod relay;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -24,6 +26,7 @@ use countersign::jose::alg::Alg;
 use countersign::keyring::{Keyring, KeyringSettings, Office, RedisKey, StoreSettings};
 use parts::eventually;
 use redis_server::RedisServer;
+use relay::Relay;
 use tokio::sync::watch;
 use zeroize::Zeroizing;
 
@@ -37,6 +40,7 @@ fn settings(server: &RedisServer, key: u8) -> KeyringSettings {
         rotate_every: None,
         max_age: Duration::from_secs(60),
         skew: Duration::from_secs(5),
+        outage: Duration::ZERO,
     }
 }
 
@@ -140,6 +144,59 @@ async fn without_redis_signing_goes_on_and_a_lost_ring_comes_back() {
     assert_eq!(BTreeSet::from([fresh.snapshot().active.kid().to_string()]), active);
     eventually("what was signed meanwhile is known", || {
         replicas.rings[0].status().keys[0].horizon >= later.secs()
+    })
+    .await;
+}
+
+/// What is promised where a replica is cut off for longer than it may be: the others go on, it is
+/// told, it signs on with what it has, and it has everything, and has told everything, once it is back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_cut_off_for_long_is_told_blocks_nobody_and_catches_up() {
+    let server = RedisServer::start().await;
+    let relay = Relay::to(server.port).await;
+    let clock = Clock::system();
+    let quick = KeyringSettings {
+        max_age: Duration::from_secs(1),
+        skew: Duration::from_secs(1),
+        ..settings(&server, 7)
+    };
+    let StoreSettings::Redis { encryption_key, .. } = quick.store.clone() else { panic!() };
+    let url = format!("redis://127.0.0.1:{}/0?ring=test", relay.port);
+    let through =
+        KeyringSettings { store: StoreSettings::Redis { url, encryption_key }, ..quick.clone() };
+    let near = replicas(2, &quick, &clock).await;
+    let apart = replicas(1, &through, &clock).await;
+    let far = &apart.rings[0];
+    let old = far.snapshot().active.kid().clone();
+    assert_eq!(actives(&near), BTreeSet::from([old.to_string()]));
+
+    relay.cut();
+    eventually("it is told", || far.status().error.is_some_and(|e| e.code == "store_away")).await;
+    assert!(near.rings.iter().all(|ring| ring.status().error.is_none()));
+    near.rings[0].rotate(false).await.unwrap();
+    eventually("the others rotate", || !actives(&near).contains(old.as_str())).await;
+    // What cannot be promised: the new key is not in its set.
+    let new = near.rings[0].snapshot().active.kid().clone();
+    let has = |ring: &Keyring, kid: &str| {
+        ring.snapshot().public.iter().any(|key| key.kid().is_some_and(|k| k.as_str() == kid))
+    };
+    assert!(!has(far, new.as_str()));
+    // It signs on, with a key all the others still have.
+    let exp = clock.now().plus(Duration::from_secs(100_000));
+    assert_eq!(*far.snapshot().active.kid(), old);
+    far.note_signed(exp).await;
+    assert!(near.rings.iter().all(|ring| has(ring, old.as_str())));
+    let stored = |ring: &Keyring| {
+        let keys = ring.status().keys;
+        keys.into_iter().find(|key| key.kid == old.as_str()).map_or(0, |key| key.horizon)
+    };
+    assert!(stored(&near.rings[0]) < exp.secs());
+
+    relay.mend();
+    eventually("it has the others' ring", || *far.snapshot().active.kid() == new).await;
+    assert!(has(far, old.as_str()) && far.status().error.is_none());
+    eventually("the others know what it signed", || {
+        near.rings.iter().all(|ring| stored(ring) >= exp.secs())
     })
     .await;
 }

@@ -176,6 +176,9 @@ pub struct RawSigning {
     pub rotate_every: Option<String>,
     /// Clock skew granted to verifiers before a new key signs, `60s`.
     pub skew: Option<String>,
+    /// How long a replica may be cut off from Redis without any verifier noticing, `10m`: new keys
+    /// wait that much longer before they sign.
+    pub outage: Option<String>,
     /// Base64 of 32 random bytes: encrypts private keys in Redis. Use `${VAR}`.
     pub encryption_key: Option<String>,
     /// A file with the same.

@@ -114,9 +114,9 @@ impl Keyring {
         self.ring.load_full()
     }
 
-    /// How long after its first publication every copy of the set has a key.
+    /// How long after a change every copy of the set has it, where no replica is cut off.
     pub fn ahead(&self) -> Duration {
-        self.engine.rules.ahead
+        self.engine.rules.ahead.saturating_sub(self.engine.rules.outage)
     }
 
     /// Whether other replicas may serve this ring too.
@@ -280,9 +280,12 @@ impl Keyring {
 }
 
 fn rules(settings: &KeyringSettings, store: &dyn Store) -> Rules {
+    // Nobody else serves the ring of a store that is not shared.
+    let outage = if store.is_shared() { settings.outage } else { Duration::ZERO };
     Rules {
         rotate_every: settings.rotate_every.filter(|_| store.rotates()),
-        ahead: settings.max_age + settings.skew + store.spread() + ROUNDING,
+        ahead: settings.max_age + settings.skew + store.spread() + ROUNDING + outage,
+        outage,
         skew: settings.skew,
     }
 }

@@ -42,6 +42,9 @@ pub struct KeyringSettings {
     /// first published.
     pub max_age: Duration,
     pub skew: Duration,
+    /// How long a replica may be cut off from a shared store without a verifier noticing: a new key
+    /// waits, and an old one stays, that much longer.
+    pub outage: Duration,
 }
 
 #[derive(Clone)]

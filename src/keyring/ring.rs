@@ -306,6 +306,7 @@ mod tests {
     use super::*;
 
     const SKEW: u64 = 5;
+    const OUTAGE: u64 = 600;
 
     fn key() -> Arc<SigningKey> {
         Arc::new(SigningKey::generate(Alg::Es256).unwrap())
@@ -319,8 +320,15 @@ mod tests {
         Rules {
             rotate_every: rotate_every.map(Duration::from_secs),
             ahead: Duration::from_secs(max_age + SKEW),
+            outage: Duration::ZERO,
             skew: Duration::from_secs(SKEW),
         }
+    }
+
+    fn shared(max_age: u64, rotate_every: Option<u64>) -> Rules {
+        let alone = rules(max_age, rotate_every);
+        let outage = Duration::from_secs(OUTAGE);
+        Rules { ahead: alone.ahead + outage, outage, ..alone }
     }
 
     /// What the engine does at one moment.
@@ -408,6 +416,29 @@ mod tests {
         ]
     }
 
+    /// Steps of two replicas, one of which may be cut off.
+    #[derive(Debug, Clone)]
+    enum Apart {
+        Wait(i64),
+        Cut,
+        Back,
+        Ask,
+        /// Whether the one that may be cut off signs.
+        Sign(i64, bool),
+    }
+
+    fn step_apart() -> impl Strategy<Value = Apart> {
+        prop_oneof![
+            4 => (1i64..400).prop_map(Apart::Wait),
+            1 => (400i64..5000).prop_map(Apart::Wait),
+            2 => ((1i64..100), any::<bool>()).prop_map(|(life, far)| Apart::Sign(life, far)),
+            1 => (1i64..4000).prop_map(|life| Apart::Sign(life, true)),
+            2 => Just(Apart::Cut),
+            1 => Just(Apart::Back),
+            1 => Just(Apart::Ask),
+        ]
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
 
@@ -464,6 +495,76 @@ mod tests {
                         !in_use || kids.contains(kid),
                         "token of {signed}..{exp}, set of {from}..{until} for {age}"
                     );
+                }
+            }
+        }
+
+        /// Nor where a replica is cut off from the store for as long as it may be: it serves the ring
+        /// it had, signs with it, and cannot tell anybody.
+        #[test]
+        fn a_replica_cut_off_is_noticed_by_no_verifier(
+            steps in proptest::collection::vec(step_apart(), 1..120),
+            rotate_every in prop_oneof![Just(None), (2000u64..6000).prop_map(Some)],
+        ) {
+            let max_age = 300;
+            let rules = shared(max_age, rotate_every);
+            let outage = i64::try_from(OUTAGE).unwrap();
+            let mut ring = RingState::default();
+            let mut now = 0;
+            settle(&mut ring, &rules, at(now));
+            let mut there = ring.clone();
+            let mut cut: Option<i64> = None;
+            // Sets as they were handed out, by the store's replicas and by the other.
+            let mut served = [Vec::new(), Vec::new()];
+            let mut tokens: Vec<(i64, i64, Kid)> = Vec::new();
+            for step in steps {
+                match step {
+                    Apart::Wait(secs) => now += cut.map_or(secs, |at| secs.min(at + outage - now)),
+                    Apart::Cut => cut = cut.or(Some(now)),
+                    Apart::Back => cut = None,
+                    Apart::Ask => ring.asked = true,
+                    Apart::Sign(life, far) => {
+                        let of = if far { &mut there } else { &mut ring };
+                        let kid = of.active().unwrap().times.kid.clone();
+                        let exp = now + life;
+                        if at(exp) > of.get(&kid).unwrap().times.horizon
+                            && let Some(raised) = engine::raise(of, &kid, at(exp), at(now))
+                        {
+                            // A replica that cannot write keeps it in memory, under the same epoch.
+                            *of = RingState { epoch: of.epoch, ..raised };
+                        }
+                        tokens.push((now, exp, kid));
+                    }
+                }
+                if cut.is_some_and(|at| now >= at + outage) {
+                    cut = None;
+                }
+                if cut.is_none() {
+                    ring.catch_up(&there, at(now));
+                }
+                settle(&mut ring, &rules, at(now));
+                if cut.is_none() {
+                    there = ring.clone();
+                }
+                for (served, of) in served.iter_mut().zip([&ring, &there]) {
+                    let kids: Vec<_> = of.keys.iter().map(|k| k.times.kid.clone()).collect();
+                    served.push((now, kids));
+                }
+            }
+            for (signed, exp, kid) in &tokens {
+                for (who, served) in served.iter().enumerate() {
+                    for (i, (from, kids)) in served.iter().enumerate() {
+                        let until = served.get(i + 1).map_or(i64::MAX / 2, |next| next.0);
+                        if until == *from {
+                            continue;
+                        }
+                        let last_copy = until - 1 + i64::try_from(max_age).unwrap();
+                        let in_use = last_copy >= *signed && from <= exp;
+                        prop_assert!(
+                            !in_use || kids.contains(kid),
+                            "token of {signed}..{exp}, set of {who}, {from}..{until}"
+                        );
+                    }
                 }
             }
         }

@@ -6,6 +6,11 @@
 //! [`Rules::ahead`] after [`KeyTimes::published`]. The very first key may sign at once: before it no
 //! set was ever served, so no copy without it exists. A retired key stays until the last token it
 //! signed has expired.
+//!
+//! A replica that is cut off from a shared store serves the ring it had, and signs with the key that
+//! was active in it. So that nobody notices for as long as [`Rules::outage`], a new key waits that
+//! much longer, and an old one stays that much longer: until then the replica is back, has the new
+//! key, and has told what it signed meanwhile.
 
 use std::time::Duration;
 
@@ -53,8 +58,10 @@ pub struct KeyTimes {
 pub struct Rules {
     /// Age at which a new key takes over; `None`: by hand only.
     pub rotate_every: Option<Duration>,
-    /// `max-age` served, plus skew, plus what a replica needs to hear of a new key.
+    /// `max-age` served, plus skew, plus what a replica needs to hear of a new key, `outage` included.
     pub ahead: Duration,
+    /// How long a replica may be cut off from the store.
+    pub outage: Duration,
     /// Clock skew granted to verifiers when a retired key leaves.
     pub skew: Duration,
 }
@@ -138,7 +145,7 @@ fn retires(active: &KeyTimes, rules: &Rules) -> Option<UnixTime> {
 /// The first second at which a retired key is needed by nobody.
 fn removable(key: &KeyTimes, rules: &Rules) -> Option<UnixTime> {
     let retired = key.retired.filter(|_| key.office == Office::Retired)?;
-    let last = key.horizon.max(retired.plus(LATE));
+    let last = key.horizon.max(retired.plus(LATE).plus(rules.outage));
     Some(last.plus(rules.skew).plus(Duration::from_secs(1)))
 }
 

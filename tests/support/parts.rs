@@ -58,6 +58,7 @@ pub fn ring_settings(dir: &Path) -> KeyringSettings {
         rotate_every: None,
         max_age: MAX_AGE,
         skew: Duration::from_secs(5),
+        outage: Duration::ZERO,
     }
 }
 

@@ -15,6 +15,9 @@ use crate::keyring::{KeyringSettings, RedisKey, StoreSettings};
 const ALGORITHMS: &[(&str, Alg)] =
     &[("RS256", Alg::Rs256), ("ES256", Alg::Es256), ("EdDSA", Alg::EdDsa)];
 
+/// Long enough for a failover of Redis and a restart of a switch; short enough to wait for.
+const OUTAGE: Duration = Duration::from_secs(600);
+
 pub(super) fn resolve(
     raw: &RawConfig,
     context: &Context<'_>,
@@ -37,13 +40,24 @@ pub(super) fn resolve(
     };
     let skew = at.duration("skew", raw.skew.as_deref())?.unwrap_or(Duration::from_secs(60));
     let max_age = Duration::from_secs(max_age.into());
+    let redis = raw.store.as_deref().is_some_and(|store| store.starts_with("redis"));
+    let outage = match at.duration("outage", raw.outage.as_deref())? {
+        Some(_) if !redis => {
+            return Err(at.key("outage").fault("replicas share nothing but a ring in Redis"));
+        }
+        outage => outage.unwrap_or(if redis { OUTAGE } else { Duration::ZERO }),
+    };
     if let Some(every) = rotate_every
-        && every < 2 * (max_age + skew)
+        && every < 2 * (max_age + skew + outage)
     {
         return Err(at
             .key("rotate_every")
             .fault("a key would be replaced before every cache has seen it")
-            .hint("it is at least twice `server.max_age` and `signing.skew` together"));
+            .hint(if redis {
+                "it is at least twice `server.max_age`, `signing.skew` and `signing.outage` together"
+            } else {
+                "it is at least twice `server.max_age` and `signing.skew` together"
+            }));
     }
     let encryption_key = secret::optional(
         &at,
@@ -77,5 +91,5 @@ pub(super) fn resolve(
             }
         },
     };
-    Ok(KeyringSettings { algorithm, store, rotate_every, max_age, skew })
+    Ok(KeyringSettings { algorithm, store, rotate_every, max_age, skew, outage })
 }
