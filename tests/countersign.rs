@@ -474,10 +474,17 @@ fn a_token_made_to_allow_less_does_not_carry_the_one_that_allows_more() {
     let mut silent = plain();
     silent.policy.claims.drop = vec!["name".into()];
     let named = with(claims(), "name", json!("Ada"));
+    let mut lowered = plain();
+    lowered.policy.claims.set = vec![("role".into(), json!("user"))];
+    let mut swapped = plain();
+    swapped.policy.claims.rename = vec![("name".into(), "role".into())];
+    let admin = with(named.clone(), "role", json!("admin"));
     for (scene, old, ask) in [
         (plain(), &several, narrow),
         (capped, &claims(), Ask::default()),
         (silent, &named, Ask::default()),
+        (lowered, &admin, Ask::default()),
+        (swapped, &admin, Ask::default()),
     ] {
         let Verdict::Countersigned(new) = scene.judge(&key.token(old), &ask).unwrap() else {
             panic!()
@@ -487,6 +494,12 @@ fn a_token_made_to_allow_less_does_not_carry_the_one_that_allows_more() {
         assert_eq!(restore(&new.jwt, &scene.own(), &scene.limits), None);
     }
     // Nothing was taken away: the way back stays.
+    let mut added = plain();
+    added.policy.claims.set = vec![("role".into(), json!("user"))];
+    assert!(header(&added.new_token(&key.token(&claims()))).get("cso").is_some());
+    let mut same = plain();
+    same.policy.claims.set = vec![("role".into(), json!("admin"))];
+    assert!(header(&same.new_token(&key.token(&admin))).get("cso").is_some());
     let one = Ask { audience: Some(&app), downscope: true, ..Ask::default() };
     assert!(header(&plain().new_token_for(&key.token(&claims()), &one)).get("cso").is_some());
     assert!(header(&plain().new_token(&key.token(&several))).get("cso").is_some());
@@ -581,4 +594,29 @@ fn userinfo_claims_get_issuer_audience_and_lifetime() {
     scene.policy.audience.when_missing = Some(missing);
     let vouched = Vouched::by_userinfo(answer, &voucher(&scene, None), &Limits::default());
     assert_eq!(vouched.unwrap_err().code(), "client");
+}
+
+#[test]
+fn a_token_without_the_claim_that_becomes_sub_is_nobodys() {
+    // Its own `sub` is of another kind: somebody's user id may look the same.
+    let key = TestKey::new(Alg::Es384, "k1");
+    let mut scene = Scene::new(&[&key]);
+    scene.policy.claims.rename = vec![("uid".into(), "sub".into())];
+    let new = scene.new_claims(&key, &with(claims(), "uid", json!("42")));
+    assert_eq!(new["sub"], "42");
+    assert_eq!(scene.refusal(&key.token(&with(claims(), "sub", json!("42")))), "sub_missing");
+    assert_eq!(scene.refusal(&key.token(&with(claims(), "uid", json!("")))), "sub_missing");
+    assert_eq!(scene.refusal(&key.token(&with(claims(), "uid", json!(null)))), "sub_missing");
+}
+
+#[test]
+fn a_hash_of_the_wrong_type_is_no_way_around_it() {
+    let key = TestKey::new(Alg::Es384, "k1");
+    let scene = Scene::new(&[&key]);
+    let companions = Companions { access_token: Some("at"), ..Companions::default() };
+    for wrong in [json!([]), json!({}), json!(7), json!(true), json!(null)] {
+        let token = key.token(&with(claims(), "at_hash", wrong));
+        let refusal = scene.judge(&token, &Ask { companions, ..Ask::default() });
+        assert_eq!(refusal.unwrap_err().code(), "hash");
+    }
 }

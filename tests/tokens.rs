@@ -203,6 +203,22 @@ fn a_security_event_does_not_become_a_login() {
 }
 
 #[test]
+fn a_refresh_token_does_not_become_a_login() {
+    // Without its client's secret it is worth nothing; here it would be traded for a login.
+    let (key, scene) = es384();
+    for (name, kind) in
+        [("typ", "Refresh"), ("typ", "Offline"), ("token_type", "refresh"), ("type", "refresh")]
+    {
+        assert_eq!(scene.refusal(&key.token(&with(claims(), name, json!(kind)))), "typ", "{name}");
+    }
+    for (name, kind) in [("typ", "Bearer"), ("token_use", "access"), ("type", "user")] {
+        assert!(
+            scene.judge(&key.token(&with(claims(), name, json!(kind))), &Ask::default()).is_ok()
+        );
+    }
+}
+
+#[test]
 fn payloads_that_are_refused() {
     let (key, scene) = es384();
     let header = key.header().to_string();
@@ -277,6 +293,7 @@ fn claims_that_are_refused() {
         (with(claims(), "aud", json!({"a": "app"})), "aud_type"),
         (without(claims(), "sub"), "sub_missing"),
         (with(claims(), "sub", json!(null)), "sub_missing"),
+        (with(claims(), "sub", json!("")), "sub_missing"),
         (with(claims(), "sub", json!(["user-1"])), "sub_type"),
         (with(claims(), "sub", json!(true)), "sub_type"),
     ] {

@@ -51,15 +51,17 @@ impl NewClaims {
     #[expect(clippy::needless_pass_by_value, reason = "one proof, one new token")]
     pub fn of(token: VerifiedToken<'_>, terms: &Terms<'_>) -> Result<Self, Refusal> {
         let mut draft = Draft::new(Edits::of(token.claims()), terms);
+        draft.has_subject(&terms.policy.claims)?;
         draft.rules(&terms.policy.claims);
         draft.issuer();
         draft.audience(token.audiences())?;
         let expires = draft.times(token.times(), token.expires())?;
         draft.subject()?;
+        // Before a hash of the wrong type is left out, and with it what it says.
+        draft.hashes(token.alg())?;
         if terms.shape.coerce_standard {
             standard_claims::coerce(&mut draft.edits, &mut draft.notes);
         }
-        draft.hashes(token.alg())?;
         if terms.shape.typ_jwt && token.typ().is_some_and(|typ| media_type(typ) != "jwt") {
             draft.notes.push("typ_normalized");
         }
@@ -79,6 +81,9 @@ impl NewClaims {
         let mut draft = Draft::new(Edits::of(claims.object()), terms);
         for answer_only in claims.not_claims() {
             draft.edits.drop(answer_only);
+        }
+        if !claims.is_mapped() {
+            draft.has_subject(&terms.policy.claims)?;
         }
         draft.rules(&terms.policy.claims);
         if draft.edits.get("iss").is_none()
@@ -153,17 +158,32 @@ impl<'a> Draft<'a> {
         }
     }
 
+    /// Where a rule makes another claim the `sub`, that claim is there: the issuer's own `sub` would be
+    /// taken for a name of the other kind.
+    fn has_subject(&self, rules: &ClaimRules) -> Result<(), Refusal> {
+        let mut sources = rules.rename.iter().filter(|(_, to)| to == "sub");
+        let missing =
+            |(from, _): &(String, String)| self.edits.get(from).is_none_or(|value| value == "null");
+        if sources.any(missing) { Err(Refusal::SubjectMissing) } else { Ok(()) }
+    }
+
     fn rules(&mut self, rules: &ClaimRules) {
         let free = |name: &str| !ClaimRules::is_protected(name);
         let mut done = false;
-        for (from, to) in &rules.rename {
-            done |= free(from) && free(to) && self.edits.rename(from, to);
+        for (from, to) in rules.rename.iter().filter(|(from, to)| free(from) && free(to)) {
+            let replaces = to != "sub" && self.edits.get(to).is_some();
+            let renamed = self.edits.rename(from, to);
+            self.lesser |= renamed && replaces;
+            done |= renamed;
         }
-        for (name, value) in &rules.set {
-            done |= free(name) && self.edits.put(name, value.to_string());
+        for (name, value) in rules.set.iter().filter(|(name, _)| free(name)) {
+            let replaces = self.edits.get(name).is_some();
+            let set = self.edits.put(name, value.to_string());
+            self.lesser |= set && replaces;
+            done |= set;
         }
-        for name in &rules.drop {
-            let dropped = free(name) && self.edits.drop(name);
+        for name in rules.drop.iter().filter(|name| free(name)) {
+            let dropped = self.edits.drop(name);
             self.lesser |= dropped;
             done |= dropped;
         }
@@ -223,6 +243,10 @@ impl<'a> Draft<'a> {
         let missing =
             if self.terms.shape.needs_sub { Err(Refusal::SubjectMissing) } else { Ok(()) };
         let Some(sub) = self.edits.get("sub") else { return missing };
+        // Nobody; and all who are nobody would be the same one.
+        if sub == "\"\"" {
+            return Err(Refusal::SubjectMissing);
+        }
         if sub.starts_with('"') {
             return Ok(());
         }

@@ -16,6 +16,7 @@ pub mod jwk;
 pub mod jwks;
 pub mod jws;
 pub mod keyset;
+mod kind;
 mod material;
 pub mod names;
 pub mod original;

@@ -29,6 +29,10 @@ const CLAIMS: [(&str, Kind); 33] = [
     ("address", Kind::Object), ("cnf", Kind::Object), ("act", Kind::Object),
 ];
 
+/// Claims that say for whom else, or with what, a token is good (RFC 7800, RFC 8693 §4.1). Without them
+/// it would be good for more, so they stay even where no reader takes them.
+const LIMITING: [&str; 2] = ["cnf", "act"];
+
 /// Gives standard claims their type where nothing is lost by it, and leaves out the others: one claim
 /// less is better than no login. `null` stands for "absent" and stays.
 pub(super) fn coerce(edits: &mut Edits<'_>, notes: &mut Vec<&'static str>) {
@@ -46,6 +50,7 @@ pub(super) fn coerce(edits: &mut Edits<'_>, notes: &mut Vec<&'static str>) {
                 notes.push("claim_coerced");
             }
             // A time as ISO text is what some issuers send, and readers know it.
+            None if LIMITING.contains(&base) => {}
             None if base == "updated_at" && json::string(value).is_some() => {}
             None => {
                 edits.drop(&name);
@@ -112,6 +117,7 @@ mod tests {
             (r#"{"amr":["pwd","otp"]}"#, r#"{"amr":["pwd","otp"]}"#),
             (r#"{"amr":[1]}"#, "{}"),
             (r#"{"address":"x"}"#, "{}"),
+            (r#"{"cnf":"x","act":[]}"#, r#"{"cnf":"x","act":[]}"#),
             (r#"{"name":null}"#, r#"{"name":null}"#),
             (r#"{"name#de":5,"name":"a"}"#, r#"{"name#de":"5","name":"a"}"#),
             (r#"{"mine":"true","roles":7}"#, r#"{"mine":"true","roles":7}"#),

@@ -10,6 +10,7 @@ use super::json::Object;
 use super::jwk::{PublicJwk, SignatureForm};
 use super::jwks::KeySet;
 use super::jws::{CompactJws, Envelope, media_type};
+use super::kind;
 use super::names::{Limits, UnixTime};
 use super::policy::IssuerPolicy;
 use super::refusal::Refusal;
@@ -227,6 +228,9 @@ fn check_kind(jws: &CompactJws<'_>, policy: &IssuerPolicy) -> Result<(), Refusal
     }
     // RFC 8417 §2.2: `events`, an object, is what makes a claims set a security event.
     let claims = jws.unverified_claims();
+    if kind::is_no_login(claims) {
+        return Err(Refusal::Typ);
+    }
     if claims.get("events").is_some_and(|events| events.starts_with('{')) {
         return Err(Refusal::Typ);
     }

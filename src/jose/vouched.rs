@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::audience::Audiences;
 use super::json::{JsonFault, Object};
+use super::kind;
 use super::names::{Audience, Limits, UnixTime};
 use super::policy::IssuerPolicy;
 use super::refusal::Refusal;
@@ -20,6 +21,7 @@ pub struct Vouched {
     exp: UnixTime,
     audiences: Audiences,
     not_claims: &'static [&'static str],
+    mapped: bool,
 }
 
 /// What the answer itself may leave open.
@@ -53,13 +55,13 @@ impl Vouched {
         let refresh = |member: &&str| {
             object.string(member).is_some_and(|kind| kind.to_ascii_lowercase().contains("refresh"))
         };
-        if ["token_type", "token_use", "typ"].iter().any(refresh) {
+        if ["token_type", "token_use", "typ"].iter().any(refresh) || kind::is_no_login(&object) {
             return Err(Refusal::Typ);
         }
-        Self::check(object, voucher, &["active", "token_type"])
+        Self::check(object, voucher, &["active", "token_type"], false)
     }
 
-    /// Claims of a userinfo answer or of a session endpoint.
+    /// Claims of a userinfo answer or of a session endpoint, which the operator gave their names.
     ///
     /// # Errors
     /// As [`Vouched::by_introspection`].
@@ -68,13 +70,14 @@ impl Vouched {
         voucher: &Voucher<'_>,
         limits: &Limits,
     ) -> Result<Self, Refusal> {
-        Self::check(read(answer, limits)?, voucher, &[])
+        Self::check(read(answer, limits)?, voucher, &[], true)
     }
 
     fn check(
         object: Object,
         voucher: &Voucher<'_>,
         not_claims: &'static [&'static str],
+        mapped: bool,
     ) -> Result<Self, Refusal> {
         let Voucher { policy, audience, lifetime, now } = *voucher;
         if object.get("iss").is_some() {
@@ -98,7 +101,7 @@ impl Vouched {
             // No header was verified here, so none says whose client it is.
             _ => Audiences::check(&object, &policy.audience, None)?,
         };
-        Ok(Self { object, times, exp, audiences, not_claims })
+        Ok(Self { object, times, exp, audiences, not_claims, mapped })
     }
 
     pub(super) fn object(&self) -> &Object {
@@ -115,6 +118,11 @@ impl Vouched {
 
     pub(super) fn audiences(&self) -> &Audiences {
         &self.audiences
+    }
+
+    /// Whether the operator chose each claim, `sub` among them.
+    pub(super) fn is_mapped(&self) -> bool {
+        self.mapped
     }
 
     /// Members of the answer that say something about the answer, not about the user.

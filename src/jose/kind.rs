@@ -1,0 +1,48 @@
+//! What kind of token a claims set says it is, beside the header's `typ`.
+
+use super::json::Object;
+
+/// Members by which issuers tell their tokens apart, none of them of an RFC.
+const MEMBERS: [&str; 4] = ["typ", "token_use", "token_type", "type"];
+
+/// Whether the claims are those of a refresh, offline or logout token. Such a one is signed with the
+/// keys of the others and may have all their claims; but a refresh token is worth nothing without its
+/// client's secret, lives for months, and must not be traded for a login here (RFC 8725 §3.12).
+pub(super) fn is_no_login(claims: &Object) -> bool {
+    MEMBERS.iter().filter_map(|member| claims.string(member)).any(|kind| {
+        let kind = kind.to_ascii_lowercase().replace(['_', '-', ' '], "");
+        ["refresh", "refreshtoken", "refresh+jwt", "rt+jwt", "offline", "logout", "logout+jwt"]
+            .contains(&kind.as_str())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_are_told_apart() {
+        let is = |claims: &str| is_no_login(&Object::parse(claims.into(), 8).unwrap());
+        for claims in [
+            r#"{"typ":"Refresh"}"#,
+            r#"{"typ":"Offline"}"#,
+            r#"{"typ":"Logout"}"#,
+            r#"{"token_type":"refresh"}"#,
+            r#"{"token_use":"refresh_token"}"#,
+            r#"{"type":"refresh"}"#,
+            r#"{"typ":"Bearer","type":"refresh-token"}"#,
+        ] {
+            assert!(is(claims), "{claims}");
+        }
+        for claims in [
+            "{}",
+            r#"{"typ":"ID"}"#,
+            r#"{"typ":"Bearer","token_use":"access","token_type":"access","type":"user"}"#,
+            r#"{"type":7}"#,
+            r#"{"type":"refreshments"}"#,
+            r#"{"kind":"refresh"}"#,
+        ] {
+            assert!(!is(claims), "{claims}");
+        }
+    }
+}
