@@ -307,3 +307,47 @@ fn a_bad_configuration_does_not_show_its_secrets() {
         assert!(!said.contains("a-secret-that"), "{said}");
     }
 }
+
+/// The check over what the whole suite has logged (`scripts/test`) finds what is there.
+#[test]
+fn a_planted_secret_is_found() {
+    let scan = |line: Option<&str>| {
+        let folder = tempfile::tempdir().unwrap();
+        if let Some(line) = line {
+            let text = format!("INFO countersign::serve: listening public=127.0.0.1:1\n{line}\n");
+            std::fs::write(folder.path().join("1.log"), text).unwrap();
+        }
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/scan-logs");
+        Command::new(script).arg(folder.path()).output().unwrap()
+    };
+    for clean in [
+        "INFO countersign::access: request request_id=0af7651916cd43dd8448eb211c80319c method=\"GET\"",
+        "INFO a: new key kid=9Xh2bJ_yS0oWmUbm0mQF3iJ7c2k1V8m4vKq9uTn1wEs",
+        "INFO a: a bearer token was refused code=\"expired\"",
+        "WARN a: https://login.example.com/oidc/jwks?x=1 answered 503",
+    ] {
+        let output = scan(Some(clean));
+        assert!(output.status.success(), "{clean}\n{output:?}");
+    }
+    let signature = "Ab1_".repeat(32);
+    for planted in [
+        "got eyJhbGciOiJFUzM4NCJ9",
+        "got AAAAAAAAAAAA.BBBBBBBBBBBBBBBBBBBBBB.CCCCCCCCCCCCCCCCCCCCCC",
+        signature.as_str(),
+        "-----BEGIN EC PRIVATE KEY-----",
+        r#"{"kty":"EC","d":"abc"}"#,
+        r#"body="{\"k\":\"abc\"}""#,
+        "Authorization: Bearer opaque-value-1",
+        "authorization=\"basic dXNlcjpwYXNz\"",
+        "redis://user:pass@db:6379/0 is down",
+        "path=\"/cb?code=abc\"",
+        "saw cookie-that-must-not-be-seen",
+        "saw form-client-secret",
+    ] {
+        let output = scan(Some(planted));
+        assert_eq!(output.status.code(), Some(1), "{planted}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains("found by"), "{planted}");
+    }
+    // Nothing written is no good sign.
+    assert_eq!(scan(None).status.code(), Some(1));
+}

@@ -4,7 +4,7 @@ use std::io::Read as _;
 
 use super::Exit;
 use super::args::InspectArgs;
-use super::output::{CliError, Output, paint};
+use super::output::{CliError, Output, one_line, paint};
 use crate::clock::Clock;
 use crate::inspect::tree::Tree;
 use crate::inspect::{Form, Inspection, MAX_TOKEN, Outcome, ProfileView, inspect};
@@ -81,7 +81,7 @@ fn text(inspection: &Inspection, color: bool) -> String {
             profile(view, color, &mut lines);
         }
     }
-    lines.join("\n") + "\n"
+    lines.iter().map(|line| one_line(line) + "\n").collect()
 }
 
 fn members(tree: &Tree, lines: &mut Vec<String>, aside: impl Fn(&str) -> Option<String>) {

@@ -1,7 +1,13 @@
 //! The only printer: what a command says, its errors with cause and hint, JSON for scripts.
+//!
+//! What servers and tokens wrote stands in much of it, and a terminal obeys what it is shown: no
+//! character that would move its cursor, change its colours or turn its lines around gets through.
+//! It is written as `\u001b`, which people can read and which in JSON means the same.
 
-use std::fmt;
+use std::borrow::Cow;
+use std::fmt::{self, Write as _};
 use std::io::{self, IsTerminal, Write};
+use std::sync::OnceLock;
 
 use clap::builder::StyledStr;
 use serde::Serialize;
@@ -86,12 +92,12 @@ impl Output {
 
     /// One line on stdout: the command's result.
     pub fn line(&mut self, text: impl fmt::Display) {
-        let _ = writeln!(self.out, "{text}");
+        let _ = writeln!(self.out, "{}", harmless(&text.to_string()));
     }
 
-    /// Text on stdout as it stands, without a line end, flushed.
+    /// Text on stdout, without a further line end, flushed.
     pub fn text(&mut self, text: impl fmt::Display) {
-        let _ = write!(self.out, "{text}");
+        let _ = write!(self.out, "{}", harmless(&text.to_string()));
         let _ = self.out.flush();
     }
 
@@ -122,22 +128,24 @@ impl Output {
 
     /// One line on stderr: said beside the result, so that stdout stays a script's.
     pub fn note(&mut self, text: impl fmt::Display) {
-        let _ = writeln!(self.err, "{text}");
+        let _ = writeln!(self.err, "{}", harmless(&text.to_string()));
     }
 
     /// `warning: …` on stderr.
     pub fn warning(&mut self, text: impl fmt::Display) {
         let word = paint(self.err_color, "1;33", "warning:");
-        let _ = writeln!(self.err, "{word} {text}");
+        let text = one_line(&text.to_string());
+        let _ = writeln!(self.err, "{}", harmless(&format!("{word} {text}")));
     }
 
     /// `error: what: why`, and `hint: …` where there is one, on stderr.
     pub fn error(&mut self, error: &CliError) {
         let word = paint(self.err_color, "1;31", "error:");
-        let _ = writeln!(self.err, "{word} {error}");
+        let text = one_line(&error.to_string());
+        let _ = writeln!(self.err, "{}", harmless(&format!("{word} {text}")));
         if let Some(hint) = &error.hint {
             let word = paint(self.err_color, "1;36", "hint:");
-            let _ = writeln!(self.err, "{word} {hint}");
+            let _ = writeln!(self.err, "{}", harmless(&format!("{word} {}", one_line(hint))));
         }
     }
 
@@ -156,9 +164,64 @@ impl Output {
     }
 }
 
-/// `text` in an ANSI style, `"1;31"` for bold red, where `color` says so.
+/// `text` in an ANSI style, `"1;31"` for bold red, where `color` says so. For [`Output`], which knows
+/// these escapes from those that came with the text.
 pub fn paint(color: bool, style: &str, text: &str) -> String {
-    if color { format!("\u{1b}[{style}m{text}\u{1b}[0m") } else { text.to_owned() }
+    let mark = mark();
+    if color { format!("{mark}[{style}m{text}{mark}[0m") } else { text.to_owned() }
+}
+
+/// Stands for ESC in text of our own until it is printed. Made up anew by each process, so that no
+/// server can write it.
+fn mark() -> &'static str {
+    static MARK: OnceLock<String> = OnceLock::new();
+    MARK.get_or_init(|| {
+        let mut random = [0; 8];
+        // Without chance it would be guessable, and colours are all there is to gain.
+        let _ = aws_lc_rs::rand::fill(&mut random);
+        format!("\u{1b}{:016x}", u64::from_ne_bytes(random))
+    })
+}
+
+/// Text without characters a terminal obeys, but for line ends, tabs and the styles of [`paint`].
+fn harmless(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(is_active) {
+        return Cow::Borrowed(text);
+    }
+    let mark = mark();
+    let mut out = String::with_capacity(text.len() + 16);
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        if let Some(after) = rest.strip_prefix(mark) {
+            out.push('\u{1b}');
+            rest = after;
+            continue;
+        }
+        if is_active(c) {
+            let _ = write!(out, "\\u{:04x}", u32::from(c));
+        } else {
+            out.push(c);
+        }
+        rest = &rest[c.len_utf8()..];
+    }
+    Cow::Owned(out)
+}
+
+/// Control characters (C0, DEL, C1), and what turns the direction of text or ends a line in Unicode
+/// (UAX #9 §2, UAX #14 BK).
+fn is_active(c: char) -> bool {
+    match c {
+        '\n' | '\t' => false,
+        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{206f}' => {
+            true
+        }
+        _ => c.is_control(),
+    }
+}
+
+/// A line that stays one, whatever a server wrote into it.
+pub(super) fn one_line(text: &str) -> String {
+    text.replace('\n', "\\u000a").replace('\t', "\\u0009")
 }
 
 #[cfg(test)]
@@ -175,6 +238,34 @@ mod tests {
     #[test]
     fn colours_only_where_wanted() {
         assert_eq!(paint(false, "1;31", "x"), "x");
-        assert_eq!(paint(true, "1;31", "x"), "\u{1b}[1;31mx\u{1b}[0m");
+        assert_eq!(harmless(&paint(true, "1;31", "x")), "\u{1b}[1;31mx\u{1b}[0m");
+    }
+
+    #[test]
+    fn what_a_terminal_obeys_is_spelled_out() {
+        for (hostile, shown) in [
+            ("\u{1b}[2J\u{1b}]0;owned\u{7}", "\\u001b[2J\\u001b]0;owned\\u0007"),
+            ("\u{9b}2J\u{85}\u{7f}\r\u{8}", "\\u009b2J\\u0085\\u007f\\u000d\\u0008"),
+            ("\u{202e}txt.\u{2066}\u{2069}\u{61c}", "\\u202etxt.\\u2066\\u2069\\u061c"),
+            ("a\u{2028}b\u{200f}", "a\\u2028b\\u200f"),
+        ] {
+            assert_eq!(harmless(hostile), shown);
+            // Within our own colours too.
+            let painted = harmless(&paint(true, "1", hostile)).into_owned();
+            assert_eq!(painted, format!("\u{1b}[1m{shown}\u{1b}[0m"));
+        }
+        for fine in ["plain", "é 鍵 👩\u{200d}💻 ✓\n\tnext", "a\\u001b"] {
+            assert!(matches!(harmless(fine), Cow::Borrowed(_)), "{fine}");
+        }
+        assert_eq!(one_line("a\n  ✓ all is well"), "a\\u000a  ✓ all is well");
+    }
+
+    #[test]
+    fn json_means_the_same() {
+        let value = "\u{1b}\u{9b}\u{202e}\u{7f}\n";
+        let text = serde_json::to_string(value).unwrap();
+        let shown = harmless(&text);
+        assert!(shown.is_ascii(), "{shown}");
+        assert_eq!(serde_json::from_str::<String>(&shown).unwrap(), value);
     }
 }

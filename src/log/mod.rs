@@ -5,6 +5,8 @@
 //! 2. other crates say at most `info`: below that HTTP libraries print header lines and bodies;
 //! 3. [`scrub`] blanks what looks like a secret in every finished line, whoever wrote it.
 
+#[cfg(debug_assertions)]
+pub mod copy;
 pub mod scrub;
 
 use std::io::{self, Write};
@@ -97,10 +99,10 @@ pub fn init(format: Format, filter: &Filter) -> Result<(), LogError> {
         Format::Text => text(Stderr),
         Format::Json => json(Stderr),
     };
-    registry()
-        .with(lines.with_filter(filter.0.clone()))
-        .try_init()
-        .map_err(|_| LogError::Installed)?;
+    let logger = registry().with(lines.with_filter(filter.0.clone()));
+    #[cfg(debug_assertions)]
+    let logger = logger.with(copy::layer());
+    logger.try_init().map_err(|_| LogError::Installed)?;
     log_panics();
     Ok(())
 }

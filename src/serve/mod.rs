@@ -103,6 +103,8 @@ pub fn start_in_process(config: Config) -> Result<Handle, RunError> {
 /// # Errors
 /// [`RunError`].
 pub fn start_with_clock(config: Config, clock: Clock) -> Result<Handle, RunError> {
+    #[cfg(debug_assertions)]
+    crate::log::copy::start();
     let (started, starting) = std::sync::mpsc::channel();
     let (stop, stopped) = oneshot::channel::<()>();
     let thread = std::thread::Builder::new().name("countersign".into()).spawn(move || {

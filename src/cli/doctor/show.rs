@@ -1,6 +1,6 @@
 //! A diagnosis on the terminal.
 
-use crate::cli::output::paint;
+use crate::cli::output::{one_line, paint};
 use crate::doctor::exam::{Case, Diagnosis, Finding, Level};
 
 /// Causes shown of one finding.
@@ -28,7 +28,7 @@ pub(super) fn text(case: &Case, diagnosis: &Diagnosis, color: bool) -> String {
     if case.profile.name == "convex" {
         lines.extend(config(case, diagnosis, color));
     }
-    lines.join("\n") + "\n"
+    lines.iter().map(|line| one_line(line) + "\n").collect()
 }
 
 fn show(finding: &Finding, color: bool, lines: &mut Vec<String>) {

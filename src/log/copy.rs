@@ -1,0 +1,38 @@
+//! In builds for tests alone: what a process logs, at every level and before it is scrubbed, also in
+//! a file. `scripts/test` has the whole suite write into one folder and then looks through it, so that
+//! the last wall is not the only one. A release has none of this.
+
+use std::fs::OpenOptions;
+use std::path::Path;
+use std::sync::Arc;
+
+use tracing::Subscriber;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt;
+
+use super::Filter;
+use crate::config::env::{Env as _, ProcessEnv};
+
+/// The folder; unset, nothing is copied.
+const FOLDER: &str = "COUNTERSIGN_TEST_LOGS";
+
+pub(super) fn layer<S>() -> Option<impl Layer<S>>
+where
+    S: Subscriber + for<'s> LookupSpan<'s>,
+{
+    let folder = ProcessEnv.var(FOLDER).filter(|folder| !folder.is_empty())?;
+    let file = Path::new(&folder).join(format!("{}.log", std::process::id()));
+    let file = OpenOptions::new().create(true).append(true).open(file).ok()?;
+    let lines = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(Arc::new(file));
+    Some(lines.with_filter(Filter::at(LevelFilter::TRACE).0))
+}
+
+/// For a server within a test, where nobody installs a logger.
+pub fn start() {
+    if let Some(layer) = layer() {
+        // Another server of this process may have been first.
+        let _ = tracing_subscriber::registry().with(layer).try_init();
+    }
+}
