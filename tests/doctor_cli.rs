@@ -168,3 +168,60 @@ async fn what_could_not_run() {
     let standard = vec!["http://127.0.0.1:1/jwks".into(), "--profile".into(), "standard".into()];
     assert_eq!(doctor(standard).await.status.code(), Some(1));
 }
+
+/// A script asks about the provider it has configured, not about the other.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_status_is_that_of_the_provider_asked_about() {
+    let set = json!({"keys": [Signer::rs256().jwk("k1")]}).to_string();
+    let url = issuer(None, GOOD, set).await;
+    let ask = async |way: &str| {
+        let args = [format!("{url}/jwks"), "--for".into(), way.into(), "--json".into()];
+        let output = doctor(args.into()).await;
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let ways: Vec<_> =
+            report["verdicts"].as_array().unwrap().iter().map(|v| v["way"].clone()).collect();
+        (output.status.code().unwrap(), report["accepts"].as_bool().unwrap(), json!(ways))
+    };
+    assert_eq!(ask("custom-jwt").await, (0, true, json!(["customJwt"])));
+    assert_eq!(ask("oidc").await, (1, false, json!(["OIDC"])));
+    let one = ["http://127.0.0.1:1/jwks", "--profile", "standard", "--for", "oidc"];
+    assert_eq!(doctor(one.map(Into::into).into()).await.status.code(), Some(2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_strict_verifier_without_a_name() {
+    let standard = async |url: &str, more: &[&str]| {
+        let args = [&[url, "--profile", "standard"], more].concat();
+        let output = doctor(args.into_iter().map(Into::into).collect()).await;
+        (output.status.code().unwrap(), text(&output))
+    };
+    let signer = Signer::es384();
+    let good = issuer(discovery(), GOOD, json!({"keys": [signer.jwk("k1")]}).to_string()).await;
+    let token = signer.token(&json!({"alg": "ES384", "kid": "k1"}), &claims(&good));
+    let (status, said) = standard(&good, &["--token", &token, "--audience", "app"]).await;
+    assert_eq!(status, 0, "{said}");
+    assert!(!said.contains("auth.config.ts") && !said.contains("not every library"), "{said}");
+    let (status, said) = standard(&good, &["--token", &token, "--audience", "other"]).await;
+    assert!(status == 1 && said.contains("`aud` is [\"app\"], without other"), "{said}");
+    let other = Signer::es384().token(&json!({"alg": "ES384", "kid": "k1"}), &claims(&good));
+    let (status, said) = standard(&good, &["--token", &other]).await;
+    assert!(status == 1 && said.contains("the token is of another issuer or stage"), "{said}");
+
+    // Without `alg` and of another media type: taken, with a warning.
+    let mut key = signer.jwk("k1");
+    key.as_object_mut().unwrap().remove("alg");
+    let headers: Headers = &[("content-type", "text/html"), ("cache-control", "max-age=300")];
+    let odd = issuer(discovery(), headers, json!({"keys": [key]}).to_string()).await;
+    let (status, said) = standard(&odd, &[]).await;
+    assert!(status == 0 && said.contains("! not every library takes this set"), "{said}");
+    assert!(said.contains("$.keys[0].alg") && said.contains("Content-Type"), "{said}");
+
+    // What the RFCs forbid is refused, each with its place.
+    let mut key = signer.jwk("k1");
+    key["x"] = format!("{}==", key["x"].as_str().unwrap()).into();
+    let bad = issuer(discovery(), GOOD, json!({"keys": [key, 1]}).to_string()).await;
+    let (status, said) = standard(&bad, &[]).await;
+    assert!(status == 1 && said.contains("$.keys[0].x: `x` is padded with `=`"), "{said}");
+    assert!(said.contains("$.keys[1]: a number in place of a key"), "{said}");
+    assert!(said.contains("`--profile standard`"), "{said}");
+}

@@ -208,9 +208,19 @@ pub struct DoctorArgs {
     /// The verifier: `convex` or `standard`
     #[arg(long, value_name = "NAME", default_value = "convex")]
     pub profile: String,
+    /// The kind of provider that must accept; without it, either is enough
+    #[arg(long = "for", value_enum, value_name = "KIND")]
+    pub way: Option<Provider>,
     /// One JSON object instead of text
     #[arg(long)]
     pub json: bool,
+}
+
+/// The two kinds of provider a Convex deployment may configure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Provider {
+    CustomJwt,
+    Oidc,
 }
 
 #[derive(Debug, Args)]

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::custom_jwt::{self, Algorithm, CustomJwt};
 use super::oidc::{self, Fetched, Oidc};
-use super::{Answer, Cause, Refusal, address, fix, headers};
+use super::{Answer, Cause, Refusal, address, fix, generic, headers};
 use crate::inspect::tree::Tree;
 use crate::jose::jwks::{self, Normalized};
 use crate::jose::jws::CompactJws;
@@ -29,6 +29,15 @@ pub struct Case {
     /// Hosts of the addresses above that resolve to addresses nobody can reach, and why.
     pub closed: Vec<(String, &'static str)>,
     pub profile: Profile,
+    /// The only way in that counts; `None`: either is enough.
+    pub way: Option<Way>,
+}
+
+/// How the verifier is configured, where it has two kinds of provider.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    CustomJwt,
+    Oidc,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -72,7 +81,7 @@ pub struct Finding {
 }
 
 impl Finding {
-    fn new(about: &'static str, level: Level, title: impl Into<String>) -> Self {
+    pub(super) fn new(about: &'static str, level: Level, title: impl Into<String>) -> Self {
         let (causes, fixes) = (Vec::new(), Vec::new());
         Self { about, level, title: title.into(), says: None, causes, fixes }
     }
@@ -91,7 +100,7 @@ impl Finding {
 }
 
 impl Diagnosis {
-    /// Neither way in takes it.
+    /// No way in that was asked about takes it.
     pub fn refused(&self) -> bool {
         !self.verdicts.iter().any(|v| v.accepts)
     }
@@ -109,10 +118,16 @@ pub fn examine(case: &Case) -> Diagnosis {
     let algorithm = algorithm(case);
     let mut verdicts = Vec::new();
     if case.profile.claims.single_audience {
-        verdicts.push(custom(case, algorithm, audience.as_deref(), &mut findings));
-        verdicts.push(open(case, audience.as_deref(), &mut findings));
+        if case.way != Some(Way::Oidc) {
+            verdicts.push(custom(case, algorithm, audience.as_deref(), &mut findings));
+        }
+        if case.way != Some(Way::CustomJwt) {
+            verdicts.push(open(case, audience.as_deref(), &mut findings));
+        }
     } else {
-        verdicts.push(plain(case, normalized.as_ref(), &mut findings));
+        let read = normalized.as_ref().and_then(|n| n.as_ref().ok());
+        let token = read.and_then(|read| plain_token(case, read));
+        verdicts.push(generic::checked(case, normalized.as_ref(), token, &mut findings));
     }
     if let Ok(answer) = &case.jwks {
         let warn = |cause: Cause| {
@@ -234,34 +249,23 @@ fn open(case: &Case, audience: Option<&str>, findings: &mut Vec<Finding>) -> Ver
     verdict(WAY, &findings[before..])
 }
 
-/// A verifier by the RFCs: the set must be readable, the token verify.
-fn plain(
-    case: &Case,
-    normalized: Option<&Result<Normalized, crate::jose::fault::DocumentRefusal>>,
-    findings: &mut Vec<Finding>,
-) -> Verdict {
-    const WAY: &str = "RFC 7515";
-    let before = findings.len();
-    let outcome = match (normalized, &case.jwks) {
-        (Some(Ok(_)), Ok(answer)) if answer.status == 200 => Ok(()),
-        (Some(Err(refusal)), Ok(answer)) if answer.status == 200 => {
-            Err((refusal.code(), refusal.to_string()))
+/// The token as a verifier by the RFCs takes it, which knows the issuer's keys as they stand.
+fn plain_token(case: &Case, normalized: &Normalized) -> Option<Result<(), Cause>> {
+    let token = case.token.as_deref()?;
+    let said = countersignable(case, normalized, token).and_then(|()| {
+        let audiences = token_audiences(token);
+        match &case.audience {
+            Some(wanted) if !audiences.contains(wanted) => {
+                let text = format!("`aud` is {audiences:?}, without {wanted}");
+                Err(Cause::new("audience", "claims.aud", text))
+            }
+            _ => Ok(()),
         }
-        (_, Ok(answer)) => Err(("status", format!("it answers {}", answer.status))),
-        (_, Err(why)) => Err(("fetch", why.clone())),
-    };
-    let title = format!("key set {}", case.jwks_url);
-    findings.push(match outcome {
-        Ok(()) => Finding::new(WAY, Level::Good, title),
-        Err((code, text)) => Finding {
-            causes: vec![Cause::new(code, "$", text)],
-            ..Finding::new(WAY, Level::Fault, title)
-        },
     });
-    verdict(WAY, &findings[before..])
+    Some(said)
 }
 
-fn verdict(way: &'static str, findings: &[Finding]) -> Verdict {
+pub(super) fn verdict(way: &'static str, findings: &[Finding]) -> Verdict {
     Verdict { way, accepts: findings.iter().all(|f| f.level != Level::Fault) }
 }
 
@@ -325,11 +329,15 @@ fn countersignable(case: &Case, normalized: &Normalized, token: &str) -> Result<
 }
 
 fn token_audience(case: &Case) -> Option<String> {
-    let claims = section(case.token.as_deref()?, 1)?;
-    match claims.get("aud")? {
-        Tree::Text(one) => Some(one.clone()),
-        Tree::List(list) => list.first()?.text().map(str::to_owned),
-        _ => None,
+    token_audiences(case.token.as_deref()?).into_iter().next()
+}
+
+fn token_audiences(token: &str) -> Vec<String> {
+    let claims = section(token, 1);
+    match claims.as_ref().and_then(|claims| claims.get("aud")) {
+        Some(Tree::Text(one)) => vec![one.clone()],
+        Some(Tree::List(list)) => list.iter().filter_map(Tree::text).map(str::to_owned).collect(),
+        _ => Vec::new(),
     }
 }
 

@@ -4,6 +4,8 @@ use super::Cause;
 
 const IN_FRONT: &str = "put countersign in front, it serves the set corrected: `jwks` in auth.config.ts \
     becomes \"https://<countersign>/.well-known/jwks.json\"";
+const IN_FRONT_OF_ANY: &str = "put countersign in front with `--profile standard` and have the verifier \
+    read https://<countersign>/.well-known/jwks.json: it serves the set corrected";
 const EXCHANGE: &str = "countersign the token: in `fetchToken` send it to POST /_countersign/token, or \
     let [[tokens]] in countersign.toml rewrite the issuer's answers";
 
@@ -21,6 +23,9 @@ pub(super) fn fixes(about: &str, causes: &[Cause]) -> Vec<String> {
 }
 
 fn fix(about: &str, cause: &Cause) -> Vec<String> {
+    if about == super::generic::WAY {
+        return generic(cause);
+    }
     let in_token = cause.place.starts_with("claims") || cause.place.starts_with("header");
     let line = match cause.code {
         "status" | "fetch" | "html" | "empty" => {
@@ -63,6 +68,25 @@ fn fix(about: &str, cause: &Cause) -> Vec<String> {
              or use a `customJwt` provider"
         }
         _ => IN_FRONT,
+    };
+    vec![line.to_owned()]
+}
+
+/// For a verifier whose settings nobody here knows.
+fn generic(cause: &Cause) -> Vec<String> {
+    let in_token = ["claims", "header", "signature", "token"];
+    let in_token = in_token.iter().any(|place| cause.place.starts_with(place));
+    let line = match cause.code {
+        "status" | "fetch" | "html" | "empty" => {
+            "open the address without a login: it must answer 200 with JSON, for anybody"
+        }
+        "audience" => "set the verifier's audience to what `aud` is",
+        "issuer" | "issuer_unknown" => "set the verifier's issuer to what `iss` is, to the letter",
+        "expired" => "get a fresh token; compare the clocks of both machines",
+        "kid_unknown" => "was the key changed? or the token is of another issuer",
+        "signature" => "the token is of another issuer or stage, or was changed on the way",
+        _ if in_token => return Vec::new(),
+        _ => IN_FRONT_OF_ANY,
     };
     vec![line.to_owned()]
 }

@@ -6,6 +6,7 @@
 //! |---|---|
 //! | [`custom_jwt`] | the `customJwt` provider: [`strict`] key set, then the token |
 //! | [`oidc`] | the OIDC provider: [`metadata`], [`lax`] key set, [`id_token`] |
+//! | `generic` | a verifier by the RFCs: faults, and what libraries stumble over |
 //! | [`exam`] | all of it for one case: findings with cause and fix |
 //! | [`headers`], [`address`] | what is not refused, but hurts: caching, addresses nobody can reach |
 
@@ -16,6 +17,7 @@ pub mod custom_jwt;
 mod document;
 pub mod exam;
 mod fix;
+mod generic;
 pub mod headers;
 mod id_token;
 mod lax;

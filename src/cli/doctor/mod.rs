@@ -7,11 +7,11 @@ use url::Url;
 
 use self::fetch::Fetcher;
 use super::Exit;
-use super::args::DoctorArgs;
+use super::args::{DoctorArgs, Provider};
 use super::inspect::read_token;
 use super::output::{CliError, Output};
 use crate::clock::Clock;
-use crate::doctor::exam::{self, Case, claim, examine};
+use crate::doctor::exam::{self, Case, Way, claim, examine};
 use crate::doctor::oidc::{Fetched, discovery_url};
 use crate::doctor::{Answer, custom_jwt};
 use crate::inspect::tree::Tree;
@@ -26,6 +26,10 @@ pub fn run(args: &DoctorArgs, out: &mut Output) -> Result<Exit, CliError> {
         CliError::new("--profile", format!("there is no profile `{}`", args.profile))
             .hint(format!("one of: {}", Profile::NAMES.join(", ")))
     })?;
+    if args.way.is_some() && !profile.claims.single_audience {
+        return Err(CliError::new("--for", format!("`{}` has one kind of provider", profile.name))
+            .hint("leave `--for` out"));
+    }
     let token = args.token.as_deref().map(read_token).transpose()?;
     let token = token.map(|t| t.strip_prefix("Bearer ").unwrap_or(&t).trim().to_owned());
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -54,7 +58,7 @@ struct Json<'a> {
     issuer: &'a str,
     jwks: &'a str,
     profile: &'a str,
-    /// One of the ways in would accept.
+    /// One of the ways in that count would accept.
     accepts: bool,
     #[serde(flatten)]
     diagnosis: &'a exam::Diagnosis,
@@ -116,6 +120,10 @@ async fn gather(
         now: Clock::system().now(),
         closed,
         profile,
+        way: args.way.map(|way| match way {
+            Provider::CustomJwt => Way::CustomJwt,
+            Provider::Oidc => Way::Oidc,
+        }),
     })
 }
 

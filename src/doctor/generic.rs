@@ -1,0 +1,337 @@
+//! A strict verifier that nobody has named: what the RFCs demand of a key set and a token is a fault,
+//! what some of the libraries we measured stumble over, though the RFCs allow it, is a doubt.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use super::exam::{Case, Finding, Level, Verdict, verdict};
+use super::{Answer, Cause, document, fix};
+use crate::inspect::tree::Tree;
+use crate::jose::alg::Alg;
+use crate::jose::fault::DocumentRefusal;
+use crate::jose::jwks::Normalized;
+use crate::profile::Profile;
+
+/// Name of this way in.
+pub(super) const WAY: &str = "by the RFCs";
+
+/// Key set, then token.
+pub(super) fn checked(
+    case: &Case,
+    normalized: Option<&Result<Normalized, DocumentRefusal>>,
+    token: Option<Result<(), Cause>>,
+    findings: &mut Vec<Finding>,
+) -> Verdict {
+    let before = findings.len();
+    let title = format!("key set {}", case.jwks_url);
+    let mut doubts = Vec::new();
+    let mut causes = match &case.jwks {
+        Err(why) => vec![Cause::new("fetch", "$", why.clone())],
+        Ok(answer) => key_set(answer, &case.profile, &mut doubts),
+    };
+    if let (true, Some(Ok(normalized))) = (causes.is_empty(), normalized) {
+        let usable = |alg: Alg| normalized.keys.keys().iter().any(|key| key.permits(alg));
+        if !case.profile.accepts.iter().any(usable) {
+            causes.push(Cause::new("no_usable_key", "$.keys", "no public key for a signature"));
+        }
+    }
+    findings.push(found(title, causes));
+    if let Some(said) = token {
+        findings.push(found("token".to_owned(), said.err().into_iter().collect()));
+    }
+    let verdict = verdict(WAY, &findings[before..]);
+    if !doubts.is_empty() {
+        let fixes = fix::fixes(WAY, &doubts);
+        let title = "not every library takes this set";
+        let finding = Finding::new(WAY, Level::Warning, title);
+        findings.push(Finding { causes: doubts, fixes, ..finding });
+    }
+    verdict
+}
+
+fn found(title: String, causes: Vec<Cause>) -> Finding {
+    let level = if causes.is_empty() { Level::Good } else { Level::Fault };
+    let fixes = fix::fixes(WAY, &causes);
+    Finding { fixes, causes, ..Finding::new(WAY, level, title) }
+}
+
+/// What is at fault; what some stumble over goes into `doubts`.
+fn key_set(answer: &Answer, profile: &Profile, doubts: &mut Vec<Cause>) -> Vec<Cause> {
+    if answer.status != 200 {
+        return vec![Cause::new("status", "$", format!("it answers {}", answer.status))];
+    }
+    let media = answer.content_type.as_deref().unwrap_or_default();
+    let media = media.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    if !["application/json", "application/jwk-set+json"].contains(&media.as_str()) {
+        let text = match media.as_str() {
+            "" => "it is missing".to_owned(),
+            other => format!("it is {other}; RFC 7517 §8.5.1 has application/jwk-set+json"),
+        };
+        doubts.push(Cause::new("content_type", "Content-Type", text));
+    }
+    let entries = match document::entries(&answer.body, true) {
+        Ok(entries) => entries,
+        Err(cause) => return vec![cause],
+    };
+    let mut look = Look { profile, faults: Vec::new(), doubts };
+    let mut kids: Vec<&str> = Vec::new();
+    for (i, entry) in entries.iter().enumerate() {
+        let place = format!("$.keys[{i}]");
+        look.key(entry, &place);
+        if let Some(kid) = entry.get("kid").and_then(Tree::text) {
+            if kids.contains(&kid) {
+                let text = "another key has it too: some take the first, some none";
+                look.doubts.push(Cause::new("kid_twice", &format!("{place}.kid"), text));
+            }
+            kids.push(kid);
+        }
+    }
+    look.faults
+}
+
+struct Look<'a> {
+    profile: &'a Profile,
+    faults: Vec<Cause>,
+    doubts: &'a mut Vec<Cause>,
+}
+
+impl Look<'_> {
+    fn fault(&mut self, code: &'static str, place: &str, text: impl Into<String>) {
+        self.faults.push(Cause::new(code, place, text));
+    }
+
+    fn doubt(&mut self, code: &'static str, place: &str, text: impl Into<String>) {
+        self.doubts.push(Cause::new(code, place, text));
+    }
+
+    /// RFC 7517 §4.
+    fn key(&mut self, key: &Tree, place: &str) {
+        if !matches!(key, Tree::Object(_)) {
+            return self.fault("entry", place, format!("{} in place of a key", key.kind()));
+        }
+        for name in key.duplicates() {
+            self.fault("duplicate_member", place, format!("`{name}` stands there twice"));
+        }
+        let at = |name: &str| format!("{place}.{name}");
+        for name in ["kty", "use", "alg", "kid", "crv"] {
+            if let Some(value) = key.get(name).filter(|value| value.text().is_none()) {
+                let code = if name == "kid" { "kid_type" } else { "member_type" };
+                let text = format!("`{name}` is {}, not a string", value.kind());
+                self.fault(code, &at(name), text);
+            }
+        }
+        let text = |name: &str| key.get(name).and_then(Tree::text);
+        match text("kid") {
+            Some("") => self.doubt("kid_missing", &at("kid"), "it is empty"),
+            Some(_) => {}
+            None if key.get("kid").is_some() => {}
+            None => {
+                let text = "there is none: some verifiers never try such a key";
+                self.doubt("kid_missing", &at("kid"), text);
+            }
+        }
+        match text("alg") {
+            None if key.get("alg").is_some() => {}
+            None => {
+                let text = "there is none: some verifiers want to be told";
+                self.doubt("alg_missing", &at("alg"), text);
+            }
+            Some(name) => {
+                let published =
+                    Alg::from_name(name).is_some_and(|a| self.profile.publish.contains(a));
+                let encryption = text("use") == Some("enc");
+                if !published && !encryption {
+                    let text =
+                        format!("some libraries do not know `{name}` and refuse the whole set");
+                    self.doubt("alg_unknown", &at("alg"), text);
+                }
+            }
+        }
+        if let Some(other) = text("use").filter(|name| !["sig", "enc"].contains(name)) {
+            self.doubt("use", &at("use"), format!("`{other}` is not `sig`"));
+        }
+        match key.get("key_ops") {
+            None => {}
+            Some(Tree::List(ops)) if ops.iter().all(|op| op.text().is_some()) => {
+                if !ops.iter().any(|op| op.text() == Some("verify")) {
+                    self.doubt("key_ops", &at("key_ops"), "`verify` is not in it");
+                }
+            }
+            Some(other) => {
+                let text = format!("`key_ops` is {}, not a list of strings", other.kind());
+                self.fault("member_type", &at("key_ops"), text);
+            }
+        }
+        self.material(key, place);
+    }
+
+    /// RFC 7518 §6, RFC 8037 §2.
+    fn material(&mut self, key: &Tree, place: &str) {
+        let at = |name: &str| format!("{place}.{name}");
+        let curve = key.get("crv").and_then(Tree::text);
+        match key.get("kty").and_then(Tree::text) {
+            Some("RSA") => {
+                for name in ["n", "e"] {
+                    let Some(bytes) = self.number(key, name, &at(name)) else { continue };
+                    if bytes.first() == Some(&0) {
+                        let text = "it has a leading zero byte (RFC 7518 §2)";
+                        self.doubt("leading_zero", &at(name), text);
+                    }
+                    let bits = bytes.iter().skip_while(|b| **b == 0).count() * 8;
+                    if name == "n" && bits < 2048 {
+                        let text = format!("{bits} bits; 2048 are the least (RFC 7518 §3.3)");
+                        self.fault("rsa_small", &at(name), text);
+                    }
+                }
+            }
+            Some("EC") => {
+                let length = match curve {
+                    Some("P-256" | "secp256k1") => Some(32),
+                    Some("P-384") => Some(48),
+                    Some("P-521") => Some(66),
+                    Some(other) => {
+                        let text = format!("some libraries do not know `{other}`");
+                        self.doubt("crv_unknown", &at("crv"), text);
+                        None
+                    }
+                    None => {
+                        self.missing(key, "crv", &at("crv"));
+                        None
+                    }
+                };
+                for name in ["x", "y"] {
+                    let Some(bytes) = self.number(key, name, &at(name)) else { continue };
+                    if let Some(length) = length.filter(|length| bytes.len() != *length) {
+                        let text = format!(
+                            "{} bytes; its curve has {length} (RFC 7518 §6.2.1)",
+                            bytes.len()
+                        );
+                        self.fault("coordinate_length", &at(name), text);
+                    }
+                }
+            }
+            Some("OKP") => {
+                self.missing(key, "crv", &at("crv"));
+                let _ = self.number(key, "x", &at("x"));
+                let text = "not every library knows OKP; some refuse the whole set";
+                self.doubt("kty_okp", &at("kty"), text);
+            }
+            Some("oct") => {
+                self.fault("kty_secret", &at("kty"), "a secret has no place in a public set");
+            }
+            Some(other) => {
+                let text = format!("some libraries do not know `{other}` and refuse the whole set");
+                self.doubt("kty_unknown", &at("kty"), text);
+            }
+            None if key.get("kty").is_some() => {}
+            None => self.fault("kty_missing", &at("kty"), "`kty` is missing (RFC 7517 §4.1)"),
+        }
+    }
+
+    fn missing(&mut self, key: &Tree, name: &str, place: &str) {
+        if key.get(name).is_none() {
+            self.fault("member_missing", place, format!("`{name}` is missing"));
+        }
+    }
+
+    /// A member that is base64url of bytes (RFC 7518 §2).
+    fn number(&mut self, key: &Tree, name: &str, place: &str) -> Option<Vec<u8>> {
+        let Some(value) = key.get(name) else {
+            self.missing(key, name, place);
+            return None;
+        };
+        let Some(text) = value.text() else {
+            let text = format!("`{name}` is {}, not a string", value.kind());
+            self.fault("member_type", place, text);
+            return None;
+        };
+        let bytes = URL_SAFE_NO_PAD.decode(text).ok().filter(|bytes| !bytes.is_empty());
+        if bytes.is_none() {
+            let why = if text.ends_with('=') { "is padded with `=`" } else { "is not base64url" };
+            self.fault("b64", place, format!("`{name}` {why}"));
+        }
+        bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn look(set: &str) -> (Vec<&'static str>, Vec<&'static str>) {
+        let answer = Answer {
+            status: 200,
+            content_type: Some("application/json; charset=utf-8".into()),
+            body: set.as_bytes().to_vec(),
+            ..Answer::default()
+        };
+        let mut doubts = Vec::new();
+        let faults = key_set(&answer, &Profile::standard(), &mut doubts);
+        let codes = |causes: Vec<Cause>| causes.into_iter().map(|cause| cause.code).collect();
+        (codes(faults), codes(doubts))
+    }
+
+    fn key(member: &str) -> String {
+        let (x, y) = (URL_SAFE_NO_PAD.encode([7; 32]), URL_SAFE_NO_PAD.encode([9; 32]));
+        let mut key = serde_json::json!({
+            "kty": "EC", "crv": "P-256", "kid": "a", "alg": "ES256", "use": "sig", "x": x, "y": y,
+        });
+        let more: serde_json::Value = serde_json::from_str(member).unwrap();
+        for (name, value) in more.as_object().unwrap() {
+            match value.is_null() {
+                true => drop(key.as_object_mut().unwrap().remove(name)),
+                false => key[name] = value.clone(),
+            }
+        }
+        format!("{{\"keys\":[{key}]}}")
+    }
+
+    #[test]
+    fn a_plain_set_has_neither_fault_nor_doubt() {
+        assert_eq!(look(&key("{}")), (vec![], vec![]));
+        assert_eq!(look(&key("{\"key_ops\":[\"verify\"],\"x5t\":\"a\"}")), (vec![], vec![]));
+    }
+
+    #[test]
+    fn faults_are_what_the_rfcs_forbid() {
+        let rsa = |bytes: usize| {
+            let n = URL_SAFE_NO_PAD.encode(vec![0xC3; bytes]);
+            key(&format!("{{\"kty\":\"RSA\",\"alg\":\"RS256\",\"n\":\"{n}\",\"e\":\"AQAB\"}}"))
+        };
+        assert_eq!(look(&rsa(256)), (vec![], vec![]));
+        for (set, code) in [
+            (rsa(128), "rsa_small"),
+            ("[]".into(), "not_object"),
+            ("{}".into(), "no_keys"),
+            ("{\"keys\":[1]}".into(), "entry"),
+            ("<html>".into(), "html"),
+            (key("{\"kty\":null}"), "kty_missing"),
+            (key("{\"kid\":7}"), "kid_type"),
+            (key("{\"x\":null}"), "member_missing"),
+            (key("{\"x\":\"AA==\"}"), "b64"),
+            (key("{\"x\":\"AAAA\"}"), "coordinate_length"),
+            (key("{\"kty\":\"oct\"}"), "kty_secret"),
+            (key("{\"key_ops\":\"verify\"}"), "member_type"),
+            ("{\"keys\":[{\"kty\":\"x\",\"kty\":\"x\"}]}".into(), "duplicate_member"),
+        ] {
+            let (faults, _) = look(&set);
+            assert_eq!(faults.first(), Some(&code), "{set}");
+        }
+    }
+
+    #[test]
+    fn doubts_are_what_libraries_stumble_over() {
+        for (set, code) in [
+            (key("{\"kid\":null}"), "kid_missing"),
+            (key("{\"alg\":null}"), "alg_missing"),
+            (key("{\"alg\":\"ES256K\"}"), "alg_unknown"),
+            (key("{\"use\":\"signature\"}"), "use"),
+            (key("{\"key_ops\":[\"sign\"]}"), "key_ops"),
+            (key("{\"kty\":\"AKP\"}"), "kty_unknown"),
+            (key("{\"kty\":\"OKP\",\"crv\":\"Ed25519\"}"), "kty_okp"),
+            (key("{}").replace("]}", &format!(",{}", &key("{}")[9..])), "kid_twice"),
+        ] {
+            assert_eq!(look(&set), (vec![], vec![code]), "{set}");
+        }
+    }
+}
