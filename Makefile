@@ -40,7 +40,7 @@ fuzz: ## every fuzz target for FUZZ_SECONDS (60) each
 
 chaos: ## the long fault tests: outages, rotations, replicas, restarts, kill -9; prints its figures
 	@scripts/install cc cmake nextest node packages redis
-	@COUNTERSIGN_CHAOS=long scripts/test --profile chaos --test 'chaos*' --test restart --test disk_full $(TESTS)
+	@COUNTERSIGN_CHAOS=long scripts/test --profile chaos --test 'chaos*' --test restart --test disk_full --test floods --test redis $(TESTS)
 
 image: ## the static binary as the Dockerfile makes it, run in an empty root without a container engine
 	@scripts/install cc cmake node

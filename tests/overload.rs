@@ -126,3 +126,54 @@ async fn a_connection_over_the_bound_is_told_so_and_a_free_place_is_taken() {
     }
     panic!("the free place is not given away");
 }
+
+/// Clients that send a byte now and then, in the head or in the body, hold a connection no longer than
+/// they may, and cost nobody else anything.
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_clients_are_turned_out() {
+    provider();
+    let upstream = Upstream::start().await;
+    let toml = "[server.limits]\nread_timeout = \"1s\"\nidle_timeout = \"2s\"\n";
+    let proxy = Proxy::ready(&upstream.url(), toml).await;
+    let public = proxy.handle.public;
+    let mut slow = tokio::task::JoinSet::new();
+    let post = "POST /_countersign/token HTTP/1.1\r\nHost: a\r\nContent-Length: 90\r\n\
+                Content-Type: application/x-www-form-urlencoded\r\n\r\ngrant_type=";
+    let heads = ["G", "GET /jwks HTTP/1.1\r\nHost: a\r\nX: ", "POST /seen HTTP/1.1\r\nA: "];
+    // What it begins with, and whether it goes on a byte at a time: a body may take as long as its
+    // parts come.
+    let kinds = heads.map(|head| (head, true)).into_iter().chain([(post, false)]);
+    for (start, dribbles) in kinds.flat_map(|kind| [kind; 10]) {
+        slow.spawn(async move {
+            let (mut read, mut write) = TcpStream::connect(public).await.unwrap().into_split();
+            write.write_all(start.as_bytes()).await.unwrap();
+            let dribble = tokio::spawn(async move {
+                while dribbles && write.write_all(b"y").await.is_ok() {
+                    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+                }
+                write
+            });
+            let mut answer = [0; 12];
+            let patience = std::time::Duration::from_secs(20);
+            let told = tokio::time::timeout(patience, read.read_exact(&mut answer)).await;
+            dribble.abort();
+            told.expect("it is turned out").map(|_| String::from_utf8_lossy(&answer).into_owned())
+        });
+    }
+    let client = reqwest::Client::new();
+    let mut reads = 0;
+    let mut told = 0;
+    while let Some(answer) = slow.join_next().await {
+        assert_eq!(answer.unwrap().unwrap(), "HTTP/1.1 408");
+        told += 1;
+        let set = client.get(proxy.url("/.well-known/jwks.json")).send().await.unwrap();
+        assert_eq!(set.status(), 200);
+        reads += 1;
+    }
+    assert_eq!((told, reads), (40, 40));
+    // And one that says nothing at all.
+    let mut silent = TcpStream::connect(public).await.unwrap();
+    let patience = std::time::Duration::from_secs(20);
+    let end = tokio::time::timeout(patience, silent.read(&mut [0; 1])).await;
+    assert_eq!(end.expect("it is closed").unwrap(), 0);
+}

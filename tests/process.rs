@@ -153,3 +153,50 @@ async fn a_name_the_upstream_will_not_hear_is_warned_of_once() {
         assert_eq!(process.log().matches(warning).count(), times, "{}", process.log());
     }
 }
+
+/// A certificate that was renewed is shown to new connections; those that are open go on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renewed_certificate_is_used_at_once_and_a_broken_one_never() {
+    provider();
+    let upstream = Upstream::start().await;
+    let mut place = Place::with_tls(&upstream.url(), "");
+    let mut process = place.running().await;
+    let url = place.url("/seen");
+    let reads = async |client: &reqwest::Client| match client.get(&url).send().await {
+        Ok(answer) => {
+            let whole = answer.status() == 200 && answer.bytes().await.is_ok();
+            assert!(whole);
+            true
+        }
+        Err(error) => {
+            assert!(error.is_connect(), "{error:?}");
+            false
+        }
+    };
+    let (old, fresh_old) = (place.client().build().unwrap(), place.client().build().unwrap());
+    assert!(reads(&old).await);
+    // By SIGHUP, then by itself.
+    for round in 0..2 {
+        let before = place.client();
+        place.renew_certificate();
+        if round == 0 {
+            process.signal("HUP");
+        }
+        for _ in 0..1500 {
+            if process.log().matches("the certificate was renewed").count() > round {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert_eq!(process.log().matches("the certificate was renewed").count(), round + 1);
+        assert!(reads(&place.client().build().unwrap()).await, "new connections see it");
+        assert!(!reads(&before.build().unwrap()).await, "and not the old one");
+        assert!(reads(&old).await, "the open connection goes on");
+    }
+    assert!(!reads(&fresh_old).await);
+    // A key that does not belong to it.
+    std::fs::write(place.dir.path().join("k.pem"), "rubbish").unwrap();
+    process.signal("HUP");
+    process.says("the old certificate stays in use").await;
+    assert!(reads(&place.client().build().unwrap()).await);
+}

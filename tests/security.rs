@@ -142,3 +142,42 @@ async fn an_absolute_target_does_not_choose_the_upstreams_host() {
     let host = format!(r#"["host","{}"]"#, upstream.address);
     assert!(answer.contains(&host), "{answer}");
 }
+
+/// The issuer's key was stolen and replaced under its old name: what the old one signed is refused from
+/// then on, also where the answer was known.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_replaced_under_its_kid_takes_cached_results_with_it() {
+    provider();
+    let upstream = Upstream::start().await;
+    let toml = format!(
+        "[[issuer]]\nname = \"one\"\nissuer = \"{0}\"\njwks = \"{0}/jwks\"\n\
+         [issuer.refresh]\ncooldown = \"1s\"\n",
+        upstream.url()
+    );
+    let proxy = Proxy::ready(&upstream.url(), &toml).await;
+    let rooms = proxy.handle.rooms();
+    let token = upstream.token(&upstream.claims());
+    let ask = Ask::default();
+    let first = rooms.bridge.countersign(&token, &ask).await.unwrap();
+    let second = rooms.bridge.countersign(&token, &ask).await.unwrap();
+    assert_eq!(first.jwt, second.jwt);
+    assert_eq!(rooms.bridge.status().cache_hits, 1, "the answer was known");
+    let new = signer::Signer::es384();
+    upstream.tell(|told| told.jwks = json!({"keys": [new.jwk("e1")]}).to_string());
+    let handle = rooms.issuers.only().unwrap();
+    let epoch = handle.snapshot().unwrap().epoch;
+    for n in 0..500 {
+        // As a token with another kid does, once the cooldown is over.
+        let snapshot = handle.fresh_for(Some(&format!("another-{n}"))).await.unwrap();
+        if snapshot.epoch == epoch + 1 {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    assert_eq!(handle.snapshot().unwrap().epoch, epoch + 1);
+    let refused = rooms.bridge.countersign(&token, &ask).await.map(|_| "cached").unwrap_err();
+    assert_eq!(refused.code(), "signature");
+    let header = json!({"alg": new.alg(), "kid": "e1", "typ": "JWT"});
+    let good = new.token(&header, &upstream.claims());
+    assert!(rooms.bridge.countersign(&good, &ask).await.unwrap().jwt.is_some());
+}

@@ -65,12 +65,16 @@ impl Place {
     /// Behind TLS, with a certificate of its own for `localhost`.
     pub fn with_tls(upstream: &str, more: &str) -> Self {
         let mut place = Self::new(upstream, "");
-        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
-        std::fs::write(place.dir.path().join("c.pem"), made.cert.pem()).unwrap();
-        std::fs::write(place.dir.path().join("k.pem"), made.signing_key.serialize_pem()).unwrap();
-        place.tls = Some(reqwest::Certificate::from_pem(made.cert.pem().as_bytes()).unwrap());
+        place.renew_certificate();
         place.configure(upstream, more);
         place
+    }
+
+    pub fn renew_certificate(&mut self) {
+        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        std::fs::write(self.dir.path().join("c.pem"), made.cert.pem()).unwrap();
+        std::fs::write(self.dir.path().join("k.pem"), made.signing_key.serialize_pem()).unwrap();
+        self.tls = Some(reqwest::Certificate::from_pem(made.cert.pem().as_bytes()).unwrap());
     }
 
     pub fn configure(&self, upstream: &str, more: &str) {
