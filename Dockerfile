@@ -3,17 +3,27 @@
 #   docker build -t countersign .
 #   docker run -p 8080:8080 -v countersign:/data -e COUNTERSIGN_UPSTREAM=https://auth.example.com countersign
 # For another architecture: docker buildx build --platform linux/arm64 …
+# With musl instead of glibc: docker build --build-arg LIBC=musl …
+ARG LIBC=glibc
 
-FROM rust:1.91-slim-bookworm AS build
+FROM rust:1.91-slim-bookworm AS tools-glibc
 SHELL ["/bin/bash", "-euo", "pipefail", "-c"]
 # pingora builds zlib-ng and aws-lc is C: a compiler and cmake.
 # hadolint ignore=DL3008
 RUN apt-get update \
  && apt-get install -y --no-install-recommends cmake gcc g++ libc6-dev make \
  && rm -rf /var/lib/apt/lists/*
+
+FROM rust:1.91-alpine AS tools-musl
+# hadolint ignore=DL3018
+RUN apk add --no-cache bash cmake g++ gcc linux-headers make musl-dev perl
+
+# hadolint ignore=DL3006
+FROM tools-${LIBC} AS build
+SHELL ["/bin/bash", "-euo", "pipefail", "-c"]
 WORKDIR /src
 COPY . .
-# glibc linked in whole: names are resolved by hickory, so nothing of NSS is missed at run time.
+# libc linked in whole: names are resolved by hickory, so nothing of NSS is missed at run time.
 ENV RUSTFLAGS="-C target-feature=+crt-static"
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \

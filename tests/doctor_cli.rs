@@ -164,7 +164,16 @@ async fn what_could_not_run() {
     // Nobody listens there: that is a finding, in the verifier's words.
     let output = doctor(vec!["http://127.0.0.1:1/jwks".into()]).await;
     assert_eq!(output.status.code(), Some(1));
-    assert!(text(&output).contains("Could not fetch JWKS from URL 'http://127.0.0.1:1/jwks'"));
+    let said = text(&output);
+    assert!(said.contains("Could not fetch JWKS from URL 'http://127.0.0.1:1/jwks'"), "{said}");
+    assert!(said.contains("nothing listens there"), "{said}");
+    // The set is elsewhere: the way to say where.
+    let url = issuer(None, GOOD, "{}".to_owned()).await;
+    let said = text(&doctor(vec![url.clone()]).await);
+    assert!(said.contains("is the key set elsewhere?") && said.contains("--issuer"), "{said}");
+    let plain = url.replace("http://", "");
+    let said = text(&doctor(vec![plain]).await);
+    assert!(said.contains("write it with `http://`"), "{said}");
     let standard = vec!["http://127.0.0.1:1/jwks".into(), "--profile".into(), "standard".into()];
     assert_eq!(doctor(standard).await.status.code(), Some(1));
 }

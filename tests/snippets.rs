@@ -126,6 +126,8 @@ fn every_typescript_block_is_taken_by_the_compiler() {
         for language in ["ts", "tsx"] {
             for (line, block) in blocks(text, language) {
                 seen += 1;
+                let typed = !block.contains("providers:") || block.contains("satisfies AuthConfig");
+                assert!(typed, "{name}:{line}: its providers are held to no type");
                 let unnamed = format!("line-{line}.{language}");
                 let file = named(&block).unwrap_or(&unnamed);
                 write(&page.join(file), line, &block);

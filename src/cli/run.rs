@@ -3,8 +3,9 @@
 use super::Exit;
 use super::args::RunArgs;
 use super::output::{CliError, Output};
+use crate::keyring::{KeyringError, StoreError};
 use crate::log;
-use crate::serve::{self, Options, RunError};
+use crate::serve::{self, Options, RunError, StartError};
 
 /// # Errors
 /// [`CliError`] for a bad configuration or what keeps the proxy from running.
@@ -28,6 +29,10 @@ impl From<RunError> for CliError {
         let (what, why) = text.split_once(": ").unwrap_or(("run", &text));
         let hint = match &error {
             RunError::Listen(_) => Some("choose another address with --listen or --admin"),
+            RunError::Start(
+                StartError::DataDir { .. }
+                | StartError::Keyring(KeyringError::Store(StoreError::Io { .. })),
+            ) => Some("--data-dir (COUNTERSIGN_DATA_DIR) names a folder this user may write"),
             RunError::Tls(_) | RunError::Start(_) | RunError::Threads(_) => None,
         };
         let error = Self::new(what, why);

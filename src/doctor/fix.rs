@@ -28,6 +28,20 @@ fn fix(about: &str, cause: &Cause) -> Vec<String> {
     }
     let in_token = cause.place.starts_with("claims") || cause.place.starts_with("header");
     let line = match cause.code {
+        "fetch" if cause.text.contains("dns error") => "is the name spelt right? Nobody knows it",
+        "fetch" if cause.text.contains("refused") => {
+            "nothing listens there: is the server up, are host and port right?"
+        }
+        "fetch" if cause.text.contains("InvalidContentType") => {
+            "there is no TLS at this address: write it with `http://`"
+        }
+        "status" if cause.text.contains("answers 404") && about == "OIDC" => {
+            "use a `customJwt` provider, it reads no discovery document; or put countersign in front"
+        }
+        "status" if cause.text.contains("answers 404") => {
+            "is the key set elsewhere? Give its whole address instead: `countersign doctor \
+             https://…/jwks --issuer https://…`; what its tokens call `iss` goes to --issuer"
+        }
         "status" | "fetch" | "html" | "empty" => {
             "open the address without a login: it must answer 200 with JSON, for anybody"
         }

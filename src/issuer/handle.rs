@@ -314,7 +314,8 @@ impl IssuerHandle {
             }
             Err(e) => {
                 *inner.fetches.failed.entry(e.code()).or_default() += 1;
-                tracing::warn!(issuer = %self.name, code = e.code(), error = %e,
+                let at = settings.source.describe();
+                tracing::warn!(issuer = %self.name, at, code = e.code(), error = %e,
                     failures = inner.state.failures, "reading the key set failed");
                 let text = e.to_string();
                 inner.last_error = Some(LastError { code: e.code(), text, at: now.secs() });

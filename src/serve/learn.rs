@@ -143,8 +143,16 @@ impl Learner {
         if let Some(document) = document {
             self.remember(document);
         }
-        let issuer = found.as_ref().map_or("-", |found| &found.issuer);
-        tracing::info!(issuer, "the issuer was learnt from the upstream");
+        match found {
+            Some(found) => {
+                tracing::info!(issuer = found.issuer, "the issuer was learnt from the upstream");
+            }
+            None => tracing::warn!(
+                upstream = %self.upstream.url.origin().ascii_serialization(),
+                "no discovery document: issuer and key set are guessed, the upstream's address and \
+                 `/.well-known/jwks.json` below it; an [[issuer]] in the configuration says what they are"
+            ),
+        }
     }
 
     fn remember(&self, document: &Bytes) {
