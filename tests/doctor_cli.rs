@@ -151,6 +151,36 @@ async fn a_published_secret_is_an_alarm() {
     let said = text(&output);
     assert!(said.contains("ALARM $.keys[0]: the issuer publishes a secret (d)"), "{said}");
     assert!(!said.contains("c2VjcmV0"), "the secret itself is never shown");
+
+    // Nor where the verifier repeats the whole answer.
+    let mut key = Signer::rs256().jwk("k1");
+    key["d"] = json!("c2VjcmV0LXNlY3JldA");
+    let text_plain: Headers = &[("content-type", "text/plain")];
+    for set in [
+        json!({"keys": [key]}).to_string(),
+        format!("{:#}", json!({"keys": [key]})).replace("\": ", "\" : "),
+    ] {
+        let url = issuer(discovery(), text_plain, set).await;
+        for more in [&[][..], &["--json"]] {
+            let args = [url.as_str()].iter().chain(more).map(|arg| (*arg).to_owned()).collect();
+            let said = text(&doctor(args).await);
+            assert!(said.contains("Auth provider discovery of"), "{said}");
+            assert!(!said.contains("c2VjcmV0"), "{said}");
+        }
+    }
+}
+
+/// What countersign cannot read it does not promise to mend.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_false_promise() {
+    let html: Headers = &[("content-type", "text/html")];
+    let url = issuer(discovery(), html, "<html>log in</html>".into()).await;
+    let said = text(&doctor(vec![url]).await);
+    assert!(said.contains("countersign finds no key set in it either"), "{said}");
+    assert!(
+        !said.contains("put countersign in front") && !said.contains("with countersign"),
+        "{said}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

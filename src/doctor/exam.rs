@@ -1,6 +1,7 @@
 //! All checks of one case, and what came out: findings with cause and fix, a verdict for each way in.
 
 use serde::Serialize;
+use url::Url;
 
 use super::custom_jwt::{self, Algorithm, CustomJwt};
 use super::oidc::{self, Fetched, Oidc};
@@ -11,6 +12,7 @@ use crate::jose::jws::CompactJws;
 use crate::jose::names::{Issuer, IssuerName, Limits, UnixTime};
 use crate::jose::policy::IssuerPolicy;
 use crate::jose::verify::{Budget, verify};
+use crate::log::scrub::scrub;
 use crate::profile::Profile;
 
 /// What was fetched and asked.
@@ -42,6 +44,8 @@ pub enum Way {
 
 #[derive(Debug, Clone, Serialize)]
 pub struct Diagnosis {
+    /// Whether countersign could make a key set of what was fetched.
+    pub readable: bool,
     pub verdicts: Vec<Verdict>,
     pub findings: Vec<Finding>,
     /// The algorithm a `customJwt` provider should be set to.
@@ -90,7 +94,8 @@ impl Finding {
         match outcome {
             Ok(()) => Self::new(about, Level::Good, title),
             Err(refusal) => Self {
-                says: Some(refusal.message),
+                // It may repeat an answer whole, and secrets in it are none of the reader's.
+                says: Some(scrub(&refusal.message).into_owned()),
                 fixes: fix::fixes(about, &refusal.causes),
                 causes: refusal.causes,
                 ..Self::new(about, Level::Fault, title)
@@ -129,7 +134,7 @@ pub fn examine(case: &Case) -> Diagnosis {
         let token = read.and_then(|read| plain_token(case, read));
         verdicts.push(generic::checked(case, normalized.as_ref(), token, &mut findings));
     }
-    if let Ok(answer) = &case.jwks {
+    if let Some(answer) = case.jwks.as_ref().ok().filter(|answer| answer.status == 200) {
         let warn = |cause: Cause| {
             let fixes = fix::fixes("headers", std::slice::from_ref(&cause));
             let title = format!("{}: {}", cause.place, cause.text);
@@ -138,7 +143,11 @@ pub fn examine(case: &Case) -> Diagnosis {
         headers::warnings(answer).into_iter().for_each(warn);
     }
     ours(case, normalized.as_ref(), &mut findings);
-    Diagnosis { verdicts, findings, algorithm: algorithm.name(), audience }
+    let readable = matches!(normalized, Some(Ok(_)));
+    if !readable {
+        findings.iter_mut().for_each(fix::without_countersign);
+    }
+    Diagnosis { readable, verdicts, findings, algorithm: algorithm.name(), audience }
 }
 
 fn reach(case: &Case, findings: &mut Vec<Finding>) {
@@ -148,7 +157,9 @@ fn reach(case: &Case, findings: &mut Vec<Finding>) {
             closed.push((url.clone(), why));
         }
     }
-    closed.dedup();
+    // One host is one trouble.
+    let host = |url: &str| Url::parse(url).ok().and_then(|url| url.host_str().map(str::to_owned));
+    closed.dedup_by(|a, b| a == b || (host(&a.0).is_some() && host(&a.0) == host(&b.0)));
     for (url, why) in closed {
         let title = format!("{url}: {why}; a verifier on the internet cannot reach it");
         let fixes = vec!["give it a public address (for a try: a tunnel)".to_owned()];

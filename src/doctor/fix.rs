@@ -1,9 +1,12 @@
 //! What to do about a cause. The lines name settings of `auth.config.ts` and `countersign.toml`.
 
 use super::Cause;
+use super::exam::Finding;
 
 const IN_FRONT: &str = "put countersign in front, it serves the set corrected: `jwks` in auth.config.ts \
     becomes \"https://<countersign>/.well-known/jwks.json\"";
+const DOMAIN_IN_FRONT: &str = "put countersign in front, `domain` in auth.config.ts becomes \
+    \"https://<countersign>\"; or use a `customJwt` provider";
 const IN_FRONT_OF_ANY: &str = "put countersign in front with `--profile standard` and have the verifier \
     read https://<countersign>/.well-known/jwks.json: it serves the set corrected";
 const EXCHANGE: &str = "countersign the token: in `fetchToken` send it to POST /_countersign/token, or \
@@ -73,17 +76,27 @@ fn fix(about: &str, cause: &Cause) -> Vec<String> {
         "refetch" | "vary" | "set_cookie" | "stale" | "heuristic" => {
             "countersign serves the set with `Cache-Control: public, max-age=300` and nothing else"
         }
+        "no_usable_key" if about == "OIDC" => {
+            return vec![DOMAIN_IN_FRONT.to_owned(), EXCHANGE.to_owned()];
+        }
         "no_usable_key" => {
             return vec![IN_FRONT.to_owned(), EXCHANGE.to_owned()];
         }
         _ if in_token || about == "headers" => EXCHANGE,
-        _ if about == "OIDC" => {
-            "put countersign in front, `domain` in auth.config.ts becomes \"https://<countersign>\"; \
-             or use a `customJwt` provider"
-        }
+        _ if about == "OIDC" => DOMAIN_IN_FRONT,
         _ => IN_FRONT,
     };
     vec![line.to_owned()]
+}
+
+/// Nothing countersign does helps against an answer it cannot read either.
+pub(super) fn without_countersign(finding: &mut Finding) {
+    let before = finding.fixes.len();
+    finding.fixes.retain(|fix| !fix.starts_with("put countersign in front"));
+    if finding.fixes.is_empty() && before > 0 {
+        let look = "look at what the address answers: countersign finds no key set in it either";
+        finding.fixes.push(look.to_owned());
+    }
 }
 
 /// For a verifier whose settings nobody here knows.

@@ -18,7 +18,7 @@ pub fn warnings(answer: &Answer) -> Vec<Cause> {
             n.eq_ignore_ascii_case(name).then(|| value.trim_matches('"').to_owned())
         })
     };
-    let refetches = "it fetches again for every token it checks";
+    let refetches = "the verifier fetches it again for every token";
     let vary = joined(answer, "vary");
     let age = directive("s-maxage").or_else(|| directive("max-age")).map(|a| a.parse::<u64>());
     if vary.split(',').any(|v| v.trim() == "*") {
@@ -35,13 +35,14 @@ pub fn warnings(answer: &Answer) -> Vec<Cause> {
             }
             Some(Ok(secs)) if secs > LONG => {
                 let span = crate::inspect::words::span(i64::try_from(secs).unwrap_or(i64::MAX));
-                let text = format!("`{control}`: a key added today is unknown to it for {span}");
+                let text =
+                    format!("`{control}`: a key added today is unknown to the verifier for {span}");
                 warn("stale", "Cache-Control", &text);
             }
             Some(Ok(_)) => {}
             None if has(answer, "expires") => {}
             None if has(answer, "last-modified") => {
-                let text = "only `Last-Modified`: it is kept for a tenth of its age, months for an old file";
+                let text = "only `Last-Modified`: the verifier keeps it for a tenth of its age, months for an old file";
                 warn("heuristic", "Cache-Control", text);
             }
             None => warn("refetch", "Cache-Control", &format!("no lifetime: {refetches}")),

@@ -126,10 +126,15 @@ fn value_of(name: &str, before: u8, after: &str) -> Option<(usize, usize)> {
     if before != b'"' || name == "code" || !(parameter || PRIVATE_MEMBERS.contains(&name)) {
         return None;
     }
-    let opening = ["\":\"", "\": \"", "\\\":\\\"", "\\\": \\\""];
-    let opening = opening.iter().find(|opening| after.starts_with(**opening))?;
-    let value = &after[opening.len()..];
-    Some((opening.len(), value.find(['"', '\\']).unwrap_or(value.len())))
+    // Quotes within a JSON string are escaped; blanks may stand around the colon (RFC 8259 §2).
+    let (escape, rest) = match after.strip_prefix('\\') {
+        Some(rest) => ("\\", rest),
+        None => ("", after),
+    };
+    let rest = rest.strip_prefix('"')?.trim_start().strip_prefix(':')?.trim_start();
+    let value = rest.strip_prefix(escape)?.strip_prefix('"')?;
+    let start = after.len() - value.len();
+    Some((start, value.find(['"', '\\']).unwrap_or(value.len())))
 }
 
 /// A PEM private key, RFC 7468 §10 and its older forms, over the lines it takes.
@@ -246,6 +251,8 @@ mod tests {
                 r#""{\"k\":\"abc\",\"e\":\"AQAB\"}""#.into(),
                 r#""{\"k\":\"[secret]\",\"e\":\"AQAB\"}""#,
             ),
+            (r#"{"d" : "abc","p":  "x"}"#.into(), r#"{"d" : "[secret]","p":  "[secret]"}"#),
+            ("{\"d\"\n:\t\"abc\"}".into(), "{\"d\"\n:\t\"[secret]\"}"),
             (r#"{"refresh_token": "abc"}"#.into(), r#"{"refresh_token": "[secret]"}"#),
             (
                 "x -----BEGIN PRIVATE KEY-----\nMIIE\n-----END PRIVATE KEY-----\n y".into(),

@@ -25,7 +25,7 @@ pub(super) fn text(case: &Case, diagnosis: &Diagnosis, color: bool) -> String {
         };
         lines.push(format!("{:<9} {word}", verdict.way));
     }
-    if case.profile.name == "convex" {
+    if case.profile.name == "convex" && (diagnosis.readable || !diagnosis.refused()) {
         lines.extend(config(case, diagnosis, color));
     }
     lines.iter().map(|line| one_line(line) + "\n").collect()
