@@ -43,13 +43,13 @@ impl Seen {
                     .hint("a token's `iss` decides whose keys it is checked with"));
             }
         }
-        for iss in policy.output_issuer.iter() {
-            if let Some(other) = self.outputs.insert(iss.to_string(), name.clone()) {
-                return Err(at
-                    .key("output_issuer")
-                    .fault(format_args!("tokens of {other} leave with {iss} too"))
-                    .hint(ONE_NAME));
-            }
+        if let Some(iss) = &policy.output_issuer
+            && let Some(other) = self.outputs.insert(iss.to_string(), name.clone())
+        {
+            return Err(at
+                .key("output_issuer")
+                .fault(format_args!("tokens of {other} leave with {iss} too"))
+                .hint(ONE_NAME));
         }
         for path in &issuer.jwks_paths {
             if many && path == WELL_KNOWN {
