@@ -116,7 +116,7 @@ _countersign() {
             return 0
             ;;
         countersign__subcmd__doctor)
-            opts="-h --token --issuer --audience --profile --json --help"
+            opts="-h --token --issuer --audience --profile --for --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -136,6 +136,10 @@ _countersign() {
                     ;;
                 --profile)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --for)
+                    COMPREPLY=($(compgen -W "custom-jwt oidc" -- "${cur}"))
                     return 0
                     ;;
                 *)

@@ -87,6 +87,7 @@ set edit:completion:arg-completer[countersign] = {|@words|
             cand --issuer '`iss` the verifier is configured with [default: the address]'
             cand --audience '`aud` the verifier is configured with'
             cand --profile 'The verifier: `convex` or `standard`'
+            cand --for 'The kind of provider that must accept; without it, either is enough'
             cand --json 'One JSON object instead of text'
             cand -h 'Print help'
             cand --help 'Print help'

@@ -73,6 +73,8 @@ complete -c countersign -n "__fish_countersign_using_subcommand doctor" -l token
 complete -c countersign -n "__fish_countersign_using_subcommand doctor" -l issuer -d '`iss` the verifier is configured with [default: the address]' -r
 complete -c countersign -n "__fish_countersign_using_subcommand doctor" -l audience -d '`aud` the verifier is configured with' -r
 complete -c countersign -n "__fish_countersign_using_subcommand doctor" -l profile -d 'The verifier: `convex` or `standard`' -r
+complete -c countersign -n "__fish_countersign_using_subcommand doctor" -l for -d 'The kind of provider that must accept; without it, either is enough' -r -f -a "custom-jwt\t''
+oidc\t''"
 complete -c countersign -n "__fish_countersign_using_subcommand doctor" -l json -d 'One JSON object instead of text'
 complete -c countersign -n "__fish_countersign_using_subcommand doctor" -s h -l help -d 'Print help'
 complete -c countersign -n "__fish_countersign_using_subcommand inspect" -l json -d 'One JSON object instead of text'
