@@ -12,10 +12,14 @@
 
 #[path = "support/parts.rs"]
 mod parts;
+#[path = "support/proxy.rs"]
+mod proxy;
 #[path = "support/redis_server.rs"]
 mod redis_server;
 #[path = "support/relay.rs"]
 mod relay;
+#[path = "support/signer.rs"]
+mod signer;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -199,4 +203,57 @@ async fn a_replica_cut_off_for_long_is_told_blocks_nobody_and_catches_up() {
         near.rings.iter().all(|ring| stored(ring) >= exp.secs())
     })
     .await;
+}
+
+/// What people and load balancers see of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_proxy_cut_off_from_redis_stays_ready_and_says_so() {
+    use proxy::{RequestExt as _, ResponseExt as _};
+    proxy::provider();
+    let server = RedisServer::start().await;
+    let relay = Relay::to(server.port).await;
+    let upstream = proxy::Upstream::start().await;
+    let toml = format!(
+        "[signing]\nalgorithm = \"ES256\"\nstore = \"redis://127.0.0.1:{}/0\"\n\
+         encryption_key = \"{}=\"\n",
+        relay.port,
+        "A".repeat(43)
+    );
+    let proxy = proxy::Proxy::ready(&upstream.url(), &toml).await;
+    let admin = format!("http://{}", proxy.handle.admin.unwrap());
+    let read = async |path: &str| {
+        let answer = reqwest::get(format!("{admin}{path}")).await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    };
+    let sees = async |reason: bool| {
+        for _ in 0..1500 {
+            let (status, text) = read("/readyz").await;
+            assert_eq!(status, 200, "{text}");
+            if text.contains("signing key store: store_away") == reason {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("never: {reason}");
+    };
+    sees(false).await;
+    assert!(read("/metrics").await.1.contains("countersign_key_store_up 1"));
+    relay.cut();
+    sees(true).await;
+    assert!(read("/metrics").await.1.contains("countersign_key_store_up 0"));
+    let form = [
+        ("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange"),
+        ("subject_token_type", "urn:ietf:params:oauth:token-type:jwt"),
+        ("subject_token", &upstream.token(&upstream.claims())),
+    ];
+    let client = reqwest::Client::new();
+    let answer = client.post(proxy.url("/_countersign/token")).form(&form).send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+    let answer: serde_json::Value = answer.json().await.unwrap();
+    let header = jsonwebtoken::decode_header(answer["access_token"].as_str().unwrap()).unwrap();
+    let set = reqwest::get(proxy.url("/.well-known/jwks.json")).await.unwrap();
+    assert!(set.text().await.unwrap().contains(&header.kid.unwrap()));
+    relay.mend();
+    sees(false).await;
+    assert!(read("/metrics").await.1.contains("countersign_key_store_up 1"));
 }
