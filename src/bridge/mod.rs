@@ -21,7 +21,7 @@ use tokio::time::Instant;
 pub use self::error::BridgeError;
 pub use self::stats::{BridgeStatus, Outcome};
 
-use self::pool::Pool;
+use self::pool::{Pool, Reply};
 use self::stats::Stats;
 use crate::clock::Clock;
 use crate::config::BridgeSettings;
@@ -267,10 +267,11 @@ impl Bridge {
                     limits: &limits,
                     now,
                 };
-                countersign::countersign(&jws, &context, &ask.borrow())
+                countersign::countersign_pausing(&jws, &context, &ask.borrow(), pool::pause)
             };
+            let verdict = run();
             // The caller may have gone away; then nobody needs the result.
-            let _ = reply.send(run());
+            Box::new(move || drop(reply.send(verdict))) as Reply
         };
         if self.pool.run(job).is_err() {
             self.stats.overloaded.fetch_add(1, Ordering::Relaxed);
@@ -339,7 +340,8 @@ impl Bridge {
                 limits: &limits,
                 now,
             };
-            let _ = reply.send(countersign::sign_claims(claims, &context, &ask.borrow()));
+            let signed = countersign::sign_claims(claims, &context, &ask.borrow());
+            Box::new(move || drop(reply.send(signed))) as Reply
         };
         if self.pool.run(job).is_err() {
             self.stats.overloaded.fetch_add(1, Ordering::Relaxed);
