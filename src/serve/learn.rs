@@ -194,6 +194,7 @@ impl Learner {
         }
         header.insert_header(header::ACCEPT, "application/json").ok()?;
         header.insert_header(header::ACCEPT_ENCODING, "identity").ok()?;
+        let header = Box::new(header);
         let call = Call { header, body: Bytes::new(), more: None, limit: LIMIT };
         let reply = call.send(upstream, &rooms.state.connector).await.ok()?;
         match reply.body {

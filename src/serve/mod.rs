@@ -9,6 +9,7 @@ mod learn;
 pub mod listen;
 mod reload;
 mod signals;
+mod threads;
 pub mod tls;
 
 use std::net::SocketAddr;
@@ -17,17 +18,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pingora::apps::http_app::HttpServer;
-use pingora::listeners::ListenerConfig;
 use pingora::listeners::tls::TlsSettings;
+use pingora::listeners::{L4BufferSettings, ListenerConfig};
 use pingora::services::Service as _;
 use pingora::services::listening::Service;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Runtime;
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
 use self::assemble::Rooms;
 pub use self::assemble::StartError;
 use self::listen::{ListenError, Sockets};
+use self::threads::Threads;
 use self::tls::{Certificate, TlsError};
 use crate::admin;
 use crate::clock::Clock;
@@ -195,7 +197,7 @@ struct Server {
     accepting: tokio::task::JoinHandle<()>,
     grace: Duration,
     /// Moves bytes.
-    proxy: Runtime,
+    proxy: Threads,
     /// Fetches keys, rotates ours, answers the admin listener.
     background: Runtime,
 }
@@ -207,14 +209,14 @@ impl Server {
         let public = sockets.bind(config.server.listen)?;
         let admin = config.admin.listen.map(|address| sockets.bind(address)).transpose()?;
         let certificate = config.server.tls.as_ref().map(Certificate::load).transpose()?;
-        let background = runtime("background", 1)?;
-        let proxy = runtime("proxy", config.server.threads.max(1))?;
+        let background = threads::many("background", 1).map_err(RunError::Threads)?;
+        let proxy = Threads::new("proxy", config.server.threads).map_err(RunError::Threads)?;
         let grace = config.server.grace;
         let rooms = background.block_on(Rooms::assemble(config, clock))?;
         let (stopping, stop) = watch::channel(false);
 
         let door = rooms.door();
-        let mut listener = ListenerConfig::tcp(public.to_string());
+        let mut listener = ListenerConfig::tcp(public.to_string()).l4_buffer(one_write());
         if let Some(certificate) = &certificate {
             listener = listener.tls(tls_settings(certificate.clone()));
             background.spawn(certificate.clone().watch(stop.clone()));
@@ -261,7 +263,7 @@ impl Server {
         if open() > 0 {
             tracing::warn!(open = open(), "stopped with connections still open");
         }
-        self.proxy.shutdown_timeout(Duration::from_millis(500));
+        self.proxy.shutdown(Duration::from_millis(500));
         // Before the threads that send them end.
         self.rooms.state.spans.shutdown();
         self.background.shutdown_timeout(Duration::from_millis(500));
@@ -269,13 +271,10 @@ impl Server {
     }
 }
 
-fn runtime(name: &'static str, threads: usize) -> Result<Runtime, RunError> {
-    Builder::new_multi_thread()
-        .worker_threads(threads)
-        .thread_name(name)
-        .enable_all()
-        .build()
-        .map_err(RunError::Threads)
+/// An answer of our own goes out in one write, head and body: pingora's 1460 bytes are less than a
+/// token answer.
+fn one_write() -> L4BufferSettings {
+    L4BufferSettings::default().write(16 * 1024)
 }
 
 fn tls_settings(certificate: Arc<Certificate>) -> TlsSettings {
