@@ -16,25 +16,32 @@ const TRIES: usize = 3;
 
 /// What the upstream said.
 pub struct Reply {
-    pub header: ResponseHeader,
+    pub header: Box<ResponseHeader>,
     pub body: Body,
 }
 
 pub enum Body {
     Whole(Bytes),
     /// Longer than asked for: what was read, and the rest to come.
-    Open(Vec<u8>, Box<Rest>),
+    Open(Vec<u8>, Rest),
 }
 
-/// The unread part of an answer.
+/// An answer of which the head is known.
+pub struct Opened {
+    /// May be an interim one (RFC 9110 §15.2): [`Opened::next_header`] reads the one after it.
+    pub header: Box<ResponseHeader>,
+    pub rest: Rest,
+}
+
+/// The unread part of an answer. Boxed, as all that is large here: it is moved from hand to hand.
 pub struct Rest {
-    session: HttpSession,
-    peer: HttpPeer,
+    session: Box<HttpSession>,
+    peer: Box<HttpPeer>,
 }
 
 /// A request.
 pub struct Call<'a> {
-    pub header: RequestHeader,
+    pub header: Box<RequestHeader>,
     /// The body, or its beginning.
     pub body: Bytes,
     /// Where the rest of the body comes from.
@@ -44,19 +51,43 @@ pub struct Call<'a> {
 }
 
 impl Call<'_> {
+    /// Sends the request and reads the whole answer, up to the limit.
+    ///
     /// # Errors
     /// [`Failure`] naming what the upstream did wrong.
-    pub async fn send(
+    pub async fn send(self, upstream: &Upstream, connector: &Connector) -> Result<Reply, Failure> {
+        let limit = self.limit;
+        let mut opened = self.open(upstream, connector).await?;
+        while opened.is_interim() {
+            opened.next_header().await.map_err(|error| broke_off(&error))?;
+        }
+        let Opened { header, mut rest } = opened;
+        let mut body = Vec::new();
+        while let Some(part) = rest.next().await.map_err(|error| broke_off(&error))? {
+            body.extend_from_slice(&part);
+            if body.len() > limit {
+                return Ok(Reply { header, body: Body::Open(body, rest) });
+            }
+        }
+        rest.done(connector).await;
+        Ok(Reply { header, body: Body::Whole(Bytes::from(body)) })
+    }
+
+    /// Sends the request and reads the head of the answer.
+    ///
+    /// # Errors
+    /// [`Failure`] naming what the upstream did wrong.
+    pub async fn open(
         mut self,
         upstream: &Upstream,
         connector: &Connector,
-    ) -> Result<Reply, Failure> {
+    ) -> Result<Opened, Failure> {
         let mut tries = 0;
         loop {
             tries += 1;
             let peer = upstream.peer().await?;
-            let (session, reused) = match connector.get_http_session(&peer).await {
-                Ok(session) => session,
+            let (session, reused) = match connector.get_http_session(&*peer).await {
+                Ok((session, reused)) => (Box::new(session), reused),
                 Err(error) => {
                     upstream.connecting_failed();
                     if tries < upstream.addresses().min(TRIES) {
@@ -69,25 +100,20 @@ impl Call<'_> {
                     });
                 }
             };
-            match self.over(session, peer, connector).await {
-                Ok(reply) => {
-                    upstream.learn_idle(reply.header.headers.get("keep-alive"));
-                    return Ok(reply);
+            match self.over(session, peer).await {
+                Ok(opened) => {
+                    upstream.learn_idle(opened.header.headers.get("keep-alive"));
+                    return Ok(opened);
                 }
                 Err(broken) => {
                     // A pooled connection the upstream closed meanwhile: nothing was done with the
                     // request if it was not even written, and doing it twice is harmless if it is
                     // idempotent (RFC 9110 §9.2.2).
                     let harmless = !broken.sent || self.header.method.is_idempotent();
-                    let again = reused && harmless && !broken.answered && self.more.is_none();
-                    if again && tries < TRIES {
+                    if reused && harmless && self.more.is_none() && tries < TRIES {
                         continue;
                     }
-                    tracing::warn!(error = %broken.error, "the upstream's answer broke off");
-                    return Err(match failure(&broken.error) {
-                        Failure::Internal => Failure::UpstreamInvalid,
-                        other => other,
-                    });
+                    return Err(broke_off(&broken.error));
                 }
             }
         }
@@ -95,15 +121,14 @@ impl Call<'_> {
 
     async fn over(
         &mut self,
-        mut session: HttpSession,
-        peer: HttpPeer,
-        connector: &Connector,
-    ) -> Result<Reply, Broken> {
+        mut session: Box<HttpSession>,
+        peer: Box<HttpPeer>,
+    ) -> Result<Opened, Broken> {
         session.set_read_timeout(peer.options.read_timeout);
         session.set_write_timeout(peer.options.write_timeout);
-        let unsent = |error| Broken { error, sent: false, answered: false };
-        let sent = |error| Broken { error, sent: true, answered: false };
-        session.write_request_header(Box::new(self.header.clone())).await.map_err(unsent)?;
+        let unsent = |error| Broken { error, sent: false };
+        let sent = |error| Broken { error, sent: true };
+        session.write_request_header(self.header.clone()).await.map_err(unsent)?;
         if !self.body.is_empty() {
             session.write_request_body(self.body.clone(), false).await.map_err(sent)?;
         }
@@ -113,27 +138,40 @@ impl Call<'_> {
             }
         }
         session.finish_request_body().await.map_err(sent)?;
-        let header = loop {
-            session.read_response_header().await.map_err(sent)?;
-            match session.response_header() {
-                // RFC 9110 §15.2: interim answers come before the one that counts.
-                Some(header) if header.status.is_informational() && header.status != 101 => {}
-                Some(header) => break header.clone(),
-                None => return Err(sent(pingora::Error::new(ErrorType::InvalidHTTPHeader))),
-            }
-        };
-        let answered = |error| Broken { error, sent: true, answered: true };
-        let mut body = Vec::new();
-        while let Some(part) = session.read_response_body().await.map_err(answered)? {
-            body.extend_from_slice(&part);
-            if body.len() > self.limit {
-                let rest = Box::new(Rest { session, peer });
-                return Ok(Reply { header, body: Body::Open(body, rest) });
-            }
-        }
-        let idle = peer.options.idle_timeout;
-        connector.release_http_session(session, &peer, idle).await;
-        Ok(Reply { header, body: Body::Whole(Bytes::from(body)) })
+        let header = read_header(&mut session).await.map_err(sent)?;
+        Ok(Opened { header, rest: Rest { session, peer } })
+    }
+}
+
+async fn read_header(session: &mut HttpSession) -> pingora::Result<Box<ResponseHeader>> {
+    session.read_response_header().await?;
+    match session.response_header() {
+        Some(header) => Ok(Box::new(header.clone())),
+        None => Err(pingora::Error::new(ErrorType::InvalidHTTPHeader)),
+    }
+}
+
+fn broke_off(error: &pingora::Error) -> Failure {
+    tracing::warn!(%error, "the upstream's answer broke off");
+    match failure(error) {
+        Failure::Internal => Failure::UpstreamInvalid,
+        other => other,
+    }
+}
+
+impl Opened {
+    /// Whether another head comes before the answer. `101` is an answer.
+    pub fn is_interim(&self) -> bool {
+        self.header.status.is_informational() && self.header.status != 101
+    }
+
+    /// Reads the next head into `header`.
+    ///
+    /// # Errors
+    /// When the answer breaks off.
+    pub async fn next_header(&mut self) -> pingora::Result<()> {
+        self.header = read_header(&mut self.rest.session).await?;
+        Ok(())
     }
 }
 
@@ -141,7 +179,6 @@ impl Call<'_> {
 struct Broken {
     error: Box<pingora::Error>,
     sent: bool,
-    answered: bool,
 }
 
 impl Rest {
@@ -156,7 +193,7 @@ impl Rest {
     /// Gives the connection back once the answer was read to its end.
     pub async fn done(self, connector: &Connector) {
         let idle = self.peer.options.idle_timeout;
-        connector.release_http_session(self.session, &self.peer, idle).await;
+        connector.release_http_session(*self.session, &*self.peer, idle).await;
     }
 }
 

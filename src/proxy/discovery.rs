@@ -148,7 +148,7 @@ async fn fetch(
     changes: &Changes,
 ) -> Result<(ResponseHeader, Bytes), Failure> {
     let internal = |_| Failure::Internal;
-    let mut request = outbound::copy(session).map_err(internal)?;
+    let mut request = outbound::copy(session);
     request.set_method(Method::GET);
     outbound::prepare(&mut request, session, state, upstream, changes).map_err(internal)?;
     request.insert_header(header::ACCEPT_ENCODING, "identity").map_err(internal)?;
@@ -159,7 +159,7 @@ async fn fetch(
     let call = Call { header: request, body: Bytes::new(), more: None, limit: LIMIT };
     let Reply { header, body } = call.send(upstream, &state.connector).await?;
     match body {
-        Body::Whole(body) => Ok((header, body)),
+        Body::Whole(body) => Ok((*header, body)),
         Body::Open(..) => Err(Failure::UpstreamInvalid),
     }
 }

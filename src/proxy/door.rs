@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
+use futures::FutureExt as _;
 use pingora::apps::{HttpServerApp, ReusedHttpStream, ServerApp};
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::l4::stream::Stream as TcpStream;
@@ -88,25 +89,18 @@ impl Door {
 
     async fn http1(&self, mut stream: Stream, mut buffer: BytesMut, shutdown: &ShutdownWatch) {
         let mut settings = None;
+        // One for the connection: each request would else register with the stop anew.
+        let stop = told_to_stop(shutdown).fuse();
+        tokio::pin!(stop);
         loop {
-            let reading = head::read(&mut stream, &mut buffer, &self.bounds);
             let read = tokio::select! {
                 biased;
-                read = reading => read,
+                read = head::read(&mut stream, &mut buffer, &self.bounds) => read,
                 // Between two requests a connection may be closed; within one it is served.
-                () = told_to_stop(shutdown) => {
-                    // A request may be on its way on this connection: closed now, it would be
-                    // lost. It is awaited a moment, and answered with `Connection: close`.
-                    let reading = head::read(&mut stream, &mut buffer, &self.bounds);
-                    match tokio::time::timeout(LINGER, reading).await {
-                        Ok(read) => read,
-                        Err(_) if buffer.is_empty() => {
-                            let _ = stream.shutdown().await;
-                            return;
-                        }
-                        Err(_) => head::read(&mut stream, &mut buffer, &self.bounds).await,
-                    }
-                }
+                () = &mut stop => match self.last_read(&mut stream, &mut buffer).await {
+                    Some(read) => read,
+                    None => return,
+                },
             };
             let end = match read {
                 Read::Head(end) => end,
@@ -136,10 +130,10 @@ impl Door {
                         settings.apply_to_session(&mut session);
                     }
                     session.set_read_timeout(Some(self.body_timeout));
-                    session.set_pipelined_prefix(if alone {
-                        buffer.split_to(end)
-                    } else {
-                        std::mem::take(&mut buffer)
+                    // Split off, a buffer becomes a shared one; mostly there is nothing to keep.
+                    session.set_pipelined_prefix(match alone && buffer.len() > end {
+                        true => buffer.split_to(end),
+                        false => std::mem::take(&mut buffer),
                     });
                     let next = self.proxy.process_new_http(session, shutdown).await;
                     let Some((reused, kept)) = next.map(ReusedHttpStream::consume) else { return };
@@ -147,6 +141,20 @@ impl Door {
                     settings = kept;
                 }
             }
+        }
+    }
+
+    /// At a stop a request may be on its way on this connection: closed now, it would be lost. It is
+    /// awaited a moment, and answered with `Connection: close`. `None`: there was none.
+    async fn last_read(&self, stream: &mut Stream, buffer: &mut BytesMut) -> Option<Read> {
+        let reading = head::read(stream, buffer, &self.bounds);
+        match tokio::time::timeout(LINGER, reading).await {
+            Ok(read) => Some(read),
+            Err(_) if buffer.is_empty() => {
+                let _ = stream.shutdown().await;
+                None
+            }
+            Err(_) => Some(head::read(stream, buffer, &self.bounds).await),
         }
     }
 

@@ -16,7 +16,7 @@ use super::jwks::{self, Media};
 use super::outbound::{self, Changes};
 use super::routes::Route;
 use super::state::State;
-use super::{call, discovery, exchange, headers, reply, restore, tokens};
+use super::{call, discovery, exchange, forward, headers, reply, restore, tokens};
 use crate::answer::Failure;
 use crate::countersign::Ask;
 use crate::issuer::NoSet;
@@ -158,31 +158,42 @@ impl ProxyHttp for Gate {
         ctx.changes.id = Some(headers::request_id(session.req_header()));
         ctx.span = state.spans.request(&session.req_header().headers);
         ctx.changes.trace = ctx.span.outgoing();
+        // What is seldom asked stands in a box of its own: a future is as large as the largest in it,
+        // and is moved whole.
         let rule = match route {
             Route::Jwks => {
                 ctx.kind = Kind::Jwks;
-                return ctx.span.within(self.jwks(session)).await.map(|()| true);
+                return ctx.span.within(Box::pin(self.jwks(session))).await.map(|()| true);
             }
             Route::Exchange => {
                 ctx.kind = Kind::Exchange;
-                let answer = exchange::answer(session, state);
+                let answer = Box::pin(exchange::answer(session, state));
                 return ctx.span.within(answer).await.map(|()| true);
             }
             Route::Discovery => {
                 ctx.kind = Kind::Discovery;
                 if discovery::is_read(session) {
-                    return discovery::answer(session, state, &ctx.changes).await.map(|()| true);
+                    let answer = discovery::answer(session, state, &ctx.changes);
+                    return Box::pin(answer).await.map(|()| true);
                 }
                 None
             }
             Route::Token(rule) => Some(rule),
             Route::Forward => None,
         };
-        if state.upstream.is_none() {
+        let Some(upstream) = &state.upstream else {
             return reply::fail(session, state, &Failure::NoUpstream, &[]).await.map(|()| true);
+        };
+        if session.req_header().headers.contains_key(header::AUTHORIZATION) {
+            let bearer = Box::pin(self.bearer(session, rule.as_deref()));
+            ctx.changes.authorization = ctx.span.within(bearer).await;
         }
-        ctx.changes.authorization = ctx.span.within(self.bearer(session, rule.as_deref())).await;
-        let Some(rule) = rule else { return Ok(false) };
+        let Some(rule) = rule else {
+            if ctx.upgrade || !forward::is_plain(session) {
+                return Ok(false);
+            }
+            return forward::answer(session, state, upstream, &ctx.changes).await.map(|()| true);
+        };
         ctx.kind = Kind::Token;
         ctx.changes.query = restore::query(session.req_header(), state, &rule);
         ctx.changes.cookie = restore::cookies(session.req_header(), state, &rule);
@@ -192,7 +203,8 @@ impl ProxyHttp for Gate {
         // The ID stays: the access line names it too.
         let id = ctx.changes.id.clone();
         let changes = std::mem::replace(&mut ctx.changes, Changes { id, ..Changes::default() });
-        ctx.span.within(tokens::answer(session, state, &rule, changes)).await.map(|()| true)
+        let answer = Box::pin(tokens::answer(session, state, &rule, changes));
+        ctx.span.within(answer).await.map(|()| true)
     }
 
     async fn upstream_peer(&self, _session: &mut Session, ctx: &mut Ctx) -> Result<Box<HttpPeer>> {
@@ -206,7 +218,7 @@ impl ProxyHttp for Gate {
                 if ctx.upgrade {
                     peer.options.read_timeout = None;
                 }
-                Ok(Box::new(peer))
+                Ok(peer)
             }
             Err(failure) => {
                 ctx.failure = Some(failure);

@@ -5,6 +5,8 @@
 use std::time::Duration;
 
 use bytes::BytesMut;
+// Its timers are shared by all who wait for the same 10 ms: a request costs no timer of its own.
+use pingora::prelude::timeout;
 use pingora::protocols::Stream;
 use tokio::io::AsyncReadExt as _;
 
@@ -35,7 +37,7 @@ pub enum Read {
 pub async fn read(stream: &mut Stream, buffer: &mut BytesMut, bounds: &Bounds) -> Read {
     if buffer.is_empty() {
         buffer.reserve(2048);
-        match tokio::time::timeout(bounds.idle, stream.read_buf(buffer)).await {
+        match timeout(bounds.idle, stream.read_buf(buffer)).await {
             Ok(Ok(n)) if n > 0 => {}
             _ => return Read::Closed,
         }
@@ -46,7 +48,7 @@ pub async fn read(stream: &mut Stream, buffer: &mut BytesMut, bounds: &Bounds) -
         Some(_) => Read::TooLarge,
         None => {
             let rest = rest(stream, buffer, bounds.size);
-            tokio::time::timeout(bounds.time, rest).await.unwrap_or(Read::Slow)
+            timeout(bounds.time, rest).await.unwrap_or(Read::Slow)
         }
     }
 }
@@ -89,7 +91,7 @@ fn skip_empty_lines(buffer: &mut BytesMut) -> bool {
 /// parser behind this one takes it so.
 fn end_of_head(buffer: &[u8], from: usize) -> Option<usize> {
     let mut at = from;
-    while let Some(found) = memchr(b'\n', &buffer[at..]) {
+    while let Some(found) = memchr::memchr(b'\n', &buffer[at..]) {
         let next = at + found + 1;
         match buffer.get(next..) {
             Some([b'\n', ..]) => return Some(next + 1),
@@ -98,10 +100,6 @@ fn end_of_head(buffer: &[u8], from: usize) -> Option<usize> {
         }
     }
     None
-}
-
-fn memchr(byte: u8, bytes: &[u8]) -> Option<usize> {
-    bytes.iter().position(|b| *b == byte)
 }
 
 /// Whether both framings stand in a head: a request that says two lengths is how one is hidden in

@@ -3,6 +3,8 @@
 
 use std::fmt::Write as _;
 use std::net::IpAddr;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::header::{self, HeaderName, HeaderValue};
 use pingora::http::{RequestHeader, ResponseHeader};
@@ -48,6 +50,7 @@ const OTHER_SPELLINGS: [HeaderName; 8] = [
     HeaderName::from_static("x-host"),
 ];
 pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const HEX: &[u8; 16] = b"0123456789abcdef";
 
 /// Where a request came from.
 pub(super) struct Origin<'a> {
@@ -80,7 +83,9 @@ pub(super) fn forward(header: &mut RequestHeader, origin: &Origin<'_>) -> pingor
             let authority = &public[url::Position::BeforeHost..url::Position::AfterPort];
             header.insert_header(X_FORWARDED_HOST, authority)?;
             for name in &OTHER_SPELLINGS {
-                header.remove_header(name);
+                if header.headers.contains_key(name) {
+                    header.remove_header(name);
+                }
             }
         }
         None => {
@@ -98,22 +103,26 @@ pub(super) fn forward(header: &mut RequestHeader, origin: &Origin<'_>) -> pingor
 
 /// Takes out what ends at this hop.
 pub(super) fn strip_request(header: &mut RequestHeader) {
-    for name in nominated(&header.headers) {
+    for name in of_this_hop(&header.headers) {
         header.remove_header(&name);
-    }
-    for name in &HOP_BY_HOP {
-        header.remove_header(name);
     }
 }
 
 /// Takes out what ends at this hop.
 pub(super) fn strip_response(header: &mut ResponseHeader) {
-    for name in nominated(&header.headers) {
+    for name in of_this_hop(&header.headers) {
         header.remove_header(&name);
     }
-    for name in &HOP_BY_HOP {
-        header.remove_header(name);
-    }
+}
+
+/// Mostly none: looking at each field once is less than looking for each name.
+fn of_this_hop(headers: &http::HeaderMap) -> Vec<HeaderName> {
+    let mut names = match headers.contains_key(header::CONNECTION) {
+        true => nominated(headers),
+        false => Vec::new(),
+    };
+    names.extend(headers.keys().filter(|name| HOP_BY_HOP.contains(name)).cloned());
+    names
 }
 
 /// Fields named in `Connection`; those a request cannot lose are left (RFC 9110 §7.6.1).
@@ -138,14 +147,27 @@ pub(super) fn request_id(header: &RequestHeader) -> HeaderValue {
     {
         return own.clone();
     }
-    let mut random = [0; 16];
-    // Not a secret; an ID of zeros is still an ID.
-    let _ = aws_lc_rs::rand::fill(&mut random);
-    let mut text = String::with_capacity(32);
-    for byte in random {
-        let _ = write!(text, "{byte:02x}");
+    fresh_id()
+}
+
+/// Unlike any other of this process, and of others all but surely: a random start, counted up. An ID
+/// is no secret, and a random number for each request would cost more than the rest of its fields.
+fn fresh_id() -> HeaderValue {
+    static START: OnceLock<(u64, u64)> = OnceLock::new();
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let (process, start) = START.get_or_init(|| {
+        let mut random = [[0; 8]; 2];
+        // An ID of zeros is still an ID.
+        let _ = aws_lc_rs::rand::fill(random.as_flattened_mut());
+        (u64::from_ne_bytes(random[0]), u64::from_ne_bytes(random[1]))
+    });
+    let id = [*process, start.wrapping_add(COUNT.fetch_add(1, Ordering::Relaxed))];
+    let mut text = [0; 32];
+    for (at, byte) in id.iter().flat_map(|part| part.to_be_bytes()).enumerate() {
+        text[2 * at] = HEX[usize::from(byte >> 4)];
+        text[2 * at + 1] = HEX[usize::from(byte & 15)];
     }
-    HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("-"))
+    HeaderValue::from_bytes(&text).unwrap_or(HeaderValue::from_static("-"))
 }
 
 #[cfg(test)]
@@ -219,9 +241,12 @@ mod tests {
     fn an_id_that_could_break_a_log_line_is_replaced() {
         assert_eq!(request_id(&request(&[("x-request-id", "abc-1")])), "abc-1");
         let long = "x".repeat(129);
+        let mut seen = std::collections::HashSet::new();
         for bad in ["a b", "", long.as_str()] {
             let id = request_id(&request(&[("x-request-id", bad)]));
             assert_eq!(id.len(), 32, "{bad:?}");
+            assert!(id.as_bytes().iter().all(u8::is_ascii_hexdigit), "{id:?}");
+            assert!(seen.insert(id));
         }
     }
 }

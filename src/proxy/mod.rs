@@ -11,6 +11,7 @@ pub mod discovery;
 pub mod door;
 mod exchange;
 mod form;
+mod forward;
 pub mod gate;
 pub mod head;
 mod headers;

@@ -82,20 +82,14 @@ fn target(header: &RequestHeader, base: &str, query: Option<&str>) -> Option<Str
 }
 
 /// A request head of our own with the fields of the session's, those of the hop left out.
-pub(super) fn copy(session: &Session) -> Result<RequestHeader> {
-    let from = session.req_header();
-    let path = match from.uri.path_and_query() {
-        Some(target) if from.raw_path_is_utf8() => target.as_str().as_bytes().to_vec(),
-        _ => from.raw_path().to_vec(),
-    };
-    let mut header = RequestHeader::build(from.method.clone(), &path, Some(from.headers.len()))?;
+pub(super) fn copy(session: &Session) -> Box<RequestHeader> {
+    let mut header = Box::new(session.req_header().clone());
     header.set_version(Version::HTTP_11);
-    for (name, value) in &from.headers {
-        header.append_header(name, value.clone())?;
-    }
     headers::strip_request(&mut header);
-    header.remove_header(&header::EXPECT);
-    Ok(header)
+    if header.headers.contains_key(header::EXPECT) {
+        header.remove_header(&header::EXPECT);
+    }
+    header
 }
 
 /// `Authorization: Bearer <one of ours>` with the issuer's own token put back (RFC 6750 §2.1).

@@ -1,7 +1,7 @@
 //! Answers of our own, written to a pingora session.
 
 use bytes::Bytes;
-use http::header;
+use http::{StatusCode, Version, header};
 use pingora::Result;
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
@@ -12,7 +12,7 @@ use crate::answer::{self, Failure};
 /// Writes header and body; with `HEAD`, the header alone.
 pub(super) async fn write(
     session: &mut Session,
-    header: ResponseHeader,
+    header: impl Into<Box<ResponseHeader>>,
     body: Bytes,
 ) -> Result<()> {
     // What is left of an unread request body would be read as the next request.
@@ -20,7 +20,7 @@ pub(super) async fn write(
         session.set_keepalive(None);
     }
     let bare = session.req_header().method == http::Method::HEAD || body.is_empty();
-    session.write_response_header(Box::new(header), bare).await?;
+    session.write_response_header(header.into(), bare).await?;
     if !bare {
         session.write_response_body(Some(body), true).await?;
     }
@@ -55,6 +55,28 @@ pub(super) async fn fail(
         header.insert_header(name, value.as_str())?;
     }
     write(session, header, answer.body).await
+}
+
+/// RFC 9112 §6.3.
+pub(super) fn has_body(session: &Session, status: StatusCode) -> bool {
+    session.req_header().method != http::Method::HEAD
+        && !status.is_informational()
+        && !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+}
+
+/// The head of an answer whose length may be unknown.
+pub(super) async fn open_head(
+    session: &mut Session,
+    mut header: Box<ResponseHeader>,
+) -> Result<()> {
+    if !header.headers.contains_key(header::CONTENT_LENGTH) {
+        match session.req_header().version {
+            Version::HTTP_11 => header.insert_header(header::TRANSFER_ENCODING, "chunked")?,
+            Version::HTTP_2 => {}
+            _ => session.set_keepalive(None),
+        }
+    }
+    session.write_response_header(header, false).await
 }
 
 /// `204` to an OPTIONS request that asks nothing of another origin, and the like.

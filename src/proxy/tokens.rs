@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use http::{HeaderValue, StatusCode, Version, header};
+use http::{HeaderValue, StatusCode, header};
 use pingora::Result;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::Session;
@@ -56,7 +56,7 @@ pub(super) async fn answer(
                 header.insert_header(header::CONTENT_LENGTH, new.len())?;
                 return reply::write(session, header, new).await;
             }
-            if has_body(session, header.status) {
+            if reply::has_body(session, header.status) {
                 header.insert_header(header::CONTENT_LENGTH, body.len())?;
             }
             reply::write(session, header, body).await
@@ -65,7 +65,7 @@ pub(super) async fn answer(
             if is_searched(session, &header, rule) {
                 state.counters.place("answer_too_large");
             }
-            stream_head(session, header).await?;
+            reply::open_head(session, header).await?;
             session.write_response_body(Some(Bytes::from(start)), false).await?;
             // An answer that breaks off breaks off downstream too: the error closes the connection.
             while let Some(part) = rest.next().await? {
@@ -87,7 +87,7 @@ async fn fetch(
 ) -> Result<Reply, Failure> {
     let internal = |_| Failure::Internal;
     let (body, more) = beginning(session, state.server.limits.body).await?;
-    let mut request = outbound::copy(session).map_err(internal)?;
+    let mut request = outbound::copy(session);
     let body = match (more, restore::body(&request, &body, state, rule)) {
         (false, Some(new)) => new,
         _ => body,
@@ -226,24 +226,5 @@ fn find(header: &ResponseHeader, body: &[u8], state: &State, rule: &TokenRule) -
 fn is_searched(session: &Session, header: &ResponseHeader, rule: &TokenRule) -> bool {
     // The bytes of a part are counted from the whole, which is not here (RFC 9110 §15.3.7).
     let part = header.status == StatusCode::PARTIAL_CONTENT;
-    rule.reads_body() && !part && has_body(session, header.status)
-}
-
-/// RFC 9112 §6.3.
-fn has_body(session: &Session, status: StatusCode) -> bool {
-    session.req_header().method != http::Method::HEAD
-        && !status.is_informational()
-        && !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
-}
-
-/// The head of an answer whose length may be unknown.
-async fn stream_head(session: &mut Session, mut header: ResponseHeader) -> Result<()> {
-    if !header.headers.contains_key(header::CONTENT_LENGTH) {
-        match session.req_header().version {
-            Version::HTTP_11 => header.insert_header(header::TRANSFER_ENCODING, "chunked")?,
-            Version::HTTP_2 => {}
-            _ => session.set_keepalive(None),
-        }
-    }
-    session.write_response_header(Box::new(header), false).await
+    rule.reads_body() && !part && reply::has_body(session, header.status)
 }

@@ -35,7 +35,8 @@ pub enum UpstreamError {
 }
 
 struct Addresses {
-    list: Vec<SocketAddr>,
+    /// One peer for each address, made once and cloned for a request.
+    list: Vec<HttpPeer>,
     until: Option<Instant>,
 }
 
@@ -82,8 +83,7 @@ impl Upstream {
             None => None,
         };
         let fixed = bare.parse().ok().map(|ip| SocketAddr::new(ip, port));
-        let addresses = Addresses { list: fixed.into_iter().collect(), until: None };
-        Ok(Self {
+        let upstream = Self {
             url,
             host,
             port,
@@ -93,10 +93,13 @@ impl Upstream {
             client,
             host_header: settings.host.clone().unwrap_or(HostHeader::Client),
             resolver,
-            addresses: ArcSwap::from_pointee(addresses),
+            addresses: ArcSwap::from_pointee(Addresses { list: Vec::new(), until: None }),
             next: AtomicUsize::new(0),
             idle: AtomicU32::new(u32::MAX),
-        })
+        };
+        let list = fixed.map(|address| upstream.peer_at(address)).into_iter().collect();
+        upstream.addresses.store(Arc::new(Addresses { list, until: None }));
+        Ok(upstream)
     }
 
     pub fn url(&self) -> &Url {
@@ -138,14 +141,18 @@ impl Upstream {
     ///
     /// # Errors
     /// [`Failure::UpstreamUnreachable`] when the name leads nowhere.
-    pub async fn peer(&self) -> Result<HttpPeer, Failure> {
-        let address = self.address().await?;
-        let mut peer = HttpPeer::new(address, self.tls, self.sni.clone());
-        peer.options = self.options.clone();
+    pub async fn peer(&self) -> Result<Box<HttpPeer>, Failure> {
+        let mut peer = self.next_peer().await?;
         let idle = Duration::from_secs(self.idle.load(Ordering::Relaxed).into());
         peer.options.idle_timeout = peer.options.idle_timeout.map(|own| own.min(idle));
-        peer.client_cert_key.clone_from(&self.client);
         Ok(peer)
+    }
+
+    fn peer_at(&self, address: SocketAddr) -> HttpPeer {
+        let mut peer = HttpPeer::new(address, self.tls, self.sni.clone());
+        peer.options = self.options.clone();
+        peer.client_cert_key.clone_from(&self.client);
+        peer
     }
 
     /// Learns from an answer how long the upstream keeps a silent connection, so that ours is given up
@@ -170,7 +177,7 @@ impl Upstream {
         self.addresses.load().list.len()
     }
 
-    async fn address(&self) -> Result<SocketAddr, Failure> {
+    async fn next_peer(&self) -> Result<Box<HttpPeer>, Failure> {
         let known = self.addresses.load();
         let fresh = known.until.is_none_or(|until| until > Instant::now());
         if !known.list.is_empty() && fresh {
@@ -178,10 +185,11 @@ impl Upstream {
         }
         match self.resolver.resolve(&self.host, self.port).await {
             Ok(list) if !list.is_empty() => {
-                let address = self.pick(&list);
+                let list: Vec<_> = list.into_iter().map(|address| self.peer_at(address)).collect();
+                let peer = self.pick(&list);
                 let until = Some(Instant::now() + ADDRESSES_FOR);
                 self.addresses.store(Arc::new(Addresses { list, until }));
-                Ok(address)
+                Ok(peer)
             }
             // An old address is better than none.
             _ if !known.list.is_empty() => Ok(self.pick(&known.list)),
@@ -194,8 +202,8 @@ impl Upstream {
         }
     }
 
-    fn pick(&self, list: &[SocketAddr]) -> SocketAddr {
-        list[self.next.load(Ordering::Relaxed) % list.len()]
+    fn pick(&self, list: &[HttpPeer]) -> Box<HttpPeer> {
+        Box::new(list[self.next.load(Ordering::Relaxed) % list.len()].clone())
     }
 }
 

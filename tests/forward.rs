@@ -1,0 +1,323 @@
+//! Requests without a body, passed on: what the upstream says reaches the client as it was said, when
+//! it was said, and nothing of it reaches anybody else. The upstream is a socket with a script.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    unreachable_pub,
+    dead_code,
+    reason = "a test stops at the first surprise"
+)]
+
+#[path = "support/proxy.rs"]
+mod proxy;
+#[path = "support/signer.rs"]
+mod signer;
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use proxy::Proxy;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
+
+/// What the upstream does for one request.
+enum Step {
+    Send(Vec<u8>),
+    /// Until the test says so.
+    Wait(Arc<Notify>),
+    Close,
+}
+
+fn send(text: &str) -> Step {
+    Step::Send(text.as_bytes().to_vec())
+}
+
+type Script = Arc<dyn Fn(&str) -> Vec<Step> + Send + Sync>;
+
+struct Scene {
+    proxy: Proxy,
+    /// Each head the upstream was sent, with the number of the connection it came on.
+    heads: Arc<Mutex<Vec<(usize, String)>>>,
+}
+
+impl Scene {
+    /// The script is asked with the path of each request.
+    async fn new(script: impl Fn(&str) -> Vec<Step> + Send + Sync + 'static) -> Self {
+        proxy::provider();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let upstream = format!("http://{}", listener.local_addr().unwrap());
+        let heads = Arc::new(Mutex::new(Vec::new()));
+        let (script, seen): (Script, _) = (Arc::new(script), heads.clone());
+        tokio::spawn(async move {
+            for number in 0.. {
+                let (stream, _) = listener.accept().await.unwrap();
+                tokio::spawn(play(stream, number, script.clone(), seen.clone()));
+            }
+        });
+        let configured =
+            format!("[[issuer]]\nissuer = \"{upstream}\"\njwks = \"{upstream}/jwks\"\n");
+        Self { proxy: Proxy::start(&upstream, &configured), heads }
+    }
+
+    /// The head the upstream was sent for `path`, the last one, and its connection.
+    fn head(&self, path: &str) -> (usize, String) {
+        let heads = self.heads.lock().unwrap();
+        let line = format!("{path} HTTP");
+        heads.iter().rev().find(|(_, head)| head.contains(&line)).unwrap().clone()
+    }
+
+    async fn client(&self) -> Client {
+        let address = self.proxy.url("").replace("http://", "");
+        Client { stream: TcpStream::connect(address).await.unwrap(), read: Vec::new() }
+    }
+}
+
+async fn play(
+    mut stream: TcpStream,
+    number: usize,
+    script: Script,
+    heads: Arc<Mutex<Vec<(usize, String)>>>,
+) {
+    let mut read = Vec::new();
+    loop {
+        while !read.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            if !matches!(stream.read(&mut byte).await, Ok(1)) {
+                return;
+            }
+            read.push(byte[0]);
+        }
+        let head = String::from_utf8(std::mem::take(&mut read)).unwrap();
+        let path = head.split(' ').nth(1).unwrap().to_owned();
+        heads.lock().unwrap().push((number, head));
+        for step in script(&path) {
+            match step {
+                Step::Send(bytes) => {
+                    if stream.write_all(&bytes).await.is_err() {
+                        return;
+                    }
+                }
+                Step::Wait(until) => until.notified().await,
+                Step::Close => return,
+            }
+        }
+    }
+}
+
+struct Client {
+    stream: TcpStream,
+    read: Vec<u8>,
+}
+
+impl Client {
+    async fn ask(&mut self, request: &str) {
+        self.stream.write_all(request.as_bytes()).await.unwrap();
+    }
+
+    /// Reads until what was read ends with `end`.
+    async fn until(&mut self, end: &str) -> String {
+        let patience = Duration::from_secs(20);
+        tokio::time::timeout(patience, async {
+            while !self.read.ends_with(end.as_bytes()) {
+                let n = self.stream.read_buf(&mut self.read).await.unwrap();
+                assert!(n > 0, "closed after {:?}", String::from_utf8_lossy(&self.read));
+            }
+        })
+        .await
+        .unwrap_or_else(|_| panic!("{:?}", String::from_utf8_lossy(&self.read)));
+        String::from_utf8(std::mem::take(&mut self.read)).unwrap()
+    }
+
+    /// Reads until the connection is closed.
+    async fn rest(mut self) -> Vec<u8> {
+        let reading = self.stream.read_to_end(&mut self.read);
+        tokio::time::timeout(Duration::from_secs(20), reading).await.unwrap().unwrap();
+        self.read
+    }
+}
+
+fn get(path: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n")
+}
+
+#[tokio::test]
+async fn a_part_reaches_the_client_before_the_next_one_is_said() {
+    let next = Arc::new(Notify::new());
+    let wait = next.clone();
+    let scene = Scene::new(move |path| {
+        if path != "/events" {
+            return vec![Step::Close];
+        }
+        vec![
+            send("HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n"),
+            Step::Wait(wait.clone()),
+            send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n"),
+            Step::Wait(wait.clone()),
+            send("6\r\nsecond\r\n0\r\n\r\n"),
+        ]
+    })
+    .await;
+    let mut client = scene.client().await;
+    client.ask(&get("/events")).await;
+    // RFC 9110 §15.2: forwarded, and at once.
+    let interim = client.until("\r\n\r\n").await;
+    assert!(interim.starts_with("HTTP/1.1 103 ") && interim.contains("</a.css>"), "{interim}");
+    next.notify_one();
+    let first = client.until("first\r\n").await;
+    assert!(first.starts_with("HTTP/1.1 200 OK\r\n"), "{first}");
+    next.notify_one();
+    client.until("6\r\nsecond\r\n0\r\n\r\n").await;
+}
+
+#[tokio::test]
+async fn an_answer_without_a_body_leaves_the_connection_in_step() {
+    let scene = Scene::new(|path| match path {
+        "/head" => vec![send("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX-Is: head\r\n\r\n")],
+        "/same" => vec![send("HTTP/1.1 304 Not Modified\r\nETag: \"x\"\r\n\r\n")],
+        "/none" => vec![send("HTTP/1.1 204 No Content\r\n\r\n")],
+        _ => vec![send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbody")],
+    })
+    .await;
+    let mut client = scene.client().await;
+    for (request, status) in [
+        ("HEAD /head HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(), "200"),
+        (get("/same"), "304"),
+        (get("/none"), "204"),
+    ] {
+        client.ask(&request).await;
+        let head = client.until("\r\n\r\n").await;
+        assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{head}");
+        if status == "200" {
+            assert!(head.contains("Content-Length: 5\r\n"), "{head}");
+        }
+        client.ask(&get("/whole")).await;
+        let whole = client.until("body").await;
+        assert!(whole.starts_with("HTTP/1.1 200 OK\r\n"), "after {status}: {whole}");
+    }
+    // All on one connection to the upstream too.
+    assert!(scene.heads.lock().unwrap().iter().filter(|(_, h)| !h.contains("/jwks")).count() >= 6);
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_is_never_taken_for_a_whole_one() {
+    let large =
+        "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n".to_owned() + &"x".repeat(300_000);
+    let scene = Scene::new(move |path| match path {
+        "/sized" => vec![send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf"), Step::Close],
+        "/large" => vec![send(&large), Step::Close],
+        "/chunks" => vec![
+            send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n"),
+            Step::Close,
+        ],
+        "/silent" => vec![Step::Close],
+        _ => vec![send("not HTTP at all\r\n\r\n"), Step::Close],
+    })
+    .await;
+    for (path, end) in [("/sized", "half"), ("/chunks", "half\r\n"), ("/large", "xxx")] {
+        let mut client = scene.client().await;
+        client.ask(&get(path)).await;
+        let read = String::from_utf8(client.rest().await).unwrap();
+        assert!(read.starts_with("HTTP/1.1 200 OK") && read.ends_with(end), "{path}");
+        assert!(!read.contains("0\r\n\r\n") || path == "/large", "{path}");
+        assert!(read.len() < 400_000, "{path}");
+    }
+    for path in ["/silent", "/odd"] {
+        let mut client = scene.client().await;
+        client.ask(&get(path)).await;
+        let head = client.until("}\n").await;
+        assert!(head.starts_with("HTTP/1.1 502 "), "{path}: {head}");
+        assert!(head.contains("upstream_invalid"), "{path}: {head}");
+    }
+}
+
+/// What an upstream says after the end of an answer must not become the answer to the next request,
+/// which may be another person's.
+#[tokio::test]
+async fn what_follows_an_answer_is_nobodys_answer() {
+    let scene = Scene::new(|path| match path {
+        "/evil" => vec![send(
+            "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil",
+        )],
+        "/both" => vec![send(
+            "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+        )],
+        "/switch" => vec![send("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\nevil")],
+        _ => vec![send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ngood")],
+    })
+    .await;
+    for path in ["/evil", "/both", "/switch"] {
+        for _ in 0..3 {
+            let mut client = scene.client().await;
+            client.ask(&get(path)).await;
+            // The answer has been read to its end when this is closed.
+            client.ask("GET /good HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
+            let read = String::from_utf8(client.rest().await).unwrap();
+            assert!(!read.contains("evil"), "{path}: {read}");
+            let mut other = scene.client().await;
+            other.ask(&get("/good")).await;
+            let read = other.until("good").await;
+            assert!(!read.contains("evil"), "{path}: {read}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn fields_of_one_hop_end_at_it_both_ways() {
+    let scene = Scene::new(|_| {
+        vec![send(
+            "HTTP/1.1 200 OK\r\nConnection: keep-alive, X-Hop\r\nX-Hop: 1\r\nKeep-Alive: timeout=9\r\n\
+             X-Stays: 1\r\nContent-Length: 2\r\n\r\nok",
+        )]
+    })
+    .await;
+    let mut client = scene.client().await;
+    client
+        .ask(
+            "GET /x?y=1 HTTP/1.1\r\nHost: a\r\nConnection: X-Secret\r\nX-Secret: 1\r\nTE: trailers\r\n\
+             X-Stays: 1\r\n\r\n",
+        )
+        .await;
+    let read = client.until("ok").await.to_ascii_lowercase();
+    assert!(!read.contains("x-hop") && !read.contains("timeout=9"), "{read}");
+    assert!(read.contains("x-stays: 1"), "{read}");
+    let (_, head) = scene.head("/x?y=1");
+    let head = head.to_ascii_lowercase();
+    for gone in ["x-secret", "te:"] {
+        assert!(!head.contains(gone), "{head}");
+    }
+    for there in ["x-stays: 1", "x-forwarded-for: 127.0.0.1", "x-request-id: ", "host: a\r\n"] {
+        assert!(head.contains(there), "{head}");
+    }
+}
+
+#[tokio::test]
+async fn a_pooled_connection_that_died_costs_a_safe_request_nothing() {
+    let scene =
+        Scene::new(|_| vec![send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"), Step::Close])
+            .await;
+    let mut client = scene.client().await;
+    for _ in 0..20 {
+        client.ask(&get("/again")).await;
+        assert!(client.until("ok").await.starts_with("HTTP/1.1 200 OK"));
+    }
+}
+
+/// HTTP/1.0 knows no chunks: the end of the connection is the end of the answer.
+#[tokio::test]
+async fn a_client_of_http_1_0_is_answered_in_its_own_tongue() {
+    let scene = Scene::new(|_| {
+        vec![
+            send("HTTP/1.1 103 Early Hints\r\n\r\n"),
+            send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nwhole\r\n0\r\n\r\n"),
+        ]
+    })
+    .await;
+    let mut client = scene.client().await;
+    client.ask("GET /old HTTP/1.0\r\nHost: a\r\n\r\n").await;
+    let read = String::from_utf8(client.rest().await).unwrap();
+    assert!(read.contains(" 200 OK\r\n") && read.ends_with("\r\n\r\nwhole"), "{read}");
+    assert!(!read.contains("chunked") && !read.contains("103"), "{read}");
+}
