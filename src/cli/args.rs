@@ -8,12 +8,21 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use crate::config::env::ProcessEnv;
 use crate::config::{self, Config, ConfigError, RunOverrides};
 
-const AFTER_HELP: &str = "\
-Exit status: 0 good; 1 the answer is no (invalid token, faults found); 2 could not run.
-
-Start:  countersign run --upstream https://auth.example.com
-Look:   countersign doctor https://auth.example.com
-Try:    countersign demo";
+macro_rules! after_help {
+    ($try:literal) => {
+        concat!(
+            "Exit status: 0 good; 1 the answer is no (invalid token, faults found); 2 could not run.\n\n",
+            "Start:  countersign run --upstream https://auth.example.com\n",
+            "Look:   countersign doctor https://auth.example.com",
+            $try
+        )
+    };
+}
+#[cfg(feature = "demo")]
+const AFTER_HELP: &str = after_help!("\nTry:    countersign demo");
+/// Built without it, the command is not there to be tried.
+#[cfg(not(feature = "demo"))]
+const AFTER_HELP: &str = after_help!("");
 
 /// Makes what an auth server issues acceptable to a strict verifier: a reverse proxy that
 /// normalises its JWKS and countersigns its tokens.

@@ -150,16 +150,17 @@ impl Look<'_> {
         if let Some(other) = text("use").filter(|name| !["sig", "enc"].contains(name)) {
             self.doubt("use", &at("use"), format!("`{other}` is not `sig`"));
         }
-        match key.get("key_ops") {
-            None => {}
-            Some(Tree::List(ops)) if ops.iter().all(|op| op.text().is_some()) => {
-                if !ops.iter().any(|op| op.text() == Some("verify")) {
+        if let Some(value) = key.get("key_ops") {
+            let ops = value.list().filter(|ops| ops.iter().all(|op| op.text().is_some()));
+            match ops {
+                None => {
+                    let text = format!("`key_ops` is {}, not a list of strings", value.kind());
+                    self.fault("member_type", &at("key_ops"), text);
+                }
+                Some(ops) if ops.iter().all(|op| op.text() != Some("verify")) => {
                     self.doubt("key_ops", &at("key_ops"), "`verify` is not in it");
                 }
-            }
-            Some(other) => {
-                let text = format!("`key_ops` is {}, not a list of strings", other.kind());
-                self.fault("member_type", &at("key_ops"), text);
+                Some(_) => {}
             }
         }
         self.material(key, place);
