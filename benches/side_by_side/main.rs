@@ -14,6 +14,7 @@
 
 mod load;
 mod peers;
+mod plan;
 mod process;
 mod report;
 mod rows;
@@ -22,6 +23,9 @@ mod stats;
 mod tokens;
 
 use std::io::Write as _;
+
+/// The heading under which people write.
+const THOUGHTS: &str = "## What bounds each row";
 
 fn main() {
     let args: Vec<String> = std::env::args().collect();
@@ -32,13 +36,7 @@ fn main() {
     }
     // `cargo bench` hands over `--bench`; everything else names rows: `make bench ROWS="1 5"`.
     let only: Vec<u32> = args[1..].iter().filter_map(|a| a.parse().ok()).collect();
-    let number =
-        |name: &str, or: u32| std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(or);
-    let plan = rows::Plan {
-        rounds: number("BENCH_ROUNDS", 5) as usize,
-        seconds: number("BENCH_SECONDS", 4),
-        million: number("BENCH_EXCHANGES", 1_000_000) as usize,
-    };
+    let plan = plan::Plan::of_environment();
     process::pin_self(process::LOAD_CORE);
     let mut report = report::Report::new(&plan);
     for (number, row) in rows::ALL {
@@ -51,6 +49,9 @@ fn main() {
     std::io::stdout().write_all(text.as_bytes()).unwrap();
     if only.is_empty() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/benchmarks.md");
-        std::fs::write(path, text).unwrap();
+        // What was thought about the figures stands below them and is not ours to write.
+        let before = std::fs::read_to_string(path).unwrap_or_default();
+        let thoughts = before.find(THOUGHTS).map_or("", |at| &before[at..]);
+        std::fs::write(path, format!("{text}\n{thoughts}")).unwrap();
     }
 }

@@ -2,8 +2,8 @@
 
 use std::io::Write as _;
 
+use crate::plan::Plan;
 use crate::process::version_of;
-use crate::rows::Plan;
 use crate::stats::Pair;
 
 pub(crate) struct Report {
@@ -23,10 +23,10 @@ impl Report {
              Written by `make bench`; every figure stands beside its peer's from the same run, and only \
              ratios travel between machines. Server on one core, load and upstream on another, one worker \
              thread on every side, {} alternating rounds of {} s each; a cell holds median (min–max).\n\n\
-             Machine: {cpu}, {} cores seen, Linux {}. countersign {}, {}, {}, node {}, {}.\n\n",
+             Machine: {cpu}, {} cores, Linux {}. countersign {}, {}, {}, node {}, {}.\n\n",
             plan.rounds,
             plan.seconds,
-            std::thread::available_parallelism().map_or(0, usize::from),
+            plan.cores,
             kernel.trim(),
             env!("CARGO_PKG_VERSION"),
             version_of("nginx", "-v"),
