@@ -143,6 +143,7 @@ async fn apisix_takes_what_its_recipe_makes() {
 /// (lua-resty-jwt, -http, -string, -hmac, -openssl) in the folder that `LUA_RESTY` names.
 #[tokio::test]
 #[ignore = "needs nginx with lua-resty-openidc: LUA_RESTY=FOLDER"]
+#[expect(clippy::disallowed_methods, reason = "a test's own switch")]
 async fn lua_resty_openidc_takes_a_countersigned_token() {
     let library = std::env::var("LUA_RESTY").expect("LUA_RESTY, a folder with resty/openidc.lua");
     let pair = Pair::start("openidc", "apisix.md", "yaml").await;

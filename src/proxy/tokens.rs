@@ -50,8 +50,10 @@ pub(super) async fn answer(
                 false => None,
             };
             if let Some(new) = new {
-                for name in &OF_THE_BYTES {
-                    header.remove_header(name);
+                for name in OF_THE_BYTES.iter().filter(|name| **name != header::CONTENT_LENGTH) {
+                    if header.headers.contains_key(name) {
+                        header.remove_header(name);
+                    }
                 }
                 header.insert_header(header::CONTENT_LENGTH, new.len())?;
                 return reply::write(session, header, new).await;
