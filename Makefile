@@ -32,7 +32,7 @@ lint: ## format, clippy without a warning, licences and bans
 
 bench: ## the speed beside its peers, written to docs/benchmarks.md
 	@scripts/install cc cmake node packages
-	@scripts/bench
+	@scripts/bench $(ROWS)
 
 fuzz: ## every fuzz target for FUZZ_SECONDS (60) each
 	@scripts/install cc cmake

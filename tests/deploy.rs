@@ -68,7 +68,12 @@ fn the_image_is_static_small_and_not_root() {
     assert!(last.contains("USER 10001:10001"), "a number: scratch has no names");
     assert!(last.contains(r#"CMD ["/countersign", "healthcheck"]"#), "scratch has no shell");
     assert!(last.contains(r#"VOLUME ["/data"]"#), "the keys outlive the container");
-    assert!(text.contains("target-feature=+crt-static"));
+    assert!(text.contains("scripts/static-flags"), "built with the flags of `make image`");
+    for target in ["x86_64-unknown-linux-gnu", "aarch64-unknown-linux-musl"] {
+        let flags = good(Command::new(root().join("scripts/static-flags")).arg(target));
+        assert!(flags.contains("target-feature=+crt-static"), "{flags}");
+        assert_eq!(flags.contains("pack-relative-relocs"), target.starts_with("x86_64"));
+    }
 }
 
 #[test]
