@@ -1,7 +1,7 @@
 //! From a file, flags and the environment to a [`Config`]; errors get their line and column here.
 
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::Deserialize;
 use toml::Spanned;
@@ -10,24 +10,10 @@ use toml::de::{DeTable, DeValue};
 use super::Config;
 use super::env::{Env, expand};
 use super::error::{ConfigError, Fault};
+use super::overrides::RunOverrides;
 use super::raw::RawConfig;
 use super::resolve;
 use super::value::nearest;
-
-/// What the command line of `run` says; it wins over the file.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct RunOverrides {
-    pub upstream: Option<String>,
-    pub listen: Option<String>,
-    pub public_url: Option<String>,
-    /// An address or `off`.
-    pub admin: Option<String>,
-    pub data_dir: Option<PathBuf>,
-    pub threads: Option<usize>,
-    pub profile: Option<String>,
-    pub log: Option<String>,
-    pub log_format: Option<String>,
-}
 
 /// The configuration of this process.
 ///

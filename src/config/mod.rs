@@ -4,6 +4,7 @@
 pub mod env;
 pub mod error;
 mod load;
+mod overrides;
 pub mod raw;
 mod resolve;
 mod schema;
@@ -11,7 +12,8 @@ pub mod settings;
 pub mod value;
 
 pub use error::ConfigError;
-pub use load::{RunOverrides, load, load_text};
+pub use load::{load, load_text};
+pub use overrides::RunOverrides;
 pub use resolve::discovered::{DiscoveredFault, issuer_from_discovery};
 pub use schema::schema;
 pub use settings::*;

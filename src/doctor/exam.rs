@@ -4,43 +4,16 @@ use serde::Serialize;
 use url::Url;
 
 use super::custom_jwt::{self, Algorithm, CustomJwt};
-use super::oidc::{self, Fetched, Oidc};
-use super::{Answer, Cause, Refusal, address, fix, generic, headers};
+use super::finding::{Case, Finding, Level, Verdict, Way};
+use super::oidc::{self, Oidc};
+use super::{Cause, Refusal, address, fix, generic, headers};
 use crate::inspect::tree::Tree;
 use crate::jose::jwks::{self, Normalized};
 use crate::jose::jws::CompactJws;
-use crate::jose::names::{Issuer, IssuerName, Limits, UnixTime};
+use crate::jose::names::{Issuer, IssuerName, Limits};
 use crate::jose::policy::IssuerPolicy;
 use crate::jose::verify::{Budget, verify};
 use crate::log::scrub::scrub;
-use crate::profile::Profile;
-
-/// What was fetched and asked.
-#[derive(Debug, Clone)]
-pub struct Case {
-    /// `iss` of the tokens, as configured at the verifier.
-    pub issuer: String,
-    /// `iss` as the issuer itself spells it, where discovery or the token says.
-    pub spelled: String,
-    pub jwks_url: String,
-    pub jwks: Result<Answer, String>,
-    pub oidc: Fetched,
-    pub token: Option<String>,
-    pub audience: Option<String>,
-    pub now: UnixTime,
-    /// Hosts of the addresses above that resolve to addresses nobody can reach, and why.
-    pub closed: Vec<(String, &'static str)>,
-    pub profile: Profile,
-    /// The only way in that counts; `None`: either is enough.
-    pub way: Option<Way>,
-}
-
-/// How the verifier is configured, where it has two kinds of provider.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Way {
-    CustomJwt,
-    Oidc,
-}
 
 #[derive(Debug, Clone, Serialize)]
 pub struct Diagnosis {
@@ -54,53 +27,17 @@ pub struct Diagnosis {
     pub audience: Option<String>,
 }
 
-/// Would this way in take the issuer, and the token where there is one?
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Verdict {
-    pub way: &'static str,
-    pub accepts: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Level {
-    Good,
-    Fault,
-    Warning,
-    /// Something must be done today.
-    Alarm,
-    Note,
-}
-
-#[derive(Debug, Clone, Serialize)]
-pub struct Finding {
-    /// `customJwt`, `OIDC`, `address`, `headers`, `countersign`.
-    pub about: &'static str,
-    pub level: Level,
-    pub title: String,
-    /// The verifier's own words.
-    pub says: Option<String>,
-    pub causes: Vec<Cause>,
-    pub fixes: Vec<String>,
-}
-
-impl Finding {
-    pub(super) fn new(about: &'static str, level: Level, title: impl Into<String>) -> Self {
-        let (causes, fixes) = (Vec::new(), Vec::new());
-        Self { about, level, title: title.into(), says: None, causes, fixes }
-    }
-
-    fn of(about: &'static str, title: String, outcome: Result<(), Refusal>) -> Self {
-        match outcome {
-            Ok(()) => Self::new(about, Level::Good, title),
-            Err(refusal) => Self {
-                // It may repeat an answer whole, and secrets in it are none of the reader's.
-                says: Some(scrub(&refusal.message).into_owned()),
-                fixes: fix::fixes(about, &refusal.causes),
-                causes: refusal.causes,
-                ..Self::new(about, Level::Fault, title)
-            },
-        }
+/// An outcome in the verifier's words, with what to do about it.
+fn as_said(about: &'static str, title: String, outcome: Result<(), Refusal>) -> Finding {
+    match outcome {
+        Ok(()) => Finding::new(about, Level::Good, title),
+        Err(refusal) => Finding {
+            // It may repeat an answer whole, and secrets in it are none of the reader's.
+            says: Some(scrub(&refusal.message).into_owned()),
+            fixes: fix::fixes(about, &refusal.causes),
+            causes: refusal.causes,
+            ..Finding::new(about, Level::Fault, title)
+        },
     }
 }
 
@@ -203,12 +140,12 @@ fn custom(
     let title = format!("key set {}", case.jwks_url);
     match &case.jwks {
         Err(why) => {
-            findings.push(Finding::of(WAY, title, Err(custom_jwt::unfetched(&case.jwks_url, why))));
+            findings.push(as_said(WAY, title, Err(custom_jwt::unfetched(&case.jwks_url, why))));
         }
         Ok(answer) => {
             let read = custom_jwt::key_set(answer, &case.jwks_url);
             let readable = read.is_ok();
-            findings.push(Finding::of(WAY, title, read));
+            findings.push(as_said(WAY, title, read));
             if readable && !custom_jwt::has_usable_key(answer, &provider) {
                 let what = algorithm.name();
                 let cause = Cause::new(
@@ -224,11 +161,11 @@ fn custom(
             }
             if let Some(token) = &case.token {
                 let said = custom_jwt::token(answer, &provider, token, case.now);
-                findings.push(Finding::of(WAY, "token".to_owned(), said));
+                findings.push(as_said(WAY, "token".to_owned(), said));
             }
         }
     }
-    verdict(WAY, &findings[before..])
+    Verdict::of(WAY, &findings[before..])
 }
 
 fn open(case: &Case, audience: Option<&str>, findings: &mut Vec<Finding>) -> Verdict {
@@ -237,7 +174,7 @@ fn open(case: &Case, audience: Option<&str>, findings: &mut Vec<Finding>) -> Ver
     let read = oidc::discovery(&case.oidc, &case.spelled);
     let readable = read.is_ok();
     let title = "discovery and key set".to_owned();
-    findings.push(Finding::of(WAY, title, read));
+    findings.push(as_said(WAY, title, read));
     if readable && !oidc::has_usable_key(&case.oidc, &case.spelled) {
         let cause = Cause::new("no_usable_key", "$.keys", "no key for RS256 or EdDSA");
         findings.push(Finding {
@@ -255,9 +192,9 @@ fn open(case: &Case, audience: Option<&str>, findings: &mut Vec<Finding>) -> Ver
         let application_id = audience.unwrap_or_default().to_owned();
         let provider = Oidc { domain: case.issuer.clone(), application_id };
         let said = oidc::token(&case.oidc, &provider, token, case.now);
-        findings.push(Finding::of(WAY, "token".to_owned(), said));
+        findings.push(as_said(WAY, "token".to_owned(), said));
     }
-    verdict(WAY, &findings[before..])
+    Verdict::of(WAY, &findings[before..])
 }
 
 /// The token as a verifier by the RFCs takes it, which knows the issuer's keys as they stand.
@@ -274,10 +211,6 @@ fn plain_token(case: &Case, normalized: &Normalized) -> Option<Result<(), Cause>
         }
     });
     Some(said)
-}
-
-pub(super) fn verdict(way: &'static str, findings: &[Finding]) -> Verdict {
-    Verdict { way, accepts: findings.iter().all(|f| f.level != Level::Fault) }
 }
 
 /// What countersign itself would make of it.

@@ -1,7 +1,7 @@
 //! What to do about a cause. The lines name settings of `auth.config.ts` and `countersign.toml`.
 
 use super::Cause;
-use super::exam::Finding;
+use super::finding::{BY_THE_RFCS, Finding};
 
 const IN_FRONT: &str = "put countersign in front, it serves the set corrected: `jwks` in auth.config.ts \
     becomes \"https://<countersign>/.well-known/jwks.json\"";
@@ -26,7 +26,7 @@ pub(super) fn fixes(about: &str, causes: &[Cause]) -> Vec<String> {
 }
 
 fn fix(about: &str, cause: &Cause) -> Vec<String> {
-    if about == super::generic::WAY {
+    if about == BY_THE_RFCS {
         return generic(cause);
     }
     let in_token = cause.place.starts_with("claims") || cause.place.starts_with("header");

@@ -4,16 +4,13 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use super::exam::{Case, Finding, Level, Verdict, verdict};
+use super::finding::{BY_THE_RFCS as WAY, Case, Finding, Level, Verdict};
 use super::{Answer, Cause, document, fix};
 use crate::inspect::tree::Tree;
 use crate::jose::alg::Alg;
 use crate::jose::fault::DocumentRefusal;
 use crate::jose::jwks::Normalized;
 use crate::profile::Profile;
-
-/// Name of this way in.
-pub(super) const WAY: &str = "by the RFCs";
 
 /// Key set, then token.
 pub(super) fn checked(
@@ -39,7 +36,7 @@ pub(super) fn checked(
     if let Some(said) = token {
         findings.push(found("token".to_owned(), said.err().into_iter().collect()));
     }
-    let verdict = verdict(WAY, &findings[before..]);
+    let verdict = Verdict::of(WAY, &findings[before..]);
     if !doubts.is_empty() {
         let fixes = fix::fixes(WAY, &doubts);
         let title = "not every library takes this set";

@@ -7,7 +7,7 @@
 //! | [`custom_jwt`] | the `customJwt` provider: [`strict`] key set, then the token |
 //! | [`oidc`] | the OIDC provider: [`metadata`], [`lax`] key set, [`id_token`] |
 //! | `generic` | a verifier by the RFCs: faults, and what libraries stumble over |
-//! | [`exam`] | all of it for one case: findings with cause and fix |
+//! | [`exam`] | all of it for one case, told as [`finding`]s with cause and fix |
 //! | [`headers`], [`address`] | what is not refused, but hurts: caching, addresses nobody can reach |
 
 pub mod address;
@@ -16,6 +16,7 @@ mod claims;
 pub mod custom_jwt;
 mod document;
 pub mod exam;
+pub mod finding;
 mod fix;
 mod generic;
 pub mod headers;

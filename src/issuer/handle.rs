@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use super::policy::{self, Action, Event, Outcome, Standing, State};
 use super::set::{self, Removed};
 use super::shared::Shared;
+use super::snapshot::Snapshot;
 use super::source::{Got, NewSet, Reading, SourceError};
 use super::status::{Fetches, IssuerStatus, LastError};
 use super::{IssuerSettings, Source, store};
@@ -26,17 +27,6 @@ const COLD_SLACK: Duration = Duration::from_secs(2);
 
 /// How often a file is looked at.
 const FILE_LOOK: Duration = Duration::from_secs(1);
-
-/// The keys at one moment.
-#[derive(Debug)]
-pub struct Snapshot {
-    pub keys: KeySet,
-    /// Grows when the keys change; results computed with another epoch are void.
-    pub epoch: u64,
-    /// When the issuer last confirmed them.
-    pub fetched: UnixTime,
-    pub report: Report,
-}
 
 /// See the module.
 pub struct IssuerHandle {

@@ -9,6 +9,7 @@ pub mod policy;
 pub mod publisher;
 mod set;
 mod shared;
+mod snapshot;
 mod source;
 mod status;
 mod store;
@@ -18,9 +19,10 @@ use std::time::Duration;
 
 use url::Url;
 
-pub use self::handle::{IssuerHandle, Snapshot};
+pub use self::handle::IssuerHandle;
 pub use self::issuers::{IssuerDeps, IssuerError, Issuers};
 pub use self::publisher::{NoSet, PublishedSet, Publisher};
+pub use self::snapshot::Snapshot;
 pub use self::source::SourceError;
 pub use self::status::{Fetches, IssuerStatus, LastError};
 use crate::jose::names::{IssuerName, Limits};

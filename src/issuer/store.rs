@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::handle::Snapshot;
+use super::snapshot::Snapshot;
 use super::{IssuerSettings, Source};
 use crate::jose::base64url;
 use crate::jose::jwks::{self, Options};

@@ -1,7 +1,8 @@
 //! A diagnosis on the terminal.
 
 use crate::cli::output::{one_line, paint};
-use crate::doctor::exam::{Case, Diagnosis, Finding, Level};
+use crate::doctor::exam::Diagnosis;
+use crate::doctor::finding::{Case, Finding, Level};
 
 /// Causes shown of one finding.
 const MANY: usize = 6;

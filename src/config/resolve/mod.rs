@@ -20,7 +20,7 @@ use std::path::Path;
 
 use super::env::{Env, default_data_dir};
 use super::error::{Checked, Fault};
-use super::load::RunOverrides;
+use super::overrides::RunOverrides;
 use super::raw::RawConfig;
 use super::settings::{BridgeSettings, Config, DiscoverySettings, LogSettings};
 use super::{AdminSettings, value};
