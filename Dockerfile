@@ -29,7 +29,6 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     host="$(rustc -vV | sed -n 's/^host: //p')" \
  && RUSTFLAGS="$(scripts/static-flags "$host")" && export RUSTFLAGS \
  && cargo build --release --locked --bin countersign --target "$host" \
- && strip --strip-all "target/$host/release/countersign" \
  && install -D "target/$host/release/countersign" /out/countersign \
  && install -d -m 0700 -o 10001 -g 10001 /out/data \
  && /out/countersign --version

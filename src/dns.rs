@@ -3,10 +3,15 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
 use std::sync::Arc;
 
 use hickory_resolver::TokioResolver;
+use hickory_resolver::config::{NameServerConfig, ResolverConfig};
+use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+
+const RESOLV_CONF: &str = "/etc/resolv.conf";
 
 /// The process's resolver: `/etc/hosts`, then the servers of `/etc/resolv.conf`. Cheap to clone.
 #[derive(Clone)]
@@ -18,13 +23,24 @@ pub struct Resolver(Arc<TokioResolver>);
 pub struct Banned(pub IpAddr);
 
 impl Resolver {
+    /// Without the file, the server of this machine, as resolv.conf(5) has it: an image made from
+    /// scratch has none, and may need none.
+    ///
     /// # Errors
     /// When the system's resolver configuration cannot be read.
     pub fn system() -> io::Result<Self> {
-        let resolver = TokioResolver::builder_tokio()
-            .and_then(hickory_resolver::ResolverBuilder::build)
-            .map_err(io::Error::other)?;
-        Ok(Self(Arc::new(resolver)))
+        Self::of(Path::new(RESOLV_CONF))
+    }
+
+    fn of(file: &Path) -> io::Result<Self> {
+        let builder = if file.exists() {
+            TokioResolver::builder_tokio().map_err(io::Error::other)?
+        } else {
+            let server = NameServerConfig::udp_and_tcp(Ipv4Addr::LOCALHOST.into());
+            let config = ResolverConfig::from_name_servers(vec![server]);
+            TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
+        };
+        Ok(Self(Arc::new(builder.build().map_err(io::Error::other)?)))
     }
 
     /// Addresses of `host` (a name or a literal, IPv6 with or without brackets).
@@ -161,7 +177,7 @@ mod tests {
 
     #[tokio::test]
     async fn literals_and_localhost_need_no_server() {
-        let resolver = Resolver::system().unwrap();
+        let resolver = Resolver::of(Path::new("/there/is/no/such/file")).unwrap();
         let v6 = resolver.resolve("[::1]", 80).await.unwrap();
         assert_eq!(v6, vec!["[::1]:80".parse().unwrap()]);
         let local = resolver.resolve("localhost", 80).await.unwrap();
