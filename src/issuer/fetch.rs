@@ -255,7 +255,7 @@ fn next_hop(from: &Url, headers: &HeaderMap) -> Result<Url, FetchError> {
     Err(FetchError::RedirectCrossOrigin { to: to.origin().ascii_serialization() })
 }
 
-async fn read(response: Response, ask: Ask<'_>) -> Result<Fetched, FetchError> {
+async fn read(mut response: Response, ask: Ask<'_>) -> Result<Fetched, FetchError> {
     let status = response.status();
     let age = freshness(response.headers(), ask.now);
     if status == StatusCode::NOT_MODIFIED && ask.etag.is_some() {
@@ -273,7 +273,10 @@ async fn read(response: Response, ask: Ask<'_>) -> Result<Fetched, FetchError> {
     };
     let codings = text(header::CONTENT_ENCODING).unwrap_or_default();
     let (etag, content_type) = (text(header::ETAG), text(header::CONTENT_TYPE));
-    let raw = body(response, ask).await?;
+    let raw = body(&mut response, ask.limit).await.map_err(|unread| match unread {
+        Unread::TooLarge => FetchError::TooLarge { limit: ask.limit },
+        Unread::Broken(error) => sort(&error, ask.settings),
+    })?;
     let body = match coding::decode(&raw, &codings, ask.limit) {
         Ok(Cow::Borrowed(_)) => raw,
         Ok(Cow::Owned(decoded)) => decoded.into(),
@@ -289,15 +292,22 @@ async fn read(response: Response, ask: Ask<'_>) -> Result<Fetched, FetchError> {
     Ok(Fetched::Document { body, etag, age, content_type })
 }
 
-async fn body(mut response: Response, ask: Ask<'_>) -> Result<Bytes, FetchError> {
-    let too_large = FetchError::TooLarge { limit: ask.limit };
-    if response.content_length().is_some_and(|n| n > ask.limit as u64) {
-        return Err(too_large);
+/// Why a body was not read to its end.
+#[derive(Debug)]
+pub(crate) enum Unread {
+    TooLarge,
+    Broken(reqwest::Error),
+}
+
+/// The body of an answer as it comes, at most `limit` bytes of it.
+pub(crate) async fn body(response: &mut Response, limit: usize) -> Result<Bytes, Unread> {
+    if response.content_length().is_some_and(|n| n > limit as u64) {
+        return Err(Unread::TooLarge);
     }
     let mut body = BytesMut::new();
-    while let Some(chunk) = response.chunk().await.map_err(|e| sort(&e, ask.settings))? {
-        if body.len() + chunk.len() > ask.limit {
-            return Err(too_large);
+    while let Some(chunk) = response.chunk().await.map_err(Unread::Broken)? {
+        if body.len() + chunk.len() > limit {
+            return Err(Unread::TooLarge);
         }
         body.extend_from_slice(&chunk);
     }

@@ -11,7 +11,7 @@ use reqwest::Client;
 use tokio::runtime::Handle;
 
 use crate::dns::Resolver;
-use crate::issuer::fetch::{self, FetchError};
+use crate::issuer::fetch::{self, FetchError, Unread};
 
 /// For one try, from connecting to the last byte of the answer.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
@@ -99,13 +99,10 @@ async fn send(request: reqwest::RequestBuilder) -> Result<Response<Bytes>, Fetch
     let mut answer = Response::new(Bytes::new());
     *answer.status_mut() = response.status();
     *answer.headers_mut() = response.headers().clone();
-    let mut body = Vec::new();
-    while let Some(part) = response.chunk().await.map_err(sort)? {
-        if body.len() + part.len() > ANSWER {
-            return Err(FetchError::TooLarge { limit: ANSWER });
-        }
-        body.extend_from_slice(&part);
-    }
-    *answer.body_mut() = body.into();
+    *answer.body_mut() =
+        fetch::body(&mut response, ANSWER).await.map_err(|unread| match unread {
+            Unread::TooLarge => FetchError::TooLarge { limit: ANSWER },
+            Unread::Broken(error) => sort(error),
+        })?;
     Ok(answer)
 }

@@ -18,6 +18,7 @@ use crate::coding::{self, CodingError};
 use crate::config::{ExchangeSettings, IntrospectionSettings, SessionSettings};
 use crate::countersign::Ask;
 use crate::dns::Resolver;
+use crate::issuer::fetch::{self, Unread};
 use crate::jose::names::{IssuerName, Limits};
 use crate::jose::policy::IssuerPolicy;
 use crate::jose::refusal::Refusal;
@@ -48,7 +49,7 @@ impl Vouching {
             return Ok(None);
         }
         let client = Client::builder()
-            .tls_backend_preconfigured(crate::issuer::fetch::tls_config(ca)?)
+            .tls_backend_preconfigured(fetch::tls_config(ca)?)
             .connect_timeout(CONNECT)
             .timeout(PATIENCE)
             // A secret is shown to the configured address and to no other.
@@ -197,17 +198,16 @@ async fn answer(request: RequestBuilder, limits: &Limits) -> Result<Option<Vec<u
     }
     let codings = response.headers_mut().remove(header::CONTENT_ENCODING);
     let codings = codings.unwrap_or(HeaderValue::from_static(""));
-    let mut body = Vec::new();
-    while let Some(part) = response.chunk().await.map_err(away)? {
-        body.extend_from_slice(&part);
-        if body.len() > limits.document {
-            return Err(Refusal::TooLarge { limit: limits.document }.into());
-        }
-    }
+    let too_large = || BridgeError::from(Refusal::TooLarge { limit: limits.document });
+    let body = fetch::body(&mut response, limits.document).await;
+    let body = body.map_err(|unread| match unread {
+        Unread::TooLarge => too_large(),
+        Unread::Broken(error) => away(error),
+    })?;
     let codings = codings.to_str().unwrap_or("unreadable");
     match coding::decode(&body, codings, limits.document) {
         Ok(decoded) => Ok(Some(decoded.into_owned())),
-        Err(CodingError::TooLarge) => Err(Refusal::TooLarge { limit: limits.document }.into()),
+        Err(CodingError::TooLarge) => Err(too_large()),
         Err(why) => {
             tracing::warn!(?why, codings, "the auth server's answer does not decode");
             Err(BridgeError::KeysUnavailable)

@@ -11,6 +11,7 @@ use url::Url;
 use crate::coding;
 use crate::dns::Resolver;
 use crate::doctor::{Answer, address};
+use crate::issuer::fetch::{self, Unread};
 
 /// Bytes read of one answer; no key set comes near.
 const LIMIT: usize = 4 * 1024 * 1024;
@@ -24,7 +25,7 @@ impl Fetcher {
     pub(super) fn new() -> Result<Self, String> {
         let resolver = Resolver::system().map_err(|e| e.to_string())?;
         let client = Client::builder()
-            .tls_backend_preconfigured(crate::issuer::fetch::tls_config(None)?)
+            .tls_backend_preconfigured(fetch::tls_config(None)?)
             .user_agent(concat!("countersign-doctor/", env!("CARGO_PKG_VERSION")))
             .redirect(redirect::Policy::limited(10))
             .dns_resolver(Arc::new(resolver.clone()))
@@ -45,13 +46,11 @@ impl Fetcher {
             response.headers().iter().map(|(n, v)| (n.as_str().to_owned(), text(v))).collect();
         let content_type = response.headers().get(header::CONTENT_TYPE).map(text);
         let (status, from) = (response.status().as_u16(), response.url().to_string());
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|e| chain(&e))? {
-            body.extend_from_slice(&chunk);
-            if body.len() > LIMIT {
-                return Err(format!("the answer is larger than {} MiB", LIMIT >> 20));
-            }
-        }
+        let body = fetch::body(&mut response, LIMIT).await.map_err(|unread| match unread {
+            Unread::TooLarge => format!("the answer is larger than {} MiB", LIMIT >> 20),
+            Unread::Broken(error) => chain(&error),
+        })?;
+        let mut body = Vec::from(body);
         let coding = headers.iter().find(|(name, _)| name == "content-encoding");
         if let Some((_, gzip)) = coding.filter(|(_, coding)| coding.eq_ignore_ascii_case("gzip")) {
             let decoded = coding::decode(&body, gzip, LIMIT).map(Cow::into_owned);
