@@ -14,7 +14,7 @@ use pingora::proxy::Session;
 use tokio::time::Instant;
 
 use super::call::{Body, Call, Reply};
-use super::headers::{self, OF_THE_BYTES};
+use super::headers;
 use super::outbound::{self, Changes};
 use super::reply;
 use super::routes::Routes;
@@ -130,13 +130,10 @@ pub(super) async fn answer(session: &mut Session, state: &State, changes: &Chang
         header.insert_header(header::CONTENT_LENGTH, body.len())?;
         return reply::write(session, header, body).await;
     };
-    for name in &OF_THE_BYTES {
-        header.remove_header(name);
-    }
+    headers::of_new_body(&mut header, new.len())?;
     // A cookie keeps strict caches from keeping the document (RFC 9111 §7.3).
     header.remove_header(&header::SET_COOKIE);
     header.insert_header(header::CONTENT_TYPE, "application/json")?;
-    header.insert_header(header::CONTENT_LENGTH, new.len())?;
     state.discovery.put(key, &header, &new);
     reply::write(session, header, new).await
 }

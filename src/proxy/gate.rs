@@ -189,7 +189,7 @@ impl ProxyHttp for Gate {
             ctx.changes.authorization = ctx.span.within(bearer).await;
         }
         let Some(rule) = rule else {
-            if ctx.upgrade || !forward::is_plain(session) {
+            if !forward::is_plain(session) {
                 return Ok(false);
             }
             return forward::answer(session, state, upstream, &ctx.changes).await.map(|()| true);

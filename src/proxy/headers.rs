@@ -23,7 +23,7 @@ pub(super) const HOP_BY_HOP: [HeaderName; 8] = [
 
 /// Fields that speak of the bytes of a body, and are wrong once it is changed: RFC 9110 §8.8.3, RFC
 /// 9530, RFC 3230.
-pub(super) const OF_THE_BYTES: [HeaderName; 8] = [
+const OF_THE_BYTES: [HeaderName; 8] = [
     header::CONTENT_LENGTH,
     header::CONTENT_ENCODING,
     header::ETAG,
@@ -113,6 +113,16 @@ pub(super) fn strip_response(header: &mut ResponseHeader) {
     for name in of_this_hop(&header.headers) {
         header.remove_header(&name);
     }
+}
+
+/// Makes `header` that of another body, `length` bytes long.
+pub(super) fn of_new_body(header: &mut ResponseHeader, length: usize) -> pingora::Result<()> {
+    for name in &OF_THE_BYTES {
+        if header.headers.contains_key(name) {
+            header.remove_header(name);
+        }
+    }
+    header.insert_header(header::CONTENT_LENGTH, length)
 }
 
 /// Mostly none: looking at each field once is less than looking for each name.

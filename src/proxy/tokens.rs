@@ -10,12 +10,11 @@ use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::Session;
 
 use super::call::{Body, Call, Reply};
-use super::headers::{self, OF_THE_BYTES};
 use super::outbound::{self, Changes};
 use super::state::State;
 use super::swap::{self, Beside};
 use super::upstream::Upstream;
-use super::{reply, restore};
+use super::{headers, reply, restore};
 use crate::answer::Failure;
 use crate::coding;
 use crate::rewrite::{self, Place, TokenRule};
@@ -50,12 +49,7 @@ pub(super) async fn answer(
                 false => None,
             };
             if let Some(new) = new {
-                for name in OF_THE_BYTES.iter().filter(|name| **name != header::CONTENT_LENGTH) {
-                    if header.headers.contains_key(name) {
-                        header.remove_header(name);
-                    }
-                }
-                header.insert_header(header::CONTENT_LENGTH, new.len())?;
+                headers::of_new_body(&mut header, new.len())?;
                 return reply::write(session, header, new).await;
             }
             if reply::has_body(session, header.status) {
