@@ -652,6 +652,10 @@ fn der_signatures_and_padding_only_where_configured() {
     assert!(input.contains('='), "{input}");
     let padded = format!("{input}.{}", pad(b64(key.sign(input.as_bytes()))));
     assert_eq!(scene.refusal(&padded), "b64");
+    // Also where it was read before its issuer was known.
+    let read = CompactJws::parse(padded.as_str(), &scene.limits, true).unwrap();
+    let judged = countersign::countersign::countersign(&read, &scene.context(), &Ask::default());
+    assert_eq!(judged.unwrap_err().code(), "b64");
     scene.policy.padded = true;
     let new = scene.new_token(&padded);
     assert!(!new.contains('='));

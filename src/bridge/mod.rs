@@ -15,13 +15,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use aws_lc_rs::digest;
-use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 pub use self::error::BridgeError;
 pub use self::stats::{BridgeStatus, Outcome};
 
-use self::pool::{Pool, Reply};
+use self::pool::{NotDone, Pool};
 use self::stats::Stats;
 use crate::clock::Clock;
 use crate::config::BridgeSettings;
@@ -191,10 +190,10 @@ impl Bridge {
     }
 
     async fn miss(&self, token: &str, ask: &Ask<'_>, slot: Slot) -> Result<Bridged, BridgeError> {
-        // Padding is an issuer's flag, but the issuer is known only after reading: read leniently
-        // here, strictly on the crypto thread.
-        let jws = CompactJws::parse(token, &self.limits, true)
+        // Padding is an issuer's flag, and the issuer is known only after reading: `verify` judges it.
+        let jws = CompactJws::parse(token.to_owned(), &self.limits, true)
             .map_err(|refusal| self.refused("-", None, refusal))?;
+        let jws = Arc::new(jws);
         let alg = jws.unverified_alg();
         let iss = jws.unverified_issuer().map_err(|refusal| self.refused("-", alg, refusal))?;
         // Nothing was learnt yet: whose tokens are good is not known, so none is called bad.
@@ -220,12 +219,12 @@ impl Bridge {
             },
         };
         let epoch = snapshot.epoch;
-        let mut result = self.sign(token, ask, &handle, snapshot, slot).await;
+        let mut result = self.sign(&jws, ask, &handle, snapshot, slot).await;
         if let Err(BridgeError::Refused(Refusal::KidUnknown)) = result
             && let Some(fresh) = handle.fresh_for(kid).await
             && fresh.epoch != epoch
         {
-            result = self.sign(token, ask, &handle, fresh, slot).await;
+            result = self.sign(&jws, ask, &handle, fresh, slot).await;
         }
         let issuer = handle.policy();
         match &result {
@@ -238,7 +237,7 @@ impl Bridge {
     /// One run of the pure pipeline, on a crypto thread.
     async fn sign(
         &self,
-        token: &str,
+        jws: &Arc<CompactJws<'static>>,
         ask: &Ask<'_>,
         handle: &Arc<IssuerHandle>,
         snapshot: Arc<Snapshot>,
@@ -252,32 +251,20 @@ impl Bridge {
         let issuer = policy.name.clone();
         let published = kids.clone();
         let (limits, now) = (self.limits, self.clock.now());
-        let token: Box<str> = token.into();
-        let ask = OwnedAsk::of(ask);
-        let (reply, result) = oneshot::channel();
+        let (jws, ask) = (jws.clone(), OwnedAsk::of(ask));
         let job = move || {
-            let run = || {
-                let jws = CompactJws::parse(&token, &limits, policy.padded)?;
-                let context = Context {
-                    policy: &policy,
-                    keys: &snapshot.keys,
-                    published: &published,
-                    signer: &ring.active,
-                    profile: &profile,
-                    limits: &limits,
-                    now,
-                };
-                countersign::countersign_pausing(&jws, &context, &ask.borrow(), pool::pause)
+            let context = Context {
+                policy: &policy,
+                keys: &snapshot.keys,
+                published: &published,
+                signer: &ring.active,
+                profile: &profile,
+                limits: &limits,
+                now,
             };
-            let verdict = run();
-            // The caller may have gone away; then nobody needs the result.
-            Box::new(move || drop(reply.send(verdict))) as Reply
+            countersign::countersign_pausing(&jws, &context, &ask.borrow(), pool::pause)
         };
-        if self.pool.run(job).is_err() {
-            self.stats.overloaded.fetch_add(1, Ordering::Relaxed);
-            return Err(BridgeError::Overloaded);
-        }
-        let verdict = result.await.map_err(|_| BridgeError::Stopped)??;
+        let verdict = self.on_crypto_thread(job).await??;
         let bridged = match verdict {
             Verdict::AsItStands { expires } => Bridged { jwt: None, expires, issuer },
             Verdict::Countersigned(new) => {
@@ -297,6 +284,19 @@ impl Bridge {
         };
         self.cache.insert(slot.key, Arc::new(entry));
         Ok(bridged)
+    }
+
+    async fn on_crypto_thread<T: Send + 'static>(
+        &self,
+        job: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, BridgeError> {
+        self.pool.run(job).await.map_err(|not_done| match not_done {
+            NotDone::Full => {
+                self.stats.overloaded.fetch_add(1, Ordering::Relaxed);
+                BridgeError::Overloaded
+            }
+            NotDone::Stopped => BridgeError::Stopped,
+        })
     }
 
     pub fn limits(&self) -> &Limits {
@@ -329,7 +329,6 @@ impl Bridge {
         let issuer = policy.name.clone();
         let (limits, now) = (self.limits, self.clock.now());
         let ask = OwnedAsk::of(ask);
-        let (reply, result) = oneshot::channel();
         let job = move || {
             let context = Context {
                 policy: &policy,
@@ -340,14 +339,9 @@ impl Bridge {
                 limits: &limits,
                 now,
             };
-            let signed = countersign::sign_claims(claims, &context, &ask.borrow());
-            Box::new(move || drop(reply.send(signed))) as Reply
+            countersign::sign_claims(claims, &context, &ask.borrow())
         };
-        if self.pool.run(job).is_err() {
-            self.stats.overloaded.fetch_add(1, Ordering::Relaxed);
-            return Err(BridgeError::Overloaded);
-        }
-        let signed = result.await.map_err(|_| BridgeError::Stopped)?;
+        let signed = self.on_crypto_thread(job).await?;
         let new = signed.map_err(|refusal| self.refused(issuer.as_str(), None, refusal))?;
         self.keyring.note_signed(new.expires).await;
         self.stats.outcome(issuer.as_str(), "-", "countersigned");

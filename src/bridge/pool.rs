@@ -2,21 +2,22 @@
 //! flood of new tokens costs those who send them and nobody else.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+
+use tokio::sync::{Notify, oneshot};
 
 /// Lower than the byte-moving threads. Not the lowest, and not `SCHED_IDLE`: beside another program
 /// that takes the whole machine, logins would then stand still.
 const NICE: i32 = 5;
 
-/// Replies are handed over this many at once while more jobs wait: each one alone would wake the
+/// Results are handed over this many at once while more jobs wait: each one alone would wake the
 /// byte-moving threads, and on a shared core both sides would run with the other's data in the
 /// caches. An idle pool hands each over at once.
 const TOGETHER: usize = 8;
 
 /// Gives a finished job's result to who waits for it.
-pub(super) type Reply = Box<dyn FnOnce() + Send>;
+type Reply = Box<dyn FnOnce() + Send>;
 type Job = Box<dyn FnOnce() -> Reply + Send>;
 
 /// Lets a byte-moving thread that waits for this core have it now: the scheduler would else let a
@@ -25,59 +26,108 @@ pub(super) fn pause() {
     std::thread::yield_now();
 }
 
+#[derive(Default)]
+struct Jobs {
+    waiting: VecDeque<Job>,
+    /// Threads that sleep until there is a job: to wake nobody would cost a system call.
+    asleep: usize,
+    stop: bool,
+}
+
 struct Queue {
-    jobs: Mutex<VecDeque<Job>>,
+    jobs: Mutex<Jobs>,
     ready: Condvar,
-    stop: AtomicBool,
     bound: usize,
+}
+
+/// Results that wait to be handed over. One waiter is woken and gives all of them out: were each
+/// waiter woken from here, the first would take the core before the second has its result.
+#[derive(Default)]
+struct Finished {
+    replies: Mutex<Vec<Reply>>,
+    some: Notify,
+}
+
+impl Finished {
+    fn add(&self, replies: &mut Vec<Reply>) {
+        if replies.is_empty() {
+            return;
+        }
+        self.lock().append(replies);
+        self.some.notify_one();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Reply>> {
+        self.replies.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn give_out(&self) {
+        let replies = std::mem::take(&mut *self.lock());
+        for reply in replies {
+            reply();
+        }
+    }
 }
 
 /// A fixed number of threads and a bounded queue before them.
 pub(super) struct Pool {
     queue: Arc<Queue>,
+    finished: Arc<Finished>,
     threads: Vec<JoinHandle<()>>,
 }
 
-/// The queue is full.
+/// Why a job gave no result.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Full;
+pub(super) enum NotDone {
+    /// As many jobs wait as may.
+    Full,
+    /// The job panicked.
+    Stopped,
+}
 
 impl Pool {
     /// # Errors
     /// When the system refuses a thread.
     pub(super) fn new(threads: usize, bound: usize) -> std::io::Result<Self> {
-        let queue = Arc::new(Queue {
-            jobs: Mutex::new(VecDeque::with_capacity(bound.min(1024))),
-            ready: Condvar::new(),
-            stop: AtomicBool::new(false),
-            bound: bound.max(1),
-        });
+        let queue =
+            Arc::new(Queue { jobs: Mutex::default(), ready: Condvar::new(), bound: bound.max(1) });
+        let finished = Arc::new(Finished::default());
         let spawn = |i: usize| {
-            let queue = queue.clone();
-            std::thread::Builder::new().name(format!("crypto-{i}")).spawn(move || work(&queue))
+            let (queue, finished) = (queue.clone(), finished.clone());
+            let name = format!("crypto-{i}");
+            std::thread::Builder::new().name(name).spawn(move || work(&queue, &finished))
         };
         let threads = (0..threads.max(1)).map(spawn).collect::<Result<_, _>>()?;
-        Ok(Self { queue, threads })
+        Ok(Self { queue, finished, threads })
     }
 
-    /// Hands `job` to the next free thread.
+    /// Has `job` done by the next free thread.
     ///
     /// # Errors
-    /// [`Full`] when as many jobs wait as may.
-    pub(super) fn run(&self, job: impl FnOnce() -> Reply + Send + 'static) -> Result<(), Full> {
-        let mut jobs = self.queue.jobs.lock().unwrap_or_else(PoisonError::into_inner);
-        if jobs.len() >= self.queue.bound {
-            return Err(Full);
+    /// [`NotDone`].
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        job: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, NotDone> {
+        let (reply, mut result) = oneshot::channel();
+        let job = move || {
+            let done = job();
+            // The caller may have gone away; then nobody needs the result.
+            Box::new(move || drop(reply.send(done))) as Reply
+        };
+        self.queue.push(Box::new(job)).map_err(|()| NotDone::Full)?;
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut result => return done.map_err(|_| NotDone::Stopped),
+                () = self.finished.some.notified() => self.finished.give_out(),
+            }
         }
-        jobs.push_back(Box::new(job));
-        drop(jobs);
-        self.queue.ready.notify_one();
-        Ok(())
     }
 
     /// Jobs waiting now.
     pub(super) fn depth(&self) -> usize {
-        self.queue.jobs.lock().unwrap_or_else(PoisonError::into_inner).len()
+        self.queue.lock().waiting.len()
     }
 
     pub(super) fn threads(&self) -> usize {
@@ -87,9 +137,7 @@ impl Pool {
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        self.queue.stop.store(true, Ordering::Release);
-        // Under the lock, so that no thread is between its check and its wait.
-        drop(self.queue.jobs.lock().unwrap_or_else(PoisonError::into_inner));
+        self.queue.lock().stop = true;
         self.queue.ready.notify_all();
         for thread in self.threads.drain(..) {
             // The last owner may be dropped on one of these threads: no thread waits for itself.
@@ -100,48 +148,58 @@ impl Drop for Pool {
     }
 }
 
-fn work(queue: &Queue) {
+fn work(queue: &Queue, finished: &Finished) {
     // On Linux the priority is the calling thread's alone; where it cannot be set, nothing is lost.
     let _ = rustix::process::setpriority_process(None, NICE);
     let mut replies: Vec<Reply> = Vec::with_capacity(TOGETHER);
-    loop {
-        let job = queue.next_or(|| hand_over(&mut replies));
-        let Some(job) = job else { return };
+    while let Some(job) = queue.next_or(|| finished.add(&mut replies)) {
         // A job that panics loses its reply channel, which its caller sees; the thread goes on.
         if let Ok(reply) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(job)) {
             replies.push(reply);
         }
         if replies.len() == TOGETHER {
-            hand_over(&mut replies);
+            finished.add(&mut replies);
         }
         pause();
     }
 }
 
-fn hand_over(replies: &mut Vec<Reply>) {
-    for reply in replies.drain(..) {
-        reply();
-    }
-}
-
 impl Queue {
+    fn lock(&self) -> MutexGuard<'_, Jobs> {
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn push(&self, job: Job) -> Result<(), ()> {
+        let mut jobs = self.lock();
+        if jobs.waiting.len() >= self.bound {
+            return Err(());
+        }
+        jobs.waiting.push_back(job);
+        let wake = jobs.asleep > 0;
+        drop(jobs);
+        if wake {
+            self.ready.notify_one();
+        }
+        Ok(())
+    }
+
     /// The next job; `idle` is called before waiting for one. `None`: the pool stops.
     fn next_or(&self, idle: impl FnOnce()) -> Option<Job> {
-        let lock = || self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
-        let waiting = lock().pop_front();
-        if waiting.is_some() {
-            return waiting;
+        if let Some(job) = self.lock().waiting.pop_front() {
+            return Some(job);
         }
         idle();
-        let mut jobs = lock();
+        let mut jobs = self.lock();
         loop {
-            if let Some(job) = jobs.pop_front() {
+            if let Some(job) = jobs.waiting.pop_front() {
                 return Some(job);
             }
-            if self.stop.load(Ordering::Acquire) {
+            if jobs.stop {
                 return None;
             }
+            jobs.asleep += 1;
             jobs = self.ready.wait(jobs).unwrap_or_else(PoisonError::into_inner);
+            jobs.asleep -= 1;
         }
     }
 }
@@ -149,66 +207,83 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc;
+    use std::time::Duration;
 
     use super::*;
 
-    fn no_reply() -> Reply {
-        Box::new(|| ())
+    const PATIENCE: Duration = Duration::from_secs(10);
+
+    /// A job that says when it begins, and ends when it is told to.
+    fn gated(began: &mpsc::Sender<()>) -> (mpsc::Sender<()>, impl FnOnce() + Send + 'static) {
+        let (release, gate) = mpsc::channel::<()>();
+        let began = began.clone();
+        (release, move || {
+            began.send(()).unwrap();
+            gate.recv().unwrap();
+        })
     }
 
-    #[test]
-    fn over_the_bound_a_job_is_refused_and_the_queued_ones_still_run() {
+    #[tokio::test]
+    async fn over_the_bound_a_job_is_refused_and_the_queued_ones_still_run() {
         let pool = Pool::new(1, 2).unwrap();
-        let (release, gate) = mpsc::channel::<()>();
-        let (started, wait) = mpsc::channel();
-        pool.run(move || {
-            started.send(()).unwrap();
-            gate.recv().unwrap();
-            no_reply()
-        })
-        .unwrap();
-        wait.recv().unwrap();
-        let (done, results) = mpsc::channel();
-        for i in 0..2 {
-            let done = done.clone();
-            pool.run(move || Box::new(move || done.send(i).unwrap())).unwrap();
-        }
-        assert_eq!(pool.run(no_reply), Err(Full));
+        let (began, beginning) = mpsc::channel();
+        let (release, job) = gated(&began);
+        let first = pool.run(job);
+        tokio::pin!(first);
+        assert!(futures::poll!(&mut first).is_pending());
+        beginning.recv_timeout(PATIENCE).unwrap();
+        let (second, third) = (pool.run(|| 2), pool.run(|| 3));
+        tokio::pin!(second, third);
+        assert!(futures::poll!(&mut second).is_pending());
+        assert!(futures::poll!(&mut third).is_pending());
+        assert_eq!(pool.run(|| 4).await, Err(NotDone::Full));
         assert_eq!(pool.depth(), 2);
         release.send(()).unwrap();
-        assert_eq!((results.recv(), results.recv()), (Ok(0), Ok(1)));
+        assert_eq!(tokio::join!(first, second, third), (Ok(()), Ok(2), Ok(3)));
     }
 
-    #[test]
-    fn a_panic_does_not_cost_the_thread() {
+    #[tokio::test]
+    async fn a_panic_does_not_cost_the_thread() {
         let pool = Pool::new(1, 4).unwrap();
-        pool.run(|| std::panic::resume_unwind(Box::new(()))).unwrap();
-        let (done, result) = mpsc::channel();
-        pool.run(move || Box::new(move || done.send(7).unwrap())).unwrap();
-        assert_eq!(result.recv(), Ok(7));
+        let panics = || std::panic::resume_unwind(Box::new(()));
+        assert_eq!(pool.run::<()>(panics).await, Err(NotDone::Stopped));
+        assert_eq!(pool.run(|| 7).await, Ok(7));
     }
 
-    #[test]
-    fn replies_come_together_while_jobs_wait_and_at_once_when_none_do() {
+    #[tokio::test]
+    async fn results_come_together_while_jobs_wait_and_at_once_when_none_do() {
         let pool = Pool::new(1, 16).unwrap();
-        let (done, results) = mpsc::channel();
         let (began, beginning) = mpsc::channel();
-        let gates = [0, 1].map(|i| {
-            let (release, gate) = mpsc::channel::<()>();
-            let (done, began) = (done.clone(), began.clone());
-            pool.run(move || {
-                began.send(i).unwrap();
-                gate.recv().unwrap();
-                Box::new(move || done.send(i).unwrap())
-            })
-            .unwrap();
-            release
-        });
-        assert_eq!(beginning.recv(), Ok(0));
-        gates[0].send(()).unwrap();
-        assert_eq!(beginning.recv(), Ok(1));
-        assert_eq!(results.try_recv(), Err(mpsc::TryRecvError::Empty));
-        gates[1].send(()).unwrap();
-        assert_eq!((results.recv(), results.recv()), (Ok(0), Ok(1)));
+        let ((release_a, a), (release_b, b)) = (gated(&began), gated(&began));
+        let (a, b) = (pool.run(a), pool.run(b));
+        tokio::pin!(a, b);
+        assert!(futures::poll!(&mut a).is_pending());
+        assert!(futures::poll!(&mut b).is_pending());
+        release_a.send(()).unwrap();
+        beginning.recv_timeout(PATIENCE).unwrap();
+        // The second job runs, so the first is done; its result waits for that of the second.
+        beginning.recv_timeout(PATIENCE).unwrap();
+        assert!(futures::poll!(&mut a).is_pending());
+        release_b.send(()).unwrap();
+        assert_eq!(tokio::join!(a, b), (Ok(()), Ok(())));
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_gives_out_what_others_left() {
+        let pool = Pool::new(1, 16).unwrap();
+        let (began, beginning) = mpsc::channel();
+        let (release, job) = gated(&began);
+        let stays = pool.run(job);
+        tokio::pin!(stays);
+        assert!(futures::poll!(&mut stays).is_pending());
+        beginning.recv_timeout(PATIENCE).unwrap();
+        {
+            let leaves = pool.run(|| ());
+            tokio::pin!(leaves);
+            assert!(futures::poll!(&mut leaves).is_pending());
+        }
+        release.send(()).unwrap();
+        assert_eq!(stays.await, Ok(()));
+        assert_eq!(pool.run(|| 1).await, Ok(1));
     }
 }

@@ -99,8 +99,9 @@ pub fn run(args: &ResignArgs, out: &mut Output) -> Result<Exit, CliError> {
 
 async fn resign(token: &str, config: Config, ask: &Ask<'_>) -> Result<Verdict, Failure> {
     let limits = config.bridge.limits;
-    // As in the bridge: who issued it is read before whether that issuer pads.
-    let issuer = CompactJws::parse(token, &limits, true)?.unverified_issuer()?;
+    // As in the bridge: whether that issuer pads is judged with the rest.
+    let jws = CompactJws::parse(token, &limits, true)?;
+    let issuer = jws.unverified_issuer()?;
     let clock = Clock::system();
     let alone = config.issuers.len() == 1;
     let deps = IssuerDeps {
@@ -113,7 +114,6 @@ async fn resign(token: &str, config: Config, ask: &Ask<'_>) -> Result<Verdict, F
     let issuers = Issuers::new(config.issuers, deps).map_err(|why| CliError::new("issuer", why))?;
     let handle = issuers.by_iss(issuer.as_str()).ok_or(Failure::UnknownIssuer)?;
     let policy = handle.policy();
-    let jws = CompactJws::parse(token, &limits, policy.padded)?;
     let snapshot = handle.fresh_for(jws.unverified_kid()).await.ok_or_else(|| {
         CliError::new("issuer_keys_unavailable", "the issuer's keys could not be read")
             .hint("`countersign doctor` says what is wrong with its key set")

@@ -13,7 +13,7 @@ use super::refusal::Refusal;
 /// Three parts, a protected header that is understood, a payload of any bytes.
 #[derive(Debug)]
 pub struct Envelope<'a> {
-    text: &'a str,
+    text: Cow<'a, str>,
     /// The two dots.
     dots: (usize, usize),
     header: Header,
@@ -40,11 +40,16 @@ impl<'a> Envelope<'a> {
     /// # Errors
     /// [`Refusal`]: `too_large`, `format`, `b64`, `header`, `duplicate_member`, `depth`, `alg`,
     /// `crit`, `b64_false`, `nested`.
-    pub fn parse(token: &'a str, limits: &Limits, padded: bool) -> Result<Self, Refusal> {
+    pub fn parse(
+        token: impl Into<Cow<'a, str>>,
+        limits: &Limits,
+        padded: bool,
+    ) -> Result<Self, Refusal> {
+        let token = token.into();
         if token.len() > limits.token {
             return Err(Refusal::TooLarge { limit: limits.token });
         }
-        let dots = dots(token)?;
+        let dots = dots(&token)?;
         let decode = |part: &str| decode(part, padded);
         let header = decode(&token[..dots.0])?;
         let header = Header::read(header, limits)?;
@@ -54,7 +59,7 @@ impl<'a> Envelope<'a> {
     }
 
     /// What the signature covers, RFC 7515 §5.2: the bytes as received.
-    pub fn signing_input(&self) -> &'a [u8] {
+    pub fn signing_input(&self) -> &[u8] {
         &self.text.as_bytes()[..self.dots.1]
     }
 
@@ -93,12 +98,17 @@ impl<'a> Envelope<'a> {
         self.header.original.as_deref()
     }
 
-    pub(super) fn text(&self) -> &'a str {
-        self.text
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Some part ends in `=`.
+    pub(super) fn is_padded(&self) -> bool {
+        self.text.contains('=')
     }
 
     /// The parts as text: protected header, payload, signature.
-    pub(super) fn parts(&self) -> (&'a str, &'a str, &'a str) {
+    pub(super) fn parts(&self) -> (&str, &str, &str) {
         let (first, second) = self.dots;
         (&self.text[..first], &self.text[first + 1..second], &self.text[second + 1..])
     }
@@ -123,7 +133,11 @@ pub struct CompactJws<'a> {
 impl<'a> CompactJws<'a> {
     /// # Errors
     /// As [`Envelope::parse`], and `payload`, `duplicate_member`, `depth` for the claims set.
-    pub fn parse(token: &'a str, limits: &Limits, padded: bool) -> Result<Self, Refusal> {
+    pub fn parse(
+        token: impl Into<Cow<'a, str>>,
+        limits: &Limits,
+        padded: bool,
+    ) -> Result<Self, Refusal> {
         let mut envelope = Envelope::parse(token, limits, padded)?;
         let payload = std::mem::take(&mut envelope.payload);
         let payload = String::from_utf8(payload).map_err(|_| Refusal::Payload)?;

@@ -89,7 +89,7 @@ impl<'t> VerifiedToken<'t> {
 
     /// The header says nothing but `alg`, `typ` and a textual `kid`, and no part is padded.
     pub fn is_plain(&self) -> bool {
-        self.envelope().is_plain() && !self.envelope().text().contains('=')
+        self.envelope().is_plain() && !self.envelope().is_padded()
     }
 }
 
@@ -105,6 +105,10 @@ pub fn verify<'t>(
     now: UnixTime,
     budget: &mut Budget,
 ) -> Result<VerifiedToken<'t>, Refusal> {
+    // RFC 7515 §2: no padding, but for issuers that are known to pad.
+    if jws.envelope().is_padded() && !policy.padded {
+        return Err(Refusal::Base64);
+    }
     let claims = jws.unverified_claims();
     let key = match check_signature(jws.envelope(), policy, keys, budget) {
         Err(Refusal::KidUnknown) => {
