@@ -13,7 +13,7 @@ const NICE: i32 = 5;
 
 /// Results are handed over this many at once while more jobs wait: each one alone would wake the
 /// byte-moving threads, and on a shared core both sides would run with the other's data in the
-/// caches. An idle pool hands each over at once.
+/// caches. A pool with nothing left to do hands them over at once.
 const TOGETHER: usize = 8;
 
 /// Gives a finished job's result to who waits for it.

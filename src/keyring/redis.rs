@@ -6,13 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures::StreamExt as _;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{AsyncCommands as _, Client, RedisError, Script};
-use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
-use ring::error::Unspecified;
 use tokio::sync::Notify;
 use zeroize::Zeroizing;
 
@@ -62,20 +61,12 @@ impl Drop for Listener {
 
 /// AES-256-GCM with random nonces; the ring's name and the kid are authenticated with each key, so
 /// that none can be moved to another place.
-///
-/// By `ring`, which TLS brings anyway: aws-lc's, for this alone, is two thirds of a mebibyte.
 struct GcmSeal {
-    /// "Less safe": a nonce must not come twice. One of 96 random bits is made for each sealing, and
-    /// a ring is sealed some times a month (NIST SP 800-38D §8.3 allows 2³²).
-    key: LessSafeKey,
+    key: RandomizedNonceKey,
     ring: String,
 }
 
 impl GcmSeal {
-    fn new(key: &[u8], ring: String) -> Result<Self, Unspecified> {
-        Ok(Self { key: LessSafeKey::new(UnboundKey::new(&AES_256_GCM, key)?), ring })
-    }
-
     fn aad(&self, kid: &Kid) -> Aad<Vec<u8>> {
         Aad::from(format!("{}\n{kid}", self.ring).into_bytes())
     }
@@ -83,19 +74,13 @@ impl GcmSeal {
 
 impl Seal for GcmSeal {
     fn seal(&self, kid: &Kid, pkcs8: &[u8]) -> Result<String, String> {
-        let failed = || "the private key could not be encrypted".to_owned();
-        let mut nonce = [0; NONCE_LEN];
-        aws_lc_rs::rand::fill(&mut nonce).map_err(|_| failed())?;
         let mut sealed = Zeroizing::new(pkcs8.to_vec());
-        self.key
-            .seal_in_place_append_tag(
-                Nonce::assume_unique_for_key(nonce),
-                self.aad(kid),
-                &mut *sealed,
-            )
-            .map_err(|_| failed())?;
+        let nonce = self
+            .key
+            .seal_in_place_append_tag(self.aad(kid), &mut *sealed)
+            .map_err(|_| "the private key could not be encrypted".to_owned())?;
         let mut text = SEALED.to_owned();
-        STANDARD.encode_string([&nonce, &sealed[..]].concat(), &mut text);
+        STANDARD.encode_string([nonce.as_ref(), &sealed[..]].concat(), &mut text);
         Ok(text)
     }
 
@@ -143,7 +128,7 @@ impl RedisStore {
             .set_number_of_retries(1);
         let connection = ConnectionManager::new_lazy_with_config(client.clone(), config)
             .map_err(|e| away(&place, &e))?;
-        let seal = GcmSeal::new(&*key.0, ring.clone())
+        let gcm = RandomizedNonceKey::new(&AES_256_GCM, &*key.0)
             .map_err(|_| bad("the encryption key does not have 32 bytes".to_owned()))?;
         let channel = format!("{ring}:changed");
         let told = Arc::new(Notify::new());
@@ -152,7 +137,7 @@ impl RedisStore {
             connection,
             script: Script::new(REPLACE),
             key: format!("{ring}:ring"),
-            seal,
+            seal: GcmSeal { key: gcm, ring },
             channel,
             place,
             told,
@@ -238,7 +223,8 @@ mod tests {
     use super::*;
 
     fn seal(key: u8, ring: &str) -> GcmSeal {
-        GcmSeal::new(&[key; 32], ring.to_owned()).unwrap()
+        let key = RandomizedNonceKey::new(&AES_256_GCM, &[key; 32]).unwrap();
+        GcmSeal { key, ring: ring.to_owned() }
     }
 
     #[test]
@@ -255,18 +241,5 @@ mod tests {
         let last = bent.len() - 6;
         bent[last] ^= 1;
         assert!(seal(1, "ring").open(&a, &String::from_utf8(bent).unwrap()).is_err());
-    }
-
-    /// The form is AES-GCM's and no library's.
-    #[test]
-    fn what_another_library_sealed_opens() {
-        use aws_lc_rs::aead;
-        let (kid, gcm) = (Kid::parse("a").unwrap(), seal(1, "ring"));
-        let other = aead::RandomizedNonceKey::new(&aead::AES_256_GCM, &[1; 32]).unwrap();
-        let mut sealed = b"a private key".to_vec();
-        let nonce =
-            other.seal_in_place_append_tag(aead::Aad::from("ring\na"), &mut sealed).unwrap();
-        let text = format!("{SEALED}{}", STANDARD.encode([nonce.as_ref(), &sealed[..]].concat()));
-        assert_eq!(gcm.open(&kid, &text).unwrap().as_slice(), b"a private key");
     }
 }

@@ -39,7 +39,7 @@ pub struct Rest {
     peer: Box<HttpPeer>,
 }
 
-/// A request.
+/// A request whose answer is wanted whole.
 pub struct Call<'a> {
     pub header: Box<RequestHeader>,
     /// The body, or its beginning.
@@ -73,54 +73,102 @@ impl Call<'_> {
         Ok(Reply { header, body: Body::Whole(Bytes::from(body)) })
     }
 
-    /// Sends the request and reads the head of the answer.
-    ///
-    /// # Errors
-    /// [`Failure`] naming what the upstream did wrong.
-    pub async fn open(
-        mut self,
+    async fn open(mut self, upstream: &Upstream, connector: &Connector) -> Result<Opened, Failure> {
+        let mut tries = Tries::default();
+        loop {
+            let sent = Sent {
+                header: self.header.clone(),
+                body: self.body.clone(),
+                more: self.more.as_deref_mut(),
+            };
+            match sent.open(upstream, connector, &mut tries).await {
+                Ok(opened) => return Ok(opened),
+                Err(Unopened::Again) => {}
+                Err(Unopened::Failed(failure)) => return Err(failure),
+            }
+        }
+    }
+}
+
+/// Connections tried for one request.
+#[derive(Debug, Default)]
+pub struct Tries(usize);
+
+/// Why a request was not answered.
+#[derive(Debug)]
+pub enum Unopened {
+    /// The connection was an old one that had ended meanwhile: the same once more.
+    Again,
+    Failed(Failure),
+}
+
+/// Sends a request without a body and reads the head of the answer. The header goes with it: who is
+/// told [`Unopened::Again`] makes it anew, which costs less than a copy of each.
+///
+/// # Errors
+/// [`Unopened`].
+pub async fn open(
+    header: Box<RequestHeader>,
+    upstream: &Upstream,
+    connector: &Connector,
+    tries: &mut Tries,
+) -> Result<Opened, Unopened> {
+    Sent { header, body: Bytes::new(), more: None }.open(upstream, connector, tries).await
+}
+
+/// One sending of a request.
+struct Sent<'a> {
+    header: Box<RequestHeader>,
+    body: Bytes,
+    more: Option<&'a mut Session>,
+}
+
+impl Sent<'_> {
+    async fn open(
+        self,
         upstream: &Upstream,
         connector: &Connector,
-    ) -> Result<Opened, Failure> {
-        let mut tries = 0;
+        Tries(tries): &mut Tries,
+    ) -> Result<Opened, Unopened> {
         loop {
-            tries += 1;
-            let peer = upstream.peer().await?;
+            *tries += 1;
+            let peer = upstream.peer().await.map_err(Unopened::Failed)?;
             let (session, reused) = match connector.get_http_session(&*peer).await {
                 Ok((session, reused)) => (Box::new(session), reused),
                 Err(error) => {
                     upstream.connecting_failed();
-                    if tries < upstream.addresses().min(TRIES) {
+                    if *tries < upstream.addresses().min(TRIES) {
                         continue;
                     }
                     tracing::warn!(%error, "the upstream cannot be reached");
-                    return Err(match failure(&error) {
+                    return Err(Unopened::Failed(match failure(&error) {
                         Failure::UpstreamTimeout => Failure::UpstreamTimeout,
                         _ => Failure::UpstreamUnreachable,
-                    });
+                    }));
                 }
             };
-            match self.over(session, peer).await {
+            let (idempotent, whole) = (self.header.method.is_idempotent(), self.more.is_none());
+            return match self.over(session, peer).await {
                 Ok(opened) => {
                     upstream.learn_idle(opened.header.headers.get("keep-alive"));
-                    return Ok(opened);
+                    Ok(opened)
                 }
                 Err(broken) => {
                     // A pooled connection the upstream closed meanwhile: nothing was done with the
                     // request if it was not even written, and doing it twice is harmless if it is
                     // idempotent (RFC 9110 §9.2.2).
-                    let harmless = !broken.sent || self.header.method.is_idempotent();
-                    if reused && harmless && self.more.is_none() && tries < TRIES {
-                        continue;
+                    let harmless = !broken.sent || idempotent;
+                    if reused && harmless && whole && *tries < TRIES {
+                        return Err(Unopened::Again);
                     }
-                    return Err(broke_off(&broken.error));
+                    Err(Unopened::Failed(broke_off(&broken.error)))
                 }
-            }
+            };
         }
     }
 
     async fn over(
-        &mut self,
+        self,
         mut session: Box<HttpSession>,
         peer: Box<HttpPeer>,
     ) -> Result<Opened, Broken> {
@@ -128,11 +176,11 @@ impl Call<'_> {
         session.set_write_timeout(peer.options.write_timeout);
         let unsent = |error| Broken { error, sent: false };
         let sent = |error| Broken { error, sent: true };
-        session.write_request_header(self.header.clone()).await.map_err(unsent)?;
+        session.write_request_header(self.header).await.map_err(unsent)?;
         if !self.body.is_empty() {
-            session.write_request_body(self.body.clone(), false).await.map_err(sent)?;
+            session.write_request_body(self.body, false).await.map_err(sent)?;
         }
-        if let Some(more) = &mut self.more {
+        if let Some(more) = self.more {
             while let Some(part) = more.read_request_body().await.map_err(sent)? {
                 session.write_request_body(part, false).await.map_err(sent)?;
             }

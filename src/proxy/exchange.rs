@@ -5,7 +5,6 @@ use http::{HeaderName, Method, header};
 use pingora::Result;
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
-use serde_json::json;
 
 use super::form::{self, ExchangeRequest, TokenType};
 use super::reply;
@@ -76,17 +75,24 @@ async fn by_cookie(session: &Session, state: &State) -> Result<Bytes, Failure> {
 }
 
 /// RFC 8693 §2.2.1.
+#[derive(serde::Serialize)]
+struct Granted<'a> {
+    access_token: &'a str,
+    issued_token_type: &'static str,
+    token_type: &'static str,
+    expires_in: u64,
+}
+
 fn granted(state: &State, bridged: &Bridged, subject: &str, issued: TokenType) -> Bytes {
-    let left = bridged.expires.since(state.clock.now()).as_secs();
-    let token = bridged.jwt.as_deref().unwrap_or(subject);
-    let mut body = json!({
-        "access_token": token,
-        "issued_token_type": issued.uri(),
-        "token_type": "Bearer",
-        "expires_in": left,
-    })
-    .to_string();
-    body.push('\n');
+    let granted = Granted {
+        access_token: bridged.jwt.as_deref().unwrap_or(subject),
+        issued_token_type: issued.uri(),
+        token_type: "Bearer",
+        expires_in: bridged.expires.since(state.clock.now()).as_secs(),
+    };
+    // Strings and a number: there is nothing in it that could fail.
+    let mut body = serde_json::to_vec(&granted).unwrap_or_default();
+    body.push(b'\n');
     Bytes::from(body)
 }
 

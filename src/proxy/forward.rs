@@ -8,7 +8,7 @@ use http::{Method, StatusCode, Version, header};
 use pingora::proxy::Session;
 use pingora::{Error, Result};
 
-use super::call::{Call, Opened, Rest};
+use super::call::{self, Opened, Rest, Tries, Unopened};
 use super::outbound::{self, Changes};
 use super::state::State;
 use super::upstream::Upstream;
@@ -39,17 +39,22 @@ pub(super) async fn answer(
     upstream: &Upstream,
     changes: &Changes,
 ) -> Result<()> {
-    let mut request = outbound::copy(session);
-    outbound::prepare(&mut request, session, state, upstream, changes)?;
-    let call = Call { header: request, body: Bytes::new(), more: None, limit: 0 };
-    let opened = tokio::select! {
-        biased;
-        opened = call.open(upstream, &state.connector) => opened,
-        error = gone(session) => return Err(error),
-    };
-    match opened {
-        Ok(opened) => pass(session, state, opened).await,
-        Err(failure) => reply::fail(session, state, &failure, &[]).await,
+    let mut tries = Tries::default();
+    loop {
+        let mut request = outbound::copy(session);
+        outbound::prepare(&mut request, session, state, upstream, changes)?;
+        let opened = tokio::select! {
+            biased;
+            opened = call::open(request, upstream, &state.connector, &mut tries) => opened,
+            error = gone(session) => return Err(error),
+        };
+        match opened {
+            Ok(opened) => return pass(session, state, opened).await,
+            Err(Unopened::Again) => {}
+            Err(Unopened::Failed(failure)) => {
+                return reply::fail(session, state, &failure, &[]).await;
+            }
+        }
     }
 }
 

@@ -82,10 +82,8 @@ pub(super) fn forward(header: &mut RequestHeader, origin: &Origin<'_>) -> pingor
             header.insert_header(X_FORWARDED_PROTO, public.scheme())?;
             let authority = &public[url::Position::BeforeHost..url::Position::AfterPort];
             header.insert_header(X_FORWARDED_HOST, authority)?;
-            for name in &OTHER_SPELLINGS {
-                if header.headers.contains_key(name) {
-                    header.remove_header(name);
-                }
+            for name in among(&header.headers, &OTHER_SPELLINGS) {
+                header.remove_header(&name);
             }
         }
         None => {
@@ -125,13 +123,18 @@ pub(super) fn of_new_body(header: &mut ResponseHeader, length: usize) -> pingora
     header.insert_header(header::CONTENT_LENGTH, length)
 }
 
-/// Mostly none: looking at each field once is less than looking for each name.
+/// Which of `names` are there, mostly none: looking at each field once is less than looking for each
+/// name.
+fn among(headers: &http::HeaderMap, names: &[HeaderName]) -> Vec<HeaderName> {
+    headers.keys().filter(|name| names.contains(name)).cloned().collect()
+}
+
 fn of_this_hop(headers: &http::HeaderMap) -> Vec<HeaderName> {
     let mut names = match headers.contains_key(header::CONNECTION) {
         true => nominated(headers),
         false => Vec::new(),
     };
-    names.extend(headers.keys().filter(|name| HOP_BY_HOP.contains(name)).cloned());
+    names.extend(among(headers, &HOP_BY_HOP));
     names
 }
 
