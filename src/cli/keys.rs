@@ -188,7 +188,7 @@ fn views(ring: &RingState) -> Vec<KeyView> {
 /// The stored ring; a command that only reads makes none.
 fn load(settings: &KeyringSettings) -> Result<RingState, CliError> {
     let ring = block_on(async {
-        let store = crate::keyring::store::open(settings, &Clock::system())?;
+        let store = crate::keyring::open::store(settings, &Clock::system())?;
         let place = store.describe();
         Ok((store.load(None).await?, place))
     })?;

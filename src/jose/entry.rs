@@ -2,12 +2,12 @@
 //! out. What must be done to it is reported; its private members are noticed and never read.
 
 use super::alg::{Alg, Family};
-use super::fault::{KeyFault, Member};
+use super::fault::KeyFault;
 use super::jwk::{Material, PublicJwk};
-use super::jwks::Options;
 use super::keyset::Entry;
 use super::material::{self, Kty, Source};
 use super::names::{Kid, NameError};
+use super::reading::Options;
 use super::repair::{self, AlgText, UseText};
 use super::report::{Alarm, Change, Effect, Report, excerpt};
 use super::tree::{Json, Object};
@@ -437,14 +437,5 @@ pub(super) fn not_an_object(path: &str, value: &Json<'_>) -> Change {
         effect: Effect::Dropped,
         before: Some(value.kind().to_owned()),
         after: None,
-    }
-}
-
-/// The member that is missing where a key has no numbers at all.
-pub(super) fn missing(kty: Kty) -> KeyFault {
-    match kty {
-        Kty::Rsa => KeyFault::MemberMissing(Member::N),
-        Kty::Ec | Kty::Okp => KeyFault::MemberMissing(Member::X),
-        Kty::OfCertificate => KeyFault::KtyMissing,
     }
 }

@@ -7,8 +7,11 @@ use super::alg::Alg;
 use super::base64url;
 use super::json::{self, JsonFault, Object};
 use super::names::{Issuer, Limits};
-use super::original;
 use super::refusal::Refusal;
+
+/// The private header parameter a countersigned token carries its original in; see
+/// [`super::original`].
+pub(super) const ORIGINAL: &str = "cso";
 
 /// Three parts, a protected header that is understood, a payload of any bytes.
 #[derive(Debug)]
@@ -231,7 +234,7 @@ impl Header {
         let (kid, kid_is_text) = kid(&object)?;
         let plain = kid_is_text
             && object.members().iter().all(|m| matches!(&*m.name, "alg" | "kid" | "typ"));
-        let original = object.string(original::PARAMETER).map(|text| text.into_owned());
+        let original = object.string(ORIGINAL).map(|text| text.into_owned());
         Ok(Self { alg, kid, typ, plain, original, object })
     }
 }

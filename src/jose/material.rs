@@ -2,7 +2,6 @@
 //! are missing, from the certificate or the PEM text beside them.
 
 use super::alg::{Alg, Curve, Family};
-use super::entry::missing;
 use super::fault::{KeyFault, Member};
 use super::jwk::Material;
 use super::pem::{self, Block};
@@ -35,6 +34,15 @@ pub(super) struct Numbers {
     pub(super) source: Source,
     /// Member, code, before, after.
     pub(super) repairs: Vec<(&'static str, &'static str, String, String)>,
+}
+
+/// The member that is missing where a key has no numbers at all.
+pub(super) fn missing(kty: Kty) -> KeyFault {
+    match kty {
+        Kty::Rsa => KeyFault::MemberMissing(Member::N),
+        Kty::Ec | Kty::Okp => KeyFault::MemberMissing(Member::X),
+        Kty::OfCertificate => KeyFault::KtyMissing,
+    }
 }
 
 pub(super) fn read(object: &Object<'_>, kty: Kty) -> Result<Numbers, KeyFault> {

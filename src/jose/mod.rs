@@ -23,6 +23,7 @@ pub mod original;
 mod pem;
 pub mod policy;
 pub mod publish;
+pub mod reading;
 pub mod refusal;
 mod repair;
 pub mod report;

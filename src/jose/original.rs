@@ -11,9 +11,6 @@ use super::jwk::{PublicJwk, SignatureForm};
 use super::jws::Envelope;
 use super::names::Limits;
 
-/// The name of the header parameter.
-pub const PARAMETER: &str = "cso";
-
 /// The value of `cso` for an original, given whether the new token's payload is the same bytes.
 pub(super) fn record(original: &Envelope<'_>, same_payload: bool) -> String {
     let (header, payload, signature) = original.parts();

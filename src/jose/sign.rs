@@ -17,8 +17,8 @@ use super::claims::NewClaims;
 use super::fault::KeyFault;
 use super::json;
 use super::jwk::{Material, PublicJwk};
+use super::jws::ORIGINAL;
 use super::names::Kid;
-use super::original;
 use super::refusal::Refusal;
 
 /// Why a private key cannot be used for signing. Never holds any of its bytes.
@@ -254,7 +254,7 @@ impl SigningKey {
         // The kid is base64url and needs no escaping; neither does the name of an algorithm.
         let mut header = format!(r#"{{"alg":"{}","typ":"JWT","kid":"{}""#, self.alg, self.kid);
         if let Some(original) = &claims.original {
-            header.push_str(&format!(r#","{}":{}"#, original::PARAMETER, json::quote(original)));
+            header.push_str(&format!(r#","{}":{}"#, ORIGINAL, json::quote(original)));
         }
         header.push('}');
         header

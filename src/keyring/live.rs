@@ -9,9 +9,10 @@ use arc_swap::ArcSwap;
 use tokio::sync::{Mutex, Notify, watch};
 
 use super::engine::{self, Engine};
+use super::open;
 use super::ring::RingState;
 use super::schedule::{self, Rules};
-use super::store::{self, Store, StoreError};
+use super::store::{Store, StoreError};
 use super::{Fault, KeyView, KeyringError, KeyringSettings, KeyringStatus, Ring};
 use crate::clock::Clock;
 use crate::jose::names::UnixTime;
@@ -51,7 +52,7 @@ impl Keyring {
     /// # Errors
     /// [`KeyringError`]: a store that is corrupt, unreadable or away is never replaced by a new one.
     pub async fn open(settings: KeyringSettings, clock: Clock) -> Result<Arc<Self>, KeyringError> {
-        let store = store::open(&settings, &clock)?;
+        let store = open::store(&settings, &clock)?;
         Self::with_store(&settings, store, clock).await
     }
 
@@ -65,7 +66,7 @@ impl Keyring {
         key: SigningKey,
         clock: Clock,
     ) -> Result<bool, KeyringError> {
-        let store = store::open(settings, &clock)?;
+        let store = open::store(settings, &clock)?;
         if !store.rotates() {
             return Err(StoreError::ReadOnly { at: store.describe() }.into());
         }

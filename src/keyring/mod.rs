@@ -8,6 +8,7 @@ pub(crate) mod atomic;
 mod engine;
 pub mod file;
 pub mod live;
+pub(crate) mod open;
 pub mod readonly;
 #[cfg(feature = "redis")]
 pub mod redis;

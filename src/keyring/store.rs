@@ -6,11 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::file::FileStore;
-use super::readonly::ReadOnlyStore;
 use super::ring::{RingError, RingState};
-use super::{KeyringError, KeyringSettings, StoreSettings};
-use crate::clock::Clock;
 
 /// Why a store did not do what was asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -67,25 +63,5 @@ pub trait Store: Send + Sync {
     /// Whether keys are made and retired here, or outside.
     fn rotates(&self) -> bool {
         true
-    }
-}
-
-/// The store the settings name.
-///
-/// # Errors
-/// [`KeyringError`] for a directory that cannot be made or an address that is none.
-pub fn open(settings: &KeyringSettings, clock: &Clock) -> Result<Arc<dyn Store>, KeyringError> {
-    match &settings.store {
-        StoreSettings::File(dir) => Ok(Arc::new(FileStore::open(dir)?)),
-        StoreSettings::ReadOnly(dir) => {
-            let ahead = settings.max_age + settings.skew + super::readonly::SPREAD;
-            Ok(Arc::new(ReadOnlyStore::new(dir, ahead, clock.clone())))
-        }
-        #[cfg(feature = "redis")]
-        StoreSettings::Redis { url, encryption_key } => {
-            Ok(Arc::new(super::redis::RedisStore::open(url, encryption_key)?))
-        }
-        #[cfg(not(feature = "redis"))]
-        StoreSettings::Redis { .. } => Err(KeyringError::Unsupported("redis")),
     }
 }

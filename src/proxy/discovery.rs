@@ -1,19 +1,14 @@
 //! The discovery document: the upstream's own, with the addresses and algorithms that hold once
 //! everything comes through here.
 
-use std::collections::HashMap;
-use std::sync::Arc;
-use std::time::Duration;
-
-use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::{Method, StatusCode, header};
 use pingora::Result;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::Session;
-use tokio::time::Instant;
 
 use super::call::{Body, Call, Reply};
+use super::discovery_cache::Key;
 use super::headers;
 use super::outbound::{self, Changes};
 use super::reply;
@@ -25,10 +20,6 @@ use crate::issuer::publisher::COMMON_PATH;
 use crate::jose::alg::Alg;
 use crate::rewrite::discovery::{self, Discovered, DiscoveryRewrite, EndpointRewrite};
 
-/// How long an answer is given again. Short: the document says what the upstream says now.
-const KEPT: Duration = Duration::from_secs(10);
-/// Documents kept; hosts and tenants are few, and a flood of made-up ones must not grow memory.
-const MOST: usize = 64;
 /// OpenID Connect Discovery 1.0 §4.
 const OPENID_CONFIGURATION: &str = "/.well-known/openid-configuration";
 /// Bytes of a document.
@@ -54,44 +45,6 @@ const UNKEYED: [&str; 16] = [
     "x-real-ip",
     "x-request-id",
 ];
-
-/// Host, target and every other field that goes to the upstream.
-type Key = Vec<u8>;
-
-/// Rewritten documents by the requests that led to them.
-#[derive(Default)]
-pub struct DiscoveryCache {
-    kept: ArcSwap<HashMap<Key, Kept>>,
-}
-
-#[derive(Clone)]
-struct Kept {
-    until: Instant,
-    header: ResponseHeader,
-    body: Bytes,
-}
-
-impl DiscoveryCache {
-    fn get(&self, key: &Key) -> Option<Kept> {
-        self.kept.load().get(key).filter(|kept| kept.until > Instant::now()).cloned()
-    }
-
-    fn put(&self, key: Key, header: &ResponseHeader, body: &Bytes) {
-        let now = Instant::now();
-        let mut map = HashMap::clone(&self.kept.load());
-        map.retain(|_, kept| kept.until > now);
-        if map.len() < MOST {
-            let kept = Kept { until: now + KEPT, header: header.clone(), body: body.clone() };
-            map.insert(key, kept);
-            self.kept.store(Arc::new(map));
-        }
-    }
-
-    /// After a reload nothing old is given.
-    pub fn clear(&self) {
-        self.kept.store(Arc::default());
-    }
-}
 
 /// Whether a request is one this room answers; others go to the upstream as they are.
 pub fn is_read(session: &Session) -> bool {

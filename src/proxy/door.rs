@@ -3,7 +3,6 @@
 //! write of prepared bytes. Everything else is handed to pingora as it came.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -32,39 +31,6 @@ const FIELDS: usize = 32;
 
 /// At a stop, a connection between two requests stays open this long.
 const LINGER: Duration = Duration::from_millis(500);
-
-/// Connections open now, and the most there may be.
-#[derive(Debug)]
-pub struct Connections {
-    open: AtomicUsize,
-    most: usize,
-}
-
-impl Connections {
-    pub fn new(most: usize) -> Arc<Self> {
-        Arc::new(Self { open: AtomicUsize::new(0), most })
-    }
-
-    pub fn open(&self) -> usize {
-        self.open.load(Ordering::Acquire)
-    }
-
-    fn enter(self: &Arc<Self>) -> Option<Entered> {
-        if self.open.fetch_add(1, Ordering::AcqRel) >= self.most {
-            self.open.fetch_sub(1, Ordering::AcqRel);
-            return None;
-        }
-        Some(Entered(self.clone()))
-    }
-}
-
-struct Entered(Arc<Connections>);
-
-impl Drop for Entered {
-    fn drop(&mut self) {
-        self.0.open.fetch_sub(1, Ordering::AcqRel);
-    }
-}
 
 /// The application pingora's listeners hand connections to.
 pub struct Door {
@@ -345,15 +311,5 @@ mod tests {
         assert!(!two_lengths_anywhere(&head));
         head.extend(b"transfer-Encoding: chunked\r\n\r\n");
         assert!(two_lengths_anywhere(&head));
-    }
-
-    #[test]
-    fn the_count_of_connections_is_bounded_and_comes_back() {
-        let connections = Connections::new(1);
-        let first = connections.enter().unwrap();
-        assert!(connections.enter().is_none());
-        assert_eq!(connections.open(), 1);
-        drop(first);
-        assert_eq!(connections.open(), 0);
     }
 }

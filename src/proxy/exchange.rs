@@ -58,7 +58,7 @@ async fn exchange(session: &mut Session, state: &State) -> Result<Bytes, Failure
     let ask = Ask { audience: request.audience.as_ref(), downscope: true, ..Ask::default() };
     let token = request.subject_token.as_str();
     let bridged = match &state.vouching {
-        Some(vouching) if !is_jws(token) => vouching.opaque(state, token, &ask).await?,
+        Some(vouching) if !is_jws(token) => vouching.opaque(token, &ask).await?,
         _ => state.bridge.countersign(token, &ask).await.map_err(ExchangeFailure::from)?,
     };
     Ok(granted(state, &bridged, token, request.issued_type))
@@ -70,7 +70,7 @@ async fn by_cookie(session: &Session, state: &State) -> Result<Bytes, Failure> {
     let Some((vouching, cookies)) = cookies else {
         return Err(ExchangeFailure::Missing("subject_token").into());
     };
-    let bridged = vouching.session(state, &cookies, &Ask::default()).await?;
+    let bridged = vouching.session(&cookies, &Ask::default()).await?;
     Ok(granted(state, &bridged, "", TokenType::Jwt))
 }
 

@@ -5,9 +5,11 @@
 //! answers ([`exchange`], [`discovery`], [`tokens`]) or lets pingora stream it to the [`upstream`].
 
 pub mod call;
+pub mod connections;
 pub mod counters;
 mod date;
 pub mod discovery;
+pub mod discovery_cache;
 pub mod door;
 mod exchange;
 mod form;

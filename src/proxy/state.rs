@@ -6,9 +6,9 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use pingora::connectors::http::Connector;
 
+use super::connections::Connections;
 use super::counters::{Counters, ProxyStatus};
-use super::discovery::DiscoveryCache;
-use super::door::Connections;
+use super::discovery_cache::DiscoveryCache;
 use super::jwks::Ready;
 use super::routes::Routes;
 use super::upstream::Upstream;

@@ -11,9 +11,9 @@ use pingora::proxy::Session;
 use reqwest::{Client, RequestBuilder};
 use serde_json::{Map, Value};
 
-use super::state::State;
 use crate::answer::ExchangeFailure;
-use crate::bridge::{BridgeError, Bridged};
+use crate::bridge::{Bridge, BridgeError, Bridged};
+use crate::clock::Clock;
 use crate::coding::{self, CodingError};
 use crate::config::{ExchangeSettings, IntrospectionSettings, SessionSettings};
 use crate::countersign::Ask;
@@ -31,6 +31,8 @@ const CONNECT: Duration = Duration::from_secs(3);
 /// The configured ways.
 pub struct Vouching {
     client: Client,
+    bridge: Arc<Bridge>,
+    clock: Clock,
     introspection: Vec<IntrospectionSettings>,
     session: Option<SessionSettings>,
 }
@@ -44,6 +46,8 @@ impl Vouching {
         settings: &ExchangeSettings,
         ca: Option<&Path>,
         resolver: &Resolver,
+        bridge: &Arc<Bridge>,
+        clock: &Clock,
     ) -> Result<Option<Self>, String> {
         if settings.introspection.is_empty() && settings.session.is_none() {
             return Ok(None);
@@ -60,6 +64,8 @@ impl Vouching {
             .map_err(|e| e.to_string())?;
         Ok(Some(Self {
             client,
+            bridge: bridge.clone(),
+            clock: clock.clone(),
             introspection: settings.introspection.clone(),
             session: settings.session.clone(),
         }))
@@ -80,18 +86,13 @@ impl Vouching {
     }
 
     /// Exchanges an opaque token.
-    pub async fn opaque(
-        &self,
-        state: &State,
-        token: &str,
-        ask: &Ask<'_>,
-    ) -> Result<Bridged, ExchangeFailure> {
-        if token.len() > state.bridge.limits().token || token.chars().any(char::is_control) {
+    pub async fn opaque(&self, token: &str, ask: &Ask<'_>) -> Result<Bridged, ExchangeFailure> {
+        if token.len() > self.bridge.limits().token || token.chars().any(char::is_control) {
             return Err(BridgeError::Refused(Refusal::Format).into());
         }
         let mut last = BridgeError::Refused(Refusal::Inactive);
         for settings in &self.introspection {
-            match self.introspected(state, settings, token, ask).await {
+            match self.introspected(settings, token, ask).await {
                 Err(error @ BridgeError::Refused(Refusal::Inactive)) => last = error,
                 other => return other.map_err(Into::into),
             }
@@ -99,34 +100,28 @@ impl Vouching {
         match &self.session {
             Some(session) if session.bearer => {
                 let request = self.client.get(session.url.clone()).bearer_auth(token);
-                self.shown(state, session, request, ask).await
+                self.shown(session, request, ask).await
             }
             _ => Err(last.into()),
         }
     }
 
     /// Exchanges a session for which a cookie speaks.
-    pub async fn session(
-        &self,
-        state: &State,
-        cookies: &str,
-        ask: &Ask<'_>,
-    ) -> Result<Bridged, ExchangeFailure> {
+    pub async fn session(&self, cookies: &str, ask: &Ask<'_>) -> Result<Bridged, ExchangeFailure> {
         let Some(session) = &self.session else {
             return Err(ExchangeFailure::Missing("subject_token"));
         };
         let request = self.client.get(session.url.clone()).header(header::COOKIE, cookies);
-        self.shown(state, session, request, ask).await
+        self.shown(session, request, ask).await
     }
 
     async fn introspected(
         &self,
-        state: &State,
         settings: &IntrospectionSettings,
         token: &str,
         ask: &Ask<'_>,
     ) -> Result<Bridged, BridgeError> {
-        let policy = state.bridge.policy_of(&settings.issuer).ok_or(BridgeError::IssuerUnknown)?;
+        let policy = self.bridge.policy_of(&settings.issuer).ok_or(BridgeError::IssuerUnknown)?;
         let mut form = vec![("token", token), ("token_type_hint", "access_token")];
         let secret = settings.client_secret.expose();
         let mut request = self.client.post(settings.url.clone());
@@ -142,31 +137,30 @@ impl Vouching {
         let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
         let request =
             request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded").body(body);
-        let limits = state.bridge.limits();
+        let limits = self.bridge.limits();
         let answer = answer(request, limits).await?.ok_or(BridgeError::KeysUnavailable)?;
         let voucher = Voucher {
             policy: &policy,
             audience: settings.audience.as_ref(),
             lifetime: settings.lifetime,
-            now: state.clock.now(),
+            now: self.clock.now(),
         };
         let claims = Vouched::by_introspection(&answer, &voucher, limits)?;
-        state.bridge.sign_vouched(claims, policy, ask).await
+        self.bridge.sign_vouched(claims, policy, ask).await
     }
 
     async fn shown(
         &self,
-        state: &State,
         settings: &SessionSettings,
         request: RequestBuilder,
         ask: &Ask<'_>,
     ) -> Result<Bridged, ExchangeFailure> {
-        let limits = state.bridge.limits();
+        let limits = self.bridge.limits();
         // Anything but 200 says that the session is no good.
         let answer = answer(request, limits).await?;
         let answer = answer.ok_or(BridgeError::Refused(Refusal::Inactive))?;
         let claims = mapped(&answer, settings).ok_or(BridgeError::Refused(Refusal::Payload))?;
-        let policy = state.bridge.policy_for(&settings.issuer).or_else(|| {
+        let policy = self.bridge.policy_for(&settings.issuer).or_else(|| {
             let name = IssuerName::parse("session").ok()?;
             Some(Arc::new(IssuerPolicy::new(name, vec![settings.issuer.clone()])))
         });
@@ -175,10 +169,10 @@ impl Vouching {
             policy: &policy,
             audience: Some(&settings.audience),
             lifetime: settings.lifetime,
-            now: state.clock.now(),
+            now: self.clock.now(),
         };
         let claims = Vouched::by_userinfo(&claims, &voucher, limits).map_err(BridgeError::from)?;
-        Ok(state.bridge.sign_vouched(claims, policy, ask).await?)
+        Ok(self.bridge.sign_vouched(claims, policy, ask).await?)
     }
 }
 

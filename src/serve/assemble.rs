@@ -72,11 +72,8 @@ impl Rooms {
             options: jwks::Options::default(),
             spans: spans.clone(),
         };
-        let ca = config.upstream.as_ref().and_then(|upstream| upstream.tls.ca.as_deref());
-        let vouching = Vouching::of(&config.server.exchange, ca, &resolver);
-        let vouching = vouching.map_err(StartError::Vouching)?;
         let upstream = match &config.upstream {
-            Some(settings) => Some(Arc::new(Upstream::new(settings, resolver)?)),
+            Some(settings) => Some(Arc::new(Upstream::new(settings, resolver.clone())?)),
             None => None,
         };
         let learner = Learner::of(&config);
@@ -102,6 +99,9 @@ impl Rooms {
             settings: config.bridge.clone(),
         });
         let bridge = Arc::new(bridge.map_err(StartError::Threads)?);
+        let ca = config.upstream.as_ref().and_then(|upstream| upstream.tls.ca.as_deref());
+        let vouching = Vouching::of(&config.server.exchange, ca, &resolver, &bridge, &clock);
+        let vouching = vouching.map_err(StartError::Vouching)?;
         let state = Arc::new(State::new(Parts {
             server: config.server.clone(),
             routes: Routes::new(tokens, &config),

@@ -3,7 +3,8 @@
 use url::{Host, Url};
 
 use super::super::settings::{Config, UpstreamSettings};
-use super::issuer::{WELL_KNOWN, below, label, path_below};
+use super::issuer::{below, label, path_below};
+use super::seen::WELL_KNOWN;
 use super::server::is_private;
 use crate::issuer::{FetchSettings, IssuerSettings, RefreshSettings, Source};
 use crate::jose::names::{Issuer, IssuerName};

@@ -7,16 +7,13 @@ use super::super::error::{Checked, Fault};
 use super::super::raw::{OneOrMany, RawConfig, RawFetch, RawIssuer, RawRefresh};
 use super::super::settings::UpstreamSettings;
 use super::place::At;
-use super::seen::Seen;
+use super::seen::{Seen, WELL_KNOWN};
 use super::{Context, claims, headers, secret, tenants};
 use crate::issuer::{FetchSettings, IssuerSettings, RefreshSettings, Source};
 use crate::jose::alg::{AlgSet, Family};
 use crate::jose::jwk::SignatureForm;
 use crate::jose::names::{Audience, IssuerName, Limits};
 use crate::jose::policy::{AudienceRule, IssuerPolicy, MissingAudience};
-
-/// Where the set every verifier finds stands.
-pub(super) const WELL_KNOWN: &str = "/.well-known/jwks.json";
 
 pub(super) fn all(
     raw: &RawConfig,

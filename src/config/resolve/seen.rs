@@ -3,11 +3,13 @@
 use std::collections::HashMap;
 
 use super::super::error::Checked;
-use super::issuer::WELL_KNOWN;
 use super::place::At;
 use crate::issuer::IssuerSettings;
 use crate::jose::names::IssuerName;
 use crate::jose::tenants;
+
+/// Where the set every verifier finds stands; with several issuers it is nobody's own.
+pub(super) const WELL_KNOWN: &str = "/.well-known/jwks.json";
 
 const ONE_NAME: &str = "both may give one `sub` to two people, and to the verifier they were one";
 

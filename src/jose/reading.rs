@@ -1,0 +1,40 @@
+//! How a key set document is read, and what comes of it.
+
+use super::alg::Alg;
+use super::keyset::KeySet;
+use super::names::{Limits, UnixTime};
+use super::report::Report;
+
+/// How a document is read.
+#[derive(Debug, Clone)]
+pub struct Options {
+    pub limits: Limits,
+    /// The `alg` an RSA key without one is published with [RS256].
+    pub rsa_alg: Alg,
+    /// A key published with its private part is dropped, instead of reduced to its public part
+    /// [off].
+    pub drop_leaked_private: bool,
+    /// Keys marked `revoked`, or with an `exp` in the past, are dropped [on].
+    pub drop_expired: bool,
+    /// For `exp` and certificate dates; without it neither is looked at.
+    pub now: Option<UnixTime>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            rsa_alg: Alg::Rs256,
+            drop_leaked_private: false,
+            drop_expired: true,
+            now: None,
+        }
+    }
+}
+
+/// A document read: the keys and what was done to get them.
+#[derive(Debug)]
+pub struct Normalized {
+    pub keys: KeySet,
+    pub report: Report,
+}
