@@ -1,6 +1,6 @@
 //! One call to the upstream on our own account, over the same kind of connection as the proxy's.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use pingora::connectors::http::Connector;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::protocols::http::client::HttpSession;
@@ -23,7 +23,7 @@ pub struct Reply {
 pub enum Body {
     Whole(Bytes),
     /// Longer than asked for: what was read, and the rest to come.
-    Open(Vec<u8>, Rest),
+    Open(Bytes, Rest),
 }
 
 /// An answer of which the head is known.
@@ -39,53 +39,33 @@ pub struct Rest {
     peer: Box<HttpPeer>,
 }
 
-/// A request whose answer is wanted whole.
-pub struct Call<'a> {
+/// One sending of a request.
+pub struct Request<'a> {
     pub header: Box<RequestHeader>,
     /// The body, or its beginning.
     pub body: Bytes,
     /// Where the rest of the body comes from.
     pub more: Option<&'a mut Session>,
-    /// Bytes of the answer's body read at most.
-    pub limit: usize,
 }
 
-impl Call<'_> {
-    /// Sends the request and reads the whole answer, up to the limit.
-    ///
-    /// # Errors
-    /// [`Failure`] naming what the upstream did wrong.
-    pub async fn send(self, upstream: &Upstream, connector: &Connector) -> Result<Reply, Failure> {
-        let limit = self.limit;
-        let mut opened = self.open(upstream, connector).await?;
-        while opened.is_interim() {
-            opened.next_header().await.map_err(|error| broke_off(&error))?;
-        }
-        let Opened { header, mut rest } = opened;
-        let mut body = Vec::new();
-        while let Some(part) = rest.next().await.map_err(|error| broke_off(&error))? {
-            body.extend_from_slice(&part);
-            if body.len() > limit {
-                return Ok(Reply { header, body: Body::Open(body, rest) });
-            }
-        }
-        rest.done(connector).await;
-        Ok(Reply { header, body: Body::Whole(Bytes::from(body)) })
-    }
-
-    async fn open(mut self, upstream: &Upstream, connector: &Connector) -> Result<Opened, Failure> {
-        let mut tries = Tries::default();
-        loop {
-            let sent = Sent {
-                header: self.header.clone(),
-                body: self.body.clone(),
-                more: self.more.as_deref_mut(),
-            };
-            match sent.open(upstream, connector, &mut tries).await {
-                Ok(opened) => return Ok(opened),
-                Err(Unopened::Again) => {}
-                Err(Unopened::Failed(failure)) => return Err(failure),
-            }
+/// Asks with a request that has no body, as often as it may, and reads the whole answer, up to
+/// `limit` bytes.
+///
+/// # Errors
+/// [`Failure`] naming what the upstream did wrong.
+pub async fn ask(
+    header: &RequestHeader,
+    limit: usize,
+    upstream: &Upstream,
+    connector: &Connector,
+) -> Result<Reply, Failure> {
+    let mut tries = Tries::default();
+    loop {
+        let request = Request::bodiless(Box::new(header.clone()));
+        match request.whole(limit, upstream, connector, &mut tries).await {
+            Ok(reply) => return Ok(reply),
+            Err(Unopened::Again) => {}
+            Err(Unopened::Failed(failure)) => return Err(failure),
         }
     }
 }
@@ -102,29 +82,48 @@ pub enum Unopened {
     Failed(Failure),
 }
 
-/// Sends a request without a body and reads the head of the answer. The header goes with it: who is
-/// told [`Unopened::Again`] makes it anew, which costs less than a copy of each.
-///
-/// # Errors
-/// [`Unopened`].
-pub async fn open(
-    header: Box<RequestHeader>,
-    upstream: &Upstream,
-    connector: &Connector,
-    tries: &mut Tries,
-) -> Result<Opened, Unopened> {
-    Sent { header, body: Bytes::new(), more: None }.open(upstream, connector, tries).await
-}
+impl Request<'_> {
+    pub fn bodiless(header: Box<RequestHeader>) -> Self {
+        Self { header, body: Bytes::new(), more: None }
+    }
 
-/// One sending of a request.
-struct Sent<'a> {
-    header: Box<RequestHeader>,
-    body: Bytes,
-    more: Option<&'a mut Session>,
-}
+    /// Sends it and reads the whole answer, up to `limit` bytes.
+    ///
+    /// # Errors
+    /// As [`Request::open`], and when the answer breaks off.
+    pub async fn whole(
+        self,
+        limit: usize,
+        upstream: &Upstream,
+        connector: &Connector,
+        tries: &mut Tries,
+    ) -> Result<Reply, Unopened> {
+        let broken = |error: Box<pingora::Error>| Unopened::Failed(broke_off(&error));
+        let mut opened = self.open(upstream, connector, tries).await?;
+        while opened.is_interim() {
+            opened.next_header().await.map_err(broken)?;
+        }
+        let Opened { header, mut rest } = opened;
+        // Mostly all of it comes at once, and is not copied.
+        let mut body = rest.next().await.map_err(broken)?.unwrap_or_default();
+        while body.len() <= limit {
+            let Some(part) = rest.next().await.map_err(broken)? else {
+                rest.done(connector).await;
+                return Ok(Reply { header, body: Body::Whole(body) });
+            };
+            let mut longer = BytesMut::from(body);
+            longer.extend_from_slice(&part);
+            body = longer.freeze();
+        }
+        Ok(Reply { header, body: Body::Open(body, rest) })
+    }
 
-impl Sent<'_> {
-    async fn open(
+    /// Sends it and reads the head of the answer. The header goes with it: who is told
+    /// [`Unopened::Again`] makes it anew, which costs less than a copy of each.
+    ///
+    /// # Errors
+    /// [`Unopened`].
+    pub async fn open(
         self,
         upstream: &Upstream,
         connector: &Connector,

@@ -7,7 +7,7 @@ use pingora::Result;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::Session;
 
-use super::call::{Body, Call, Reply};
+use super::call::{self, Body, Reply};
 use super::discovery_cache::Key;
 use super::headers;
 use super::outbound::{self, Changes};
@@ -106,8 +106,7 @@ async fn fetch(
         request.remove_header(&name);
     }
     request.remove_header(&header::CONTENT_LENGTH);
-    let call = Call { header: request, body: Bytes::new(), more: None, limit: LIMIT };
-    let Reply { header, body } = call.send(upstream, &state.connector).await?;
+    let Reply { header, body } = call::ask(&request, LIMIT, upstream, &state.connector).await?;
     match body {
         Body::Whole(body) => Ok((*header, body)),
         Body::Open(..) => Err(Failure::UpstreamInvalid),

@@ -8,7 +8,7 @@ use http::{Method, StatusCode, Version, header};
 use pingora::proxy::Session;
 use pingora::{Error, Result};
 
-use super::call::{self, Opened, Rest, Tries, Unopened};
+use super::call::{Opened, Request, Rest, Tries, Unopened};
 use super::outbound::{self, Changes};
 use super::state::State;
 use super::upstream::Upstream;
@@ -45,7 +45,7 @@ pub(super) async fn answer(
         outbound::prepare(&mut request, session, state, upstream, changes)?;
         let opened = tokio::select! {
             biased;
-            opened = call::open(request, upstream, &state.connector, &mut tries) => opened,
+            opened = Request::bodiless(request).open(upstream, &state.connector, &mut tries) => opened,
             error = gone(session) => return Err(error),
         };
         match opened {

@@ -9,7 +9,7 @@ use pingora::Result;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::Session;
 
-use super::call::{Body, Call, Reply};
+use super::call::{Body, Reply, Request, Tries, Unopened};
 use super::outbound::{self, Changes};
 use super::state::State;
 use super::swap::{self, Beside};
@@ -62,7 +62,7 @@ pub(super) async fn answer(
                 state.counters.place("answer_too_large");
             }
             reply::open_head(session, header).await?;
-            session.write_response_body(Some(Bytes::from(start)), false).await?;
+            session.write_response_body(Some(start), false).await?;
             // An answer that breaks off breaks off downstream too: the error closes the connection.
             while let Some(part) = rest.next().await? {
                 session.write_response_body(Some(part), false).await?;
@@ -81,32 +81,52 @@ async fn fetch(
     rule: &TokenRule,
     changes: &Changes,
 ) -> Result<Reply, Failure> {
-    let internal = |_| Failure::Internal;
     let (body, more) = beginning(session, state.server.limits.body).await?;
-    let mut request = outbound::copy(session);
-    let body = match (more, restore::body(&request, &body, state, rule)) {
-        (false, Some(new)) => new,
-        _ => body,
+    let mut tries = Tries::default();
+    loop {
+        let (header, body) = prepared(session, state, upstream, rule, changes, (&body, more))
+            .map_err(|_| Failure::Internal)?;
+        let more = more.then_some(&mut *session);
+        let request = Request { header, body, more };
+        let limit = state.server.limits.answer;
+        match request.whole(limit, upstream, &state.connector, &mut tries).await {
+            // Nobody asked for another protocol.
+            Ok(reply) if reply.header.status == StatusCode::SWITCHING_PROTOCOLS => {
+                return Err(Failure::UpstreamInvalid);
+            }
+            Ok(reply) => return Ok(reply),
+            Err(Unopened::Again) => {}
+            Err(Unopened::Failed(failure)) => return Err(failure),
+        }
+    }
+}
+
+/// Head and body as the upstream is to have them. `more` is to follow this beginning of a body.
+fn prepared(
+    session: &Session,
+    state: &State,
+    upstream: &Upstream,
+    rule: &TokenRule,
+    changes: &Changes,
+    (body, more): (&Bytes, bool),
+) -> Result<(Box<RequestHeader>, Bytes)> {
+    let mut header = outbound::copy(session);
+    let restored = match more {
+        true => None,
+        false => restore::body(&header, body, state, rule),
     };
-    outbound::prepare(&mut request, session, state, upstream, changes).map_err(internal)?;
-    request.insert_header(header::ACCEPT_ENCODING, "identity").map_err(internal)?;
+    let body = restored.unwrap_or_else(|| body.clone());
+    outbound::prepare(&mut header, session, state, upstream, changes)?;
+    header.insert_header(header::ACCEPT_ENCODING, "identity")?;
     let framed = session.req_header().headers.contains_key(header::CONTENT_LENGTH);
     if more {
         if !framed {
-            request.insert_header(header::TRANSFER_ENCODING, "chunked").map_err(internal)?;
+            header.insert_header(header::TRANSFER_ENCODING, "chunked")?;
         }
     } else if framed || !body.is_empty() {
-        request.insert_header(header::CONTENT_LENGTH, body.len()).map_err(internal)?;
+        header.insert_header(header::CONTENT_LENGTH, body.len())?;
     }
-    let limit = state.server.limits.answer;
-    let more = more.then_some(session);
-    let call = Call { header: request, body, more, limit };
-    let reply = call.send(upstream, &state.connector).await?;
-    match reply.header.status {
-        // Nobody asked for another protocol.
-        StatusCode::SWITCHING_PROTOCOLS => Err(Failure::UpstreamInvalid),
-        _ => Ok(reply),
-    }
+    Ok((header, body))
 }
 
 /// The request body up to `limit`, and whether there is more of it.

@@ -15,7 +15,7 @@ use super::assemble::Rooms;
 use crate::config::{Config, UpstreamSettings, issuer_from_discovery};
 use crate::issuer::IssuerSettings;
 use crate::keyring::atomic;
-use crate::proxy::call::{Body, Call};
+use crate::proxy::call::{self, Body};
 use crate::proxy::routes::Routes;
 use crate::rewrite::TokenRule;
 use crate::rewrite::discovery::{self, Discovered};
@@ -194,9 +194,7 @@ impl Learner {
         }
         header.insert_header(header::ACCEPT, "application/json").ok()?;
         header.insert_header(header::ACCEPT_ENCODING, "identity").ok()?;
-        let header = Box::new(header);
-        let call = Call { header, body: Bytes::new(), more: None, limit: LIMIT };
-        let reply = call.send(upstream, &rooms.state.connector).await.ok()?;
+        let reply = call::ask(&header, LIMIT, upstream, &rooms.state.connector).await.ok()?;
         match reply.body {
             Body::Whole(body) => Some((reply.header.status, body)),
             Body::Open(..) => None,
