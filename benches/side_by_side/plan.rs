@@ -16,8 +16,8 @@ impl Plan {
             std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(or)
         };
         Self {
-            rounds: number("BENCH_ROUNDS", 5) as usize,
-            seconds: number("BENCH_SECONDS", 4),
+            rounds: number("BENCH_ROUNDS", 9) as usize,
+            seconds: number("BENCH_SECONDS", 3),
             million: number("BENCH_EXCHANGES", 1_000_000) as usize,
             cores: std::thread::available_parallelism().map_or(0, usize::from),
         }

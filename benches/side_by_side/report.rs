@@ -22,7 +22,7 @@ impl Report {
             "# Measured, side by side\n\n\
              Written by `make bench`; every figure stands beside its peer's from the same run, and only \
              ratios travel between machines. Server on one core, load and upstream on another, one worker \
-             thread on every side, {} alternating rounds of {} s each; a cell holds median (min–max).\n\n\
+             thread on every side, {} alternating rounds of {} s each; a cell holds median (min–max), a result the median of the rounds' ratios.\n\n\
              Machine: {cpu}, {} cores, Linux {}. countersign {}, {}, {}, node {}, {}.\n\n",
             plan.rounds,
             plan.seconds,

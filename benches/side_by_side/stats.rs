@@ -54,11 +54,17 @@ impl Pair {
     }
 
     pub(crate) fn ratio(&self) -> f64 {
-        median(self.ours.iter().map(|r| r.rate)) / median(self.peer.iter().map(|r| r.rate))
+        self.of_rounds(|run| run.rate)
     }
 
     pub(crate) fn p99_ratio(&self) -> f64 {
-        median(self.ours.iter().map(|r| r.p99)) / median(self.peer.iter().map(|r| r.p99))
+        self.of_rounds(|run| run.p99)
+    }
+
+    /// The median of the rounds' ratios. The two runs of a round stand next to each other, so a
+    /// machine that is slower for some seconds is slower for both.
+    fn of_rounds(&self, of: impl Fn(&Run) -> f64) -> f64 {
+        median(self.ours.iter().zip(&self.peer).map(|(ours, peer)| of(ours) / of(peer)))
     }
 
     pub(crate) fn describe(runs: &[Run], unit: &str) -> String {

@@ -158,8 +158,8 @@ impl ProxyHttp for Gate {
         ctx.changes.id = Some(headers::request_id(session.req_header()));
         ctx.span = state.spans.request(&session.req_header().headers);
         ctx.changes.trace = ctx.span.outgoing();
-        // What is seldom asked stands in a box of its own: a future is as large as the largest in it,
-        // and is moved whole.
+        // Each answer stands in a box of its own: a future is as large as the largest in it, and is
+        // moved whole.
         let rule = match route {
             Route::Jwks => {
                 ctx.kind = Kind::Jwks;
@@ -192,7 +192,8 @@ impl ProxyHttp for Gate {
             if !forward::is_plain(session) {
                 return Ok(false);
             }
-            return forward::answer(session, state, upstream, &ctx.changes).await.map(|()| true);
+            let answer = Box::pin(forward::answer(session, state, upstream, &ctx.changes));
+            return answer.await.map(|()| true);
         };
         ctx.kind = Kind::Token;
         ctx.changes.query = restore::query(session.req_header(), state, &rule);

@@ -21,10 +21,9 @@ pub(super) const HOP_BY_HOP: [HeaderName; 8] = [
     header::UPGRADE,
 ];
 
-/// Fields that speak of the bytes of a body, and are wrong once it is changed: RFC 9110 §8.8.3, RFC
-/// 9530, RFC 3230.
-const OF_THE_BYTES: [HeaderName; 8] = [
-    header::CONTENT_LENGTH,
+/// Fields that speak of the bytes of a body, besides their number, and are wrong once it is changed:
+/// RFC 9110 §8.8.3, RFC 9530, RFC 3230.
+const OF_THE_BYTES: [HeaderName; 7] = [
     header::CONTENT_ENCODING,
     header::ETAG,
     HeaderName::from_static("digest"),
@@ -115,10 +114,8 @@ pub(super) fn strip_response(header: &mut ResponseHeader) {
 
 /// Makes `header` that of another body, `length` bytes long.
 pub(super) fn of_new_body(header: &mut ResponseHeader, length: usize) -> pingora::Result<()> {
-    for name in &OF_THE_BYTES {
-        if header.headers.contains_key(name) {
-            header.remove_header(name);
-        }
+    for name in among(&header.headers, &OF_THE_BYTES) {
+        header.remove_header(&name);
     }
     header.insert_header(header::CONTENT_LENGTH, length)
 }
