@@ -1,5 +1,8 @@
 //! One call to the upstream on our own account, over the same kind of connection as the proxy's.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use bytes::{Bytes, BytesMut};
 use pingora::connectors::http::Connector;
 use pingora::http::{RequestHeader, ResponseHeader};
@@ -36,7 +39,9 @@ pub struct Opened {
 /// The unread part of an answer. Boxed, as all that is large here: it is moved from hand to hand.
 pub struct Rest {
     session: Box<HttpSession>,
-    peer: Box<HttpPeer>,
+    peer: Arc<HttpPeer>,
+    /// How long the connection is kept once it is silent.
+    idle: Option<Duration>,
 }
 
 /// One sending of a request.
@@ -148,8 +153,9 @@ impl Request<'_> {
             };
             let (idempotent, whole) = (self.header.method.is_idempotent(), self.more.is_none());
             return match self.over(session, peer).await {
-                Ok(opened) => {
+                Ok(mut opened) => {
                     upstream.learn_idle(opened.header.headers.get("keep-alive"));
+                    opened.rest.idle = upstream.idle_timeout();
                     Ok(opened)
                 }
                 Err(broken) => {
@@ -169,7 +175,7 @@ impl Request<'_> {
     async fn over(
         self,
         mut session: Box<HttpSession>,
-        peer: Box<HttpPeer>,
+        peer: Arc<HttpPeer>,
     ) -> Result<Opened, Broken> {
         session.set_read_timeout(peer.options.read_timeout);
         session.set_write_timeout(peer.options.write_timeout);
@@ -186,7 +192,8 @@ impl Request<'_> {
         }
         session.finish_request_body().await.map_err(sent)?;
         let header = read_header(&mut session).await.map_err(sent)?;
-        Ok(Opened { header, rest: Rest { session, peer } })
+        let idle = peer.options.idle_timeout;
+        Ok(Opened { header, rest: Rest { session, peer, idle } })
     }
 }
 
@@ -239,8 +246,7 @@ impl Rest {
 
     /// Gives the connection back once the answer was read to its end.
     pub async fn done(self, connector: &Connector) {
-        let idle = self.peer.options.idle_timeout;
-        connector.release_http_session(*self.session, &*self.peer, idle).await;
+        connector.release_http_session(*self.session, &*self.peer, self.idle).await;
     }
 }
 

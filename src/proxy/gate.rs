@@ -210,7 +210,11 @@ impl ProxyHttp for Gate {
 
     async fn upstream_peer(&self, _session: &mut Session, ctx: &mut Ctx) -> Result<Box<HttpPeer>> {
         let peer = match &self.state.upstream {
-            Some(upstream) => upstream.peer().await,
+            Some(upstream) => upstream.peer().await.map(|peer| {
+                let mut peer = Box::new(HttpPeer::clone(&peer));
+                peer.options.idle_timeout = upstream.idle_timeout();
+                peer
+            }),
             None => Err(Failure::NoUpstream),
         };
         match peer {

@@ -140,7 +140,12 @@ fn nominated(headers: &http::HeaderMap) -> Vec<HeaderName> {
     let mut names = Vec::new();
     for value in headers.get_all(header::CONNECTION) {
         for name in value.to_str().unwrap_or_default().split(',') {
-            let Ok(name) = HeaderName::try_from(name.trim()) else { continue };
+            let name = name.trim();
+            // Options that name no field, or one that ends here anyway; nearly all there are.
+            if name.eq_ignore_ascii_case("keep-alive") || name.eq_ignore_ascii_case("close") {
+                continue;
+            }
+            let Ok(name) = HeaderName::try_from(name) else { continue };
             if ![header::HOST, header::CONTENT_LENGTH, header::AUTHORIZATION].contains(&name) {
                 names.push(name);
             }

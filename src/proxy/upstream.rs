@@ -35,8 +35,8 @@ pub enum UpstreamError {
 }
 
 struct Addresses {
-    /// One peer for each address, made once and cloned for a request.
-    list: Vec<HttpPeer>,
+    /// One peer for each address, made once and shared by its requests.
+    list: Vec<Arc<HttpPeer>>,
     until: Option<Instant>,
 }
 
@@ -141,43 +141,7 @@ impl Upstream {
     ///
     /// # Errors
     /// [`Failure::UpstreamUnreachable`] when the name leads nowhere.
-    pub async fn peer(&self) -> Result<Box<HttpPeer>, Failure> {
-        let mut peer = self.next_peer().await?;
-        let idle = Duration::from_secs(self.idle.load(Ordering::Relaxed).into());
-        peer.options.idle_timeout = peer.options.idle_timeout.map(|own| own.min(idle));
-        Ok(peer)
-    }
-
-    fn peer_at(&self, address: SocketAddr) -> HttpPeer {
-        let mut peer = HttpPeer::new(address, self.tls, self.sni.clone());
-        peer.options = self.options.clone();
-        peer.client_cert_key.clone_from(&self.client);
-        peer
-    }
-
-    /// Learns from an answer how long the upstream keeps a silent connection, so that ours is given up
-    /// first: a request sent into a closing connection is lost, and one that uses up a code cannot
-    /// be sent again.
-    pub fn learn_idle(&self, keep_alive: Option<&http::HeaderValue>) {
-        let Some(seconds) = keep_alive.and_then(|v| v.to_str().ok()).and_then(timeout) else {
-            return;
-        };
-        // One second for the way.
-        let idle = u32::try_from(seconds.saturating_sub(1).max(1)).unwrap_or(u32::MAX);
-        self.idle.fetch_min(idle, Ordering::Relaxed);
-    }
-
-    /// The next connection tries another address, where there are several.
-    pub fn connecting_failed(&self) {
-        self.next.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// How many addresses are known.
-    pub fn addresses(&self) -> usize {
-        self.addresses.load().list.len()
-    }
-
-    async fn next_peer(&self) -> Result<Box<HttpPeer>, Failure> {
+    pub async fn peer(&self) -> Result<Arc<HttpPeer>, Failure> {
         let known = self.addresses.load();
         let fresh = known.until.is_none_or(|until| until > Instant::now());
         if !known.list.is_empty() && fresh {
@@ -202,8 +166,43 @@ impl Upstream {
         }
     }
 
-    fn pick(&self, list: &[HttpPeer]) -> Box<HttpPeer> {
-        Box::new(list[self.next.load(Ordering::Relaxed) % list.len()].clone())
+    fn peer_at(&self, address: SocketAddr) -> Arc<HttpPeer> {
+        let mut peer = HttpPeer::new(address, self.tls, self.sni.clone());
+        peer.options = self.options.clone();
+        peer.client_cert_key.clone_from(&self.client);
+        Arc::new(peer)
+    }
+
+    /// How long a silent connection is kept: as configured, or as long as the upstream keeps it.
+    pub fn idle_timeout(&self) -> Option<Duration> {
+        let learnt = Duration::from_secs(self.idle.load(Ordering::Relaxed).into());
+        self.options.idle_timeout.map(|own| own.min(learnt))
+    }
+
+    /// Learns from an answer how long the upstream keeps a silent connection, so that ours is given up
+    /// first: a request sent into a closing connection is lost, and one that uses up a code cannot
+    /// be sent again.
+    pub fn learn_idle(&self, keep_alive: Option<&http::HeaderValue>) {
+        let Some(seconds) = keep_alive.and_then(|v| v.to_str().ok()).and_then(timeout) else {
+            return;
+        };
+        // One second for the way.
+        let idle = u32::try_from(seconds.saturating_sub(1).max(1)).unwrap_or(u32::MAX);
+        self.idle.fetch_min(idle, Ordering::Relaxed);
+    }
+
+    /// The next connection tries another address, where there are several.
+    pub fn connecting_failed(&self) {
+        self.next.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many addresses are known.
+    pub fn addresses(&self) -> usize {
+        self.addresses.load().list.len()
+    }
+
+    fn pick(&self, list: &[Arc<HttpPeer>]) -> Arc<HttpPeer> {
+        list[self.next.load(Ordering::Relaxed) % list.len()].clone()
     }
 }
 
