@@ -101,7 +101,8 @@ impl Pool {
         Ok(Self { queue, finished, threads })
     }
 
-    /// Has `job` done by the next free thread.
+    /// Has `job` done by the next free thread. To be awaited to its end or dropped: who was woken to
+    /// give out the results of others and is never polled again keeps them from those.
     ///
     /// # Errors
     /// [`NotDone`].

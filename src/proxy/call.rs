@@ -110,17 +110,15 @@ impl Request<'_> {
         }
         let Opened { header, mut rest } = opened;
         // Mostly all of it comes at once, and is not copied.
-        let mut body = rest.next().await.map_err(broken)?.unwrap_or_default();
+        let mut body = BytesMut::from(rest.next().await.map_err(broken)?.unwrap_or_default());
         while body.len() <= limit {
             let Some(part) = rest.next().await.map_err(broken)? else {
                 rest.done(connector).await;
-                return Ok(Reply { header, body: Body::Whole(body) });
+                return Ok(Reply { header, body: Body::Whole(body.freeze()) });
             };
-            let mut longer = BytesMut::from(body);
-            longer.extend_from_slice(&part);
-            body = longer.freeze();
+            body.extend_from_slice(&part);
         }
-        Ok(Reply { header, body: Body::Open(body, rest) })
+        Ok(Reply { header, body: Body::Open(body.freeze(), rest) })
     }
 
     /// Sends it and reads the head of the answer. The header goes with it: who is told
@@ -152,12 +150,8 @@ impl Request<'_> {
                 }
             };
             let (idempotent, whole) = (self.header.method.is_idempotent(), self.more.is_none());
-            return match self.over(session, peer).await {
-                Ok(mut opened) => {
-                    upstream.learn_idle(opened.header.headers.get("keep-alive"));
-                    opened.rest.idle = upstream.idle_timeout();
-                    Ok(opened)
-                }
+            return match self.over(session, peer, upstream).await {
+                Ok(opened) => Ok(opened),
                 Err(broken) => {
                     // A pooled connection the upstream closed meanwhile: nothing was done with the
                     // request if it was not even written, and doing it twice is harmless if it is
@@ -176,6 +170,7 @@ impl Request<'_> {
         self,
         mut session: Box<HttpSession>,
         peer: Arc<HttpPeer>,
+        upstream: &Upstream,
     ) -> Result<Opened, Broken> {
         session.set_read_timeout(peer.options.read_timeout);
         session.set_write_timeout(peer.options.write_timeout);
@@ -192,7 +187,8 @@ impl Request<'_> {
         }
         session.finish_request_body().await.map_err(sent)?;
         let header = read_header(&mut session).await.map_err(sent)?;
-        let idle = peer.options.idle_timeout;
+        upstream.learn_idle(header.headers.get("keep-alive"));
+        let idle = upstream.idle_timeout();
         Ok(Opened { header, rest: Rest { session, peer, idle } })
     }
 }

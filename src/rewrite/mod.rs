@@ -59,9 +59,9 @@ const UNRESERVED: &percent_encoding::AsciiSet =
     &percent_encoding::NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.');
 
 /// The bytes of a compact JWS.
-const JWS: Alphabet = Alphabet::of(b"-_.");
+static JWS: Alphabet = Alphabet::of(b"-_.");
 /// Those of one of its parts, padding allowed.
-const PADDED: Alphabet = Alphabet::of(b"-_=");
+static PADDED: Alphabet = Alphabet::of(b"-_=");
 
 /// A set of bytes, looked up: a token has thousands, and all of them are looked at.
 struct Alphabet([bool; 256]);

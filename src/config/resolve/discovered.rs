@@ -4,8 +4,8 @@ use url::{Host, Url};
 
 use super::super::settings::{Config, UpstreamSettings};
 use super::issuer::{below, label, path_below};
-use super::seen::WELL_KNOWN;
 use super::server::is_private;
+use crate::issuer::publisher::COMMON_PATH;
 use crate::issuer::{FetchSettings, IssuerSettings, RefreshSettings, Source};
 use crate::jose::names::{Issuer, IssuerName};
 use crate::jose::policy::IssuerPolicy;
@@ -63,7 +63,7 @@ pub fn issuer_from_discovery(
             let url = jwks_url(uri, &found.issuer, upstream, config)?;
             (vec![issuer], url)
         }
-        None => (spellings(&upstream.url)?, below(upstream, WELL_KNOWN)),
+        None => (spellings(&upstream.url)?, below(upstream, COMMON_PATH)),
     };
     let name = issuers.first().and_then(|issuer| label(issuer.as_str()));
     let name = match name {

@@ -7,8 +7,9 @@ use super::super::error::{Checked, Fault};
 use super::super::raw::{OneOrMany, RawConfig, RawFetch, RawIssuer, RawRefresh};
 use super::super::settings::UpstreamSettings;
 use super::place::At;
-use super::seen::{Seen, WELL_KNOWN};
+use super::seen::Seen;
 use super::{Context, claims, headers, secret, tenants};
+use crate::issuer::publisher::COMMON_PATH;
 use crate::issuer::{FetchSettings, IssuerSettings, RefreshSettings, Source};
 use crate::jose::alg::{AlgSet, Family};
 use crate::jose::jwk::SignatureForm;
@@ -214,7 +215,7 @@ fn jwks_paths(
     // The path clients know already.
     if let (Source::Url(url), Some(upstream)) = (source, upstream)
         && let Some(path) = path_below(url, upstream)
-        && !(many && path == WELL_KNOWN)
+        && !(many && path == COMMON_PATH)
     {
         paths.push(path);
     }

@@ -5,11 +5,9 @@ use std::collections::HashMap;
 use super::super::error::Checked;
 use super::place::At;
 use crate::issuer::IssuerSettings;
+use crate::issuer::publisher::COMMON_PATH;
 use crate::jose::names::IssuerName;
 use crate::jose::tenants;
-
-/// Where the set every verifier finds stands; with several issuers it is nobody's own.
-pub(super) const WELL_KNOWN: &str = "/.well-known/jwks.json";
 
 const ONE_NAME: &str = "both may give one `sub` to two people, and to the verifier they were one";
 
@@ -54,7 +52,7 @@ impl Seen {
                 .hint(ONE_NAME));
         }
         for path in &issuer.jwks_paths {
-            if many && path == WELL_KNOWN {
+            if many && path == COMMON_PATH {
                 return Err(at
                     .key("jwks_path")
                     .fault(format_args!("with several issuers {path} holds our own keys alone"))
