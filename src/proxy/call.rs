@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use http::StatusCode;
 use pingora::connectors::http::Connector;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::protocols::http::client::HttpSession;
-use pingora::proxy::Session;
 use pingora::upstreams::peer::HttpPeer;
-use pingora::{ErrorSource, ErrorType};
+use pingora::{Error, ErrorSource, ErrorType};
 
+use super::Session;
 use super::upstream::Upstream;
 use crate::answer::Failure;
 
@@ -26,22 +27,25 @@ pub struct Reply {
 pub enum Body {
     Whole(Bytes),
     /// Longer than asked for: what was read, and the rest to come.
-    Open(Bytes, Rest),
+    Open(Bytes, Connection),
 }
 
 /// An answer of which the head is known.
 pub struct Opened {
-    /// May be an interim one (RFC 9110 §15.2): [`Opened::next_header`] reads the one after it.
+    /// May be an interim one (RFC 9110 §15.2): [`Connection::head`] reads the one after it.
     pub header: Box<ResponseHeader>,
-    pub rest: Rest,
+    pub connection: Connection,
 }
 
-/// The unread part of an answer. Boxed, as all that is large here: it is moved from hand to hand.
-pub struct Rest {
+/// A connection on which the head of a request was written. Boxed, as all that is large here: it is
+/// moved from hand to hand.
+pub struct Connection {
     session: Box<HttpSession>,
     peer: Arc<HttpPeer>,
     /// How long the connection is kept once it is silent.
     idle: Option<Duration>,
+    /// Where it breaks off before an answer: whether the request may be sent again.
+    repeatable: bool,
 }
 
 /// One sending of a request.
@@ -103,141 +107,166 @@ impl Request<'_> {
         connector: &Connector,
         tries: &mut Tries,
     ) -> Result<Reply, Unopened> {
-        let broken = |error: Box<pingora::Error>| Unopened::Failed(broke_off(&error));
-        let mut opened = self.open(upstream, connector, tries).await?;
-        while opened.is_interim() {
-            opened.next_header().await.map_err(broken)?;
-        }
-        let Opened { header, mut rest } = opened;
+        let broken = |error: Box<Error>| Unopened::Failed(broke_off(&error));
+        let Opened { header, mut connection } = self.open(upstream, connector, tries).await?;
         // Mostly all of it comes at once, and is not copied.
-        let mut body = BytesMut::from(rest.next().await.map_err(broken)?.unwrap_or_default());
+        let first = connection.next().await.map_err(broken)?;
+        let mut body = BytesMut::from(first.unwrap_or_default());
         while body.len() <= limit {
-            let Some(part) = rest.next().await.map_err(broken)? else {
-                rest.done(connector).await;
+            let Some(part) = connection.next().await.map_err(broken)? else {
+                connection.done(connector).await;
                 return Ok(Reply { header, body: Body::Whole(body.freeze()) });
             };
             body.extend_from_slice(&part);
         }
-        Ok(Reply { header, body: Body::Open(body.freeze(), rest) })
+        Ok(Reply { header, body: Body::Open(body.freeze(), connection) })
     }
 
-    /// Sends it and reads the head of the answer. The header goes with it: who is told
-    /// [`Unopened::Again`] makes it anew, which costs less than a copy of each.
+    /// Sends it and reads the head of the answer, past all interim ones.
     ///
     /// # Errors
     /// [`Unopened`].
-    pub async fn open(
+    async fn open(
         self,
         upstream: &Upstream,
         connector: &Connector,
-        Tries(tries): &mut Tries,
+        tries: &mut Tries,
     ) -> Result<Opened, Unopened> {
-        loop {
-            *tries += 1;
-            let peer = upstream.peer().await.map_err(Unopened::Failed)?;
-            let (session, reused) = match connector.get_http_session(&*peer).await {
-                Ok((session, reused)) => (Box::new(session), reused),
-                Err(error) => {
-                    upstream.connecting_failed();
-                    if *tries < upstream.addresses().min(TRIES) {
-                        continue;
-                    }
-                    tracing::warn!(%error, "the upstream cannot be reached");
-                    return Err(Unopened::Failed(match failure(&error) {
-                        Failure::UpstreamTimeout => Failure::UpstreamTimeout,
-                        _ => Failure::UpstreamUnreachable,
-                    }));
-                }
-            };
-            let (idempotent, whole) = (self.header.method.is_idempotent(), self.more.is_none());
-            return match self.over(session, peer, upstream).await {
-                Ok(opened) => Ok(opened),
-                Err(broken) => {
-                    // A pooled connection the upstream closed meanwhile: nothing was done with the
-                    // request if it was not even written, and doing it twice is harmless if it is
-                    // idempotent (RFC 9110 §9.2.2).
-                    let harmless = !broken.sent || idempotent;
-                    if reused && harmless && whole && *tries < TRIES {
-                        return Err(Unopened::Again);
-                    }
-                    Err(Unopened::Failed(broke_off(&broken.error)))
-                }
-            };
+        let mut connection = connect(self.header, upstream, connector, tries).await?;
+        if self.more.is_some() {
+            connection.repeatable = false;
+        }
+        let answered = match connection.send(self.body, self.more).await {
+            Ok(()) => connection.final_head(upstream).await,
+            Err(error) => Err(error),
+        };
+        match answered {
+            Ok(header) => Ok(Opened { header, connection }),
+            Err(error) => Err(connection.unopened(&error)),
         }
     }
+}
 
-    async fn over(
-        self,
-        mut session: Box<HttpSession>,
-        peer: Arc<HttpPeer>,
-        upstream: &Upstream,
-    ) -> Result<Opened, Broken> {
+/// Finds a connection, a pooled one or a new one, and writes the head of a request on it. The head
+/// goes with it: who is told [`Unopened::Again`] makes it anew, which costs less than a copy of each.
+///
+/// # Errors
+/// [`Unopened`].
+pub async fn connect(
+    header: Box<RequestHeader>,
+    upstream: &Upstream,
+    connector: &Connector,
+    Tries(tries): &mut Tries,
+) -> Result<Connection, Unopened> {
+    loop {
+        *tries += 1;
+        let peer = upstream.peer().await.map_err(Unopened::Failed)?;
+        let (mut session, reused) = match connector.get_http_session(&*peer).await {
+            Ok((session, reused)) => (Box::new(session), reused),
+            Err(error) => {
+                upstream.connecting_failed();
+                if *tries < upstream.addresses().min(TRIES) {
+                    continue;
+                }
+                tracing::warn!(%error, "the upstream cannot be reached");
+                return Err(Unopened::Failed(match failure(&error) {
+                    Failure::UpstreamTimeout => Failure::UpstreamTimeout,
+                    _ => Failure::UpstreamUnreachable,
+                }));
+            }
+        };
         session.set_read_timeout(peer.options.read_timeout);
         session.set_write_timeout(peer.options.write_timeout);
-        let unsent = |error| Broken { error, sent: false };
-        let sent = |error| Broken { error, sent: true };
-        session.write_request_header(self.header).await.map_err(unsent)?;
-        if !self.body.is_empty() {
-            session.write_request_body(self.body, false).await.map_err(sent)?;
+        // A pooled connection may be one the upstream closed meanwhile. What was not written was not
+        // acted on; what was may be sent twice where that does no harm (RFC 9110 §9.2.2).
+        let again = reused && *tries < TRIES;
+        let repeatable = again && header.method.is_idempotent();
+        return match session.write_request_header(header).await {
+            Ok(()) => Ok(Connection { session, peer, idle: None, repeatable }),
+            Err(_) if again => Err(Unopened::Again),
+            Err(error) => Err(Unopened::Failed(broke_off(&error))),
+        };
+    }
+}
+
+impl Connection {
+    /// Sends `body` and what follows it, to its end.
+    async fn send(&mut self, body: Bytes, more: Option<&mut Session>) -> pingora::Result<()> {
+        if !body.is_empty() {
+            self.session.write_request_body(body, false).await.map_err(Error::into_up)?;
         }
-        if let Some(more) = self.more {
-            while let Some(part) = more.read_request_body().await.map_err(sent)? {
-                session.write_request_body(part, false).await.map_err(sent)?;
+        if let Some(more) = more {
+            while let Some(part) = more.read_request_body().await.map_err(Error::into_down)? {
+                self.session.write_request_body(part, false).await.map_err(Error::into_up)?;
             }
         }
-        session.finish_request_body().await.map_err(sent)?;
-        let header = read_header(&mut session).await.map_err(sent)?;
-        upstream.learn_idle(header.headers.get("keep-alive"));
-        let idle = upstream.idle_timeout();
-        Ok(Opened { header, rest: Rest { session, peer, idle } })
-    }
-}
-
-async fn read_header(session: &mut HttpSession) -> pingora::Result<Box<ResponseHeader>> {
-    session.read_response_header().await?;
-    match session.response_header() {
-        Some(header) => Ok(Box::new(header.clone())),
-        None => Err(pingora::Error::new(ErrorType::InvalidHTTPHeader)),
-    }
-}
-
-fn broke_off(error: &pingora::Error) -> Failure {
-    tracing::warn!(%error, "the upstream's answer broke off");
-    match failure(error) {
-        Failure::Internal => Failure::UpstreamInvalid,
-        other => other,
-    }
-}
-
-impl Opened {
-    /// Whether another head comes before the answer. `101` is an answer.
-    pub fn is_interim(&self) -> bool {
-        self.header.status.is_informational() && self.header.status != 101
+        self.finish().await
     }
 
-    /// Reads the next head into `header`.
+    /// Sends a part of a body.
+    ///
+    /// # Errors
+    /// When the upstream takes no more.
+    pub async fn write(&mut self, part: Bytes) -> pingora::Result<()> {
+        self.repeatable = false;
+        self.session.write_request_body(part, false).await.map_err(Error::into_up)
+    }
+
+    /// Sends the end of a body.
+    ///
+    /// # Errors
+    /// When the upstream takes no more.
+    pub async fn finish(&mut self) -> pingora::Result<()> {
+        self.session.finish_request_body().await.map_err(Error::into_up)
+    }
+
+    /// Reads a head of the answer: an interim one (RFC 9110 §15.2), or the last.
     ///
     /// # Errors
     /// When the answer breaks off.
-    pub async fn next_header(&mut self) -> pingora::Result<()> {
-        self.header = read_header(&mut self.rest.session).await?;
-        Ok(())
+    pub async fn head(&mut self, upstream: &Upstream) -> pingora::Result<Box<ResponseHeader>> {
+        self.session.read_response_header().await.map_err(Error::into_up)?;
+        let Some(header) = self.session.response_header() else {
+            return Err(Error::new_up(ErrorType::InvalidHTTPHeader));
+        };
+        self.repeatable = false;
+        upstream.learn_idle(header.headers.get("keep-alive"));
+        self.idle = upstream.idle_timeout();
+        Ok(Box::new(header.clone()))
     }
-}
 
-/// A call that broke off, and how far it had come.
-struct Broken {
-    error: Box<pingora::Error>,
-    sent: bool,
-}
+    async fn final_head(&mut self, upstream: &Upstream) -> pingora::Result<Box<ResponseHeader>> {
+        loop {
+            let header = self.head(upstream).await?;
+            if !is_interim(&header) {
+                return Ok(header);
+            }
+        }
+    }
 
-impl Rest {
+    /// What is to be done about a connection that broke off before its answer.
+    pub fn unopened(&self, error: &Error) -> Unopened {
+        match self.repeatable {
+            true => Unopened::Again,
+            false => Unopened::Failed(broke_off(error)),
+        }
+    }
+
     /// The next part; `None` at the end.
     ///
     /// # Errors
     /// When the answer breaks off.
     pub async fn next(&mut self) -> pingora::Result<Option<Bytes>> {
-        self.session.read_response_body().await
+        self.session.read_response_body().await.map_err(Error::into_up)
+    }
+
+    /// After `101`: what is written and read from here on is of another protocol, and may be silent
+    /// for longer than an answer may.
+    pub fn switch_protocol(&mut self) {
+        self.session.set_read_timeout(None);
+        if let HttpSession::H1(session) = &mut *self.session {
+            session.maybe_upgrade_body_writer();
+        }
     }
 
     /// Gives the connection back once the answer was read to its end.
@@ -246,8 +275,21 @@ impl Rest {
     }
 }
 
+/// Whether another head comes after this one. `101` is an answer.
+pub fn is_interim(header: &ResponseHeader) -> bool {
+    header.status.is_informational() && header.status != StatusCode::SWITCHING_PROTOCOLS
+}
+
+fn broke_off(error: &Error) -> Failure {
+    tracing::warn!(%error, "the upstream's answer broke off");
+    match failure(error) {
+        Failure::Internal => Failure::UpstreamInvalid,
+        other => other,
+    }
+}
+
 /// What a pingora error means to the client.
-pub fn failure(error: &pingora::Error) -> Failure {
+pub fn failure(error: &Error) -> Failure {
     match error.etype() {
         ErrorType::ConnectTimedout
         | ErrorType::TLSHandshakeTimedout

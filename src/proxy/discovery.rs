@@ -5,8 +5,8 @@ use bytes::Bytes;
 use http::{Method, StatusCode, header};
 use pingora::Result;
 use pingora::http::{RequestHeader, ResponseHeader};
-use pingora::proxy::Session;
 
+use super::Session;
 use super::call::{self, Body, Reply};
 use super::discovery_cache::Key;
 use super::headers;

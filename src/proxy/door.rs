@@ -12,7 +12,6 @@ use pingora::apps::{HttpServerApp, ReusedHttpStream, ServerApp};
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::l4::stream::Stream as TcpStream;
 use pingora::protocols::{ALPN, Stream};
-use pingora::proxy::HttpProxy;
 use pingora::server::ShutdownWatch;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -34,7 +33,7 @@ const LINGER: Duration = Duration::from_millis(500);
 
 /// The application pingora's listeners hand connections to.
 pub struct Door {
-    proxy: Arc<HttpProxy<Gate>>,
+    gate: Arc<Gate>,
     state: Arc<State>,
     bounds: Bounds,
     /// Between two requests of a connection, seconds.
@@ -43,14 +42,17 @@ pub struct Door {
 }
 
 impl Door {
-    pub fn new(
-        proxy: HttpProxy<Gate>,
-        state: Arc<State>,
-        bounds: Bounds,
-        body_timeout: Duration,
-    ) -> Self {
-        let keepalive = bounds.idle.as_secs().max(1);
-        Self { proxy: Arc::new(proxy), state, bounds, keepalive, body_timeout }
+    pub fn new(state: Arc<State>) -> Self {
+        let limits = &state.server.limits;
+        let bounds =
+            Bounds { size: limits.header, time: limits.read_timeout, idle: limits.idle_timeout };
+        Self {
+            gate: Arc::new(Gate::new(state.clone())),
+            keepalive: bounds.idle.as_secs().max(1),
+            bounds,
+            body_timeout: limits.read_timeout,
+            state,
+        }
     }
 
     async fn http1(&self, mut stream: Stream, mut buffer: BytesMut, shutdown: &ShutdownWatch) {
@@ -101,7 +103,7 @@ impl Door {
                         true => buffer.split_to(end),
                         false => std::mem::take(&mut buffer),
                     });
-                    let next = self.proxy.process_new_http(session, shutdown).await;
+                    let next = self.gate.process_new_http(session, shutdown).await;
                     let Some((reused, kept)) = next.map(ReusedHttpStream::consume) else { return };
                     stream = reused;
                     settings = kept;
@@ -237,7 +239,7 @@ impl ServerApp for Door {
             return None;
         };
         if matches!(stream.selected_alpn_proto(), Some(ALPN::H2)) {
-            return self.proxy.process_new(stream, shutdown).await;
+            return self.gate.process_new(stream, shutdown).await;
         }
         let mut buffer = BytesMut::with_capacity(2048);
         let preface = tokio::select! {
@@ -250,7 +252,7 @@ impl ServerApp for Door {
         match preface {
             Preface::Http2 => {
                 let stream = rewound(stream, &buffer)?;
-                self.proxy.process_new(stream, shutdown).await
+                self.gate.process_new(stream, shutdown).await
             }
             Preface::Http1 => {
                 self.http1(stream, buffer, shutdown).await;
@@ -258,10 +260,6 @@ impl ServerApp for Door {
             }
             Preface::Closed => None,
         }
-    }
-
-    async fn cleanup(&self) {
-        self.proxy.http_cleanup().await;
     }
 }
 

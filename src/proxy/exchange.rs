@@ -4,8 +4,8 @@ use bytes::Bytes;
 use http::{HeaderName, Method, header};
 use pingora::Result;
 use pingora::http::ResponseHeader;
-use pingora::proxy::Session;
 
+use super::Session;
 use super::form::{self, ExchangeRequest, TokenType};
 use super::reply;
 use super::state::State;

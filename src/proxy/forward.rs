@@ -1,36 +1,23 @@
-//! A request without a body, passed on as it came. Pingora's own way runs two directions at once,
-//! over channels between two tasks; where one direction has nothing to say, asking and then passing
-//! the answer on part by part does the same for less. All else goes pingora's way.
+//! A request passed on as it came, and its answer passed back: both directions in one task, so that
+//! an upload may be answered before it ends and a WebSocket may speak either way.
 
 use bytes::{Bytes, BytesMut};
 use futures::FutureExt as _;
-use http::{Method, StatusCode, Version, header};
-use pingora::proxy::Session;
+use http::{StatusCode, Version, header};
+use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::{Error, Result};
 
-use super::call::{Opened, Request, Rest, Tries, Unopened};
+use super::call::{self, Connection, Tries, Unopened};
 use super::outbound::{self, Changes};
 use super::state::State;
 use super::upstream::Upstream;
-use super::{headers, reply};
+use super::{Session, headers, reply};
 use crate::answer::Failure;
 
 /// A part from this size on is one of a long body, and waits for what has come after it.
 const LARGE: usize = 16 * 1024;
 /// Written at once at most, give or take one part.
 const GATHERED: usize = 192 * 1024;
-
-/// Whether a request may go this way: HTTP/1, no body, no upgrade, nothing it waits for.
-pub(super) fn is_plain(session: &mut Session) -> bool {
-    let request = session.req_header();
-    matches!(request.version, Version::HTTP_10 | Version::HTTP_11)
-        && request.method != Method::CONNECT
-        && !request.headers.contains_key(header::EXPECT)
-        && !request.headers.contains_key(header::UPGRADE)
-        && !request.headers.contains_key(header::CONTENT_LENGTH)
-        && !request.headers.contains_key(header::TRANSFER_ENCODING)
-        && session.is_body_done()
-}
 
 /// Answers the request with what the upstream says.
 pub(super) async fn answer(
@@ -41,15 +28,24 @@ pub(super) async fn answer(
 ) -> Result<()> {
     let mut tries = Tries::default();
     loop {
-        let mut request = outbound::copy(session);
-        outbound::prepare(&mut request, session, state, upstream, changes)?;
-        let opened = tokio::select! {
+        let request = head(session, state, upstream, changes)?;
+        let client = Client::of(session);
+        let connection = tokio::select! {
             biased;
-            opened = Request::bodiless(request).open(upstream, &state.connector, &mut tries) => opened,
-            error = gone(session) => return Err(error),
+            connection = call::connect(request, upstream, &state.connector, &mut tries) => connection,
+            gone = client.next(session), if client == Client::Waiting => {
+                gone?;
+                continue;
+            }
         };
-        match opened {
-            Ok(opened) => return pass(session, state, opened).await,
+        let answered = match connection {
+            Ok(connection) => {
+                Passing { session, connection, client }.answer(state, upstream).await?
+            }
+            Err(unopened) => Err(unopened),
+        };
+        match answered {
+            Ok(()) => return Ok(()),
             Err(Unopened::Again) => {}
             Err(Unopened::Failed(failure)) => {
                 return reply::fail(session, state, &failure, &[]).await;
@@ -58,44 +54,214 @@ pub(super) async fn answer(
     }
 }
 
-async fn pass(session: &mut Session, state: &State, mut opened: Opened) -> Result<()> {
-    while opened.is_interim() {
-        // RFC 9110 §15.2: a proxy forwards them; a client of HTTP/1.0 does not know them.
-        if session.req_header().version == Version::HTTP_11 {
-            session.write_response_header(opened.header.clone(), false).await?;
+/// The request's head as the upstream is to have it.
+fn head(
+    session: &mut Session,
+    state: &State,
+    upstream: &Upstream,
+    changes: &Changes,
+) -> Result<Box<RequestHeader>> {
+    let mut header = outbound::copy(session);
+    outbound::prepare(&mut header, session, state, upstream, changes)?;
+    if headers::is_websocket(session.req_header()) {
+        header.insert_header(header::CONNECTION, "Upgrade")?;
+        header.insert_header(header::UPGRADE, "websocket")?;
+    } else if !session.is_body_done() {
+        if !header.headers.contains_key(header::CONTENT_LENGTH) {
+            header.insert_header(header::TRANSFER_ENCODING, "chunked")?;
         }
-        opened.next_header().await?;
+        // The upstream gives the leave, or its answer instead.
+        if waits_for_leave(session) {
+            header.insert_header(header::EXPECT, "100-continue")?;
+        }
     }
-    let Opened { mut header, mut rest } = opened;
-    // Nobody asked for another protocol.
-    if header.status == StatusCode::SWITCHING_PROTOCOLS {
-        return reply::fail(session, state, &Failure::UpstreamInvalid, &[]).await;
+    Ok(header)
+}
+
+/// RFC 9110 §10.1.1. An interim answer cannot be passed to HTTP/2 by what we build on, nor to
+/// HTTP/1.0 by anybody.
+fn waits_for_leave(session: &Session) -> bool {
+    session.req_header().version == Version::HTTP_11
+        && session
+            .get_header(header::EXPECT)
+            .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+}
+
+/// What may still come from the client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Client {
+    /// Parts of the request's body.
+    Sending,
+    /// Nothing. Should it go, what the upstream does for it is given up.
+    Waiting,
+    /// Nothing that anybody would take: the upstream has stopped reading.
+    Unheard,
+}
+
+impl Client {
+    fn of(session: &mut Session) -> Self {
+        if session.is_body_done() { Self::Waiting } else { Self::Sending }
     }
-    headers::strip_response(&mut header);
-    if !reply::has_body(session, header.status) {
-        session.write_response_header(header, true).await?;
-        rest.done(&state.connector).await;
-        return Ok(());
+
+    /// The next part, `None` at the end.
+    async fn next(self, session: &mut Session) -> Result<Option<Bytes>> {
+        match self {
+            Self::Sending => session.read_body_or_idle(false).await.map_err(Error::into_down),
+            Self::Waiting => loop {
+                session.read_body_or_idle(true).await.map_err(Error::into_down)?;
+            },
+            Self::Unheard => std::future::pending().await,
+        }
     }
-    reply::open_head(session, header).await?;
-    loop {
-        let part = tokio::select! {
-            biased;
-            part = rest.next() => part?,
-            error = gone(session) => return Err(error),
+}
+
+/// A request under way.
+struct Passing<'a> {
+    session: &'a mut Session,
+    connection: Connection,
+    client: Client,
+}
+
+impl Passing<'_> {
+    /// Passes both bodies and the answer's head. The inner error is for what may be tried again, or
+    /// answered otherwise.
+    async fn answer(mut self, state: &State, upstream: &Upstream) -> Result<Result<(), Unopened>> {
+        if self.client == Client::Waiting
+            && let Err(error) = self.connection.finish().await
+        {
+            return Ok(Err(self.connection.unopened(&error)));
+        }
+        let mut leave = !waits_for_leave(self.session);
+        let mut header = loop {
+            let header = match self.head(upstream).await? {
+                Ok(header) => header,
+                Err(unopened) => return Ok(Err(unopened)),
+            };
+            if !call::is_interim(&header) {
+                break header;
+            }
+            leave |= header.status == StatusCode::CONTINUE;
+            // RFC 9110 §15.2: a proxy forwards them; a client of HTTP/1.0 does not know them.
+            if self.session.req_header().version == Version::HTTP_11 {
+                self.session.write_response_header(header).await?;
+            }
         };
-        let Some(part) = part else { break };
-        let Gathered { bytes, end } = gather(part, &mut rest);
-        session.write_response_body(Some(bytes), false).await?;
-        match end {
-            End::NotYet => {}
-            End::Whole => break,
-            End::Broken(error) => return Err(error),
+        if header.status == StatusCode::SWITCHING_PROTOCOLS {
+            if !headers::is_websocket(self.session.req_header()) {
+                // Nobody asked for another protocol.
+                return Ok(Err(Unopened::Failed(Failure::UpstreamInvalid)));
+            }
+            return self.tunnel(header).await.map(Ok);
+        }
+        headers::strip_response(&mut header);
+        if reply::has_body(self.session, header.status) {
+            reply::open_head(self.session, header).await?;
+            self.body().await?;
+        } else {
+            self.session.write_response_header(header).await?;
+        }
+        self.session.finish_body().await?;
+        if leave {
+            self.rest_of_upload().await;
+        }
+        if self.client == Client::Waiting {
+            self.connection.done(&state.connector).await;
+        }
+        Ok(Ok(()))
+    }
+
+    /// The next head of the answer, the request's body passed on meanwhile.
+    async fn head(&mut self, upstream: &Upstream) -> Result<Result<Box<ResponseHeader>, Unopened>> {
+        loop {
+            tokio::select! {
+                biased;
+                header = self.connection.head(upstream) => {
+                    return Ok(header.map_err(|error| self.connection.unopened(&error)));
+                }
+                part = self.client.next(self.session) => self.up(part?).await,
+            }
         }
     }
-    session.write_response_body(None, true).await?;
-    rest.done(&state.connector).await;
-    Ok(())
+
+    /// The answer's body, the request's passed on meanwhile.
+    async fn body(&mut self) -> Result<()> {
+        loop {
+            let part = tokio::select! {
+                biased;
+                part = self.connection.next() => part?,
+                part = self.client.next(self.session) => {
+                    self.up(part?).await;
+                    continue;
+                }
+            };
+            let Some(part) = part else { return Ok(()) };
+            let Gathered { bytes, end } = gather(part, &mut self.connection);
+            self.session.write_response_body(bytes, false).await?;
+            match end {
+                End::NotYet => {}
+                End::Whole => return Ok(()),
+                End::Broken(error) => return Err(error),
+            }
+        }
+    }
+
+    /// An answer may come before the end of an upload that the upstream still reads.
+    async fn rest_of_upload(&mut self) {
+        while self.client == Client::Sending {
+            match self.client.next(self.session).await {
+                Ok(part) => self.up(part).await,
+                // The client has its answer: that it goes, or is slow, is nobody's failure.
+                Err(_) => self.client = Client::Unheard,
+            }
+        }
+    }
+
+    /// Passes a part of the request's body on; `None` is its end.
+    async fn up(&mut self, part: Option<Bytes>) {
+        let last = part.is_none() || self.session.is_body_done();
+        let mut sent = match part {
+            // An empty part would end a chunked body.
+            Some(part) if !part.is_empty() => self.connection.write(part).await,
+            _ => Ok(()),
+        };
+        if last && sent.is_ok() {
+            sent = self.connection.finish().await;
+        }
+        match sent {
+            Ok(()) if last => self.client = Client::Waiting,
+            Ok(()) => {}
+            Err(error) => {
+                // It may have answered before: what counts is what it says.
+                tracing::debug!(%error, "the upstream takes no more of the request");
+                self.client = Client::Unheard;
+            }
+        }
+    }
+
+    /// A WebSocket (RFC 6455 §4), until either side ends it.
+    async fn tunnel(mut self, mut header: Box<ResponseHeader>) -> Result<()> {
+        headers::strip_response(&mut header);
+        header.insert_header(header::CONNECTION, "Upgrade")?;
+        header.insert_header(header::UPGRADE, "websocket")?;
+        self.session.write_response_header(header).await?;
+        self.session.set_read_timeout(None);
+        self.connection.switch_protocol();
+        loop {
+            tokio::select! {
+                part = self.connection.next() => match part? {
+                    Some(part) => self.session.write_response_body(part, false).await?,
+                    None => break,
+                },
+                part = Client::Sending.next(self.session) => match part? {
+                    Some(part) => self.connection.write(part).await?,
+                    None => break,
+                },
+            }
+        }
+        // Either end is the end of both.
+        let _ = self.connection.finish().await;
+        self.session.finish_body().await
+    }
 }
 
 /// What could be read without waiting, and how it ended.
@@ -112,14 +278,14 @@ enum End {
 
 /// Adds to a large part what has come already: fewer and larger writes for a long body. A small part
 /// goes on at once, somebody may be waiting for just that.
-fn gather(first: Bytes, rest: &mut Rest) -> Gathered {
+fn gather(first: Bytes, connection: &mut Connection) -> Gathered {
     if first.len() < LARGE {
         return Gathered { bytes: first, end: End::NotYet };
     }
     let mut bytes = BytesMut::from(first);
     while bytes.len() < GATHERED {
         // Unconstrained: it would else be told to yield, which looks like nothing to read.
-        match tokio::task::unconstrained(rest.next()).now_or_never() {
+        match tokio::task::unconstrained(connection.next()).now_or_never() {
             None => break,
             Some(Ok(Some(part))) => bytes.extend_from_slice(&part),
             Some(Ok(None)) => return Gathered { bytes: bytes.freeze(), end: End::Whole },
@@ -129,13 +295,4 @@ fn gather(first: Bytes, rest: &mut Rest) -> Gathered {
         }
     }
     Gathered { bytes: bytes.freeze(), end: End::NotYet }
-}
-
-/// Ends when the client is no longer there to be answered: what the upstream does for it is given up.
-async fn gone(session: &mut Session) -> Box<Error> {
-    loop {
-        if let Err(error) = session.as_downstream_mut().read_body_or_idle(true).await {
-            return error.into_down();
-        }
-    }
 }

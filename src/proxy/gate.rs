@@ -1,22 +1,23 @@
-//! The phases of pingora's proxy. Each asks a room and does what it says.
+//! The way of one request: its route, the room that answers it, its line in the log.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use http::{HeaderName, Method, Version, header};
-use pingora::http::{RequestHeader, ResponseHeader};
-use pingora::modules::http::HttpModules;
-use pingora::proxy::{FailToProxy, ProxyHttp, Session};
-use pingora::upstreams::peer::HttpPeer;
+use pingora::apps::{HttpPersistentSettings, HttpServerApp, HttpServerOptions, ReusedHttpStream};
+use pingora::http::ResponseHeader;
+use pingora::protocols::http::v2::server::{H2Options, default_h2_options};
+use pingora::server::ShutdownWatch;
 use pingora::{Error, ErrorSource, ErrorType, Result};
+use tokio::time::Instant;
 
 use super::counters::Kind;
 use super::jwks::{self, Media};
 use super::outbound::{self, Changes};
 use super::routes::Route;
 use super::state::State;
-use super::{call, discovery, exchange, forward, headers, reply, restore, tokens};
+use super::{Session, call, discovery, exchange, forward, headers, reply, restore, tokens};
 use crate::answer::Failure;
 use crate::countersign::Ask;
 use crate::issuer::NoSet;
@@ -27,29 +28,52 @@ use crate::rewrite::{BearerMode, TokenRule};
 /// How long a read of a key set waits for the first fetch of it.
 const FIRST_FETCH: Duration = Duration::from_secs(5);
 
-/// The proxy itself.
+/// What answers requests, of HTTP/1 and of HTTP/2.
 pub struct Gate {
     state: Arc<State>,
+    h2: H2Options,
+    options: HttpServerOptions,
 }
 
 /// What is known of one request.
-#[derive(Debug, Default)]
-pub struct Ctx {
+#[derive(Debug)]
+struct Ctx {
+    began: Instant,
     kind: Kind,
     changes: Changes,
     span: RequestSpan,
-    /// Why it failed, where a room said so.
-    failure: Option<Failure>,
     /// Why an answer that had begun broke off.
     broken: Option<&'static str>,
-    connects: usize,
-    upgrade: bool,
-    began: Option<tokio::time::Instant>,
+    websocket: bool,
+}
+
+impl Ctx {
+    fn new() -> Self {
+        Self {
+            began: Instant::now(),
+            kind: Kind::default(),
+            changes: Changes::default(),
+            span: RequestSpan::default(),
+            broken: None,
+            websocket: false,
+        }
+    }
+
+    fn id(&self) -> &str {
+        self.changes.id.as_ref().and_then(|id| id.to_str().ok()).unwrap_or("-")
+    }
 }
 
 impl Gate {
     pub fn new(state: Arc<State>) -> Self {
-        Self { state }
+        let limits = &state.server.limits;
+        let mut h2 = default_h2_options();
+        h2.max_header_list_size(u32::try_from(limits.header).unwrap_or(u32::MAX));
+        let mut options = HttpServerOptions::default();
+        // The door has told the two apart; over TLS, ALPN has.
+        options.h2c = true;
+        options.h2_idle_timeout = Some(limits.idle_timeout);
+        Self { state, h2, options }
     }
 
     async fn jwks(&self, session: &mut Session) -> Result<()> {
@@ -131,50 +155,37 @@ impl Gate {
             }
         }
     }
-}
 
-#[async_trait]
-impl ProxyHttp for Gate {
-    type CTX = Ctx;
-
-    fn new_ctx(&self) -> Ctx {
-        Ctx { began: Some(tokio::time::Instant::now()), ..Ctx::default() }
-    }
-
-    /// None: pingora's compression module would cost each request.
-    fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
-
-    async fn request_filter(&self, session: &mut Session, ctx: &mut Ctx) -> Result<bool> {
+    /// Answers the request, or says why it could not be answered to its end.
+    async fn answer(&self, session: &mut Session, ctx: &mut Ctx) -> Result<()> {
         let state = &self.state;
         let request = session.req_header();
         // RFC 9112 §3.2.
         if request.version == Version::HTTP_11 && !request.headers.contains_key(header::HOST) {
             session.set_keepalive(None);
-            return reply::fail(session, state, &Failure::BadRequest, &[]).await.map(|()| true);
+            return reply::fail(session, state, &Failure::BadRequest, &[]).await;
         }
         let path = request.uri.path();
         let route = state.routes.load().of(path, |p| state.publisher.is_jwks_path(p));
-        ctx.upgrade = session.is_upgrade_req();
-        ctx.changes.id = Some(headers::request_id(session.req_header()));
-        ctx.span = state.spans.request(&session.req_header().headers);
+        ctx.websocket = headers::is_websocket(request);
+        ctx.changes.id = Some(headers::request_id(request));
+        ctx.span = state.spans.request(&request.headers);
         ctx.changes.trace = ctx.span.outgoing();
         // Each answer stands in a box of its own: a future is as large as the largest in it, and is
         // moved whole.
         let rule = match route {
             Route::Jwks => {
                 ctx.kind = Kind::Jwks;
-                return ctx.span.within(Box::pin(self.jwks(session))).await.map(|()| true);
+                return ctx.span.within(Box::pin(self.jwks(session))).await;
             }
             Route::Exchange => {
                 ctx.kind = Kind::Exchange;
-                let answer = Box::pin(exchange::answer(session, state));
-                return ctx.span.within(answer).await.map(|()| true);
+                return ctx.span.within(Box::pin(exchange::answer(session, state))).await;
             }
             Route::Discovery => {
                 ctx.kind = Kind::Discovery;
                 if discovery::is_read(session) {
-                    let answer = discovery::answer(session, state, &ctx.changes);
-                    return Box::pin(answer).await.map(|()| true);
+                    return Box::pin(discovery::answer(session, state, &ctx.changes)).await;
                 }
                 None
             }
@@ -182,136 +193,62 @@ impl ProxyHttp for Gate {
             Route::Forward => None,
         };
         let Some(upstream) = &state.upstream else {
-            return reply::fail(session, state, &Failure::NoUpstream, &[]).await.map(|()| true);
+            return reply::fail(session, state, &Failure::NoUpstream, &[]).await;
         };
         if session.req_header().headers.contains_key(header::AUTHORIZATION) {
             let bearer = Box::pin(self.bearer(session, rule.as_deref()));
             ctx.changes.authorization = ctx.span.within(bearer).await;
         }
-        let Some(rule) = rule else {
-            if !forward::is_plain(session) {
-                return Ok(false);
-            }
-            let answer = Box::pin(forward::answer(session, state, upstream, &ctx.changes));
-            return answer.await.map(|()| true);
-        };
-        ctx.kind = Kind::Token;
-        ctx.changes.query = restore::query(session.req_header(), state, &rule);
-        ctx.changes.cookie = restore::cookies(session.req_header(), state, &rule);
-        if ctx.upgrade || !tokens::is_read(session.req_header(), &rule) {
-            return Ok(false);
-        }
-        // The ID stays: the access line names it too.
-        let id = ctx.changes.id.clone();
-        let changes = std::mem::replace(&mut ctx.changes, Changes { id, ..Changes::default() });
-        let answer = Box::pin(tokens::answer(session, state, &rule, changes));
-        ctx.span.within(answer).await.map(|()| true)
-    }
-
-    async fn upstream_peer(&self, _session: &mut Session, ctx: &mut Ctx) -> Result<Box<HttpPeer>> {
-        let peer = match &self.state.upstream {
-            Some(upstream) => upstream.peer().await.map(|peer| {
-                let mut peer = Box::new(HttpPeer::clone(&peer));
-                peer.options.idle_timeout = upstream.idle_timeout();
-                peer
-            }),
-            None => Err(Failure::NoUpstream),
-        };
-        match peer {
-            Ok(mut peer) => {
-                // A WebSocket may be silent for longer than an answer may.
-                if ctx.upgrade {
-                    peer.options.read_timeout = None;
-                }
-                Ok(peer)
-            }
-            Err(failure) => {
-                ctx.failure = Some(failure);
-                Err(Error::new_up(ErrorType::ConnectError))
+        if let Some(rule) = rule {
+            ctx.kind = Kind::Token;
+            ctx.changes.query = restore::query(session.req_header(), state, &rule);
+            ctx.changes.cookie = restore::cookies(session.req_header(), state, &rule);
+            if !ctx.websocket && tokens::is_read(session.req_header(), &rule) {
+                // The ID stays: the access line names it too.
+                let id = ctx.changes.id.clone();
+                let changes =
+                    std::mem::replace(&mut ctx.changes, Changes { id, ..Changes::default() });
+                let answer = Box::pin(tokens::answer(session, state, &rule, changes));
+                return ctx.span.within(answer).await;
             }
         }
+        Box::pin(forward::answer(session, state, upstream, &ctx.changes)).await
     }
 
-    async fn upstream_request_filter(
-        &self,
-        session: &mut Session,
-        request: &mut RequestHeader,
-        ctx: &mut Ctx,
-    ) -> Result<()> {
-        match &self.state.upstream {
-            Some(upstream) => {
-                outbound::prepare(request, session, &self.state, upstream, &ctx.changes)
-            }
-            None => Ok(()),
-        }
-    }
-
-    async fn upstream_response_filter(
-        &self,
-        _session: &mut Session,
-        response: &mut ResponseHeader,
-        _ctx: &mut Ctx,
-    ) -> Result<()> {
-        if let Some(upstream) = &self.state.upstream {
-            upstream.learn_idle(response.headers.get("keep-alive"));
-        }
-        Ok(())
-    }
-
-    fn fail_to_connect(
-        &self,
-        _session: &mut Session,
-        _peer: &HttpPeer,
-        ctx: &mut Ctx,
-        mut error: Box<Error>,
-    ) -> Box<Error> {
-        ctx.connects += 1;
-        if let Some(upstream) = &self.state.upstream {
-            upstream.connecting_failed();
-            error.set_retry(ctx.connects < upstream.addresses().min(3));
-        }
-        ctx.failure = Some(match call::failure(&error) {
-            Failure::UpstreamTimeout => Failure::UpstreamTimeout,
-            _ => Failure::UpstreamUnreachable,
-        });
-        error
-    }
-
-    async fn fail_to_proxy(
-        &self,
-        session: &mut Session,
-        error: &Error,
-        ctx: &mut Ctx,
-    ) -> FailToProxy {
-        let failure = ctx.failure.take().unwrap_or_else(|| call::failure(error));
+    /// After an error: tells the client what it can still be told. Whether it was told.
+    async fn failed(&self, session: &mut Session, error: &Error, ctx: &mut Ctx) -> bool {
         let gone = *error.esource() == ErrorSource::Downstream
             && matches!(
                 error.etype(),
                 ErrorType::WriteError | ErrorType::ReadError | ErrorType::ConnectionClosed
             );
-        let mut code = 0;
-        if !gone && session.response_written().is_some() {
+        let request = session.req_header();
+        // Without its query, which may hold a token.
+        let (method, path, id) = (&request.method, request.uri.path(), ctx.id());
+        if gone {
+            tracing::debug!(%error, %method, path, id, "the client has gone");
+            return false;
+        }
+        tracing::warn!(%error, %method, path, id, "a request was not answered to its end");
+        let failure = call::failure(error);
+        if session.response_written().is_some() {
             ctx.broken = Some(failure.code());
+            return false;
         }
-        if !gone && session.response_written().is_none() {
-            session.set_keepalive(None);
-            code = crate::answer::http(&failure).status;
-            if reply::fail(session, &self.state, &failure, &[]).await.is_err() {
-                code = 0;
-            }
-        }
-        FailToProxy { error_code: code, can_reuse_downstream: false }
+        session.set_keepalive(None);
+        reply::fail(session, &self.state, &failure, &[]).await.is_ok()
     }
 
-    async fn logging(&self, session: &mut Session, _error: Option<&Error>, ctx: &mut Ctx) {
+    /// Counts the request, ends its span, and writes its access line.
+    fn account(&self, session: &Session, ctx: &mut Ctx) {
         let written = session.response_written();
         let status = written.map_or(0, |header| header.status.as_u16());
         let code = written.and_then(|header| header.extensions.get::<reply::Code>());
         let code = code.map(|code| code.0).or(ctx.broken);
-        let took = ctx.began.map(|began| began.elapsed()).unwrap_or_default();
+        let took = ctx.began.elapsed();
         self.state.counters.request(ctx.kind, status);
         // How long a WebSocket lives is no matter of speed.
-        if !ctx.upgrade {
+        if !ctx.websocket {
             self.state.counters.took(ctx.kind, took);
         }
         let route = ctx.kind.name();
@@ -319,7 +256,7 @@ impl ProxyHttp for Gate {
         if log::access_wanted() {
             let request = session.req_header();
             let access = log::Access {
-                request_id: ctx.changes.id.as_ref().and_then(|id| id.to_str().ok()).unwrap_or("-"),
+                request_id: ctx.id(),
                 method: request.method.as_str(),
                 path: request.uri.path(),
                 status,
@@ -331,12 +268,61 @@ impl ProxyHttp for Gate {
             access.log();
         }
     }
+}
 
-    /// The cause goes to the log once, with the request's ID and without its query, which may hold a
-    /// token.
-    fn request_summary(&self, session: &Session, ctx: &Ctx) -> String {
-        let request = session.req_header();
-        let id = ctx.changes.id.as_ref().and_then(|id| id.to_str().ok()).unwrap_or("-");
-        format!("{} {} id={id}", request.method, request.uri.path())
+/// Reads the request's head; `false` where there is none to answer.
+async fn read(session: &mut Session) -> bool {
+    let refused = match session.read_request().await {
+        // A tunnel to anywhere is not what this is for.
+        Ok(true) if session.req_header().method == Method::CONNECT => 405,
+        Ok(read) => return read,
+        Err(error) if *error.etype() == ErrorType::InvalidHTTPHeader => 400,
+        Err(error) => {
+            tracing::debug!(%error, "a connection ended within a request's head");
+            return false;
+        }
+    };
+    if let Err(error) = session.respond_error(refused).await {
+        tracing::debug!(%error, "a client that is refused has gone");
+    }
+    session.shutdown().await;
+    false
+}
+
+#[async_trait]
+impl HttpServerApp for Gate {
+    async fn process_new_http(
+        self: &Arc<Self>,
+        session: Session,
+        shutdown: &ShutdownWatch,
+    ) -> Option<ReusedHttpStream> {
+        // Boxed: it lives across every wait below.
+        let mut session = Box::new(session);
+        if !read(&mut session).await {
+            return None;
+        }
+        if *shutdown.borrow() {
+            session.set_keepalive(None);
+        }
+        let mut ctx = Ctx::new();
+        let told = match self.answer(&mut session, &mut ctx).await {
+            Ok(()) => true,
+            Err(error) => self.failed(&mut session, &error, &mut ctx).await,
+        };
+        self.account(&session, &mut ctx);
+        if !told {
+            return None;
+        }
+        let settings = HttpPersistentSettings::for_session(&session);
+        let reusable = session.finish().await.ok().flatten()?;
+        Some(ReusedHttpStream::from_reusable_stream(reusable, settings))
+    }
+
+    fn h2_options(&self) -> Option<H2Options> {
+        Some(self.h2.clone())
+    }
+
+    fn server_options(&self) -> Option<&HttpServerOptions> {
+        Some(&self.options)
     }
 }

@@ -112,6 +112,20 @@ pub(super) fn strip_response(header: &mut ResponseHeader) {
     }
 }
 
+/// Whether it asks for a WebSocket, the one protocol that is passed on (RFC 6455 §4.1).
+pub(super) fn is_websocket(header: &RequestHeader) -> bool {
+    let mut asked = header.headers.get_all(header::UPGRADE).iter();
+    let websocket = asked.next().is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"websocket"));
+    let upgrade = || {
+        let mut values = header.headers.get_all(header::CONNECTION).iter();
+        values.any(|value| {
+            let mut options = value.as_bytes().split(|b| *b == b',');
+            options.any(|option| option.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
+        })
+    };
+    websocket && asked.next().is_none() && header.version == http::Version::HTTP_11 && upgrade()
+}
+
 /// Makes `header` that of another body, `length` bytes long.
 pub(super) fn of_new_body(header: &mut ResponseHeader, length: usize) -> pingora::Result<()> {
     for name in among(&header.headers, &OF_THE_BYTES) {

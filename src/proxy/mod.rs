@@ -27,3 +27,6 @@ mod swap;
 mod tokens;
 pub mod upstream;
 pub mod vouch;
+
+/// A request of a client, and its answer.
+pub(crate) use pingora::protocols::http::ServerSession as Session;

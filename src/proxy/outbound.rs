@@ -4,8 +4,8 @@
 use http::{HeaderValue, Version, header};
 use pingora::Result;
 use pingora::http::RequestHeader;
-use pingora::proxy::Session;
 
+use super::Session;
 use super::headers::{self, Origin};
 use super::state::State;
 use super::upstream::Upstream;

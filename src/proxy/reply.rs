@@ -4,8 +4,8 @@ use bytes::Bytes;
 use http::{StatusCode, Version, header};
 use pingora::Result;
 use pingora::http::ResponseHeader;
-use pingora::proxy::Session;
 
+use super::Session;
 use super::state::State;
 use crate::answer::{self, Failure};
 
@@ -20,9 +20,9 @@ pub(super) async fn write(
         session.set_keepalive(None);
     }
     let bare = session.req_header().method == http::Method::HEAD || body.is_empty();
-    session.write_response_header(header.into(), bare).await?;
+    session.write_response_header(header.into()).await?;
     if !bare {
-        session.write_response_body(Some(body), true).await?;
+        session.write_response_body(body, true).await?;
     }
     Ok(())
 }
@@ -76,7 +76,7 @@ pub(super) async fn open_head(
             _ => session.set_keepalive(None),
         }
     }
-    session.write_response_header(header, false).await
+    session.write_response_header(header).await
 }
 
 /// `204` to an OPTIONS request that asks nothing of another origin, and the like.

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 use pingora::Result;
 use pingora::http::{RequestHeader, ResponseHeader};
-use pingora::proxy::Session;
 
+use super::Session;
 use super::call::{Body, Reply, Request, Tries, Unopened};
 use super::outbound::{self, Changes};
 use super::state::State;
@@ -57,18 +57,18 @@ pub(super) async fn answer(
             }
             reply::write(session, header, body).await
         }
-        Body::Open(start, mut rest) => {
+        Body::Open(start, mut connection) => {
             if is_searched(session, &header, rule) {
                 state.counters.place("answer_too_large");
             }
             reply::open_head(session, header).await?;
-            session.write_response_body(Some(start), false).await?;
+            session.write_response_body(start, false).await?;
             // An answer that breaks off breaks off downstream too: the error closes the connection.
-            while let Some(part) = rest.next().await? {
-                session.write_response_body(Some(part), false).await?;
+            while let Some(part) = connection.next().await? {
+                session.write_response_body(part, false).await?;
             }
-            session.write_response_body(None, true).await?;
-            rest.done(&state.connector).await;
+            session.finish_body().await?;
+            connection.done(&state.connector).await;
             Ok(())
         }
     }

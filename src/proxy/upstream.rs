@@ -125,16 +125,11 @@ impl Upstream {
         &self.url[url::Position::BeforeHost..url::Position::AfterPort]
     }
 
-    /// A connector for calls of our own, built as pingora's proxy builds its own.
+    /// What makes and keeps connections.
     pub fn connector(pool: usize) -> Connector {
         let mut options = ConnectorOptions::new(pool);
         options.ca_file = Some(NO_ROOTS.to_owned());
         Connector::new(Some(options))
-    }
-
-    /// The roots pingora's proxy is told to read at start.
-    pub fn no_roots() -> String {
-        NO_ROOTS.to_owned()
     }
 
     /// The next address to try, and how.

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{self, HeaderValue};
-use pingora::proxy::Session;
 use reqwest::{Client, RequestBuilder};
 use serde_json::{Map, Value};
 
+use super::Session;
 use crate::answer::ExchangeFailure;
 use crate::bridge::{Bridge, BridgeError, Bridged};
 use crate::clock::Clock;

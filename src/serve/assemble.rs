@@ -2,9 +2,6 @@
 
 use std::sync::Arc;
 
-use pingora::protocols::http::v2::server::default_h2_options;
-use pingora::proxy::HttpProxy;
-use pingora::server::configuration::ServerConf;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
@@ -19,8 +16,6 @@ use crate::jose::jwks;
 use crate::keyring::{Keyring, KeyringError};
 use crate::otel::Spans;
 use crate::proxy::door::Door;
-use crate::proxy::gate::Gate;
-use crate::proxy::head::Bounds;
 use crate::proxy::routes::Routes;
 use crate::proxy::state::{Parts, State};
 use crate::proxy::upstream::{Upstream, UpstreamError};
@@ -126,28 +121,7 @@ impl Rooms {
 
     /// What the public listener runs.
     pub(super) fn door(&self) -> Door {
-        let server = &self.state.server;
-        let conf = ServerConf {
-            threads: server.threads.max(1),
-            ca_file: Some(Upstream::no_roots()),
-            ..ServerConf::default()
-        };
-        let mut proxy = HttpProxy::new(Gate::new(self.state.clone()), Arc::new(conf));
-        proxy.handle_init_modules();
-        let mut h2 = default_h2_options();
-        h2.max_header_list_size(u32::try_from(server.limits.header).unwrap_or(u32::MAX));
-        proxy.h2_options = Some(h2);
-        let mut options = pingora::apps::HttpServerOptions::default();
-        // The door has told the two apart; over TLS, ALPN has.
-        options.h2c = true;
-        options.h2_idle_timeout = Some(server.limits.idle_timeout);
-        proxy.server_options = Some(options);
-        let bounds = Bounds {
-            size: server.limits.header,
-            time: server.limits.read_timeout,
-            idle: server.limits.idle_timeout,
-        };
-        Door::new(proxy, self.state.clone(), bounds, server.limits.read_timeout)
+        Door::new(self.state.clone())
     }
 
     /// What the admin listener shows.
