@@ -12,136 +12,15 @@
 
 #[path = "support/proxy.rs"]
 mod proxy;
+#[path = "support/scripted.rs"]
+mod scripted;
 #[path = "support/signer.rs"]
 mod signer;
 
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::sync::Arc;
 
-use proxy::Proxy;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use scripted::{Scene, Step, get, send};
 use tokio::sync::Notify;
-
-/// What the upstream does for one request.
-enum Step {
-    Send(Vec<u8>),
-    /// Until the test says so.
-    Wait(Arc<Notify>),
-    Close,
-}
-
-fn send(text: &str) -> Step {
-    Step::Send(text.as_bytes().to_vec())
-}
-
-type Script = Arc<dyn Fn(&str) -> Vec<Step> + Send + Sync>;
-
-struct Scene {
-    proxy: Proxy,
-    /// Each head the upstream was sent, with the number of the connection it came on.
-    heads: Arc<Mutex<Vec<(usize, String)>>>,
-}
-
-impl Scene {
-    /// The script is asked with the path of each request.
-    async fn new(script: impl Fn(&str) -> Vec<Step> + Send + Sync + 'static) -> Self {
-        proxy::provider();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let upstream = format!("http://{}", listener.local_addr().unwrap());
-        let heads = Arc::new(Mutex::new(Vec::new()));
-        let (script, seen): (Script, _) = (Arc::new(script), heads.clone());
-        tokio::spawn(async move {
-            for number in 0.. {
-                let (stream, _) = listener.accept().await.unwrap();
-                tokio::spawn(play(stream, number, script.clone(), seen.clone()));
-            }
-        });
-        let configured =
-            format!("[[issuer]]\nissuer = \"{upstream}\"\njwks = \"{upstream}/jwks\"\n");
-        Self { proxy: Proxy::start(&upstream, &configured), heads }
-    }
-
-    /// The head the upstream was sent for `path`, the last one, and its connection.
-    fn head(&self, path: &str) -> (usize, String) {
-        let heads = self.heads.lock().unwrap();
-        let line = format!("{path} HTTP");
-        heads.iter().rev().find(|(_, head)| head.contains(&line)).unwrap().clone()
-    }
-
-    async fn client(&self) -> Client {
-        let address = self.proxy.url("").replace("http://", "");
-        Client { stream: TcpStream::connect(address).await.unwrap(), read: Vec::new() }
-    }
-}
-
-async fn play(
-    mut stream: TcpStream,
-    number: usize,
-    script: Script,
-    heads: Arc<Mutex<Vec<(usize, String)>>>,
-) {
-    let mut read = Vec::new();
-    loop {
-        while !read.ends_with(b"\r\n\r\n") {
-            let mut byte = [0];
-            if !matches!(stream.read(&mut byte).await, Ok(1)) {
-                return;
-            }
-            read.push(byte[0]);
-        }
-        let head = String::from_utf8(std::mem::take(&mut read)).unwrap();
-        let path = head.split(' ').nth(1).unwrap().to_owned();
-        heads.lock().unwrap().push((number, head));
-        for step in script(&path) {
-            match step {
-                Step::Send(bytes) => {
-                    if stream.write_all(&bytes).await.is_err() {
-                        return;
-                    }
-                }
-                Step::Wait(until) => until.notified().await,
-                Step::Close => return,
-            }
-        }
-    }
-}
-
-struct Client {
-    stream: TcpStream,
-    read: Vec<u8>,
-}
-
-impl Client {
-    async fn ask(&mut self, request: &str) {
-        self.stream.write_all(request.as_bytes()).await.unwrap();
-    }
-
-    /// Reads until what was read ends with `end`.
-    async fn until(&mut self, end: &str) -> String {
-        let patience = Duration::from_secs(20);
-        tokio::time::timeout(patience, async {
-            while !self.read.ends_with(end.as_bytes()) {
-                let n = self.stream.read_buf(&mut self.read).await.unwrap();
-                assert!(n > 0, "closed after {:?}", String::from_utf8_lossy(&self.read));
-            }
-        })
-        .await
-        .unwrap_or_else(|_| panic!("{:?}", String::from_utf8_lossy(&self.read)));
-        String::from_utf8(std::mem::take(&mut self.read)).unwrap()
-    }
-
-    /// Reads until the connection is closed.
-    async fn rest(mut self) -> Vec<u8> {
-        let reading = self.stream.read_to_end(&mut self.read);
-        tokio::time::timeout(Duration::from_secs(20), reading).await.unwrap().unwrap();
-        self.read
-    }
-}
-
-fn get(path: &str) -> String {
-    format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n")
-}
 
 #[tokio::test]
 async fn a_part_reaches_the_client_before_the_next_one_is_said() {
