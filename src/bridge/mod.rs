@@ -15,6 +15,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use aws_lc_rs::digest;
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
 use tokio::time::Instant;
 
 pub use self::error::BridgeError;
@@ -77,6 +79,20 @@ struct Entry {
 
 type Key = [u8; 32];
 
+/// What an entry weighs beside its token, bytes.
+const BESIDE: u64 = 256;
+/// What an entry usually weighs, bytes.
+const USUAL: u64 = 1024;
+
+#[derive(Clone)]
+struct Weight;
+
+impl Weighter<Key, Arc<Entry>> for Weight {
+    fn weight(&self, _: &Key, entry: &Arc<Entry>) -> u64 {
+        entry.bridged.jwt.as_ref().map_or(0, |jwt| jwt.len() as u64) + BESIDE
+    }
+}
+
 /// Where a result is kept, and the configuration it was asked under.
 #[derive(Clone, Copy)]
 struct Slot {
@@ -91,7 +107,7 @@ pub struct Bridge {
     profile: ArcSwap<Profile>,
     clock: Clock,
     limits: Limits,
-    cache: moka::sync::Cache<Key, Arc<Entry>>,
+    cache: Cache<Key, Arc<Entry>, Weight>,
     pool: Pool,
     stats: Stats,
     /// Grows with each reload; an older entry is not used.
@@ -103,10 +119,7 @@ impl Bridge {
     /// When the system refuses the crypto threads.
     pub fn new(deps: BridgeDeps) -> std::io::Result<Self> {
         let settings = deps.settings;
-        let weigh = |_: &Key, entry: &Arc<Entry>| {
-            let jwt = entry.bridged.jwt.as_ref().map_or(0, |jwt| jwt.len());
-            u32::try_from(jwt + 256).unwrap_or(u32::MAX)
-        };
+        let entries = usize::try_from(settings.cache_bytes / USUAL).unwrap_or(usize::MAX);
         Ok(Self {
             issuers: deps.issuers,
             publisher: deps.publisher,
@@ -114,10 +127,7 @@ impl Bridge {
             profile: ArcSwap::from_pointee(deps.profile),
             clock: deps.clock,
             limits: settings.limits,
-            cache: moka::sync::Cache::builder()
-                .max_capacity(settings.cache_bytes)
-                .weigher(weigh)
-                .build(),
+            cache: Cache::with_weighter(entries, settings.cache_bytes, Weight),
             pool: Pool::new(settings.threads, settings.queue)?,
             stats: Stats::default(),
             generation: AtomicU64::new(0),
@@ -143,7 +153,7 @@ impl Bridge {
     /// Forgets every result: issuers have changed.
     pub fn forget(&self) {
         self.generation.fetch_add(1, Ordering::AcqRel);
-        self.cache.invalidate_all();
+        self.cache.clear();
     }
 
     /// Verifies `token` and signs it anew where the profile asks for it.
@@ -185,7 +195,7 @@ impl Bridge {
         if fresh {
             return Some(entry.bridged.clone());
         }
-        self.cache.invalidate(key);
+        self.cache.remove(key);
         None
     }
 
@@ -364,8 +374,8 @@ impl Bridge {
 
     pub fn status(&self) -> BridgeStatus {
         let mut status = self.stats.status();
-        status.cache_entries = self.cache.entry_count();
-        status.cache_bytes = self.cache.weighted_size();
+        status.cache_entries = self.cache.len() as u64;
+        status.cache_bytes = self.cache.weight();
         status.queue_depth = self.pool.depth();
         status.threads = self.pool.threads();
         status

@@ -21,6 +21,6 @@ pub fn run(args: &ManArgs, _out: &mut Output) -> Result<Exit, CliError> {
 /// # Errors
 /// [`CliError`] when stdout takes no more.
 pub fn schema(out: &mut Output) -> Result<Exit, CliError> {
-    out.text(crate::config::schema());
+    out.text(crate::config::SCHEMA);
     Ok(Exit::Good)
 }

@@ -15,5 +15,5 @@ pub use error::ConfigError;
 pub use load::{load, load_text};
 pub use overrides::RunOverrides;
 pub use resolve::discovered::{DiscoveredFault, issuer_from_discovery};
-pub use schema::schema;
+pub use schema::{SCHEMA, generated_schema};
 pub use settings::*;

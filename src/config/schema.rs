@@ -4,8 +4,12 @@ use serde_json::Value;
 
 use super::raw::RawConfig;
 
-/// The schema, indented, with a line end. `conf/countersign.schema.json` holds it.
-pub fn schema() -> String {
+/// The schema, indented, with a line end.
+pub const SCHEMA: &str = include_str!("../../conf/countersign.schema.json");
+
+/// The schema as the types have it, to which a test holds [`SCHEMA`]: what makes it need not be in
+/// the program.
+pub fn generated_schema() -> String {
     let mut schema = schemars::schema_for!(RawConfig).to_value();
     without_null(&mut schema);
     let mut text = serde_json::to_string_pretty(&schema).unwrap_or_default();

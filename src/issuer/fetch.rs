@@ -186,7 +186,8 @@ fn build(key: &ClientKey, resolver: &Resolver) -> Result<Client, FetchError> {
 
 /// The roots of the web and, with them, the operator's own.
 pub(crate) fn tls_config(ca: Option<&Path>) -> Result<rustls::ClientConfig, String> {
-    let mut roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add_parsable_certificates(webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned());
     if let Some(path) = ca {
         let at = |e: &dyn std::fmt::Display| format!("{}: {e}", path.display());
         let pem = std::fs::read(path).map_err(|e| at(&e))?;

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use super::policy::{self, Action, Event, Outcome, Standing, State};
 use super::set::{self, Removed};
-use super::shared::Shared;
+use super::shared::{Shared, UNKNOWN_FOR};
 use super::snapshot::Snapshot;
 use super::source::{Got, NewSet, Reading, SourceError};
 use super::status::{Fetches, IssuerStatus, LastError};
@@ -442,7 +442,8 @@ impl IssuerHandle {
     }
 
     fn remember_unknown(&self, kid: &str) {
-        let until = self.shared.clock.now().plus(self.settings.load().refresh.cooldown);
+        let cooldown = self.settings.load().refresh.cooldown.min(UNKNOWN_FOR);
+        let until = self.shared.clock.now().plus(cooldown);
         self.shared.unknown.put(&self.name, kid, self.epoch(), until);
     }
 

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use quick_cache::sync::Cache;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 
@@ -21,9 +22,9 @@ use crate::otel::Spans;
 /// An issuer nobody asked about for this long is left alone, where there are many.
 const IDLE: Duration = Duration::from_secs(3600);
 /// Unknown kids remembered, over all issuers: a few hundred kilobytes.
-const UNKNOWN: u64 = 10_000;
+const UNKNOWN: usize = 10_000;
 /// Nothing is remembered as unknown for longer, whatever an issuer's cooldown.
-const UNKNOWN_FOR: Duration = Duration::from_secs(3600);
+pub(super) const UNKNOWN_FOR: Duration = Duration::from_secs(3600);
 
 /// See the module.
 pub(super) struct Shared {
@@ -141,16 +142,14 @@ impl Shared {
 
 /// Kids known to be unknown: bounded, for a time, and only while the set stays as it is.
 pub(super) struct Unknown {
-    kids: moka::sync::Cache<u64, (u64, UnixTime)>,
+    kids: Cache<u64, (u64, UnixTime)>,
     /// Keyed by chance, so that nobody can aim at another's entry.
     hasher: RandomState,
 }
 
 impl Unknown {
     fn new() -> Self {
-        let kids =
-            moka::sync::Cache::builder().max_capacity(UNKNOWN).time_to_live(UNKNOWN_FOR).build();
-        Self { kids, hasher: RandomState::new() }
+        Self { kids: Cache::new(UNKNOWN), hasher: RandomState::new() }
     }
 
     pub(super) fn get(&self, issuer: &IssuerName, kid: &str, epoch: u64, now: UnixTime) -> bool {
