@@ -1,6 +1,6 @@
-//! What stands before pingora on a connection: the count of connections, the bounds on a request
-//! head, and the answer to the one question that is asked most, `GET` of a key set, which is one
-//! write of prepared bytes. Everything else is handed to pingora as it came.
+//! What stands first on a connection: the count of connections, the bounds on a request head, and
+//! the answer to the one question that is asked most, `GET` of a key set, which is one write of
+//! prepared bytes. Everything else goes through pingora's HTTP to the [`Gate`], as it came.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -190,7 +190,7 @@ enum Look {
         last: bool,
     },
     Framing,
-    /// For pingora. `alone`: the request is its head and nothing more.
+    /// For the gate. `alone`: the request is its head and nothing more.
     Pass {
         alone: bool,
     },

@@ -1,32 +1,25 @@
 //! The way of one request: its route, the room that answers it, its line in the log.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
-use http::{HeaderName, Method, Version, header};
+use http::{Method, Version, header};
 use pingora::apps::{HttpPersistentSettings, HttpServerApp, HttpServerOptions, ReusedHttpStream};
-use pingora::http::ResponseHeader;
 use pingora::protocols::http::v2::server::{H2Options, default_h2_options};
 use pingora::server::ShutdownWatch;
 use pingora::{Error, ErrorSource, ErrorType, Result};
 use tokio::time::Instant;
 
 use super::counters::Kind;
-use super::jwks::{self, Media};
 use super::outbound::{self, Changes};
 use super::routes::Route;
 use super::state::State;
-use super::{Session, call, discovery, exchange, forward, headers, reply, restore, tokens};
+use super::{Session, call, discovery, exchange, forward, headers, jwks, reply, restore, tokens};
 use crate::answer::Failure;
 use crate::countersign::Ask;
-use crate::issuer::NoSet;
 use crate::log;
 use crate::otel::{self, RequestSpan};
 use crate::rewrite::{BearerMode, TokenRule};
-
-/// How long a read of a key set waits for the first fetch of it.
-const FIRST_FETCH: Duration = Duration::from_secs(5);
 
 /// What answers requests, of HTTP/1 and of HTTP/2.
 pub struct Gate {
@@ -74,58 +67,6 @@ impl Gate {
         options.h2c = true;
         options.h2_idle_timeout = Some(limits.idle_timeout);
         Self { state, h2, options }
-    }
-
-    async fn jwks(&self, session: &mut Session) -> Result<()> {
-        let state = &self.state;
-        let any_origin = [(header::ACCESS_CONTROL_ALLOW_ORIGIN, "*".to_owned())];
-        let request = session.req_header();
-        match request.method {
-            Method::GET | Method::HEAD => {}
-            Method::OPTIONS => {
-                let fields = [
-                    (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*".to_owned()),
-                    (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD".to_owned()),
-                    (header::ACCESS_CONTROL_ALLOW_HEADERS, "*".to_owned()),
-                    (header::ACCESS_CONTROL_MAX_AGE, "86400".to_owned()),
-                    (header::ALLOW, "GET, HEAD, OPTIONS".to_owned()),
-                ];
-                return reply::empty(session, 204, &fields).await;
-            }
-            _ => {
-                let failure = Failure::MethodNotAllowed { allow: "GET, HEAD, OPTIONS" };
-                return reply::fail(session, state, &failure, &any_origin).await;
-            }
-        }
-        let path = request.uri.path().to_owned();
-        if state.ready(&path).is_none() {
-            // A cold start: the first fetch is waited for, shared by all who ask.
-            let first = state.publisher.wait_for_path(&path);
-            if let Ok(Err(reason)) = tokio::time::timeout(FIRST_FETCH, first).await {
-                let failure = Failure::NoKeySet(reason);
-                return reply::fail(session, state, &failure, &any_origin).await;
-            }
-        }
-        let request = session.req_header();
-        let Some(ready) = state.ready(&path) else {
-            let reason = state.publisher.for_path(&path).err().unwrap_or(NoSet::NotAPath);
-            return reply::fail(session, state, &Failure::NoKeySet(reason), &any_origin).await;
-        };
-        let joined = |name: HeaderName| {
-            let values = request.headers.get_all(name);
-            let values: Vec<_> = values.iter().map(|v| v.as_bytes()).collect();
-            (!values.is_empty()).then(|| values.join(&b","[..]))
-        };
-        let media = Media::for_accept(joined(header::ACCEPT).as_deref());
-        let same = jwks::has_it(joined(header::IF_NONE_MATCH).as_deref(), &ready.set.etag);
-        let mut header = ResponseHeader::build(if same { 304 } else { 200 }, Some(8))?;
-        for (name, value) in jwks::headers(&ready.set, media) {
-            if !same || !matches!(name, "Content-Type" | "Content-Length") {
-                header.insert_header(name, value)?;
-            }
-        }
-        let body = if same { bytes::Bytes::new() } else { ready.set.body.clone() };
-        reply::write(session, header, body).await
     }
 
     /// A token in `Authorization` on its way to the upstream.
@@ -176,7 +117,7 @@ impl Gate {
         let rule = match route {
             Route::Jwks => {
                 ctx.kind = Kind::Jwks;
-                return ctx.span.within(Box::pin(self.jwks(session))).await;
+                return ctx.span.within(Box::pin(jwks::answer(session, state))).await;
             }
             Route::Exchange => {
                 ctx.kind = Kind::Exchange;

@@ -1,10 +1,20 @@
 //! The key set, from memory: which media type the request admits, and whether it has the set already.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
+use http::{HeaderName, Method, header};
+use pingora::Result;
+use pingora::http::ResponseHeader;
 
-use crate::issuer::PublishedSet;
+use super::state::State;
+use super::{Session, reply};
+use crate::answer::Failure;
+use crate::issuer::{NoSet, PublishedSet};
+
+/// How long a read of a key set waits for the first fetch of it.
+const FIRST_FETCH: Duration = Duration::from_secs(5);
 
 /// The two media types a key set may be sent as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -154,6 +164,58 @@ pub fn headers(set: &PublishedSet, media: Media) -> [(&'static str, String); 7] 
         ("Access-Control-Allow-Origin", "*".to_owned()),
         ("X-Content-Type-Options", "nosniff".to_owned()),
     ]
+}
+
+/// Answers the request whole.
+pub(super) async fn answer(session: &mut Session, state: &State) -> Result<()> {
+    let any_origin = [(header::ACCESS_CONTROL_ALLOW_ORIGIN, "*".to_owned())];
+    let request = session.req_header();
+    match request.method {
+        Method::GET | Method::HEAD => {}
+        Method::OPTIONS => {
+            let fields = [
+                (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*".to_owned()),
+                (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD".to_owned()),
+                (header::ACCESS_CONTROL_ALLOW_HEADERS, "*".to_owned()),
+                (header::ACCESS_CONTROL_MAX_AGE, "86400".to_owned()),
+                (header::ALLOW, "GET, HEAD, OPTIONS".to_owned()),
+            ];
+            return reply::empty(session, 204, &fields).await;
+        }
+        _ => {
+            let failure = Failure::MethodNotAllowed { allow: "GET, HEAD, OPTIONS" };
+            return reply::fail(session, state, &failure, &any_origin).await;
+        }
+    }
+    let path = request.uri.path().to_owned();
+    if state.ready(&path).is_none() {
+        // A cold start: the first fetch is waited for, shared by all who ask.
+        let first = state.publisher.wait_for_path(&path);
+        if let Ok(Err(reason)) = tokio::time::timeout(FIRST_FETCH, first).await {
+            let failure = Failure::NoKeySet(reason);
+            return reply::fail(session, state, &failure, &any_origin).await;
+        }
+    }
+    let request = session.req_header();
+    let Some(ready) = state.ready(&path) else {
+        let reason = state.publisher.for_path(&path).err().unwrap_or(NoSet::NotAPath);
+        return reply::fail(session, state, &Failure::NoKeySet(reason), &any_origin).await;
+    };
+    let joined = |name: HeaderName| {
+        let values = request.headers.get_all(name);
+        let values: Vec<_> = values.iter().map(|v| v.as_bytes()).collect();
+        (!values.is_empty()).then(|| values.join(&b","[..]))
+    };
+    let media = Media::for_accept(joined(header::ACCEPT).as_deref());
+    let same = has_it(joined(header::IF_NONE_MATCH).as_deref(), &ready.set.etag);
+    let mut header = ResponseHeader::build(if same { 304 } else { 200 }, Some(8))?;
+    for (name, value) in headers(&ready.set, media) {
+        if !same || !matches!(name, "Content-Type" | "Content-Length") {
+            header.insert_header(name, value)?;
+        }
+    }
+    let body = if same { Bytes::new() } else { ready.set.body.clone() };
+    reply::write(session, header, body).await
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
-//! pingora: routes and phases. No decision about a token or a key is made here.
+//! Routes, and the ways of requests, on pingora's HTTP. No decision about a token or a key is made
+//! here.
 //!
 //! A connection comes to the [`door`], which bounds what it may cost and answers reads of a key set
-//! itself. Every other request goes through pingora to the [`gate`], which asks the [`routes`] and
-//! answers ([`exchange`], [`discovery`], [`tokens`]) or lets pingora stream it to the [`upstream`].
+//! itself. Every other request goes through the [`gate`], which asks the [`routes`] and has it
+//! answered ([`exchange`], [`discovery`], [`tokens`]) or passed on ([`forward`]) to the [`upstream`].
 
 pub mod call;
 pub mod connections;

@@ -25,7 +25,7 @@ pub struct State {
     pub bridge: Arc<Bridge>,
     pub publisher: Arc<Publisher>,
     pub upstream: Option<Arc<Upstream>>,
-    /// For calls of our own; pingora's proxy has one itself.
+    /// To the upstream.
     pub connector: Connector,
     pub discovery: DiscoveryCache,
     /// Other ways in at the exchange.

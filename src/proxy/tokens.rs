@@ -1,5 +1,5 @@
-//! Answers in which tokens stand. They are fetched whole by a call of our own, so that the crypto
-//! threads and a refresh of the issuer's keys can be waited for; pingora's body filter cannot wait.
+//! Answers in which tokens stand. They are fetched whole, so that the crypto threads and a refresh of
+//! the issuer's keys can be waited for.
 
 use std::borrow::Cow;
 
