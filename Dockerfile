@@ -26,10 +26,7 @@ COPY . .
 # libc linked in whole: names are resolved by hickory, so nothing of NSS is missed at run time.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
-    host="$(rustc -vV | sed -n 's/^host: //p')" \
- && RUSTFLAGS="$(scripts/static-flags "$host")" && export RUSTFLAGS \
- && cargo build --release --locked --bin countersign --target "$host" \
- && install -D "target/$host/release/countersign" /out/countersign \
+    install -D "$(scripts/static-build)" /out/countersign \
  && install -d -m 0700 -o 10001 -g 10001 /out/data \
  && /out/countersign --version
 

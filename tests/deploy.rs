@@ -68,11 +68,21 @@ fn the_image_is_static_small_and_not_root() {
     assert!(last.contains("USER 10001:10001"), "a number: scratch has no names");
     assert!(last.contains(r#"CMD ["/countersign", "healthcheck"]"#), "scratch has no shell");
     assert!(last.contains(r#"VOLUME ["/data"]"#), "the keys outlive the container");
-    assert!(text.contains("scripts/static-flags"), "built with the flags of `make image`");
+    assert!(text.contains("scripts/static-build"), "built as `make image` builds it");
+    // What the script asks of cargo, which is one that only says so.
+    let tools = tempfile::tempdir().unwrap();
+    let cargo = tools.path().join("cargo");
+    std::fs::write(&cargo, "#!/bin/sh\necho \"$RUSTFLAGS $CFLAGS $*\"\n").unwrap();
+    good(Command::new("chmod").arg("755").arg(&cargo));
+    let path = std::env::vars().find(|(name, _)| name == "PATH").unwrap().1;
+    let path = format!("{}:{path}", tools.path().display());
     for target in ["x86_64-unknown-linux-gnu", "aarch64-unknown-linux-musl"] {
-        let flags = good(Command::new(root().join("scripts/static-flags")).arg(target));
-        assert!(flags.contains("target-feature=+crt-static"), "{flags}");
-        assert_eq!(flags.contains("pack-relative-relocs"), target.starts_with("x86_64"));
+        let script = root().join("scripts/static-build");
+        let asked = good(Command::new(script).arg(target).env("PATH", &path));
+        assert!(asked.contains("target-feature=+crt-static"), "{asked}");
+        assert_eq!(asked.contains("pack-relative-relocs"), target.starts_with("x86_64"));
+        assert!(asked.contains("-fno-unwind-tables"), "{asked}");
+        assert!(asked.ends_with(&format!("target/{target}/release/countersign\n")), "{asked}");
     }
 }
 
