@@ -18,6 +18,7 @@ mod scripted;
 mod signer;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use scripted::{Scene, Step, get, send};
 use tokio::sync::Notify;
@@ -199,4 +200,29 @@ async fn a_client_of_http_1_0_is_answered_in_its_own_tongue() {
     let read = String::from_utf8(client.rest().await).unwrap();
     assert!(read.contains(" 200 OK\r\n") && read.ends_with("\r\n\r\nwhole"), "{read}");
     assert!(!read.contains("chunked") && !read.contains("103"), "{read}");
+}
+
+/// Also an answer that was searched for tokens and is too long for that.
+#[tokio::test]
+async fn what_nobody_reads_any_more_is_given_up_at_the_upstream() {
+    let configured =
+        "[[tokens]]\npath = \"/token\"\njson = [\"t\"]\n[server.limits]\nanswer = \"1KiB\"\n";
+    for path in ["/plain", "/token"] {
+        let scene = Scene::with(configured, |path| match path {
+            "/jwks" => vec![send("HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n{\"keys\":[]}")],
+            _ => vec![
+                send("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n1388\r\n"),
+                send(&"x".repeat(5000)),
+                send("\r\n"),
+                Step::Until("never"),
+            ],
+        })
+        .await;
+        let mut client = scene.client().await;
+        client.ask(&get(path)).await;
+        client.until("x\r\n").await;
+        drop(client);
+        let patience = Duration::from_secs(20);
+        tokio::time::timeout(patience, scene.ended.notified()).await.expect(path);
+    }
 }

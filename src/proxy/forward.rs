@@ -54,6 +54,19 @@ pub(super) async fn answer(
     }
 }
 
+/// Passes on what is left of an answer whose head was written, to a request that was sent whole.
+pub(super) async fn rest(
+    session: &mut Session,
+    state: &State,
+    connection: Connection,
+) -> Result<()> {
+    let mut passing = Passing { session, connection, client: Client::Waiting };
+    passing.body().await?;
+    passing.session.finish_body().await?;
+    passing.connection.done(&state.connector).await;
+    Ok(())
+}
+
 /// The request's head as the upstream is to have it.
 fn head(
     session: &mut Session,

@@ -14,7 +14,7 @@ use super::outbound::{self, Changes};
 use super::state::State;
 use super::swap::{self, Beside};
 use super::upstream::Upstream;
-use super::{headers, reply, restore};
+use super::{forward, headers, reply, restore};
 use crate::answer::Failure;
 use crate::coding;
 use crate::rewrite::{self, Place, TokenRule};
@@ -57,19 +57,13 @@ pub(super) async fn answer(
             }
             reply::write(session, header, body).await
         }
-        Body::Open(start, mut connection) => {
+        Body::Open(start, connection) => {
             if is_searched(session, &header, rule) {
                 state.counters.place("answer_too_large");
             }
             reply::open_head(session, header).await?;
             session.write_response_body(start, false).await?;
-            // An answer that breaks off breaks off downstream too: the error closes the connection.
-            while let Some(part) = connection.next().await? {
-                session.write_response_body(part, false).await?;
-            }
-            session.finish_body().await?;
-            connection.done(&state.connector).await;
-            Ok(())
+            forward::rest(session, state, connection).await
         }
     }
 }

@@ -29,25 +29,42 @@ pub struct Scene {
     pub proxy: Proxy,
     /// Each head the upstream was sent, with the number of the connection it came on.
     pub heads: Arc<Mutex<Vec<(usize, String)>>>,
+    /// Told each time a connection to the upstream has ended.
+    pub ended: Arc<Notify>,
 }
 
 impl Scene {
     /// The script is asked with the path of each request.
     pub async fn new(script: impl Fn(&str) -> Vec<Step> + Send + Sync + 'static) -> Self {
+        Self::with("", script).await
+    }
+
+    /// The same, with more lines of configuration.
+    pub async fn with(
+        configured: &str,
+        script: impl Fn(&str) -> Vec<Step> + Send + Sync + 'static,
+    ) -> Self {
         proxy::provider();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let upstream = format!("http://{}", listener.local_addr().unwrap());
         let heads = Arc::new(Mutex::new(Vec::new()));
         let (script, seen): (Script, _) = (Arc::new(script), heads.clone());
+        let ended = Arc::new(Notify::new());
+        let end = ended.clone();
         tokio::spawn(async move {
             for number in 0.. {
                 let (stream, _) = listener.accept().await.unwrap();
-                tokio::spawn(play(stream, number, script.clone(), seen.clone()));
+                let (script, seen, end) = (script.clone(), seen.clone(), end.clone());
+                tokio::spawn(async move {
+                    play(stream, number, script, seen).await;
+                    end.notify_one();
+                });
             }
         });
-        let configured =
-            format!("[[issuer]]\nissuer = \"{upstream}\"\njwks = \"{upstream}/jwks\"\n");
-        Self { proxy: Proxy::start(&upstream, &configured), heads }
+        let configured = format!(
+            "{configured}[[issuer]]\nissuer = \"{upstream}\"\njwks = \"{upstream}/jwks\"\n"
+        );
+        Self { proxy: Proxy::start(&upstream, &configured), heads, ended }
     }
 
     /// The head the upstream was sent for `path`, the last one, and its connection.
