@@ -90,8 +90,10 @@ fn granted(state: &State, bridged: &Bridged, subject: &str, issued: TokenType) -
         token_type: "Bearer",
         expires_in: bridged.expires.since(state.clock.now()).as_secs(),
     };
+    // One allocation: a token is long, and the rest is not.
+    let mut body = Vec::with_capacity(granted.access_token.len() + 256);
     // Strings and a number: there is nothing in it that could fail.
-    let mut body = serde_json::to_vec(&granted).unwrap_or_default();
+    let _ = serde_json::to_writer(&mut body, &granted);
     body.push(b'\n');
     Bytes::from(body)
 }

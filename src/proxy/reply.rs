@@ -1,6 +1,6 @@
 //! Answers of our own, written to a pingora session.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::{StatusCode, Version, header};
 use pingora::Result;
 use pingora::http::ResponseHeader;
@@ -104,18 +104,24 @@ pub(super) async fn body(session: &mut Session, limit: usize) -> Result<Bytes, F
         return Err(too_large);
     }
     expect(session).await?;
-    let mut whole = Vec::new();
-    loop {
-        let part = session.read_request_body().await.map_err(|error| match error.etype() {
-            pingora::ErrorType::ReadTimedout => Failure::Slow,
-            _ => Failure::BadRequest,
-        })?;
-        let Some(part) = part else { return Ok(Bytes::from(whole)) };
-        if whole.len() + part.len() > limit {
-            return Err(too_large);
-        }
+    // Mostly all of it comes at once, and is not copied.
+    let mut whole = BytesMut::from(part(session).await?.unwrap_or_default());
+    while whole.len() <= limit {
+        let Some(part) = part(session).await? else { return Ok(whole.freeze()) };
         whole.extend_from_slice(&part);
     }
+    Err(too_large)
+}
+
+/// The next part of a request body; `None` at its end.
+///
+/// # Errors
+/// [`Failure::Slow`], or [`Failure::BadRequest`] when it breaks off.
+pub(super) async fn part(session: &mut Session) -> Result<Option<Bytes>, Failure> {
+    session.read_request_body().await.map_err(|error| match error.etype() {
+        pingora::ErrorType::ReadTimedout => Failure::Slow,
+        _ => Failure::BadRequest,
+    })
 }
 
 /// RFC 9110 §10.1.1: the client waits for leave to send its body.

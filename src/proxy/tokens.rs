@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::{HeaderValue, StatusCode, header};
 use pingora::Result;
 use pingora::http::{RequestHeader, ResponseHeader};
@@ -126,16 +126,12 @@ fn prepared(
 /// The request body up to `limit`, and whether there is more of it.
 async fn beginning(session: &mut Session, limit: usize) -> Result<(Bytes, bool), Failure> {
     reply::expect(session).await?;
-    let mut body = Vec::new();
+    let mut body = BytesMut::from(reply::part(session).await?.unwrap_or_default());
     while body.len() <= limit {
-        let part = session.read_request_body().await.map_err(|error| match error.etype() {
-            pingora::ErrorType::ReadTimedout => Failure::Slow,
-            _ => Failure::BadRequest,
-        })?;
-        let Some(part) = part else { return Ok((Bytes::from(body), false)) };
+        let Some(part) = reply::part(session).await? else { return Ok((body.freeze(), false)) };
         body.extend_from_slice(&part);
     }
-    Ok((Bytes::from(body), true))
+    Ok((body.freeze(), true))
 }
 
 /// Tokens in `Location` and `Set-Cookie`.
