@@ -4,14 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::StatusCode;
+use http::{StatusCode, Version, header};
 use pingora::connectors::http::Connector;
 use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::prelude::timeout;
 use pingora::protocols::http::client::HttpSession;
 use pingora::upstreams::peer::HttpPeer;
-use pingora::{Error, ErrorSource, ErrorType};
+use pingora::{Error, ErrorType};
 
-use super::Session;
+use super::client::Upload;
+use super::fault::{self, Plain};
 use super::upstream::Upstream;
 use crate::answer::Failure;
 
@@ -26,7 +28,7 @@ pub struct Reply {
 
 pub enum Body {
     Whole(Bytes),
-    /// Longer than asked for: what was read, and the rest to come.
+    /// Longer than asked for, or of another protocol: what was read, and the rest to come.
     Open(Bytes, Connection),
 }
 
@@ -54,7 +56,7 @@ pub struct Request<'a> {
     /// The body, or its beginning.
     pub body: Bytes,
     /// Where the rest of the body comes from.
-    pub more: Option<&'a mut Session>,
+    pub more: Option<Upload<'a>>,
 }
 
 /// Asks with a request that has no body, as often as it may, and reads the whole answer, up to
@@ -109,6 +111,9 @@ impl Request<'_> {
     ) -> Result<Reply, Unopened> {
         let broken = |error: Box<Error>| Unopened::Failed(broke_off(&error));
         let Opened { header, mut connection } = self.open(upstream, connector, tries).await?;
+        if switches(&header) {
+            return Ok(Reply { header, body: Body::Open(Bytes::new(), connection) });
+        }
         // Mostly all of it comes at once, and is not copied.
         let first = connection.next().await.map_err(broken)?;
         let mut body = BytesMut::from(first.unwrap_or_default());
@@ -169,7 +174,7 @@ pub async fn connect(
                     continue;
                 }
                 tracing::warn!(%error, "the upstream cannot be reached");
-                return Err(Unopened::Failed(match failure(&error) {
+                return Err(Unopened::Failed(match fault::failure(&error) {
                     Failure::UpstreamTimeout => Failure::UpstreamTimeout,
                     _ => Failure::UpstreamUnreachable,
                 }));
@@ -191,24 +196,32 @@ pub async fn connect(
 
 impl Connection {
     /// Sends `body` and what follows it, to its end.
-    async fn send(&mut self, body: Bytes, more: Option<&mut Session>) -> pingora::Result<()> {
+    async fn send(&mut self, body: Bytes, more: Option<Upload<'_>>) -> pingora::Result<()> {
         if !body.is_empty() {
-            self.session.write_request_body(body, false).await.map_err(Error::into_up)?;
+            self.put(body).await?;
         }
-        if let Some(more) = more {
-            while let Some(part) = more.read_request_body().await.map_err(Error::into_down)? {
-                self.session.write_request_body(part, false).await.map_err(Error::into_up)?;
+        if let Some(mut more) = more {
+            while let Some(part) = more.next().await? {
+                self.put(part).await?;
             }
         }
         self.finish().await
     }
 
-    /// Sends a part of a body.
+    /// Sends a part of a body that nobody else holds: the request cannot be sent again.
     ///
     /// # Errors
     /// When the upstream takes no more.
     pub async fn write(&mut self, part: Bytes) -> pingora::Result<()> {
         self.repeatable = false;
+        self.put(part).await
+    }
+
+    async fn put(&mut self, part: Bytes) -> pingora::Result<()> {
+        // To pingora an empty part is the end of a chunked body.
+        if part.is_empty() {
+            return Ok(());
+        }
         self.session.write_request_body(part, false).await.map_err(Error::into_up)
     }
 
@@ -217,7 +230,15 @@ impl Connection {
     /// # Errors
     /// When the upstream takes no more.
     pub async fn finish(&mut self) -> pingora::Result<()> {
-        self.session.finish_request_body().await.map_err(Error::into_up)
+        // Of the writes, pingora bounds all but this one.
+        let finished = match self.peer.options.write_timeout {
+            Some(time) => match timeout(time, self.session.finish_request_body()).await {
+                Ok(finished) => finished,
+                Err(_) => return Err(Error::new_up(ErrorType::WriteTimedout)),
+            },
+            None => self.session.finish_request_body().await,
+        };
+        finished.map_err(Error::into_up)
     }
 
     /// Reads a head of the answer: an interim one (RFC 9110 §15.2), or the last.
@@ -226,13 +247,17 @@ impl Connection {
     /// When the answer breaks off.
     pub async fn head(&mut self, upstream: &Upstream) -> pingora::Result<Box<ResponseHeader>> {
         self.session.read_response_header().await.map_err(Error::into_up)?;
-        let Some(header) = self.session.response_header() else {
+        self.repeatable = false;
+        let header = self.session.response_header().filter(|header| is_understood(header));
+        let Some(header) = header else {
             return Err(Error::new_up(ErrorType::InvalidHTTPHeader));
         };
-        self.repeatable = false;
         upstream.learn_idle(header.headers.get("keep-alive"));
         self.idle = upstream.idle_timeout();
-        Ok(Box::new(header.clone()))
+        let mut header = Box::new(header.clone());
+        // A version is of one hop (RFC 9110 §6.2).
+        header.set_version(Version::HTTP_11);
+        Ok(header)
     }
 
     async fn final_head(&mut self, upstream: &Upstream) -> pingora::Result<Box<ResponseHeader>> {
@@ -244,9 +269,14 @@ impl Connection {
         }
     }
 
-    /// What is to be done about a connection that broke off before its answer.
+    /// What is to be done about a connection that broke off before its answer. One that is slow, or
+    /// answers what nobody can read, has not ended.
     pub fn unopened(&self, error: &Error) -> Unopened {
-        match self.repeatable {
+        let ended = matches!(
+            error.etype(),
+            ErrorType::ConnectionClosed | ErrorType::ReadError | ErrorType::WriteError
+        );
+        match self.repeatable && ended {
             true => Unopened::Again,
             false => Unopened::Failed(broke_off(error)),
         }
@@ -275,46 +305,32 @@ impl Connection {
     }
 }
 
+/// Whether it can be told where the answer ends. Of codings only `chunked` is undone by what we build
+/// on (RFC 9112 §6.1); HTTP/1.0 has none, and switches to nothing.
+fn is_understood(header: &ResponseHeader) -> bool {
+    let mut codings = header.headers.get_all(header::TRANSFER_ENCODING).iter();
+    let chunked = codings.next().map(|c| c.as_bytes().eq_ignore_ascii_case(b"chunked"));
+    let plain = chunked.is_none() && !switches(header);
+    plain
+        || (chunked != Some(false)
+            && codings.next().is_none()
+            && header.version == Version::HTTP_11)
+}
+
 /// Whether another head comes after this one. `101` is an answer.
 pub fn is_interim(header: &ResponseHeader) -> bool {
-    header.status.is_informational() && header.status != StatusCode::SWITCHING_PROTOCOLS
+    header.status.is_informational() && !switches(header)
+}
+
+/// `101`: from here on the connection speaks what the client asked for.
+pub fn switches(header: &ResponseHeader) -> bool {
+    header.status == StatusCode::SWITCHING_PROTOCOLS
 }
 
 fn broke_off(error: &Error) -> Failure {
-    tracing::warn!(%error, "the upstream's answer broke off");
-    match failure(error) {
+    tracing::warn!(error = %Plain(error), "the upstream's answer broke off");
+    match fault::failure(error) {
         Failure::Internal => Failure::UpstreamInvalid,
         other => other,
-    }
-}
-
-/// What a pingora error means to the client.
-pub fn failure(error: &Error) -> Failure {
-    match error.etype() {
-        ErrorType::ConnectTimedout
-        | ErrorType::TLSHandshakeTimedout
-        | ErrorType::ReadTimedout
-        | ErrorType::WriteTimedout => {
-            if *error.esource() == ErrorSource::Downstream {
-                Failure::Slow
-            } else {
-                Failure::UpstreamTimeout
-            }
-        }
-        ErrorType::ConnectRefused
-        | ErrorType::ConnectNoRoute
-        | ErrorType::ConnectError
-        | ErrorType::ConnectProxyFailure
-        | ErrorType::BindError
-        | ErrorType::SocketError
-        | ErrorType::TLSHandshakeFailure
-        | ErrorType::TLSWantX509Lookup
-        | ErrorType::InvalidCert
-        | ErrorType::HandshakeError => Failure::UpstreamUnreachable,
-        _ => match error.esource() {
-            ErrorSource::Downstream => Failure::BadRequest,
-            ErrorSource::Internal | ErrorSource::Unset => Failure::Internal,
-            ErrorSource::Upstream => Failure::UpstreamInvalid,
-        },
     }
 }

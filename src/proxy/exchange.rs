@@ -6,6 +6,7 @@ use pingora::Result;
 use pingora::http::ResponseHeader;
 
 use super::Session;
+use super::client::Upload;
 use super::form::{self, ExchangeRequest, TokenType};
 use super::reply;
 use super::state::State;
@@ -50,7 +51,7 @@ async fn exchange(session: &mut Session, state: &State) -> Result<Bytes, Failure
     if !form::is_form(content_type) || encoded.is_some_and(|v| v != "identity") {
         return Err(ExchangeFailure::MediaType.into());
     }
-    let body = reply::body(session, state.server.limits.body).await?;
+    let body = Upload::of(session, state).whole(state.server.limits.body).await?;
     let request = match ExchangeRequest::parse(&body) {
         Err(ExchangeFailure::Missing("subject_token")) => return by_cookie(session, state).await,
         other => other?,

@@ -8,6 +8,8 @@ use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::{Error, Result};
 
 use super::call::{self, Connection, Tries, Unopened};
+use super::client::{self, Upload};
+use super::fault::Plain;
 use super::outbound::{self, Changes};
 use super::state::State;
 use super::upstream::Upstream;
@@ -33,14 +35,14 @@ pub(super) async fn answer(
         let connection = tokio::select! {
             biased;
             connection = call::connect(request, upstream, &state.connector, &mut tries) => connection,
-            gone = client.next(session), if client == Client::Waiting => {
+            gone = client.next(session, state), if client == Client::Waiting => {
                 gone?;
                 continue;
             }
         };
         let answered = match connection {
             Ok(connection) => {
-                Passing { session, connection, client }.answer(state, upstream).await?
+                Passing { session, state, connection, client }.answer(upstream).await?
             }
             Err(unopened) => Err(unopened),
         };
@@ -60,9 +62,9 @@ pub(super) async fn rest(
     state: &State,
     connection: Connection,
 ) -> Result<()> {
-    let mut passing = Passing { session, connection, client: Client::Waiting };
+    let mut passing = Passing { session, state, connection, client: Client::Waiting };
     passing.body().await?;
-    passing.session.finish_body().await?;
+    client::end(passing.session).await?;
     passing.connection.done(&state.connector).await;
     Ok(())
 }
@@ -76,10 +78,8 @@ fn head(
 ) -> Result<Box<RequestHeader>> {
     let mut header = outbound::copy(session);
     outbound::prepare(&mut header, session, state, upstream, changes)?;
-    if headers::is_websocket(session.req_header()) {
-        header.insert_header(header::CONNECTION, "Upgrade")?;
-        header.insert_header(header::UPGRADE, "websocket")?;
-    } else if !session.is_body_done() {
+    outbound::ask_websocket(&mut header, session)?;
+    if !session.is_body_done() {
         if !header.headers.contains_key(header::CONTENT_LENGTH) {
             header.insert_header(header::TRANSFER_ENCODING, "chunked")?;
         }
@@ -91,13 +91,9 @@ fn head(
     Ok(header)
 }
 
-/// RFC 9110 §10.1.1. An interim answer cannot be passed to HTTP/2 by what we build on, nor to
-/// HTTP/1.0 by anybody.
+/// An interim answer cannot be passed to HTTP/2 by what we build on, nor to HTTP/1.0 by anybody.
 fn waits_for_leave(session: &Session) -> bool {
-    session.req_header().version == Version::HTTP_11
-        && session
-            .get_header(header::EXPECT)
-            .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+    session.req_header().version == Version::HTTP_11 && client::awaits_leave(session)
 }
 
 /// What may still come from the client.
@@ -117,9 +113,9 @@ impl Client {
     }
 
     /// The next part, `None` at the end.
-    async fn next(self, session: &mut Session) -> Result<Option<Bytes>> {
+    async fn next(self, session: &mut Session, state: &State) -> Result<Option<Bytes>> {
         match self {
-            Self::Sending => session.read_body_or_idle(false).await.map_err(Error::into_down),
+            Self::Sending => Upload::of(session, state).next().await,
             Self::Waiting => loop {
                 session.read_body_or_idle(true).await.map_err(Error::into_down)?;
             },
@@ -131,6 +127,7 @@ impl Client {
 /// A request under way.
 struct Passing<'a> {
     session: &'a mut Session,
+    state: &'a State,
     connection: Connection,
     client: Client,
 }
@@ -138,7 +135,7 @@ struct Passing<'a> {
 impl Passing<'_> {
     /// Passes both bodies and the answer's head. The inner error is for what may be tried again, or
     /// answered otherwise.
-    async fn answer(mut self, state: &State, upstream: &Upstream) -> Result<Result<(), Unopened>> {
+    async fn answer(mut self, upstream: &Upstream) -> Result<Result<(), Unopened>> {
         if self.client == Client::Waiting
             && let Err(error) = self.connection.finish().await
         {
@@ -156,29 +153,25 @@ impl Passing<'_> {
             leave |= header.status == StatusCode::CONTINUE;
             // RFC 9110 §15.2: a proxy forwards them; a client of HTTP/1.0 does not know them.
             if self.session.req_header().version == Version::HTTP_11 {
-                self.session.write_response_header(header).await?;
+                client::head(self.session, header).await?;
             }
         };
-        if header.status == StatusCode::SWITCHING_PROTOCOLS {
-            if !headers::is_websocket(self.session.req_header()) {
-                // Nobody asked for another protocol.
-                return Ok(Err(Unopened::Failed(Failure::UpstreamInvalid)));
-            }
-            return self.tunnel(header).await.map(Ok);
+        if call::switches(&header) {
+            return switch(self.session, self.state, header, self.connection).await.map(Ok);
         }
         headers::strip_response(&mut header);
         if reply::has_body(self.session, header.status) {
             reply::open_head(self.session, header).await?;
             self.body().await?;
         } else {
-            self.session.write_response_header(header).await?;
+            client::head(self.session, header).await?;
         }
-        self.session.finish_body().await?;
+        client::end(self.session).await?;
         if leave {
             self.rest_of_upload().await;
         }
         if self.client == Client::Waiting {
-            self.connection.done(&state.connector).await;
+            self.connection.done(&self.state.connector).await;
         }
         Ok(Ok(()))
     }
@@ -191,7 +184,7 @@ impl Passing<'_> {
                 header = self.connection.head(upstream) => {
                     return Ok(header.map_err(|error| self.connection.unopened(&error)));
                 }
-                part = self.client.next(self.session) => self.up(part?).await,
+                part = self.client.next(self.session, self.state) => self.up(part?).await,
             }
         }
     }
@@ -202,14 +195,14 @@ impl Passing<'_> {
             let part = tokio::select! {
                 biased;
                 part = self.connection.next() => part?,
-                part = self.client.next(self.session) => {
+                part = self.client.next(self.session, self.state) => {
                     self.up(part?).await;
                     continue;
                 }
             };
             let Some(part) = part else { return Ok(()) };
             let Gathered { bytes, end } = gather(part, &mut self.connection);
-            self.session.write_response_body(bytes, false).await?;
+            client::part(self.session, bytes).await?;
             match end {
                 End::NotYet => {}
                 End::Whole => return Ok(()),
@@ -221,7 +214,7 @@ impl Passing<'_> {
     /// An answer may come before the end of an upload that the upstream still reads.
     async fn rest_of_upload(&mut self) {
         while self.client == Client::Sending {
-            match self.client.next(self.session).await {
+            match self.client.next(self.session, self.state).await {
                 Ok(part) => self.up(part).await,
                 // The client has its answer: that it goes, or is slow, is nobody's failure.
                 Err(_) => self.client = Client::Unheard,
@@ -233,9 +226,8 @@ impl Passing<'_> {
     async fn up(&mut self, part: Option<Bytes>) {
         let last = part.is_none() || self.session.is_body_done();
         let mut sent = match part {
-            // An empty part would end a chunked body.
-            Some(part) if !part.is_empty() => self.connection.write(part).await,
-            _ => Ok(()),
+            Some(part) => self.connection.write(part).await,
+            None => Ok(()),
         };
         if last && sent.is_ok() {
             sent = self.connection.finish().await;
@@ -245,36 +237,46 @@ impl Passing<'_> {
             Ok(()) => {}
             Err(error) => {
                 // It may have answered before: what counts is what it says.
-                tracing::debug!(%error, "the upstream takes no more of the request");
+                tracing::debug!(error = %Plain(&error), "the upstream takes no more of the request");
                 self.client = Client::Unheard;
             }
         }
     }
+}
 
-    /// A WebSocket (RFC 6455 §4), until either side ends it.
-    async fn tunnel(mut self, mut header: Box<ResponseHeader>) -> Result<()> {
-        headers::strip_response(&mut header);
-        header.insert_header(header::CONNECTION, "Upgrade")?;
-        header.insert_header(header::UPGRADE, "websocket")?;
-        self.session.write_response_header(header).await?;
-        self.session.set_read_timeout(None);
-        self.connection.switch_protocol();
-        loop {
-            tokio::select! {
-                part = self.connection.next() => match part? {
-                    Some(part) => self.session.write_response_body(part, false).await?,
-                    None => break,
-                },
-                part = Client::Sending.next(self.session) => match part? {
-                    Some(part) => self.connection.write(part).await?,
-                    None => break,
-                },
-            }
-        }
-        // Either end is the end of both.
-        let _ = self.connection.finish().await;
-        self.session.finish_body().await
+/// Passes on `101`, and then what either side says, until either ends it: a WebSocket (RFC 6455 §4).
+pub(super) async fn switch(
+    session: &mut Session,
+    state: &State,
+    mut header: Box<ResponseHeader>,
+    mut connection: Connection,
+) -> Result<()> {
+    if !headers::is_websocket(session.req_header()) {
+        // Nobody asked for another protocol.
+        return reply::fail(session, state, &Failure::UpstreamInvalid, &[]).await;
     }
+    headers::strip_response(&mut header);
+    header.insert_header(header::CONNECTION, "Upgrade")?;
+    header.insert_header(header::UPGRADE, "websocket")?;
+    client::head(session, header).await?;
+    // Either may be silent for longer than between two parts of a body.
+    session.set_read_timeout(None);
+    connection.switch_protocol();
+    loop {
+        tokio::select! {
+            part = connection.next() => match part? {
+                Some(part) => client::part(session, part).await?,
+                None => break,
+            },
+            part = session.read_body_or_idle(false) => match part.map_err(Error::into_down)? {
+                Some(part) => connection.write(part).await?,
+                None => break,
+            },
+        }
+    }
+    // Either end is the end of both.
+    let _ = connection.finish().await;
+    client::end(session).await
 }
 
 /// What could be read without waiting, and how it ended.

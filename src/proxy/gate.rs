@@ -5,12 +5,14 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use http::{Method, Version, header};
 use pingora::apps::{HttpPersistentSettings, HttpServerApp, HttpServerOptions, ReusedHttpStream};
+use pingora::http::ResponseHeader;
 use pingora::protocols::http::v2::server::{H2Options, default_h2_options};
 use pingora::server::ShutdownWatch;
-use pingora::{Error, ErrorSource, ErrorType, Result};
+use pingora::{Error, ErrorType, Result};
 use tokio::time::Instant;
 
 use super::counters::Kind;
+use super::fault::{self, Plain};
 use super::outbound::{self, Changes};
 use super::routes::Route;
 use super::state::State;
@@ -37,7 +39,6 @@ struct Ctx {
     span: RequestSpan,
     /// Why an answer that had begun broke off.
     broken: Option<&'static str>,
-    websocket: bool,
 }
 
 impl Ctx {
@@ -48,7 +49,6 @@ impl Ctx {
             changes: Changes::default(),
             span: RequestSpan::default(),
             broken: None,
-            websocket: false,
         }
     }
 
@@ -108,7 +108,6 @@ impl Gate {
         }
         let path = request.uri.path();
         let route = state.routes.load().of(path, |p| state.publisher.is_jwks_path(p));
-        ctx.websocket = headers::is_websocket(request);
         ctx.changes.id = Some(headers::request_id(request));
         ctx.span = state.spans.request(&request.headers);
         ctx.changes.trace = ctx.span.outgoing();
@@ -144,7 +143,7 @@ impl Gate {
             ctx.kind = Kind::Token;
             ctx.changes.query = restore::query(session.req_header(), state, &rule);
             ctx.changes.cookie = restore::cookies(session.req_header(), state, &rule);
-            if !ctx.websocket && tokens::is_read(session.req_header(), &rule) {
+            if tokens::is_read(session.req_header(), &rule) {
                 // The ID stays: the access line names it too.
                 let id = ctx.changes.id.clone();
                 let changes =
@@ -158,21 +157,17 @@ impl Gate {
 
     /// After an error: tells the client what it can still be told. Whether it was told.
     async fn failed(&self, session: &mut Session, error: &Error, ctx: &mut Ctx) -> bool {
-        let gone = *error.esource() == ErrorSource::Downstream
-            && matches!(
-                error.etype(),
-                ErrorType::WriteError | ErrorType::ReadError | ErrorType::ConnectionClosed
-            );
         let request = session.req_header();
         // Without its query, which may hold a token.
         let (method, path, id) = (&request.method, request.uri.path(), ctx.id());
-        if gone {
-            tracing::debug!(%error, %method, path, id, "the client has gone");
+        let plain = Plain(error);
+        if fault::has_gone(error) {
+            tracing::debug!(error = %plain, %method, path, id, "the client has gone");
             return false;
         }
-        tracing::warn!(%error, %method, path, id, "a request was not answered to its end");
-        let failure = call::failure(error);
-        if session.response_written().is_some() {
+        tracing::warn!(error = %plain, %method, path, id, "a request was not answered to its end");
+        let failure = fault::failure(error);
+        if answered(session).is_some() {
             ctx.broken = Some(failure.code());
             return false;
         }
@@ -182,14 +177,14 @@ impl Gate {
 
     /// Counts the request, ends its span, and writes its access line.
     fn account(&self, session: &Session, ctx: &mut Ctx) {
-        let written = session.response_written();
+        let written = answered(session);
         let status = written.map_or(0, |header| header.status.as_u16());
         let code = written.and_then(|header| header.extensions.get::<reply::Code>());
         let code = code.map(|code| code.0).or(ctx.broken);
         let took = ctx.began.elapsed();
         self.state.counters.request(ctx.kind, status);
         // How long a WebSocket lives is no matter of speed.
-        if !ctx.websocket {
+        if !written.is_some_and(call::switches) {
             self.state.counters.took(ctx.kind, took);
         }
         let route = ctx.kind.name();
@@ -211,6 +206,11 @@ impl Gate {
     }
 }
 
+/// The head of the answer, once it was written: an interim one (RFC 9110 §15.2) is none.
+fn answered(session: &Session) -> Option<&ResponseHeader> {
+    session.response_written().filter(|header| !call::is_interim(header))
+}
+
 /// Reads the request's head; `false` where there is none to answer.
 async fn read(session: &mut Session) -> bool {
     let refused = match session.read_request().await {
@@ -219,12 +219,12 @@ async fn read(session: &mut Session) -> bool {
         Ok(read) => return read,
         Err(error) if *error.etype() == ErrorType::InvalidHTTPHeader => 400,
         Err(error) => {
-            tracing::debug!(%error, "a connection ended within a request's head");
+            tracing::debug!(error = %Plain(&error), "a connection ended within a request's head");
             return false;
         }
     };
     if let Err(error) = session.respond_error(refused).await {
-        tracing::debug!(%error, "a client that is refused has gone");
+        tracing::debug!(error = %Plain(&error), "a client that is refused has gone");
     }
     session.shutdown().await;
     false

@@ -10,11 +10,13 @@ use http::header::{self, HeaderName, HeaderValue};
 use pingora::http::{RequestHeader, ResponseHeader};
 
 /// Fields of one hop, besides those `Connection` names.
-pub(super) const HOP_BY_HOP: [HeaderName; 8] = [
+pub(super) const HOP_BY_HOP: [HeaderName; 10] = [
     header::CONNECTION,
+    HeaderName::from_static("http2-settings"),
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
     header::PROXY_AUTHENTICATE,
+    header::PROXY_AUTHORIZATION,
     header::TE,
     header::TRAILER,
     header::TRANSFER_ENCODING,
@@ -112,8 +114,18 @@ pub(super) fn strip_response(header: &mut ResponseHeader) {
     }
 }
 
-/// Whether it asks for a WebSocket, the one protocol that is passed on (RFC 6455 §4.1).
+/// Whether it asks for a WebSocket, the one protocol that is passed on (RFC 6455 §4.1). One with a
+/// body is an ordinary request: where the body ends and the other protocol begins is for nobody to
+/// guess.
 pub(super) fn is_websocket(header: &RequestHeader) -> bool {
+    if header.method != http::Method::GET || header.version != http::Version::HTTP_11 {
+        return false;
+    }
+    let bodiless = || {
+        let length = header.headers.get(header::CONTENT_LENGTH);
+        length.is_none_or(|length| length == "0")
+            && !header.headers.contains_key(header::TRANSFER_ENCODING)
+    };
     let mut asked = header.headers.get_all(header::UPGRADE).iter();
     let websocket = asked.next().is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"websocket"));
     let upgrade = || {
@@ -123,7 +135,7 @@ pub(super) fn is_websocket(header: &RequestHeader) -> bool {
             options.any(|option| option.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
         })
     };
-    websocket && asked.next().is_none() && header.version == http::Version::HTTP_11 && upgrade()
+    websocket && asked.next().is_none() && bodiless() && upgrade()
 }
 
 /// Makes `header` that of another body, `length` bytes long.
@@ -149,6 +161,24 @@ fn of_this_hop(headers: &http::HeaderMap) -> Vec<HeaderName> {
     names
 }
 
+/// What `Connection` cannot name away: what a message is made of, who it is from, and where it came
+/// from. A client could else take out what a proxy before us has put in.
+const END_TO_END: [HeaderName; 9] = [
+    header::AUTHORIZATION,
+    header::CONTENT_LENGTH,
+    header::COOKIE,
+    header::FORWARDED,
+    header::HOST,
+    HeaderName::from_static("traceparent"),
+    HeaderName::from_static("true-client-ip"),
+    HeaderName::from_static("x-real-ip"),
+    X_REQUEST_ID,
+];
+
+fn is_end_to_end(name: &HeaderName) -> bool {
+    END_TO_END.contains(name) || name.as_str().starts_with("x-forwarded-")
+}
+
 /// Fields named in `Connection`; those a request cannot lose are left (RFC 9110 §7.6.1).
 fn nominated(headers: &http::HeaderMap) -> Vec<HeaderName> {
     let mut names = Vec::new();
@@ -160,7 +190,7 @@ fn nominated(headers: &http::HeaderMap) -> Vec<HeaderName> {
                 continue;
             }
             let Ok(name) = HeaderName::try_from(name) else { continue };
-            if ![header::HOST, header::CONTENT_LENGTH, header::AUTHORIZATION].contains(&name) {
+            if !is_end_to_end(&name) {
                 names.push(name);
             }
         }
@@ -251,19 +281,65 @@ mod tests {
     }
 
     #[test]
-    fn fields_of_the_hop_end_here_but_the_host_cannot_be_nominated_away() {
+    fn fields_of_the_hop_end_here() {
         let mut header = request(&[
             ("host", "a"),
-            ("connection", "close, X-Secret, host, authorization"),
+            ("connection", "close, X-Secret"),
             ("x-secret", "1"),
-            ("authorization", "Bearer x"),
             ("keep-alive", "timeout=5"),
             ("te", "trailers"),
+            ("proxy-authorization", "Basic eDp5"),
+            ("http2-settings", "AAMAAABkAAQ"),
         ]);
         strip_request(&mut header);
         let left: Vec<_> = header.headers.keys().map(HeaderName::as_str).collect();
-        assert_eq!(left.len(), 2, "{left:?}");
-        assert!(left.contains(&"host") && left.contains(&"authorization"));
+        assert_eq!(left, ["host"]);
+    }
+
+    /// A client behind a load balancer could else say that it is the load balancer.
+    #[test]
+    fn what_others_put_in_cannot_be_nominated_away() {
+        let kept = [
+            "host",
+            "authorization",
+            "cookie",
+            "content-length",
+            "forwarded",
+            "x-forwarded-for",
+            "X-Forwarded-Proto",
+            "x-forwarded-host",
+            "x-forwarded-port",
+            "x-real-ip",
+            "x-request-id",
+            "traceparent",
+            "true-client-ip",
+        ];
+        let nominated = kept.join(", ");
+        let mut header = request(&[("connection", &nominated)]);
+        for name in kept {
+            header.append_header(name, "1").unwrap();
+        }
+        strip_request(&mut header);
+        assert_eq!(header.headers.len(), kept.len(), "{:?}", header.headers);
+    }
+
+    #[test]
+    fn only_a_bodiless_get_asks_for_a_websocket() {
+        let asks = |method: &str, fields: &[(&'static str, &str)]| {
+            let mut header = request(&[("connection", "Upgrade"), ("upgrade", "websocket")]);
+            header.set_method(method.parse().unwrap());
+            for (name, value) in fields {
+                header.append_header(*name, *value).unwrap();
+            }
+            is_websocket(&header)
+        };
+        assert!(asks("GET", &[]));
+        assert!(asks("GET", &[("content-length", "0")]));
+        assert!(!asks("POST", &[]));
+        assert!(!asks("HEAD", &[]));
+        assert!(!asks("GET", &[("content-length", "4")]));
+        assert!(!asks("GET", &[("transfer-encoding", "chunked")]));
+        assert!(!asks("GET", &[("upgrade", "h2c")]));
     }
 
     #[test]

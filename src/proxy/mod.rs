@@ -6,6 +6,7 @@
 //! answered ([`exchange`], [`discovery`], [`tokens`]) or passed on ([`forward`]) to the [`upstream`].
 
 pub mod call;
+mod client;
 pub mod connections;
 pub mod counters;
 mod date;
@@ -13,6 +14,7 @@ pub mod discovery;
 pub mod discovery_cache;
 pub mod door;
 mod exchange;
+mod fault;
 mod form;
 mod forward;
 pub mod gate;

@@ -64,6 +64,15 @@ pub(super) fn prepare(
     Ok(())
 }
 
+/// Asks the upstream for a WebSocket where the client does.
+pub(super) fn ask_websocket(header: &mut RequestHeader, session: &Session) -> Result<()> {
+    if headers::is_websocket(session.req_header()) {
+        header.insert_header(header::CONNECTION, "Upgrade")?;
+        header.insert_header(header::UPGRADE, "websocket")?;
+    }
+    Ok(())
+}
+
 /// The new request target in origin form; `None` where the old one may stay.
 fn target(header: &RequestHeader, base: &str, query: Option<&str>) -> Option<String> {
     // pingora keeps the absolute form (RFC 9112 §3.2.2) apart from the path. Its host would overrule

@@ -1,12 +1,12 @@
 //! Answers of our own, written to a pingora session.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::{StatusCode, Version, header};
 use pingora::Result;
 use pingora::http::ResponseHeader;
 
-use super::Session;
 use super::state::State;
+use super::{Session, client};
 use crate::answer::{self, Failure};
 
 /// Writes header and body; with `HEAD`, the header alone.
@@ -20,11 +20,11 @@ pub(super) async fn write(
         session.set_keepalive(None);
     }
     let bare = session.req_header().method == http::Method::HEAD || body.is_empty();
-    session.write_response_header(header.into()).await?;
-    if !bare {
-        session.write_response_body(body, true).await?;
+    client::head(session, header.into()).await?;
+    match bare {
+        true => Ok(()),
+        false => client::last(session, body).await,
     }
-    Ok(())
 }
 
 /// The code of an error answer of ours, in the extensions of its header: for the access line.
@@ -76,7 +76,7 @@ pub(super) async fn open_head(
             _ => session.set_keepalive(None),
         }
     }
-    session.write_response_header(header).await
+    client::head(session, header).await
 }
 
 /// `204` to an OPTIONS request that asks nothing of another origin, and the like.
@@ -90,47 +90,4 @@ pub(super) async fn empty(
         header.insert_header(name, value.as_str())?;
     }
     write(session, header, Bytes::new()).await
-}
-
-/// Reads a whole request body of at most `limit` bytes.
-///
-/// # Errors
-/// [`Failure::BodyTooLarge`] over the limit, [`Failure::BadRequest`] when it breaks off.
-pub(super) async fn body(session: &mut Session, limit: usize) -> Result<Bytes, Failure> {
-    let too_large = Failure::BodyTooLarge { limit };
-    let announced = session.get_header(header::CONTENT_LENGTH);
-    let announced = announced.and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<u64>().ok());
-    if announced.is_some_and(|n| n > limit as u64) {
-        return Err(too_large);
-    }
-    expect(session).await?;
-    // Mostly all of it comes at once, and is not copied.
-    let mut whole = BytesMut::from(part(session).await?.unwrap_or_default());
-    while whole.len() <= limit {
-        let Some(part) = part(session).await? else { return Ok(whole.freeze()) };
-        whole.extend_from_slice(&part);
-    }
-    Err(too_large)
-}
-
-/// The next part of a request body; `None` at its end.
-///
-/// # Errors
-/// [`Failure::Slow`], or [`Failure::BadRequest`] when it breaks off.
-pub(super) async fn part(session: &mut Session) -> Result<Option<Bytes>, Failure> {
-    session.read_request_body().await.map_err(|error| match error.etype() {
-        pingora::ErrorType::ReadTimedout => Failure::Slow,
-        _ => Failure::BadRequest,
-    })
-}
-
-/// RFC 9110 §10.1.1: the client waits for leave to send its body.
-pub(super) async fn expect(session: &mut Session) -> Result<(), Failure> {
-    let waits = session
-        .get_header(header::EXPECT)
-        .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
-    if waits && !session.is_http2() {
-        session.write_continue_response().await.map_err(|_| Failure::BadRequest)?;
-    }
-    Ok(())
 }

@@ -3,13 +3,14 @@
 
 use std::borrow::Cow;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 use pingora::Result;
 use pingora::http::{RequestHeader, ResponseHeader};
 
 use super::Session;
-use super::call::{Body, Reply, Request, Tries, Unopened};
+use super::call::{self, Body, Reply, Request, Tries, Unopened};
+use super::client::{self, Upload};
 use super::outbound::{self, Changes};
 use super::state::State;
 use super::swap::{self, Beside};
@@ -40,6 +41,12 @@ pub(super) async fn answer(
         Ok(reply) => reply,
         Err(failure) => return reply::fail(session, state, &failure, &[]).await,
     };
+    if call::switches(&header) {
+        return match body {
+            Body::Open(_, connection) => forward::switch(session, state, header, connection).await,
+            Body::Whole(_) => reply::fail(session, state, &Failure::UpstreamInvalid, &[]).await,
+        };
+    }
     headers::strip_response(&mut header);
     fields(&mut header, state, rule).await?;
     match body {
@@ -62,7 +69,7 @@ pub(super) async fn answer(
                 state.counters.place("answer_too_large");
             }
             reply::open_head(session, header).await?;
-            session.write_response_body(start, false).await?;
+            client::part(session, start).await?;
             forward::rest(session, state, connection).await
         }
     }
@@ -75,19 +82,15 @@ async fn fetch(
     rule: &TokenRule,
     changes: &Changes,
 ) -> Result<Reply, Failure> {
-    let (body, more) = beginning(session, state.server.limits.body).await?;
+    let (body, more) = Upload::of(session, state).beginning(state.server.limits.body).await?;
     let mut tries = Tries::default();
     loop {
         let (header, body) = prepared(session, state, upstream, rule, changes, (&body, more))
             .map_err(|_| Failure::Internal)?;
-        let more = more.then_some(&mut *session);
+        let more = more.then(|| Upload::of(session, state));
         let request = Request { header, body, more };
         let limit = state.server.limits.answer;
         match request.whole(limit, upstream, &state.connector, &mut tries).await {
-            // Nobody asked for another protocol.
-            Ok(reply) if reply.header.status == StatusCode::SWITCHING_PROTOCOLS => {
-                return Err(Failure::UpstreamInvalid);
-            }
             Ok(reply) => return Ok(reply),
             Err(Unopened::Again) => {}
             Err(Unopened::Failed(failure)) => return Err(failure),
@@ -111,6 +114,7 @@ fn prepared(
     };
     let body = restored.unwrap_or_else(|| body.clone());
     outbound::prepare(&mut header, session, state, upstream, changes)?;
+    outbound::ask_websocket(&mut header, session)?;
     header.insert_header(header::ACCEPT_ENCODING, "identity")?;
     let framed = session.req_header().headers.contains_key(header::CONTENT_LENGTH);
     if more {
@@ -121,17 +125,6 @@ fn prepared(
         header.insert_header(header::CONTENT_LENGTH, body.len())?;
     }
     Ok((header, body))
-}
-
-/// The request body up to `limit`, and whether there is more of it.
-async fn beginning(session: &mut Session, limit: usize) -> Result<(Bytes, bool), Failure> {
-    reply::expect(session).await?;
-    let mut body = BytesMut::from(reply::part(session).await?.unwrap_or_default());
-    while body.len() <= limit {
-        let Some(part) = reply::part(session).await? else { return Ok((body.freeze(), false)) };
-        body.extend_from_slice(&part);
-    }
-    Ok((body.freeze(), true))
 }
 
 /// Tokens in `Location` and `Set-Cookie`.

@@ -16,6 +16,8 @@ pub enum Step {
     Until(&'static str),
     /// Until the test says so.
     Wait(Arc<Notify>),
+    /// Says so to the test.
+    Tell(Arc<Notify>),
     Close,
 }
 
@@ -114,6 +116,7 @@ async fn play(
                     }
                 }
                 Step::Wait(until) => until.notified().await,
+                Step::Tell(reached) => reached.notify_one(),
                 Step::Close => return,
             }
         }
