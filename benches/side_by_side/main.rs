@@ -12,6 +12,7 @@
     reason = "a benchmark stops at the first surprise, and measures time"
 )]
 
+mod least;
 mod load;
 mod peers;
 mod plan;
@@ -31,6 +32,7 @@ fn main() {
     let args: Vec<String> = std::env::args().collect();
     match args.get(1).map(String::as_str) {
         Some("--bare-proxy") => peers::run_bare_proxy(&args[2], &args[3]),
+        Some("--least-exchange") => least::run(&args[2], &args[3]),
         Some("--bare-crypto") => return peers::run_bare_crypto(args[2].parse().unwrap()),
         _ => {}
     }

@@ -10,7 +10,7 @@ use countersign::jose::sign::SigningKey;
 use crate::load;
 use crate::peers;
 use crate::process::{LOAD_CORE, Pinned, SERVER_CORE, free_port};
-use crate::tokens::Issuer;
+use crate::tokens::{Issuer, b64};
 
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_countersign");
 pub(crate) const EXCHANGE: &str = "/_countersign/token";
@@ -119,12 +119,22 @@ impl Setting {
     }
 
     pub(crate) fn bare_proxy(&self, upstream: SocketAddr) -> (Pinned, SocketAddr) {
+        self.myself("--bare-proxy", &upstream.to_string())
+    }
+
+    pub(crate) fn least_exchange(&self) -> (Pinned, SocketAddr) {
+        self.myself("--least-exchange", &b64(self.issuer.public_point()))
+    }
+
+    /// The harness itself as a server.
+    fn myself(&self, mode: &str, argument: &str) -> (Pinned, SocketAddr) {
         let addr = free_port();
         let me = std::env::current_exe().unwrap().display().to_string();
-        let args = ["--bare-proxy", &addr.to_string(), &upstream.to_string()];
-        let mut bare = Pinned::start(SERVER_CORE, &me, &args, &self.dir().join("bare.log"));
-        bare.wait_for(addr);
-        (bare, addr)
+        let log = self.dir().join(format!("{}.log", mode.trim_matches('-')));
+        let mut server =
+            Pinned::start(SERVER_CORE, &me, &[mode, &addr.to_string(), argument], &log);
+        server.wait_for(addr);
+        (server, addr)
     }
 
     pub(crate) fn node(&self) -> (Pinned, SocketAddr) {
