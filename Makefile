@@ -31,7 +31,7 @@ lint: ## format, clippy without a warning, licences and bans
 	@scripts/deny
 
 bench: ## the speed beside its peers, written to docs/benchmarks.md
-	@scripts/install cc cmake node packages
+	@scripts/install cc cmake node packages nginx wrk
 	@scripts/bench $(ROWS)
 
 fuzz: ## every fuzz target for FUZZ_SECONDS (60) each

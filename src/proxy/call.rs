@@ -10,13 +10,15 @@ use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::prelude::timeout;
 use pingora::protocols::http::client::HttpSession;
 use pingora::upstreams::peer::HttpPeer;
-use pingora::{Error, ErrorType};
+use pingora::{Error, ErrorSource, ErrorType};
 
 use super::client::Upload;
 use super::fault::{self, Plain};
 use super::upstream::Upstream;
 use crate::answer::Failure;
 
+/// Interim answers (RFC 9110 §15.2) before an answer.
+const INTERIM: usize = 32;
 /// Connections tried: a pooled one may have died, and a name may have several addresses.
 const TRIES: usize = 3;
 
@@ -48,6 +50,9 @@ pub struct Connection {
     idle: Option<Duration>,
     /// Where it breaks off before an answer: whether the request may be sent again.
     repeatable: bool,
+    /// Whether the request was sent to its end: else no other may follow it here.
+    sent: bool,
+    interim: usize,
 }
 
 /// One sending of a request.
@@ -143,7 +148,9 @@ impl Request<'_> {
         }
         let answered = match connection.send(self.body, self.more).await {
             Ok(()) => connection.final_head(upstream).await,
-            Err(error) => Err(error),
+            Err(error) if *error.esource() == ErrorSource::Downstream => Err(error),
+            // It may have answered before, and taken no more: what counts is what it says.
+            Err(error) => connection.final_head(upstream).await.map_err(|_| error),
         };
         match answered {
             Ok(header) => Ok(Opened { header, connection }),
@@ -187,7 +194,9 @@ pub async fn connect(
         let again = reused && *tries < TRIES;
         let repeatable = again && header.method.is_idempotent();
         return match session.write_request_header(header).await {
-            Ok(()) => Ok(Connection { session, peer, idle: None, repeatable }),
+            Ok(()) => {
+                Ok(Connection { session, peer, idle: None, repeatable, sent: false, interim: 0 })
+            }
             Err(_) if again => Err(Unopened::Again),
             Err(error) => Err(Unopened::Failed(broke_off(&error))),
         };
@@ -238,6 +247,7 @@ impl Connection {
             },
             None => self.session.finish_request_body().await,
         };
+        self.sent = finished.is_ok();
         finished.map_err(Error::into_up)
     }
 
@@ -255,6 +265,10 @@ impl Connection {
         upstream.learn_idle(header.headers.get("keep-alive"));
         self.idle = upstream.idle_timeout();
         let mut header = Box::new(header.clone());
+        self.interim += usize::from(is_interim(&header));
+        if self.interim > INTERIM {
+            return Err(Error::new_up(ErrorType::InvalidHTTPHeader));
+        }
         // A version is of one hop (RFC 9110 §6.2).
         header.set_version(Version::HTTP_11);
         Ok(header)
@@ -276,6 +290,9 @@ impl Connection {
             error.etype(),
             ErrorType::ConnectionClosed | ErrorType::ReadError | ErrorType::WriteError
         );
+        if *error.esource() == ErrorSource::Downstream {
+            return Unopened::Failed(fault::failure(error));
+        }
         match self.repeatable && ended {
             true => Unopened::Again,
             false => Unopened::Failed(broke_off(error)),
@@ -301,6 +318,9 @@ impl Connection {
 
     /// Gives the connection back once the answer was read to its end.
     pub async fn done(self, connector: &Connector) {
+        if !self.sent {
+            return;
+        }
         connector.release_http_session(*self.session, &*self.peer, self.idle).await;
     }
 }

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::header;
+use http::{Version, header};
 use pingora::http::ResponseHeader;
 // Its timers are shared by all who wait for the same 10 ms, and made only where there is a wait.
 use pingora::prelude::timeout;
@@ -17,7 +17,7 @@ use super::state::State;
 use crate::answer::Failure;
 
 /// A client that has not taken a part of an answer by then has gone.
-const TAKES: Duration = Duration::from_secs(120);
+pub(super) const TAKES: Duration = Duration::from_secs(120);
 
 /// Writes the head of an answer.
 ///
@@ -51,7 +51,14 @@ pub(super) async fn end(session: &mut Session) -> Result<()> {
     taken(session.finish_body()).await
 }
 
-async fn taken(writing: impl Future<Output = Result<()>>) -> Result<()> {
+/// Ends the connection's way to the client.
+pub(super) async fn shut<T>(shutting: impl Future<Output = T>) {
+    // Over TLS there is something to write, and it may not be taken.
+    let _ = timeout(TAKES, shutting).await;
+}
+
+/// Waits for the client to take what is written.
+pub(super) async fn taken(writing: impl Future<Output = Result<()>>) -> Result<()> {
     match timeout(TAKES, writing).await {
         Ok(written) => written.map_err(Error::into_down),
         Err(_) => Err(Error::new_down(ErrorType::WriteTimedout)),
@@ -74,7 +81,16 @@ impl<'a> Upload<'a> {
     /// # Errors
     /// When the client breaks off, or is silent for too long.
     pub async fn next(&mut self) -> Result<Option<Bytes>> {
-        sent(self.patience, self.session.read_request_body()).await
+        let reading = timeout(self.patience, self.session.read_request_body());
+        let read = match reading.await {
+            Ok(read) => read.map_err(Error::into_down),
+            Err(_) => Err(Error::new_down(ErrorType::ReadTimedout)),
+        };
+        if read.is_err() {
+            // Where the next request begins is not known.
+            self.session.set_keepalive(None);
+        }
+        read
     }
 
     /// All of it, at most `limit` bytes.
@@ -114,7 +130,8 @@ impl<'a> Upload<'a> {
 
     /// RFC 9110 §10.1.1: the client waits for leave to send its body.
     async fn give_leave(&mut self) -> Result<()> {
-        if awaits_leave(self.session) && !self.session.is_http2() {
+        let knows = self.session.req_header().version == Version::HTTP_11;
+        if knows && awaits_leave(self.session) {
             taken(self.session.write_continue_response()).await?;
         }
         Ok(())
@@ -127,16 +144,21 @@ pub(super) fn awaits_leave(session: &Session) -> bool {
     expected.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }
 
-/// Waits for what the client is to send, as long as `patience` lasts.
+/// Does `work`, unless the client gives the stream up meanwhile: one that was reset makes room for
+/// another at once, and the work of each would add up. A connection of HTTP/1 has one request at a time.
 ///
 /// # Errors
-/// When the client breaks off, or is silent for longer.
-pub(super) async fn sent<T>(
-    patience: Duration,
-    reading: impl Future<Output = Result<T>>,
-) -> Result<T> {
-    match timeout(patience, reading).await {
-        Ok(read) => read.map_err(Error::into_down),
-        Err(_) => Err(Error::new_down(ErrorType::ReadTimedout)),
+/// When the client has gone.
+pub(super) async fn unless_gone<T>(
+    session: &mut Session,
+    work: impl Future<Output = T>,
+) -> Result<T, Failure> {
+    if !session.is_http2() || !session.is_body_done() {
+        return Ok(work.await);
+    }
+    tokio::select! {
+        biased;
+        done = work => Ok(done),
+        _ = session.read_body_or_idle(true) => Err(Failure::BadRequest),
     }
 }

@@ -8,6 +8,7 @@ use pingora::http::{RequestHeader, ResponseHeader};
 
 use super::Session;
 use super::call::{self, Body, Reply};
+use super::client;
 use super::discovery_cache::Key;
 use super::headers;
 use super::outbound::{self, Changes};
@@ -27,12 +28,11 @@ const LIMIT: usize = 256 * 1024;
 
 /// Fields that do not change what the upstream says: those set or taken out on the way to it, and
 /// those that differ with each request or client.
-const UNKEYED: [&str; 16] = [
+const UNKEYED: [&str; 15] = [
     "accept-encoding",
     "cache-control",
     "cf-connecting-ip",
     "cf-ray",
-    "connection",
     "content-length",
     "if-modified-since",
     "if-none-match",
@@ -59,7 +59,8 @@ pub(super) async fn answer(session: &mut Session, state: &State, changes: &Chang
             None => reply::fail(session, state, &Failure::NoUpstream, &[]).await,
         };
     };
-    let key = key(session.req_header());
+    // Of what is sent on: a field that ends here decides nothing.
+    let key = key(&outbound::copy(session));
     if let Some(kept) = state.discovery.get(&key) {
         return reply::write(session, kept.header, kept.body).await;
     }
@@ -106,7 +107,8 @@ async fn fetch(
         request.remove_header(&name);
     }
     request.remove_header(&header::CONTENT_LENGTH);
-    let Reply { header, body } = call::ask(&request, LIMIT, upstream, &state.connector).await?;
+    let asking = call::ask(&request, LIMIT, upstream, &state.connector);
+    let Reply { header, body } = client::unless_gone(session, asking).await??;
     match body {
         Body::Whole(body) => Ok((*header, body)),
         Body::Open(..) => Err(Failure::UpstreamInvalid),

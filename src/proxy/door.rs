@@ -8,13 +8,15 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use futures::FutureExt as _;
-use pingora::apps::{HttpServerApp, ReusedHttpStream, ServerApp};
+use pingora::apps::ServerApp;
+use pingora::prelude::timeout;
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::l4::stream::Stream as TcpStream;
 use pingora::protocols::{ALPN, Stream};
 use pingora::server::ShutdownWatch;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
+use super::client;
 use super::counters::Kind;
 use super::date;
 use super::gate::Gate;
@@ -28,7 +30,8 @@ const H2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Header fields of a request answered here; one with more goes the long way.
 const FIELDS: usize = 32;
 
-/// At a stop, a connection between two requests stays open this long.
+/// At a stop, a connection between two requests stays open this long; and a client that is refused is
+/// listened to.
 const LINGER: Duration = Duration::from_millis(500);
 
 /// The application pingora's listeners hand connections to.
@@ -56,7 +59,6 @@ impl Door {
     }
 
     async fn http1(&self, mut stream: Stream, mut buffer: BytesMut, shutdown: &ShutdownWatch) {
-        let mut settings = None;
         // One for the connection: each request would else register with the stop anew.
         let stop = told_to_stop(shutdown).fuse();
         tokio::pin!(stop);
@@ -84,29 +86,25 @@ impl Door {
                 Look::Framing => return refuse(&mut stream, &self.state, &Failure::Framing).await,
                 Look::Answer { bytes, last } => {
                     let _ = buffer.split_to(end);
-                    let written = stream.write_all(&bytes).await;
-                    if written.is_err() || stream.flush().await.is_err() || last {
-                        let _ = stream.shutdown().await;
-                        return;
+                    if !write(&mut stream, &bytes).await || last {
+                        return client::shut(stream.shutdown()).await;
                     }
                 }
                 Look::Pass { alone } => {
                     let mut session = ServerSession::new_http1(stream);
                     session.set_keepalive((!stopping).then_some(self.keepalive));
-                    if let Some(settings) = settings.take() {
-                        let settings: pingora::apps::HttpPersistentSettings = settings;
-                        settings.apply_to_session(&mut session);
-                    }
+                    // What comes before its time is kept, and comes back below.
+                    session.set_pipelining_enabled(true);
                     session.set_read_timeout(Some(self.body_timeout));
                     // Split off, a buffer becomes a shared one; mostly there is nothing to keep.
                     session.set_pipelined_prefix(match alone && buffer.len() > end {
                         true => buffer.split_to(end),
                         false => std::mem::take(&mut buffer),
                     });
-                    let next = self.gate.process_new_http(session, shutdown).await;
-                    let Some((reused, kept)) = next.map(ReusedHttpStream::consume) else { return };
+                    let Some(next) = self.gate.serve(session, stopping).await else { return };
+                    let (reused, early) = next.into_parts();
                     stream = reused;
-                    settings = kept;
+                    buffer.extend_from_slice(&early.unwrap_or_default());
                 }
             }
         }
@@ -119,7 +117,7 @@ impl Door {
         match tokio::time::timeout(LINGER, reading).await {
             Ok(read) => Some(read),
             Err(_) if buffer.is_empty() => {
-                let _ = stream.shutdown().await;
+                client::shut(stream.shutdown()).await;
                 None
             }
             Err(_) => Some(head::read(stream, buffer, &self.bounds).await),
@@ -221,10 +219,29 @@ async fn refuse(stream: &mut Stream, state: &State, failure: &Failure) {
         answer.body.len()
     );
     let bytes = [head.as_bytes(), &answer.body].concat();
-    if stream.write_all(&bytes).await.is_ok() {
-        let _ = stream.flush().await;
+    if write(stream, &bytes).await {
+        linger(stream).await;
     }
-    let _ = stream.shutdown().await;
+}
+
+/// Whether the client took it.
+async fn write(stream: &mut Stream, bytes: &[u8]) -> bool {
+    let writing = async {
+        stream.write_all(bytes).await?;
+        stream.flush().await
+    };
+    matches!(timeout(client::TAKES, writing).await, Ok(Ok(())))
+}
+
+/// Closes our side, and reads on for a moment: upon what is unread a close is a reset, and the answer
+/// would be lost with it (RFC 9112 §9.6).
+async fn linger(stream: &mut Stream) {
+    client::shut(stream.shutdown()).await;
+    let reading = async {
+        let mut read = [0; 4096];
+        while stream.read(&mut read).await.is_ok_and(|n| n > 0) {}
+    };
+    let _ = timeout(LINGER, reading).await;
 }
 
 #[async_trait]

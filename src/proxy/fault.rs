@@ -55,11 +55,13 @@ pub(super) fn failure(error: &Error) -> Failure {
     }
 }
 
-/// Whether the client itself ended it: nobody is left to be told, and nobody failed.
+/// Whether the client itself ended it, or takes nothing: nobody is left to be told, and nobody failed.
 pub(super) fn has_gone(error: &Error) -> bool {
     use ErrorType as T;
-    let ended =
-        matches!(error.etype(), T::WriteError | T::ReadError | T::ConnectionClosed | T::H2Error);
+    let ended = matches!(
+        error.etype(),
+        T::WriteError | T::WriteTimedout | T::ReadError | T::ConnectionClosed | T::H2Error
+    );
     *error.esource() == ErrorSource::Downstream && ended
 }
 
@@ -97,6 +99,8 @@ mod tests {
         let reset = ErrorType::H2Error;
         assert!(has_gone(&Error::new_down(reset.clone())));
         assert!(!has_gone(&Error::new_up(reset)));
-        assert!(!has_gone(&Error::new_down(ErrorType::WriteTimedout)));
+        // Half a head may be on its way to it: no other may follow.
+        assert!(has_gone(&Error::new_down(ErrorType::WriteTimedout)));
+        assert!(!has_gone(&Error::new_down(ErrorType::ReadTimedout)));
     }
 }

@@ -143,7 +143,7 @@ impl Passing<'_> {
         }
         let mut leave = !waits_for_leave(self.session);
         let mut header = loop {
-            let header = match self.head(upstream).await? {
+            let mut header = match self.head(upstream).await? {
                 Ok(header) => header,
                 Err(unopened) => return Ok(Err(unopened)),
             };
@@ -153,13 +153,17 @@ impl Passing<'_> {
             leave |= header.status == StatusCode::CONTINUE;
             // RFC 9110 §15.2: a proxy forwards them; a client of HTTP/1.0 does not know them.
             if self.session.req_header().version == Version::HTTP_11 {
+                headers::strip_bodiless(&mut header);
                 client::head(self.session, header).await?;
             }
         };
         if call::switches(&header) {
             return switch(self.session, self.state, header, self.connection).await.map(Ok);
         }
-        headers::strip_response(&mut header);
+        match header.status {
+            StatusCode::NO_CONTENT => headers::strip_bodiless(&mut header),
+            _ => headers::strip_response(&mut header),
+        }
         if reply::has_body(self.session, header.status) {
             reply::open_head(self.session, header).await?;
             self.body().await?;
@@ -170,9 +174,7 @@ impl Passing<'_> {
         if leave {
             self.rest_of_upload().await;
         }
-        if self.client == Client::Waiting {
-            self.connection.done(&self.state.connector).await;
-        }
+        self.connection.done(&self.state.connector).await;
         Ok(Ok(()))
     }
 

@@ -1,11 +1,14 @@
 //! The way of one request: its route, the room that answers it, its line in the log.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use http::{Method, Version, header};
-use pingora::apps::{HttpPersistentSettings, HttpServerApp, HttpServerOptions, ReusedHttpStream};
-use pingora::http::ResponseHeader;
+use pingora::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream};
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::prelude::timeout;
+use pingora::protocols::http::ReusableHttpStream;
 use pingora::protocols::http::v2::server::{H2Options, default_h2_options};
 use pingora::server::ShutdownWatch;
 use pingora::{Error, ErrorType, Result};
@@ -16,12 +19,17 @@ use super::fault::{self, Plain};
 use super::outbound::{self, Changes};
 use super::routes::Route;
 use super::state::State;
-use super::{Session, call, discovery, exchange, forward, headers, jwks, reply, restore, tokens};
+use super::{
+    Session, call, client, discovery, exchange, forward, headers, jwks, reply, restore, tokens,
+};
 use crate::answer::Failure;
 use crate::countersign::Ask;
 use crate::log;
 use crate::otel::{self, RequestSpan};
 use crate::rewrite::{BearerMode, TokenRule};
+
+/// How long the rest of an upload is read after its answer.
+const LINGER: Duration = Duration::from_secs(2);
 
 /// What answers requests, of HTTP/1 and of HTTP/2.
 pub struct Gate {
@@ -69,6 +77,33 @@ impl Gate {
         Self { state, h2, options }
     }
 
+    /// Answers one request. Given back is a connection on which another may follow.
+    pub(super) async fn serve(
+        &self,
+        session: Session,
+        stopping: bool,
+    ) -> Option<ReusableHttpStream> {
+        // Boxed: it lives across every wait below.
+        let mut session = Box::new(session);
+        if !read(&mut session).await {
+            return None;
+        }
+        if stopping {
+            session.set_keepalive(None);
+        }
+        let mut ctx = Ctx::new();
+        let told = match self.answer(&mut session, &mut ctx).await {
+            Ok(()) => true,
+            Err(error) => self.failed(&mut session, &error, &mut ctx).await,
+        };
+        self.account(&session, &mut ctx);
+        if !told {
+            return None;
+        }
+        linger(&mut session).await;
+        timeout(client::TAKES, session.finish()).await.ok()?.ok()?
+    }
+
     /// A token in `Authorization` on its way to the upstream.
     async fn bearer(
         &self,
@@ -101,11 +136,17 @@ impl Gate {
     async fn answer(&self, session: &mut Session, ctx: &mut Ctx) -> Result<()> {
         let state = &self.state;
         let request = session.req_header();
-        // RFC 9112 §3.2.
-        if request.version == Version::HTTP_11 && !request.headers.contains_key(header::HOST) {
+        if let Err(failure) = is_sound(request) {
             session.set_keepalive(None);
-            return reply::fail(session, state, &Failure::BadRequest, &[]).await;
+            return reply::fail(session, state, &failure, &[]).await;
         }
+        let request = session.req_header();
+        if request.headers.contains_key(header::TRANSFER_ENCODING) {
+            // Readers differ on where a chunk ends: should one before us have read another request
+            // in this one, it gets no answer here.
+            session.set_keepalive(None);
+        }
+        let request = session.req_header();
         let path = request.uri.path();
         let route = state.routes.load().of(path, |p| state.publisher.is_jwks_path(p));
         ctx.changes.id = Some(headers::request_id(request));
@@ -206,6 +247,21 @@ impl Gate {
     }
 }
 
+/// What a request must be, whatever it asks.
+fn is_sound(request: &RequestHeader) -> Result<(), Failure> {
+    // RFC 9112 §3.2.
+    if request.version == Version::HTTP_11 && !request.headers.contains_key(header::HOST) {
+        return Err(Failure::BadRequest);
+    }
+    // Of codings only this one is undone here, and none is passed on (RFC 9112 §6.1).
+    let mut codings = request.headers.get_all(header::TRANSFER_ENCODING).iter();
+    let chunked = codings.next().is_none_or(|c| c.as_bytes().eq_ignore_ascii_case(b"chunked"));
+    match chunked && codings.next().is_none() {
+        true => Ok(()),
+        false => Err(Failure::Framing),
+    }
+}
+
 /// The head of the answer, once it was written: an interim one (RFC 9110 §15.2) is none.
 fn answered(session: &Session) -> Option<&ResponseHeader> {
     session.response_written().filter(|header| !call::is_interim(header))
@@ -223,40 +279,37 @@ async fn read(session: &mut Session) -> bool {
             return false;
         }
     };
-    if let Err(error) = session.respond_error(refused).await {
+    if let Err(error) = client::taken(session.respond_error(refused)).await {
         tracing::debug!(error = %Plain(&error), "a client that is refused has gone");
     }
-    session.shutdown().await;
+    client::shut(session.shutdown()).await;
     false
+}
+
+/// Reads on for a moment where an answer came before the end of an upload. Closed upon, the client
+/// would be reset, and the answer lost with all else on its way (RFC 9112 §9.6).
+async fn linger(session: &mut Session) {
+    // One that waits for leave sends nothing more.
+    if session.is_http2() || session.is_body_done() || client::awaits_leave(session) {
+        return;
+    }
+    session.set_total_drain_timeout(Some(LINGER));
+    if let Err(error) = session.drain_request_body().await {
+        tracing::debug!(error = %Plain(&error), "the rest of an upload was not waited for");
+    }
 }
 
 #[async_trait]
 impl HttpServerApp for Gate {
+    /// For streams of HTTP/2: none is used again.
     async fn process_new_http(
         self: &Arc<Self>,
         session: Session,
         shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
-        // Boxed: it lives across every wait below.
-        let mut session = Box::new(session);
-        if !read(&mut session).await {
-            return None;
-        }
-        if *shutdown.borrow() {
-            session.set_keepalive(None);
-        }
-        let mut ctx = Ctx::new();
-        let told = match self.answer(&mut session, &mut ctx).await {
-            Ok(()) => true,
-            Err(error) => self.failed(&mut session, &error, &mut ctx).await,
-        };
-        self.account(&session, &mut ctx);
-        if !told {
-            return None;
-        }
-        let settings = HttpPersistentSettings::for_session(&session);
-        let reusable = session.finish().await.ok().flatten()?;
-        Some(ReusedHttpStream::from_reusable_stream(reusable, settings))
+        let stopping = *shutdown.borrow();
+        self.serve(session, stopping).await;
+        None
     }
 
     fn h2_options(&self) -> Option<H2Options> {

@@ -35,14 +35,15 @@ pub enum Read {
 
 /// Reads until `buffer` holds a whole head. What stands after it stays in the buffer.
 pub async fn read(stream: &mut Stream, buffer: &mut BytesMut, bounds: &Bounds) -> Read {
-    if buffer.is_empty() {
+    skip_empty_lines(buffer);
+    // An empty line is no beginning of a request.
+    while buffer.is_empty() {
         buffer.reserve(2048);
         match timeout(bounds.idle, stream.read_buf(buffer)).await {
-            Ok(Ok(n)) if n > 0 => {}
+            Ok(Ok(n)) if n > 0 => skip_empty_lines(buffer),
             _ => return Read::Closed,
-        }
+        };
     }
-    skip_empty_lines(buffer);
     match end_of_head(buffer, 0) {
         Some(end) if end <= bounds.size => Read::Head(end),
         Some(_) => Read::TooLarge,
@@ -130,6 +131,17 @@ mod tests {
                 assert_eq!(&buffer[..], head, "{blank:?} {cut}");
             }
         }
+    }
+
+    #[tokio::test]
+    async fn an_empty_line_begins_nothing() {
+        let (mut client, server) = tokio::io::duplex(64);
+        let mut stream: Stream = Box::new(server);
+        tokio::io::AsyncWriteExt::write_all(&mut client, b"\r\n").await.unwrap();
+        let idle = Duration::from_millis(50);
+        let bounds = Bounds { size: 1024, time: Duration::from_secs(600), idle };
+        let found = read(&mut stream, &mut BytesMut::new(), &bounds).await;
+        assert_eq!(found, Read::Closed, "silent, not slow");
     }
 
     #[test]

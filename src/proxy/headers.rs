@@ -1,7 +1,7 @@
 //! Fields between hops: which end here (RFC 9110 §7.6.1), which say where a request came from, and
 //! the name a request goes by in two logs.
 
-use std::fmt::Write as _;
+use std::io::Write as _;
 use std::net::IpAddr;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -67,12 +67,11 @@ pub(super) struct Origin<'a> {
 /// a TLS terminator before us set is kept, and where nothing was set it is what we see ourselves.
 pub(super) fn forward(header: &mut RequestHeader, origin: &Origin<'_>) -> pingora::Result<()> {
     if let Some(client) = origin.client {
-        let mut list = String::new();
+        // As bytes: what is not ASCII in it must not take the rest with it.
+        let mut list = Vec::new();
         for value in header.headers.get_all(X_FORWARDED_FOR) {
-            if let Ok(value) = value.to_str() {
-                list.push_str(value);
-                list.push_str(", ");
-            }
+            list.extend_from_slice(value.as_bytes());
+            list.extend_from_slice(b", ");
         }
         let _ = write!(list, "{client}");
         header.insert_header(X_FORWARDED_FOR, list)?;
@@ -105,6 +104,12 @@ pub(super) fn strip_request(header: &mut RequestHeader) {
     for name in of_this_hop(&header.headers) {
         header.remove_header(&name);
     }
+    if let Some(length) = one_length(&header.headers) {
+        let _ = header.insert_header(header::CONTENT_LENGTH, length);
+    }
+    if let Some(cookie) = one_cookie(&header.headers) {
+        let _ = header.insert_header(header::COOKIE, cookie);
+    }
 }
 
 /// Takes out what ends at this hop.
@@ -112,6 +117,38 @@ pub(super) fn strip_response(header: &mut ResponseHeader) {
     for name in of_this_hop(&header.headers) {
         header.remove_header(&name);
     }
+    if let Some(length) = one_length(&header.headers) {
+        let _ = header.insert_header(header::CONTENT_LENGTH, length);
+    }
+}
+
+/// Takes out what ends at this hop, and a length: an interim answer has no body (RFC 9110 §15.2), nor
+/// has `204`.
+pub(super) fn strip_bodiless(header: &mut ResponseHeader) {
+    strip_response(header);
+    header.remove_header(&header::CONTENT_LENGTH);
+}
+
+/// A length that is said more than once, said once: the next reader may not take a list as we do
+/// (RFC 9110 §8.6). That all say the same was seen where the head was read.
+fn one_length(headers: &http::HeaderMap) -> Option<HeaderValue> {
+    let mut values = headers.get_all(header::CONTENT_LENGTH).iter();
+    let first = values.next()?.as_bytes();
+    if values.next().is_none() && !first.contains(&b',') {
+        return None;
+    }
+    let one = first.split(|b| *b == b',').next()?;
+    HeaderValue::from_bytes(one.trim_ascii()).ok()
+}
+
+/// The pieces in which HTTP/2 may send a `Cookie`, as the one line HTTP/1 must have (RFC 9113 §8.2.3).
+fn one_cookie(headers: &http::HeaderMap) -> Option<HeaderValue> {
+    let pieces = headers.get_all(header::COOKIE);
+    pieces.iter().nth(1)?;
+    let pieces: Vec<_> = pieces.iter().map(HeaderValue::as_bytes).collect();
+    let mut line = HeaderValue::from_bytes(&pieces.join(&b"; "[..])).ok()?;
+    line.set_sensitive(true);
+    Some(line)
 }
 
 /// Whether it asks for a WebSocket, the one protocol that is passed on (RFC 6455 §4.1). One with a
@@ -294,6 +331,31 @@ mod tests {
         strip_request(&mut header);
         let left: Vec<_> = header.headers.keys().map(HeaderName::as_str).collect();
         assert_eq!(left, ["host"]);
+    }
+
+    #[test]
+    fn a_length_is_said_once_and_cookies_in_one_line() {
+        for lengths in [&["30, 30"][..], &["30", "30"], &["30 ,30", "30"]] {
+            let mut header = request(&[("cookie", "a=1"), ("cookie", "b=2")]);
+            for length in lengths {
+                header.append_header("content-length", *length).unwrap();
+            }
+            strip_request(&mut header);
+            let all = |name| header.headers.get_all(name).iter().collect::<Vec<_>>();
+            assert_eq!(all("content-length"), ["30"], "{lengths:?}");
+            assert_eq!(all("cookie"), ["a=1; b=2"]);
+        }
+    }
+
+    /// What a proxy before us has written stands behind what its client wrote.
+    #[test]
+    fn a_byte_that_is_not_ascii_takes_no_address_away() {
+        let mut header = request(&[]);
+        let value = HeaderValue::from_bytes(b"\xe9, 203.0.113.9").unwrap();
+        header.append_header("x-forwarded-for", value).unwrap();
+        let client = Some("10.0.0.1".parse().unwrap());
+        forward(&mut header, &Origin { client, tls: false, public: None }).unwrap();
+        assert_eq!(header.headers["x-forwarded-for"].as_bytes(), b"\xe9, 203.0.113.9, 10.0.0.1");
     }
 
     /// A client behind a load balancer could else say that it is the load balancer.

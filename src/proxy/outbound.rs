@@ -45,6 +45,9 @@ pub(super) fn prepare(
     headers::forward(header, &Origin { client, tls, public: state.server.public_url.as_ref() })?;
     if let Some(name) = upstream.host_header() {
         header.insert_header(header::HOST, name)?;
+    } else if !header.headers.contains_key(header::HOST) {
+        // A client of HTTP/1.0 need not say one; the upstream is asked in HTTP/1.1 (RFC 9112 §3.2).
+        header.insert_header(header::HOST, upstream.authority())?;
     }
     if let Some(id) = &changes.id {
         header.insert_header(headers::X_REQUEST_ID, id.clone())?;

@@ -87,10 +87,19 @@ async fn fetch(
     loop {
         let (header, body) = prepared(session, state, upstream, rule, changes, (&body, more))
             .map_err(|_| Failure::Internal)?;
-        let more = more.then(|| Upload::of(session, state));
-        let request = Request { header, body, more };
-        let limit = state.server.limits.answer;
-        match request.whole(limit, upstream, &state.connector, &mut tries).await {
+        let (limit, connector) = (state.server.limits.answer, &state.connector);
+        let asked = match more {
+            true => {
+                let more = Some(Upload::of(session, state));
+                Request { header, body, more }.whole(limit, upstream, connector, &mut tries).await
+            }
+            false => {
+                let request = Request { header, body, more: None };
+                let asking = request.whole(limit, upstream, connector, &mut tries);
+                client::unless_gone(session, asking).await?
+            }
+        };
+        match asked {
             Ok(reply) => return Ok(reply),
             Err(Unopened::Again) => {}
             Err(Unopened::Failed(failure)) => return Err(failure),

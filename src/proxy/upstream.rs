@@ -9,6 +9,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use pingora::connectors::ConnectorOptions;
 use pingora::connectors::http::Connector;
+use pingora::protocols::TcpKeepalive;
 use pingora::upstreams::peer::{HttpPeer, PeerOptions};
 use pingora::utils::tls::{CertKey, WrappedX509, parse_x509};
 use rustls_pki_types::pem::PemObject as _;
@@ -22,6 +23,8 @@ use crate::dns::Resolver;
 
 /// A name is asked for again after this long.
 const ADDRESSES_FOR: Duration = Duration::from_secs(30);
+/// The other side of a silent connection, a WebSocket's, is asked after this long whether it still is.
+pub const SILENT: Duration = Duration::from_secs(60);
 /// An empty store of roots: the roots are given with each connection. Pingora would else read the
 /// system's store at start, which a container from scratch does not have.
 const NO_ROOTS: &str = "/dev/null";
@@ -73,6 +76,13 @@ impl Upstream {
         options.read_timeout = Some(settings.timeouts.read);
         options.write_timeout = Some(settings.timeouts.write);
         options.idle_timeout = Some(settings.timeouts.idle);
+        options.tcp_keepalive = Some(TcpKeepalive {
+            idle: SILENT,
+            interval: SILENT / 4,
+            count: 4,
+            #[cfg(target_os = "linux")]
+            user_timeout: Duration::ZERO,
+        });
         options.verify_cert = settings.tls.verify;
         options.verify_hostname = settings.tls.verify;
         if tls {

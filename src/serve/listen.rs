@@ -11,9 +11,12 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use pingora::server::Fds;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::time::Instant;
+
+use crate::proxy::upstream::SILENT;
 
 /// With no new connection for this long, a socket that takes no new ones is empty: longer than a
 /// handshake that has begun takes within a site.
@@ -79,6 +82,11 @@ impl Sockets {
         let listener = TcpListener::bind(address).map_err(fault)?;
         listener.set_nonblocking(true).map_err(fault)?;
         let bound = listener.local_addr().map_err(fault)?;
+        // Connections have it from their listener. A client that vanished leaves one behind.
+        let watch = TcpKeepalive::new().with_time(SILENT).with_interval(SILENT / 4).with_retries(4);
+        if let Err(error) = SockRef::from(&listener).set_tcp_keepalive(&watch) {
+            tracing::debug!(%error, "clients that vanish will not be noticed");
+        }
         self.copies.lock().push(listener.try_clone().map_err(fault)?.into());
         fds.add(bound.to_string(), listener.into_raw_fd());
         Ok(bound)
@@ -172,6 +180,25 @@ impl Default for Sockets {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_client_that_vanished_is_noticed() {
+        let sockets = Sockets::new();
+        let address = sockets.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let copy = sockets.copies.lock().pop().unwrap();
+        let listener = TcpListener::from(copy);
+        let _client = std::net::TcpStream::connect(address).unwrap();
+        let (accepted, _) = loop {
+            // It does not block.
+            if let Ok(accepted) = listener.accept() {
+                break accepted;
+            }
+            tokio::task::yield_now().await;
+        };
+        let accepted = SockRef::from(&accepted);
+        assert!(accepted.keepalive().unwrap());
+        assert_eq!(accepted.tcp_keepalive_time().unwrap(), SILENT);
+    }
 
     #[test]
     fn a_port_in_use_is_one_clear_line() {
