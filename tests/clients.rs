@@ -121,6 +121,14 @@ async fn who_sends_too_much_is_told() {
         let answer = String::from_utf8(client.rest().await).unwrap();
         assert!(answer.starts_with("HTTP/1.1 413 "), "{path}: {answer}");
     }
+    // Also one that was given leave.
+    let mut client = scene.client().await;
+    let leave = "Expect: 100-continue\r\nTransfer-Encoding: chunked\r\n";
+    client.ask(&format!("POST {EXCHANGE} HTTP/1.1\r\nHost: a\r\n{FORM}{leave}\r\n")).await;
+    assert!(client.until("\r\n\r\n").await.starts_with("HTTP/1.1 100 "));
+    client.ask(&format!("{SIZE:x}\r\n{}\r\n0\r\n\r\n", "x".repeat(SIZE))).await;
+    let answer = String::from_utf8(client.rest().await).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
     let mut client = scene.client().await;
     client.ask(&format!("GET / HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n", "x".repeat(SIZE))).await;
     let answer = String::from_utf8(client.rest().await).unwrap();
@@ -147,21 +155,45 @@ async fn the_pieces_of_a_cookie_are_one_line_to_the_upstream() {
 /// A stream that was reset makes room for another at once: its work must end with it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reset_stream_is_given_up_at_the_upstream() {
-    for path in ["/plain", "/token", DISCOVERY] {
+    const INTROSPECTION: &str = "[[exchange.introspection]]\nurl = \"UPSTREAM/introspect\"\n\
+                                 client_id = \"c\"\nclient_secret = \"long enough a secret\"\n";
+    const OPAQUE: &str = "grant_type=urn:ietf:params:oauth:grant-type:token-exchange\
+                          &subject_token_type=urn:ietf:params:oauth:token-type:access_token\
+                          &subject_token=opaque";
+    for (path, endless) in [
+        ("/plain", false),
+        ("/token", false),
+        (DISCOVERY, false),
+        // Nobody reads its body, nor waits for the end of it.
+        (DISCOVERY, true),
+        (EXCHANGE, false),
+    ] {
         let came = Arc::new(Notify::new());
         let told = came.clone();
-        let scene = Scene::with(TOKENS, move |path| match path {
+        let scene = Scene::with(&format!("{TOKENS}{INTROSPECTION}"), move |path| match path {
             "/jwks" => vec![send(OK)],
             _ => vec![Step::Tell(told.clone()), Step::Until("never")],
         })
         .await;
         let client = reqwest::Client::builder().no_proxy().http2_prior_knowledge().build().unwrap();
-        let asked = tokio::spawn(client.get(scene.proxy.url(path)).send());
-        came.notified().await;
+        let url = scene.proxy.url(path);
+        let request = match (path, endless) {
+            (EXCHANGE, _) => {
+                let form = "application/x-www-form-urlencoded";
+                client.post(url).header("content-type", form).body(OPAQUE)
+            }
+            (_, true) => {
+                let body = futures::stream::pending::<Result<bytes::Bytes, std::io::Error>>();
+                client.get(url).body(reqwest::Body::wrap_stream(body))
+            }
+            (_, false) => client.get(url),
+        };
+        let asked = tokio::spawn(request.send());
+        let patience = Duration::from_secs(20);
+        tokio::time::timeout(patience, came.notified()).await.expect(path);
         asked.abort();
         // The client stays, and with it the connection.
-        let ended = tokio::time::timeout(Duration::from_secs(20), scene.ended.notified());
-        ended.await.expect(path);
+        tokio::time::timeout(patience, scene.ended.notified()).await.expect(path);
         drop(client);
     }
 }

@@ -51,7 +51,7 @@ pub struct Connection {
     /// Where it breaks off before an answer: whether the request may be sent again.
     repeatable: bool,
     /// Whether the request was sent to its end: else no other may follow it here.
-    sent: bool,
+    sent: Option<bool>,
     interim: usize,
 }
 
@@ -148,7 +148,7 @@ impl Request<'_> {
         }
         let answered = match connection.send(self.body, self.more).await {
             Ok(()) => connection.final_head(upstream).await,
-            Err(error) if *error.esource() == ErrorSource::Downstream => Err(error),
+            Err(error) if !has_ended(&error) => Err(error),
             // It may have answered before, and taken no more: what counts is what it says.
             Err(error) => connection.final_head(upstream).await.map_err(|_| error),
         };
@@ -195,7 +195,7 @@ pub async fn connect(
         let repeatable = again && header.method.is_idempotent();
         return match session.write_request_header(header).await {
             Ok(()) => {
-                Ok(Connection { session, peer, idle: None, repeatable, sent: false, interim: 0 })
+                Ok(Connection { session, peer, idle: None, repeatable, sent: None, interim: 0 })
             }
             Err(_) if again => Err(Unopened::Again),
             Err(error) => Err(Unopened::Failed(broke_off(&error))),
@@ -247,7 +247,8 @@ impl Connection {
             },
             None => self.session.finish_request_body().await,
         };
-        self.sent = finished.is_ok();
+        // The first outcome counts: asked once more after a body that fell short, pingora is content.
+        self.sent.get_or_insert(finished.is_ok());
         finished.map_err(Error::into_up)
     }
 
@@ -286,14 +287,10 @@ impl Connection {
     /// What is to be done about a connection that broke off before its answer. One that is slow, or
     /// answers what nobody can read, has not ended.
     pub fn unopened(&self, error: &Error) -> Unopened {
-        let ended = matches!(
-            error.etype(),
-            ErrorType::ConnectionClosed | ErrorType::ReadError | ErrorType::WriteError
-        );
         if *error.esource() == ErrorSource::Downstream {
             return Unopened::Failed(fault::failure(error));
         }
-        match self.repeatable && ended {
+        match self.repeatable && has_ended(error) {
             true => Unopened::Again,
             false => Unopened::Failed(broke_off(error)),
         }
@@ -318,7 +315,7 @@ impl Connection {
 
     /// Gives the connection back once the answer was read to its end.
     pub async fn done(self, connector: &Connector) {
-        if !self.sent {
+        if self.sent != Some(true) {
             return;
         }
         connector.release_http_session(*self.session, &*self.peer, self.idle).await;
@@ -340,6 +337,13 @@ fn is_understood(header: &ResponseHeader) -> bool {
 /// Whether another head comes after this one. `101` is an answer.
 pub fn is_interim(header: &ResponseHeader) -> bool {
     header.status.is_informational() && !switches(header)
+}
+
+/// Whether the upstream has closed the connection: it is not slow, nor is the client the cause.
+fn has_ended(error: &Error) -> bool {
+    use ErrorType as T;
+    let ended = matches!(error.etype(), T::ConnectionClosed | T::ReadError | T::WriteError);
+    ended && *error.esource() != ErrorSource::Downstream
 }
 
 /// `101`: from here on the connection speaks what the client asked for.

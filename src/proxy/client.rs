@@ -152,13 +152,16 @@ pub(super) fn awaits_leave(session: &Session) -> bool {
 pub(super) async fn unless_gone<T>(
     session: &mut Session,
     work: impl Future<Output = T>,
-) -> Result<T, Failure> {
-    if !session.is_http2() || !session.is_body_done() {
+) -> Result<T> {
+    if !session.is_http2() {
         return Ok(work.await);
     }
     tokio::select! {
+        // A stream may be reset before it is looked at.
         biased;
+        gone = session.read_body_or_idle(true) => {
+            Err(gone.err().unwrap_or_else(|| Error::new(ErrorType::ConnectionClosed)).into_down())
+        }
         done = work => Ok(done),
-        _ = session.read_body_or_idle(true) => Err(Failure::BadRequest),
     }
 }

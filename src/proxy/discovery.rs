@@ -64,7 +64,7 @@ pub(super) async fn answer(session: &mut Session, state: &State, changes: &Chang
     if let Some(kept) = state.discovery.get(&key) {
         return reply::write(session, kept.header, kept.body).await;
     }
-    let (mut header, body) = match fetch(session, state, upstream, changes).await {
+    let (mut header, body) = match fetch(session, state, upstream, changes).await? {
         Ok(found) => found,
         Err(failure) => return reply::fail(session, state, &failure, &[]).await,
     };
@@ -97,22 +97,21 @@ async fn fetch(
     state: &State,
     upstream: &Upstream,
     changes: &Changes,
-) -> Result<(ResponseHeader, Bytes), Failure> {
-    let internal = |_| Failure::Internal;
+) -> Result<Result<(ResponseHeader, Bytes), Failure>> {
     let mut request = outbound::copy(session);
     request.set_method(Method::GET);
-    outbound::prepare(&mut request, session, state, upstream, changes).map_err(internal)?;
-    request.insert_header(header::ACCEPT_ENCODING, "identity").map_err(internal)?;
+    outbound::prepare(&mut request, session, state, upstream, changes)?;
+    request.insert_header(header::ACCEPT_ENCODING, "identity")?;
     for name in [header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE, header::RANGE] {
         request.remove_header(&name);
     }
     request.remove_header(&header::CONTENT_LENGTH);
     let asking = call::ask(&request, LIMIT, upstream, &state.connector);
-    let Reply { header, body } = client::unless_gone(session, asking).await??;
-    match body {
-        Body::Whole(body) => Ok((*header, body)),
-        Body::Open(..) => Err(Failure::UpstreamInvalid),
-    }
+    Ok(match client::unless_gone(session, asking).await? {
+        Ok(Reply { header, body: Body::Whole(body) }) => Ok((*header, body)),
+        Ok(Reply { body: Body::Open(..), .. }) => Err(Failure::UpstreamInvalid),
+        Err(failure) => Err(failure),
+    })
 }
 
 /// The new document; `None` where it is none.

@@ -6,7 +6,7 @@ use pingora::Result;
 use pingora::http::ResponseHeader;
 
 use super::Session;
-use super::client::Upload;
+use super::client::{self, Upload};
 use super::form::{self, ExchangeRequest, TokenType};
 use super::reply;
 use super::state::State;
@@ -24,7 +24,14 @@ pub(super) async fn answer(session: &mut Session, state: &State) -> Result<()> {
     if session.req_header().method == Method::OPTIONS {
         return preflight(session, cors).await;
     }
-    match exchange(session, state).await {
+    let granted = match asked(session, state).await {
+        Ok(body) => {
+            let cookies = state.vouching.as_ref().and_then(|v| v.cookies(session));
+            client::unless_gone(session, exchange(&body, cookies, state)).await?
+        }
+        Err(failure) => Err(failure),
+    };
+    match granted {
         Ok(body) => {
             let mut header = ResponseHeader::build(200, Some(5 + cors.len()))?;
             header.insert_header(header::CONTENT_TYPE, "application/json")?;
@@ -41,7 +48,8 @@ pub(super) async fn answer(session: &mut Session, state: &State) -> Result<()> {
     }
 }
 
-async fn exchange(session: &mut Session, state: &State) -> Result<Bytes, Failure> {
+/// The form.
+async fn asked(session: &mut Session, state: &State) -> Result<Bytes, Failure> {
     let request = session.req_header();
     if request.method != Method::POST {
         return Err(Failure::MethodNotAllowed { allow: ALLOW });
@@ -51,9 +59,12 @@ async fn exchange(session: &mut Session, state: &State) -> Result<Bytes, Failure
     if !form::is_form(content_type) || encoded.is_some_and(|v| v != "identity") {
         return Err(ExchangeFailure::MediaType.into());
     }
-    let body = Upload::of(session, state).whole(state.server.limits.body).await?;
-    let request = match ExchangeRequest::parse(&body) {
-        Err(ExchangeFailure::Missing("subject_token")) => return by_cookie(session, state).await,
+    Upload::of(session, state).whole(state.server.limits.body).await
+}
+
+async fn exchange(body: &[u8], cookies: Option<String>, state: &State) -> Result<Bytes, Failure> {
+    let request = match ExchangeRequest::parse(body) {
+        Err(ExchangeFailure::Missing("subject_token")) => return by_cookie(cookies, state).await,
         other => other?,
     };
     let ask = Ask { audience: request.audience.as_ref(), downscope: true, ..Ask::default() };
@@ -66,9 +77,8 @@ async fn exchange(session: &mut Session, state: &State) -> Result<Bytes, Failure
 }
 
 /// The session itself is the subject, where a cookie may speak for it.
-async fn by_cookie(session: &Session, state: &State) -> Result<Bytes, Failure> {
-    let cookies = state.vouching.as_ref().and_then(|v| Some((v, v.cookies(session)?)));
-    let Some((vouching, cookies)) = cookies else {
+async fn by_cookie(cookies: Option<String>, state: &State) -> Result<Bytes, Failure> {
+    let Some((vouching, cookies)) = state.vouching.as_ref().zip(cookies) else {
         return Err(ExchangeFailure::Missing("subject_token").into());
     };
     let bridged = vouching.session(&cookies, &Ask::default()).await?;

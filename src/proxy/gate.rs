@@ -289,8 +289,7 @@ async fn read(session: &mut Session) -> bool {
 /// Reads on for a moment where an answer came before the end of an upload. Closed upon, the client
 /// would be reset, and the answer lost with all else on its way (RFC 9112 §9.6).
 async fn linger(session: &mut Session) {
-    // One that waits for leave sends nothing more.
-    if session.is_http2() || session.is_body_done() || client::awaits_leave(session) {
+    if session.is_http2() || session.is_body_done() {
         return;
     }
     session.set_total_drain_timeout(Some(LINGER));

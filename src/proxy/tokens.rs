@@ -36,7 +36,7 @@ pub(super) async fn answer(
     let Some(upstream) = &state.upstream else {
         return reply::fail(session, state, &Failure::NoUpstream, &[]).await;
     };
-    let fetched = fetch(session, state, upstream, rule, &changes).await;
+    let fetched = fetch(session, state, upstream, rule, &changes).await?;
     let Reply { mut header, body } = match fetched {
         Ok(reply) => reply,
         Err(failure) => return reply::fail(session, state, &failure, &[]).await,
@@ -81,12 +81,15 @@ async fn fetch(
     upstream: &Upstream,
     rule: &TokenRule,
     changes: &Changes,
-) -> Result<Reply, Failure> {
-    let (body, more) = Upload::of(session, state).beginning(state.server.limits.body).await?;
+) -> Result<Result<Reply, Failure>> {
+    let limit = state.server.limits.body;
+    let (body, more) = match Upload::of(session, state).beginning(limit).await {
+        Ok(beginning) => beginning,
+        Err(failure) => return Ok(Err(failure)),
+    };
     let mut tries = Tries::default();
     loop {
-        let (header, body) = prepared(session, state, upstream, rule, changes, (&body, more))
-            .map_err(|_| Failure::Internal)?;
+        let (header, body) = prepared(session, state, upstream, rule, changes, (&body, more))?;
         let (limit, connector) = (state.server.limits.answer, &state.connector);
         let asked = match more {
             true => {
@@ -100,9 +103,9 @@ async fn fetch(
             }
         };
         match asked {
-            Ok(reply) => return Ok(reply),
+            Ok(reply) => return Ok(Ok(reply)),
             Err(Unopened::Again) => {}
-            Err(Unopened::Failed(failure)) => return Err(failure),
+            Err(Unopened::Failed(failure)) => return Ok(Err(failure)),
         }
     }
 }

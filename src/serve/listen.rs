@@ -4,7 +4,7 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::os::fd::{AsFd as _, IntoRawFd as _, OwnedFd, RawFd};
+use std::os::fd::{AsFd, IntoRawFd as _, OwnedFd, RawFd};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -73,7 +73,10 @@ impl Sockets {
         let mut fds = self.fds.lock();
         if let Some(fd) = fds.get(&address.to_string()) {
             match copy(*fd) {
-                Ok(copy) => self.copies.lock().push(copy),
+                Ok(copy) => {
+                    watch(&copy);
+                    self.copies.lock().push(copy);
+                }
                 Err(error) => tracing::debug!(%error, "this listener is closed without emptying"),
             }
             return Ok(address);
@@ -82,11 +85,7 @@ impl Sockets {
         let listener = TcpListener::bind(address).map_err(fault)?;
         listener.set_nonblocking(true).map_err(fault)?;
         let bound = listener.local_addr().map_err(fault)?;
-        // Connections have it from their listener. A client that vanished leaves one behind.
-        let watch = TcpKeepalive::new().with_time(SILENT).with_interval(SILENT / 4).with_retries(4);
-        if let Err(error) = SockRef::from(&listener).set_tcp_keepalive(&watch) {
-            tracing::debug!(%error, "clients that vanish will not be noticed");
-        }
+        watch(&listener);
         self.copies.lock().push(listener.try_clone().map_err(fault)?.into());
         fds.add(bound.to_string(), listener.into_raw_fd());
         Ok(bound)
@@ -122,6 +121,15 @@ impl Sockets {
     pub fn hand_over(&self, path: &Path) -> Result<(), String> {
         let fds = self.fds.lock();
         fds.send_to_sock(path.to_string_lossy().as_ref()).map(|_| ()).map_err(|e| e.to_string())
+    }
+}
+
+/// Has the system ask, on each silent connection, whether its client still is. Connections have it
+/// from their listener.
+fn watch(listener: &impl AsFd) {
+    let watch = TcpKeepalive::new().with_time(SILENT).with_interval(SILENT / 4).with_retries(4);
+    if let Err(error) = SockRef::from(listener).set_tcp_keepalive(&watch) {
+        tracing::debug!(%error, "clients that vanish will not be noticed");
     }
 }
 

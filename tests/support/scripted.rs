@@ -41,7 +41,7 @@ impl Scene {
         Self::with("", script).await
     }
 
-    /// The same, with more lines of configuration.
+    /// The same, with more lines of configuration, in which `UPSTREAM` is the upstream's address.
     pub async fn with(
         configured: &str,
         script: impl Fn(&str) -> Vec<Step> + Send + Sync + 'static,
@@ -63,6 +63,7 @@ impl Scene {
                 });
             }
         });
+        let configured = configured.replace("UPSTREAM", &upstream);
         let configured = format!(
             "{configured}[[issuer]]\nissuer = \"{upstream}\"\njwks = \"{upstream}/jwks\"\n"
         );
