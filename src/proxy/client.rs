@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http::{Version, header};
 use pingora::http::ResponseHeader;
-// Its timers are shared by all who wait for the same 10 ms, and made only where there is a wait.
+// Its timers are shared by all who wait for the same 10 ms: a request costs no timer of its own.
 use pingora::prelude::timeout;
 use pingora::{Error, ErrorType, Result};
 

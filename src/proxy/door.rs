@@ -41,7 +41,6 @@ pub struct Door {
     bounds: Bounds,
     /// Between two requests of a connection, seconds.
     keepalive: u64,
-    body_timeout: Duration,
 }
 
 impl Door {
@@ -53,7 +52,6 @@ impl Door {
             gate: Arc::new(Gate::new(state.clone())),
             keepalive: bounds.idle.as_secs().max(1),
             bounds,
-            body_timeout: limits.read_timeout,
             state,
         }
     }
@@ -95,7 +93,6 @@ impl Door {
                     session.set_keepalive((!stopping).then_some(self.keepalive));
                     // What comes before its time is kept, and comes back below.
                     session.set_pipelining_enabled(true);
-                    session.set_read_timeout(Some(self.body_timeout));
                     // Split off, a buffer becomes a shared one; mostly there is nothing to keep.
                     session.set_pipelined_prefix(match alone && buffer.len() > end {
                         true => buffer.split_to(end),

@@ -261,8 +261,6 @@ pub(super) async fn switch(
     header.insert_header(header::CONNECTION, "Upgrade")?;
     header.insert_header(header::UPGRADE, "websocket")?;
     client::head(session, header).await?;
-    // Either may be silent for longer than between two parts of a body.
-    session.set_read_timeout(None);
     connection.switch_protocol();
     loop {
         tokio::select! {

@@ -292,9 +292,8 @@ async fn linger(session: &mut Session) {
     if session.is_http2() || session.is_body_done() {
         return;
     }
-    session.set_total_drain_timeout(Some(LINGER));
-    if let Err(error) = session.drain_request_body().await {
-        tracing::debug!(error = %Plain(&error), "the rest of an upload was not waited for");
+    if let Ok(Err(error)) = timeout(LINGER, session.drain_request_body()).await {
+        tracing::debug!(error = %Plain(&error), "the client broke off its upload");
     }
 }
 
