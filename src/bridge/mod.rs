@@ -272,18 +272,23 @@ impl Bridge {
                 limits: &limits,
                 now,
             };
-            countersign::countersign_pausing(&jws, &context, &ask.borrow(), pool::pause)
+            let verdict =
+                countersign::countersign_pausing(&jws, &context, &ask.borrow(), pool::pause)?;
+            // What is made here and not kept is freed here: memory that another thread frees comes
+            // back late, and cold.
+            Ok::<_, Refusal>(match verdict {
+                Verdict::AsItStands { expires } => Bridged { jwt: None, expires, issuer },
+                Verdict::Countersigned(new) => {
+                    Bridged { jwt: Some(new.jwt.into()), expires: new.expires, issuer }
+                }
+            })
         };
-        let verdict = self.on_crypto_thread(job).await??;
-        let bridged = match verdict {
-            Verdict::AsItStands { expires } => Bridged { jwt: None, expires, issuer },
-            Verdict::Countersigned(new) => {
-                // Before the token leaves: its key must stay published until it has expired, also
-                // when this process dies now.
-                self.keyring.note_signed(new.expires).await;
-                Bridged { jwt: Some(new.jwt.into()), expires: new.expires, issuer }
-            }
-        };
+        let bridged = self.on_crypto_thread(job).await??;
+        if bridged.jwt.is_some() {
+            // Before the token leaves: its key must stay published until it has expired, also when
+            // this process dies now.
+            self.keyring.note_signed(bridged.expires).await;
+        }
         let entry = Entry {
             bridged: bridged.clone(),
             handle: handle.clone(),
