@@ -163,7 +163,7 @@ async fn an_interim_answer_is_not_the_answer() {
 #[tokio::test]
 async fn a_slow_upstream_is_asked_once() {
     let never = Arc::new(Notify::new());
-    let scene = Scene::with("[upstream.timeouts]\nread = \"300ms\"\n", move |path| match path {
+    let scene = Scene::with("[upstream.timeouts]\nread = \"2s\"\n", move |path| match path {
         "/first" => vec![send(OK)],
         "/malformed" => vec![send("HTTP/1.1 two hundred\r\n\r\n")],
         _ => vec![Step::Wait(never.clone())],
