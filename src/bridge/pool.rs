@@ -7,9 +7,9 @@ use std::thread::JoinHandle;
 
 use tokio::sync::{Notify, oneshot};
 
-/// Lower than the byte-moving threads. Not the lowest, and not `SCHED_IDLE`: beside another program
-/// that takes the whole machine, logins would then stand still.
-const NICE: i32 = 5;
+/// Lower than the byte-moving threads, by so much that a key set read seldom meets a signature. Not
+/// `SCHED_IDLE`: beside another program that takes the whole machine, logins would then stand still.
+const NICE: i32 = 17;
 
 /// Results are handed over this many at once while more jobs wait: each one alone would wake the
 /// byte-moving threads, and on a shared core both sides would run with the other's data in the
