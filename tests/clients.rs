@@ -20,11 +20,9 @@ mod signer;
 use std::sync::Arc;
 use std::time::Duration;
 
-use scripted::{Scene, Step, get, send};
+use scripted::{OK, Scene, Step, TOKENS, get, post, send};
 use tokio::sync::Notify;
 
-const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
-const TOKENS: &str = "[[tokens]]\npath = \"/token\"\njson = [\"t\"]\n";
 const EXCHANGE: &str = "/_countersign/token";
 const FORM: &str = "Content-Type: application/x-www-form-urlencoded\r\n";
 const DISCOVERY: &str = "/.well-known/openid-configuration";
@@ -40,9 +38,8 @@ async fn after_a_body_that_cannot_be_read_nothing_is_a_request() {
         for body in ["5\r\nhelloXX", "zz\r\nhello\r\n0\r\n\r\n", "2;\nxx\r\n5\r\n0\r\n\r\n"] {
             let scene = answers_ok().await;
             let mut client = scene.client().await;
-            let head = format!("POST {path} HTTP/1.1\r\nHost: a\r\n{FORM}");
-            let chunked = "Transfer-Encoding: chunked\r\n\r\n";
-            client.ask(&format!("{head}{chunked}{body}{}", get("/smuggled"))).await;
+            let head = post(path, &format!("{FORM}Transfer-Encoding: chunked\r\n"));
+            client.ask(&format!("{head}{body}{}", get("/smuggled"))).await;
             let answer = String::from_utf8(client.rest().await).unwrap().to_ascii_lowercase();
             assert!(answer.contains("connection: close"), "{path} {body}: {answer}");
             assert_eq!(answer.matches("http/1.1 ").count(), 1, "{path} {body}: {answer}");
@@ -57,7 +54,7 @@ async fn a_coding_that_is_not_undone_is_not_passed_on() {
     let scene = answers_ok().await;
     for coding in ["gzip, chunked", "chunked\r\nTransfer-Encoding: chunked", "identity"] {
         let mut client = scene.client().await;
-        let head = format!("POST /te HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: {coding}\r\n\r\n");
+        let head = post("/te", &format!("Transfer-Encoding: {coding}\r\n"));
         client.ask(&format!("{head}0\r\n\r\n")).await;
         let answer = String::from_utf8(client.rest().await).unwrap();
         assert!(answer.starts_with("HTTP/1.1 400 "), "{coding}: {answer}");
@@ -82,8 +79,7 @@ async fn a_request_that_comes_early_waits_for_its_turn() {
         })
         .await;
         let mut client = scene.client().await;
-        let length = body.len();
-        let head = format!("POST /slow HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n");
+        let head = post("/slow", &format!("Content-Length: {}\r\n", body.len()));
         client.ask(&format!("{head}{body}")).await;
         came.notified().await;
         client.ask(&get("/second")).await;
@@ -113,8 +109,7 @@ async fn who_sends_too_much_is_told() {
     })
     .await;
     for path in [EXCHANGE, "/plain", "/token"] {
-        let head =
-            format!("POST {path} HTTP/1.1\r\nHost: a\r\n{FORM}Content-Length: {SIZE}\r\n\r\n");
+        let head = post(path, &format!("{FORM}Content-Length: {SIZE}\r\n"));
         let mut client = scene.client().await;
         client.ask(&head).await;
         client.ask(&"x".repeat(SIZE)).await;
@@ -124,7 +119,7 @@ async fn who_sends_too_much_is_told() {
     // Also one that was given leave.
     let mut client = scene.client().await;
     let leave = "Expect: 100-continue\r\nTransfer-Encoding: chunked\r\n";
-    client.ask(&format!("POST {EXCHANGE} HTTP/1.1\r\nHost: a\r\n{FORM}{leave}\r\n")).await;
+    client.ask(&post(EXCHANGE, &format!("{FORM}{leave}"))).await;
     assert!(client.until("\r\n\r\n").await.starts_with("HTTP/1.1 100 "));
     client.ask(&format!("{SIZE:x}\r\n{}\r\n0\r\n\r\n", "x".repeat(SIZE))).await;
     let answer = String::from_utf8(client.rest().await).unwrap();

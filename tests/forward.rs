@@ -20,7 +20,7 @@ mod signer;
 use std::sync::Arc;
 use std::time::Duration;
 
-use scripted::{Scene, Step, get, send};
+use scripted::{Scene, Step, TOKENS, get, send};
 use tokio::sync::Notify;
 
 #[tokio::test]
@@ -205,10 +205,9 @@ async fn a_client_of_http_1_0_is_answered_in_its_own_tongue() {
 /// Also an answer that was searched for tokens and is too long for that.
 #[tokio::test]
 async fn what_nobody_reads_any_more_is_given_up_at_the_upstream() {
-    let configured =
-        "[[tokens]]\npath = \"/token\"\njson = [\"t\"]\n[server.limits]\nanswer = \"1KiB\"\n";
+    let configured = format!("{TOKENS}[server.limits]\nanswer = \"1KiB\"\n");
     for path in ["/plain", "/token"] {
-        let scene = Scene::with(configured, |path| match path {
+        let scene = Scene::with(&configured, |path| match path {
             "/jwks" => vec![send("HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n{\"keys\":[]}")],
             _ => vec![
                 send("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n1388\r\n"),

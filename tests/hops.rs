@@ -19,11 +19,9 @@ mod signer;
 
 use std::sync::{Arc, Mutex};
 
-use scripted::{Scene, Step, get, send};
+use scripted::{OK, Scene, Step, TOKENS, get, post, send};
 use tokio::sync::Notify;
 
-const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
-const TOKENS: &str = "[[tokens]]\npath = \"/token\"\njson = [\"t\"]\n";
 const WEBSOCKET: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: y\r\n";
 
 /// What comes of a request for `path` that an upstream answers with `answer` and then hangs up.
@@ -56,9 +54,7 @@ async fn an_upload_in_pieces_is_not_ended_by_an_empty_one() {
         })
         .await;
         let mut client = scene.client().await;
-        client
-            .ask(&format!("POST {path} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"))
-            .await;
+        client.ask(&post(path, "Transfer-Encoding: chunked\r\n")).await;
         client.ask("7d0\r\n").await;
         client.ask(&"y".repeat(2000)).await;
         came.notified().await;

@@ -17,13 +17,7 @@ mod scripted;
 #[path = "support/signer.rs"]
 mod signer;
 
-use scripted::{Scene, Step, get, send};
-
-const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
-
-fn post(path: &str, fields: &str) -> String {
-    format!("POST {path} HTTP/1.1\r\nHost: a\r\n{fields}\r\n")
-}
+use scripted::{OK, Scene, Step, get, post, send};
 
 #[tokio::test]
 async fn an_upload_is_answered_part_by_part_before_it_ends() {

@@ -26,7 +26,7 @@ use self::pool::{NotDone, Pool};
 use self::stats::Stats;
 use crate::clock::Clock;
 use crate::config::BridgeSettings;
-use crate::countersign::{self, Ask, Companions, Context, Verdict};
+use crate::countersign::{self, Ask, Companions, Context, Countersigned, Verdict};
 use crate::issuer::{IssuerHandle, Issuers, Publisher, Snapshot};
 use crate::jose::alg::Alg;
 use crate::jose::jws::CompactJws;
@@ -63,6 +63,12 @@ impl Bridged {
     /// The word for it in counters.
     pub fn outcome(&self) -> &'static str {
         if self.jwt.is_some() { "countersigned" } else { "as_it_stands" }
+    }
+}
+
+impl From<Countersigned> for Bridged {
+    fn from(new: Countersigned) -> Self {
+        Self { jwt: Some(new.jwt.into()), expires: new.expires, issuer: new.issuer }
     }
 }
 
@@ -258,7 +264,6 @@ impl Bridge {
         let kids = self.publisher.kids_for(&policy.name);
         let profile = self.profile.load_full();
         let (issuer_epoch, signer) = (snapshot.epoch, ring.active.kid().clone());
-        let issuer = policy.name.clone();
         let published = kids.clone();
         let (limits, now) = (self.limits, self.clock.now());
         let (jws, ask) = (jws.clone(), OwnedAsk::of(ask));
@@ -277,10 +282,10 @@ impl Bridge {
             // What is made here and not kept is freed here: memory that another thread frees comes
             // back late, and cold.
             Ok::<_, Refusal>(match verdict {
-                Verdict::AsItStands { expires } => Bridged { jwt: None, expires, issuer },
-                Verdict::Countersigned(new) => {
-                    Bridged { jwt: Some(new.jwt.into()), expires: new.expires, issuer }
+                Verdict::AsItStands { expires } => {
+                    Bridged { jwt: None, expires, issuer: policy.name.clone() }
                 }
+                Verdict::Countersigned(new) => new.into(),
             })
         };
         let bridged = self.on_crypto_thread(job).await??;
@@ -354,13 +359,13 @@ impl Bridge {
                 limits: &limits,
                 now,
             };
-            countersign::sign_claims(claims, &context, &ask.borrow())
+            countersign::sign_claims(claims, &context, &ask.borrow()).map(Bridged::from)
         };
         let signed = self.on_crypto_thread(job).await?;
-        let new = signed.map_err(|refusal| self.refused(issuer.as_str(), None, refusal))?;
-        self.keyring.note_signed(new.expires).await;
+        let bridged = signed.map_err(|refusal| self.refused(issuer.as_str(), None, refusal))?;
+        self.keyring.note_signed(bridged.expires).await;
         self.stats.outcome(issuer.as_str(), "-", "countersigned");
-        Ok(Bridged { jwt: Some(new.jwt.into()), expires: new.expires, issuer })
+        Ok(bridged)
     }
 
     /// The original of a token this program signed, put together again; `None` when `token` is not

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{StatusCode, Version, header};
+use http::{StatusCode, Version};
 use pingora::connectors::http::Connector;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::prelude::timeout;
@@ -14,6 +14,7 @@ use pingora::{Error, ErrorSource, ErrorType};
 
 use super::client::Upload;
 use super::fault::{self, Plain};
+use super::headers::{self, Coding};
 use super::upstream::Upstream;
 use crate::answer::Failure;
 
@@ -206,9 +207,7 @@ pub async fn connect(
 impl Connection {
     /// Sends `body` and what follows it, to its end.
     async fn send(&mut self, body: Bytes, more: Option<Upload<'_>>) -> pingora::Result<()> {
-        if !body.is_empty() {
-            self.put(body).await?;
-        }
+        self.put(body).await?;
         if let Some(mut more) = more {
             while let Some(part) = more.next().await? {
                 self.put(part).await?;
@@ -240,12 +239,12 @@ impl Connection {
     /// When the upstream takes no more.
     pub async fn finish(&mut self) -> pingora::Result<()> {
         // Of the writes, pingora bounds all but this one.
+        let finishing = self.session.finish_request_body();
         let finished = match self.peer.options.write_timeout {
-            Some(time) => match timeout(time, self.session.finish_request_body()).await {
-                Ok(finished) => finished,
-                Err(_) => return Err(Error::new_up(ErrorType::WriteTimedout)),
-            },
-            None => self.session.finish_request_body().await,
+            Some(time) => timeout(time, finishing)
+                .await
+                .unwrap_or_else(|_| Err(Error::new(ErrorType::WriteTimedout))),
+            None => finishing.await,
         };
         // The first outcome counts: asked once more after a body that fell short, pingora is content.
         self.sent.get_or_insert(finished.is_ok());
@@ -325,13 +324,11 @@ impl Connection {
 /// Whether it can be told where the answer ends. Of codings only `chunked` is undone by what we build
 /// on (RFC 9112 §6.1); HTTP/1.0 has none, and switches to nothing.
 fn is_understood(header: &ResponseHeader) -> bool {
-    let mut codings = header.headers.get_all(header::TRANSFER_ENCODING).iter();
-    let chunked = codings.next().map(|c| c.as_bytes().eq_ignore_ascii_case(b"chunked"));
-    let plain = chunked.is_none() && !switches(header);
-    plain
-        || (chunked != Some(false)
-            && codings.next().is_none()
-            && header.version == Version::HTTP_11)
+    match headers::coding(&header.headers) {
+        Coding::Other => false,
+        Coding::None if !switches(header) => true,
+        Coding::None | Coding::Chunked => header.version == Version::HTTP_11,
+    }
 }
 
 /// Whether another head comes after this one. `101` is an answer.

@@ -116,7 +116,9 @@ impl<'a> Upload<'a> {
     /// [`Failure::Slow`], or [`Failure::BadRequest`] when it breaks off.
     pub(super) async fn beginning(&mut self, limit: usize) -> Result<(Bytes, bool), Failure> {
         let failure = |error: Box<Error>| fault::failure(&error);
-        self.give_leave().await.map_err(failure)?;
+        if awaits_leave(self.session) {
+            taken(self.session.write_continue_response()).await.map_err(failure)?;
+        }
         // Mostly all of it comes at once, and is not copied.
         let mut body = BytesMut::from(self.next().await.map_err(failure)?.unwrap_or_default());
         while body.len() <= limit {
@@ -127,21 +129,14 @@ impl<'a> Upload<'a> {
         }
         Ok((body.freeze(), true))
     }
-
-    /// RFC 9110 §10.1.1: the client waits for leave to send its body.
-    async fn give_leave(&mut self) -> Result<()> {
-        let knows = self.session.req_header().version == Version::HTTP_11;
-        if knows && awaits_leave(self.session) {
-            taken(self.session.write_continue_response()).await?;
-        }
-        Ok(())
-    }
 }
 
-/// Whether a request says `Expect: 100-continue` (RFC 9110 §10.1.1).
+/// Whether the client waits for leave to send its body (RFC 9110 §10.1.1). An interim answer cannot be
+/// passed to HTTP/2 by what we build on, nor to HTTP/1.0 by anybody.
 pub(super) fn awaits_leave(session: &Session) -> bool {
     let expected = session.get_header(header::EXPECT);
-    expected.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+    session.req_header().version == Version::HTTP_11
+        && expected.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }
 
 /// Does `work`, unless the client gives the stream up meanwhile: one that was reset makes room for

@@ -60,11 +60,12 @@ pub(super) async fn answer(session: &mut Session, state: &State, changes: &Chang
         };
     };
     // Of what is sent on: a field that ends here decides nothing.
-    let key = key(&outbound::copy(session));
+    let request = outbound::copy(session);
+    let key = key(&request);
     if let Some(kept) = state.discovery.get(&key) {
         return reply::write(session, kept.header, kept.body).await;
     }
-    let (mut header, body) = match fetch(session, state, upstream, changes).await? {
+    let (mut header, body) = match fetch(session, state, upstream, request, changes).await? {
         Ok(found) => found,
         Err(failure) => return reply::fail(session, state, &failure, &[]).await,
     };
@@ -96,9 +97,9 @@ async fn fetch(
     session: &mut Session,
     state: &State,
     upstream: &Upstream,
+    mut request: Box<RequestHeader>,
     changes: &Changes,
 ) -> Result<Result<(ResponseHeader, Bytes), Failure>> {
-    let mut request = outbound::copy(session);
     request.set_method(Method::GET);
     outbound::prepare(&mut request, session, state, upstream, changes)?;
     request.insert_header(header::ACCEPT_ENCODING, "identity")?;

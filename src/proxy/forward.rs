@@ -84,16 +84,11 @@ fn head(
             header.insert_header(header::TRANSFER_ENCODING, "chunked")?;
         }
         // The upstream gives the leave, or its answer instead.
-        if waits_for_leave(session) {
+        if client::awaits_leave(session) {
             header.insert_header(header::EXPECT, "100-continue")?;
         }
     }
     Ok(header)
-}
-
-/// An interim answer cannot be passed to HTTP/2 by what we build on, nor to HTTP/1.0 by anybody.
-fn waits_for_leave(session: &Session) -> bool {
-    session.req_header().version == Version::HTTP_11 && client::awaits_leave(session)
 }
 
 /// What may still come from the client.
@@ -141,7 +136,7 @@ impl Passing<'_> {
         {
             return Ok(Err(self.connection.unopened(&error)));
         }
-        let mut leave = !waits_for_leave(self.session);
+        let mut leave = !client::awaits_leave(self.session);
         let mut header = loop {
             let mut header = match self.head(upstream).await? {
                 Ok(header) => header,

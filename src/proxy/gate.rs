@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use super::counters::Kind;
 use super::fault::{self, Plain};
+use super::headers::Coding;
 use super::outbound::{self, Changes};
 use super::routes::Route;
 use super::state::State;
@@ -135,16 +136,15 @@ impl Gate {
     /// Answers the request, or says why it could not be answered to its end.
     async fn answer(&self, session: &mut Session, ctx: &mut Ctx) -> Result<()> {
         let state = &self.state;
-        let request = session.req_header();
-        if let Err(failure) = is_sound(request) {
-            session.set_keepalive(None);
-            return reply::fail(session, state, &failure, &[]).await;
-        }
-        let request = session.req_header();
-        if request.headers.contains_key(header::TRANSFER_ENCODING) {
+        match framing(session.req_header()) {
+            Ok(Coding::None) => {}
             // Readers differ on where a chunk ends: should one before us have read another request
             // in this one, it gets no answer here.
-            session.set_keepalive(None);
+            Ok(_) => session.set_keepalive(None),
+            Err(failure) => {
+                session.set_keepalive(None);
+                return reply::fail(session, state, &failure, &[]).await;
+            }
         }
         let request = session.req_header();
         let path = request.uri.path();
@@ -247,18 +247,16 @@ impl Gate {
     }
 }
 
-/// What a request must be, whatever it asks.
-fn is_sound(request: &RequestHeader) -> Result<(), Failure> {
+/// How the body of a request comes, whatever it asks.
+fn framing(request: &RequestHeader) -> Result<Coding, Failure> {
     // RFC 9112 §3.2.
     if request.version == Version::HTTP_11 && !request.headers.contains_key(header::HOST) {
         return Err(Failure::BadRequest);
     }
-    // Of codings only this one is undone here, and none is passed on (RFC 9112 §6.1).
-    let mut codings = request.headers.get_all(header::TRANSFER_ENCODING).iter();
-    let chunked = codings.next().is_none_or(|c| c.as_bytes().eq_ignore_ascii_case(b"chunked"));
-    match chunked && codings.next().is_none() {
-        true => Ok(()),
-        false => Err(Failure::Framing),
+    // Only `chunked` is undone here, and none is passed on (RFC 9112 §6.1).
+    match headers::coding(&request.headers) {
+        Coding::Other => Err(Failure::Framing),
+        coding => Ok(coding),
     }
 }
 

@@ -129,6 +129,24 @@ pub(super) fn strip_bodiless(header: &mut ResponseHeader) {
     header.remove_header(&header::CONTENT_LENGTH);
 }
 
+/// How a body is coded for the way (RFC 9112 §6.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Coding {
+    None,
+    /// The one that is undone here, alone.
+    Chunked,
+    Other,
+}
+
+pub(super) fn coding(headers: &http::HeaderMap) -> Coding {
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    match (codings.next(), codings.next()) {
+        (None, _) => Coding::None,
+        (Some(one), None) if one.as_bytes().eq_ignore_ascii_case(b"chunked") => Coding::Chunked,
+        _ => Coding::Other,
+    }
+}
+
 /// A length that is said more than once, said once: the next reader may not take a list as we do
 /// (RFC 9110 §8.6). That all say the same was seen where the head was read.
 fn one_length(headers: &http::HeaderMap) -> Option<HeaderValue> {

@@ -41,11 +41,10 @@ pub(super) async fn answer(
         Ok(reply) => reply,
         Err(failure) => return reply::fail(session, state, &failure, &[]).await,
     };
-    if call::switches(&header) {
-        return match body {
-            Body::Open(_, connection) => forward::switch(session, state, header, connection).await,
-            Body::Whole(_) => reply::fail(session, state, &Failure::UpstreamInvalid, &[]).await,
-        };
+    if call::switches(&header)
+        && let Body::Open(_, connection) = body
+    {
+        return forward::switch(session, state, header, connection).await;
     }
     headers::strip_response(&mut header);
     fields(&mut header, state, rule).await?;

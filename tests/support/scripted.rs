@@ -156,6 +156,16 @@ impl Client {
     }
 }
 
+/// The commonest answer of an upstream.
+pub const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+/// A rule that has the answers of `/token` read.
+pub const TOKENS: &str = "[[tokens]]\npath = \"/token\"\njson = [\"t\"]\n";
+
+/// The head of a request with a body; each of `fields` ends its line.
+pub fn post(path: &str, fields: &str) -> String {
+    format!("POST {path} HTTP/1.1\r\nHost: a\r\n{fields}\r\n")
+}
+
 pub fn get(path: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n")
 }
