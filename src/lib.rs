@@ -19,6 +19,8 @@
 //! | [`config`], [`admin`], [`cli`], [`clock`], [`coding`], [`dns`], [`histogram`] | the rest of the edge |
 //! | [`otel`] (feature `otel`) | spans of requests, exported |
 
+pub use countersign_core::{inspect, jose, pipeline, profile, refresh, rewrite, rotation};
+
 pub mod admin;
 pub mod answer;
 pub mod bridge;
@@ -26,19 +28,14 @@ pub mod cli;
 pub mod clock;
 pub mod coding;
 pub mod config;
-pub mod countersign;
 pub mod dns;
 pub mod doctor;
 pub mod histogram;
-pub mod inspect;
 pub mod issuer;
-pub mod jose;
 pub mod keyring;
 pub mod log;
 pub mod otel;
-pub mod profile;
 pub mod proxy;
-pub mod rewrite;
 pub mod serve;
 #[cfg(feature = "demo")]
 pub mod verdict;

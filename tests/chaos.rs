@@ -33,7 +33,7 @@ use caching_verifier::CachingVerifier;
 use countersign::bridge::{Bridge, BridgeDeps};
 use countersign::clock::Clock;
 use countersign::config::BridgeSettings;
-use countersign::countersign::Ask;
+use countersign::pipeline::Ask;
 use countersign::issuer::publisher::COMMON_PATH;
 use countersign::issuer::{Publisher, Source};
 use countersign::jose::alg::Alg;

@@ -17,7 +17,7 @@ mod verifiers;
 
 use std::time::Duration;
 
-use countersign::countersign::{Ask, Companions, Verdict, restore, sign_claims};
+use countersign::pipeline::{Ask, Companions, Verdict, restore, sign_claims};
 use countersign::jose::alg::Alg;
 use countersign::jose::hash_claims::hash;
 use countersign::jose::names::{Audience, Issuer, Limits, UnixTime};

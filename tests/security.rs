@@ -23,7 +23,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use client::{raw, status};
 use countersign::bridge::BridgeError;
-use countersign::countersign::Ask;
+use countersign::pipeline::Ask;
 use proxy::{Proxy, ResponseExt as _, Upstream, config, provider};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};

@@ -14,7 +14,7 @@ mod tokens;
 
 use std::time::Duration;
 
-use countersign::countersign::{Ask, Verdict};
+use countersign::pipeline::{Ask, Verdict};
 use countersign::jose::alg::{Alg, AlgSet};
 use countersign::jose::jwk::SignatureForm;
 use countersign::jose::jws::CompactJws;
@@ -654,7 +654,7 @@ fn der_signatures_and_padding_only_where_configured() {
     assert_eq!(scene.refusal(&padded), "b64");
     // Also where it was read before its issuer was known.
     let read = CompactJws::parse(padded.as_str(), &scene.limits, true).unwrap();
-    let judged = countersign::countersign::countersign(&read, &scene.context(), &Ask::default());
+    let judged = countersign::pipeline::countersign(&read, &scene.context(), &Ask::default());
     assert_eq!(judged.unwrap_err().code(), "b64");
     scene.policy.padded = true;
     let new = scene.new_token(&padded);
@@ -665,7 +665,7 @@ fn der_signatures_and_padding_only_where_configured() {
     assert_eq!(scene.refusal(&format!("{padded}=")), "b64");
     // The way back holds for it too: the whole original travels.
     assert_eq!(
-        countersign::countersign::restore(&new, &scene.own(), &scene.limits).as_deref(),
+        countersign::pipeline::restore(&new, &scene.own(), &scene.limits).as_deref(),
         Some(padded.as_str())
     );
 }

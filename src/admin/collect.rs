@@ -9,7 +9,7 @@ use super::status::{
 };
 use crate::bridge::BridgeStatus;
 use crate::histogram::Latency;
-use crate::issuer::policy::Standing;
+use crate::refresh::Standing;
 use crate::issuer::publisher::{COMMON_PATH, Publisher};
 use crate::issuer::{IssuerHandle, Issuers, Source};
 use crate::jose::jwk::PublicJwk;

@@ -1,4 +1,4 @@
-//! The async face of [`crate::countersign`]: a result cache, one refresh on an unknown kid, and
+//! The async face of [`crate::pipeline`]: a result cache, one refresh on an unknown kid, and
 //! crypto threads of its own.
 //!
 //! The cache is keyed by the SHA-256 of the token and of what was asked, and an entry is used only
@@ -26,7 +26,7 @@ use self::pool::{NotDone, Pool};
 use self::stats::Stats;
 use crate::clock::Clock;
 use crate::config::BridgeSettings;
-use crate::countersign::{self, Ask, Companions, Context, Countersigned, Verdict};
+use crate::pipeline::{self, Ask, Companions, Context, Countersigned, Verdict};
 use crate::issuer::{IssuerHandle, Issuers, Publisher, Snapshot};
 use crate::jose::alg::Alg;
 use crate::jose::jws::CompactJws;
@@ -278,7 +278,7 @@ impl Bridge {
                 now,
             };
             let verdict =
-                countersign::countersign_pausing(&jws, &context, &ask.borrow(), pool::pause)?;
+                pipeline::countersign_pausing(&jws, &context, &ask.borrow(), pool::pause)?;
             // What is made here and not kept is freed here: memory that another thread frees comes
             // back late, and cold.
             Ok::<_, Refusal>(match verdict {
@@ -359,7 +359,7 @@ impl Bridge {
                 limits: &limits,
                 now,
             };
-            countersign::sign_claims(claims, &context, &ask.borrow()).map(Bridged::from)
+            pipeline::sign_claims(claims, &context, &ask.borrow()).map(Bridged::from)
         };
         let signed = self.on_crypto_thread(job).await?;
         let bridged = signed.map_err(|refusal| self.refused(issuer.as_str(), None, refusal))?;
@@ -372,7 +372,7 @@ impl Bridge {
     /// one of ours or does not carry it.
     pub fn restore(&self, token: &str) -> Option<String> {
         let ring = self.keyring.snapshot();
-        let original = countersign::restore(token, &ring.public, &self.limits)?;
+        let original = pipeline::restore(token, &ring.public, &self.limits)?;
         self.stats.restored.fetch_add(1, Ordering::Relaxed);
         Some(original)
     }

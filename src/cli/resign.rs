@@ -11,7 +11,7 @@ use super::output::{CliError, Output};
 use super::source;
 use crate::clock::Clock;
 use crate::config::{self, Config, RunOverrides};
-use crate::countersign::{Ask, Context, Verdict, countersign};
+use crate::pipeline::{Ask, Context, Verdict, countersign};
 use crate::dns::Resolver;
 use crate::issuer::{IssuerDeps, Issuers};
 use crate::jose::jwks;

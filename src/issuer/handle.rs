@@ -9,7 +9,7 @@ use std::time::Duration;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::watch;
 
-use super::policy::{self, Action, Event, Outcome, Standing, State};
+use crate::refresh::{self, Action, Event, Outcome, Standing, State};
 use super::set::{self, Removed};
 use super::shared::{Shared, UNKNOWN_FOR};
 use super::snapshot::Snapshot;
@@ -148,7 +148,7 @@ impl IssuerHandle {
             source: settings.source.describe(),
             standing: match self.is_static() {
                 true => Standing::Fresh,
-                false => policy::standing(&inner.state, &settings.refresh, now),
+                false => refresh::standing(&inner.state, &settings.refresh, now),
             },
             age: snapshot.as_ref().map(|s| now.since(s.fetched).as_secs()),
             fetched: snapshot.as_ref().map(|s| s.fetched.secs()),
@@ -204,7 +204,7 @@ impl IssuerHandle {
             let each = matches!(settings.source, Source::UrlPerKid(_)) && !inner.missed;
             let event = if each && event == Event::UnknownKid { Event::NoKeys } else { event };
             let refresh = &settings.refresh;
-            if policy::decide(&inner.state, event, refresh, self.shared.clock.now())
+            if refresh::decide(&inner.state, event, refresh, self.shared.clock.now())
                 != Action::Fetch
             {
                 return false;
@@ -281,7 +281,7 @@ impl IssuerHandle {
             Ok(got) => Outcome::Good { age: got.age },
             Err(e) => e.outcome(),
         };
-        inner.state = policy::after(&inner.state, outcome, refresh, jitter, now);
+        inner.state = refresh::after(&inner.state, outcome, refresh, jitter, now);
         let old = self.snapshot.load_full();
         match got.map(|got| got.set) {
             Ok(Some(new)) => {
@@ -390,7 +390,7 @@ impl IssuerHandle {
         loop {
             let now = self.shared.clock.now();
             let settings = self.settings.load_full();
-            let action = policy::decide(&self.inner().state, Event::Timer, &settings.refresh, now);
+            let action = refresh::decide(&self.inner().state, Event::Timer, &settings.refresh, now);
             if let Source::File(path) = &settings.source
                 && self.file_changed(path)
             {

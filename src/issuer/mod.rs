@@ -5,7 +5,6 @@ mod handle;
 mod headers;
 pub mod issuers;
 mod maturity;
-pub mod policy;
 pub mod publisher;
 mod set;
 mod shared;
@@ -72,38 +71,6 @@ impl Source {
             Self::File(path) => format!("file:{}", path.display()),
             Self::Inline(_) => "inline".to_owned(),
             Self::Secrets => "secrets".to_owned(),
-        }
-    }
-}
-
-/// How a set is kept fresh. Defaults in brackets.
-#[derive(Debug, Clone)]
-pub struct RefreshSettings {
-    /// The issuer's `Cache-Control` is honoured between these two [60 s, 1 h].
-    pub min_age: Duration,
-    pub max_age: Duration,
-    /// Age when the issuer says nothing [300 s].
-    pub default_age: Duration,
-    /// After a fetch, good or bad, an unknown kid starts no other for this long [30 s].
-    pub cooldown: Duration,
-    /// How long a request waits for the fetch an unknown kid started [1 s].
-    pub unknown_kid_wait: Duration,
-    /// The last good set is served this long while the issuer fails [7 days].
-    pub stale_max: Duration,
-    /// A key the issuer removed still verifies for this long [0].
-    pub removed_key_grace: Duration,
-}
-
-impl Default for RefreshSettings {
-    fn default() -> Self {
-        Self {
-            min_age: Duration::from_secs(60),
-            max_age: Duration::from_secs(3600),
-            default_age: Duration::from_secs(300),
-            cooldown: Duration::from_secs(30),
-            unknown_kid_wait: Duration::from_secs(1),
-            stale_max: Duration::from_secs(7 * 86_400),
-            removed_key_grace: Duration::ZERO,
         }
     }
 }

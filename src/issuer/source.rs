@@ -7,7 +7,7 @@ use tokio::io::AsyncReadExt as _;
 use url::Url;
 
 use super::fetch::{Ask, FetchError, Fetched, Fetcher};
-use super::policy::Outcome;
+use crate::refresh::Outcome;
 use super::{IssuerSettings, Source};
 use crate::jose::jwk::PublicJwk;
 use crate::jose::jwks::{self, DocumentRefusal, KeySet, Normalized, Options, Report};

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::policy::Standing;
+use crate::refresh::Standing;
 use crate::jose::jwks::Report;
 
 /// What the status page and the metrics show.

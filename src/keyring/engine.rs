@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::KeyringError;
 use super::ring::{RingKey, RingState};
-use super::schedule::{self, Office, Rules, Transition};
+use crate::rotation::{self, Office, Rules, Transition};
 use super::store::{Store, StoreError};
 use crate::clock::Clock;
 use crate::jose::alg::Alg;
@@ -56,7 +56,7 @@ impl Engine {
     }
 
     fn due(&self, ring: &RingState, now: UnixTime) -> Vec<Transition> {
-        let mut due = schedule::due(&ring.times(), &self.rules, ring.asked, now);
+        let mut due = rotation::due(&ring.times(), &self.rules, ring.asked, now);
         if !self.store.rotates() {
             // Keys come from outside; only what is there changes office.
             due.retain(|t| matches!(t, Transition::Promote(_) | Transition::Remove(_)));
@@ -112,7 +112,7 @@ pub(super) async fn make(alg: Alg) -> Result<Arc<SigningKey>, KeyringError> {
 /// left office within a minute are raised too: signatures begun before may still be under way.
 pub(super) fn raise(ring: &RingState, kid: &Kid, to: UnixTime, now: UnixTime) -> Option<RingState> {
     let concerned = |key: &RingKey| {
-        let late = key.times.retired.is_some_and(|at| now.since(at) <= schedule::LATE);
+        let late = key.times.retired.is_some_and(|at| now.since(at) <= rotation::LATE);
         (key.times.kid == *kid || late) && key.times.horizon < to
     };
     if !ring.keys.iter().any(concerned) {

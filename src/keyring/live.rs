@@ -11,7 +11,7 @@ use tokio::sync::{Mutex, Notify, watch};
 use super::engine::{self, Engine};
 use super::open;
 use super::ring::RingState;
-use super::schedule::{self, Rules};
+use crate::rotation::{self, Rules};
 use super::store::{Store, StoreError};
 use super::{Fault, KeyView, KeyringError, KeyringSettings, KeyringStatus, Ring};
 use crate::clock::Clock;
@@ -215,7 +215,7 @@ impl Keyring {
         let ring = self.ring.load();
         let engine = &self.engine;
         let times = state.times();
-        let next = schedule::next_due(&times, &engine.rules, state.asked, engine.clock.now());
+        let next = rotation::next_due(&times, &engine.rules, state.asked, engine.clock.now());
         KeyringStatus {
             store: engine.store.describe(),
             epoch: ring.epoch,
@@ -223,7 +223,7 @@ impl Keyring {
             keys: state.keys.iter().map(KeyView::of).collect(),
             next_change: next.map(UnixTime::secs),
             rotation_asked: state.asked,
-            full: state.keys.len() >= schedule::MAX_KEYS,
+            full: state.keys.len() >= rotation::MAX_KEYS,
             error: self.fault().clone(),
         }
     }
@@ -231,7 +231,7 @@ impl Keyring {
     fn until_due(&self) -> Duration {
         let state = self.state.load();
         let now = self.engine.clock.now();
-        let due = schedule::next_due(&state.times(), &self.engine.rules, state.asked, now);
+        let due = rotation::next_due(&state.times(), &self.engine.rules, state.asked, now);
         let wait = due.map_or(LONGEST_SLEEP, |at| at.since(now));
         wait.clamp(Duration::from_secs(1), LONGEST_SLEEP)
     }

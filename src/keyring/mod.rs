@@ -13,7 +13,6 @@ pub mod readonly;
 #[cfg(feature = "redis")]
 pub mod redis;
 pub mod ring;
-pub mod schedule;
 pub mod store;
 
 use std::path::PathBuf;
@@ -25,7 +24,7 @@ use zeroize::Zeroizing;
 
 pub use self::live::Keyring;
 use self::ring::{RingKey, RingState};
-pub use self::schedule::Office;
+pub use crate::rotation::Office;
 pub use self::store::StoreError;
 use crate::jose::alg::Alg;
 use crate::jose::jwk::PublicJwk;

@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 
 use super::file::{self, Stamp};
 use super::ring::{RingError, RingKey, RingState};
-use super::schedule::{KeyTimes, Office};
+use crate::rotation::{KeyTimes, Office};
 use super::store::{Store, StoreError};
 use crate::clock::Clock;
 use crate::jose::names::UnixTime;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::schedule::{KeyTimes, Office, Rules, Transition};
+use crate::rotation::{KeyTimes, Office, Rules, Transition};
 use crate::jose::alg::Alg;
 use crate::jose::names::{Kid, UnixTime};
 use crate::jose::sign::SigningKey;
@@ -302,7 +302,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::engine;
-    use super::super::schedule::{due, next_due};
+    use crate::rotation::{due, next_due};
     use super::*;
 
     const SKEW: u64 = 5;

@@ -13,7 +13,7 @@ use super::state::State;
 use crate::answer::{ExchangeFailure, Failure};
 use crate::bridge::Bridged;
 use crate::config::{Cors, ExchangeSettings};
-use crate::countersign::Ask;
+use crate::pipeline::Ask;
 use crate::rewrite::is_jws;
 
 const ALLOW: &str = "POST, OPTIONS";

@@ -24,7 +24,7 @@ use super::{
     Session, call, client, discovery, exchange, forward, headers, jwks, reply, restore, tokens,
 };
 use crate::answer::Failure;
-use crate::countersign::Ask;
+use crate::pipeline::Ask;
 use crate::log;
 use crate::otel::{self, RequestSpan};
 use crate::rewrite::{BearerMode, TokenRule};

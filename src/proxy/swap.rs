@@ -1,7 +1,7 @@
 //! Tokens found in an answer, each exchanged for its countersigned one. What cannot be verified
 //! stays as it is: a login never breaks because of this proxy.
 
-use crate::countersign::{Ask, Companions};
+use crate::pipeline::{Ask, Companions};
 use crate::rewrite::{Place, TokenRule};
 
 use super::state::State;

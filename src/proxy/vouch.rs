@@ -16,7 +16,7 @@ use crate::bridge::{Bridge, BridgeError, Bridged};
 use crate::clock::Clock;
 use crate::coding::{self, CodingError};
 use crate::config::{ExchangeSettings, IntrospectionSettings, SessionSettings};
-use crate::countersign::Ask;
+use crate::pipeline::Ask;
 use crate::dns::Resolver;
 use crate::issuer::fetch::{self, Unread};
 use crate::jose::names::{IssuerName, Limits};

@@ -8,7 +8,7 @@ use aws_lc_rs::signature::{self, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RsaKeyPa
 use aws_lc_rs::{hmac, signature::EcdsaSigningAlgorithm};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use countersign::countersign::{Ask, Context, Verdict, countersign};
+use countersign::pipeline::{Ask, Context, Verdict, countersign};
 use countersign::jose::alg::Alg;
 use countersign::jose::jwk::PublicJwk;
 use countersign::jose::jwks::{KeySet, Options, normalize};

@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use super::RefreshSettings;
 use crate::jose::names::UnixTime;
 
 /// First wait after a failed fetch; doubled by each further one.
@@ -16,6 +15,38 @@ const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
 /// slow answer still comes before the end.
 const AHEAD_FROM: f64 = 0.75;
 const AHEAD_SPREAD: f64 = 0.15;
+
+/// How a set is kept fresh. Defaults in brackets.
+#[derive(Debug, Clone)]
+pub struct RefreshSettings {
+    /// The issuer's `Cache-Control` is honoured between these two [60 s, 1 h].
+    pub min_age: Duration,
+    pub max_age: Duration,
+    /// Age when the issuer says nothing [300 s].
+    pub default_age: Duration,
+    /// After a fetch, good or bad, an unknown kid starts no other for this long [30 s].
+    pub cooldown: Duration,
+    /// How long a request waits for the fetch an unknown kid started [1 s].
+    pub unknown_kid_wait: Duration,
+    /// The last good set is served this long while the issuer fails [7 days].
+    pub stale_max: Duration,
+    /// A key the issuer removed still verifies for this long [0].
+    pub removed_key_grace: Duration,
+}
+
+impl Default for RefreshSettings {
+    fn default() -> Self {
+        Self {
+            min_age: Duration::from_secs(60),
+            max_age: Duration::from_secs(3600),
+            default_age: Duration::from_secs(300),
+            cooldown: Duration::from_secs(30),
+            unknown_kid_wait: Duration::from_secs(1),
+            stale_max: Duration::from_secs(7 * 86_400),
+            removed_key_grace: Duration::ZERO,
+        }
+    }
+}
 
 /// What is known of one issuer's fetches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

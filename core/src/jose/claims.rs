@@ -26,7 +26,7 @@ pub struct Terms<'a> {
     pub alg: Alg,
     pub audience: Option<&'a Audience>,
     pub companions: Companions<'a>,
-    /// See [`crate::countersign::Ask::downscope`].
+    /// See [`crate::pipeline::Ask::downscope`].
     pub downscope: bool,
     pub now: UnixTime,
 }
