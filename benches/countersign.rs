@@ -20,10 +20,10 @@ use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, RSA_PKCS1_SHA256, RsaKeyPair,
 };
-use countersign::pipeline::{Ask, restore};
 use countersign::jose::alg::Alg;
 use countersign::jose::jwk::SignatureForm;
 use countersign::jose::jws::CompactJws;
+use countersign::pipeline::{Ask, restore};
 use criterion::{Criterion, criterion_group, criterion_main};
 use serde_json::json;
 use tokens::*;

@@ -17,7 +17,6 @@ mod verifiers;
 
 use std::time::Duration;
 
-use countersign::pipeline::{Ask, Companions, Verdict, restore, sign_claims};
 use countersign::jose::alg::Alg;
 use countersign::jose::hash_claims::hash;
 use countersign::jose::names::{Audience, Issuer, Limits, UnixTime};
@@ -25,6 +24,7 @@ use countersign::jose::policy::MissingAudience;
 use countersign::jose::publish::{Input, publish};
 use countersign::jose::sign::SigningKey;
 use countersign::jose::vouched::{Vouched, Voucher};
+use countersign::pipeline::{Ask, Companions, Verdict, restore, sign_claims};
 use countersign::profile::Profile;
 use countersign::verdict::Response;
 use serde_json::{Value, json};

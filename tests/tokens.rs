@@ -14,12 +14,12 @@ mod tokens;
 
 use std::time::Duration;
 
-use countersign::pipeline::{Ask, Verdict};
 use countersign::jose::alg::{Alg, AlgSet};
 use countersign::jose::jwk::SignatureForm;
 use countersign::jose::jws::CompactJws;
 use countersign::jose::names::{Audience, Issuer, Limits, UnixTime};
 use countersign::jose::policy::{HmacSecret, MissingAudience, SecretError};
+use countersign::pipeline::{Ask, Verdict};
 use serde_json::{Value, json};
 use tokens::*;
 

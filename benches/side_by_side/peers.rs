@@ -13,7 +13,7 @@ use pingora::Result;
 use pingora::server::Server;
 use pingora::server::configuration::ServerConf;
 use pingora::upstreams::peer::HttpPeer;
-use pingora_proxy::{ProxyHttp, Session, http_proxy_service};
+use pingora::proxy::{ProxyHttp, Session, http_proxy_service};
 
 use crate::process::Pinned;
 use crate::tokens::{Issuer, b64};

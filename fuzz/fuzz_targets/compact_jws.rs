@@ -1,8 +1,8 @@
 //! Any text as a compact JWS: no panic, padded or not.
 #![no_main]
 
-use core_alone::jose::jws::CompactJws;
-use core_alone::jose::names::Limits;
+use countersign_core::jose::jws::CompactJws;
+use countersign_core::jose::names::Limits;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|token: &str| {

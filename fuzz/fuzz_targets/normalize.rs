@@ -3,10 +3,10 @@
 
 use std::collections::HashMap;
 
-use core_alone::jose::jwks::{Options, normalize};
-use core_alone::jose::names::UnixTime;
-use core_alone::jose::publish::{Input, PublishedKids, publish};
-use core_alone::profile::Profile;
+use countersign_core::jose::jwks::{Options, normalize};
+use countersign_core::jose::names::UnixTime;
+use countersign_core::jose::publish::{Input, PublishedKids, publish};
+use countersign_core::profile::Profile;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|document: &[u8]| {

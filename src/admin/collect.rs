@@ -9,7 +9,6 @@ use super::status::{
 };
 use crate::bridge::BridgeStatus;
 use crate::histogram::Latency;
-use crate::refresh::Standing;
 use crate::issuer::publisher::{COMMON_PATH, Publisher};
 use crate::issuer::{IssuerHandle, Issuers, Source};
 use crate::jose::jwk::PublicJwk;
@@ -20,6 +19,7 @@ use crate::jose::report::Effect;
 use crate::keyring::{KeyView, Keyring, KeyringStatus, Office};
 use crate::profile::Profile;
 use crate::proxy::counters::{ProxyStatus, RequestDurations};
+use crate::refresh::Standing;
 
 /// Sets shown key by key.
 const MAX_SETS: usize = 50;

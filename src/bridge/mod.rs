@@ -26,7 +26,6 @@ use self::pool::{NotDone, Pool};
 use self::stats::Stats;
 use crate::clock::Clock;
 use crate::config::BridgeSettings;
-use crate::pipeline::{self, Ask, Companions, Context, Countersigned, Verdict};
 use crate::issuer::{IssuerHandle, Issuers, Publisher, Snapshot};
 use crate::jose::alg::Alg;
 use crate::jose::jws::CompactJws;
@@ -38,6 +37,7 @@ use crate::jose::refusal::Refusal;
 use crate::jose::vouched::Vouched;
 use crate::keyring::Keyring;
 use crate::otel::{self, Work};
+use crate::pipeline::{self, Ask, Companions, Context, Countersigned, Verdict};
 use crate::profile::Profile;
 
 /// The rooms the bridge joins.

@@ -11,7 +11,6 @@ use super::output::{CliError, Output};
 use super::source;
 use crate::clock::Clock;
 use crate::config::{self, Config, RunOverrides};
-use crate::pipeline::{Ask, Context, Verdict, countersign};
 use crate::dns::Resolver;
 use crate::issuer::{IssuerDeps, Issuers};
 use crate::jose::jwks;
@@ -21,6 +20,7 @@ use crate::jose::publish::{Input, publish};
 use crate::jose::refusal::Refusal;
 use crate::keyring::Keyring;
 use crate::otel::Spans;
+use crate::pipeline::{Ask, Context, Verdict, countersign};
 
 /// What is printed with `--json`.
 #[derive(Serialize)]

@@ -9,7 +9,6 @@ use std::time::Duration;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::watch;
 
-use crate::refresh::{self, Action, Event, Outcome, Standing, State};
 use super::set::{self, Removed};
 use super::shared::{Shared, UNKNOWN_FOR};
 use super::snapshot::Snapshot;
@@ -21,6 +20,7 @@ use crate::jose::jwks::{KeySet, Report};
 use crate::jose::names::{IssuerName, UnixTime};
 use crate::jose::policy::IssuerPolicy;
 use crate::otel::{self, Parent};
+use crate::refresh::{self, Action, Event, Outcome, Standing, State};
 
 /// Slack over the total time of a fetch that a cold start waits: parsing, and a busy machine.
 const COLD_SLACK: Duration = Duration::from_secs(2);

@@ -26,6 +26,7 @@ pub use self::source::SourceError;
 pub use self::status::{Fetches, IssuerStatus, LastError};
 use crate::jose::names::{IssuerName, Limits};
 use crate::jose::policy::IssuerPolicy;
+pub use crate::refresh::RefreshSettings;
 
 /// One `[[issuer]]`, checked.
 #[derive(Debug, Clone)]

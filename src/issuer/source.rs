@@ -7,11 +7,11 @@ use tokio::io::AsyncReadExt as _;
 use url::Url;
 
 use super::fetch::{Ask, FetchError, Fetched, Fetcher};
-use crate::refresh::Outcome;
 use super::{IssuerSettings, Source};
 use crate::jose::jwk::PublicJwk;
 use crate::jose::jwks::{self, DocumentRefusal, KeySet, Normalized, Options, Report};
 use crate::jose::names::{Kid, UnixTime};
+use crate::refresh::Outcome;
 
 /// Characters of a kid that may stand in an address we ask for: none that could lead elsewhere.
 const KID_IN_URL: usize = 128;

@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use crate::refresh::Standing;
 use crate::jose::jwks::Report;
+use crate::refresh::Standing;
 
 /// What the status page and the metrics show.
 #[derive(Debug, Clone, Serialize)]

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use super::KeyringError;
 use super::ring::{RingKey, RingState};
-use crate::rotation::{self, Office, Rules, Transition};
 use super::store::{Store, StoreError};
 use crate::clock::Clock;
 use crate::jose::alg::Alg;
 use crate::jose::names::{Kid, UnixTime};
 use crate::jose::sign::SigningKey;
+use crate::rotation::{self, Office, Rules, Transition};
 
 /// How often a change is tried again because another process was first.
 const TRIES: u32 = 16;

@@ -11,12 +11,12 @@ use tokio::sync::{Mutex, Notify, watch};
 use super::engine::{self, Engine};
 use super::open;
 use super::ring::RingState;
-use crate::rotation::{self, Rules};
 use super::store::{Store, StoreError};
 use super::{Fault, KeyView, KeyringError, KeyringSettings, KeyringStatus, Ring};
 use crate::clock::Clock;
 use crate::jose::names::UnixTime;
 use crate::jose::sign::SigningKey;
+use crate::rotation::{self, Rules};
 
 /// Horizons are written ahead in steps of this, so that a token costs no write: a retired key stays
 /// published this much longer than its last token needs.

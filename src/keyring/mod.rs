@@ -24,12 +24,12 @@ use zeroize::Zeroizing;
 
 pub use self::live::Keyring;
 use self::ring::{RingKey, RingState};
-pub use crate::rotation::Office;
 pub use self::store::StoreError;
 use crate::jose::alg::Alg;
 use crate::jose::jwk::PublicJwk;
 use crate::jose::names::UnixTime;
 use crate::jose::sign::SigningKey;
+pub use crate::rotation::Office;
 
 /// `[signing]`, checked.
 #[derive(Debug, Clone)]

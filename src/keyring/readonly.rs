@@ -17,11 +17,11 @@ use zeroize::Zeroizing;
 
 use super::file::{self, Stamp};
 use super::ring::{RingError, RingKey, RingState};
-use crate::rotation::{KeyTimes, Office};
 use super::store::{Store, StoreError};
 use crate::clock::Clock;
 use crate::jose::names::UnixTime;
 use crate::jose::sign::{SigningKey, SigningKeyError};
+use crate::rotation::{KeyTimes, Office};
 
 /// How often the files are looked at.
 const LOOK: Duration = Duration::from_secs(1);

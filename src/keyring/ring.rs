@@ -6,10 +6,10 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::rotation::{KeyTimes, Office, Rules, Transition};
 use crate::jose::alg::Alg;
 use crate::jose::names::{Kid, UnixTime};
 use crate::jose::sign::SigningKey;
+use crate::rotation::{KeyTimes, Office, Rules, Transition};
 
 /// Format of the stored text; another one is refused, not guessed at.
 const FORMAT: u32 = 1;
@@ -302,8 +302,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::engine;
-    use crate::rotation::{due, next_due};
     use super::*;
+    use crate::rotation::{due, next_due};
 
     const SKEW: u64 = 5;
     const OUTAGE: u64 = 600;

@@ -24,9 +24,9 @@ use super::{
     Session, call, client, discovery, exchange, forward, headers, jwks, reply, restore, tokens,
 };
 use crate::answer::Failure;
-use crate::pipeline::Ask;
 use crate::log;
 use crate::otel::{self, RequestSpan};
+use crate::pipeline::Ask;
 use crate::rewrite::{BearerMode, TokenRule};
 
 /// How long the rest of an upload is read after its answer.

@@ -16,13 +16,13 @@ use crate::bridge::{Bridge, BridgeError, Bridged};
 use crate::clock::Clock;
 use crate::coding::{self, CodingError};
 use crate::config::{ExchangeSettings, IntrospectionSettings, SessionSettings};
-use crate::pipeline::Ask;
 use crate::dns::Resolver;
 use crate::issuer::fetch::{self, Unread};
 use crate::jose::names::{IssuerName, Limits};
 use crate::jose::policy::IssuerPolicy;
 use crate::jose::refusal::Refusal;
 use crate::jose::vouched::{Vouched, Voucher};
+use crate::pipeline::Ask;
 
 /// A login waits for this; a longer one is an outage.
 const PATIENCE: Duration = Duration::from_secs(5);

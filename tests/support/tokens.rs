@@ -8,7 +8,6 @@ use aws_lc_rs::signature::{self, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RsaKeyPa
 use aws_lc_rs::{hmac, signature::EcdsaSigningAlgorithm};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use countersign::pipeline::{Ask, Context, Verdict, countersign};
 use countersign::jose::alg::Alg;
 use countersign::jose::jwk::PublicJwk;
 use countersign::jose::jwks::{KeySet, Options, normalize};
@@ -18,6 +17,7 @@ use countersign::jose::policy::{HmacSecret, IssuerPolicy};
 use countersign::jose::publish::{Input, PublishedKids, publish};
 use countersign::jose::refusal::Refusal;
 use countersign::jose::sign::SigningKey;
+use countersign::pipeline::{Ask, Context, Verdict, countersign};
 use countersign::profile::Profile;
 use serde_json::{Value, json};
 

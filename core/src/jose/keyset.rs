@@ -134,7 +134,7 @@ impl KeySet {
     }
 
     /// The `alg` a key of this set is published with.
-    pub(crate) fn published_alg(&self, key: &PublicJwk) -> Option<Alg> {
+    pub fn published_alg(&self, key: &PublicJwk) -> Option<Alg> {
         match (key.alg(), key.family()) {
             (None, Family::Rsa) => Some(self.rsa_alg),
             _ => key.published_alg(),
@@ -142,7 +142,7 @@ impl KeySet {
     }
 
     /// Each key with the JSON path it was read from.
-    pub(crate) fn with_paths(&self) -> impl Iterator<Item = (&PublicJwk, &str)> {
+    pub fn with_paths(&self) -> impl Iterator<Item = (&PublicJwk, &str)> {
         self.keys.iter().zip(self.paths.iter().map(|path| &**path))
     }
 }
