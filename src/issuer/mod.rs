@@ -4,6 +4,7 @@ pub mod fetch;
 mod handle;
 mod headers;
 pub mod issuers;
+pub mod jwks_answer;
 mod maturity;
 pub mod publisher;
 mod set;

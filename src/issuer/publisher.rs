@@ -15,6 +15,7 @@ use tokio::sync::watch;
 
 use super::handle::IssuerHandle;
 use super::issuers::Issuers;
+use super::jwks_answer::JwksAnswer;
 use super::maturity::Memory;
 use crate::clock::Clock;
 use crate::jose::base64url;
@@ -43,6 +44,7 @@ pub struct PublishedSet {
     pub kids: PublishedKids,
     /// Keys the profile does not publish.
     pub left_out: Vec<Change>,
+    pub(super) answer: JwksAnswer,
 }
 
 /// Why a path has no set.
@@ -266,10 +268,13 @@ impl Publisher {
             slot.settled.store(Arc::new(settled));
         }
         if slot.set.load().as_ref().is_none_or(|old| old.etag != etag) {
+            let body = Bytes::from(document.body);
+            let max_age = u32::try_from(self.max_age.as_secs()).unwrap_or(u32::MAX);
             slot.set.store(Some(Arc::new(PublishedSet {
-                body: Bytes::from(document.body),
+                answer: JwksAnswer::new(&body, &etag, max_age),
+                body,
                 etag,
-                max_age: u32::try_from(self.max_age.as_secs()).unwrap_or(u32::MAX),
+                max_age,
                 changed: now,
                 kids: document.kids,
                 left_out: document.left_out,

@@ -20,11 +20,13 @@ pub enum Kind {
     Token,
     #[default]
     Forward,
+    /// Refused for its head, before it had a route.
+    Refused,
 }
 
 impl Kind {
-    pub const ALL: [Self; 5] =
-        [Self::Jwks, Self::Discovery, Self::Exchange, Self::Token, Self::Forward];
+    pub const ALL: [Self; 6] =
+        [Self::Jwks, Self::Discovery, Self::Exchange, Self::Token, Self::Forward, Self::Refused];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -33,6 +35,7 @@ impl Kind {
             Self::Exchange => "exchange",
             Self::Token => "token",
             Self::Forward => "forward",
+            Self::Refused => "refused",
         }
     }
 }
@@ -127,7 +130,7 @@ pub struct ProxyStatus {
 /// Requests of one kind with one class of status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub struct RequestCount {
-    /// `jwks`, `discovery`, `exchange`, `token`, `forward`.
+    /// `jwks`, `discovery`, `exchange`, `token`, `forward`, `refused`.
     pub kind: &'static str,
     /// `2xx`, …; `none` where the client went away before an answer.
     pub status: &'static str,

@@ -15,11 +15,11 @@ use crate::issuer::{IssuerDeps, IssuerError, Issuers, Publisher};
 use crate::jose::jwks;
 use crate::keyring::{Keyring, KeyringError};
 use crate::otel::Spans;
-use crate::proxy::door::Door;
+use crate::proxy::http::connection::ConnectionHandler;
+use crate::proxy::http::upstream::{Upstream, UpstreamError};
 use crate::proxy::routes::Routes;
+use crate::proxy::routes::vouch::Vouching;
 use crate::proxy::state::{Parts, State};
-use crate::proxy::upstream::{Upstream, UpstreamError};
-use crate::proxy::vouch::Vouching;
 
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -120,8 +120,8 @@ impl Rooms {
     }
 
     /// What the public listener runs.
-    pub(super) fn door(&self) -> Door {
-        Door::new(self.state.clone())
+    pub(super) fn connection_handler(&self) -> ConnectionHandler {
+        ConnectionHandler::new(self.state.clone())
     }
 
     /// What the admin listener shows.

@@ -15,7 +15,7 @@ use super::assemble::Rooms;
 use crate::config::{Config, UpstreamSettings, issuer_from_discovery};
 use crate::issuer::IssuerSettings;
 use crate::keyring::atomic;
-use crate::proxy::call::{self, Body};
+use crate::proxy::http::call::{self, Body};
 use crate::proxy::routes::Routes;
 use crate::rewrite::TokenRule;
 use crate::rewrite::discovery::{self, Discovered};

@@ -215,7 +215,7 @@ impl Server {
         let rooms = background.block_on(Rooms::assemble(config, clock))?;
         let (stopping, stop) = watch::channel(false);
 
-        let door = rooms.door();
+        let door = rooms.connection_handler();
         let mut listener = ListenerConfig::tcp(public.to_string()).l4_buffer(one_write());
         if let Some(certificate) = &certificate {
             listener = listener.tls(tls_settings(certificate.clone()));

@@ -6,12 +6,16 @@ use http::{HeaderValue, header};
 use pingora::http::RequestHeader;
 
 use super::form::is_form;
-use super::state::State;
 use crate::bridge::Bridge;
+use crate::proxy::state::State;
 use crate::rewrite::{self, Place, TokenRule};
 
 /// The new query, where one of our tokens stood in it.
-pub(super) fn query(header: &RequestHeader, state: &State, rule: &TokenRule) -> Option<String> {
+pub(in crate::proxy) fn query(
+    header: &RequestHeader,
+    state: &State,
+    rule: &TokenRule,
+) -> Option<String> {
     let query = header.uri.query()?;
     if rule.restore_query.is_empty() {
         return None;
@@ -21,7 +25,7 @@ pub(super) fn query(header: &RequestHeader, state: &State, rule: &TokenRule) -> 
 }
 
 /// The new `Cookie`, where one of our tokens stood in it.
-pub(super) fn cookies(
+pub(in crate::proxy) fn cookies(
     header: &RequestHeader,
     state: &State,
     rule: &TokenRule,
@@ -41,7 +45,7 @@ pub(super) fn cookies(
 }
 
 /// The new form, where one of our tokens stood in it.
-pub(super) fn body(
+pub(in crate::proxy) fn body(
     header: &RequestHeader,
     body: &Bytes,
     state: &State,

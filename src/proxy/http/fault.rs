@@ -8,7 +8,7 @@ use crate::answer::Failure;
 
 /// An error for the log: whose it is, its type, and what the system says. What pingora tells beside it
 /// is left out: of a head it cannot parse it quotes the bytes, and tokens may stand in them.
-pub(super) struct Plain<'a>(pub(super) &'a Error);
+pub struct Plain<'a>(pub &'a Error);
 
 impl fmt::Display for Plain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -27,7 +27,7 @@ impl fmt::Display for Plain<'_> {
 }
 
 /// What an error means to the client.
-pub(super) fn failure(error: &Error) -> Failure {
+pub fn failure(error: &Error) -> Failure {
     use ErrorType as T;
     let timed_out = matches!(
         error.etype(),
@@ -56,7 +56,7 @@ pub(super) fn failure(error: &Error) -> Failure {
 }
 
 /// Whether the client itself ended it, or takes nothing: nobody is left to be told, and nobody failed.
-pub(super) fn has_gone(error: &Error) -> bool {
+pub fn has_gone(error: &Error) -> bool {
     use ErrorType as T;
     let ended = matches!(
         error.etype(),

@@ -5,21 +5,20 @@ use http::{HeaderName, Method, header};
 use pingora::Result;
 use pingora::http::ResponseHeader;
 
-use super::Session;
-use super::client::{self, Upload};
 use super::form::{self, ExchangeRequest, TokenType};
-use super::reply;
-use super::state::State;
 use crate::answer::{ExchangeFailure, Failure};
 use crate::bridge::Bridged;
 use crate::config::{Cors, ExchangeSettings};
 use crate::pipeline::Ask;
+use crate::proxy::http::downstream::{self, Upload};
+use crate::proxy::http::{ServerSession, reply};
+use crate::proxy::state::State;
 use crate::rewrite::is_jws;
 
 const ALLOW: &str = "POST, OPTIONS";
 
 /// Answers the request whole.
-pub(super) async fn answer(session: &mut Session, state: &State) -> Result<()> {
+pub(in crate::proxy) async fn answer(session: &mut ServerSession, state: &State) -> Result<()> {
     let cors = cors(session, &state.server.exchange);
     if session.req_header().method == Method::OPTIONS {
         return preflight(session, cors).await;
@@ -27,7 +26,7 @@ pub(super) async fn answer(session: &mut Session, state: &State) -> Result<()> {
     let granted = match asked(session, state).await {
         Ok(body) => {
             let cookies = state.vouching.as_ref().and_then(|v| v.cookies(session));
-            client::unless_gone(session, exchange(&body, cookies, state)).await?
+            downstream::cancel_on_reset(session, exchange(&body, cookies, state)).await?
         }
         Err(failure) => Err(failure),
     };
@@ -43,13 +42,13 @@ pub(super) async fn answer(session: &mut Session, state: &State) -> Result<()> {
         }
         Err(failure) => {
             let fields: Vec<_> = no_store().into_iter().chain(cors).collect();
-            reply::fail(session, state, &failure, &fields).await
+            reply::fail(session, &state.counters, &failure, &fields).await
         }
     }
 }
 
 /// The form.
-async fn asked(session: &mut Session, state: &State) -> Result<Bytes, Failure> {
+async fn asked(session: &mut ServerSession, state: &State) -> Result<Bytes, Failure> {
     let request = session.req_header();
     if request.method != Method::POST {
         return Err(Failure::MethodNotAllowed { allow: ALLOW });
@@ -59,7 +58,7 @@ async fn asked(session: &mut Session, state: &State) -> Result<Bytes, Failure> {
     if !form::is_form(content_type) || encoded.is_some_and(|v| v != "identity") {
         return Err(ExchangeFailure::MediaType.into());
     }
-    Upload::of(session, state).whole(state.server.limits.body).await
+    Upload::of(session, state.server.limits.read_timeout).whole(state.server.limits.body).await
 }
 
 async fn exchange(body: &[u8], cookies: Option<String>, state: &State) -> Result<Bytes, Failure> {
@@ -115,7 +114,7 @@ fn no_store() -> [(HeaderName, String); 2] {
 }
 
 /// The CORS fields for this request's origin; none for one that is not allowed.
-fn cors(session: &Session, settings: &ExchangeSettings) -> Vec<(HeaderName, String)> {
+fn cors(session: &ServerSession, settings: &ExchangeSettings) -> Vec<(HeaderName, String)> {
     let cors = &settings.cors;
     let mut fields = Vec::new();
     if matches!(cors, Cors::Origins(_)) {
@@ -137,7 +136,7 @@ fn cors(session: &Session, settings: &ExchangeSettings) -> Vec<(HeaderName, Stri
 }
 
 /// Fetch §3.2.2. Without an allowed origin the answer allows nothing, and the browser stops there.
-async fn preflight(session: &mut Session, mut cors: Vec<(HeaderName, String)>) -> Result<()> {
+async fn preflight(session: &mut ServerSession, mut cors: Vec<(HeaderName, String)>) -> Result<()> {
     if cors.iter().any(|(name, _)| *name == header::ACCESS_CONTROL_ALLOW_ORIGIN) {
         cors.push((header::ACCESS_CONTROL_ALLOW_METHODS, "POST".into()));
         cors.push((header::ACCESS_CONTROL_ALLOW_HEADERS, "Content-Type".into()));

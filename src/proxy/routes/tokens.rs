@@ -8,45 +8,44 @@ use http::{HeaderValue, StatusCode, header};
 use pingora::Result;
 use pingora::http::{RequestHeader, ResponseHeader};
 
-use super::Session;
-use super::call::{self, Body, Reply, Request, Tries, Unopened};
-use super::client::{self, Upload};
-use super::outbound::{self, Changes};
-use super::state::State;
+use super::restore;
 use super::swap::{self, Beside};
-use super::upstream::Upstream;
-use super::{forward, headers, reply, restore};
 use crate::answer::Failure;
 use crate::coding;
+use crate::proxy::http::call::{Body, Connection, Reply, Request, Tries, Unanswered};
+use crate::proxy::http::downstream::{self, Upload};
+use crate::proxy::http::upstream::Upstream;
+use crate::proxy::http::{ServerSession, headers, reply};
+use crate::proxy::outbound::{self, Changes};
+use crate::proxy::state::State;
 use crate::rewrite::{self, Place, TokenRule};
 
 /// Whether a request under `rule` must be answered this way.
-pub(super) fn is_read(request: &RequestHeader, rule: &TokenRule) -> bool {
+pub(in crate::proxy) fn is_read(request: &RequestHeader, rule: &TokenRule) -> bool {
     let form = !rule.restore_form.is_empty() && request.method == http::Method::POST;
-    rule.reads_body() || rule.reads_header() || form
+    rule.reads_body() || form
 }
 
 /// Answers the request whole.
-pub(super) async fn answer(
-    session: &mut Session,
+pub(in crate::proxy) async fn answer(
+    session: &mut ServerSession,
     state: &State,
     rule: &TokenRule,
     changes: Changes,
 ) -> Result<()> {
     let Some(upstream) = &state.upstream else {
-        return reply::fail(session, state, &Failure::NoUpstream, &[]).await;
+        return reply::fail(session, &state.counters, &Failure::NoUpstream, &[]).await;
     };
     let fetched = fetch(session, state, upstream, rule, &changes).await?;
     let Reply { mut header, body } = match fetched {
         Ok(reply) => reply,
-        Err(failure) => return reply::fail(session, state, &failure, &[]).await,
+        Err(failure) => return reply::fail(session, &state.counters, &failure, &[]).await,
     };
-    if call::switches(&header)
-        && let Body::Open(_, connection) = body
-    {
-        return forward::switch(session, state, header, connection).await;
+    match header.status {
+        StatusCode::NO_CONTENT => headers::strip_bodiless(&mut header),
+        _ => headers::strip_response(&mut header),
     }
-    headers::strip_response(&mut header);
+    outbound::point_at_us(&mut header, session, state, upstream)?;
     fields(&mut header, state, rule).await?;
     match body {
         Body::Whole(body) => {
@@ -64,54 +63,83 @@ pub(super) async fn answer(
             reply::write(session, header, body).await
         }
         Body::Open(start, connection) => {
-            if is_searched(session, &header, rule) {
+            if is_searched(session, &header, rule) && !start.is_empty() {
                 state.counters.place("answer_too_large");
             }
             reply::open_head(session, header).await?;
-            client::part(session, start).await?;
-            forward::rest(session, state, connection).await
+            if !start.is_empty() {
+                downstream::part(session, start).await?;
+            }
+            pass_rest(session, state, connection).await
         }
     }
 }
 
+/// Passes on what is left of an answer whose head was written. Should the client go meanwhile, the
+/// upstream's work for it is given up.
+async fn pass_rest(
+    session: &mut ServerSession,
+    state: &State,
+    mut connection: Connection,
+) -> Result<()> {
+    loop {
+        let part = tokio::select! {
+            biased;
+            part = connection.next() => part?,
+            gone = session.read_body_or_idle(true) => {
+                gone.map_err(pingora::Error::into_down)?;
+                continue;
+            }
+        };
+        match part {
+            Some(part) => downstream::part(session, part).await?,
+            None => break,
+        }
+    }
+    downstream::end(session).await?;
+    connection.release(&state.connector).await;
+    Ok(())
+}
+
 async fn fetch(
-    session: &mut Session,
+    session: &mut ServerSession,
     state: &State,
     upstream: &Upstream,
     rule: &TokenRule,
     changes: &Changes,
 ) -> Result<Result<Reply, Failure>> {
     let limit = state.server.limits.body;
-    let (body, more) = match Upload::of(session, state).beginning(limit).await {
-        Ok(beginning) => beginning,
-        Err(failure) => return Ok(Err(failure)),
-    };
+    let (body, more) =
+        match Upload::of(session, state.server.limits.read_timeout).beginning(limit).await {
+            Ok(beginning) => beginning,
+            Err(failure) => return Ok(Err(failure)),
+        };
     let mut tries = Tries::default();
     loop {
         let (header, body) = prepared(session, state, upstream, rule, changes, (&body, more))?;
         let (limit, connector) = (state.server.limits.answer, &state.connector);
         let asked = match more {
             true => {
-                let more = Some(Upload::of(session, state));
-                Request { header, body, more }.whole(limit, upstream, connector, &mut tries).await
+                let more = Some(Upload::of(session, state.server.limits.read_timeout));
+                Request { header, body, more }.send(limit, upstream, connector, &mut tries).await
             }
             false => {
                 let request = Request { header, body, more: None };
-                let asking = request.whole(limit, upstream, connector, &mut tries);
-                client::unless_gone(session, asking).await?
+                let asking = request.send(limit, upstream, connector, &mut tries);
+                downstream::cancel_on_reset(session, asking).await?
             }
         };
         match asked {
             Ok(reply) => return Ok(Ok(reply)),
-            Err(Unopened::Again) => {}
-            Err(Unopened::Failed(failure)) => return Ok(Err(failure)),
+            Err(Unanswered::Again) => {}
+            Err(Unanswered::Failed(failure)) => return Ok(Err(failure)),
         }
     }
 }
 
 /// Head and body as the upstream is to have them. `more` is to follow this beginning of a body.
 fn prepared(
-    session: &Session,
+    session: &ServerSession,
     state: &State,
     upstream: &Upstream,
     rule: &TokenRule,
@@ -125,7 +153,6 @@ fn prepared(
     };
     let body = restored.unwrap_or_else(|| body.clone());
     outbound::prepare(&mut header, session, state, upstream, changes)?;
-    outbound::ask_websocket(&mut header, session)?;
     header.insert_header(header::ACCEPT_ENCODING, "identity")?;
     let framed = session.req_header().headers.contains_key(header::CONTENT_LENGTH);
     if more {
@@ -139,7 +166,11 @@ fn prepared(
 }
 
 /// Tokens in `Location` and `Set-Cookie`.
-async fn fields(header: &mut ResponseHeader, state: &State, rule: &TokenRule) -> Result<()> {
+pub(in crate::proxy) async fn fields(
+    header: &mut ResponseHeader,
+    state: &State,
+    rule: &TokenRule,
+) -> Result<()> {
     let location = header.headers.get(header::LOCATION).and_then(|v| v.to_str().ok());
     if let Some(location) = location.filter(|_| !rule.redirect.is_empty()) {
         let places = rewrite::redirect::find(location, &rule.redirect);
@@ -233,7 +264,7 @@ fn find(header: &ResponseHeader, body: &[u8], state: &State, rule: &TokenRule) -
     }
 }
 
-fn is_searched(session: &Session, header: &ResponseHeader, rule: &TokenRule) -> bool {
+fn is_searched(session: &ServerSession, header: &ResponseHeader, rule: &TokenRule) -> bool {
     // The bytes of a part are counted from the whole, which is not here (RFC 9110 §15.3.7).
     let part = header.status == StatusCode::PARTIAL_CONTENT;
     rule.reads_body() && !part && reply::has_body(session, header.status)

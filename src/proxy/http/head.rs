@@ -111,11 +111,29 @@ fn end_of_head(buffer: &[u8], from: usize) -> Option<usize> {
     None
 }
 
-/// Whether both framings stand in a head: a request that says two lengths is how one is hidden in
-/// another (RFC 9112 §6.1, §11.2).
-pub fn has_two_lengths(head: &httparse::Request<'_, '_>) -> bool {
-    let has = |name: &str| head.headers.iter().any(|h| h.name.eq_ignore_ascii_case(name));
-    has("transfer-encoding") && has("content-length")
+/// The fields that decide how a message is read, told apart by length first: mostly none is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Field {
+    Host,
+    ContentLength,
+    TransferEncoding,
+    Connection,
+    Upgrade,
+    Other,
+}
+
+impl Field {
+    pub fn of(name: &str) -> Self {
+        let (known, field) = match name.len() {
+            4 => ("host", Self::Host),
+            7 => ("upgrade", Self::Upgrade),
+            10 => ("connection", Self::Connection),
+            14 => ("content-length", Self::ContentLength),
+            17 => ("transfer-encoding", Self::TransferEncoding),
+            _ => return Self::Other,
+        };
+        if name.eq_ignore_ascii_case(known) { field } else { Self::Other }
+    }
 }
 
 #[cfg(test)]

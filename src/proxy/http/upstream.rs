@@ -23,11 +23,11 @@ use crate::dns::Resolver;
 
 /// A name is asked for again after this long.
 const ADDRESSES_FOR: Duration = Duration::from_secs(30);
-/// The other side of a silent connection, a WebSocket's, is asked after this long whether it still is.
-pub const SILENT: Duration = Duration::from_secs(60);
+/// TCP keep-alive idle time; detects dead WebSocket peers.
+pub const TCP_KEEP_ALIVE: Duration = Duration::from_secs(60);
 /// An empty store of roots: the roots are given with each connection. Pingora would else read the
 /// system's store at start, which a container from scratch does not have.
-const NO_ROOTS: &str = "/dev/null";
+pub const NO_ROOTS: &str = "/dev/null";
 
 #[derive(Debug, thiserror::Error)]
 pub enum UpstreamError {
@@ -56,7 +56,7 @@ pub struct Upstream {
     resolver: Resolver,
     addresses: ArcSwap<Addresses>,
     next: AtomicUsize,
-    /// Seconds; what the upstream said.
+    /// Seconds; what the upstream said in `Keep-Alive`.
     idle: AtomicU32,
 }
 
@@ -77,8 +77,8 @@ impl Upstream {
         options.write_timeout = Some(settings.timeouts.write);
         options.idle_timeout = Some(settings.timeouts.idle);
         options.tcp_keepalive = Some(TcpKeepalive {
-            idle: SILENT,
-            interval: SILENT / 4,
+            idle: TCP_KEEP_ALIVE,
+            interval: TCP_KEEP_ALIVE / 4,
             count: 4,
             #[cfg(target_os = "linux")]
             user_timeout: Duration::ZERO,
@@ -184,10 +184,10 @@ impl Upstream {
         self.options.idle_timeout.map(|own| own.min(learnt))
     }
 
-    /// Learns from an answer how long the upstream keeps a silent connection, so that ours is given up
+    /// Notes from an answer how long the upstream keeps a silent connection, so that ours is closed
     /// first: a request sent into a closing connection is lost, and one that uses up a code cannot
     /// be sent again.
-    pub fn learn_idle(&self, keep_alive: Option<&http::HeaderValue>) {
+    pub fn note_keep_alive(&self, keep_alive: Option<&http::HeaderValue>) {
         let Some(seconds) = keep_alive.and_then(|v| v.to_str().ok()).and_then(timeout) else {
             return;
         };

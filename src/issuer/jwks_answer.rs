@@ -1,20 +1,9 @@
-//! The key set, from memory: which media type the request admits, and whether it has the set already.
+//! The HTTP answers of a published key set, made once when the set is published: a read of it is a
+//! copy of prepared bytes.
 
-use std::sync::Arc;
-use std::time::Duration;
+use bytes::{BufMut as _, Bytes, BytesMut};
 
-use bytes::{BufMut, Bytes, BytesMut};
-use http::{HeaderName, Method, header};
-use pingora::Result;
-use pingora::http::ResponseHeader;
-
-use super::state::State;
-use super::{Session, reply};
-use crate::answer::Failure;
-use crate::issuer::{NoSet, PublishedSet};
-
-/// How long a read of a key set waits for the first fetch of it.
-const FIRST_FETCH: Duration = Duration::from_secs(5);
+use super::publisher::PublishedSet;
 
 /// The two media types a key set may be sent as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,20 +89,29 @@ pub fn has_it(if_none_match: Option<&[u8]>, etag: &str) -> bool {
     field.split(',').map(str::trim).any(|tag| tag.strip_prefix("W/").unwrap_or(tag) == etag)
 }
 
-/// One served set, its heads made ready: everything of an HTTP/1.1 answer but the date.
-pub struct Ready {
-    pub set: Arc<PublishedSet>,
+/// The finished heads of a set's answers, by media type.
+#[derive(Debug)]
+pub struct JwksAnswer {
     full: [Bytes; 2],
     not_modified: [Bytes; 2],
 }
 
-impl Ready {
-    pub fn new(set: Arc<PublishedSet>) -> Self {
-        let head = |status: &str, media: Media, body: bool| {
+/// What a request for a set says.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct JwksRequest<'a> {
+    /// `HEAD`: the head alone.
+    pub head: bool,
+    pub accept: Option<&'a [u8]>,
+    pub if_none_match: Option<&'a [u8]>,
+}
+
+impl JwksAnswer {
+    /// The answers of a set with this body, quoted `ETag` and `max-age` in seconds.
+    pub fn new(body: &Bytes, etag: &str, max_age: u32) -> Self {
+        let head = |status: &str, media: Media, full: bool| {
             let mut text = format!("HTTP/1.1 {status}\r\n");
-            for (name, value) in headers(&set, media) {
-                // RFC 9110 §15.4.5: a 304 carries no representation metadata beyond the validators.
-                if body || !matches!(name, "Content-Type" | "Content-Length") {
+            for (name, value) in fields(body, etag, max_age, media) {
+                if full || is_in_304(name) {
                     text.push_str(name);
                     text.push_str(": ");
                     text.push_str(&value);
@@ -122,100 +120,59 @@ impl Ready {
             }
             Bytes::from(text)
         };
-        let full = [Media::JwkSet, Media::Json].map(|media| head("200 OK", media, true));
-        let not_modified =
-            [Media::JwkSet, Media::Json].map(|media| head("304 Not Modified", media, false));
-        Self { full, not_modified, set }
+        Self {
+            full: [Media::JwkSet, Media::Json].map(|media| head("200 OK", media, true)),
+            not_modified: [Media::JwkSet, Media::Json]
+                .map(|media| head("304 Not Modified", media, false)),
+        }
     }
+}
 
-    /// Appends a whole HTTP/1.1 answer, and says its status. `date` is an IMF-fixdate; `last` closes
-    /// the connection.
-    pub fn write(&self, ask: &Ask<'_>, date: &[u8], last: bool, out: &mut BytesMut) -> u16 {
-        let media = Media::for_accept(ask.accept);
-        let same = has_it(ask.if_none_match, &self.set.etag);
-        let heads = if same { &self.not_modified } else { &self.full };
+impl PublishedSet {
+    /// Appends a whole HTTP/1.1 answer and returns its status. `date` is an IMF-fixdate; `last`
+    /// closes the connection.
+    pub fn write(
+        &self,
+        request: &JwksRequest<'_>,
+        date: &[u8],
+        last: bool,
+        out: &mut BytesMut,
+    ) -> u16 {
+        let media = Media::for_accept(request.accept);
+        let same = has_it(request.if_none_match, &self.etag);
+        let heads = if same { &self.answer.not_modified } else { &self.answer.full };
         out.put_slice(&heads[media as usize]);
         out.put_slice(b"Date: ");
         out.put_slice(date);
         out.put_slice(if last { b"\r\nConnection: close\r\n\r\n" } else { b"\r\n\r\n" });
-        if !same && !ask.head {
-            out.put_slice(&self.set.body);
+        if !same && !request.head {
+            out.put_slice(&self.body);
         }
         if same { 304 } else { 200 }
     }
+
+    /// The fields of an answer, `Date` and `Connection` left out.
+    pub fn fields(&self, media: Media) -> [(&'static str, String); 7] {
+        fields(&self.body, &self.etag, self.max_age, media)
+    }
 }
 
-/// What a request for the set says.
-#[derive(Debug, Default, Clone, Copy)]
-pub struct Ask<'a> {
-    pub head: bool,
-    pub accept: Option<&'a [u8]>,
-    pub if_none_match: Option<&'a [u8]>,
+/// Whether a field of the set's answer stands in a `304` too: without a body there is no metadata of
+/// one, apart from the validators (RFC 9110 §15.4.5).
+pub fn is_in_304(name: &str) -> bool {
+    !matches!(name, "Content-Type" | "Content-Length")
 }
 
-/// The fields of an answer with the set, `Date` and `Connection` left out.
-pub fn headers(set: &PublishedSet, media: Media) -> [(&'static str, String); 7] {
+fn fields(body: &Bytes, etag: &str, max_age: u32, media: Media) -> [(&'static str, String); 7] {
     [
         ("Content-Type", media.as_str().to_owned()),
-        ("Content-Length", set.body.len().to_string()),
-        ("Cache-Control", format!("public, max-age={}", set.max_age)),
-        ("ETag", set.etag.clone()),
+        ("Content-Length", body.len().to_string()),
+        ("Cache-Control", format!("public, max-age={max_age}")),
+        ("ETag", etag.to_owned()),
         ("Vary", "Accept".to_owned()),
         ("Access-Control-Allow-Origin", "*".to_owned()),
         ("X-Content-Type-Options", "nosniff".to_owned()),
     ]
-}
-
-/// Answers the request whole.
-pub(super) async fn answer(session: &mut Session, state: &State) -> Result<()> {
-    let any_origin = [(header::ACCESS_CONTROL_ALLOW_ORIGIN, "*".to_owned())];
-    let request = session.req_header();
-    match request.method {
-        Method::GET | Method::HEAD => {}
-        Method::OPTIONS => {
-            let fields = [
-                (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*".to_owned()),
-                (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD".to_owned()),
-                (header::ACCESS_CONTROL_ALLOW_HEADERS, "*".to_owned()),
-                (header::ACCESS_CONTROL_MAX_AGE, "86400".to_owned()),
-                (header::ALLOW, "GET, HEAD, OPTIONS".to_owned()),
-            ];
-            return reply::empty(session, 204, &fields).await;
-        }
-        _ => {
-            let failure = Failure::MethodNotAllowed { allow: "GET, HEAD, OPTIONS" };
-            return reply::fail(session, state, &failure, &any_origin).await;
-        }
-    }
-    let path = request.uri.path().to_owned();
-    if state.ready(&path).is_none() {
-        // A cold start: the first fetch is waited for, shared by all who ask.
-        let first = state.publisher.wait_for_path(&path);
-        if let Ok(Err(reason)) = tokio::time::timeout(FIRST_FETCH, first).await {
-            let failure = Failure::NoKeySet(reason);
-            return reply::fail(session, state, &failure, &any_origin).await;
-        }
-    }
-    let request = session.req_header();
-    let Some(ready) = state.ready(&path) else {
-        let reason = state.publisher.for_path(&path).err().unwrap_or(NoSet::NotAPath);
-        return reply::fail(session, state, &Failure::NoKeySet(reason), &any_origin).await;
-    };
-    let joined = |name: HeaderName| {
-        let values = request.headers.get_all(name);
-        let values: Vec<_> = values.iter().map(|v| v.as_bytes()).collect();
-        (!values.is_empty()).then(|| values.join(&b","[..]))
-    };
-    let media = Media::for_accept(joined(header::ACCEPT).as_deref());
-    let same = has_it(joined(header::IF_NONE_MATCH).as_deref(), &ready.set.etag);
-    let mut header = ResponseHeader::build(if same { 304 } else { 200 }, Some(8))?;
-    for (name, value) in headers(&ready.set, media) {
-        if !same || !matches!(name, "Content-Type" | "Content-Length") {
-            header.insert_header(name, value)?;
-        }
-    }
-    let body = if same { Bytes::new() } else { ready.set.body.clone() };
-    reply::write(session, header, body).await
 }
 
 #[cfg(test)]

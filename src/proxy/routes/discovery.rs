@@ -6,19 +6,16 @@ use http::{Method, StatusCode, header};
 use pingora::Result;
 use pingora::http::{RequestHeader, ResponseHeader};
 
-use super::Session;
-use super::call::{self, Body, Reply};
-use super::client;
+use super::Routes;
 use super::discovery_cache::Key;
-use super::headers;
-use super::outbound::{self, Changes};
-use super::reply;
-use super::routes::Routes;
-use super::state::State;
-use super::upstream::Upstream;
 use crate::answer::Failure;
 use crate::issuer::publisher::COMMON_PATH;
 use crate::jose::alg::Alg;
+use crate::proxy::http::call::{self, Body, Reply};
+use crate::proxy::http::upstream::Upstream;
+use crate::proxy::http::{ServerSession, downstream, headers, reply};
+use crate::proxy::outbound::{self, Changes};
+use crate::proxy::state::State;
 use crate::rewrite::discovery::{self, Discovered, DiscoveryRewrite, EndpointRewrite};
 
 /// OpenID Connect Discovery 1.0 §4.
@@ -47,16 +44,20 @@ const UNKEYED: [&str; 15] = [
 ];
 
 /// Whether a request is one this room answers; others go to the upstream as they are.
-pub fn is_read(session: &Session) -> bool {
+pub fn is_read(session: &ServerSession) -> bool {
     matches!(session.req_header().method, Method::GET | Method::HEAD)
 }
 
 /// Answers the request whole.
-pub(super) async fn answer(session: &mut Session, state: &State, changes: &Changes) -> Result<()> {
+pub(in crate::proxy) async fn answer(
+    session: &mut ServerSession,
+    state: &State,
+    changes: &Changes,
+) -> Result<()> {
     let Some(upstream) = &state.upstream else {
         return match made_up(session.req_header().uri.path(), state) {
             Some(new) => reply::write(session, json(&new)?, new).await,
-            None => reply::fail(session, state, &Failure::NoUpstream, &[]).await,
+            None => reply::fail(session, &state.counters, &Failure::NoUpstream, &[]).await,
         };
     };
     // Of what is sent on: a field that ends here decides nothing.
@@ -67,9 +68,13 @@ pub(super) async fn answer(session: &mut Session, state: &State, changes: &Chang
     }
     let (mut header, body) = match fetch(session, state, upstream, request, changes).await? {
         Ok(found) => found,
-        Err(failure) => return reply::fail(session, state, &failure, &[]).await,
+        Err(failure) => return reply::fail(session, &state.counters, &failure, &[]).await,
     };
-    headers::strip_response(&mut header);
+    match header.status {
+        StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED => headers::strip_bodiless(&mut header),
+        _ => headers::strip_response(&mut header),
+    }
+    outbound::point_at_us(&mut header, session, state, upstream)?;
     let new = match header.status {
         StatusCode::OK => rewritten(session, state, upstream, &body),
         StatusCode::NOT_FOUND => {
@@ -82,7 +87,9 @@ pub(super) async fn answer(session: &mut Session, state: &State, changes: &Chang
         _ => None,
     };
     let Some(new) = new else {
-        header.insert_header(header::CONTENT_LENGTH, body.len())?;
+        if reply::has_body(session, header.status) {
+            header.insert_header(header::CONTENT_LENGTH, body.len())?;
+        }
         return reply::write(session, header, body).await;
     };
     headers::of_new_body(&mut header, new.len())?;
@@ -94,7 +101,7 @@ pub(super) async fn answer(session: &mut Session, state: &State, changes: &Chang
 }
 
 async fn fetch(
-    session: &mut Session,
+    session: &mut ServerSession,
     state: &State,
     upstream: &Upstream,
     mut request: Box<RequestHeader>,
@@ -108,7 +115,7 @@ async fn fetch(
     }
     request.remove_header(&header::CONTENT_LENGTH);
     let asking = call::ask(&request, LIMIT, upstream, &state.connector);
-    Ok(match client::unless_gone(session, asking).await? {
+    Ok(match downstream::cancel_on_reset(session, asking).await? {
         Ok(Reply { header, body: Body::Whole(body) }) => Ok((*header, body)),
         Ok(Reply { body: Body::Open(..), .. }) => Err(Failure::UpstreamInvalid),
         Err(failure) => Err(failure),
@@ -116,7 +123,12 @@ async fn fetch(
 }
 
 /// The new document; `None` where it is none.
-fn rewritten(session: &Session, state: &State, upstream: &Upstream, body: &Bytes) -> Option<Bytes> {
+fn rewritten(
+    session: &ServerSession,
+    state: &State,
+    upstream: &Upstream,
+    body: &Bytes,
+) -> Option<Bytes> {
     let found = discovery::read(body).ok()?;
     let routes = state.routes.load();
     let base = base(session, state, upstream, &found)?;
@@ -191,7 +203,7 @@ fn jwks_path(state: &State, upstream: &Upstream, found: &Discovered) -> String {
 /// the upstream's, because then the provider already calls itself by our name; else the host the
 /// client used, since there is nothing better (the answer is kept for that host alone).
 fn base(
-    session: &Session,
+    session: &ServerSession,
     state: &State,
     upstream: &Upstream,
     found: &Discovered,
@@ -205,20 +217,7 @@ fn base(
     {
         return Some(issuer.origin().ascii_serialization());
     }
-    origin(session)
-}
-
-/// Scheme and host as the client used them.
-fn origin(session: &Session) -> Option<String> {
-    let tls = session.digest().is_some_and(|digest| digest.ssl_digest.is_some());
-    let forwarded = session.get_header("x-forwarded-proto").and_then(|v| v.to_str().ok());
-    let scheme = match forwarded {
-        Some("https") => "https",
-        _ if tls => "https",
-        _ => "http",
-    };
-    let address = url::Url::parse(&format!("{scheme}://{}", host(session.req_header())?)).ok()?;
-    Some(address.origin().ascii_serialization())
+    headers::client_origin(session)
 }
 
 /// Whatever a client sends may decide what the upstream answers: one that believes

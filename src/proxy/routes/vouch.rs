@@ -10,7 +10,6 @@ use http::header::{self, HeaderValue};
 use reqwest::{Client, RequestBuilder};
 use serde_json::{Map, Value};
 
-use super::Session;
 use crate::answer::ExchangeFailure;
 use crate::bridge::{Bridge, BridgeError, Bridged};
 use crate::clock::Clock;
@@ -23,6 +22,7 @@ use crate::jose::policy::IssuerPolicy;
 use crate::jose::refusal::Refusal;
 use crate::jose::vouched::{Vouched, Voucher};
 use crate::pipeline::Ask;
+use crate::proxy::http::ServerSession;
 
 /// A login waits for this; a longer one is an outage.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -72,7 +72,7 @@ impl Vouching {
     }
 
     /// The cookies of `session` that are passed on; `None` when there are none.
-    pub fn cookies(&self, session: &Session) -> Option<String> {
+    pub fn cookies(&self, session: &ServerSession) -> Option<String> {
         let names = &self.session.as_ref()?.cookies;
         let lines = session.req_header().headers.get_all(header::COOKIE);
         let lines: Vec<_> = lines.iter().filter_map(|line| line.to_str().ok()).collect();

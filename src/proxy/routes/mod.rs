@@ -1,4 +1,15 @@
-//! Which way a request goes, from its path alone.
+//! What is answered by this program, and the table that says which request that is, from its path
+//! alone.
+
+pub mod discovery;
+pub mod discovery_cache;
+pub(super) mod exchange;
+mod form;
+pub(super) mod jwks;
+pub(super) mod restore;
+mod swap;
+pub(super) mod tokens;
+pub mod vouch;
 
 use std::sync::Arc;
 

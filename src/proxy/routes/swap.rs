@@ -2,9 +2,8 @@
 //! stays as it is: a login never breaks because of this proxy.
 
 use crate::pipeline::{Ask, Companions};
+use crate::proxy::state::State;
 use crate::rewrite::{Place, TokenRule};
-
-use super::state::State;
 
 /// What stands in the same answer and is hashed into an ID token (OpenID Connect Core §3.3.2.11).
 #[derive(Debug, Default, Clone)]

@@ -1,5 +1,5 @@
-//! Fields between hops: which end here (RFC 9110 §7.6.1), which say where a request came from, and
-//! the name a request goes by in two logs.
+//! Fields between hops: which end at this hop (RFC 9110 §7.6.1), which tell where a request came
+//! from, and the request ID.
 
 use std::io::Write as _;
 use std::net::IpAddr;
@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use http::header::{self, HeaderName, HeaderValue};
 use pingora::http::{RequestHeader, ResponseHeader};
 
-/// Fields of one hop, besides those `Connection` names.
-pub(super) const HOP_BY_HOP: [HeaderName; 10] = [
+/// Fields of one hop (RFC 9110 §7.6.1).
+pub const HOP_BY_HOP: [HeaderName; 10] = [
     header::CONNECTION,
     HeaderName::from_static("http2-settings"),
     HeaderName::from_static("keep-alive"),
@@ -37,6 +37,7 @@ const OF_THE_BYTES: [HeaderName; 7] = [
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 /// Other fields that name scheme, host or path of the public address; frameworks believe one or the
 /// other before ours.
@@ -50,22 +51,22 @@ const OTHER_SPELLINGS: [HeaderName; 8] = [
     HeaderName::from_static("x-original-host"),
     HeaderName::from_static("x-host"),
 ];
-pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
 /// Where a request came from.
-pub(super) struct Origin<'a> {
-    pub(super) client: Option<IpAddr>,
-    pub(super) tls: bool,
+pub struct Origin<'a> {
+    pub client: Option<IpAddr>,
+    pub tls: bool,
     /// The address the operator says the world knows us by.
-    pub(super) public: Option<&'a url::Url>,
+    pub public: Option<&'a url::Url>,
 }
 
 /// Sets `X-Forwarded-*`. The client's address is appended to the list, never trusted from it. With a
 /// configured public URL, scheme and host are its own, whatever the request says, and other fields
 /// that say the same (`Forwarded`, RFC 7239) are taken out; without one, what
 /// a TLS terminator before us set is kept, and where nothing was set it is what we see ourselves.
-pub(super) fn forward(header: &mut RequestHeader, origin: &Origin<'_>) -> pingora::Result<()> {
+pub fn forward(header: &mut RequestHeader, origin: &Origin<'_>) -> pingora::Result<()> {
     if let Some(client) = origin.client {
         // As bytes: what is not ASCII in it must not take the rest with it.
         let mut list = Vec::new();
@@ -85,11 +86,15 @@ pub(super) fn forward(header: &mut RequestHeader, origin: &Origin<'_>) -> pingor
             for name in among(&header.headers, &OTHER_SPELLINGS) {
                 header.remove_header(&name);
             }
+            let prefix = public.path().trim_end_matches('/');
+            if !prefix.is_empty() {
+                header.insert_header(X_FORWARDED_PREFIX, prefix)?;
+            }
         }
         None => {
             if !header.headers.contains_key(X_FORWARDED_PROTO) {
-                header
-                    .insert_header(X_FORWARDED_PROTO, if origin.tls { "https" } else { "http" })?;
+                let scheme = scheme(&header.headers, origin.tls);
+                header.insert_header(X_FORWARDED_PROTO, scheme)?;
             }
             if let Some(host) = host.filter(|_| !header.headers.contains_key(X_FORWARDED_HOST)) {
                 header.insert_header(X_FORWARDED_HOST, host)?;
@@ -99,9 +104,45 @@ pub(super) fn forward(header: &mut RequestHeader, origin: &Origin<'_>) -> pingor
     Ok(())
 }
 
+/// The scheme the client used, as far as a TLS terminator before us tells: the first of
+/// `X-Forwarded-Proto`'s list, else the first `proto` of `Forwarded` (RFC 7239 §5.4).
+pub fn scheme(headers: &http::HeaderMap, tls: bool) -> &'static str {
+    let first = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    let proto = first(&X_FORWARDED_PROTO).and_then(|list| list.split(',').next());
+    let proto = proto.or_else(|| {
+        let element = first(&header::FORWARDED)?.split(',').next()?;
+        element.split(';').find_map(|pair| {
+            let (name, value) = pair.trim().split_once('=')?;
+            name.trim().eq_ignore_ascii_case("proto").then(|| value.trim().trim_matches('"'))
+        })
+    });
+    match proto.map(str::trim) {
+        Some(proto) if proto.eq_ignore_ascii_case("https") => "https",
+        Some(proto) if proto.eq_ignore_ascii_case("http") => "http",
+        _ if tls => "https",
+        _ => "http",
+    }
+}
+
+/// Scheme, host and port as the client used them.
+pub fn client_origin(session: &super::ServerSession) -> Option<String> {
+    let request = session.req_header();
+    let tls = session.digest().is_some_and(|digest| digest.ssl_digest.is_some());
+    let field = request.headers.get(header::HOST).and_then(|v| v.to_str().ok());
+    let host = field.or(request.uri.authority().map(|a| a.as_str()))?;
+    let address = format!("{}://{host}", scheme(&request.headers, tls));
+    Some(url::Url::parse(&address).ok()?.origin().ascii_serialization())
+}
+
 /// Takes out what ends at this hop.
-pub(super) fn strip_request(header: &mut RequestHeader) {
-    for name in of_this_hop(&header.headers) {
+///
+/// What `Connection` names stays unless it is a field of the hop anyway: otherwise a client could take
+/// out what a proxy before us has put in (`CF-Connecting-IP`, `X-SSL-Client-Verify`, …), as nginx and
+/// others have decided against RFC 9110 §7.6.1.
+pub fn strip_request(header: &mut RequestHeader) {
+    let ends_here = |name: &&HeaderName| HOP_BY_HOP.contains(name) || is_alias(name);
+    let names: Vec<_> = header.headers.keys().filter(ends_here).cloned().collect();
+    for name in names {
         header.remove_header(&name);
     }
     if let Some(length) = one_length(&header.headers) {
@@ -113,8 +154,8 @@ pub(super) fn strip_request(header: &mut RequestHeader) {
 }
 
 /// Takes out what ends at this hop.
-pub(super) fn strip_response(header: &mut ResponseHeader) {
-    for name in of_this_hop(&header.headers) {
+pub fn strip_response(header: &mut ResponseHeader) {
+    for name in nominated(&header.headers).into_iter().chain(among(&header.headers, &HOP_BY_HOP)) {
         header.remove_header(&name);
     }
     if let Some(length) = one_length(&header.headers) {
@@ -124,26 +165,29 @@ pub(super) fn strip_response(header: &mut ResponseHeader) {
 
 /// Takes out what ends at this hop, and a length: an interim answer has no body (RFC 9110 §15.2), nor
 /// has `204`.
-pub(super) fn strip_bodiless(header: &mut ResponseHeader) {
+pub fn strip_bodiless(header: &mut ResponseHeader) {
     strip_response(header);
     header.remove_header(&header::CONTENT_LENGTH);
 }
 
-/// How a body is coded for the way (RFC 9112 §6.1).
+/// The transfer coding of a message (RFC 9112 §6.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Coding {
+pub enum TransferCoding {
     None,
-    /// The one that is undone here, alone.
+    /// `chunked` alone: the one that pingora undoes.
     Chunked,
     Other,
 }
 
-pub(super) fn coding(headers: &http::HeaderMap) -> Coding {
+/// The transfer coding these fields name.
+pub fn transfer_coding(headers: &http::HeaderMap) -> TransferCoding {
     let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
     match (codings.next(), codings.next()) {
-        (None, _) => Coding::None,
-        (Some(one), None) if one.as_bytes().eq_ignore_ascii_case(b"chunked") => Coding::Chunked,
-        _ => Coding::Other,
+        (None, _) => TransferCoding::None,
+        (Some(one), None) if one.as_bytes().eq_ignore_ascii_case(b"chunked") => {
+            TransferCoding::Chunked
+        }
+        _ => TransferCoding::Other,
     }
 }
 
@@ -172,7 +216,7 @@ fn one_cookie(headers: &http::HeaderMap) -> Option<HeaderValue> {
 /// Whether it asks for a WebSocket, the one protocol that is passed on (RFC 6455 §4.1). One with a
 /// body is an ordinary request: where the body ends and the other protocol begins is for nobody to
 /// guess.
-pub(super) fn is_websocket(header: &RequestHeader) -> bool {
+pub fn is_websocket(header: &RequestHeader) -> bool {
     if header.method != http::Method::GET || header.version != http::Version::HTTP_11 {
         return false;
     }
@@ -194,7 +238,7 @@ pub(super) fn is_websocket(header: &RequestHeader) -> bool {
 }
 
 /// Makes `header` that of another body, `length` bytes long.
-pub(super) fn of_new_body(header: &mut ResponseHeader, length: usize) -> pingora::Result<()> {
+pub fn of_new_body(header: &mut ResponseHeader, length: usize) -> pingora::Result<()> {
     for name in among(&header.headers, &OF_THE_BYTES) {
         header.remove_header(&name);
     }
@@ -207,45 +251,13 @@ fn among(headers: &http::HeaderMap, names: &[HeaderName]) -> Vec<HeaderName> {
     headers.keys().filter(|name| names.contains(name)).cloned().collect()
 }
 
-fn of_this_hop(headers: &http::HeaderMap) -> Vec<HeaderName> {
-    let mut names = match headers.contains_key(header::CONNECTION) {
-        true => nominated(headers),
-        false => Vec::new(),
-    };
-    names.extend(among(headers, &HOP_BY_HOP));
-    names
-}
-
-/// What `Connection` cannot name away: what a message is made of, who it is from, and where it came
-/// from. A client could else take out what a proxy before us has put in.
-const END_TO_END: [HeaderName; 9] = [
-    header::AUTHORIZATION,
-    header::CONTENT_LENGTH,
-    header::COOKIE,
-    header::FORWARDED,
-    header::HOST,
-    HeaderName::from_static("traceparent"),
-    HeaderName::from_static("true-client-ip"),
-    HeaderName::from_static("x-real-ip"),
-    X_REQUEST_ID,
-];
-
-fn is_end_to_end(name: &HeaderName) -> bool {
-    END_TO_END.contains(name) || name.as_str().starts_with("x-forwarded-")
-}
-
-/// Fields named in `Connection`; those a request cannot lose are left (RFC 9110 §7.6.1).
+/// Fields an answer's own `Connection` names (RFC 9110 §7.6.1), without those that are of the message.
 fn nominated(headers: &http::HeaderMap) -> Vec<HeaderName> {
     let mut names = Vec::new();
     for value in headers.get_all(header::CONNECTION) {
         for name in value.to_str().unwrap_or_default().split(',') {
-            let name = name.trim();
-            // Options that name no field, or one that ends here anyway; nearly all there are.
-            if name.eq_ignore_ascii_case("keep-alive") || name.eq_ignore_ascii_case("close") {
-                continue;
-            }
-            let Ok(name) = HeaderName::try_from(name) else { continue };
-            if !is_end_to_end(&name) {
+            let Ok(name) = HeaderName::try_from(name.trim()) else { continue };
+            if name != header::CONTENT_LENGTH && name != header::SET_COOKIE {
                 names.push(name);
             }
         }
@@ -253,8 +265,47 @@ fn nominated(headers: &http::HeaderMap) -> Vec<HeaderName> {
     names
 }
 
+/// Names that a CGI, WSGI or PHP upstream reads as one of ours: there `_` and `-` are the same.
+fn is_alias(name: &HeaderName) -> bool {
+    name.as_str().contains('_') && is_trusted(&name.as_str().replace('_', "-"))
+}
+
+/// Fields by which an upstream learns who the request is from, where it came from and where it ends.
+fn is_trusted(name: &str) -> bool {
+    const EXACT: [&str; 14] = [
+        "authorization",
+        "cf-connecting-ip",
+        "connection",
+        "content-length",
+        "content-type",
+        "cookie",
+        "fastly-client-ip",
+        "forwarded",
+        "host",
+        "transfer-encoding",
+        "true-client-ip",
+        "upgrade",
+        "via",
+        "x-host",
+    ];
+    const PREFIXES: [&str; 11] = [
+        "x-amzn-",
+        "x-auth-request-",
+        "x-azure-",
+        "x-client-",
+        "x-cluster-client-",
+        "x-envoy-",
+        "x-forwarded-",
+        "x-original-",
+        "x-real-",
+        "x-request-",
+        "x-ssl-",
+    ];
+    EXACT.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+}
+
 /// The request's own ID where it is harmless in a log line, else a new one.
-pub(super) fn request_id(header: &RequestHeader) -> HeaderValue {
+pub fn request_id(header: &RequestHeader) -> HeaderValue {
     if let Some(own) = header.headers.get(X_REQUEST_ID)
         && (1..=128).contains(&own.len())
         && own.as_bytes().iter().all(|b| b.is_ascii_graphic())
@@ -262,6 +313,12 @@ pub(super) fn request_id(header: &RequestHeader) -> HeaderValue {
         return own.clone();
     }
     fresh_id()
+}
+
+/// A name for `Via`, unlike that of any other process.
+pub fn pseudonym() -> String {
+    let id = fresh_id();
+    format!("countersign-{}", id.to_str().unwrap_or_default().get(..12).unwrap_or_default())
 }
 
 /// Unlike any other of this process, and of others all but surely: a random start, counted up. An ID
@@ -327,7 +384,8 @@ mod tests {
             ("x-forwarded-prefix", "/evil"),
         ]);
         forward(&mut header, &Origin { client: None, tls: false, public: Some(&public) }).unwrap();
-        for other in ["forwarded", "x-forwarded-port", "x-forwarded-prefix"] {
+        assert_eq!(get(&header, "x-forwarded-prefix"), "/x");
+        for other in ["forwarded", "x-forwarded-port"] {
             assert!(!header.headers.contains_key(other), "{other}");
         }
         assert_eq!(get(&header, "x-forwarded-proto"), "https");
@@ -336,11 +394,29 @@ mod tests {
     }
 
     #[test]
+    fn the_scheme_is_read_in_every_spelling() {
+        for (name, value, expected) in [
+            ("x-forwarded-proto", "https", "https"),
+            ("x-forwarded-proto", "https,http", "https"),
+            ("x-forwarded-proto", "HTTPS", "https"),
+            ("x-forwarded-proto", "http, https", "http"),
+            ("forwarded", "for=1.2.3.4;proto=https, for=2.2.2.2;proto=http", "https"),
+            ("forwarded", "Proto=\"HTTPS\"", "https"),
+            ("forwarded", "for=1.2.3.4", "http"),
+            ("x-forwarded-proto", "ftp", "http"),
+        ] {
+            assert_eq!(scheme(&request(&[(name, value)]).headers, false), expected, "{value}");
+        }
+        let both = request(&[("x-forwarded-proto", "http"), ("forwarded", "proto=https")]);
+        assert_eq!(scheme(&both.headers, true), "http");
+    }
+
+    #[test]
     fn fields_of_the_hop_end_here() {
         let mut header = request(&[
             ("host", "a"),
-            ("connection", "close, X-Secret"),
-            ("x-secret", "1"),
+            ("connection", "close, X-Mine"),
+            ("x-mine", "1"),
             ("keep-alive", "timeout=5"),
             ("te", "trailers"),
             ("proxy-authorization", "Basic eDp5"),
@@ -348,7 +424,22 @@ mod tests {
         ]);
         strip_request(&mut header);
         let left: Vec<_> = header.headers.keys().map(HeaderName::as_str).collect();
-        assert_eq!(left, ["host"]);
+        assert_eq!(left, ["host", "x-mine"]);
+    }
+
+    /// CGI, WSGI and PHP read `_` and `-` as one: a client could otherwise write our fields.
+    #[test]
+    fn spellings_of_our_fields_with_an_underscore_are_dropped() {
+        let mut header = request(&[
+            ("x_forwarded_for", "6.6.6.6"),
+            ("x_forwarded-host", "evil.example"),
+            ("x_real_ip", "6.6.6.6"),
+            ("content_length", "5"),
+            ("api_key", "k"),
+        ]);
+        strip_request(&mut header);
+        let left: Vec<_> = header.headers.keys().map(HeaderName::as_str).collect();
+        assert_eq!(left, ["api_key"]);
     }
 
     #[test]
@@ -393,6 +484,14 @@ mod tests {
             "x-request-id",
             "traceparent",
             "true-client-ip",
+            "cf-connecting-ip",
+            "x-client-ip",
+            "x-amzn-oidc-data",
+            "x-ssl-client-verify",
+            "via",
+            "content-type",
+            "dpop",
+            "origin",
         ];
         let nominated = kept.join(", ");
         let mut header = request(&[("connection", &nominated)]);

@@ -5,13 +5,13 @@ use http::{StatusCode, Version, header};
 use pingora::Result;
 use pingora::http::ResponseHeader;
 
-use super::state::State;
-use super::{Session, client};
+use super::{ServerSession, downstream, response};
 use crate::answer::{self, Failure};
+use crate::proxy::counters::Counters;
 
 /// Writes header and body; with `HEAD`, the header alone.
-pub(super) async fn write(
-    session: &mut Session,
+pub async fn write(
+    session: &mut ServerSession,
     header: impl Into<Box<ResponseHeader>>,
     body: Bytes,
 ) -> Result<()> {
@@ -20,26 +20,26 @@ pub(super) async fn write(
         session.set_keepalive(None);
     }
     let bare = session.req_header().method == http::Method::HEAD || body.is_empty();
-    client::head(session, header.into()).await?;
+    downstream::head(session, header.into()).await?;
     match bare {
         true => Ok(()),
-        false => client::last(session, body).await,
+        false => downstream::last(session, body).await,
     }
 }
 
 /// The code of an error answer of ours, in the extensions of its header: for the access line.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Code(pub(super) &'static str);
+pub struct Code(pub &'static str);
 
 /// Answers with an error. `extra` fields are added to it.
-pub(super) async fn fail(
-    session: &mut Session,
-    state: &State,
+pub async fn fail(
+    session: &mut ServerSession,
+    counters: &Counters,
     failure: &Failure,
     extra: &[(http::HeaderName, String)],
 ) -> Result<()> {
     let answer = answer::http(failure);
-    state.counters.failure(answer.code);
+    counters.failure(answer.code);
     let mut header = ResponseHeader::build(answer.status, Some(6 + extra.len()))?;
     header.extensions_mut().insert(Code(answer.code));
     header.insert_header(header::CONTENT_TYPE, "application/json")?;
@@ -57,18 +57,13 @@ pub(super) async fn fail(
     write(session, header, answer.body).await
 }
 
-/// RFC 9112 §6.3.
-pub(super) fn has_body(session: &Session, status: StatusCode) -> bool {
-    session.req_header().method != http::Method::HEAD
-        && !status.is_informational()
-        && !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+/// Whether an answer with this status to this request has a body (RFC 9112 §6.3).
+pub fn has_body(session: &ServerSession, status: StatusCode) -> bool {
+    response::has_body(&session.req_header().method, status)
 }
 
 /// The head of an answer whose length may be unknown.
-pub(super) async fn open_head(
-    session: &mut Session,
-    mut header: Box<ResponseHeader>,
-) -> Result<()> {
+pub async fn open_head(session: &mut ServerSession, mut header: Box<ResponseHeader>) -> Result<()> {
     if !header.headers.contains_key(header::CONTENT_LENGTH) {
         match session.req_header().version {
             Version::HTTP_11 => header.insert_header(header::TRANSFER_ENCODING, "chunked")?,
@@ -76,12 +71,12 @@ pub(super) async fn open_head(
             _ => session.set_keepalive(None),
         }
     }
-    client::head(session, header).await
+    downstream::head(session, header).await
 }
 
 /// `204` to an OPTIONS request that asks nothing of another origin, and the like.
-pub(super) async fn empty(
-    session: &mut Session,
+pub async fn empty(
+    session: &mut ServerSession,
     status: u16,
     fields: &[(http::HeaderName, String)],
 ) -> Result<()> {
