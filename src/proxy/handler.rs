@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::FutureExt as _;
 use http::{Version, header};
 use parking_lot::Mutex;
 use pingora::http::{RequestHeader, ResponseHeader};
@@ -27,10 +26,6 @@ use crate::answer::Failure;
 use crate::log;
 use crate::otel::{self, RequestSpan};
 use crate::rewrite::TokenRule;
-
-/// Bytes of a body that are read before its request is sent on, where they have come already: what
-/// pingora keeps for a second try.
-const READ_AHEAD: u64 = 64 * 1024;
 
 /// Answers the requests of both versions of HTTP.
 pub struct RequestHandler {
@@ -148,7 +143,6 @@ impl RequestHandler {
             }
             ctx.rule = Some(rule).filter(|rule| rule.reads_header());
         }
-        read_ahead(session).await?;
         Ok(false)
     }
 
@@ -186,27 +180,6 @@ impl RequestHandler {
 /// The head of the answer, once it was written: an interim one (RFC 9110 §15.2) is none.
 fn answered(session: &ServerSession) -> Option<&ResponseHeader> {
     session.response_written().filter(|header| !response::is_interim(header))
-}
-
-/// Reads a short body that has come already, so that the request is sent whole before its answer can
-/// begin and its connection can be used again.
-async fn read_ahead(session: &mut ServerSession) -> Result<()> {
-    let length = session.get_header(header::CONTENT_LENGTH);
-    let length = length.and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
-    if length.is_none_or(|n| n == 0 || n > READ_AHEAD) || downstream::expects_continue(session) {
-        return Ok(());
-    }
-    session.enable_retry_buffering();
-    while !session.is_body_done() {
-        // Unconstrained: otherwise it would be told to yield, which looks like nothing to read.
-        match tokio::task::unconstrained(session.read_request_body()).now_or_never() {
-            Some(read) => {
-                read.map_err(Error::into_down)?;
-            }
-            None => break,
-        }
-    }
-    Ok(())
 }
 
 /// Ends the wait for a body that the client will not send: its answer came instead of `100 Continue`.
@@ -299,17 +272,16 @@ impl ProxyHttp for RequestHandler {
         let session = session.as_downstream_mut();
         headers::strip_request(request);
         outbound::prepare(request, session, &self.state, upstream, &ctx.changes)?;
-        if !downstream::expects_continue(session) {
+        if !downstream::expects_continue(session) || session.is_body_empty() {
             request.remove_header(&header::EXPECT);
         }
         if ctx.websocket {
             request.insert_header(header::CONNECTION, "Upgrade")?;
             request.insert_header(header::UPGRADE, "websocket")?;
-        } else if !session.is_body_empty()
-            && (!session.is_body_done() || !call::defines_body(&request.method))
-        {
-            // The answer may begin before this request has ended, or its body be left unread: no
-            // other request may follow it on its connection.
+        } else if !session.is_body_empty() {
+            // An upstream may answer before it has read the body, and take the rest of it for the
+            // next request on the connection: none may follow. pingora decides on reuse by this
+            // field, not by whether the request was sent whole before its answer began.
             request.insert_header(header::CONNECTION, "close")?;
         }
         Ok(())

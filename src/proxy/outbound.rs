@@ -134,12 +134,22 @@ fn target(header: &RequestHeader, base: &str, query: Option<&str>) -> Option<Str
     if (base.is_empty() && query.is_none() && !absolute) || asterisk || !header.raw_path_is_utf8() {
         return None;
     }
+    // RFC 9112 §3.2.4: without a path, the absolute form of `*`.
+    if header.method == http::Method::OPTIONS && is_bare_origin(header.raw_path()) {
+        return Some("*".to_owned());
+    }
     let mut target = format!("{base}{}", header.uri.path());
     if let Some(query) = query.or(header.uri.query()) {
         target.push('?');
         target.push_str(query);
     }
     Some(target)
+}
+
+/// `http://host` without a path or a query.
+fn is_bare_origin(target: &[u8]) -> bool {
+    let after = memchr::memmem::find(target, b"://").map(|at| &target[at + 3..]);
+    after.is_some_and(|rest| !rest.iter().any(|b| matches!(b, b'/' | b'?')))
 }
 
 /// Whether a path leads out of the place it stands behind, in any spelling of its dot segments
@@ -208,6 +218,9 @@ mod tests {
         assert_eq!(target(&header("/a?b"), "/auth", None), Some("/auth/a?b".into()));
         assert_eq!(target(&header("/a?b"), "", Some("c=d")), Some("/a?c=d".into()));
         assert_eq!(target(&header("http://h/a?b"), "", None), Some("/a?b".into()));
+        let mut options = header("http://h");
+        options.set_method(http::Method::OPTIONS);
+        assert_eq!(target(&options, "/auth", None), Some("*".into()));
     }
 
     #[test]

@@ -128,7 +128,8 @@ impl Request<'_> {
     ) -> Result<(Box<ResponseHeader>, Connection), Unanswered> {
         let Self { header, body, more } = self;
         // RFC 9110 §9.3.1: a body that has no meaning may be left unread, and be read as a request.
-        let undefined = (!body.is_empty() || more.is_some()) && !defines_body(&header.method);
+        let has_body = !body.is_empty() || more.is_some();
+        let undefined = has_body && !defines_body(&header.method);
         let mut connection = connect(header, upstream, connector, tries).await?;
         connection.reusable = more.is_none() && !undefined;
         connection.repeatable &= more.is_none();
@@ -142,7 +143,12 @@ impl Request<'_> {
             }
         };
         match answered {
-            Ok(header) => Ok((header, connection)),
+            Ok(header) => {
+                // A refusal may have come without a look at the body, which is then left on the
+                // connection and read as the next request.
+                connection.reusable &= !has_body || header.status.as_u16() < 400;
+                Ok((header, connection))
+            }
             Err(error) => Err(connection.unanswered(&error)),
         }
     }
@@ -192,7 +198,7 @@ pub fn connect_failure(error: &Error) -> Failure {
 }
 
 /// Whether the method gives a request's body a meaning (RFC 9110 §9.3).
-pub fn defines_body(method: &http::Method) -> bool {
+fn defines_body(method: &http::Method) -> bool {
     use http::Method;
     !matches!(*method, Method::GET | Method::HEAD | Method::DELETE | Method::TRACE)
 }

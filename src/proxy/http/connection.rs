@@ -178,7 +178,7 @@ impl ConnectionHandler {
                     _ => Look::Refuse(Failure::BadRequest),
                 }
             }
-            Err(httparse::Error::Token) if refusal::has_bad_target(bytes) => {
+            Err(_) if refusal::has_bad_target(bytes) => {
                 Look::Refuse(Failure::InvalidTarget)
             }
             _ => Look::Refuse(Failure::BadRequest),

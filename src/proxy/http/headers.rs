@@ -257,7 +257,7 @@ fn nominated(headers: &http::HeaderMap) -> Vec<HeaderName> {
     for value in headers.get_all(header::CONNECTION) {
         for name in value.to_str().unwrap_or_default().split(',') {
             let Ok(name) = HeaderName::try_from(name.trim()) else { continue };
-            if name != header::CONTENT_LENGTH && name != header::SET_COOKIE {
+            if name != header::CONTENT_LENGTH {
                 names.push(name);
             }
         }

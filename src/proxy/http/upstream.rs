@@ -10,7 +10,7 @@ use arc_swap::ArcSwap;
 use pingora::connectors::ConnectorOptions;
 use pingora::connectors::http::Connector;
 use pingora::protocols::TcpKeepalive;
-use pingora::upstreams::peer::{HttpPeer, PeerOptions};
+use pingora::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy, PeerOptions};
 use pingora::utils::tls::{CertKey, WrappedX509, parse_x509};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
@@ -83,6 +83,8 @@ impl Upstream {
             #[cfg(target_os = "linux")]
             user_timeout: Duration::ZERO,
         });
+        // `headers::strip_request` decides what ends at this hop.
+        options.http_upstream_request_policy = HttpUpstreamRequestPolicy::preserve();
         options.verify_cert = settings.tls.verify;
         options.verify_hostname = settings.tls.verify;
         if tls {

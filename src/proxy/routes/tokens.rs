@@ -42,7 +42,7 @@ pub(in crate::proxy) async fn answer(
         Err(failure) => return reply::fail(session, &state.counters, &failure, &[]).await,
     };
     match header.status {
-        StatusCode::NO_CONTENT => headers::strip_bodiless(&mut header),
+        StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED => headers::strip_bodiless(&mut header),
         _ => headers::strip_response(&mut header),
     }
     outbound::point_at_us(&mut header, session, state, upstream)?;
