@@ -129,7 +129,8 @@ async fn a_refusal_is_not_remembered() {
     let ask = countersign::pipeline::Ask::default();
     let new = Signer::es384();
     let token = new.token(&json!({"alg": "ES384", "kid": "new"}), &upstream.claims());
-    let refused = futures::future::join_all((0..20).map(|_| bridge.countersign(&token, &ask))).await;
+    let refused =
+        futures::future::join_all((0..20).map(|_| bridge.countersign(&token, &ask))).await;
     assert!(refused.iter().all(|r| r.as_ref().is_err_and(|e| e.code() == "kid_unknown")));
     assert_eq!(count(&proxy, "kid_unknown"), 20);
     nothing_signed(&proxy);

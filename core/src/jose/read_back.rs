@@ -6,7 +6,9 @@
 //! before it is served, and must verify the probes of our keys in it.
 
 use jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER;
-use jsonwebtoken::jwk::{AlgorithmParameters, Jwk, JwkSet, KeyAlgorithm, PublicKeyUse, ThumbprintHash};
+use jsonwebtoken::jwk::{
+    AlgorithmParameters, Jwk, JwkSet, KeyAlgorithm, PublicKeyUse, ThumbprintHash,
+};
 use jsonwebtoken::{Algorithm, DecodingKey, decode_header};
 
 use super::alg::{Alg, Check};
@@ -217,8 +219,8 @@ mod tests {
     /// Whatever a profile publishes is read, the curves `jsonwebtoken` lacks included.
     #[test]
     fn keys_of_every_algorithm_are_read_back() {
-        use aws_lc_rs::signature as aws;
         use aws::KeyPair as _;
+        use aws_lc_rs::signature as aws;
         let mut keys = Vec::new();
         for (alg, curve) in [
             (&aws::ECDSA_P256_SHA256_FIXED_SIGNING, "P-256"),

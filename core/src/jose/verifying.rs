@@ -4,7 +4,9 @@
 //! headers, claims and times are judged in [`super::jws`] and [`super::verify`]. Its provider is named
 //! here and not looked up in the process, where another crate could have installed a different one.
 
-use aws_lc_rs::signature::{ED25519, EcdsaVerificationAlgorithm, ParsedPublicKey, UnparsedPublicKey};
+use aws_lc_rs::signature::{
+    ED25519, EcdsaVerificationAlgorithm, ParsedPublicKey, UnparsedPublicKey,
+};
 use jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER;
 use jsonwebtoken::{Algorithm, DecodingKey};
 
