@@ -159,7 +159,7 @@ async fn ten_minutes_of_faults_cost_no_read() {
 /// One proxy's worth: keys, bridge, and the set on a real port.
 struct Replica {
     parts: Parts,
-    bridge: Bridge,
+    bridge: Arc<Bridge>,
     verifier: CachingVerifier,
     _dir: tempfile::TempDir,
 }
@@ -199,6 +199,7 @@ async fn replica(issuer: &FaultIssuer, store: StoreSettings, outage: Duration) -
         settings: BridgeSettings::for_cores(2),
     })
     .unwrap();
+    let bridge = Arc::new(bridge);
     let url = serve(Arc::clone(&parts.publisher)).await;
     Replica { parts, bridge, verifier: CachingVerifier::new(url), _dir: dir }
 }

@@ -17,7 +17,7 @@ use pingora::apps::http_app::ServeHttp;
 use pingora::protocols::http::ServerSession;
 
 use super::collect::{self, Rooms};
-use super::status::{Ready, Status};
+use super::status::{LogView, Ready, Status};
 use super::{guard, health, metrics, page};
 use crate::bridge::Bridge;
 use crate::clock::Clock;
@@ -94,6 +94,7 @@ impl App {
             ready: Ready { ready: ready.ready, reasons: ready.reasons },
             tokens,
             traffic: collect::traffic(source.proxy.status()),
+            log: LogView { lost: crate::log::lost_lines() },
             started: self.started,
             now: source.clock.now(),
         })

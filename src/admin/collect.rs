@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::status::{
-    AlarmView, Bucket, CacheView, ChangeRow, Histogram, IssuerView, KeyRow, LastError, MAX_ISSUERS,
-    Outcome, ProfileView, QueueView, Ready, RefusalCount, RequestCount, RouteDuration, ServedKey,
-    SetView, SigningView, State, Status, StoreView, TokenCount, Tokens, Traffic,
+    AlarmView, Bucket, CacheView, ChangeRow, Histogram, IssuerView, KeyRow, LastError, LogView,
+    MAX_ISSUERS, Outcome, ProfileView, QueueView, Ready, RefusalCount, RequestCount, RouteDuration,
+    ServedKey, SetView, SigningView, State, Status, StoreView, TokenCount, Tokens, Traffic,
 };
 use crate::bridge::BridgeStatus;
 use crate::histogram::Latency;
@@ -33,6 +33,7 @@ pub struct Rooms<'a> {
     pub ready: Ready,
     pub tokens: Tokens,
     pub traffic: Traffic,
+    pub log: LogView,
     pub started: UnixTime,
     pub now: UnixTime,
 }
@@ -146,6 +147,7 @@ pub fn collect(rooms: Rooms<'_>) -> Status {
         ready: rooms.ready,
         tokens: rooms.tokens,
         traffic: rooms.traffic,
+        log: rooms.log,
     }
 }
 

@@ -32,6 +32,8 @@ fn process(status: &Status, out: &mut Text) {
     out.sample("countersign_ready", &[], flag(status.ready.ready));
     out.gauge("process_start_time_seconds", "Start of the process, seconds since 1970.");
     out.sample("process_start_time_seconds", &[], seconds(status.started));
+    out.counter("countersign_log_lines_lost_total", "Log lines that nobody read in time.");
+    out.sample("countersign_log_lines_lost_total", &[], counted(status.log.lost));
 }
 
 fn issuers(status: &Status, out: &mut Text) {

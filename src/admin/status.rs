@@ -20,6 +20,14 @@ pub struct Status {
     pub store: StoreView,
     pub tokens: Tokens,
     pub traffic: Traffic,
+    pub log: LogView,
+}
+
+/// The log of this process.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub struct LogView {
+    /// Lines lost because nobody read them in time.
+    pub lost: u64,
 }
 
 /// Issuers listed one by one; with more the answer would grow without bound.

@@ -97,7 +97,7 @@ impl Keyring {
         let rules = rules(settings, &*store);
         let engine = Engine { algorithm: settings.algorithm, rules, store, clock };
         let state = engine.settle(&Arc::new(RingState::default())).await?;
-        let ring = Ring::of(&state).ok_or(KeyringError::NoActive)?;
+        let ring = Ring::of(&state)?;
         Ok(Arc::new(Self {
             engine,
             durable: AtomicI64::new(durable(&state)),
@@ -239,9 +239,9 @@ impl Keyring {
     /// Makes a stored ring the one in memory.
     fn adopt(&self, state: RingState) {
         let before = self.state.load_full();
-        let Some(ring) = Ring::of(&state) else {
-            self.complain(&KeyringError::NoActive);
-            return;
+        let ring = match Ring::of(&state) {
+            Ok(ring) => ring,
+            Err(error) => return self.complain(&error),
         };
         let active = ring.active.kid() == self.ring.load().active.kid();
         let same = before.epoch == state.epoch && active;

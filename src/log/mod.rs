@@ -4,10 +4,14 @@
 //! 1. what this crate logs has named fields, and none of them is a token, a key or a header value;
 //! 2. other crates say at most `info`: below that HTTP libraries print header lines and bodies;
 //! 3. [`scrub`] blanks what looks like a secret in every finished line, whoever wrote it.
+//!
+//! Nobody waits for the reader of the log: `writer` has the queue.
 
 #[cfg(debug_assertions)]
 pub mod copy;
+mod quiet;
 pub mod scrub;
+mod writer;
 
 use std::io::{self, Write};
 use std::str::FromStr;
@@ -19,6 +23,9 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::registry;
 use tracing_subscriber::util::SubscriberInitExt;
+
+use self::quiet::Quiet;
+pub use self::writer::{Guard, lost_lines};
 
 /// Target of the line written for each request.
 pub const ACCESS: &str = "countersign::access";
@@ -90,32 +97,36 @@ impl FromStr for Filter {
     }
 }
 
-/// Installs the process's logger. Lines of the `log` crate (pingora) go the same way.
+/// Installs the process's logger. Lines of the `log` crate (pingora) go the same way. What waits to be
+/// written is written when the guard is dropped.
 ///
 /// # Errors
 /// [`LogError::Installed`] on a second call.
-pub fn init(format: Format, filter: &Filter) -> Result<(), LogError> {
+pub fn init(format: Format, filter: &Filter) -> Result<Guard, LogError> {
+    let (queue, guard) = writer::stderr();
     let lines = match format {
-        Format::Text => text(Stderr),
-        Format::Json => json(Stderr),
+        Format::Text => text(queue),
+        Format::Json => json(queue),
     };
     let logger = registry().with(lines.with_filter(filter.0.clone()));
     #[cfg(debug_assertions)]
     let logger = logger.with(copy::layer());
     logger.try_init().map_err(|_| LogError::Installed)?;
     log_panics();
-    Ok(())
+    Ok(guard)
 }
 
 type Lines = Box<dyn Layer<registry::Registry> + Send + Sync>;
 
 fn text<W: for<'w> MakeWriter<'w> + Send + Sync + 'static>(to: W) -> Lines {
-    tracing_subscriber::fmt::layer().with_ansi(false).with_writer(Scrubbed(to)).boxed()
+    let layer = tracing_subscriber::fmt::layer().with_ansi(false).map_event_format(Quiet);
+    layer.with_writer(Scrubbed(to)).boxed()
 }
 
 fn json<W: for<'w> MakeWriter<'w> + Send + Sync + 'static>(to: W) -> Lines {
     let layer = tracing_subscriber::fmt::layer().json().flatten_event(true);
-    layer.with_current_span(false).with_span_list(false).with_writer(Scrubbed(to)).boxed()
+    let layer = layer.with_current_span(false).with_span_list(false).map_event_format(Quiet);
+    layer.with_writer(Scrubbed(to)).boxed()
 }
 
 /// A panic's message may quote what was being read; it goes through the scrubber like any line.
@@ -127,16 +138,6 @@ fn log_panics() {
         let text = text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_default();
         tracing::error!(place, reason = text, "a thread panicked");
     }));
-}
-
-struct Stderr;
-
-impl<'w> MakeWriter<'w> for Stderr {
-    type Writer = io::Stderr;
-
-    fn make_writer(&'w self) -> io::Stderr {
-        io::stderr()
-    }
 }
 
 /// Scrubs each line on its way out.
@@ -309,6 +310,20 @@ mod tests {
     fn a_target_can_be_turned_off() {
         let out = said(Format::Text, "info,countersign::access=off", || access(200).log());
         assert_eq!(out, "");
+    }
+
+    #[test]
+    fn what_says_nothing_is_not_written_and_its_neighbours_are() {
+        let nothing = "failed to acquire reusable stream";
+        for format in [Format::Text, Format::Json] {
+            let out = said(format, "info", || {
+                tracing::error!(target: "log", "{nothing}");
+                tracing::error!(target: "log", "{nothing}: another");
+                tracing::error!(target: "countersign", "{nothing}");
+            });
+            assert_eq!(out.lines().count(), 2, "{out}");
+            assert!(out.contains("another") && out.contains("countersign"), "{out}");
+        }
     }
 
     #[test]

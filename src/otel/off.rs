@@ -67,6 +67,11 @@ impl Parent {
     pub fn current() -> Self {
         Self
     }
+
+    #[inline]
+    pub fn within<F>(self, work: F) -> F {
+        work
+    }
 }
 
 #[derive(Debug)]

@@ -277,6 +277,12 @@ impl Parent {
     pub fn current() -> Self {
         Self(CURRENT.try_with(Arc::clone).ok())
     }
+
+    /// `work` as a part of that request, in a task of its own.
+    #[inline]
+    pub fn within<F>(self, work: F) -> Within<F> {
+        Within { work, live: self.0 }
+    }
 }
 
 /// A piece of work within a request.

@@ -1,9 +1,9 @@
 //! One status with a bit of everything, and an attacker's text wherever text comes from outside.
 
 use countersign::admin::status::{
-    AlarmView, Bucket, CacheView, ChangeRow, Histogram, IssuerView, KeyRow, LastError, Outcome,
-    ProfileView, QueueView, Ready, RefusalCount, ServedKey, SetView, SigningView, State, Status,
-    StoreView, TokenCount, Tokens, Traffic,
+    AlarmView, Bucket, CacheView, ChangeRow, Histogram, IssuerView, KeyRow, LastError, LogView,
+    Outcome, ProfileView, QueueView, Ready, RefusalCount, ServedKey, SetView, SigningView, State,
+    Status, StoreView, TokenCount, Tokens, Traffic,
 };
 
 pub const NOW: i64 = 1_800_000_000;
@@ -108,6 +108,7 @@ pub fn status() -> Status {
         version: "0.1.0",
         now: NOW,
         started: NOW - 90_000,
+        log: LogView { lost: 3 },
         ready: Ready {
             ready: false,
             reasons: vec![format!("issuer {EVIL}: no key set yet"), "issuer down: stale".into()],

@@ -178,9 +178,7 @@ impl ConnectionHandler {
                     _ => Look::Refuse(Failure::BadRequest),
                 }
             }
-            Err(_) if refusal::has_bad_target(bytes) => {
-                Look::Refuse(Failure::InvalidTarget)
-            }
+            Err(_) if refusal::has_bad_target(bytes) => Look::Refuse(Failure::InvalidTarget),
             _ => Look::Refuse(Failure::BadRequest),
         }
     }
