@@ -8,6 +8,7 @@
 mod error;
 mod issuing;
 mod pool;
+mod settings;
 mod stats;
 
 use std::sync::Arc;
@@ -20,12 +21,12 @@ use quick_cache::sync::Cache;
 use tokio::time::Instant;
 
 pub use self::error::BridgeError;
+pub use self::settings::BridgeSettings;
 pub use self::stats::{BridgeStatus, Outcome};
 
 use self::pool::{NotDone, Pool};
 use self::stats::Stats;
 use crate::clock::Clock;
-use crate::config::BridgeSettings;
 use crate::issuer::{IssuerHandle, Issuers, Publisher, Snapshot};
 use crate::jose::alg::Alg;
 use crate::jose::jws::CompactJws;
@@ -125,7 +126,8 @@ impl Bridge {
     /// When the system refuses the crypto threads.
     pub fn new(deps: BridgeDeps) -> std::io::Result<Self> {
         let settings = deps.settings;
-        let entries = usize::try_from(settings.cache_bytes / USUAL).unwrap_or(usize::MAX);
+        let bytes = settings.cache_bytes as u64;
+        let entries = usize::try_from(bytes / USUAL).unwrap_or(usize::MAX);
         Ok(Self {
             issuers: deps.issuers,
             publisher: deps.publisher,
@@ -133,8 +135,8 @@ impl Bridge {
             profile: ArcSwap::from_pointee(deps.profile),
             clock: deps.clock,
             limits: settings.limits,
-            cache: Cache::with_weighter(entries, settings.cache_bytes, Weight),
-            pool: Pool::new(settings.threads, settings.queue)?,
+            cache: Cache::with_weighter(entries, bytes, Weight),
+            pool: Pool::new(settings.threads(), settings.queue)?,
             stats: Stats::default(),
             generation: AtomicU64::new(0),
         })

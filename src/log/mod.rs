@@ -12,6 +12,8 @@ pub mod scrub;
 use std::io::{self, Write};
 use std::str::FromStr;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer};
 use tracing::Level;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
@@ -20,15 +22,30 @@ use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::registry;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use crate::setting::{self, Invalid};
+
 /// Target of the line written for each request.
 pub const ACCESS: &str = "countersign::access";
 
+/// `[log]`
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct LogSettings {
+    /// `text` or `json`: one JSON object a line, fields at the top level.
+    pub format: Format,
+    /// `error`, `warn`, `info`, `debug`, `trace`, `off`, or `target=level` pairs.
+    #[serde(rename = "level")]
+    #[schemars(with = "String")]
+    pub filter: Filter,
+}
+
 /// Shape of a line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
 pub enum Format {
     #[default]
     Text,
-    /// One JSON object a line; fields at the top level.
     Json,
 }
 
@@ -39,10 +56,6 @@ pub struct Filter(Targets);
 /// Why the log could not be set up.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LogError {
-    #[error(
-        "`{0}` is no level: `error`, `warn`, `info`, `debug`, `trace`, `off`, or `target=level` pairs"
-    )]
-    Filter(String),
     #[error("a logger is already installed")]
     Installed,
 }
@@ -70,10 +83,14 @@ impl Filter {
 }
 
 impl FromStr for Filter {
-    type Err = LogError;
+    type Err = Invalid;
 
-    fn from_str(text: &str) -> Result<Self, LogError> {
-        let bad = || LogError::Filter(text.to_owned());
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let bad = || {
+            Invalid::new(format_args!("invalid log level `{text}`")).hint(
+                "write `error`, `warn`, `info`, `debug`, `trace`, `off`, or `target=level` pairs",
+            )
+        };
         let mut filter = Self::default().0;
         for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
             filter = match part.split_once('=') {
@@ -87,6 +104,12 @@ impl FromStr for Filter {
             };
         }
         Ok(Self(filter))
+    }
+}
+
+impl<'de> Deserialize<'de> for Filter {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        setting::text(from, str::parse)
     }
 }
 

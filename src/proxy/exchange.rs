@@ -9,10 +9,10 @@ use super::Session;
 use super::client::{self, Upload};
 use super::form::{self, ExchangeRequest, TokenType};
 use super::reply;
+use super::settings::{Cors, ExchangeSettings};
 use super::state::State;
 use crate::answer::{ExchangeFailure, Failure};
 use crate::bridge::Bridged;
-use crate::config::{Cors, ExchangeSettings};
 use crate::pipeline::Ask;
 use crate::rewrite::is_jws;
 

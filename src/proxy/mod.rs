@@ -25,6 +25,7 @@ pub mod outbound;
 mod reply;
 mod restore;
 pub mod routes;
+pub mod settings;
 pub mod state;
 mod swap;
 mod tokens;

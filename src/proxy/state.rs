@@ -11,11 +11,11 @@ use super::counters::{Counters, ProxyStatus};
 use super::discovery_cache::DiscoveryCache;
 use super::jwks::Ready;
 use super::routes::Routes;
+use super::settings::ServerSettings;
 use super::upstream::Upstream;
 use super::vouch::Vouching;
 use crate::bridge::Bridge;
 use crate::clock::Clock;
-use crate::config::ServerSettings;
 use crate::issuer::Publisher;
 use crate::otel::Spans;
 

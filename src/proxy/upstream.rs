@@ -17,8 +17,8 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::time::Instant;
 use url::Url;
 
+use super::settings::{HostHeader, UpstreamSettings};
 use crate::answer::Failure;
-use crate::config::{HostHeader, UpstreamSettings};
 use crate::dns::Resolver;
 
 /// A name is asked for again after this long.
@@ -88,7 +88,7 @@ impl Upstream {
         if tls {
             options.ca = Some(roots(settings.tls.ca.as_deref())?);
         }
-        let client = match &settings.tls.client {
+        let client = match settings.tls.client() {
             Some(files) => Some(Arc::new(client_identity(&files.cert, &files.key)?)),
             None => None,
         };

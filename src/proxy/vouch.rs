@@ -11,11 +11,11 @@ use reqwest::{Client, RequestBuilder};
 use serde_json::{Map, Value};
 
 use super::Session;
+use super::settings::{ExchangeSettings, IntrospectionSettings, SessionSettings};
 use crate::answer::ExchangeFailure;
 use crate::bridge::{Bridge, BridgeError, Bridged};
 use crate::clock::Clock;
 use crate::coding::{self, CodingError};
-use crate::config::{ExchangeSettings, IntrospectionSettings, SessionSettings};
 use crate::dns::Resolver;
 use crate::issuer::fetch::{self, Unread};
 use crate::jose::names::{IssuerName, Limits};

@@ -16,7 +16,6 @@ use crate::jose::jwks;
 use crate::keyring::{Keyring, KeyringError};
 use crate::otel::Spans;
 use crate::proxy::door::Door;
-use crate::proxy::routes::Routes;
 use crate::proxy::state::{Parts, State};
 use crate::proxy::upstream::{Upstream, UpstreamError};
 use crate::proxy::vouch::Vouching;
@@ -99,7 +98,7 @@ impl Rooms {
         let vouching = vouching.map_err(StartError::Vouching)?;
         let state = Arc::new(State::new(Parts {
             server: config.server.clone(),
-            routes: Routes::new(tokens, &config),
+            routes: config.routes(tokens),
             bridge: bridge.clone(),
             publisher: publisher.clone(),
             upstream,

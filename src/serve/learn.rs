@@ -16,7 +16,6 @@ use crate::config::{Config, UpstreamSettings, issuer_from_discovery};
 use crate::issuer::IssuerSettings;
 use crate::keyring::atomic;
 use crate::proxy::call::{self, Body};
-use crate::proxy::routes::Routes;
 use crate::rewrite::TokenRule;
 use crate::rewrite::discovery::{self, Discovered};
 
@@ -137,7 +136,7 @@ impl Learner {
             tracing::warn!(%error, "what was learnt contradicts itself");
             return;
         }
-        rooms.state.routes.store(Arc::new(Routes::new(known.tokens, &self.config)));
+        rooms.state.routes.store(Arc::new(self.config.routes(known.tokens)));
         rooms.state.discovery.clear();
         rooms.bridge.forget();
         if let Some(document) = document {

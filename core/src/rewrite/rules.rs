@@ -33,7 +33,9 @@ pub struct TokenRule {
 }
 
 /// What happens to `Authorization: Bearer` on the way to the upstream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(inline))]
+#[serde(rename_all = "lowercase")]
 pub enum BearerMode {
     /// The issuer's token becomes a countersigned one: a gateway before a strict API.
     Swap,
