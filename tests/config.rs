@@ -376,6 +376,7 @@ const BAD: &[&str] = &[
     "[upstream]\nurl = \"http://a\"\n[exchange]\ncors_origins = [\"https://app.example.com/\"]",
     "[upstream]\nurl = \"http://a\"\n[exchange]\ncors_origins = \"*\"\n[exchange.session]\nurl = \"http://a/s\"\nissuer = \"https://s\"\naudience = \"app\"\ncookies = [\"sid\"]\nclaims = { sub = \"id\" }",
     "[upstream]\nurl = \"http://a\"\n[exchange.session]\nurl = \"http://a/s\"\nissuer = \"https://s\"\naudience = \"app\"\nclaims = { email = \"mail\" }",
+    "[upstream]\nurl = \"http://a\"\n[exchange.session]\nurl = \"http://a/s\"\nissuer = \"https://s\"\naudience = \"app\"\nclaims = { sub = \"users[*].id\" }",
     "[upstream]\nurl = \"http://a\"\n[[exchange.introspection]]\nurl = \"http://a/i\"\nclient_id = \"c\"\nclient_secret = \"${SHORT}\"",
     "[upstream]\nurl = \"http://a\"\n[log]\nlevel = \"loud\"",
     "[upstream]\nurl = \"http://a\"\n[limits]\ntoken = \"16\"",

@@ -29,8 +29,8 @@ impl Default for AdminSettings {
 fn listen<'de, D: Deserializer<'de>>(from: D) -> Result<Option<SocketAddr>, D::Error> {
     setting::text(from, |text| match text {
         "off" => Ok(None),
-        _ => setting::listen_addr(text)
-            .map(Some)
-            .map_err(|invalid| invalid.hint("write `127.0.0.1:9090`, or `off` for no admin listener")),
+        _ => setting::listen_addr(text).map(Some).map_err(|invalid| {
+            invalid.hint("write `127.0.0.1:9090`, or `off` for no admin listener")
+        }),
     })
 }

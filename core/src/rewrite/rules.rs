@@ -273,6 +273,19 @@ impl JsonPath {
     pub fn as_str(&self) -> &str {
         &self.text
     }
+
+    /// Whether it names one place, not each element of an array or object.
+    pub fn is_single(&self) -> bool {
+        !self.steps.contains(&Step::Any)
+    }
+
+    /// The value at this place; `None` where there is none, or the path names several.
+    pub fn find<'a>(&self, value: &'a serde_json::Value) -> Option<&'a serde_json::Value> {
+        self.steps.iter().try_fold(value, |value, step| match step {
+            Step::Member(name) => value.as_object()?.get(name),
+            Step::Any => None,
+        })
+    }
 }
 
 /// One member name off the front of `text`, and the rest from its `.` or `[`.

@@ -129,7 +129,13 @@ fn session(raw: &RawSession, at: &At, issuers: &[IssuerSettings]) -> Checked<Ses
         if ["iss", "aud", "exp", "iat", "nbf"].contains(&claim.as_str()) {
             return Err(at.fault("it is set by the proxy, not by the answer"));
         }
-        claims.push((claim.clone(), at.name(path, JsonPath::parse)?));
+        let path = at.name(path, JsonPath::parse)?;
+        if !path.is_single() {
+            return Err(at
+                .fault("a claim has one value, and this path names several")
+                .hint("write members alone, `user.id`; a dot in a name is `\\.`"));
+        }
+        claims.push((claim.clone(), path));
     }
     if !claims.iter().any(|(claim, _)| claim == "sub") {
         return Err(at.key("claims").fault("`sub` is missing: the claim that names the user"));
