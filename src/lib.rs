@@ -40,5 +40,6 @@ pub mod otel;
 pub mod proxy;
 pub mod serve;
 pub mod setting;
+pub mod status;
 #[cfg(feature = "demo")]
 pub mod verdict;

@@ -1,6 +1,7 @@
 //! What the admin listener is told by the configuration.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
@@ -18,12 +19,28 @@ pub struct AdminSettings {
     /// Names a browser may reach it by, beside addresses, names without a dot and `localhost`.
     #[serde(with = "OneOrMany")]
     pub hosts: Vec<String>,
+    /// `/readyz` says "not ready" after this time of nothing but failures of the auth server, or
+    /// `never`; until then "degraded".
+    #[serde(deserialize_with = "time_or_never")]
+    #[schemars(with = "String")]
+    pub not_ready_after: Option<Duration>,
 }
 
 impl Default for AdminSettings {
     fn default() -> Self {
-        Self { listen: Some(([127, 0, 0, 1], 9090).into()), hosts: Vec::new() }
+        Self {
+            listen: Some(([127, 0, 0, 1], 9090).into()),
+            hosts: Vec::new(),
+            not_ready_after: Some(Duration::from_secs(60)),
+        }
     }
+}
+
+fn time_or_never<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
+    setting::text(from, |text| match text {
+        "never" => Ok(None),
+        _ => setting::duration(text).map(Some),
+    })
 }
 
 fn listen<'de, D: Deserializer<'de>>(from: D) -> Result<Option<SocketAddr>, D::Error> {

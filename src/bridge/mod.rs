@@ -22,7 +22,7 @@ use tokio::time::Instant;
 
 pub use self::error::BridgeError;
 pub use self::settings::BridgeSettings;
-pub use self::stats::{BridgeStatus, Outcome};
+pub use self::stats::{BridgeStatus, CacheStatus, QueueStatus, RefusalCount, TokenCount};
 
 use self::pool::{NotDone, Pool};
 use self::stats::Stats;
@@ -386,10 +386,11 @@ impl Bridge {
 
     pub fn status(&self) -> BridgeStatus {
         let mut status = self.stats.status();
-        status.cache_entries = self.cache.len() as u64;
-        status.cache_bytes = self.cache.weight();
-        status.queue_depth = self.pool.depth();
-        status.threads = self.pool.threads();
+        status.cache.entries = self.cache.len() as u64;
+        status.cache.bytes = self.cache.weight();
+        status.queue.depth = self.pool.depth();
+        status.queue.limit = self.pool.limit();
+        status.queue.threads = self.pool.threads();
         status
     }
 

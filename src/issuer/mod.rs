@@ -27,7 +27,7 @@ pub use self::issuers::{IssuerDeps, IssuerError, Issuers};
 pub use self::publisher::{NoSet, PublishedSet, Publisher};
 pub use self::snapshot::Snapshot;
 pub use self::source::SourceError;
-pub use self::status::{Fetches, IssuerStatus, LastError};
+pub use self::status::{Fetches, IssuerState, IssuerStatus};
 use crate::jose::names::{IssuerName, Limits};
 use crate::jose::policy::IssuerPolicy;
 pub use crate::refresh::RefreshSettings;

@@ -11,6 +11,7 @@ pub mod scrub;
 
 use std::io::{self, Write};
 use std::str::FromStr;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
@@ -58,6 +59,14 @@ pub struct Filter(Targets);
 pub enum LogError {
     #[error("a logger is already installed")]
     Installed,
+}
+
+/// Lines that could not be written since the start.
+static LOST: AtomicU64 = AtomicU64::new(0);
+
+/// Lines that could not be written since the start, for status and metrics.
+pub fn lost_lines() -> u64 {
+    LOST.load(Ordering::Relaxed)
 }
 
 /// This crate's own target; every other crate is held to [`OTHERS`].
@@ -179,7 +188,9 @@ impl<W: Write> Write for ScrubbedLine<W> {
     // The formatter hands over each event in one piece, so no secret is cut in two.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(line);
-        self.0.write_all(scrub::scrub(&text).as_bytes())?;
+        self.0.write_all(scrub::scrub(&text).as_bytes()).inspect_err(|_| {
+            LOST.fetch_add(1, Ordering::Relaxed);
+        })?;
         Ok(line.len())
     }
 

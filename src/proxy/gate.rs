@@ -223,7 +223,7 @@ impl Gate {
         let code = written.and_then(|header| header.extensions.get::<reply::Code>());
         let code = code.map(|code| code.0).or(ctx.broken);
         let took = ctx.began.elapsed();
-        self.state.counters.request(ctx.kind, status);
+        self.state.finished(ctx.kind, status, code);
         // How long a WebSocket lives is no matter of speed.
         if !written.is_some_and(call::switches) {
             self.state.counters.took(ctx.kind, took);

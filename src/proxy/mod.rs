@@ -20,6 +20,7 @@ mod forward;
 pub mod gate;
 pub mod head;
 mod headers;
+pub mod health;
 pub mod jwks;
 pub mod outbound;
 mod reply;

@@ -7,8 +7,9 @@ use arc_swap::ArcSwap;
 use pingora::connectors::http::Connector;
 
 use super::connections::Connections;
-use super::counters::{Counters, ProxyStatus};
+use super::counters::{Counters, Kind, ProxyStatus};
 use super::discovery_cache::DiscoveryCache;
+use super::health::{UpstreamHealth, UpstreamStatus};
 use super::jwks::Ready;
 use super::routes::Routes;
 use super::settings::ServerSettings;
@@ -18,6 +19,7 @@ use crate::bridge::Bridge;
 use crate::clock::Clock;
 use crate::issuer::Publisher;
 use crate::otel::Spans;
+use crate::status::Lasting;
 
 pub struct State {
     pub server: ServerSettings,
@@ -34,6 +36,9 @@ pub struct State {
     pub counters: Counters,
     pub spans: Spans,
     pub connections: Arc<Connections>,
+    pub health: UpstreamHealth,
+    /// Why the upstream's discovery document is of no use, while it is.
+    pub discovery_fault: Lasting,
     ready: ArcSwap<HashMap<String, Arc<Ready>>>,
 }
 
@@ -64,6 +69,8 @@ impl State {
             clock: parts.clock,
             counters: Counters::default(),
             spans: parts.spans,
+            health: UpstreamHealth::default(),
+            discovery_fault: Lasting::default(),
             ready: ArcSwap::default(),
         }
     }
@@ -88,6 +95,21 @@ impl State {
         map.insert(path.to_owned(), ready.clone());
         self.ready.store(Arc::new(map));
         Some(ready)
+    }
+
+    /// Counts a finished request; `code` is that of our own error answer.
+    pub fn finished(&self, kind: Kind, status: u16, code: Option<&'static str>) {
+        self.counters.request(kind, status);
+        // Others may be answered without the upstream.
+        if matches!(kind, Kind::Forward | Kind::Token) && (status > 0 || code.is_some()) {
+            self.health.note(code, self.clock.now());
+        }
+    }
+
+    /// `None`: there is no upstream.
+    pub fn upstream_status(&self) -> Option<UpstreamStatus> {
+        let address = self.upstream.as_ref()?.url().origin().ascii_serialization();
+        Some(self.health.status(address, self.clock.now()))
     }
 
     pub fn status(&self) -> ProxyStatus {

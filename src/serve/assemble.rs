@@ -133,8 +133,7 @@ impl Rooms {
             bridge: self.bridge.clone(),
             proxy: self.state.clone(),
             clock: self.clock.clone(),
-            hosts: config.admin.hosts.as_slice().into(),
-            queue: config.bridge.queue,
+            settings: config.admin.clone(),
         }
     }
 
@@ -146,6 +145,8 @@ impl Rooms {
         runtime.spawn(async move { keyring.run(shutdown).await });
         let (publisher, shutdown) = (self.publisher.clone(), stop.clone());
         runtime.spawn(async move { publisher.run(shutdown).await });
+        let (rooms, shutdown) = (self.clone(), stop.clone());
+        runtime.spawn(async move { super::probe::run(&rooms, shutdown).await });
         if let Some(learner) = &self.learner {
             let (learner, rooms, shutdown) = (learner.clone(), self.clone(), stop.clone());
             runtime.spawn(async move { learner.run(&rooms, shutdown).await });

@@ -7,6 +7,7 @@
 mod assemble;
 mod learn;
 pub mod listen;
+mod probe;
 mod reload;
 mod signals;
 mod threads;
