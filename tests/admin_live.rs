@@ -36,6 +36,11 @@ struct Running {
 
 impl Running {
     async fn start() -> Self {
+        Self::with(|text| text).await
+    }
+
+    /// With a configuration made out of the usual one.
+    async fn with(edit: impl Fn(String) -> String) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let issuer = LiveIssuer::start().await;
         let data = tempfile::tempdir().unwrap();
@@ -62,6 +67,7 @@ impl Running {
             data.path().display(),
             url = issuer.url,
         );
+        let text = edit(text);
         let config = config::load_text(&text, None, &RunOverrides::default(), &NoEnv).unwrap();
         let server =
             tokio::task::spawn_blocking(|| serve::start_in_process(config)).await.unwrap().unwrap();
@@ -159,6 +165,71 @@ async fn the_status_tells_what_happened() {
     assert!(hits > 0, "{tokens}");
     let latency = tokens["latency"]["buckets"].as_array().unwrap();
     assert!(latency.iter().map(|bucket| bucket["count"].as_u64().unwrap()).sum::<u64>() >= 3);
+}
+
+/// An auth server that is away: degraded at once, not ready after a while, ready when it is back.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failing_auth_server_is_seen_everywhere() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let running = Running::with(|text| {
+        let upstream = format!("[upstream]\n            url = \"http://127.0.0.1:{port}\"");
+        let (before, after) = text.split_once("[upstream]").unwrap();
+        let (url, rest) = after.split_once("[[issuer]]").unwrap();
+        let jwks = url.split('"').nth(1).unwrap();
+        let rest = rest.replace("\"/jwks\"", &format!("\"{jwks}/jwks\""));
+        let before = before.replace("[admin]", "[admin]\n            not_ready_after = \"1s\"");
+        format!("{before}{upstream}\n            [[issuer]]{rest}")
+    })
+    .await;
+    let ready = async || {
+        let (status, body) = running.get("/readyz").await;
+        (status, serde_json::from_str::<Value>(&body).unwrap())
+    };
+    let (status, said) = ready().await;
+    assert_eq!((status, &said["degraded"]), (200, &false.into()), "{said}");
+
+    let url = format!("http://{}/userinfo", running.server.public);
+    assert_eq!(running.client.get(&url).send().await.unwrap().status(), 502);
+    let (_, said) = ready().await;
+    assert_eq!(said["degraded"], true, "{said}");
+    let reason = said["reasons"].to_string();
+    assert!(reason.contains(&format!("auth server http://127.0.0.1:{port}")), "{reason}");
+    assert!(
+        reason.contains("could not be reached") && reason.contains("1 in the last"),
+        "{reason}"
+    );
+    let upstream = running.status().await["upstream"].clone();
+    assert_eq!(upstream["recent_failures"], 1, "{upstream}");
+    assert_eq!(upstream["last_error"]["code"], "upstream_unreachable");
+    let metrics = running.get("/metrics").await.1;
+    for line in [
+        "countersign_upstream_up 0",
+        "countersign_upstream_recent_failures 1",
+        "countersign_degraded 1",
+    ] {
+        assert!(metrics.lines().any(|have| have == line), "{line} is not in\n{metrics}");
+    }
+    let mut last = 200;
+    for _ in 0..100 {
+        last = ready().await.0;
+        if last == 503 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(last, 503);
+
+    // It is back; nobody sends requests to a proxy that is not ready, so the proxy asks by itself.
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.unwrap();
+    tokio::spawn(async move { axum::serve(listener, axum::Router::new()).await.unwrap() });
+    for _ in 0..300 {
+        let (status, said) = ready().await;
+        if status == 200 && said["degraded"] == false {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("{:?}", ready().await);
 }
 
 #[tokio::test(flavor = "multi_thread")]

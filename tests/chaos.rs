@@ -30,9 +30,8 @@ use std::time::Duration;
 
 use axum::response::IntoResponse;
 use caching_verifier::CachingVerifier;
-use countersign::bridge::{Bridge, BridgeDeps};
+use countersign::bridge::{Bridge, BridgeDeps, BridgeSettings};
 use countersign::clock::Clock;
-use countersign::config::BridgeSettings;
 use countersign::issuer::publisher::COMMON_PATH;
 use countersign::issuer::{Publisher, Source};
 use countersign::jose::alg::Alg;
@@ -196,7 +195,7 @@ async fn replica(issuer: &FaultIssuer, store: StoreSettings, outage: Duration) -
         keyring: Arc::clone(&parts.keyring),
         profile,
         clock: parts.clock.clone(),
-        settings: BridgeSettings::for_cores(2),
+        settings: BridgeSettings { threads: Some(1), ..BridgeSettings::default() },
     })
     .unwrap();
     let bridge = Arc::new(bridge);

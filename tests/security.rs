@@ -161,7 +161,7 @@ async fn a_key_replaced_under_its_kid_takes_cached_results_with_it() {
     let first = rooms.bridge.countersign(&token, &ask).await.unwrap();
     let second = rooms.bridge.countersign(&token, &ask).await.unwrap();
     assert_eq!(first.jwt, second.jwt);
-    assert_eq!(rooms.bridge.status().cache_hits, 1, "the answer was known");
+    assert_eq!(rooms.bridge.status().cache.hits, 1, "the answer was known");
     let new = signer::Signer::es384();
     upstream.tell(|told| told.jwks = json!({"keys": [new.jwk("e1")]}).to_string());
     let handle = rooms.issuers.only().unwrap();

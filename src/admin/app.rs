@@ -17,8 +17,8 @@ use pingora::apps::http_app::ServeHttp;
 use pingora::protocols::http::ServerSession;
 
 use super::collect::{self, Rooms};
-use super::status::{LogView, Ready, Status};
-use super::{guard, health, metrics, page};
+use super::status::Status;
+use super::{AdminSettings, guard, health, metrics, page};
 use crate::bridge::Bridge;
 use crate::clock::Clock;
 use crate::inspect::{self, MAX_TOKEN};
@@ -41,10 +41,7 @@ pub struct StatusSource {
     pub bridge: Arc<Bridge>,
     pub proxy: Arc<State>,
     pub clock: Clock,
-    /// `[admin] hosts`
-    pub hosts: Arc<[String]>,
-    /// Jobs that may wait for a crypto thread.
-    pub queue: usize,
+    pub settings: AdminSettings,
 }
 
 /// What the admin listener runs.
@@ -83,18 +80,14 @@ impl App {
 
     fn status(&self) -> Status {
         let source = &self.source;
-        let ready = health::readiness(source);
-        let mut tokens = collect::tokens(source.bridge.status());
-        tokens.queue.limit = source.queue as u64;
         collect::collect(Rooms {
             issuers: &source.issuers,
             publisher: &source.publisher,
             keyring: &source.keyring,
             profile: &source.bridge.profile(),
-            ready: Ready { ready: ready.ready, reasons: ready.reasons },
-            tokens,
-            traffic: collect::traffic(source.proxy.status()),
-            log: LogView { lost: crate::log::lost_lines() },
+            ready: health::readiness(source),
+            bridge: &source.bridge,
+            proxy: &source.proxy,
             started: self.started,
             now: source.clock.now(),
         })
@@ -121,7 +114,7 @@ impl App {
         // HTTP/2 has the host in `:authority`, HTTP/1.1 in `Host`.
         let host = request.uri.host().or_else(|| text(&request.headers, header::HOST.as_str()));
         let probe = matches!(path.as_str(), "/healthz" | "/readyz");
-        if !probe && !guard::admits_host(host, &self.source.hosts) {
+        if !probe && !guard::admits_host(host, &self.source.settings.hosts) {
             let hint = "call it by its address or `localhost`, or list the name in [admin] hosts";
             return Answer::error(421, "host_refused", hint);
         }

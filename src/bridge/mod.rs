@@ -10,6 +10,7 @@ mod error;
 mod issuing;
 mod pool;
 mod results;
+mod settings;
 mod stats;
 
 use std::sync::Arc;
@@ -20,14 +21,14 @@ use futures::FutureExt as _;
 use tokio::time::Instant;
 
 pub use self::error::BridgeError;
-pub use self::stats::{BridgeStatus, Outcome};
+pub use self::settings::BridgeSettings;
+pub use self::stats::{BridgeStatus, CacheStatus, QueueStatus, RefusalCount, TokenCount};
 
 use self::asked::{Asked, OwnedAsk};
 use self::pool::{NotDone, Pool};
 use self::results::{Entry, Key, Results};
 use self::stats::Stats;
 use crate::clock::Clock;
-use crate::config::BridgeSettings;
 use crate::issuer::{IssuerHandle, Issuers, Publisher, Snapshot};
 use crate::jose::alg::Alg;
 use crate::jose::jws::CompactJws;
@@ -102,10 +103,10 @@ impl Bridge {
             publisher: deps.publisher,
             keyring: deps.keyring,
             profile: ArcSwap::from_pointee(deps.profile),
-            results: results::new(settings.cache_bytes, deps.clock.clone()),
+            results: results::new(settings.cache_bytes as u64, deps.clock.clone()),
             clock: deps.clock,
             limits: settings.limits,
-            pool: Pool::new(settings.threads, settings.queue)?,
+            pool: Pool::new(settings.threads(), settings.queue)?,
             stats: Stats::default(),
             generation: AtomicU64::new(0),
         })
@@ -437,10 +438,11 @@ impl Bridge {
         let mut status = self.stats.status();
         // What is counted is what the last housekeeping left; it may be under way.
         let _ = self.results.run_pending_tasks().now_or_never();
-        status.cache_entries = self.results.entry_count();
-        status.cache_bytes = self.results.weighted_size();
-        status.queue_depth = self.pool.depth();
-        status.threads = self.pool.threads();
+        status.cache.entries = self.results.entry_count();
+        status.cache.bytes = self.results.weighted_size();
+        status.queue.depth = self.pool.depth();
+        status.queue.limit = self.pool.limit();
+        status.queue.threads = self.pool.threads();
         status
     }
 

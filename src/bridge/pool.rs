@@ -131,6 +131,11 @@ impl Pool {
         self.queue.lock().waiting.len()
     }
 
+    /// Jobs that may wait.
+    pub(super) fn limit(&self) -> usize {
+        self.queue.bound
+    }
+
     pub(super) fn threads(&self) -> usize {
         self.threads.len()
     }

@@ -354,5 +354,8 @@ pub struct ManArgs {
 /// # Errors
 /// What an address looks like.
 pub fn listen_addr(text: &str) -> Result<SocketAddr, String> {
-    crate::config::value::listen_addr(text)
+    crate::setting::listen_addr(text).map_err(|invalid| match invalid.hint {
+        Some(hint) => format!("{}; {hint}", invalid.why),
+        None => invalid.why,
+    })
 }

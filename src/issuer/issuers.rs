@@ -10,6 +10,7 @@ use std::sync::atomic::Ordering;
 use arc_swap::ArcSwap;
 use tokio::sync::{Notify, watch};
 
+use super::conflicts::{self, Conflict, Found};
 use super::fetch::Fetcher;
 use super::handle::IssuerHandle;
 use super::shared::Shared;
@@ -41,10 +42,8 @@ pub struct IssuerDeps {
 pub enum IssuerError {
     #[error("{path}: {why}")]
     DataDir { path: String, why: io::Error },
-    #[error("two issuers are called `{0}`")]
-    DuplicateName(IssuerName),
-    #[error("issuers `{first}` and `{second}` both claim `iss` `{iss}`")]
-    DuplicateIssuer { iss: Issuer, first: IssuerName, second: IssuerName },
+    #[error("issuer `{name}`: {why}")]
+    Conflict { name: IssuerName, why: Conflict },
     #[error("the inline key set of issuer `{name}`: {why}")]
     Inline { name: IssuerName, why: DocumentRefusal },
     #[error("the address of issuer `{name}` has no `{{kid}}` in its path or query")]
@@ -140,21 +139,10 @@ impl Issuers {
     }
 
     fn check(&self, settings: &[IssuerSettings]) -> Result<(), IssuerError> {
-        let mut names = HashMap::new();
-        let mut claimed: HashMap<String, &IssuerName> = HashMap::new();
+        conflicts::check(settings)
+            .map_err(|Found { name, kind, .. }| IssuerError::Conflict { name, why: kind })?;
         for one in settings {
             let name = one.name();
-            if names.insert(name, ()).is_some() {
-                return Err(IssuerError::DuplicateName(name.clone()));
-            }
-            let templates = one.policy.tenants.iter().flat_map(|tenants| &tenants.templates);
-            let plain = one.policy.issuers.iter().map(|iss| (iss, iss.to_string()));
-            for (iss, written) in plain.chain(templates.map(|t| (t.text(), t.pattern()))) {
-                if let Some(first) = claimed.insert(written, name).filter(|first| *first != name) {
-                    let (first, second) = (first.clone(), name.clone());
-                    return Err(IssuerError::DuplicateIssuer { iss: iss.clone(), first, second });
-                }
-            }
             match &one.source {
                 Source::Inline(text) => {
                     let options = self.shared.options(one);

@@ -419,6 +419,7 @@ mod tests {
         assert_eq!(slot.get().unwrap_err().code(), "set_unreadable");
         // The one before it stays.
         slot.set.store(Some(Arc::new(PublishedSet {
+            answer: JwksAnswer::new(&Bytes::new(), "", 0),
             body: Bytes::from(document(&key).body),
             etag: String::new(),
             max_age: 1,

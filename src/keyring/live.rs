@@ -12,11 +12,12 @@ use super::engine::{self, Engine};
 use super::open;
 use super::ring::RingState;
 use super::store::{Store, StoreError};
-use super::{Fault, KeyView, KeyringError, KeyringSettings, KeyringStatus, Ring};
+use super::{KeyView, KeyringError, KeyringSettings, KeyringStatus, Ring};
 use crate::clock::Clock;
 use crate::jose::names::UnixTime;
 use crate::jose::sign::SigningKey;
 use crate::rotation::{self, Rules};
+use crate::status::Fault;
 
 /// Horizons are written ahead in steps of this, so that a token costs no write: a retired key stays
 /// published this much longer than its last token needs.
@@ -269,9 +270,9 @@ impl Keyring {
     fn complain(&self, error: &KeyringError) {
         let mut fault = self.fault();
         if fault.as_ref().is_none_or(|old| old.code != error.code()) {
-            let since = self.engine.clock.now().secs();
+            let at = self.engine.clock.now().secs();
             tracing::error!(code = error.code(), %error, "the key store failed; signing goes on");
-            *fault = Some(Fault { code: error.code(), text: error.to_string(), since });
+            *fault = Some(Fault { code: error.code(), text: error.to_string(), at });
         }
     }
 

@@ -32,6 +32,7 @@ use crate::jose::names::UnixTime;
 use crate::jose::read_back::{self, Probe, ReadBackFault};
 use crate::jose::sign::SigningKey;
 pub use crate::rotation::Office;
+use crate::status::Fault;
 
 /// `[signing]`, checked.
 #[derive(Debug, Clone)]
@@ -159,15 +160,6 @@ pub struct KeyringStatus {
     pub full: bool,
     /// The store's fault, while it lasts; signing goes on with what is in memory.
     pub error: Option<Fault>,
-}
-
-/// A fault that lasts.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Fault {
-    pub code: &'static str,
-    pub text: String,
-    /// Seconds since 1970.
-    pub since: i64,
 }
 
 impl Ring {

@@ -13,7 +13,7 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use super::Filter;
-use crate::config::env::{Env as _, ProcessEnv};
+use crate::env::{Env as _, ProcessEnv};
 
 /// The folder; unset, nothing is copied.
 const FOLDER: &str = "COUNTERSIGN_TEST_LOGS";

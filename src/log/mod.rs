@@ -16,6 +16,8 @@ mod writer;
 use std::io::{self, Write};
 use std::str::FromStr;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer};
 use tracing::Level;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
@@ -26,16 +28,30 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use self::quiet::Quiet;
 pub use self::writer::{Guard, lost_lines};
+use crate::setting::{self, Invalid};
 
 /// Target of the line written for each request.
 pub const ACCESS: &str = "countersign::access";
 
+/// `[log]`
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct LogSettings {
+    /// `text` or `json`: one JSON object a line, fields at the top level.
+    pub format: Format,
+    /// `error`, `warn`, `info`, `debug`, `trace`, `off`, or `target=level` pairs.
+    #[serde(rename = "level")]
+    #[schemars(with = "String")]
+    pub filter: Filter,
+}
+
 /// Shape of a line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
 pub enum Format {
     #[default]
     Text,
-    /// One JSON object a line; fields at the top level.
     Json,
 }
 
@@ -46,14 +62,12 @@ pub struct Filter(Targets);
 /// Why the log could not be set up.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LogError {
-    #[error(
-        "`{0}` is no level: `error`, `warn`, `info`, `debug`, `trace`, `off`, or `target=level` pairs"
-    )]
-    Filter(String),
     #[error("a logger is already installed")]
     Installed,
 }
 
+/// Bytes of a method or a path in a line.
+const MAX_FIELD: usize = 1024;
 /// This crate's own target; every other crate is held to [`OTHERS`].
 const OWN: &str = "countersign";
 /// The most another crate may say. pingora prints response headers at `debug` and whole requests at
@@ -77,10 +91,14 @@ impl Filter {
 }
 
 impl FromStr for Filter {
-    type Err = LogError;
+    type Err = Invalid;
 
-    fn from_str(text: &str) -> Result<Self, LogError> {
-        let bad = || LogError::Filter(text.to_owned());
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let bad = || {
+            Invalid::new(format_args!("invalid log level `{text}`")).hint(
+                "write `error`, `warn`, `info`, `debug`, `trace`, `off`, or `target=level` pairs",
+            )
+        };
         let mut filter = Self::default().0;
         for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
             filter = match part.split_once('=') {
@@ -94,6 +112,12 @@ impl FromStr for Filter {
             };
         }
         Ok(Self(filter))
+    }
+}
+
+impl<'de> Deserialize<'de> for Filter {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        setting::text(from, str::parse)
     }
 }
 
@@ -190,14 +214,15 @@ pub fn access_wanted() -> bool {
 impl Access<'_> {
     /// Writes the line, at `info`; at `warn` when the proxy itself failed.
     pub fn log(&self) {
+        let (method, path) = (cut(self.method), cut(self.path));
         macro_rules! line {
             ($level:expr) => {
                 tracing::event!(
                     target: "countersign::access",
                     $level,
                     request_id = self.request_id,
-                    method = self.method,
-                    path = self.path,
+                    method,
+                    path,
                     status = self.status,
                     code = self.code,
                     route = self.route,
@@ -209,6 +234,15 @@ impl Access<'_> {
         }
         if self.status >= 500 { line!(Level::WARN) } else { line!(Level::INFO) }
     }
+}
+
+/// The beginning of a text that a client chose: a line of the log is short, whatever was asked.
+fn cut(text: &str) -> &str {
+    let mut end = text.len().min(MAX_FIELD);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
 }
 
 #[cfg(test)]
@@ -324,6 +358,13 @@ mod tests {
             assert_eq!(out.lines().count(), 2, "{out}");
             assert!(out.contains("another") && out.contains("countersign"), "{out}");
         }
+    }
+
+    #[test]
+    fn a_long_path_is_cut() {
+        assert_eq!(cut("/short"), "/short");
+        assert_eq!(cut(&"é".repeat(5000)).len(), MAX_FIELD);
+        assert_eq!(cut(&format!("/{}", "é".repeat(5000))).len(), MAX_FIELD - 1);
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! One line of pingora's that says nothing is not written.
+//! Lines of pingora's that are not written: one that says nothing, and those of its proxy, whose
+//! errors quote heads. The request handler writes a line of its own for each.
 
 use std::fmt;
 
@@ -12,7 +13,10 @@ use tracing_subscriber::registry::LookupSpan;
 /// on the first requests of every process. pingora then opens another one, and nothing is lost.
 const NO_ERROR: &str = "failed to acquire reusable stream";
 
-/// Formats as `F` does, and leaves out that one. Not a filter: one that looks at an event's fields
+/// The target of pingora's proxy.
+const PROXY: &str = "pingora_proxy";
+
+/// Formats as `F` does, and leaves out those. Not a filter: one that looks at an event's fields
 /// trips over an assertion of tracing-subscriber 0.3 when no other filter wants the event.
 pub(super) struct Quiet<F>(pub(super) F);
 
@@ -35,7 +39,7 @@ where
 fn says_nothing(event: &Event<'_>) -> bool {
     // Lines of the `log` crate have one callsite for each level; their target is a field.
     let metadata = event.metadata();
-    if *metadata.level() != Level::ERROR || metadata.target() != "log" {
+    if *metadata.level() > Level::WARN || metadata.target() != "log" {
         return false;
     }
     let mut message = Message(false);
@@ -43,13 +47,19 @@ fn says_nothing(event: &Event<'_>) -> bool {
     message.0
 }
 
-/// Whether the message is the one.
+/// Whether the message is one of them.
 struct Message(bool);
 
 impl Visit for Message {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         if field.name() == "message" {
-            self.0 = format!("{value:?}") == NO_ERROR;
+            self.0 |= format!("{value:?}") == NO_ERROR;
+        }
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        if field.name() == "log.target" {
+            self.0 |= value.starts_with(PROXY);
         }
     }
 }

@@ -7,6 +7,8 @@
 //! What a span says is chosen word by word: names of this program, of configured issuers, of methods
 //! in RFC 9110, and numbers. Nothing a client, a token or an upstream wrote becomes part of one.
 
+mod settings;
+
 #[cfg(feature = "otel")]
 mod on;
 #[cfg(feature = "otel")]
@@ -21,6 +23,7 @@ mod off;
 #[cfg(not(feature = "otel"))]
 pub use self::off::*;
 
+pub use self::settings::OtelSettings;
 use crate::jose::names::IssuerName;
 
 /// How a request ended.

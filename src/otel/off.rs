@@ -1,10 +1,9 @@
 //! The same without the feature: nothing, at no cost.
 
-use crate::config::OtelSettings;
 use crate::dns::Resolver;
 use crate::jose::names::IssuerName;
 
-use super::{Ended, Outcome};
+use super::{Ended, OtelSettings, Outcome};
 
 #[derive(Debug, Clone, Default)]
 pub struct Spans;

@@ -19,8 +19,7 @@ use pin_project_lite::pin_project;
 
 use super::parent::{self, TRACEPARENT, TRACESTATE};
 use super::sender::{PATIENCE, Sender};
-use super::{Ended, Outcome};
-use crate::config::OtelSettings;
+use super::{Ended, OtelSettings, Outcome};
 use crate::dns::Resolver;
 use crate::jose::names::IssuerName;
 

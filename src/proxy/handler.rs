@@ -153,7 +153,7 @@ impl RequestHandler {
         let code = written.and_then(|header| header.extensions.get::<reply::Code>());
         let code = code.map(|code| code.0).or(ctx.broken);
         let took = ctx.began.elapsed();
-        self.state.counters.request(ctx.kind, status);
+        self.state.finished(ctx.kind, status, code);
         // The life of a WebSocket says nothing about speed.
         if !written.is_some_and(response::switches) {
             self.state.counters.took(ctx.kind, took);

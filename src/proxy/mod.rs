@@ -3,7 +3,9 @@
 
 pub mod counters;
 pub mod handler;
+pub mod health;
 pub mod http;
 pub mod outbound;
 pub mod routes;
+pub mod settings;
 pub mod state;

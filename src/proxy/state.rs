@@ -5,18 +5,20 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use pingora::connectors::http::Connector;
 
-use super::counters::{Counters, ProxyStatus};
+use super::counters::{Counters, Kind, ProxyStatus};
+use super::health::{UpstreamHealth, UpstreamStatus};
 use super::http::connections::Connections;
 use super::http::headers;
 use super::http::upstream::Upstream;
 use super::routes::Routes;
 use super::routes::discovery_cache::DiscoveryCache;
 use super::routes::vouch::Vouching;
+use super::settings::ServerSettings;
 use crate::bridge::Bridge;
 use crate::clock::Clock;
-use crate::config::ServerSettings;
 use crate::issuer::Publisher;
 use crate::otel::Spans;
+use crate::status::Lasting;
 
 pub struct State {
     pub server: ServerSettings,
@@ -35,6 +37,9 @@ pub struct State {
     pub connections: Arc<Connections>,
     /// Our name in `Via` (RFC 9110 §7.6.3), unlike that of any other process.
     pub pseudonym: String,
+    pub health: UpstreamHealth,
+    /// Why the upstream's discovery document is of no use, while it is.
+    pub discovery_fault: Lasting,
 }
 
 /// The parts of a [`State`].
@@ -65,7 +70,24 @@ impl State {
             counters: Counters::default(),
             spans: parts.spans,
             pseudonym: headers::pseudonym(),
+            health: UpstreamHealth::default(),
+            discovery_fault: Lasting::default(),
         }
+    }
+
+    /// Counts a finished request; `code` is that of our own error answer.
+    pub fn finished(&self, kind: Kind, status: u16, code: Option<&'static str>) {
+        self.counters.request(kind, status);
+        // Others may be answered without the upstream.
+        if matches!(kind, Kind::Forward | Kind::Token) && (status > 0 || code.is_some()) {
+            self.health.note(code, self.clock.now());
+        }
+    }
+
+    /// `None`: there is no upstream.
+    pub fn upstream_status(&self) -> Option<UpstreamStatus> {
+        let address = self.upstream.as_ref()?.url().origin().ascii_serialization();
+        Some(self.health.status(address, self.clock.now()))
     }
 
     pub fn status(&self) -> ProxyStatus {

@@ -17,7 +17,6 @@ use crate::keyring::{Keyring, KeyringError};
 use crate::otel::Spans;
 use crate::proxy::http::connection::ConnectionHandler;
 use crate::proxy::http::upstream::{Upstream, UpstreamError};
-use crate::proxy::routes::Routes;
 use crate::proxy::routes::vouch::Vouching;
 use crate::proxy::state::{Parts, State};
 
@@ -99,7 +98,7 @@ impl Rooms {
         let vouching = vouching.map_err(StartError::Vouching)?;
         let state = Arc::new(State::new(Parts {
             server: config.server.clone(),
-            routes: Routes::new(tokens, &config),
+            routes: config.routes(tokens),
             bridge: bridge.clone(),
             publisher: publisher.clone(),
             upstream,
@@ -134,8 +133,7 @@ impl Rooms {
             bridge: self.bridge.clone(),
             proxy: self.state.clone(),
             clock: self.clock.clone(),
-            hosts: config.admin.hosts.as_slice().into(),
-            queue: config.bridge.queue,
+            settings: config.admin.clone(),
         }
     }
 
@@ -147,6 +145,8 @@ impl Rooms {
         runtime.spawn(async move { keyring.run(shutdown).await });
         let (publisher, shutdown) = (self.publisher.clone(), stop.clone());
         runtime.spawn(async move { publisher.run(shutdown).await });
+        let (rooms, shutdown) = (self.clone(), stop.clone());
+        runtime.spawn(async move { super::probe::run(&rooms, shutdown).await });
         if let Some(learner) = &self.learner {
             let (learner, rooms, shutdown) = (learner.clone(), self.clone(), stop.clone());
             runtime.spawn(async move { learner.run(&rooms, shutdown).await });

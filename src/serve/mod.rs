@@ -7,6 +7,7 @@
 mod assemble;
 mod learn;
 pub mod listen;
+mod probe;
 mod reload;
 mod signals;
 mod threads;
@@ -210,7 +211,7 @@ impl Server {
         let admin = config.admin.listen.map(|address| sockets.bind(address)).transpose()?;
         let certificate = config.server.tls.as_ref().map(Certificate::load).transpose()?;
         let background = threads::many("background", 1).map_err(RunError::Threads)?;
-        let proxy = Threads::new("proxy", config.server.threads).map_err(RunError::Threads)?;
+        let proxy = Threads::new("proxy", config.server.threads()).map_err(RunError::Threads)?;
         let grace = config.server.grace;
         let rooms = background.block_on(Rooms::assemble(config, clock))?;
         let (stopping, stop) = watch::channel(false);

@@ -55,7 +55,7 @@ impl ConnectionHandler {
         // Three tries: a pooled connection may have been closed meanwhile, a name may have several
         // addresses.
         let conf = ServerConf {
-            threads: state.server.threads,
+            threads: state.server.threads(),
             max_retries: super::call::TRIES,
             upstream_keepalive_pool_size: POOL,
             ca_file: Some(super::upstream::NO_ROOTS.to_owned()),

@@ -18,8 +18,8 @@ use tokio::time::Instant;
 use url::Url;
 
 use crate::answer::Failure;
-use crate::config::{HostHeader, UpstreamSettings};
 use crate::dns::Resolver;
+use crate::proxy::settings::{HostHeader, UpstreamSettings};
 
 /// A name is asked for again after this long.
 const ADDRESSES_FOR: Duration = Duration::from_secs(30);
@@ -90,7 +90,7 @@ impl Upstream {
         if tls {
             options.ca = Some(roots(settings.tls.ca.as_deref())?);
         }
-        let client = match &settings.tls.client {
+        let client = match settings.tls.client() {
             Some(files) => Some(Arc::new(client_identity(&files.cert, &files.key)?)),
             None => None,
         };
@@ -219,13 +219,11 @@ fn timeout(keep_alive: &str) -> Option<u64> {
     parts.find_map(|part| part.strip_prefix("timeout=")).and_then(|text| text.parse().ok())
 }
 
-/// The configured roots, else the Mozilla program's.
+/// The Mozilla program's roots, and those configured.
 fn roots(ca: Option<&Path>) -> Result<Arc<[WrappedX509]>, UpstreamError> {
-    let list: Vec<WrappedX509> = match ca {
-        Some(path) => certificates(path)?.into_iter().map(wrapped).collect(),
-        None => webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned().map(wrapped).collect(),
-    };
-    Ok(Arc::from(list))
+    let own = ca.map(certificates).transpose()?.unwrap_or_default();
+    let public = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned();
+    Ok(public.chain(own).map(wrapped).collect())
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "maps over owned certificates")]
@@ -260,6 +258,19 @@ fn file(path: &Path, why: &dyn std::fmt::Display) -> UpstreamError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_configured_ca_adds_to_the_public_roots() {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let ca = rcgen::CertificateParams::default().self_signed(&key).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("ca.pem");
+        std::fs::write(&file, ca.pem()).unwrap();
+        let public = roots(None).unwrap().len();
+        assert_eq!(public, webpki_root_certs::TLS_SERVER_ROOT_CERTS.len());
+        assert_eq!(roots(Some(&file)).unwrap().len(), public + 1);
+        assert!(roots(Some(&dir.path().join("missing.pem"))).is_err());
+    }
 
     #[test]
     fn the_upstreams_patience_is_read() {

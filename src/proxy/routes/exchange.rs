@@ -8,10 +8,10 @@ use pingora::http::ResponseHeader;
 use super::form::{self, ExchangeRequest, TokenType};
 use crate::answer::{ExchangeFailure, Failure};
 use crate::bridge::Bridged;
-use crate::config::{Cors, ExchangeSettings};
 use crate::pipeline::Ask;
 use crate::proxy::http::downstream::{self, Upload};
 use crate::proxy::http::{ServerSession, reply};
+use crate::proxy::settings::{Cors, ExchangeSettings};
 use crate::proxy::state::State;
 use crate::rewrite::is_jws;
 

@@ -13,7 +13,7 @@ pub mod vouch;
 
 use std::sync::Arc;
 
-use crate::config::{Config, DiscoverySettings};
+use super::settings::DiscoverySettings;
 use crate::rewrite::TokenRule;
 
 /// `POST` here exchanges a token (RFC 8693).
@@ -40,12 +40,8 @@ pub enum Route {
 
 impl Routes {
     /// `tokens` as configured or learnt; all else as configured.
-    pub fn new(tokens: Vec<TokenRule>, config: &Config) -> Self {
-        Self {
-            tokens: tokens.into_iter().map(Arc::new).collect(),
-            discovery: config.discovery.clone(),
-            exchange: config.server.exchange.enabled,
-        }
+    pub fn new(tokens: Vec<TokenRule>, discovery: DiscoverySettings, exchange: bool) -> Self {
+        Self { tokens: tokens.into_iter().map(Arc::new).collect(), discovery, exchange }
     }
 
     /// `is_jwks` says whether a key set is served at a path. First come the paths of our own.

@@ -14,7 +14,6 @@ use crate::answer::ExchangeFailure;
 use crate::bridge::{Bridge, BridgeError, Bridged};
 use crate::clock::Clock;
 use crate::coding::{self, CodingError};
-use crate::config::{ExchangeSettings, IntrospectionSettings, SessionSettings};
 use crate::dns::Resolver;
 use crate::issuer::fetch::{self, Unread};
 use crate::jose::names::{IssuerName, Limits};
@@ -23,6 +22,7 @@ use crate::jose::refusal::Refusal;
 use crate::jose::vouched::{Vouched, Voucher};
 use crate::pipeline::Ask;
 use crate::proxy::http::ServerSession;
+use crate::proxy::settings::{ExchangeSettings, IntrospectionSettings, SessionSettings};
 
 /// A login waits for this; a longer one is an outage.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -214,7 +214,7 @@ fn mapped(answer: &[u8], settings: &SessionSettings) -> Option<Vec<u8>> {
     let answer: Value = serde_json::from_slice(answer).ok()?;
     let mut claims = Map::new();
     for (claim, path) in &settings.claims {
-        if let Some(value) = at(&answer, path.as_str()).filter(|value| !value.is_null()) {
+        if let Some(value) = path.find(&answer).filter(|value| !value.is_null()) {
             claims.insert(claim.clone(), value.clone());
         }
     }
@@ -229,11 +229,6 @@ fn mapped(answer: &[u8], settings: &SessionSettings) -> Option<Vec<u8>> {
         claims.remove(time);
     }
     serde_json::to_vec(&claims).ok()
-}
-
-/// A value at a dotted path of members.
-fn at<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
-    path.split('.').try_fold(value, |value, member| value.as_object()?.get(member))
 }
 
 #[cfg(test)]
@@ -257,12 +252,15 @@ mod tests {
                 ("iss".into(), path("user.id")),
                 ("exp".into(), path("exp")),
                 ("email_verified".into(), path("user.ok")),
+                ("role".into(), path(r"user.https://a\.example/role")),
             ],
         };
-        let claims = mapped(br#"{"user":{"id":"u","ok":true},"exp":99999999999}"#, &settings);
+        let answer =
+            br#"{"user":{"id":"u","ok":true,"https://a.example/role":"x"},"exp":99999999999}"#;
+        let claims = mapped(answer, &settings);
         let claims: Value = serde_json::from_slice(&claims.unwrap()).unwrap();
         let expected = serde_json::json!({
-            "sub": "u", "iss": "https://auth.example", "aud": "app", "email_verified": true
+            "sub": "u", "iss": "https://auth.example", "aud": "app", "email_verified": true, "role": "x"
         });
         assert_eq!(claims, expected);
         // A session endpoint says `null` when nobody is logged in.
