@@ -17,7 +17,6 @@ use super::fetch::Fetcher;
 use crate::clock::Clock;
 use crate::jose::jwks::Options;
 use crate::jose::names::{IssuerName, UnixTime};
-use crate::otel::Spans;
 
 /// An issuer nobody asked about for this long is left alone, where there are many.
 const IDLE: Duration = Duration::from_secs(3600);
@@ -30,7 +29,6 @@ pub(super) const UNKNOWN_FOR: Duration = Duration::from_secs(3600);
 pub(super) struct Shared {
     pub(super) clock: Clock,
     pub(super) fetcher: Fetcher,
-    pub(super) spans: Spans,
     options: Options,
     /// Directory of the last good sets.
     pub(super) store: Option<PathBuf>,
@@ -50,12 +48,10 @@ impl Shared {
         fetcher: Fetcher,
         options: Options,
         store: Option<PathBuf>,
-        spans: Spans,
     ) -> Self {
         Self {
             clock,
             fetcher,
-            spans,
             options,
             store,
             unknown: Unknown::new(),
