@@ -190,7 +190,15 @@ async fn a_failing_auth_server_is_seen_everywhere() {
 
     let url = format!("http://{}/userinfo", running.server.public);
     assert_eq!(running.client.get(&url).send().await.unwrap().status(), 502);
-    let (_, said) = ready().await;
+    // A request is counted after its answer was written.
+    let mut said = ready().await.1;
+    for _ in 0..200 {
+        if said["degraded"] == true {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        said = ready().await.1;
+    }
     assert_eq!(said["degraded"], true, "{said}");
     let reason = said["reasons"].to_string();
     assert!(reason.contains(&format!("auth server http://127.0.0.1:{port}")), "{reason}");
@@ -293,6 +301,37 @@ async fn a_rebinding_page_is_refused_and_probes_are_not() {
     for path in ["/healthz", "/readyz"] {
         assert_eq!(ask(path, "anything.example").await, 200, "{path}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_whose_host_is_in_doubt_gets_an_answer() {
+    let running = Running::start().await;
+    let at = running.admin;
+    let ask = |head: &'static str| async move {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let mut stream = tokio::net::TcpStream::connect(at).await.unwrap();
+        let request = format!("{head}Connection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        let read = stream.read_to_end(&mut answer);
+        tokio::time::timeout(Duration::from_secs(20), read).await.unwrap().unwrap();
+        String::from_utf8_lossy(&answer).into_owned()
+    };
+    for head in [
+        "GET /metrics HTTP/1.1\r\nHost: user@localhost\r\n",
+        "GET /metrics HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\n",
+        "GET http://evil.example/metrics HTTP/1.1\r\nHost: localhost\r\n",
+        "GET http://user:pass@localhost/metrics HTTP/1.1\r\nHost: localhost\r\n",
+        "GET /metrics HTTP/1.1\r\nHost: a b\r\n",
+        "GET /metrics HTTP/1.1\r\n",
+    ] {
+        let answer = ask(head).await;
+        let refused = ["HTTP/1.1 400 ", "HTTP/1.1 421 "].iter().any(|s| answer.starts_with(s));
+        assert!(refused, "{head}: {answer}");
+        assert!(answer.contains("\"error\"") && !answer.contains("countersign_ready"), "{answer}");
+    }
+    let answer = ask("GET http://localhost/metrics HTTP/1.1\r\nHost: localhost\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -19,6 +19,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arc_swap::ArcSwap;
 use futures::FutureExt as _;
 use tokio::time::Instant;
+use tracing::{Instrument as _, Span};
 
 pub use self::error::BridgeError;
 pub use self::settings::BridgeSettings;
@@ -39,7 +40,7 @@ use crate::jose::publish::PublishedKids;
 use crate::jose::refusal::Refusal;
 use crate::jose::vouched::Vouched;
 use crate::keyring::Keyring;
-use crate::otel::{self, Parent, Work};
+use crate::otel::{self, Work};
 use crate::pipeline::{self, Ask, Context, Countersigned, Verdict};
 use crate::profile::Profile;
 
@@ -279,7 +280,7 @@ impl Bridge {
                 let entry = bridge.results.try_get_with(key, run).await;
                 (entry, own)
             };
-            match tokio::spawn(Parent::current().within(flight)).await {
+            match tokio::spawn(flight.instrument(Span::current())).await {
                 // Another's run may have begun before the issuer's keys or ours changed.
                 Ok((Ok(entry), own)) if own || self.is_fresh(&entry) => {
                     return (Ok(entry.bridged.clone()), own);

@@ -19,7 +19,7 @@ use crate::jose::jwk::PublicJwk;
 use crate::jose::jwks::{KeySet, Report};
 use crate::jose::names::{IssuerName, UnixTime};
 use crate::jose::policy::IssuerPolicy;
-use crate::otel::{self, Parent};
+use crate::otel::{self, Parent, Work};
 use crate::refresh::{self, Action, Event, Outcome, Standing, State};
 use crate::status::{Fault, Lasting};
 
@@ -232,7 +232,7 @@ impl IssuerHandle {
     /// One fetch, then the next state. Only ever one at a time: `flying` is set.
     async fn fetch(self: Arc<Self>, kid: Option<String>, asked_by: &Parent) {
         let landing = Landing(&self);
-        let work = self.shared.spans.fetch(asked_by);
+        let work = Work::fetch(asked_by);
         let settings = self.settings.load_full();
         let etag = self.inner().etag.clone();
         let held = self.snapshot.load_full();

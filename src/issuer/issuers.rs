@@ -20,7 +20,6 @@ use crate::dns::Resolver;
 use crate::jose::jwks::{self, DocumentRefusal, Options};
 use crate::jose::names::{Issuer, IssuerName};
 use crate::jose::tenants;
-use crate::otel::Spans;
 
 /// Up to this many issuers are fetched at the start and kept fresh always; more only while used.
 const FEW: usize = 100;
@@ -33,8 +32,6 @@ pub struct IssuerDeps {
     pub data_dir: Option<PathBuf>,
     /// The normaliser's options; the limits are each issuer's own.
     pub options: Options,
-    /// Where fetches are told of.
-    pub spans: Spans,
 }
 
 /// Why the issuers cannot be set up.
@@ -99,7 +96,7 @@ impl Issuers {
             None => None,
         };
         let fetcher = Fetcher::new(deps.resolver);
-        let shared = Arc::new(Shared::new(deps.clock, fetcher, deps.options, store, deps.spans));
+        let shared = Arc::new(Shared::new(deps.clock, fetcher, deps.options, store));
         let issuers = Self { shared, table: ArcSwap::default(), reloaded: Notify::new() };
         issuers.reload(settings)?;
         Ok(Arc::new(issuers))

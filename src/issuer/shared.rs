@@ -19,7 +19,6 @@ use super::fetch::Fetcher;
 use crate::clock::Clock;
 use crate::jose::jwks::Options;
 use crate::jose::names::{IssuerName, UnixTime};
-use crate::otel::Spans;
 
 /// An issuer nobody asked about for this long is left alone, where there are many.
 const IDLE: Duration = Duration::from_secs(3600);
@@ -32,7 +31,6 @@ pub(super) const UNKNOWN_FOR: Duration = Duration::from_secs(3600);
 pub(super) struct Shared {
     pub(super) clock: Clock,
     pub(super) fetcher: Fetcher,
-    pub(super) spans: Spans,
     options: Options,
     /// Directory of the last good sets.
     pub(super) store: Option<PathBuf>,
@@ -52,13 +50,11 @@ impl Shared {
         fetcher: Fetcher,
         options: Options,
         store: Option<PathBuf>,
-        spans: Spans,
     ) -> Self {
         Self {
             unknown: Unknown::new(clock.clone()),
             clock,
             fetcher,
-            spans,
             options,
             store,
             few: AtomicBool::new(true),

@@ -32,6 +32,8 @@ where
 /// For a server within a test, where nobody installs a logger.
 pub fn start() {
     if let Some(layer) = layer() {
+        #[cfg(feature = "otel")]
+        let layer = layer.and_then(crate::otel::layer());
         // Another server of this process may have been first.
         let _ = tracing_subscriber::registry().with(layer).try_init();
     }

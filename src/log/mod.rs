@@ -28,6 +28,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use self::quiet::Quiet;
 pub use self::writer::{Guard, lost_lines};
+use crate::otel;
 use crate::setting::{self, Invalid};
 
 /// Target of the line written for each request.
@@ -86,7 +87,9 @@ impl Filter {
     fn at(level: LevelFilter) -> Self {
         let others =
             if level >= LevelFilter::DEBUG { OTHERS } else { level.min(LevelFilter::WARN) };
-        Self(Targets::new().with_default(others).with_target(OWN, level))
+        let filter = Targets::new().with_default(others).with_target(OWN, level);
+        // Spans are exported, not logged.
+        Self(filter.with_target(otel::TARGET, LevelFilter::OFF))
     }
 }
 
@@ -133,6 +136,8 @@ pub fn init(format: Format, filter: &Filter) -> Result<Guard, LogError> {
         Format::Json => json(queue),
     };
     let logger = registry().with(lines.with_filter(filter.0.clone()));
+    #[cfg(feature = "otel")]
+    let logger = logger.with(otel::layer());
     #[cfg(debug_assertions)]
     let logger = logger.with(copy::layer());
     logger.try_init().map_err(|_| LogError::Installed)?;

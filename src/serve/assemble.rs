@@ -64,7 +64,6 @@ impl Rooms {
             resolver: resolver.clone(),
             data_dir: Some(config.data_dir.clone()),
             options: jwks::Options::default(),
-            spans: spans.clone(),
         };
         let upstream = match &config.upstream {
             Some(settings) => Some(Arc::new(Upstream::new(settings, resolver.clone())?)),

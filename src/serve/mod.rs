@@ -18,7 +18,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use pingora::apps::http_app::HttpServer;
 use pingora::listeners::tls::TlsSettings;
 use pingora::listeners::{L4BufferSettings, ListenerConfig};
 use pingora::services::Service as _;
@@ -225,7 +224,7 @@ impl Server {
         let accepting = proxy.spawn(listen_on(listener, door, &sockets, stop.clone()));
         if let Some(admin) = admin {
             let listener = ListenerConfig::tcp(admin.to_string());
-            let app = HttpServer::new_app(admin::App::new(rooms.source()));
+            let app = admin::App::new(rooms.source());
             background.spawn(listen_on(listener, app, &sockets, stop.clone()));
         }
         rooms.spawn(&background, &stop);
