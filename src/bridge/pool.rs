@@ -150,7 +150,9 @@ impl Drop for Pool {
 }
 
 fn work(queue: &Queue, finished: &Finished) {
-    // On Linux the priority is the calling thread's alone; where it cannot be set, nothing is lost.
+    // On Linux the priority is the calling thread's alone (elsewhere the whole process's); where it
+    // cannot be set, nothing is lost.
+    #[cfg(target_os = "linux")]
     let _ = rustix::process::setpriority_process(None, NICE);
     let mut replies: Vec<Reply> = Vec::with_capacity(TOGETHER);
     while let Some(job) = queue.next_or(|| finished.add(&mut replies)) {
