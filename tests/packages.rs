@@ -17,7 +17,11 @@ use std::time::Duration;
 
 use clap::CommandFactory as _;
 use countersign::cli::args::Cli;
-use serde_json::Value;
+use serde_json::{Value, json};
+
+#[path = "support/e2e.rs"]
+#[expect(dead_code, unreachable_pub, reason = "other tests use the rest")]
+mod e2e;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -399,6 +403,38 @@ fn names_are_those_of_cargo_toml() {
 }
 
 #[test]
+fn one_version_is_stated() {
+    let version = name("version");
+    let chart = read("deploy/helm/countersign/Chart.yaml");
+    assert!(chart.contains(&format!("\nversion: {version}\nappVersion: {version}\n")), "{chart}");
+    for file in
+        ["deploy/kubernetes/sidecar.yaml", "deploy/cloud-run/service.yaml", "deploy/ecs/task.json"]
+    {
+        assert!(read(file).contains(&format!("countersign:{version}")), "{file}");
+    }
+}
+
+#[test]
+fn the_first_build_says_how_long_it_takes() {
+    let folder = tempfile::tempdir().unwrap();
+    let said = || {
+        let mut command = Command::new(root().join("scripts/first-build"));
+        let output = command.env("CARGO_TARGET_DIR", folder.path()).output().unwrap();
+        assert!(output.status.success());
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let first = said();
+    assert!(first.contains("minutes") && first.contains("once"), "{first}");
+    std::fs::create_dir(folder.path().join("debug")).unwrap();
+    std::fs::write(folder.path().join("debug/countersign"), "").unwrap();
+    assert_eq!(said(), "", "not again");
+    // Nor does cargo keep silent meanwhile.
+    let makefile = read("Makefile");
+    let demo = makefile.split("\ndemo:").nth(1).unwrap().split("\n\n").next().unwrap();
+    assert!(demo.contains("scripts/first-build") && !demo.contains("--quiet"), "{demo}");
+}
+
+#[test]
 fn one_oldest_rust_is_stated() {
     let oldest = name("rust-version");
     let number = |text: &str| -> (u32, u32) {
@@ -473,6 +509,18 @@ fn the_workflows_are_valid_and_safe() {
     let template = |name: &str| format!(".github/ISSUE_TEMPLATE/{name}.yml");
     good(schema("github-issue-config").arg(template("config")));
     good(schema("github-issue-forms").args([template("refused"), template("fault")]));
+
+    let folder = tempfile::tempdir().unwrap();
+    let mut scripts = Vec::new();
+    for file in &workflows {
+        let found = e2e::client("workflow", &json!({ "file": file, "to": folder.path() })).unwrap();
+        scripts
+            .extend(found.as_array().unwrap().iter().map(|path| path.as_str().unwrap().to_owned()));
+    }
+    assert!(scripts.len() > 10, "{scripts:?}");
+    let ours = ["names", "release-files", "first-build", "static-build"]
+        .map(|name| format!("scripts/{name}"));
+    good(tool("shellcheck").args(&scripts).args(ours));
 
     let ci = read(".github/workflows/ci.yml");
     assert!(ci.contains(".ci/run") && ci.contains("scripts/names rust-version"), "{ci}");

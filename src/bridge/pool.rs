@@ -9,6 +9,7 @@ use tokio::sync::{Notify, oneshot};
 
 /// Lower than the byte-moving threads, by so much that a key set read seldom meets a signature. Not
 /// `SCHED_IDLE`: beside another program that takes the whole machine, logins would then stand still.
+#[cfg(target_os = "linux")]
 const NICE: i32 = 17;
 
 /// Results are handed over this many at once while more jobs wait: each one alone would wake the
