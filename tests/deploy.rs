@@ -235,26 +235,19 @@ fn real_settings_of_the_chart_load() {
     );
 }
 
-/// What the page tells people to make, in one line of base64.
+/// A private key in one line of base64, as a secret of a platform holds it.
 fn signing_key() -> String {
     use base64::Engine as _;
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("signing-key.pem");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
-    good(command.args(["keys", "generate", "--output"]).arg(&file));
-    base64::engine::general_purpose::STANDARD.encode(std::fs::read(file).unwrap())
+    let pair = rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap();
+    base64::engine::general_purpose::STANDARD.encode(pair.serialize_pem())
 }
 
 #[test]
-#[ignore = "`keys generate` and the store `env:NAME` are not in this branch yet"]
-fn configurations_with_a_key_in_the_environment_load() {
+#[ignore = "the store `env:NAME` is not in this branch yet"]
+fn a_key_from_a_secret_loads_in_the_chart() {
     let key = signing_key();
-    settings_load("three-replicas-and-a-secret", &[("SIGNING_KEY", &key)], &["env:SIGNING_KEY"]);
-    let text = std::fs::read_to_string(root().join("deploy/platform/countersign.toml")).unwrap();
-    for (_, env) in platforms() {
-        let env: Vec<_> = env.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        program_takes(&text, &[env.as_slice(), &[("SIGNING_KEY", &key)]].concat());
-    }
+    let env = [("COUNTERSIGN_SIGNING_KEY", key.as_str())];
+    settings_load("three-replicas-and-a-secret", &env, &["env:COUNTERSIGN_SIGNING_KEY"]);
 }
 
 /// A key before the first table stands before the first table, and a comment or a list is no table.
@@ -380,20 +373,21 @@ fn platforms() -> Vec<(&'static str, Vec<(String, String)>)> {
     vec![
         ("fly", fly),
         ("render", list(&render["services"][0]["envVars"], "key")),
-        // Where the file is mounted there.
-        ("cloud-run", run.into_iter().filter(|(name, _)| name != "COUNTERSIGN_CONFIG").collect()),
+        ("cloud-run", run),
         ("ecs", list(&ecs["containerDefinitions"][0]["environment"], "name")),
     ]
 }
 
 #[test]
 fn every_platform_gives_the_program_what_it_needs() {
+    let key = signing_key();
     for (platform, env) in platforms() {
-        for name in ["COUNTERSIGN_UPSTREAM", "COUNTERSIGN_PUBLIC_URL"] {
+        for name in ["COUNTERSIGN_UPSTREAM", "COUNTERSIGN_PUBLIC_URL", "COUNTERSIGN_STORE"] {
             assert!(env.iter().any(|(key, _)| key == name), "{platform} lacks {name}");
         }
         let env: Vec<_> = env.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        program_takes("", &env);
+        // Its secret is named in the file, its value is the platform's.
+        program_takes("", &[env.as_slice(), &[("COUNTERSIGN_SIGNING_KEY", &key)]].concat());
     }
 }
 
@@ -436,7 +430,7 @@ fn platforms_ask_the_right_port_and_path() {
     // The rest of it is a Pod: Kubernetes' schema knows every member.
     let pod = json!({
         "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "x" },
-        "spec": { "containers": containers, "volumes": template["spec"]["volumes"] },
+        "spec": { "containers": containers },
     });
     kubernetes_takes(&pod.to_string());
 }
@@ -484,7 +478,7 @@ fn the_cloudflare_worker_starts_the_container() {
     }
     let script = r#"
         import worker, { Countersign } from "./worker.js";
-        const env = { AUTH_SERVER: "https://a", PUBLIC_URL: "https://p", SIGNING_KEY: "k", SIGNING_KEY_NEXT: "n" };
+        const env = { AUTH_SERVER: "https://a", PUBLIC_URL: "https://p", COUNTERSIGN_SIGNING_KEY: "k", COUNTERSIGN_SIGNING_KEY_NEXT: "n" };
         const { envVars, defaultPort } = new Countersign({}, env);
         env.COUNTERSIGN = { container: { fetch: (request) => `got ${request}` } };
         console.log(JSON.stringify({ envVars, defaultPort, answer: await worker.fetch("it", env) }));
@@ -494,7 +488,8 @@ fn the_cloudflare_worker_starts_the_container() {
     let said: Value = serde_json::from_str(&said).unwrap();
     let env = json!({
         "COUNTERSIGN_UPSTREAM": "https://a", "COUNTERSIGN_PUBLIC_URL": "https://p",
-        "SIGNING_KEY": "k", "SIGNING_KEY_NEXT": "n",
+        "COUNTERSIGN_STORE": "env:COUNTERSIGN_SIGNING_KEY",
+        "COUNTERSIGN_SIGNING_KEY": "k", "COUNTERSIGN_SIGNING_KEY_NEXT": "n",
     });
     assert_eq!(said, json!({ "envVars": env, "defaultPort": 8080, "answer": "got it" }));
 

@@ -11,10 +11,11 @@ export class Countersign extends Container {
     this.envVars = {
       COUNTERSIGN_UPSTREAM: env.AUTH_SERVER,
       COUNTERSIGN_PUBLIC_URL: env.PUBLIC_URL,
-      // `wrangler secret put SIGNING_KEY`: the disk of a container is new at each start.
-      SIGNING_KEY: env.SIGNING_KEY,
+      COUNTERSIGN_STORE: "env:COUNTERSIGN_SIGNING_KEY",
+      // `wrangler secret put COUNTERSIGN_SIGNING_KEY`: the disk of a container is new at each start.
+      COUNTERSIGN_SIGNING_KEY: env.COUNTERSIGN_SIGNING_KEY,
     };
-    for (const name of ["SIGNING_KEY_NEXT", "SIGNING_KEY_PREVIOUS"]) {
+    for (const name of ["COUNTERSIGN_SIGNING_KEY_NEXT", "COUNTERSIGN_SIGNING_KEY_PREVIOUS"]) {
       if (env[name]) this.envVars[name] = env[name];
     }
   }
