@@ -504,6 +504,39 @@ fn the_cloudflare_worker_starts_the_container() {
     assert!(root().join("deploy/cloudflare").join(image).exists());
 }
 
+/// A command of the page, its continued lines joined.
+fn command_on_the_page(start: &str) -> String {
+    let page = std::fs::read_to_string(root().join("docs/deploy.md")).unwrap();
+    let joined = page.replace("\\\n", " ");
+    let line = joined.lines().find(|line| line.starts_with(start));
+    line.unwrap_or_else(|| panic!("docs/deploy.md has no `{start}`")).to_owned()
+}
+
+#[test]
+fn the_helm_line_of_the_page_renders() {
+    let line = command_on_the_page("helm install login");
+    let mut command = tool("helm");
+    let rendered = good(command.arg("template").args(line.split_whitespace().skip(2)));
+    assert!(rendered.contains("image: \"registry.example.com/countersign:"), "{rendered}");
+    assert!(rendered.contains("replicas: 3"), "{rendered}");
+}
+
+/// The secrets that the page makes for Keycloak are all that its compose file asks for.
+#[test]
+fn the_secrets_of_the_page_are_those_compose_asks_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let line = command_on_the_page("printf");
+    let made = line.replace("deploy/compose/keycloak/.env", ".env");
+    good(Command::new("bash").args(["-euc", &made]).current_dir(folder.path()));
+    let made = std::fs::read_to_string(folder.path().join(".env")).unwrap();
+    let file =
+        std::fs::read_to_string(root().join("deploy/compose/keycloak/compose.yaml")).unwrap();
+    for asked in file.split("${").filter_map(|part| part.split_once(":?")).map(|(name, _)| name) {
+        let value = made.lines().find_map(|line| line.strip_prefix(&format!("{asked}=")));
+        assert!(value.is_some_and(|value| value.len() >= 32), "{asked}: {made}");
+    }
+}
+
 /// The page and the folder speak of the same files.
 #[test]
 fn every_file_to_deploy_is_on_the_page() {
