@@ -36,17 +36,6 @@ use recipe::{Alone, Case, Pair, SECRET, file};
 use serde_json::json;
 use table::{Cell, Found, WITHOUT_ORIGINAL};
 
-/// The version of a dependency, from the lock file or the package file.
-pub fn version(of: &str, name: &str) -> String {
-    let text = std::fs::read_to_string(file(of)).unwrap();
-    if of.ends_with(".json") {
-        let json: serde_json::Value = serde_json::from_str(&text).unwrap();
-        return json["dependencies"][name].as_str().unwrap().to_owned();
-    }
-    let after = text.split(&format!("name = \"{name}\"\nversion = \"")).nth(1).unwrap();
-    after.split('"').next().unwrap().to_owned()
-}
-
 /// A test's own switch.
 fn switch(name: &str) -> Option<String> {
     std::env::vars().find(|(known, _)| known == name).map(|(_, value)| value)
@@ -169,7 +158,7 @@ impl Side {
 async fn each_verifier_accepts_each_issuer_through_the_proxy() {
     let mut verifiers = Vec::new();
     for kind in KINDS {
-        match Verifier::start(kind, &[], &[]).await {
+        match Verifier::start(kind, &[]).await {
             Some(verifier) => verifiers.push(verifier),
             None => eprintln!("{} is not installed: scripts/install matrix", kind.name),
         }

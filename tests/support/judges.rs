@@ -14,7 +14,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 use crate::e2e::http_client;
-use crate::recipe::file;
+use crate::recipe::{file, version};
 use crate::verifiers::{Algorithm, CustomJwt, Oidc, Response, custom_jwt, oidc};
 
 /// How long an answer may take on a loaded machine.
@@ -38,6 +38,12 @@ pub struct Kind {
     pub fed: Fed,
     /// The program and its arguments; none: it runs in this process.
     command: &'static [&'static str],
+}
+
+impl Kind {
+    pub const fn is_a_program(&self) -> bool {
+        !self.command.is_empty()
+    }
 }
 
 const PYTHON: &str = "target/tools/venv/bin/python";
@@ -110,14 +116,12 @@ enum Judge {
     Program { child: Child, to: ChildStdin, from: Lines<BufReader<ChildStdout>> },
 }
 
-/// The program, below the root of the repository or on the `PATH`; `before` goes in front of it.
-fn command(kind: &Kind, before: &[String]) -> Command {
-    let arguments: Vec<PathBuf> = kind
+/// The program, below the root of the repository or on the `PATH`.
+fn command(kind: &Kind) -> Command {
+    let mut all = kind
         .command
         .iter()
-        .map(|part| if part.contains('/') { file(part) } else { PathBuf::from(part) })
-        .collect();
-    let mut all = before.iter().map(PathBuf::from).chain(arguments);
+        .map(|part| if part.contains('/') { file(part) } else { PathBuf::from(part) });
     let mut command = Command::new(all.next().unwrap());
     command.args(all).kill_on_drop(true).stderr(Stdio::inherit());
     // The Go libraries do not know their version.
@@ -135,19 +139,11 @@ fn command(kind: &Kind, before: &[String]) -> Command {
 }
 
 impl Verifier {
-    /// None where its language or library is not there. `before`: a program that is to start it, with that
-    /// program's arguments and variables.
-    pub async fn start(
-        kind: &'static Kind,
-        before: &[String],
-        env: &[(&str, &str)],
-    ) -> Option<Self> {
+    /// None where its language or library is not there.
+    pub async fn start(kind: &'static Kind, env: &[(&str, &str)]) -> Option<Self> {
         if kind.command.is_empty() {
-            let of = |name| crate::version("Cargo.lock", name);
-            let version = match kind.fed {
-                Fed::Jwks => format!("biscuit {}", of("biscuit")),
-                _ => format!("openidconnect {}", of("openidconnect")),
-            };
+            let library = if kind.fed == Fed::Jwks { "biscuit" } else { "openidconnect" };
+            let version = format!("{library} {}", version(library));
             let client = ClientBuilder::new(http_client()).with(Cache(HttpCache {
                 mode: CacheMode::Default,
                 manager: MokaManager::default(),
@@ -155,10 +151,10 @@ impl Verifier {
             }));
             return Some(Self { kind, version, judge: Judge::Convex(client.build()) });
         }
-        let asked = command(kind, &[]).arg("--version").stderr(Stdio::null()).output().await;
+        let asked = command(kind).arg("--version").stderr(Stdio::null()).output().await;
         let asked = asked.ok().filter(|output| output.status.success())?;
         let version = String::from_utf8(asked.stdout).unwrap().trim().to_owned();
-        let mut child = command(kind, before)
+        let mut child = command(kind)
             .envs(env.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

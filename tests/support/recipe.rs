@@ -34,6 +34,13 @@ pub fn file(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
 }
 
+/// The version of a dependency, from the lock file.
+pub fn version(name: &str) -> String {
+    let text = std::fs::read_to_string(file("Cargo.lock")).unwrap();
+    let after = text.split(&format!("name = \"{name}\"\nversion = \"")).nth(1).unwrap();
+    after.split('"').next().unwrap().to_owned()
+}
+
 /// The text of a recipe: a TOML file, or the n-th TOML block of a page.
 fn written((name, nth): (&str, usize)) -> String {
     let text = std::fs::read_to_string(file(name)).unwrap();

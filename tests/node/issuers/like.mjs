@@ -38,6 +38,17 @@ function pair(hash, access_token, idToken) {
 }
 
 const KINDS = {
+  // What asks for no change: RS256, one audience.
+  plain() {
+    const key = makeKey('RS256', 'plain-1');
+    const make = (more) => token(key, { typ: 'JWT' }, { iss, aud, sub: 'user-1', ...times(), ...more });
+    return {
+      set: { keys: [key.jwk] },
+      discovery: { id_token_signing_alg_values_supported: ['RS256'] },
+      token: () => make(),
+      answer: (more) => ({ access_token: 'opaque', id_token: make(more), token_type: 'Bearer', expires_in: 3600 }),
+    };
+  },
   // Logto: ES384 throughout; access tokens for an API resource are RFC 9068's `at+jwt`.
   logto() {
     const key = makeKey('ES384', 'logto-1');

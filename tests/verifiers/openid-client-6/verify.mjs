@@ -1,5 +1,5 @@
 // openid-client 6 as a login client: the whole code flow at the issuer, the token of the question left
-// aside. It expects RS256 of ID tokens unless told otherwise, and checks their signature when told to.
+// aside. It takes the algorithms of the discovery document, and checks signatures when told to, as here.
 import * as oidc from 'openid-client';
 
 import { Browser } from '../../node/lib/browser.mjs';
