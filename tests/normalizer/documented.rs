@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use countersign::jose::alg::AlgSet;
-use countersign::profile::Profile;
+use countersign::profile::{Judge, Profile};
 
 use crate::{corpus, profiles, read, serve};
 
@@ -25,6 +25,21 @@ fn table() -> String {
         ("needs `iat`", Box::new(move |p| yes(p.claims.needs_iat))),
         ("needs `sub`", Box::new(move |p| yes(p.claims.needs_sub))),
         ("standard claims coerced to their type", Box::new(move |p| yes(p.claims.coerce_standard))),
+        (
+            "lives at most",
+            Box::new(move |p| {
+                p.claims.longest_life.map_or("–".to_owned(), |life| format!("{} s", life.as_secs()))
+            }),
+        ),
+        (
+            "a key that is not published here",
+            Box::new(move |p| match p.judge {
+                Judge::Convex => "is skipped, or loses the set, by kind of provider".to_owned(),
+                Judge::Rfcs => "is skipped by most".to_owned(),
+                Judge::WholeSet => "loses the whole set".to_owned(),
+            }),
+        ),
+        ("source", Box::new(move |p| p.source.to_owned())),
     ];
     let names: Vec<_> = profiles().iter().map(|p| format!("`{}`", p.name)).collect();
     let mut out = format!("| | {} |\n|---|{}\n", names.join(" | "), "---|".repeat(names.len()));

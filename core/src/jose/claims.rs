@@ -223,7 +223,8 @@ impl<'a> Draft<'a> {
             self.note(iat.is_none(), "iat_added");
             iat = Some(iat.map_or(now, |iat| iat.min(now)));
         }
-        let latest = policy.max_lifetime.map(|lifetime| now.plus(lifetime));
+        let lifetime = policy.max_lifetime.into_iter().chain(shape.longest_life).min();
+        let latest = lifetime.map(|lifetime| now.plus(lifetime));
         let new_exp = latest.map_or(exp, |latest| latest.min(exp));
         self.note(new_exp < exp, "lifetime_capped");
         self.lesser |= new_exp < exp;
