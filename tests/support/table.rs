@@ -5,8 +5,9 @@ use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 
+use crate::caches::{Cache, Caches};
 use crate::cases::CASES;
-use crate::judges::KINDS;
+use crate::judges::{Fed, KINDS, Kind};
 use crate::recipe::file;
 
 const KEPT: &str = "tests/verifiers/found.json";
@@ -77,6 +78,23 @@ impl Found {
     }
 }
 
+const ROTATION: &str = "
+A new key of ours stands in the set for `server.max_age` and `signing.skew` together before it signs, 300 s and
+60 s as they come: longer than any verifier above takes to learn of one. The slowest is the loader in
+ruby-jwt's README, which looks again only when its copy is older than five minutes; before it, do not go below
+the default `max_age`. A key that is retired stays in the set until its last token has expired, so no verifier
+that reads the set anew refuses one. When the *issuer's* key turns, its tokens are countersigned with ours, which
+every copy has, until the new key has stood in the set long enough too. `tests/matrix_rotation.rs` turns both
+between two tokens and asks each verifier: none refuses one.
+
+What could not be had: **firebase/php-jwt** is in no registry the tests use (Debian 12 has no package of it), and
+neither is **lua-resty-openidc** (`tests/gateways.rs` runs it where somebody has brought it); **nginx** checks JWTs
+only in its commercial edition, and Debian packages no module that does; **hs-jose** (Hasura) and **PostgREST** are
+not in Debian 12. **HAProxy** 2.6 reads no key set: the program writes the key that `kid` names into the file it
+reads. **mod_auth_openidc** reads key sets over https alone: the program puts TLS before the address.
+
+";
+
 const HEAD: &str = "\
 # Issuer × verifier
 
@@ -92,12 +110,84 @@ runs the verifiers whose language is there.
 
 ";
 
+const PAGE: &str = "docs/matrix.md";
+
+/// Writes the page anew.
+pub fn update() {
+    std::fs::write(file(PAGE), page(&Found::read(), &Caches::read())).unwrap();
+}
+
+/// The page as it is.
+pub fn kept() -> String {
+    std::fs::read_to_string(file(PAGE)).unwrap_or_default()
+}
+
 /// The page, from what was found alone.
-pub fn page(found: &Found) -> String {
+pub fn page(found: &Found, caches: &Caches) -> String {
     let mut page = String::from(HEAD);
     grid(&mut page, found);
+    verifiers(&mut page, found, caches);
     words(&mut page, found);
     page
+}
+
+/// A step of the measurement, in words.
+fn span(seconds: u64) -> &'static str {
+    match seconds {
+        0 => "at once",
+        1..=31 => "within 30 s",
+        32..=61 => "within 1 min",
+        62..=121 => "with its `max-age`",
+        122..=301 => "within 5 min",
+        302..=601 => "within 10 min",
+        602..=3_601 => "within 1 h",
+        _ => "within a day",
+    }
+}
+
+fn told(kind: &Kind, cache: Option<&Cache>) -> [String; 3] {
+    let Some(cache) = cache else {
+        let login = "each login reads what it needs".to_owned();
+        return [login, "not measured".to_owned(), "–".to_owned()];
+    };
+    if !cache.keeps {
+        return ["nothing: the set is read for each token", "at once", "at once"].map(str::to_owned);
+    }
+    let learns = |after: Option<u64>| after.map_or("not within a day", span);
+    let (first, again) = (learns(cache.learns), learns(cache.learns_again));
+    let unknown = match first == again {
+        true => first.to_owned(),
+        false => format!("{first}; a second one {again}"),
+    };
+    let keeps = if kind.is_a_program() { "the set" } else { "what an HTTP cache keeps" };
+    [keeps.to_owned(), unknown, learns(cache.forgets).to_owned()]
+}
+
+fn verifiers(page: &mut String, found: &Found, caches: &Caches) {
+    page.push_str(
+        "## The verifiers, and what they keep\n\nMeasured with the verifier's clock turned on \
+         (libfaketime; Go and Convex's crates in real time) before a server whose `max-age` is two minutes, in \
+         steps of 30 s, 1, 2, 5 and 10 minutes, an hour and a day. *A new key*: its token comes right after \
+         the set was read without it; when is it taken? *A key that is gone*: when is its token refused?\n\n\
+         | verifier | version | language | fed with | keeps | a new key | a key that is gone |\n\
+         |---|---|---|---|---|---|---|\n",
+    );
+    for kind in KINDS {
+        let version = found.versions.get(kind.name).map_or("", String::as_str);
+        let fed = match kind.fed {
+            Fed::Jwks => "key set",
+            Fed::Issuer => "issuer",
+            Fed::Login => "issuer, whole login",
+        };
+        let [keeps, learns, forgets] = told(kind, caches.of.get(kind.name));
+        let Kind { name, language, .. } = kind;
+        writeln!(
+            page,
+            "| {name} | {version} | {language} | {fed} | {keeps} | {learns} | {forgets} |"
+        )
+        .unwrap();
+    }
+    page.push_str(ROTATION);
 }
 
 fn cells<'a>(found: &'a Found, issuer: &str) -> impl Iterator<Item = (&'static str, &'a Cell)> {
