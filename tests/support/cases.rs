@@ -46,6 +46,13 @@ pub const CASES: &[Case] = &[
         ..CASE
     },
     Case {
+        name: "glewlwyd",
+        recipe: ("tests/recipes/glewlwyd.toml", 0),
+        kind: "glewlwyd",
+        trouble: "ES512",
+        ..CASE
+    },
+    Case {
         name: "Better Auth",
         recipe: ("docs/issuers/better-auth.md", 0),
         kind: "better-auth",

@@ -116,6 +116,11 @@ impl Case {
         Some(toml::to_string(&table).unwrap())
     }
 
+    /// glewlwyd is a program that not everybody has.
+    pub fn is_there(&self) -> bool {
+        self.kind != "glewlwyd" || file("target/tools/glewlwyd/usr/bin/glewlwyd").exists()
+    }
+
     /// A recipe with the original left out of the tokens, for verifiers that take no header parameter they
     /// do not know.
     pub fn without_original(recipe: &str) -> String {
@@ -241,10 +246,10 @@ impl Alone {
                 client("better-auth", &options)?["token"].take()
             }
             "steam-worker" => client("steam", &json!({ "url": base, "iss": self.iss }))?["token"].take(),
-            "oidc-provider" | "oauth2-mock-server" => {
+            "oidc-provider" | "oauth2-mock-server" | "glewlwyd" => {
                 let own = if self.kind == "oidc-provider" { "ES384" } else { "ES512" };
                 let alg = if base == self.url() { own } else { "RS256" };
-                let options = json!({ "issuer": base, "alg": alg });
+                let options = json!({ "issuer": self.iss, "alg": alg });
                 client("openid-client-5", &options)?["id_token"].take()
             }
             _ => return Ok(None),

@@ -102,8 +102,8 @@ What each verifier says of each issuer's own token and key set, and what it says
 the recipe of [docs/issuers](issuers/index.md) or `tests/recipes`. Every verifier runs: a small program in
 its own language (`tests/verifiers`), fed with an address, an audience and a token, configured as its own
 documentation shows. Convex's two kinds of provider are the crates it verifies with. oidc-provider,
-oauth2-mock-server, Better Auth and the Cloudflare Worker (on workerd) run as themselves; the other issuers
-are servers written from what those issuers were seen to issue. Login clients make the whole login.
+oauth2-mock-server, glewlwyd, Better Auth and the Cloudflare Worker (on workerd) run as themselves; the other
+issuers are servers written from what those issuers were seen to issue. Login clients make the whole login.
 
 `make matrix` installs what is missing and runs it all; `UPDATE=1 make matrix` writes this page. `make test`
 runs the verifiers whose language is there.
