@@ -16,6 +16,8 @@
 
 #[path = "support/caches.rs"]
 mod caches;
+#[path = "support/cases.rs"]
+mod cases;
 #[path = "support/e2e.rs"]
 mod e2e;
 #[path = "support/judges.rs"]
@@ -24,8 +26,6 @@ mod judges;
 mod recipe;
 #[path = "support/signer.rs"]
 mod signer;
-#[path = "support/cases.rs"]
-mod cases;
 #[path = "support/table.rs"]
 mod table;
 #[path = "support/verifiers.rs"]

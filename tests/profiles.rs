@@ -34,7 +34,8 @@ impl Pair {
     /// `kind`: the issuer of `like.mjs`; `algorithm`: what it signs with.
     async fn start(page: &str, kind: &str, algorithm: &str, audience: &str) -> Self {
         let (port, upstream) = (free_port(), free_port());
-        let (own, public) = (format!("http://127.0.0.1:{upstream}"), format!("http://127.0.0.1:{port}"));
+        let (own, public) =
+            (format!("http://127.0.0.1:{upstream}"), format!("http://127.0.0.1:{port}"));
         let file = documents::root().join("docs/verifiers").join(page);
         let text = std::fs::read_to_string(file).unwrap();
         let recipe = documents::blocks(&text, "toml").swap_remove(0).1;

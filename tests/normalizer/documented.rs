@@ -32,7 +32,9 @@ fn table() -> String {
         (
             "lives at most",
             Box::new(move |p| {
-                p.claims.longest_life.map_or("–".to_owned(), |life| format!("{} s", life.as_secs()))
+                p.claims
+                    .longest_life
+                    .map_or("–".to_owned(), |life| format!("{} s", life.as_secs()))
             }),
         ),
         (

@@ -130,9 +130,8 @@ fn command(kind: &Kind) -> Command {
         "go-jose" => "golang-gopkg-square-go-jose.v2-dev",
         _ => return command,
     };
-    let asked = std::process::Command::new("dpkg-query")
-        .args(["-W", "-f", "${Version}", package])
-        .output();
+    let asked =
+        std::process::Command::new("dpkg-query").args(["-W", "-f", "${Version}", package]).output();
     let version = asked.map(|out| String::from_utf8_lossy(&out.stdout).into_owned());
     command.env("VERIFIER_VERSION", version.unwrap_or_default());
     command

@@ -245,7 +245,9 @@ impl Alone {
                 let options = json!({ "url": base, "origin": self.iss, "email": email });
                 client("better-auth", &options)?["token"].take()
             }
-            "steam-worker" => client("steam", &json!({ "url": base, "iss": self.iss }))?["token"].take(),
+            "steam-worker" => {
+                client("steam", &json!({ "url": base, "iss": self.iss }))?["token"].take()
+            }
             "oidc-provider" | "oauth2-mock-server" | "glewlwyd" => {
                 let own = if self.kind == "oidc-provider" { "ES384" } else { "ES512" };
                 let alg = if base == self.url() { own } else { "RS256" };
