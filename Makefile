@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench fuzz chaos image npm book
+.PHONY: help demo test matrix lint bench fuzz chaos image npm book
 
 # What scripts/install puts beside the build, then what `cargo install` brings.
 export PATH := $(CURDIR)/target/tools/bin:$(HOME)/.cargo/bin:$(PATH)
@@ -24,6 +24,10 @@ test: ## every test; TESTS='-E test(name)' narrows it down
 	@scripts/install cc cmake nextest
 	@scripts/install node packages redis chromium linters workflows mdbook helm promtool systemd || echo "test: the tests that need these will fail" >&2
 	@scripts/test $(TESTS)
+
+matrix: ## every verifier on every issuer, each in its own language; UPDATE=1 writes docs/matrix.md anew
+	@scripts/install cc cmake nextest node packages matrix
+	@scripts/test --test matrix --test matrix_rotation $(TESTS)
 
 lint: ## format, clippy without a warning, licences and bans
 	@scripts/install cc cmake components python
