@@ -17,7 +17,7 @@ mod verifiers;
 
 use std::time::Duration;
 
-use countersign::jose::alg::Alg;
+use countersign::jose::alg::{Alg, AlgSet};
 use countersign::jose::hash_claims::hash;
 use countersign::jose::names::{Audience, Issuer, Limits, UnixTime};
 use countersign::jose::policy::MissingAudience;
@@ -86,10 +86,10 @@ async fn each_algorithm_in_and_out_before_real_verifiers() {
     for input in Alg::all() {
         let key = TestKey::new(input, "k1");
         for output in SIGNING {
-            let scene = Scene::signing(&[&key], output);
-            let ask = Ask { force: true, ..Ask::default() };
+            let mut scene = Scene::signing(&[&key], output);
+            scene.profile.accepts = AlgSet::EMPTY;
             let original = key.token(&claims());
-            let new = scene.new_token_for(&original, &ask);
+            let new = scene.new_token(&original);
             assert_eq!(payload_text(&new), claims().to_string(), "{input} {output}");
             accepted_by_everyone(&scene, &new).await;
             let back = restore(&new, &scene.own(), &scene.limits);
@@ -239,13 +239,13 @@ fn the_audience_asked_for_or_accepted_or_the_client() {
     assert_eq!(payload(&scene.new_token_for(&client, &ask))["aud"], "c");
     let foreign = audience("d");
     let ask = Ask { audience: Some(&foreign), ..Ask::default() };
-    assert_eq!(scene.judge(&client, &ask).unwrap_err().code(), "aud");
+    assert_eq!(scene.judge(&client, &ask).unwrap_err().code(), "aud_asked");
     scene.policy.audience.accept = vec![audience("z"), audience("c"), audience("b")];
     assert_eq!(payload(&scene.new_token(&client))["aud"], "c");
     // A verifier that takes a list gets it as it was.
     scene.profile = Profile::named("standard").unwrap();
-    let ask = Ask { force: true, ..Ask::default() };
-    assert_eq!(payload(&scene.new_token_for(&client, &ask))["aud"], json!(["a", "b", "c"]));
+    scene.profile.accepts = AlgSet::EMPTY;
+    assert_eq!(payload(&scene.new_token(&client))["aud"], json!(["a", "b", "c"]));
 }
 
 #[test]
@@ -294,6 +294,7 @@ fn hash_claims_follow_the_algorithm() {
         let key = TestKey::new(input, "k1");
         let mut scene = Scene::signing(&[&key], output);
         scene.profile = Profile::named("standard").unwrap();
+        scene.profile.accepts = AlgSet::EMPTY;
         let old = with(claims(), "at_hash", json!(hash(input, "old-access-token")));
         let old = with(old, "c_hash", json!(hash(input, "code-1")));
         let token = key.token(&old);
@@ -303,12 +304,12 @@ fn hash_claims_follow_the_algorithm() {
             code: Some("code-1"),
             state: None,
         };
-        let new = scene.new_token_for(&token, &Ask { companions, force: true, ..Ask::default() });
+        let new = scene.new_token_for(&token, &Ask { companions, ..Ask::default() });
         let new = payload(&new);
         assert_eq!(new["at_hash"], hash(output, "new-access-token"));
         assert_eq!(new["c_hash"], hash(output, "code-1"));
 
-        let alone = scene.new_token_for(&token, &Ask { force: true, ..Ask::default() });
+        let alone = scene.new_token(&token);
         assert_eq!(payload(&alone), claims(), "left out without what they speak of");
     }
 }
@@ -333,10 +334,13 @@ fn passes_as_it_stands_only_when_nothing_is_amiss() {
     };
     let plain = Ask::default();
     assert!(as_it_stands(&scene(), &token, &plain));
-    let expected = Verdict::AsItStands { expires: UnixTime::from_secs(NOW + 600) };
+    let expires = UnixTime::from_secs(NOW + 600);
+    let expected = Verdict::AsItStands { expires, confirmation: None };
     assert_eq!(scene().judge(&token, &plain), Ok(expected));
 
-    assert!(!as_it_stands(&scene(), &token, &Ask { force: true, ..plain }));
+    let mut nothing_accepted = scene();
+    nothing_accepted.profile.accepts = AlgSet::EMPTY;
+    assert!(!as_it_stands(&nothing_accepted, &token, &plain));
     let mut unpublished = scene();
     unpublished.policy.published = false;
     assert!(!as_it_stands(&unpublished, &token, &plain));
@@ -590,7 +594,7 @@ fn userinfo_claims_get_issuer_audience_and_lifetime() {
         Vouched::by_userinfo(nobody, &voucher(&scene, Some(&app)), &Limits::default()).unwrap();
     let refusal = sign_claims(vouched, &scene.context(), &Ask::default()).unwrap_err();
     assert_eq!(refusal.code(), "sub_missing");
-    let missing = MissingAudience { audience: app, clients: vec!["c".into()] };
+    let missing = MissingAudience { audience: app, clients: vec!["c".into()], vouched_by: vec![] };
     scene.policy.audience.when_missing = Some(missing);
     let vouched = Vouched::by_userinfo(answer, &voucher(&scene, None), &Limits::default());
     assert_eq!(vouched.unwrap_err().code(), "client");

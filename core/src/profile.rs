@@ -6,11 +6,16 @@ use crate::jose::alg::{Alg, AlgSet};
 /// One verifier.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Profile {
+    /// The name in `[profile] name` and `--profile`.
     pub name: &'static str,
     /// Tokens of these algorithms pass as they stand, when all else about them fits too.
     pub accepts: AlgSet,
-    /// Keys of these algorithms may be published.
-    pub publish: AlgSet,
+    /// Keys of these algorithms do no harm in the set the verifier reads, with their `alg`. All of
+    /// them are published: other clients of the same server read that set too.
+    pub tolerates: AlgSet,
+    /// Keys of these algorithms do no harm once their `alg` is left out. They are published without
+    /// it: RFC 7517 §4.4 makes `alg` optional, and the curve says which algorithm it is.
+    pub tolerates_bare: AlgSet,
     pub claims: ClaimShape,
 }
 
@@ -29,6 +34,20 @@ pub struct ClaimShape {
     pub coerce_standard: bool,
     /// `exp`, `iat`, `nbf` above this are refused, in seconds.
     pub latest_time: i64,
+    /// Claims that change from token to token of one login are left out. A verifier that keeps
+    /// results by all claims of an identity would compute them again after each renewal.
+    pub stable: bool,
+}
+
+/// How the key of an algorithm may stand in a set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tolerance {
+    /// With its `alg`.
+    WithAlg,
+    /// Without `alg`.
+    WithoutAlg,
+    /// Not at all.
+    None,
 }
 
 impl Default for Profile {
@@ -39,8 +58,28 @@ impl Default for Profile {
 }
 
 impl Profile {
+    /// The names [`Profile::named`] knows.
     pub const NAMES: &[&str] = &["convex", "standard"];
 
+    /// How a key of `alg` may stand in the set.
+    pub fn tolerance(&self, alg: Alg) -> Tolerance {
+        if self.tolerates.contains(alg) {
+            Tolerance::WithAlg
+        } else if self.tolerates_bare.contains(alg) {
+            Tolerance::WithoutAlg
+        } else {
+            Tolerance::None
+        }
+    }
+
+    /// The profile of a name.
+    ///
+    /// ```
+    /// use countersign_core::profile::Profile;
+    ///
+    /// assert_eq!(Profile::named("standard").map(|profile| profile.name), Some("standard"));
+    /// assert_eq!(Profile::named("Convex"), None);
+    /// ```
     pub fn named(name: &str) -> Option<Self> {
         match name {
             "convex" => Some(Self::convex()),
@@ -49,11 +88,18 @@ impl Profile {
         }
     }
 
+    /// Convex, both kinds of provider: `customJwt` with its default algorithm, and OIDC. Measured with
+    /// the crates its backend verifies with: RSA keys of every algorithm and the three NIST curves do
+    /// no harm to either. `customJwt` refuses the whole set for a key on Ed25519 that has an `alg`,
+    /// and for any key on secp256k1.
     pub fn convex() -> Self {
+        let rsa = [Alg::Rs256, Alg::Rs384, Alg::Rs512, Alg::Ps256, Alg::Ps384, Alg::Ps512];
+        let curves = [Alg::Es256, Alg::Es384, Alg::Es512];
         Self {
             name: "convex",
             accepts: AlgSet::of(&[Alg::Rs256]),
-            publish: AlgSet::of(&[Alg::Rs256, Alg::Es256]),
+            tolerates: rsa.into_iter().chain(curves).collect(),
+            tolerates_bare: AlgSet::of(&[Alg::EdDsa]),
             claims: ClaimShape {
                 single_audience: true,
                 typ_jwt: true,
@@ -61,6 +107,7 @@ impl Profile {
                 needs_sub: true,
                 coerce_standard: true,
                 latest_time: 8_210_266_876_799,
+                stable: false,
             },
         }
     }
@@ -73,7 +120,8 @@ impl Profile {
         Self {
             name: "standard",
             accepts: asymmetric,
-            publish: asymmetric.iter().filter(|alg| *alg != Alg::Es256k).collect(),
+            tolerates: asymmetric.iter().filter(|alg| *alg != Alg::Es256k).collect(),
+            tolerates_bare: AlgSet::EMPTY,
             claims: ClaimShape {
                 single_audience: false,
                 typ_jwt: false,
@@ -81,6 +129,7 @@ impl Profile {
                 needs_sub: false,
                 coerce_standard: false,
                 latest_time: 253_402_300_799,
+                stable: false,
             },
         }
     }

@@ -211,16 +211,23 @@ impl Bridge {
             .map_err(|refusal| self.refused("-", None, refusal))?;
         let jws = Arc::new(jws);
         let alg = jws.unverified_alg();
-        let iss = jws.unverified_issuer().map_err(|refusal| self.refused("-", alg, refusal))?;
+        let iss = match jws.unverified_issuer() {
+            Ok(iss) => Some(iss),
+            Err(Refusal::IssuerMissing) => None,
+            Err(refusal) => return Err(self.refused("-", alg, refusal)),
+        };
         // Nothing was learnt yet: whose tokens are good is not known, so none is called bad.
         if self.issuers.is_empty() {
             self.stats.outcome("-", name(alg), "issuer_keys_unavailable");
             return Err(BridgeError::KeysUnavailable);
         }
-        let Some(handle) = self.issuers.by_iss(iss.as_str()) else {
-            self.stats.outcome("-", name(alg), "issuer_unknown");
-            return Err(BridgeError::IssuerUnknown);
+        let handle = match &iss {
+            Some(iss) => self.issuers.by_iss(iss.as_str()).ok_or_else(|| {
+                Refusal::issuer_unknown(iss.as_str(), |near| self.issuers.by_iss(near).is_some())
+            }),
+            None => self.issuers.when_missing().ok_or(Refusal::IssuerMissing),
         };
+        let handle = handle.map_err(|refusal| self.refused("-", alg, refusal))?;
         otel::issuer(handle.name());
         let kid = jws.unverified_kid();
         let snapshot = match handle.snapshot() {
@@ -282,7 +289,7 @@ impl Bridge {
             // What is made here and not kept is freed here: memory that another thread frees comes
             // back late, and cold.
             Ok::<_, Refusal>(match verdict {
-                Verdict::AsItStands { expires } => {
+                Verdict::AsItStands { expires, .. } => {
                     Bridged { jwt: None, expires, issuer: policy.name.clone() }
                 }
                 Verdict::Countersigned(new) => new.into(),
@@ -410,6 +417,7 @@ fn name(alg: Option<Alg>) -> &'static str {
 fn key(token: &str, ask: &Ask<'_>) -> Key {
     let mut hash = digest::Context::new(&digest::SHA256);
     let companions = &ask.companions;
+    let room = ask.room.map(|room| room.to_string());
     let parts = [
         Some(token),
         ask.audience.map(Audience::as_str),
@@ -417,7 +425,7 @@ fn key(token: &str, ask: &Ask<'_>) -> Key {
         companions.original_access_token,
         companions.code,
         companions.state,
-        ask.force.then_some("force"),
+        room.as_deref(),
         ask.downscope.then_some("downscope"),
     ];
     for part in parts {
@@ -442,7 +450,7 @@ struct OwnedAsk {
     original_access_token: Option<String>,
     code: Option<String>,
     state: Option<String>,
-    force: bool,
+    room: Option<usize>,
     downscope: bool,
 }
 
@@ -454,7 +462,7 @@ impl OwnedAsk {
             original_access_token: ask.companions.original_access_token.map(str::to_owned),
             code: ask.companions.code.map(str::to_owned),
             state: ask.companions.state.map(str::to_owned),
-            force: ask.force,
+            room: ask.room,
             downscope: ask.downscope,
         }
     }
@@ -468,7 +476,7 @@ impl OwnedAsk {
                 code: self.code.as_deref(),
                 state: self.state.as_deref(),
             },
-            force: self.force,
+            room: self.room,
             downscope: self.downscope,
         }
     }
@@ -489,7 +497,7 @@ mod tests {
             key("t", &ask(Some("x"), None)),
             key("t", &ask(None, Some("x"))),
             key("t", &ask(Some(""), Some("x"))),
-            key("t", &Ask { force: true, ..Ask::default() }),
+            key("t", &Ask { room: Some(7), ..Ask::default() }),
             key("t", &Ask { downscope: true, ..Ask::default() }),
             key("t2", &Ask::default()),
         ];

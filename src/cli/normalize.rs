@@ -72,14 +72,9 @@ fn normalize(
 
 fn refused(refusal: &DocumentRefusal) -> Refused {
     let error = CliError::new(refusal.code(), refusal);
-    let error = match refusal {
-        DocumentRefusal::Html => {
-            error.hint("this is a page for people; is the address the JWKS's?")
-        }
-        DocumentRefusal::NoKeys => {
-            error.hint("a discovery document is no key set; its `jwks_uri` leads to one")
-        }
-        _ => error,
+    let error = match refusal.hint() {
+        Some(hint) => error.hint(hint),
+        None => error,
     };
     Refused { report: refusal.report().cloned().map(Box::new), error }
 }

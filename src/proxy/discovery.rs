@@ -18,7 +18,6 @@ use super::state::State;
 use super::upstream::Upstream;
 use crate::answer::Failure;
 use crate::issuer::publisher::COMMON_PATH;
-use crate::jose::alg::Alg;
 use crate::rewrite::discovery::{self, Discovered, DiscoveryRewrite, EndpointRewrite};
 
 /// OpenID Connect Discovery 1.0 §4.
@@ -123,7 +122,7 @@ fn rewritten(session: &Session, state: &State, upstream: &Upstream, body: &Bytes
     let public = state.server.public_text();
     let to = DiscoveryRewrite {
         jwks_uri: Some(format!("{base}{}", jwks_path(state, upstream, &found))),
-        algs: algs(state, &found),
+        algs: vec![state.bridge.signing_alg()],
         issuer: routes.discovery.issuer.as_ref().map(|issuer| issuer.as_str().to_owned()),
         endpoints: endpoints(&routes, upstream, &found, public),
     };
@@ -158,21 +157,6 @@ fn endpoints(
 ) -> Option<EndpointRewrite> {
     let public = public.filter(|_| routes.discovery.endpoints)?;
     Some(EndpointRewrite::to_public(&found.issuer, upstream.url(), public))
-}
-
-/// What ID tokens may be signed with once they came through: our own algorithm, and those of the
-/// issuer's that pass as they stand.
-fn algs(state: &State, found: &Discovered) -> Vec<Alg> {
-    let mut algs = vec![state.bridge.signing_alg()];
-    for name in &found.id_token_signing_algs {
-        if let Some(alg) = Alg::from_name(name)
-            && state.bridge.accepts(alg)
-            && !algs.contains(&alg)
-        {
-            algs.push(alg);
-        }
-    }
-    algs
 }
 
 /// The path the normalised set is served at: the issuer's own where it is one of ours.

@@ -114,7 +114,8 @@ pub(super) fn restored_bearer(header: &RequestHeader, bridge: &Bridge) -> Option
 pub(super) fn bearer(header: &RequestHeader) -> Option<&str> {
     let value = header.headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;
-    (scheme.eq_ignore_ascii_case("bearer") && token.starts_with("eyJ")).then(|| token.trim())
+    let token = token.trim();
+    (scheme.eq_ignore_ascii_case("bearer") && token.starts_with("eyJ")).then_some(token)
 }
 
 pub(super) fn sensitive(token: &str) -> Option<HeaderValue> {
@@ -148,6 +149,8 @@ mod tests {
         };
         assert_eq!(with("Bearer eyJx.y.z"), Some("eyJx.y.z".into()));
         assert_eq!(with("bearer eyJx.y.z"), Some("eyJx.y.z".into()));
+        // RFC 9110 §11.4: one space or more.
+        assert_eq!(with("Bearer  eyJx.y.z "), Some("eyJx.y.z".into()));
         assert_eq!(with("Bearer opaque"), None);
         assert_eq!(with("Basic eyJx"), None);
         assert_eq!(with("Bearer"), None);

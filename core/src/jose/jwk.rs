@@ -144,8 +144,8 @@ impl PublicJwk {
     }
 
     /// Appends the JWK in its published form: members in a fixed order, nothing else.
-    pub fn write_json(&self, kid: &Kid, alg: Alg, out: &mut String) {
-        self.write_members(Some(kid.as_str()), Some(alg), out);
+    pub fn write_json(&self, kid: &Kid, alg: Option<Alg>, out: &mut String) {
+        self.write_members(Some(kid.as_str()), alg, out);
         out.push('}');
     }
 

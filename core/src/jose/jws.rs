@@ -121,7 +121,7 @@ impl<'a> Envelope<'a> {
 /// [`super::verify::VerifiedToken`] leads on.
 ///
 /// ```compile_fail
-/// use countersign::jose::{jws::CompactJws, names::Limits, sign::SigningKey};
+/// use countersign_core::jose::{jws::CompactJws, names::Limits, sign::SigningKey};
 /// fn mint(key: &SigningKey, token: &str) {
 ///     let jws = CompactJws::parse(token, &Limits::default(), false).unwrap();
 ///     let _ = key.sign(jws); // a `NewClaims` is wanted, and it is made of a `VerifiedToken` only
@@ -198,11 +198,14 @@ fn decode(part: &str, padded: bool) -> Result<Vec<u8>, Refusal> {
     base64url::decode(bare).map_err(|_| Refusal::Base64)
 }
 
-fn refusal(fault: JsonFault, otherwise: Refusal, limits: &Limits) -> Refusal {
+/// `otherwise` is for what is no JSON object.
+pub(super) fn refusal(fault: JsonFault, otherwise: Refusal, limits: &Limits) -> Refusal {
     match fault {
         JsonFault::NotObject => otherwise,
         JsonFault::Duplicate => Refusal::DuplicateMember,
         JsonFault::Depth => Refusal::Depth { limit: limits.depth },
+        JsonFault::Surrogate(member) => Refusal::Surrogate { member },
+        JsonFault::Number(member) => Refusal::Number { member },
     }
 }
 

@@ -168,8 +168,8 @@ impl UnixTime {
 pub struct Limits {
     /// Bytes of a key set document, after decompression. The largest real ones are under 100 KiB.
     pub document: usize,
-    /// Keys in one set. 100 published RSA keys still fit the 51,200 bytes that the strictest known
-    /// client (Nimbus JOSE) reads.
+    /// Usable keys in one set; entries that are dropped do not count. [`Limits::document`] bounds the
+    /// work. The strictest known client (Nimbus JOSE) reads 51,200 bytes, 100 keys of RSA.
     pub keys: usize,
     /// JSON nesting of a key set document, of a protected header or of a claims set.
     pub depth: usize,
@@ -181,7 +181,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { document: 512 * 1024, keys: 100, depth: 32, token: 16 * 1024, signature_checks: 4 }
+        Self { document: 512 * 1024, keys: 1000, depth: 32, token: 16 * 1024, signature_checks: 4 }
     }
 }
 

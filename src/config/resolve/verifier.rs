@@ -4,7 +4,7 @@ use super::super::error::{Checked, Fault};
 use super::super::raw::RawConfig;
 use super::Context;
 use super::place::{At, Given};
-use crate::jose::alg::Family;
+use crate::jose::alg::{AlgSet, Family};
 use crate::profile::Profile;
 
 pub(super) fn resolve(raw: &RawConfig, context: &Context<'_>) -> Checked<Profile> {
@@ -18,7 +18,7 @@ pub(super) fn resolve(raw: &RawConfig, context: &Context<'_>) -> Checked<Profile
     };
     for (key, names, set) in [
         ("accepts", &raw.accepts, &mut profile.accepts),
-        ("publish", &raw.publish, &mut profile.publish),
+        ("publish", &raw.publish, &mut profile.tolerates),
     ] {
         let Some(names) = names else { continue };
         let at = at.key(key);
@@ -27,6 +27,10 @@ pub(super) fn resolve(raw: &RawConfig, context: &Context<'_>) -> Checked<Profile
             return Err(secret_alg(&at, secret.name()));
         }
     }
+    if raw.publish.is_some() {
+        profile.tolerates_bare = AlgSet::EMPTY;
+    }
+    profile.claims.stable = raw.stable_claims.unwrap_or(false);
     let shape = &mut profile.claims;
     for (given, set) in [
         (raw.claims.single_audience, &mut shape.single_audience),
