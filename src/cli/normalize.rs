@@ -62,9 +62,8 @@ fn normalize(
     if set.kids.is_empty() {
         let found = read.keys.keys().len();
         let why = format!("the profile `{}` publishes none of the {found} keys", profile.name);
-        let error = CliError::new("no_usable_key", why).hint(
-            "tokens are countersigned with a key of our own; --profile standard shows theirs",
-        );
+        let error = CliError::new("no_usable_key", why)
+            .hint("tokens are countersigned with a key of our own, which `run` publishes");
         return Err(Refused { report: Some(Box::new(report)), error });
     }
     Ok((set.body, report))

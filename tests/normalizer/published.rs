@@ -209,7 +209,8 @@ fn every_key_that_does_no_harm_is_published() {
     let document = json!({"keys": [
         rsa("g", "PS512"), rsa("o", "RS384"), rsa("h", "RS256"), keys::jwk("p256", "p256"),
         keys::jwk("p384", "p384"), keys::jwk("p521", "p521"), keys::jwk("ed", "ed"),
-        keys::jwk("k256", "k256"), keys::jwk("x25519", "x25519"),
+        keys::jwk("k256", "k256"),
+        {"kty": "OKP", "crv": "X25519", "x": "eHh4", "kid": "x", "use": "enc"},
         {"kty": "AKP", "alg": "ML-DSA-65", "pub": "eHh4", "kid": "pq"},
     ]});
     let normalized = read(document.to_string().as_bytes()).unwrap();

@@ -108,7 +108,9 @@ impl std::fmt::Display for Likeness {
 /// Text of nothing but base64, long enough that no word is taken for it.
 fn is_base64(text: &str) -> bool {
     let alphabet = |b: u8| b.is_ascii_alphanumeric() || b"+/-_=\r\n".contains(&b);
-    text.len() >= 64 && text.bytes().all(alphabet)
+    // A long number is none, nor is a word.
+    let mixed = text.contains(char::is_uppercase) && text.contains(char::is_lowercase);
+    text.len() >= 64 && mixed && text.bytes().all(alphabet)
 }
 
 #[cfg(test)]
@@ -118,7 +120,7 @@ mod tests {
 
     #[test]
     fn a_text_is_recognised_by_its_bytes() {
-        let body = "A".repeat(80);
+        let body = "Ab".repeat(40);
         for (text, like) in [
             ("ssh-rsa AAAA me@host", Some(Likeness::SshKey)),
             ("ecdsa-sha2-nistp256 AAAA", Some(Likeness::SshKey)),
@@ -127,6 +129,7 @@ mod tests {
             (body.as_str(), Some(Likeness::Base64)),
             ("eyJ.not a token.x", None),
             ("not found", None),
+            ("1000000000000000000000000000000000000000000000000000000000000000000", None),
             ("", None),
         ] {
             assert_eq!(Likeness::of_text(text), like, "{text}");
