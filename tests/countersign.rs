@@ -897,12 +897,19 @@ async fn our_token_is_accepted_beside_every_key_of_the_issuer() {
     for signing in [Alg::Rs256, Alg::Es256] {
         let scene = Scene::signing(&keys.iter().collect::<Vec<_>>(), signing);
         let set: Value = serde_json::from_str(&served(&scene)).unwrap();
-        let kids: Vec<_> =
-            set["keys"].as_array().unwrap().iter().map(|key| key["kid"].as_str().unwrap()).collect();
+        let kids: Vec<_> = set["keys"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|key| key["kid"].as_str().unwrap())
+            .collect();
         let ours = scene.signer.kid().as_str();
         assert_eq!(
             kids,
-            [ours, "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
+            [
+                ours, "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384",
+                "ES512", "EdDSA"
+            ]
         );
         accepted_by_everyone(&scene, &scene.new_token(&es384.token(&claims()))).await;
     }

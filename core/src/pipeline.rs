@@ -21,13 +21,19 @@ use crate::profile::Profile;
 /// Everything a token is judged by. One issuer, one moment.
 #[derive(Debug, Clone, Copy)]
 pub struct Context<'a> {
+    /// The rules for the issuer's tokens.
     pub policy: &'a IssuerPolicy,
+    /// The issuer's keys.
     pub keys: &'a KeySet,
     /// What the set that the verifier reads for this issuer holds.
     pub published: &'a PublishedKids,
+    /// The key that signs now.
     pub signer: &'a SigningKey,
+    /// The verifier.
     pub profile: &'a Profile,
+    /// Bounds on tokens.
     pub limits: &'a Limits,
+    /// The moment.
     pub now: UnixTime,
 }
 
@@ -36,6 +42,7 @@ pub struct Context<'a> {
 pub struct Ask<'a> {
     /// RFC 8693 §2.1 `audience`.
     pub audience: Option<&'a Audience>,
+    /// What stands beside an ID token.
     pub companions: Companions<'a>,
     /// Bytes the new token may have where it is to stand; see [`crate::rewrite::cookie::room`]. Above
     /// them the original is left out of it, which may not be enough.
@@ -62,9 +69,11 @@ pub enum Verdict {
 /// A new token.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Countersigned {
+    /// The compact JWS.
     pub jwt: String,
     /// `exp` of the new token.
     pub expires: UnixTime,
+    /// Whose token it was.
     pub issuer: IssuerName,
     /// What original and new token are bound to.
     pub confirmation: Option<Confirmation>,

@@ -16,6 +16,7 @@ pub struct Profile {
     /// Keys of these algorithms do no harm once their `alg` is left out. They are published without
     /// it: RFC 7517 §4.4 makes `alg` optional, and the curve says which algorithm it is.
     pub tolerates_bare: AlgSet,
+    /// What the claims must look like.
     pub claims: ClaimShape,
 }
 

@@ -21,14 +21,19 @@ use crate::profile::ClaimShape;
 /// What a new token is made for.
 #[derive(Debug, Clone, Copy)]
 pub struct Terms<'a> {
+    /// The rules for the issuer's tokens.
     pub policy: &'a IssuerPolicy,
+    /// What the verifier takes.
     pub shape: &'a ClaimShape,
     /// The algorithm the new token is signed with.
     pub alg: Alg,
+    /// RFC 8693 §2.1 `audience`, where one was asked for.
     pub audience: Option<&'a Audience>,
+    /// What stands beside an ID token.
     pub companions: Companions<'a>,
     /// See [`crate::pipeline::Ask::downscope`].
     pub downscope: bool,
+    /// The moment.
     pub now: UnixTime,
 }
 

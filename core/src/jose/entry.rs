@@ -10,10 +10,8 @@ use super::names::{Kid, NameError};
 use super::reading::Options;
 use super::repair::{self, AlgText, UseText};
 use super::report::{Alarm, Change, Effect, Report, excerpt};
+use super::secrets::{is_blank, is_symmetric, leaked};
 use super::tree::{Json, Object};
-
-/// Members that hold a secret: RFC 7518 §6.2.2, §6.3.2, §6.4.1, and `priv` of the AKP keys.
-const PRIVATE: &[&str] = &["d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"];
 
 /// Reads one JWK. `name` is what the document calls it from outside (a key of a map).
 pub(super) fn read(
@@ -63,38 +61,6 @@ fn dropped(object: &Object<'_>, path: &str, fault: &KeyFault) -> Change {
 /// Faults whose member may hold a secret.
 fn repair_is_private(fault: &KeyFault) -> bool {
     matches!(fault, KeyFault::MultiPrime)
-}
-
-fn is_symmetric(object: &Object<'_>) -> bool {
-    let kty = object.text("kty").unwrap_or_default();
-    let secret_alg = || match object.text("alg").map(repair::alg) {
-        Some(AlgText::Known(alg) | AlgText::Alias(alg)) => alg.family() == Family::Secret,
-        Some(text) => text == AlgText::Secret,
-        None => false,
-    };
-    kty.eq_ignore_ascii_case("oct")
-        || kty.eq_ignore_ascii_case("MAC")
-        || object.present("kty").is_none() && (object.present("k").is_some() || secret_alg())
-}
-
-/// Names of the members that hold a secret.
-fn leaked(object: &Object<'_>) -> Vec<String> {
-    let symmetric = is_symmetric(object);
-    let holds = |(name, value): &(std::borrow::Cow<'_, str>, Json<'_>)| {
-        let listed = PRIVATE.contains(&&**name) || symmetric && name == "value";
-        listed && *value != Json::Null && !is_blank(value)
-            || matches!(value, Json::String(text) if text.contains("PRIVATE KEY-----"))
-    };
-    object.members.iter().filter(|member| holds(member)).map(|(name, _)| excerpt(name)).collect()
-}
-
-/// Text or a list with nothing in it: serializers write it for a member that is not there.
-fn is_blank(value: &Json<'_>) -> bool {
-    match value {
-        Json::String(text) => text.is_empty(),
-        Json::Array(items) => items.is_empty(),
-        _ => false,
-    }
 }
 
 /// Whether a value of `revoked` says that the key is: an object or a time (OpenID Federation 1.0

@@ -5,6 +5,7 @@ use super::likeness::Likeness;
 use super::report::Report;
 
 /// Why one key is left out of the set. The other keys always survive.
+#[expect(missing_docs, reason = "its text says what each means")]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeyFault {
     #[error("the RSA modulus or exponent is empty, even, zero or not minimal")]
@@ -80,6 +81,7 @@ pub enum KeyFault {
 }
 
 /// A member of a JWK that holds a number of the key.
+#[expect(missing_docs, reason = "the names of members, RFC 7518 §6")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Member {
     N,
@@ -90,6 +92,7 @@ pub enum Member {
 }
 
 impl Member {
+    /// As it is written in a JWK.
     pub fn name(self) -> &'static str {
         match self {
             Self::N => "n",
@@ -108,6 +111,7 @@ impl std::fmt::Display for Member {
 }
 
 impl KeyFault {
+    /// The stable code.
     pub fn code(&self) -> &'static str {
         match self {
             Self::RsaInvalid => "rsa_invalid",
@@ -175,6 +179,7 @@ impl KeyFault {
 }
 
 /// Why a whole document is refused.
+#[expect(missing_docs, reason = "its text says what each means")]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DocumentRefusal {
     #[error("the document is empty")]
@@ -224,6 +229,7 @@ fn list(report: &Report) -> String {
 }
 
 impl DocumentRefusal {
+    /// The stable code.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Empty => "empty",

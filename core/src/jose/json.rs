@@ -71,6 +71,7 @@ pub struct Member {
     pub name: Box<str>,
     /// From the opening quote of the name to the end of the value.
     pub span: Range<usize>,
+    /// The value alone.
     pub value: Range<usize>,
 }
 
@@ -103,10 +104,12 @@ impl Object {
         Ok(Self { members, text })
     }
 
+    /// The whole text, as it was read.
     pub fn text(&self) -> &str {
         &self.text
     }
 
+    /// The members, in the order of the text.
     pub fn members(&self) -> &[Member] {
         &self.members
     }

@@ -66,10 +66,12 @@ impl<'a> Envelope<'a> {
         &self.text.as_bytes()[..self.dots.1]
     }
 
+    /// The signature, decoded.
     pub fn signature(&self) -> &[u8] {
         &self.signature
     }
 
+    /// `alg` of the protected header.
     pub fn unverified_alg(&self) -> Alg {
         self.header.alg
     }
@@ -79,10 +81,12 @@ impl<'a> Envelope<'a> {
         self.header.kid.as_deref()
     }
 
+    /// `typ` of the protected header, as written.
     pub fn unverified_typ(&self) -> Option<&str> {
         self.header.typ.as_deref()
     }
 
+    /// The payload, decoded.
     pub fn unverified_payload(&self) -> &[u8] {
         &self.payload
     }
@@ -161,18 +165,22 @@ impl<'a> CompactJws<'a> {
         Issuer::parse(&text).map_err(|_| Refusal::Issuer)
     }
 
+    /// `kid` of the protected header; see [`Envelope::unverified_kid`].
     pub fn unverified_kid(&self) -> Option<&str> {
         self.envelope.unverified_kid()
     }
 
+    /// `alg` of the protected header.
     pub fn unverified_alg(&self) -> Option<Alg> {
         Some(self.envelope.unverified_alg())
     }
 
+    /// The claims set.
     pub fn unverified_claims(&self) -> &Object {
         &self.claims
     }
 
+    /// The JWS itself.
     pub fn envelope(&self) -> &Envelope<'a> {
         &self.envelope
     }

@@ -30,6 +30,7 @@ pub mod refusal;
 mod repair;
 pub mod report;
 pub mod roca;
+mod secrets;
 mod shape;
 pub mod sign;
 mod stable;

@@ -13,12 +13,16 @@ pub const MAX_NAME: usize = 2048;
 /// Why a string is not a name of its kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
+    /// There is nothing in it.
     #[error("is empty")]
     Empty,
+    /// It is longer than this many bytes.
     #[error("is longer than {0} bytes")]
     TooLong(usize),
+    /// A control character could break a header or a log line.
     #[error("holds a control character")]
     Control,
+    /// A character that a file name or a metric label cannot have.
     #[error("may hold letters, digits, `.`, `_` and `-` only")]
     Label,
 }
@@ -49,6 +53,7 @@ macro_rules! name {
                 checked(text, $max).map(Self)
             }
 
+            /// The text.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -118,6 +123,7 @@ impl IssuerName {
         Ok(Self(text))
     }
 
+    /// The text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -141,18 +147,22 @@ impl fmt::Display for IssuerName {
 pub struct UnixTime(i64);
 
 impl UnixTime {
+    /// Seconds since 1970.
     pub const fn from_secs(secs: i64) -> Self {
         Self(secs)
     }
 
+    /// Seconds since 1970.
     pub const fn secs(self) -> i64 {
         self.0
     }
 
+    /// So much later; at most the end of time.
     pub fn plus(self, by: Duration) -> Self {
         Self(self.0.saturating_add(i64::try_from(by.as_secs()).unwrap_or(i64::MAX)))
     }
 
+    /// So much earlier; at least the beginning.
     pub fn minus(self, by: Duration) -> Self {
         Self(self.0.saturating_sub(i64::try_from(by.as_secs()).unwrap_or(i64::MAX)))
     }

@@ -14,6 +14,7 @@ use super::tenants::{IssuerTemplate, Tenants};
 /// The rules for the tokens of one issuer.
 #[derive(Debug, Clone)]
 pub struct IssuerPolicy {
+    /// What the operator calls the issuer.
     pub name: IssuerName,
     /// Spellings of `iss` that are this issuer's; never empty, unless there are tenants.
     pub issuers: Vec<Issuer>,
@@ -32,9 +33,11 @@ pub struct IssuerPolicy {
     /// issuer shares its keys with strangers (AWS ALB, one set a region), the signature alone does
     /// not say whose token it is, and a parameter does.
     pub headers: Vec<(String, String)>,
+    /// Which audiences are taken, and what the new token gets.
     pub audience: AudienceRule,
     /// Clock skew granted to `nbf` and `iat`; never to `exp`.
     pub leeway: Duration,
+    /// Which encodings of ECDSA signatures are read.
     pub signature_form: SignatureForm,
     /// Segments padded with `=` are read (AWS ALB); the signature is checked over the bytes received.
     pub padded: bool,
@@ -43,6 +46,7 @@ pub struct IssuerPolicy {
     /// Tokens bound to a key of their sender (`cnf`) are countersigned too. The new token is a bearer
     /// token to every verifier that does not look at `cnf`.
     pub sender_constrained: bool,
+    /// Edits of the claims.
     pub claims: ClaimRules,
     /// The new `exp` is at most this far away; `None` keeps the original's.
     pub max_lifetime: Option<Duration>,
@@ -127,6 +131,7 @@ pub struct HmacSecret {
 }
 
 /// Why a configured secret is refused.
+#[expect(missing_docs, reason = "its text says what each means")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SecretError {
     #[error("only HS256, HS384 and HS512 have a secret")]
@@ -152,6 +157,7 @@ impl HmacSecret {
         Ok(Self { alg, bytes })
     }
 
+    /// The one algorithm it is for.
     pub fn alg(&self) -> Alg {
         self.alg
     }
@@ -206,6 +212,7 @@ pub struct AudienceRule {
 /// An `aud` for tokens that have none: only together with a check of who asked for the token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MissingAudience {
+    /// What `aud` becomes.
     pub audience: Audience,
     /// `azp` and `client_id`, where they are there, must be one of these, and one must be there, unless
     /// [`IssuerPolicy::bound_client`] or [`MissingAudience::vouched_by`] says which client's the token
@@ -254,8 +261,11 @@ pub fn names_client(address: &str, client: &str) -> bool {
 /// Edits of the claims, applied in this order: rename, set, drop. Everything else stays byte for byte.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ClaimRules {
+    /// Old name, new name.
     pub rename: Vec<(String, String)>,
+    /// Name, value.
     pub set: Vec<(String, serde_json::Value)>,
+    /// Names.
     pub drop: Vec<String>,
     /// `exp` as a decimal string is read as a number (off: refused).
     pub numeric_strings: bool,
@@ -268,6 +278,7 @@ impl ClaimRules {
     /// could make a token live longer, start earlier or speak for someone else's issuer.
     pub const PROTECTED: [&str; 5] = ["iss", "aud", "exp", "nbf", "iat"];
 
+    /// Whether no rule may touch this claim.
     pub fn is_protected(claim: &str) -> bool {
         Self::PROTECTED.contains(&claim)
     }

@@ -17,7 +17,9 @@ use crate::profile::{Profile, Tolerance};
 pub struct Input<'a> {
     /// Our signing keys; they stand first, under their own `kid`s, whatever the profile says.
     pub own: &'a [PublicJwk],
+    /// The issuers' keys, a set for each.
     pub upstream: &'a [&'a KeySet],
+    /// The verifier.
     pub profile: &'a Profile,
     /// The key last published under a `kid`. A `kid` that now names another key is replaced by the
     /// thumbprint, so that a cache keyed on `kid` does not go on using the old key.
@@ -29,6 +31,7 @@ pub struct Input<'a> {
 pub struct PublishedDocument {
     /// `{"keys":[…]}`
     pub body: String,
+    /// What can be found in it, and by which name.
     pub kids: PublishedKids,
     /// Keys the profile does not tolerate, and members that were replaced or left out.
     pub left_out: Vec<Change>,
@@ -70,6 +73,7 @@ impl PublishedKids {
         }
     }
 
+    /// Whether no key is in the set.
     pub fn is_empty(&self) -> bool {
         self.by_kid.is_empty()
     }

@@ -8,6 +8,7 @@ use super::report::Report;
 /// How a document is read.
 #[derive(Debug, Clone)]
 pub struct Options {
+    /// Bounds on the document.
     pub limits: Limits,
     /// The `alg` an RSA key without one is published with [RS256].
     pub rsa_alg: Alg,
@@ -25,6 +26,8 @@ impl Default for Options {
 /// A document read: the keys and what was done to get them.
 #[derive(Debug)]
 pub struct Normalized {
+    /// Every usable key, whatever a profile publishes.
     pub keys: KeySet,
+    /// What was changed, and why.
     pub report: Report,
 }

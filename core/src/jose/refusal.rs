@@ -5,6 +5,7 @@
 const SHOWN: usize = 200;
 
 /// A refused token.
+#[expect(missing_docs, reason = "its text says what each means")]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     #[error("the token is larger than {limit} bytes")]

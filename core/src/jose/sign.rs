@@ -22,6 +22,7 @@ use super::names::Kid;
 use super::refusal::Refusal;
 
 /// Why a private key cannot be used for signing. Never holds any of its bytes.
+#[expect(missing_docs, reason = "its text says what each means")]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SigningKeyError {
     #[error("{0} is not an algorithm we sign with; RS256, ES256 and EdDSA are")]
@@ -43,6 +44,7 @@ pub enum SigningKeyError {
 }
 
 impl SigningKeyError {
+    /// The stable code.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Alg(_) => "signing_alg",
@@ -210,6 +212,7 @@ impl SigningKey {
         Ok(Zeroizing::new(der))
     }
 
+    /// The algorithm it signs with.
     pub fn alg(&self) -> Alg {
         self.alg
     }
@@ -219,6 +222,7 @@ impl SigningKey {
         &self.kid
     }
 
+    /// The public half, as it is published.
     pub fn public(&self) -> &PublicJwk {
         &self.public
     }

@@ -27,6 +27,7 @@ pub struct Budget {
 }
 
 impl Budget {
+    /// What one token may cost.
     pub fn new(limits: &Limits) -> Self {
         Self { left: limits.signature_checks, limit: limits.signature_checks }
     }
@@ -50,14 +51,17 @@ pub struct VerifiedToken<'t> {
 }
 
 impl<'t> VerifiedToken<'t> {
+    /// The algorithm that was verified.
     pub fn alg(&self) -> Alg {
         self.jws.envelope().unverified_alg()
     }
 
+    /// The `kid` of its header.
     pub fn kid(&self) -> Option<&'t str> {
         self.jws.unverified_kid()
     }
 
+    /// The `typ` of its header.
     pub fn typ(&self) -> Option<&'t str> {
         self.jws.envelope().unverified_typ()
     }
@@ -67,10 +71,12 @@ impl<'t> VerifiedToken<'t> {
         self.key.as_ref()
     }
 
+    /// Its `exp`.
     pub fn expires(&self) -> UnixTime {
         self.exp
     }
 
+    /// Its claims set.
     pub fn claims(&self) -> &'t Object {
         self.jws.unverified_claims()
     }

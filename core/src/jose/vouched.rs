@@ -29,11 +29,13 @@ pub struct Vouched {
 /// What the answer itself may leave open.
 #[derive(Debug, Clone)]
 pub struct Voucher<'a> {
+    /// The rules for the issuer's tokens.
     pub policy: &'a IssuerPolicy,
     /// The audience of tokens made of answers that name none.
     pub audience: Option<&'a Audience>,
     /// How long such a token lives where the answer has no `exp`; an upper bound where it has.
     pub lifetime: Duration,
+    /// The moment.
     pub now: UnixTime,
 }
 

@@ -15,13 +15,21 @@ use crate::jose::alg::Alg;
 /// have, or empty, is taken as missing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Discovered {
+    /// The issuer's name; tokens say the same in `iss`.
     pub issuer: String,
+    /// Where its keys are.
     pub jwks_uri: Option<String>,
+    /// RFC 6749 §3.1.
     pub authorization_endpoint: Option<String>,
+    /// RFC 6749 §3.2.
     pub token_endpoint: Option<String>,
+    /// OpenID Connect Core §5.3.
     pub userinfo_endpoint: Option<String>,
+    /// RFC 7662 §2.
     pub introspection_endpoint: Option<String>,
+    /// RFC 7009 §2.
     pub revocation_endpoint: Option<String>,
+    /// RP-Initiated Logout §2.1.
     pub end_session_endpoint: Option<String>,
     /// RFC 7591 §3.
     pub registration_endpoint: Option<String>,
@@ -40,11 +48,13 @@ pub struct Discovered {
 /// Why a document is of no use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum DiscoveryFault {
+    /// It is no JSON, or another value.
     #[error("the discovery document is not a JSON object")]
     NotAnObject,
     /// Some servers wrap it.
     #[error("the discovery document stands in a JSON list, where no client looks for it")]
     List,
+    /// It does not say whose it is.
     #[error("`issuer` is missing in the discovery document")]
     IssuerMissing,
     /// RFC 8259 §4: readers disagree on which of the two counts.
@@ -53,6 +63,7 @@ pub enum DiscoveryFault {
 }
 
 impl DiscoveryFault {
+    /// The stable code.
     pub fn code(self) -> &'static str {
         match self {
             Self::NotAnObject | Self::List => "discovery_not_json",
@@ -138,7 +149,9 @@ pub struct DiscoveryRewrite {
     /// each, and behind them what the server says itself: tokens may pass unchanged, and clients
     /// register with what the server can do.
     pub algs: Vec<Alg>,
+    /// The new issuer; `None` leaves it.
     pub issuer: Option<String>,
+    /// Where addresses move; `None` leaves them.
     pub endpoints: Option<EndpointRewrite>,
 }
 

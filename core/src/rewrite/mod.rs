@@ -43,6 +43,7 @@ pub struct Place {
     pub name: String,
     /// The token, decoded.
     pub token: String,
+    /// How it is written there.
     pub encoding: Encoding,
 }
 

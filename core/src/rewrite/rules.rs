@@ -9,6 +9,7 @@ use crate::jose::names::Audience;
 /// countersigned, and those in the `restore` places of the request become the originals again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenRule {
+    /// Requests it is for.
     pub path: PathPattern,
     /// String values of a JSON answer.
     pub json: Vec<JsonPath>,
@@ -166,12 +167,16 @@ fn path_below(address: &str, base: &url::Url) -> Option<String> {
 /// Why a pattern or path is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PatternError {
+    /// It starts with something else.
     #[error("does not start with `/`")]
     NoSlash,
+    /// More than a path.
     #[error("holds a query, a fragment or white space")]
     Characters,
+    /// No name where one should be.
     #[error("is not written like `session.tokens[*].value`, with at most 64 members")]
     Members,
+    /// Too long to be meant.
     #[error("is longer than 1024 bytes")]
     Length,
 }
@@ -207,6 +212,7 @@ impl PathPattern {
         Self(path.to_owned())
     }
 
+    /// As it was written.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -348,6 +354,7 @@ impl JsonPath {
         Ok(Self { text: text.to_owned(), steps })
     }
 
+    /// As it was written.
     pub fn as_str(&self) -> &str {
         &self.text
     }
