@@ -546,6 +546,13 @@ if "cert:pss" not in stored:
     json.dump(stored, open(KEYS, "w"), indent=1)
 
 
+def pss_key():
+    body = base64.b64decode(der(spki("o")))
+    old = bytes.fromhex("300d06092a864886f70d0101010500")
+    body = body.replace(old, bytes.fromhex("300b06092a864886f70d01010a"))
+    return base64.b64encode(body[:2] + (len(body) - 4).to_bytes(2, "big") + body[4:]).decode()
+
+
 def documents():
     """What stands in the place of a set in public reports."""
     o, one = jwk("o"), {thumb("g"): "g"}
@@ -588,6 +595,7 @@ def documents():
     kept("205b-blank-k", dict(o, k=""), "members_dropped")
     dropped("205c-blank-secret", {"kty": "oct", "k": "", "kid": "s"}, "symmetric")
     kept("206-pss-x5c", dict(o, alg=None, x5c=[der(cert["pss"])]), "alg_missing")
+    kept("206b-pss-x5c-is-a-key", dict(o, alg=None, x5c=[pss_key()]), "alg_missing")
     kept("207-exp-zero", dict(o, exp=0), "members_dropped")
     kept("207b-exp-minus", dict(o, exp=-1), "members_dropped")
     for i, value in enumerate(("false", "", 0, "no", None)):

@@ -64,7 +64,7 @@ pub(super) fn read(object: &Object<'_>, kty: Kty) -> Result<Numbers, KeyFault> {
         Kty::OfCertificate => return Err(missing(kty)),
     };
     // The certificate of the same key may tie it to an algorithm (RFC 4055 §1.2).
-    let certified = leaf(object).and_then(|leaf| leaf.key).filter(|key| key.material == material);
+    let certified = x5c(object).and_then(pem::x5c_key).filter(|key| key.material == material);
     let alg = certified.and_then(|key| key.alg);
     Ok(Numbers { material, alg, source: Source::Members, repairs })
 }
