@@ -10,7 +10,6 @@ use super::Routes;
 use super::discovery_cache::Key;
 use crate::answer::Failure;
 use crate::issuer::publisher::COMMON_PATH;
-use crate::jose::alg::Alg;
 use crate::proxy::http::call::{self, Body, Reply};
 use crate::proxy::http::upstream::Upstream;
 use crate::proxy::http::{ServerSession, downstream, headers, reply};
@@ -135,7 +134,7 @@ fn rewritten(
     let public = state.server.public_text();
     let to = DiscoveryRewrite {
         jwks_uri: Some(format!("{base}{}", jwks_path(state, upstream, &found))),
-        algs: algs(state, &found),
+        algs: vec![state.bridge.signing_alg()],
         issuer: routes.discovery.issuer.as_ref().map(|issuer| issuer.as_str().to_owned()),
         endpoints: endpoints(&routes, upstream, &found, public),
     };
@@ -170,21 +169,6 @@ fn endpoints(
 ) -> Option<EndpointRewrite> {
     let public = public.filter(|_| routes.discovery.endpoints)?;
     Some(EndpointRewrite::to_public(&found.issuer, upstream.url(), public))
-}
-
-/// What ID tokens may be signed with once they came through: our own algorithm, and those of the
-/// issuer's that pass as they stand.
-fn algs(state: &State, found: &Discovered) -> Vec<Alg> {
-    let mut algs = vec![state.bridge.signing_alg()];
-    for name in &found.id_token_signing_algs {
-        if let Some(alg) = Alg::from_name(name)
-            && state.bridge.accepts(alg)
-            && !algs.contains(&alg)
-        {
-            algs.push(alg);
-        }
-    }
-    algs
 }
 
 /// The path the normalised set is served at: the issuer's own where it is one of ours.

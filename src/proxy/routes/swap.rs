@@ -68,7 +68,8 @@ async fn swapped(
         }
         Err(error) => {
             state.counters.place(error.code());
-            tracing::info!(code = error.code(), place = place.name, "a token passes unchanged");
+            let (code, place) = (error.code(), place.name.as_str());
+            tracing::info!(code, place, reason = %error, "a token passes unchanged");
             None
         }
     }

@@ -171,7 +171,7 @@ pub(in crate::proxy) async fn fields(
     state: &State,
     rule: &TokenRule,
 ) -> Result<()> {
-    let location = header.headers.get(header::LOCATION).and_then(|v| v.to_str().ok());
+    let location = header.headers.get(header::LOCATION).map(HeaderValue::as_bytes);
     if let Some(location) = location.filter(|_| !rule.redirect.is_empty()) {
         let places = rewrite::redirect::find(location, &rule.redirect);
         let beside = Beside {
@@ -180,7 +180,7 @@ pub(in crate::proxy) async fn fields(
         };
         let edits = swap::edits(state, rule, places, &beside).await;
         if !edits.is_empty() {
-            let new = rewrite::splice(location.as_bytes(), edits);
+            let new = rewrite::splice(location, edits);
             if let Ok(value) = HeaderValue::from_bytes(&new) {
                 header.insert_header(header::LOCATION, value)?;
             }
@@ -198,13 +198,12 @@ pub(in crate::proxy) async fn fields(
 }
 
 async fn cookie(line: &HeaderValue, state: &State, rule: &TokenRule) -> Option<HeaderValue> {
-    let text = line.to_str().ok()?;
-    let places = rewrite::cookie::find(text, &rule.cookies);
+    let places = rewrite::cookie::find(line.as_bytes(), &rule.cookies);
     let edits = swap::edits(state, rule, places, &Beside::default()).await;
     if edits.is_empty() {
         return None;
     }
-    HeaderValue::from_bytes(&rewrite::splice(text.as_bytes(), edits)).ok()
+    HeaderValue::from_bytes(&rewrite::splice(line.as_bytes(), edits)).ok()
 }
 
 /// The body with its tokens exchanged; `None` where it stays byte for byte.
