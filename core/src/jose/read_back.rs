@@ -22,7 +22,6 @@ use super::verifying;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ReadBackFault {
     #[error("jsonwebtoken cannot read the set: {0}")]
-    /// The set is not a key set to another implementation; its reason.
     /// Another implementation cannot read the set.
     Set(String),
     #[error("jsonwebtoken reads {read} keys where {written} were written")]
