@@ -13,12 +13,14 @@
 //! | [`bridge`] | the async face of [`countersign`]: cache, unknown kids, crypto threads |
 //! | [`proxy`] | pingora: routes and phases, no decision |
 //! | [`answer`] | the one place that turns errors into HTTP |
-//! | [`doctor`] | why a strict verifier refuses an issuer or a token |
+//! | `doctor` (feature `verifier`) | why a verifier refuses an issuer or a token, and the fix |
 //! | [`inspect`] | a token decoded without trust, for people |
-//! | `verdict` (feature `demo`) | what the strict verifier itself says, for `demo` and the tests |
+//! | `verifier` (feature `verifier`) | what Convex says, by the crates it verifies with |
 //! | [`config`], [`admin`], [`cli`], [`clock`], [`coding`], [`dns`], [`histogram`] | the rest of the edge |
 //! | [`otel`] (feature `otel`) | spans of requests, exported |
 
+#[cfg(feature = "verifier")]
+pub use countersign_core::verifier;
 pub use countersign_core::{inspect, jose, pipeline, profile, refresh, rewrite, rotation};
 
 pub mod admin;
@@ -29,6 +31,7 @@ pub mod clock;
 pub mod coding;
 pub mod config;
 pub mod dns;
+#[cfg(feature = "verifier")]
 pub mod doctor;
 pub mod histogram;
 pub mod issuer;
@@ -37,5 +40,3 @@ pub mod log;
 pub mod otel;
 pub mod proxy;
 pub mod serve;
-#[cfg(feature = "demo")]
-pub mod verdict;

@@ -26,7 +26,7 @@ use countersign::jose::sign::SigningKey;
 use countersign::jose::vouched::{Vouched, Voucher};
 use countersign::pipeline::{Ask, Companions, Verdict, restore, sign_claims};
 use countersign::profile::Profile;
-use countersign::verdict::Response;
+use countersign::verifier::Answer as Response;
 use serde_json::{Value, json};
 use tokens::*;
 

@@ -10,7 +10,7 @@
     dead_code,
     reason = "a test stops at the first surprise"
 )]
-#![cfg(feature = "demo")]
+#![cfg(feature = "verifier")]
 
 #[path = "support/e2e.rs"]
 mod e2e;
@@ -326,7 +326,8 @@ async fn judge(ask: &Question<'_>) -> Vec<Result<(), String>> {
         let content_type =
             answer.headers().get("content-type").map(|v| v.to_str().unwrap().to_owned());
         let status = answer.status().as_u16();
-        Ok(Response { status, content_type, body: answer.bytes().await.unwrap().to_vec() })
+        let body = answer.bytes().await.unwrap().to_vec();
+        Ok(Response { status, content_type, body, ..Response::default() })
     };
     let set = fetch(ask.jwks.to_owned()).await.unwrap();
     let custom = CustomJwt {

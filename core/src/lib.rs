@@ -10,6 +10,7 @@
 //! | [`refresh`] | when an issuer's keys are fetched: state, event and time in; an action out |
 //! | [`rotation`] | when our own keys change state: next, active, retired, gone |
 //! | [`inspect`] | a token decoded without trust, for people |
+//! | `verifier` (feature of that name) | what Convex says, by the crates it verifies with, and why |
 
 pub mod inspect;
 pub mod jose;
@@ -18,3 +19,5 @@ pub mod profile;
 pub mod refresh;
 pub mod rewrite;
 pub mod rotation;
+#[cfg(feature = "verifier")]
+pub mod verifier;
