@@ -12,7 +12,7 @@
     dead_code,
     reason = "a test stops at the first surprise"
 )]
-#![cfg(feature = "demo")]
+#![cfg(feature = "verifier")]
 
 #[path = "support/caches.rs"]
 mod caches;

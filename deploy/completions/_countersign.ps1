@@ -92,11 +92,14 @@ Register-ArgumentCompleter -Native -CommandName 'countersign' -ScriptBlock {
             break
         }
         'countersign;doctor' {
-            [CompletionResult]::new('--token', '--token', [CompletionResultType]::ParameterName, 'A token to check too, or `@FILE`')
+            [CompletionResult]::new('--token', '--token', [CompletionResultType]::ParameterName, 'A token to check too, or `@FILE`; two of one person: which claims change between them')
             [CompletionResult]::new('--issuer', '--issuer', [CompletionResultType]::ParameterName, '`iss` the verifier is configured with [default: the address]')
             [CompletionResult]::new('--audience', '--audience', [CompletionResultType]::ParameterName, '`aud` the verifier is configured with')
             [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'The verifier: `convex` or `standard`')
             [CompletionResult]::new('--for', '--for', [CompletionResultType]::ParameterName, 'The kind of provider that must accept; without it, either is enough')
+            [CompletionResult]::new('--allow-private', '--allow-private', [CompletionResultType]::ParameterName, 'Follow documents and redirects into private networks')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Every check, not the faults alone')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Every check, not the faults alone')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'One JSON object instead of text')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
@@ -157,6 +160,8 @@ Register-ArgumentCompleter -Native -CommandName 'countersign' -ScriptBlock {
         }
         'countersign;init' {
             [CompletionResult]::new('--upstream', '--upstream', [CompletionResultType]::ParameterName, 'The auth server, `https://auth.example.com`')
+            [CompletionResult]::new('--from', '--from', [CompletionResultType]::ParameterName, 'Ask this address, the issuer or its JWKS, and write the `[[issuer]]` that fits')
+            [CompletionResult]::new('--issuer', '--issuer', [CompletionResultType]::ParameterName, '`iss` of the tokens, where it is not the address')
             [CompletionResult]::new('--public-url', '--public-url', [CompletionResultType]::ParameterName, 'What clients and the verifier will call this proxy')
             [CompletionResult]::new('--audience', '--audience', [CompletionResultType]::ParameterName, 'The `aud` of your tokens (the client ID)')
             [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'The file to write, or `-` for stdout')

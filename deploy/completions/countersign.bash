@@ -116,7 +116,7 @@ _countersign() {
             return 0
             ;;
         countersign__subcmd__doctor)
-            opts="-h --token --issuer --audience --profile --for --json --help"
+            opts="-v -h --token --issuer --audience --profile --for --allow-private --verbose --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -172,13 +172,21 @@ _countersign() {
             return 0
             ;;
         countersign__subcmd__init)
-            opts="-o -h --upstream --public-url --audience --output --force --help"
+            opts="-o -h --upstream --from --issuer --public-url --audience --output --force --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --upstream)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --from)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --issuer)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

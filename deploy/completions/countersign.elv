@@ -83,11 +83,14 @@ set edit:completion:arg-completer[countersign] = {|@words|
             cand --help 'Print help'
         }
         &'countersign;doctor'= {
-            cand --token 'A token to check too, or `@FILE`'
+            cand --token 'A token to check too, or `@FILE`; two of one person: which claims change between them'
             cand --issuer '`iss` the verifier is configured with [default: the address]'
             cand --audience '`aud` the verifier is configured with'
             cand --profile 'The verifier: `convex` or `standard`'
             cand --for 'The kind of provider that must accept; without it, either is enough'
+            cand --allow-private 'Follow documents and redirects into private networks'
+            cand -v 'Every check, not the faults alone'
+            cand --verbose 'Every check, not the faults alone'
             cand --json 'One JSON object instead of text'
             cand -h 'Print help'
             cand --help 'Print help'
@@ -141,6 +144,8 @@ set edit:completion:arg-completer[countersign] = {|@words|
         }
         &'countersign;init'= {
             cand --upstream 'The auth server, `https://auth.example.com`'
+            cand --from 'Ask this address, the issuer or its JWKS, and write the `[[issuer]]` that fits'
+            cand --issuer '`iss` of the tokens, where it is not the address'
             cand --public-url 'What clients and the verifier will call this proxy'
             cand --audience 'The `aud` of your tokens (the client ID)'
             cand -o 'The file to write, or `-` for stdout'

@@ -69,12 +69,14 @@ complete -c countersign -n "__fish_countersign_using_subcommand resign" -l data-
 complete -c countersign -n "__fish_countersign_using_subcommand resign" -l audience -d 'The audience wanted, where the token names several' -r
 complete -c countersign -n "__fish_countersign_using_subcommand resign" -l json -d 'One JSON object instead of the token alone'
 complete -c countersign -n "__fish_countersign_using_subcommand resign" -s h -l help -d 'Print help'
-complete -c countersign -n "__fish_countersign_using_subcommand doctor" -l token -d 'A token to check too, or `@FILE`' -r
+complete -c countersign -n "__fish_countersign_using_subcommand doctor" -l token -d 'A token to check too, or `@FILE`; two of one person: which claims change between them' -r
 complete -c countersign -n "__fish_countersign_using_subcommand doctor" -l issuer -d '`iss` the verifier is configured with [default: the address]' -r
 complete -c countersign -n "__fish_countersign_using_subcommand doctor" -l audience -d '`aud` the verifier is configured with' -r
 complete -c countersign -n "__fish_countersign_using_subcommand doctor" -l profile -d 'The verifier: `convex` or `standard`' -r
 complete -c countersign -n "__fish_countersign_using_subcommand doctor" -l for -d 'The kind of provider that must accept; without it, either is enough' -r -f -a "custom-jwt\t''
 oidc\t''"
+complete -c countersign -n "__fish_countersign_using_subcommand doctor" -l allow-private -d 'Follow documents and redirects into private networks'
+complete -c countersign -n "__fish_countersign_using_subcommand doctor" -s v -l verbose -d 'Every check, not the faults alone'
 complete -c countersign -n "__fish_countersign_using_subcommand doctor" -l json -d 'One JSON object instead of text'
 complete -c countersign -n "__fish_countersign_using_subcommand doctor" -s h -l help -d 'Print help'
 complete -c countersign -n "__fish_countersign_using_subcommand inspect" -l json -d 'One JSON object instead of text'
@@ -103,6 +105,8 @@ complete -c countersign -n "__fish_countersign_using_subcommand keys; and __fish
 complete -c countersign -n "__fish_countersign_using_subcommand keys; and __fish_seen_subcommand_from export" -l data-uri -d 'The public JWKS as a `data:` URI'
 complete -c countersign -n "__fish_countersign_using_subcommand keys; and __fish_seen_subcommand_from export" -s h -l help -d 'Print help'
 complete -c countersign -n "__fish_countersign_using_subcommand init" -l upstream -d 'The auth server, `https://auth.example.com`' -r -f
+complete -c countersign -n "__fish_countersign_using_subcommand init" -l from -d 'Ask this address, the issuer or its JWKS, and write the `[[issuer]]` that fits' -r -f
+complete -c countersign -n "__fish_countersign_using_subcommand init" -l issuer -d '`iss` of the tokens, where it is not the address' -r
 complete -c countersign -n "__fish_countersign_using_subcommand init" -l public-url -d 'What clients and the verifier will call this proxy' -r -f
 complete -c countersign -n "__fish_countersign_using_subcommand init" -l audience -d 'The `aud` of your tokens (the client ID)' -r
 complete -c countersign -n "__fish_countersign_using_subcommand init" -s o -l output -d 'The file to write, or `-` for stdout' -r -F

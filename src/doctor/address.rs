@@ -1,6 +1,6 @@
 //! Addresses that a verifier on the internet cannot reach.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use url::{Host, Url};
 
@@ -38,7 +38,7 @@ pub fn unreachable_ip(ip: IpAddr) -> Option<&'static str> {
             let closed = v4.is_private() || v4.is_link_local() || shared;
             closed.then_some("a private network")
         }
-        IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
+        IpAddr::V6(v6) => match embedded(v6) {
             Some(v4) => unreachable_ip(IpAddr::V4(v4)),
             None => {
                 let first = v6.segments()[0];
@@ -47,6 +47,18 @@ pub fn unreachable_ip(ip: IpAddr) -> Option<&'static str> {
             }
         },
     }
+}
+
+/// The IPv4 address in an IPv6 one: mapped, compatible (RFC 4291 §2.5.5), NAT64 (RFC 6052 §2.1).
+fn embedded(v6: Ipv6Addr) -> Option<Ipv4Addr> {
+    let s = v6.segments();
+    let inside = v6.to_ipv4_mapped().is_some()
+        || s[..6] == [0x64, 0xff9b, 0, 0, 0, 0]
+        || (s[..6] == [0; 6] && s[6] != 0);
+    inside.then(|| {
+        let [.., high, low] = s;
+        Ipv4Addr::from(u32::from(high) << 16 | u32::from(low))
+    })
 }
 
 #[cfg(test)]
@@ -67,6 +79,8 @@ mod tests {
             "http://auth.default.svc",
             "http://[fd00::1]",
             "http://[::ffff:10.0.0.1]",
+            "http://[64:ff9b::a00:1]",
+            "http://[::10.0.0.1]",
             "http://0.0.0.0",
         ] {
             assert!(unreachable(url).is_some(), "{url}");
