@@ -16,8 +16,11 @@
 //! | [`doctor`] | why a strict verifier refuses an issuer or a token |
 //! | [`inspect`] | a token decoded without trust, for people |
 //! | `verdict` (feature `demo`) | what the strict verifier itself says, for `demo` and the tests |
-//! | [`config`], [`admin`], [`cli`], [`clock`], [`coding`], [`dns`], [`histogram`] | the rest of the edge |
+//! | [`net`] | outgoing HTTP: clients, and what they may dial |
+//! | [`config`], [`admin`], [`cli`], [`clock`], [`coding`], [`histogram`] | the rest of the edge |
 //! | [`otel`] (feature `otel`) | spans of requests, exported |
+
+pub use net::dns;
 
 pub use countersign_core::{inspect, jose, pipeline, profile, refresh, rewrite, rotation};
 
@@ -28,12 +31,12 @@ pub mod cli;
 pub mod clock;
 pub mod coding;
 pub mod config;
-pub mod dns;
 pub mod doctor;
 pub mod histogram;
 pub mod issuer;
 pub mod keyring;
 pub mod log;
+pub mod net;
 pub mod otel;
 pub mod proxy;
 pub mod serve;

@@ -345,7 +345,7 @@ async fn before_any_issuer_is_learnt_there_is_no_set() {
     // A verifier would keep our own keys alone for a whole max-age, and miss the issuer's.
     let dir = tempfile::tempdir().unwrap();
     let parts = Parts::start(Vec::new(), dir.path(), Clock::system()).await;
-    assert_eq!(parts.publisher.for_path(COMMON_PATH).unwrap_err(), NoSet::NoIssuer);
+    assert_eq!(parts.publisher.for_path(COMMON_PATH).unwrap_err(), NoSet::NoIssuer(None));
     let source = FaultIssuer::start(&[key("a")]).await;
     let settings = issuer("one", Source::Url(source.url("/jwks")));
     parts.issuers.reload(vec![settings]).unwrap();

@@ -19,7 +19,7 @@ use crate::jose::report::Effect;
 use crate::keyring::{KeyView, Keyring, KeyringStatus, Office};
 use crate::profile::Profile;
 use crate::proxy::counters::{ProxyStatus, RequestDurations};
-use crate::refresh::Standing;
+use crate::refresh::Freshness;
 
 /// Sets shown key by key.
 const MAX_SETS: usize = 50;
@@ -154,11 +154,11 @@ fn state(handle: &IssuerHandle) -> State {
         return State::Fixed;
     }
     let status = handle.status();
-    match status.standing {
-        Standing::None | Standing::Expired => State::Cold,
-        Standing::Stale => State::Stale,
-        Standing::Fresh if status.failures > 0 => State::Failing,
-        Standing::Fresh => State::Fresh,
+    match status.freshness {
+        Freshness::None | Freshness::Expired => State::Cold,
+        Freshness::Stale => State::Stale,
+        Freshness::Fresh if status.failures > 0 => State::Failing,
+        Freshness::Fresh => State::Fresh,
     }
 }
 
@@ -186,7 +186,7 @@ fn issuer(rooms: &Rooms<'_>, state: State, handle: &IssuerHandle) -> IssuerView 
         fetched: status.fetched,
         next_refresh: status.next_refresh,
         last_error: status.last_error.map(|error| LastError {
-            code: error.code.to_owned(),
+            code: error.reason.code.to_owned(),
             text: error.text,
             at: error.at,
         }),

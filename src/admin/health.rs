@@ -6,6 +6,7 @@
 use serde::Serialize;
 
 use super::StatusSource;
+use crate::issuer::NoSet;
 
 /// The body of `/readyz`.
 #[derive(Debug, Clone, Serialize)]
@@ -21,14 +22,20 @@ pub fn readiness(source: &StatusSource) -> Readiness {
     let mut ready = true;
     if source.issuers.is_empty() {
         ready = false;
-        reasons.push("no issuer is known yet".to_owned());
+        reasons.push(NoSet::NoIssuer(source.issuers.discovery()).to_string());
+    }
+    if let Some(discovery) = source.issuers.discovery().filter(|_| source.issuers.is_undecided())
+        && !source.issuers.is_empty()
+    {
+        reasons.push(format!("discovery: {}", discovery.text));
     }
     // With thousands of issuers only those in use are fetched.
     let few = source.issuers.len() <= ALL_AT_ONCE;
     for issuer in source.issuers.iter().take(ALL_AT_ONCE) {
         if few && issuer.snapshot().is_none() {
             ready = false;
-            let last = issuer.status().last_error.map_or("not fetched yet", |last| last.code);
+            let last = issuer.status().last_error;
+            let last = last.map_or("not fetched yet".to_owned(), |last| last.reason.to_string());
             reasons.push(format!("issuer {}: no key set ({last})", issuer.name()));
         }
     }

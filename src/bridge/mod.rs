@@ -212,12 +212,12 @@ impl Bridge {
         let jws = Arc::new(jws);
         let alg = jws.unverified_alg();
         let iss = jws.unverified_issuer().map_err(|refusal| self.refused("-", alg, refusal))?;
-        // Nothing was learnt yet: whose tokens are good is not known, so none is called bad.
-        if self.issuers.is_empty() {
-            self.stats.outcome("-", name(alg), "issuer_keys_unavailable");
-            return Err(BridgeError::KeysUnavailable);
-        }
         let Some(handle) = self.issuers.by_iss(iss.as_str()) else {
+            // Nothing was learnt yet: whose tokens are good is not known, so none is called bad.
+            if self.issuers.is_undecided() {
+                self.stats.outcome("-", name(alg), "issuer_keys_unavailable");
+                return Err(BridgeError::KeysUnavailable);
+            }
             self.stats.outcome("-", name(alg), "issuer_unknown");
             return Err(BridgeError::IssuerUnknown);
         };

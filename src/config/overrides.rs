@@ -6,6 +6,8 @@ use std::path::PathBuf;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RunOverrides {
     pub upstream: Option<String>,
+    /// `client`, `upstream` or a name.
+    pub upstream_host: Option<String>,
     pub listen: Option<String>,
     pub public_url: Option<String>,
     /// An address or `off`.

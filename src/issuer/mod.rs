@@ -1,10 +1,12 @@
 //! One issuer's keys over time.
 
+pub mod discovery;
 pub mod fetch;
+pub mod forwarded;
 mod handle;
 mod headers;
 pub mod issuers;
-mod maturity;
+mod propagation;
 pub mod publisher;
 mod set;
 mod shared;
@@ -14,16 +16,18 @@ mod status;
 mod store;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use url::Url;
 
+pub use self::forwarded::Forwarded;
 pub use self::handle::IssuerHandle;
 pub use self::issuers::{IssuerDeps, IssuerError, Issuers};
 pub use self::publisher::{NoSet, PublishedSet, Publisher};
 pub use self::snapshot::Snapshot;
 pub use self::source::SourceError;
-pub use self::status::{Fetches, IssuerStatus, LastError};
+pub use self::status::{Fetches, IssuerStatus, LastError, Reason};
 use crate::jose::names::{IssuerName, Limits};
 use crate::jose::policy::IssuerPolicy;
 pub use crate::refresh::RefreshSettings;
@@ -87,9 +91,14 @@ pub struct FetchSettings {
     pub status: Vec<u16>,
     /// Link-local and metadata addresses are dialled (only where the operator named the host).
     pub allow_link_local: bool,
+    /// Loopback and private addresses are dialled: not for a host that only a discovery document
+    /// names [true].
+    pub inside: bool,
     /// Extra CA certificates, PEM.
     pub ca: Option<PathBuf>,
     pub headers: Vec<(String, String)>,
+    /// The server is the upstream: it is asked as its clients' requests reach it.
+    pub forwarded: Option<Arc<Forwarded>>,
 }
 
 impl std::fmt::Debug for FetchSettings {
@@ -101,7 +110,9 @@ impl std::fmt::Debug for FetchSettings {
             .field("redirects", &self.redirects)
             .field("status", &self.status)
             .field("allow_link_local", &self.allow_link_local)
+            .field("inside", &self.inside)
             .field("ca", &self.ca)
+            .field("forwarded", &self.forwarded)
             .field("headers", &self.headers.iter().map(|(name, _)| name).collect::<Vec<_>>())
             .finish()
     }
@@ -115,8 +126,10 @@ impl Default for FetchSettings {
             redirects: 3,
             status: vec![200],
             allow_link_local: false,
+            inside: true,
             ca: None,
             headers: Vec::new(),
+            forwarded: None,
         }
     }
 }

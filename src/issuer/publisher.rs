@@ -13,9 +13,11 @@ use aws_lc_rs::digest;
 use bytes::Bytes;
 use tokio::sync::watch;
 
+use super::discovery::DiscoveryStatus;
 use super::handle::IssuerHandle;
 use super::issuers::Issuers;
-use super::maturity::Memory;
+use super::propagation::PublishedHistory;
+use super::status::Reason;
 use crate::clock::Clock;
 use crate::jose::base64url;
 use crate::jose::jwks::Change;
@@ -52,14 +54,16 @@ pub enum NoSet {
     NotAPath,
     /// Never an empty set in its place: a verifier would take that for the truth and keep it.
     #[error("the key set of issuer `{issuer}` has not been read yet{}", because(.last))]
-    NotRead { issuer: IssuerName, last: Option<&'static str> },
+    NotRead { issuer: IssuerName, last: Option<Reason> },
     /// Our own keys alone would be kept by a verifier for a whole `max-age`, the issuer's missing.
-    #[error("no issuer is known yet: the upstream's discovery document has not been read")]
-    NoIssuer,
+    #[error("no issuer is known yet: {}", .0.as_deref().map_or(NOT_LOOKED, |status| status.text.as_str()))]
+    NoIssuer(Option<Arc<DiscoveryStatus>>),
 }
 
-fn because(last: &Option<&'static str>) -> String {
-    last.map(|code| format!(" ({code})")).unwrap_or_default()
+const NOT_LOOKED: &str = "the upstream's discovery document has not been read";
+
+fn because(last: &Option<Reason>) -> String {
+    last.map(|reason| format!(" ({reason})")).unwrap_or_default()
 }
 
 impl NoSet {
@@ -67,8 +71,12 @@ impl NoSet {
     pub fn code(&self) -> String {
         match self {
             Self::NotAPath => "not_found".to_owned(),
-            Self::NotRead { last: Some(code), .. } => format!("upstream_{code}"),
-            Self::NotRead { last: None, .. } | Self::NoIssuer => "upstream_not_read".to_owned(),
+            Self::NotRead { last: Some(reason), .. } => format!("upstream_{}", reason.code),
+            Self::NoIssuer(Some(status)) if status.reason.is_some() => {
+                let code = status.reason.map_or("not_read", |reason| reason.code);
+                format!("upstream_{code}")
+            }
+            Self::NotRead { last: None, .. } | Self::NoIssuer(_) => "upstream_not_read".to_owned(),
         }
     }
 }
@@ -81,7 +89,7 @@ pub struct Publisher {
     max_age: Duration,
     clock: Clock,
     table: ArcSwap<Table>,
-    memory: Mutex<Memory>,
+    history: Mutex<PublishedHistory>,
 }
 
 #[derive(Default)]
@@ -96,7 +104,7 @@ struct Slot {
     issuer: Option<Arc<IssuerHandle>>,
     set: ArcSwapOption<PublishedSet>,
     /// The kids of the issuer's keys that every cached copy of the set has by now.
-    settled: ArcSwap<PublishedKids>,
+    propagated: ArcSwap<PublishedKids>,
 }
 
 impl std::fmt::Debug for Publisher {
@@ -114,7 +122,7 @@ impl Publisher {
         max_age: Duration,
         clock: Clock,
     ) -> Arc<Self> {
-        let memory = Memory::load(issuers.data_dir(), clock.now());
+        let history = PublishedHistory::load(issuers.data_dir(), clock.now());
         let publisher = Self {
             issuers,
             keyring,
@@ -122,7 +130,7 @@ impl Publisher {
             max_age,
             clock,
             table: ArcSwap::default(),
-            memory: Mutex::new(memory),
+            history: Mutex::new(history),
         };
         publisher.reroute();
         publisher.rebuild_all();
@@ -136,7 +144,7 @@ impl Publisher {
     pub fn for_path(&self, path: &str) -> Result<Arc<PublishedSet>, NoSet> {
         let table = self.table.load();
         let slot = table.by_path.get(path).ok_or(NoSet::NotAPath)?;
-        slot.get()
+        self.set_of(slot)
     }
 
     /// As [`Publisher::for_path`], but where the issuer's set was never read it waits for the first
@@ -146,12 +154,12 @@ impl Publisher {
     /// [`NoSet`] when that fetch failed too.
     pub async fn wait_for_path(&self, path: &str) -> Result<Arc<PublishedSet>, NoSet> {
         let slot = self.table.load().by_path.get(path).cloned().ok_or(NoSet::NotAPath)?;
-        match (slot.get(), &slot.issuer) {
+        match (self.set_of(&slot), &slot.issuer) {
             (Err(_), Some(issuer)) => {
                 if issuer.fresh_for(None).await.is_some() {
                     self.build(&slot);
                 }
-                slot.get()
+                self.set_of(&slot)
             }
             (found, _) => found,
         }
@@ -166,7 +174,7 @@ impl Publisher {
     /// not yet among them; its tokens are countersigned meanwhile.
     pub fn kids_for(&self, issuer: &IssuerName) -> Arc<PublishedKids> {
         match self.table.load().by_issuer.get(issuer) {
-            Some(slot) => slot.settled.load_full(),
+            Some(slot) => slot.propagated.load_full(),
             None => Arc::default(),
         }
     }
@@ -192,7 +200,7 @@ impl Publisher {
                     }
                 }
                 _ = ring.changed() => self.rebuild_all(),
-                () = self.clock.sleep(LOOK) => self.settle_all(),
+                () = self.clock.sleep(LOOK) => self.reconcile(),
                 _ = shutdown.changed() => {}
             }
         }
@@ -245,11 +253,11 @@ impl Publisher {
         let snapshot = slot.issuer.as_ref().and_then(|issuer| issuer.snapshot());
         if snapshot.is_none() && (slot.issuer.is_some() || self.issuers.is_empty()) {
             slot.set.store(None);
-            slot.settled.store(Arc::default());
+            slot.propagated.store(Arc::default());
             return;
         }
         let now = self.clock.now();
-        let mut memory = self.memory();
+        let mut history = self.history();
         let publishes = slot.issuer.as_ref().is_some_and(|issuer| issuer.policy().publishes());
         let upstream: Vec<_> = snapshot.iter().filter(|_| publishes).map(|s| &s.keys).collect();
         let name = slot.issuer.as_ref().map(|issuer| issuer.name());
@@ -257,13 +265,13 @@ impl Publisher {
             own: &ring.public,
             upstream: &upstream,
             profile: &self.profile.load(),
-            remembered: memory.remembered(name),
+            remembered: history.remembered(name),
         });
         let etag = format!("\"{}\"", &base64url::encode(hash(document.body.as_bytes()))[..22]);
         if let Some(name) = name {
-            memory.note(name, &document.kids, self.keyring.is_shared(), now);
-            let settled = memory.settled(name, &document.kids, self.ahead(slot), now);
-            slot.settled.store(Arc::new(settled));
+            history.note(name, &document.kids, self.keyring.is_shared(), now);
+            let propagated = history.propagated(name, &document.kids, self.ahead(slot), now);
+            slot.propagated.store(Arc::new(propagated));
         }
         if slot.set.load().as_ref().is_none_or(|old| old.etag != etag) {
             slot.set.store(Some(Arc::new(PublishedSet {
@@ -278,7 +286,7 @@ impl Publisher {
     }
 
     /// Lets keys grow into use, and sets end with their issuers' last good ones.
-    fn settle_all(&self) {
+    fn reconcile(&self) {
         let now = self.clock.now();
         let table = self.table.load_full();
         for (name, slot) in &table.by_issuer {
@@ -287,13 +295,13 @@ impl Publisher {
                 self.build(slot);
                 continue;
             }
-            let memory = self.memory();
+            let history = self.history();
             let ahead = self.ahead(slot);
-            if memory.is_growing(name, ahead, now) {
-                slot.settled.store(Arc::new(memory.settled(name, &set.kids, ahead, now)));
+            if history.is_growing(name, ahead, now) {
+                slot.propagated.store(Arc::new(history.propagated(name, &set.kids, ahead, now)));
             }
         }
-        self.memory().save();
+        self.history().save();
     }
 
     /// How long until every copy of the set has an issuer's key. Another replica may have read the
@@ -310,32 +318,32 @@ impl Publisher {
         }
     }
 
-    fn memory(&self) -> std::sync::MutexGuard<'_, Memory> {
-        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    fn set_of(&self, slot: &Slot) -> Result<Arc<PublishedSet>, NoSet> {
+        if let Some(issuer) = &slot.issuer {
+            issuer.touch();
+        }
+        match (slot.set.load_full(), &slot.issuer) {
+            (Some(set), _) => Ok(set),
+            (None, Some(issuer)) => {
+                let last = issuer.last_reason();
+                Err(NoSet::NotRead { issuer: issuer.name().clone(), last })
+            }
+            (None, None) => Err(NoSet::NoIssuer(self.issuers.discovery())),
+        }
+    }
+
+    fn history(&self) -> std::sync::MutexGuard<'_, PublishedHistory> {
+        self.history.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Slot {
     fn new(issuer: Option<Arc<IssuerHandle>>) -> Self {
-        Self { issuer, set: ArcSwapOption::empty(), settled: ArcSwap::default() }
+        Self { issuer, set: ArcSwapOption::empty(), propagated: ArcSwap::default() }
     }
 
     fn is_of(&self, issuer: &Arc<IssuerHandle>) -> bool {
         self.issuer.as_ref().is_some_and(|own| Arc::ptr_eq(own, issuer))
-    }
-
-    fn get(&self) -> Result<Arc<PublishedSet>, NoSet> {
-        if let Some(issuer) = &self.issuer {
-            issuer.touch();
-        }
-        match (self.set.load_full(), &self.issuer) {
-            (Some(set), _) => Ok(set),
-            (None, Some(issuer)) => {
-                let last = issuer.last_error_code();
-                Err(NoSet::NotRead { issuer: issuer.name().clone(), last })
-            }
-            (None, None) => Err(NoSet::NoIssuer),
-        }
     }
 }
 

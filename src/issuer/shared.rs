@@ -8,11 +8,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use quick_cache::sync::Cache;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 
 use super::IssuerSettings;
+use super::discovery::DiscoveryStatus;
 use super::fetch::Fetcher;
 use crate::clock::Clock;
 use crate::jose::jwks::Options;
@@ -35,6 +37,8 @@ pub(super) struct Shared {
     /// Directory of the last good sets.
     pub(super) store: Option<PathBuf>,
     pub(super) unknown: Unknown,
+    /// Where the issuer is learnt from the upstream: how that stands.
+    pub(super) discovery: ArcSwapOption<DiscoveryStatus>,
     /// Few enough to keep all of them fresh all the time.
     pub(super) few: AtomicBool,
     runtime: OnceLock<Handle>,
@@ -59,6 +63,7 @@ impl Shared {
             options,
             store,
             unknown: Unknown::new(),
+            discovery: ArcSwapOption::empty(),
             few: AtomicBool::new(true),
             runtime: OnceLock::new(),
             shutdown: OnceLock::new(),

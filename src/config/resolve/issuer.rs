@@ -317,5 +317,6 @@ fn fetch(raw: &RawFetch, at: &At, context: &Context<'_>) -> Checked<FetchSetting
         allow_link_local: raw.allow_link_local.unwrap_or(default.allow_link_local),
         ca: raw.ca.as_ref().map(|path| context.base.join(path)),
         headers,
+        ..default
     })
 }

@@ -13,7 +13,7 @@ mod server;
 mod signing;
 mod tenants;
 mod tokens;
-mod upstream;
+pub(super) mod upstream;
 mod verifier;
 
 use std::path::Path;
@@ -51,9 +51,14 @@ pub(super) fn config(
         (None, None) => default_data_dir(env),
     };
     let limits = limits(raw)?;
-    let upstream = upstream::resolve(raw, &context)?;
+    let mut upstream = upstream::resolve(raw, &context)?;
     let server = server::resolve(raw, &context)?;
-    let issuers = issuer::all(raw, &context, upstream.as_ref(), &limits)?;
+    let mut issuers = issuer::all(raw, &context, upstream.as_ref(), &limits)?;
+    if let Some(upstream) = &mut upstream {
+        let public = server.public_url.as_ref();
+        upstream::default_host(upstream, public);
+        upstream::ask_as_clients(&mut issuers, upstream, public);
+    }
     if upstream.is_none() && issuers.is_empty() {
         return Err(Fault::new("upstream", "neither an upstream nor an [[issuer]] is configured")
             .hint("`countersign run --upstream https://auth.example.com` is enough to start"));

@@ -1,6 +1,9 @@
 //! `[upstream]`.
 
 use std::path::PathBuf;
+use std::sync::Arc;
+
+use url::Url;
 
 use super::super::error::Checked;
 use super::super::raw::{RawConfig, RawTimeouts, RawUpstreamTls};
@@ -10,6 +13,9 @@ use super::super::settings::{
 use super::super::value;
 use super::Context;
 use super::place::{At, Given};
+use crate::issuer::forwarded::authority;
+use crate::issuer::{Forwarded, IssuerSettings, Source};
+use crate::net::TlsOptions;
 
 pub(super) fn resolve(raw: &RawConfig, context: &Context<'_>) -> Checked<Option<UpstreamSettings>> {
     let at = At::root("upstream");
@@ -28,8 +34,10 @@ pub(super) fn resolve(raw: &RawConfig, context: &Context<'_>) -> Checked<Option<
     if url.query().is_some() {
         return Err(given.fault("it is a prefix of paths, so it has no query"));
     }
-    let host = raw.and_then(|raw| raw.host.as_deref());
-    let host = host.map(|text| host_header(text, &at.key("host"))).transpose()?;
+    let no_host = None;
+    let (file, host_at) = (raw.map_or(&no_host, |raw| &raw.host), at.key("host"));
+    let given_host = Given::of(&context.overrides.upstream_host, "--upstream-host", file, &host_at);
+    let host = given_host.text().map(|text| host_header(text, &given_host.at())).transpose()?;
     let tls = match raw {
         Some(raw) => tls(&raw.tls, &at.key("tls"), |path| context.base.join(path))?,
         None => UpstreamTls::default(),
@@ -39,6 +47,58 @@ pub(super) fn resolve(raw: &RawConfig, context: &Context<'_>) -> Checked<Option<
         None => UpstreamTimeouts::default(),
     };
     Ok(Some(UpstreamSettings { url, host, tls, timeouts }))
+}
+
+/// What the upstream hears as `Host` where nothing says so, once it is known what clients call us: its
+/// own name where it is a hosted server under another one, which finds its tenant by the name and
+/// answers to no other; else the name that clients use.
+pub(super) fn default_host(upstream: &mut UpstreamSettings, public: Option<&Url>) {
+    let hosted = upstream.unheard_name(public).is_some();
+    let default = if hosted { HostHeader::Upstream } else { HostHeader::Client };
+    upstream.host.get_or_insert(default);
+}
+
+/// How the upstream is asked on our own account: as it hears of its clients' requests.
+pub(super) fn forwarded(upstream: &UpstreamSettings, public: Option<&Url>) -> Arc<Forwarded> {
+    let own = authority(&upstream.url);
+    let host = match &upstream.host {
+        Some(HostHeader::Name(name)) => name,
+        Some(HostHeader::Upstream) => own,
+        Some(HostHeader::Client) | None => public.map_or(own, authority),
+    };
+    let client = upstream.tls.client.as_ref();
+    Arc::new(Forwarded {
+        upstream: upstream.url.clone(),
+        host: host.to_owned(),
+        public: public.cloned(),
+        tls: TlsOptions {
+            ca: upstream.tls.ca.clone(),
+            client: client.map(|files| (files.cert.clone(), files.key.clone())),
+            sni: upstream.tls.sni.clone(),
+            verify: upstream.tls.verify,
+            http2: true,
+        },
+    })
+}
+
+/// Key sets that the upstream serves are asked for as its clients would.
+pub(super) fn ask_as_clients(
+    issuers: &mut [IssuerSettings],
+    upstream: &UpstreamSettings,
+    public: Option<&Url>,
+) {
+    let forwarded = forwarded(upstream, public);
+    for issuer in issuers {
+        let served = match &issuer.source {
+            Source::Url(url) => url.origin() == upstream.url.origin(),
+            Source::UrlPerKid(template) => Url::parse(&template.replace("{kid}", ""))
+                .is_ok_and(|url| url.origin() == upstream.url.origin()),
+            Source::File(_) | Source::Inline(_) | Source::Secrets => false,
+        };
+        if served {
+            issuer.fetch.forwarded = Some(forwarded.clone());
+        }
+    }
 }
 
 fn host_header(text: &str, at: &At) -> Checked<HostHeader> {
