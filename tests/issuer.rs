@@ -506,3 +506,40 @@ async fn ten_thousand_issuers_fetch_nothing_until_somebody_asks() {
     assert!(parts.publisher.wait_for_path("/i4242/jwks").await.is_ok());
     assert_eq!(source.requests(), 2);
 }
+
+/// Tomcat answers 400 to a tag out of form, others 412 to any.
+#[tokio::test]
+async fn after_a_refused_condition_the_next_fetch_has_none() {
+    for status in [400, 412] {
+        let source = FaultIssuer::start(&[key("a")]).await;
+        let mut settings = issuer("one", Source::Url(source.url("/jwks")));
+        settings.refresh.min_age = Duration::from_secs(1);
+        source.usually(Reply::Set(vec!["ETag: abc".into(), "Cache-Control: max-age=0".into()]));
+        let clock = Clock::system();
+        let all = issuers(vec![settings], None, &clock);
+        let handle = all.only().unwrap();
+        handle.fresh_for(None).await.unwrap();
+        source.serve_keys(&[key("a"), key("b")]);
+        source.next([Reply::status(status)]);
+        eventually("the condition was refused", || handle.status().failures > 0).await;
+        assert!(source.last_head().contains("if-none-match: abc"));
+        eventually("the new key is there", || kids(&handle) == ["a", "b"]).await;
+        assert!(!source.last_head().contains("if-none-match"), "{}", source.last_head());
+    }
+}
+
+/// A tag made of the configuration, or of a file's time and size, stays when the keys change.
+#[tokio::test]
+async fn a_kid_is_looked_for_without_a_condition() {
+    let source = FaultIssuer::start(&[key("a")]).await;
+    let mut settings = issuer("one", Source::Url(source.url("/jwks")));
+    settings.refresh.cooldown = Duration::ZERO;
+    source.usually(Reply::Tagged("\"conf\"".into()));
+    let all = issuers(vec![settings], None, &Clock::system());
+    let handle = all.only().unwrap();
+    handle.fresh_for(Some("a")).await.unwrap();
+    source.serve_keys(&[key("b")]);
+    let set = handle.fresh_for(Some("b")).await.unwrap();
+    assert!(set.keys.has_kid("b"));
+    assert!(!source.last_head().contains("if-none-match"), "{}", source.last_head());
+}

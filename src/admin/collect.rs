@@ -140,6 +140,7 @@ pub fn collect(rooms: Rooms<'_>) -> Status {
         },
         issuers,
         issuers_total,
+        discovery: rooms.issuers.discovery().as_deref().cloned(),
         sets,
         signing: ring.keys.iter().map(signing).collect(),
         store: store(&ring),

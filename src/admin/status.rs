@@ -3,6 +3,8 @@
 
 use serde::Serialize;
 
+use crate::issuer::discovery::DiscoveryStatus;
+
 /// The whole answer.
 #[derive(Debug, Clone, Serialize)]
 pub struct Status {
@@ -14,6 +16,9 @@ pub struct Status {
     /// At most [`MAX_ISSUERS`], those in trouble first.
     pub issuers: Vec<IssuerView>,
     pub issuers_total: usize,
+    /// Where the issuer is learnt from the upstream: who it is, why that is believed, and what the last
+    /// look gave.
+    pub discovery: Option<DiscoveryStatus>,
     /// One for each path of the public listener that answers with a key set.
     pub sets: Vec<SetView>,
     pub signing: Vec<SigningView>,

@@ -5,6 +5,7 @@ use countersign::admin::status::{
     ProfileView, QueueView, Ready, RefusalCount, ServedKey, SetView, SigningView, State, Status,
     StoreView, TokenCount, Tokens, Traffic,
 };
+use countersign::issuer::discovery::{Belief, DiscoveryState, DiscoveryStatus};
 
 pub const NOW: i64 = 1_800_000_000;
 /// Would run in the page if any value reached it as markup.
@@ -119,6 +120,15 @@ pub fn status() -> Status {
         },
         issuers: vec![login, down, evil],
         issuers_total: 3,
+        discovery: Some(DiscoveryStatus {
+            state: DiscoveryState::Learnt,
+            issuer: Some(EVIL.into()),
+            belief: Some(Belief::PrivateUpstream),
+            keys: Some(EVIL.into()),
+            reason: None,
+            text: EVIL.into(),
+            looked: NOW,
+        }),
         sets: vec![
             SetView {
                 path: "/.well-known/jwks.json".into(),
