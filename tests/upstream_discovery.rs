@@ -277,6 +277,37 @@ async fn discovery_and_keys_are_asked_for_by_the_name_that_clients_use() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_answers_to_its_own_name_alone_is_said_to() {
+    provider();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let own = listener.local_addr().unwrap().to_string();
+    let (url, keys) = (format!("http://{own}"), json!({"keys": [Signer::es384().jwk("g")]}));
+    let document = json!({"issuer": url, "jwks_uri": format!("{url}/jwks")});
+    let app = Router::new().fallback(move |uri: Uri, request: Request| async move {
+        let host = request.headers().get(header::HOST).and_then(|v| v.to_str().ok());
+        match uri.path() {
+            OPENID if host == Some(own.as_str()) => axum::Json(document).into_response(),
+            "/jwks" if host == Some(own.as_str()) => axum::Json(keys).into_response(),
+            _ => (StatusCode::NOT_FOUND, "no such tenant").into_response(),
+        }
+    });
+    tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+    let proxy = Proxy::start(&url, &with_public(PUBLIC));
+    let mut ready = String::new();
+    for _ in 0..500 {
+        ready = admin(&proxy, "/readyz").await.to_string();
+        if ready.contains("--upstream-host upstream") {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(ready.contains("--upstream-host upstream"), "{ready}");
+    let told =
+        Proxy::start(&url, &format!("[upstream]\nhost = \"upstream\"\n{}", with_public(PUBLIC)));
+    served(&told, "told").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_document_that_is_refused_says_so_where_people_look() {
     let scene = Scene::new().await;
     let mut document = scene.document();

@@ -13,7 +13,7 @@ use url::Url;
 use super::assemble::Rooms;
 use crate::config::{Config, Learnt, UpstreamSettings, issuer_from_discovery, upstream_fetch};
 use crate::issuer::discovery::{Belief, DiscoveryState, DiscoveryStatus, Look, look};
-use crate::issuer::{FetchSettings, Issuers, Reason, forwarded};
+use crate::issuer::{FetchSettings, Forwarded, Issuers, Reason, forwarded};
 use crate::keyring::atomic;
 use crate::net::Class;
 use crate::proxy::routes::Routes;
@@ -171,8 +171,9 @@ impl Discovery {
                 Err(fault) => refused = refused.or(Some(fault)),
             }
         }
-        let interval = if refused.is_none() && look.says_none() {
-            self.guess(rooms, progress, &look);
+        let none = refused.is_none() && look.says_none();
+        let own_name = none && self.answers_to_own_name(rooms).await;
+        let interval = if none && self.guess(rooms, progress, &look, own_name) {
             GUESS_INTERVAL
         } else {
             self.record_fault(rooms, progress, &look, refused);
@@ -229,28 +230,33 @@ impl Discovery {
         rooms.issuers.set_discovery(status);
     }
 
-    /// The upstream has no document.
-    fn guess(&self, rooms: &Rooms, progress: &mut Progress, look: &Look) {
-        let text = format!("no discovery document: {}", look.describe());
-        let belief = match rooms.issuers.discovery() {
-            // What was learnt once is not forgotten for a document that has gone.
-            known if !rooms.issuers.is_empty() => known.and_then(|known| known.belief),
-            _ => {
-                let applied = self.guessed().is_some_and(|known| self.apply(rooms, known));
-                applied.then_some(Belief::Guess)
-            }
+    /// The upstream has no document. False where a guess is not in force: what was learnt once is not
+    /// forgotten for a document that has gone.
+    fn guess(&self, rooms: &Rooms, progress: &mut Progress, look: &Look, own_name: bool) -> bool {
+        let known = rooms.issuers.discovery().and_then(|known| known.belief);
+        let in_force = match known {
+            Some(belief) => belief == Belief::Guess,
+            None => self.guessed().is_some_and(|known| self.apply(rooms, known)),
         };
+        if !in_force {
+            return false;
+        }
+        let mut text = format!("no discovery document: {}", look.describe());
+        if own_name {
+            text.push_str(ASK_BY_OWN_NAME);
+        }
         if progress.said != text {
             tracing::warn!(
                 upstream = %self.upstream.url.origin().ascii_serialization(),
-                looked = look.describe(),
-                "no discovery document: issuer and key set are guessed, the upstream's address and \
+                "{text}; issuer and key set are guessed: the upstream's address, and \
                  `/.well-known/jwks.json` below it; an [[issuer]] in the configuration says what they are"
             );
             progress.said.clone_from(&text);
         }
+        let belief = Some(Belief::Guess);
         let status = status(rooms, DiscoveryState::Guessed, belief, look.reason(), text);
         rooms.issuers.set_discovery(status);
+        true
     }
 
     /// There is a document that cannot be used, or the upstream cannot say.
@@ -302,6 +308,19 @@ impl Discovery {
         }
     }
 
+    /// Whether the upstream has a document for who asks by its own name, having none for ours.
+    async fn answers_to_own_name(&self, rooms: &Rooms) -> bool {
+        let own = forwarded::authority(&self.upstream.url);
+        let Some(told) = self.fetch.forwarded.as_ref().filter(|told| told.host != own) else {
+            return false;
+        };
+        let renamed = Forwarded { host: own.to_owned(), ..Forwarded::clone(told) };
+        let fetch = FetchSettings { forwarded: Some(Arc::new(renamed)), ..self.fetch.clone() };
+        let (fetcher, now) = (rooms.issuers.fetcher(), rooms.clock.now());
+        let look = look(fetcher, &self.upstream.url, &fetch, now, |_| true).await;
+        look.documents().next().is_some()
+    }
+
     /// Whether the upstream's name leads to private addresses and to no others.
     async fn is_private(&self, rooms: &Rooms) -> bool {
         if let Some(class) = Class::of_url(&self.upstream.url) {
@@ -317,6 +336,9 @@ impl Discovery {
         })
     }
 }
+
+const ASK_BY_OWN_NAME: &str = "; there is one for the upstream's own name as `Host`: set \
+     `--upstream-host upstream`, or `host = \"upstream\"` in [upstream]";
 
 /// Behind the address of a kept document: the upstream's name led to private addresses, and that is why
 /// the document was believed.

@@ -21,15 +21,15 @@ pub(super) struct Fetcher {
     /// For the hosts that were typed.
     typed: HttpClient,
     /// For others, which only a document names: it must not send us to addresses inside the network
-    /// of whoever runs this, unless what was typed is inside too.
+    /// of whoever runs this.
     others: HttpClient,
-    hosts: Vec<String>,
+    hosts: Vec<Url>,
     resolver: Resolver,
 }
 
 impl Fetcher {
     /// For an examination of these addresses.
-    pub(super) async fn about(typed: &[Url]) -> Result<Self, String> {
+    pub(super) fn about(hosts: Vec<Url>) -> Result<Self, String> {
         let resolver = Resolver::system().map_err(|e| e.to_string())?;
         let client = |reach| {
             let settings = ClientSettings {
@@ -39,23 +39,21 @@ impl Fetcher {
             };
             HttpClient::new(&settings, &resolver).map_err(|e| e.to_string())
         };
-        let mut inside = false;
-        for url in typed {
-            inside |= is_inside(url, &resolver).await;
-        }
-        Ok(Self {
-            typed: client(Reach::CONFIGURED)?,
-            others: client(if inside { Reach::CONFIGURED } else { Reach::PUBLIC })?,
-            hosts: typed.iter().filter_map(Url::host_str).map(str::to_owned).collect(),
-            resolver,
-        })
+        let (typed, others) = (client(Reach::CONFIGURED)?, client(Reach::PUBLIC)?);
+        Ok(Self { typed, others, hosts, resolver })
+    }
+
+    /// The client for an address. `localhost` and `127.0.0.1` are one host to a person.
+    fn client(&self, url: &Url) -> &HttpClient {
+        let local = |url: &Url| Class::of_url(url) == Some(Class::Loopback);
+        let typed = |host: &Url| host.host() == url.host() || (local(host) && local(url));
+        if self.hosts.iter().any(typed) { &self.typed } else { &self.others }
     }
 
     /// `Err` says why there is no answer.
     pub(super) async fn get(&self, url: &str) -> Result<Answer, String> {
         let url = Url::parse(url).map_err(|e| e.to_string())?;
-        let is_typed = url.host_str().is_some_and(|host| self.hosts.iter().any(|h| h == host));
-        let client = if is_typed { &self.typed } else { &self.others };
+        let client = self.client(&url);
         let request = client.get(url).header(header::ACCEPT, "application/json");
         let request = request.header(header::ACCEPT_ENCODING, "gzip");
         let mut response = client.send(request).await.map_err(described)?;
@@ -82,16 +80,6 @@ impl Fetcher {
             found.iter().map(|socket| address::unreachable_ip(socket.ip())).collect();
         all?.first().copied()
     }
-}
-
-/// Whether a host that was typed is one of this machine or its network.
-async fn is_inside(url: &Url, resolver: &Resolver) -> bool {
-    if let Some(class) = Class::of_url(url) {
-        return class.is_inside();
-    }
-    let Some((host, port)) = url.host_str().zip(url.port_or_known_default()) else { return false };
-    let found = resolver.resolve(host, port).await.unwrap_or_default();
-    !found.is_empty() && found.iter().all(|address| Class::of(address.ip()).is_inside())
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "maps over owned errors")]

@@ -109,14 +109,13 @@ pub fn upstream_fetch(upstream: &UpstreamSettings, config: &Config) -> FetchSett
     fetch(&upstream.url, upstream, config)
 }
 
-/// A host that the configuration does not name is dialled at public addresses alone: a document must
-/// not send us to addresses inside the operator's network.
+/// Another server than the upstream is dialled at public addresses alone, on another port of the same
+/// host too: a document must not send us to addresses inside the operator's network.
 fn fetch(url: &Url, upstream: &UpstreamSettings, config: &Config) -> FetchSettings {
     let public = config.server.public_url.as_ref();
-    let named = |base: &Url| base.host() == url.host();
     let at_upstream = url.origin() == upstream.url.origin();
     FetchSettings {
-        inside: named(&upstream.url) || public.is_some_and(named),
+        inside: at_upstream,
         ca: upstream.tls.ca.clone(),
         forwarded: at_upstream.then(|| forwarded(upstream, public)),
         ..FetchSettings::default()
