@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::status::{Histogram, MAX_ISSUERS, State, Status};
+use crate::issuer::discovery::DiscoveryState;
 
 /// Media type of the text.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -38,6 +39,14 @@ fn issuers(status: &Status, out: &mut Text) {
     let fetched = || status.issuers.iter().filter(|issuer| issuer.state != State::Fixed);
     out.gauge("countersign_issuers", "Configured issuers.");
     out.sample("countersign_issuers", &[], whole(status.issuers_total));
+    if let Some(discovery) = &status.discovery {
+        out.gauge(
+            "countersign_discovery_usable",
+            "Whether the last look at the upstream's discovery document gave one that can be used.",
+        );
+        let usable = discovery.state == DiscoveryState::Learnt;
+        out.sample("countersign_discovery_usable", &[], flag(usable));
+    }
     out.gauge("countersign_jwks_age_seconds", "Age of the key set in use.");
     for issuer in fetched() {
         if let Some(at) = issuer.fetched {

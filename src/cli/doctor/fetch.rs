@@ -82,7 +82,6 @@ impl Fetcher {
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "maps over owned errors")]
 fn described(error: FetchError) -> String {
     match error {
         FetchError::TooLarge { limit } => {
