@@ -319,17 +319,10 @@ impl Publisher {
     }
 
     fn set_of(&self, slot: &Slot) -> Result<Arc<PublishedSet>, NoSet> {
-        if let Some(issuer) = &slot.issuer {
-            issuer.touch();
-        }
-        match (slot.set.load_full(), &slot.issuer) {
-            (Some(set), _) => Ok(set),
-            (None, Some(issuer)) => {
-                let last = issuer.last_reason();
-                Err(NoSet::NotRead { issuer: issuer.name().clone(), last })
-            }
-            (None, None) => Err(NoSet::NoIssuer(self.issuers.discovery())),
-        }
+        slot.get().map_err(|why| match why {
+            NoSet::NoIssuer(None) => NoSet::NoIssuer(self.issuers.discovery()),
+            why => why,
+        })
     }
 
     fn history(&self) -> std::sync::MutexGuard<'_, PublishedHistory> {
@@ -344,6 +337,20 @@ impl Slot {
 
     fn is_of(&self, issuer: &Arc<IssuerHandle>) -> bool {
         self.issuer.as_ref().is_some_and(|own| Arc::ptr_eq(own, issuer))
+    }
+
+    fn get(&self) -> Result<Arc<PublishedSet>, NoSet> {
+        if let Some(issuer) = &self.issuer {
+            issuer.touch();
+        }
+        match (self.set.load_full(), &self.issuer) {
+            (Some(set), _) => Ok(set),
+            (None, Some(issuer)) => {
+                let last = issuer.last_reason();
+                Err(NoSet::NotRead { issuer: issuer.name().clone(), last })
+            }
+            (None, None) => Err(NoSet::NoIssuer(None)),
+        }
     }
 }
 
