@@ -30,8 +30,14 @@ pub enum Failure {
     HeaderTooLarge { limit: usize },
     #[error("the request body is larger than {limit} bytes")]
     BodyTooLarge { limit: usize },
-    #[error("the request's framing is ambiguous (RFC 9112 §6.1)")]
+    #[error("the length of the request's body is ambiguous (RFC 9112 §6.3)")]
     Framing,
+    #[error("the `Host` field must be one host with an optional port (RFC 9110 §7.2)")]
+    InvalidHost,
+    #[error("the request target is not valid (RFC 9112 §3.2)")]
+    InvalidTarget,
+    #[error("the request came back to this proxy: the upstream leads to the proxy itself")]
+    Loop,
     #[error("the request is not valid HTTP")]
     BadRequest,
     #[error("the request did not arrive in time")]
@@ -154,6 +160,9 @@ impl Failure {
             Self::HeaderTooLarge { .. } => "header_too_large",
             Self::BodyTooLarge { .. } => "body_too_large",
             Self::Framing => "framing",
+            Self::InvalidHost => "invalid_host",
+            Self::InvalidTarget => "invalid_request_target",
+            Self::Loop => "loop_detected",
             Self::BadRequest => "bad_request",
             Self::Slow => "request_timeout",
             Self::Overloaded => "overloaded",
@@ -172,7 +181,10 @@ impl Failure {
             Self::MethodNotAllowed { .. } => ("invalid_request", 405),
             Self::HeaderTooLarge { .. } => ("invalid_request", 431),
             Self::BodyTooLarge { .. } => ("invalid_request", 413),
-            Self::Framing | Self::BadRequest => ("invalid_request", 400),
+            Self::Framing | Self::InvalidHost | Self::InvalidTarget | Self::BadRequest => {
+                ("invalid_request", 400)
+            }
+            Self::Loop => ("server_error", 508),
             Self::Slow => ("invalid_request", 408),
             Self::Overloaded => ("temporarily_unavailable", 503),
             Self::Internal => ("server_error", 500),

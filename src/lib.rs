@@ -17,7 +17,8 @@
 //! | [`inspect`] | a token decoded without trust, for people |
 //! | `verdict` (feature `demo`) | what the strict verifier itself says, for `demo` and the tests |
 //! | [`net`] | outgoing HTTP: clients, and what they may dial |
-//! | [`config`], [`admin`], [`cli`], [`clock`], [`coding`], [`histogram`] | the rest of the edge |
+//! | [`config`] | the configuration file; fills the settings types of the rooms |
+//! | [`admin`], [`cli`], [`clock`], [`coding`], [`env`], [`histogram`], [`setting`] | the rest of the edge |
 //! | [`otel`] (feature `otel`) | spans of requests, exported |
 
 pub use net::dns;
@@ -32,6 +33,7 @@ pub mod clock;
 pub mod coding;
 pub mod config;
 pub mod doctor;
+pub mod env;
 pub mod histogram;
 pub mod issuer;
 pub mod keyring;
@@ -40,5 +42,7 @@ pub mod net;
 pub mod otel;
 pub mod proxy;
 pub mod serve;
+pub mod setting;
+pub mod status;
 #[cfg(feature = "demo")]
 pub mod verdict;

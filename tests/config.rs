@@ -157,8 +157,44 @@ fn a_flag_wins_over_the_file() {
                 [upstream]\nurl = \"http://a\"\n[log]\nlevel = \"nonsense-is-overridden\"";
     let config = config::load_text(text, None, &overrides, &NoEnv).unwrap();
     assert_eq!(config.server.listen.port(), 1);
-    assert_eq!(config.server.threads, 3);
+    assert_eq!(config.server.threads(), 3);
     assert_eq!(config.data_dir, Path::new("/d"));
+}
+
+#[test]
+fn a_wrong_flag_is_named_instead_of_a_place() {
+    let wrong = |overrides: RunOverrides| {
+        let text = "[upstream]\nurl = \"http://a\"\n[log]\nlevel = \"info\"";
+        let error =
+            config::load_text(text, Some(Path::new("c.toml")), &overrides, &NoEnv).unwrap_err();
+        assert_eq!(error.position, None);
+        format!("{error} | {}", error.hint.as_deref().unwrap_or_default())
+    };
+    let some = |text: &str| Some(text.to_owned());
+    let none = RunOverrides::default;
+    let faults = [
+        wrong(RunOverrides { upstream: some("a.example"), ..none() }),
+        wrong(RunOverrides { upstream: some("http://a/?q"), ..none() }),
+        wrong(RunOverrides { listen: some("127.0.0.1"), ..none() }),
+        wrong(RunOverrides { admin: some("on"), ..none() }),
+        wrong(RunOverrides { public_url: some("http://a.example"), ..none() }),
+        wrong(RunOverrides { profile: some("convx"), ..none() }),
+        wrong(RunOverrides { log: some("loud"), ..none() }),
+        wrong(RunOverrides { log_format: some("xml"), ..none() }),
+    ];
+    insta::assert_snapshot!(faults.join("\n"));
+}
+
+/// Settings belong to the rooms; the configuration fills them and depends on the rooms, never the
+/// other way round.
+#[test]
+fn no_room_depends_on_the_configuration() {
+    for room in ["admin", "bridge", "issuer", "keyring", "log", "otel", "proxy"] {
+        for file in std::fs::read_dir(root("src").join(room)).unwrap().flatten() {
+            let text = std::fs::read_to_string(file.path()).unwrap_or_default();
+            assert!(!text.contains("crate::config"), "{}", file.path().display());
+        }
+    }
 }
 
 #[test]
@@ -340,6 +376,7 @@ const BAD: &[&str] = &[
     "[upstream]\nurl = \"http://a\"\n[exchange]\ncors_origins = [\"https://app.example.com/\"]",
     "[upstream]\nurl = \"http://a\"\n[exchange]\ncors_origins = \"*\"\n[exchange.session]\nurl = \"http://a/s\"\nissuer = \"https://s\"\naudience = \"app\"\ncookies = [\"sid\"]\nclaims = { sub = \"id\" }",
     "[upstream]\nurl = \"http://a\"\n[exchange.session]\nurl = \"http://a/s\"\nissuer = \"https://s\"\naudience = \"app\"\nclaims = { email = \"mail\" }",
+    "[upstream]\nurl = \"http://a\"\n[exchange.session]\nurl = \"http://a/s\"\nissuer = \"https://s\"\naudience = \"app\"\nclaims = { sub = \"users[*].id\" }",
     "[upstream]\nurl = \"http://a\"\n[[exchange.introspection]]\nurl = \"http://a/i\"\nclient_id = \"c\"\nclient_secret = \"${SHORT}\"",
     "[upstream]\nurl = \"http://a\"\n[log]\nlevel = \"loud\"",
     "[upstream]\nurl = \"http://a\"\n[limits]\ntoken = \"16\"",

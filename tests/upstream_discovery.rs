@@ -167,14 +167,18 @@ async fn a_hiccup_beside_a_404_does_not_mean_that_there_is_no_document() {
         let proxy = Proxy::start(&scene.base(), STANDARD);
         eventually("it was looked for", || scene.server.requests() >= 4).await;
         let status = admin(&proxy, "/api/status").await;
-        assert_eq!(status["discovery"]["state"], "waiting", "{}", status["discovery"]);
+        assert_eq!(
+            status["issuer_discovery"]["state"], "waiting",
+            "{}",
+            status["issuer_discovery"]
+        );
         assert_eq!(status["issuers_total"], 0, "nothing was guessed");
         scene.sound();
         served(&proxy, "hiccup").await;
         let status = admin(&proxy, "/api/status").await;
-        assert_eq!(status["discovery"]["state"], "learnt");
-        assert_eq!(status["discovery"]["issuer"], scene.base());
-        assert_eq!(status["discovery"]["belief"], "upstream");
+        assert_eq!(status["issuer_discovery"]["state"], "learnt");
+        assert_eq!(status["issuer_discovery"]["issuer"], scene.base());
+        assert_eq!(status["issuer_discovery"]["belief"], "upstream");
     }
 }
 
@@ -228,8 +232,8 @@ async fn a_document_is_read_as_a_client_reads_it() {
         let proxy = Proxy::start(&format!("{}{path}", scene.base()), STANDARD);
         served(&proxy, name).await;
         let status = admin(&proxy, "/api/status").await;
-        assert_eq!(status["discovery"]["state"], "learnt", "{name}");
-        assert_eq!(status["discovery"]["issuer"], scene.base(), "{name}");
+        assert_eq!(status["issuer_discovery"]["state"], "learnt", "{name}");
+        assert_eq!(status["issuer_discovery"]["issuer"], scene.base(), "{name}");
     }
 }
 
@@ -321,7 +325,7 @@ async fn a_document_that_is_refused_says_so_where_people_look() {
     let (status, body) = read(&proxy, "/.well-known/jwks.json").await;
     assert_eq!(status, 502);
     assert!(body.contains("jwks_uri") && !body.contains("has not been read"), "{body}");
-    assert_eq!(admin(&proxy, "/api/status").await["discovery"]["state"], "refused");
+    assert_eq!(admin(&proxy, "/api/status").await["issuer_discovery"]["state"], "refused");
     assert_eq!(exchange(&proxy, &scene.token(&scene.base())).await.0, 503);
     // Once it is mended, it is learnt.
     scene.sound();

@@ -10,6 +10,7 @@
 //! | [`refresh`] | when an issuer's keys are fetched: state, event and time in; an action out |
 //! | [`rotation`] | when our own keys change state: next, active, retired, gone |
 //! | [`inspect`] | a token decoded without trust, for people |
+//! | [`setting`] | durations, sizes and addresses as a configuration file writes them |
 
 pub mod inspect;
 pub mod jose;
@@ -18,3 +19,4 @@ pub mod profile;
 pub mod refresh;
 pub mod rewrite;
 pub mod rotation;
+pub mod setting;

@@ -3,7 +3,10 @@
 
 use std::time::Duration;
 
+use serde::Deserialize;
+
 use crate::jose::names::UnixTime;
+use crate::setting;
 
 /// First wait after a failed fetch; doubled by each further one.
 const BACKOFF_FIRST: Duration = Duration::from_secs(5);
@@ -23,21 +26,31 @@ const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
 const AHEAD_FROM: f64 = 0.75;
 const AHEAD_SPREAD: f64 = 0.15;
 
-/// How a set is kept fresh. Defaults in brackets.
-#[derive(Debug, Clone)]
+/// How an issuer's key set is kept fresh, `[issuer.refresh]`.
+#[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields)]
 pub struct RefreshSettings {
-    /// The issuer's `Cache-Control` is honoured between these two [60 s, 1 h].
+    /// Its `Cache-Control` is honoured from this,
+    #[serde(with = "setting::Duration")]
     pub min_age: Duration,
+    /// to this.
+    #[serde(with = "setting::Duration")]
     pub max_age: Duration,
-    /// Age when the issuer says nothing [300 s].
+    /// Age when it says nothing.
+    #[serde(with = "setting::Duration")]
     pub default_age: Duration,
-    /// After a fetch, good or bad, an unknown kid starts no other for this long [30 s].
+    /// After a fetch, good or bad, an unknown kid starts no other for this long.
+    #[serde(with = "setting::Duration")]
     pub cooldown: Duration,
-    /// How long a request waits for the fetch an unknown kid started [1 s].
+    /// How long a request waits for the fetch an unknown kid started.
+    #[serde(with = "setting::Duration")]
     pub unknown_kid_wait: Duration,
-    /// The last good set is served this long while the issuer fails [7 days].
+    /// The last good set is served this long while the issuer fails.
+    #[serde(with = "setting::Duration")]
     pub stale_max: Duration,
-    /// A key the issuer removed still verifies for this long [0].
+    /// A key the issuer removed still verifies for this long.
+    #[serde(with = "setting::Duration")]
     pub removed_key_grace: Duration,
 }
 

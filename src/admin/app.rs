@@ -13,12 +13,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use http::{HeaderMap, Method, Response, header};
-use pingora::apps::http_app::ServeHttp;
+use pingora::ErrorType;
+use pingora::apps::{HttpPersistentSettings, HttpServerApp, ReusedHttpStream};
+use pingora::http::ResponseHeader;
 use pingora::protocols::http::ServerSession;
+use pingora::server::ShutdownWatch;
 
 use super::collect::{self, Rooms};
-use super::status::{Ready, Status};
-use super::{guard, health, metrics, page};
+use super::status::Status;
+use super::{AdminSettings, guard, health, metrics, page};
 use crate::bridge::Bridge;
 use crate::clock::Clock;
 use crate::inspect::{self, MAX_TOKEN};
@@ -41,10 +44,7 @@ pub struct StatusSource {
     pub bridge: Arc<Bridge>,
     pub proxy: Arc<State>,
     pub clock: Clock,
-    /// `[admin] hosts`
-    pub hosts: Arc<[String]>,
-    /// Jobs that may wait for a crypto thread.
-    pub queue: usize,
+    pub settings: AdminSettings,
 }
 
 /// What the admin listener runs.
@@ -83,17 +83,14 @@ impl App {
 
     fn status(&self) -> Status {
         let source = &self.source;
-        let ready = health::readiness(source);
-        let mut tokens = collect::tokens(source.bridge.status());
-        tokens.queue.limit = source.queue as u64;
         collect::collect(Rooms {
             issuers: &source.issuers,
             publisher: &source.publisher,
             keyring: &source.keyring,
             profile: &source.bridge.profile(),
-            ready: Ready { ready: ready.ready, reasons: ready.reasons },
-            tokens,
-            traffic: collect::traffic(source.proxy.status()),
+            ready: health::readiness(source),
+            bridge: &source.bridge,
+            proxy: &source.proxy,
             started: self.started,
             now: source.clock.now(),
         })
@@ -120,7 +117,7 @@ impl App {
         // HTTP/2 has the host in `:authority`, HTTP/1.1 in `Host`.
         let host = request.uri.host().or_else(|| text(&request.headers, header::HOST.as_str()));
         let probe = matches!(path.as_str(), "/healthz" | "/readyz");
-        if !probe && !guard::admits_host(host, &self.source.hosts) {
+        if !probe && !guard::admits_host(host, &self.source.settings.hosts) {
             let hint = "call it by its address or `localhost`, or list the name in [admin] hosts";
             return Answer::error(421, "host_refused", hint);
         }
@@ -168,8 +165,7 @@ async fn body(session: &mut ServerSession) -> Option<zeroize::Zeroizing<Vec<u8>>
     Some(all)
 }
 
-#[async_trait]
-impl ServeHttp for App {
+impl App {
     async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
         let head = session.req_header().method == Method::HEAD;
         let answer = self.answer(session).await;
@@ -186,5 +182,41 @@ impl ServeHttp for App {
         }
         let body = if head { Vec::new() } else { answer.body };
         response.body(body).unwrap_or_default()
+    }
+
+    async fn write(&self, session: &mut ServerSession) -> pingora::Result<()> {
+        let (parts, body) = self.response(session).await.into_parts();
+        let header: ResponseHeader = parts.into();
+        session.write_response_header(Box::new(header)).await?;
+        session.write_response_body(body.into(), true).await
+    }
+}
+
+#[async_trait]
+impl HttpServerApp for App {
+    async fn process_new_http(
+        self: &Arc<Self>,
+        mut session: ServerSession,
+        shutdown: &ShutdownWatch,
+    ) -> Option<ReusedHttpStream> {
+        match session.read_request().await {
+            Ok(true) => {}
+            Ok(false) => return None,
+            Err(error) => {
+                // Two `Host` lines, a user name in one, a target that names another host, or no HTTP.
+                if *error.etype() == ErrorType::InvalidHTTPHeader {
+                    let hint = "the request names no host, more than one, or is not valid HTTP";
+                    let body = Answer::error(400, "bad_request", hint).body;
+                    let _ = session.respond_error_with_body(400, body.into()).await;
+                    session.shutdown().await;
+                }
+                return None;
+            }
+        }
+        session.set_keepalive(if *shutdown.borrow() { None } else { Some(60) });
+        self.write(&mut session).await.ok()?;
+        let settings = HttpPersistentSettings::for_session(&session);
+        let stream = session.finish().await.ok()??;
+        Some(ReusedHttpStream::from_reusable_stream(stream, settings))
     }
 }

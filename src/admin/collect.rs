@@ -1,16 +1,12 @@
 //! From the rooms' snapshots to one [`Status`]. Reads only; asks nobody to do anything.
 
-use std::collections::BTreeMap;
-
+use super::health::Readiness;
 use super::status::{
-    AlarmView, Bucket, CacheView, ChangeRow, Histogram, IssuerView, KeyRow, LastError, MAX_ISSUERS,
-    Outcome, ProfileView, QueueView, Ready, RefusalCount, RequestCount, RouteDuration, ServedKey,
-    SetView, SigningView, State, Status, StoreView, TokenCount, Tokens, Traffic,
+    IssuerView, KeyRow, MAX_ISSUERS, ProfileView, ServedKey, SetView, SigningView, Status,
 };
-use crate::bridge::BridgeStatus;
-use crate::histogram::Latency;
+use crate::bridge::Bridge;
 use crate::issuer::publisher::{COMMON_PATH, Publisher};
-use crate::issuer::{IssuerHandle, Issuers, Source};
+use crate::issuer::{IssuerHandle, IssuerStatus, Issuers};
 use crate::jose::jwk::PublicJwk;
 use crate::jose::jwks::{Change, Report};
 use crate::jose::names::UnixTime;
@@ -18,8 +14,7 @@ use crate::jose::publish::PublishedKids;
 use crate::jose::report::Effect;
 use crate::keyring::{KeyView, Keyring, KeyringStatus, Office};
 use crate::profile::Profile;
-use crate::proxy::counters::{ProxyStatus, RequestDurations};
-use crate::refresh::Freshness;
+use crate::proxy::state::State;
 
 /// Sets shown key by key.
 const MAX_SETS: usize = 50;
@@ -29,106 +24,26 @@ pub struct Rooms<'a> {
     pub issuers: &'a Issuers,
     pub publisher: &'a Publisher,
     pub keyring: &'a Keyring,
+    pub bridge: &'a Bridge,
+    pub proxy: &'a State,
     pub profile: &'a Profile,
-    pub ready: Ready,
-    pub tokens: Tokens,
-    pub traffic: Traffic,
+    pub ready: Readiness,
     pub started: UnixTime,
     pub now: UnixTime,
-}
-
-/// The bridge's counters.
-pub fn tokens(bridge: BridgeStatus) -> Tokens {
-    let mut all = Tokens {
-        restored: bridge.restored,
-        cache: CacheView {
-            hits: bridge.cache_hits,
-            misses: bridge.cache_misses,
-            entries: bridge.cache_entries,
-            bytes: bridge.cache_bytes,
-        },
-        queue: QueueView {
-            depth: bridge.queue_depth as u64,
-            threads: bridge.threads as u64,
-            overloaded: bridge.overloaded,
-            limit: 0,
-        },
-        latency: histogram(&bridge.latency),
-        ..Tokens::default()
-    };
-    let mut by: BTreeMap<(String, &str, &'static str), u64> = BTreeMap::new();
-    let mut refusals: BTreeMap<(&'static str, String), u64> = BTreeMap::new();
-    for row in bridge.outcomes {
-        let outcome = match row.outcome {
-            "countersigned" | "as_it_stands" => row.outcome,
-            code => {
-                *refusals.entry((code, row.issuer.clone())).or_default() += row.count;
-                "refused"
-            }
-        };
-        match outcome {
-            "countersigned" => all.countersigned += row.count,
-            "as_it_stands" => all.passed += row.count,
-            _ => all.refused += row.count,
-        }
-        *by.entry((row.issuer, row.alg, outcome)).or_default() += row.count;
-    }
-    all.by = by
-        .into_iter()
-        .map(|((issuer, alg, outcome), count)| TokenCount {
-            issuer,
-            alg: alg.to_owned(),
-            outcome,
-            count,
-        })
-        .collect();
-    all.refusals = refusals
-        .into_iter()
-        .map(|((code, issuer), count)| RefusalCount { issuer, code: code.to_owned(), count })
-        .collect();
-    all
-}
-
-fn histogram(latency: &Latency) -> Histogram {
-    let bound = |n| latency.buckets_us.get(n).map(|us| *us as f64 / 1e6);
-    let buckets = latency.counts.iter().enumerate();
-    Histogram {
-        buckets: buckets.map(|(n, count)| Bucket { le: bound(n), count: *count }).collect(),
-        sum: latency.sum_us as f64 / 1e6,
-    }
-}
-
-/// The proxy's counters.
-pub fn traffic(proxy: ProxyStatus) -> Traffic {
-    let requests = proxy.requests.into_iter().map(|row| RequestCount {
-        route: row.kind,
-        status: row.status,
-        count: row.count,
-    });
-    let duration = |row: &RequestDurations| RouteDuration {
-        route: row.kind,
-        duration: histogram(&row.latency),
-    };
-    let count = |(name, count): (&'static str, u64)| Outcome { outcome: name.to_owned(), count };
-    Traffic {
-        connections: proxy.connections as u64,
-        requests: requests.collect(),
-        durations: proxy.durations.iter().map(duration).collect(),
-        failures: proxy.failures.into_iter().map(count).collect(),
-        places: proxy.places.into_iter().map(count).collect(),
-    }
 }
 
 /// The picture of this moment.
 pub fn collect(rooms: Rooms<'_>) -> Status {
     let ring = rooms.keyring.status();
-    let mut handles: Vec<_> = rooms.issuers.iter().map(|handle| (state(&handle), handle)).collect();
+    let mut handles: Vec<_> =
+        rooms.issuers.iter().map(|handle| (handle.status(), handle)).collect();
     let issuers_total = handles.len();
     // Those in trouble first, so that none of them is cut off.
-    handles.sort_by(|(a, x), (b, y)| a.cmp(b).then_with(|| x.name().cmp(y.name())));
+    handles.sort_by(|(a, _), (b, _)| (a.state, &a.name).cmp(&(b.state, &b.name)));
     let sets = sets(&rooms, &handles, &ring);
     handles.truncate(MAX_ISSUERS);
-    let issuers = handles.iter().map(|(state, handle)| issuer(&rooms, *state, handle)).collect();
+    let issuers =
+        handles.into_iter().map(|(status, handle)| issuer(&rooms, status, &handle)).collect();
     Status {
         version: env!("CARGO_PKG_VERSION"),
         now: rooms.now.secs(),
@@ -140,62 +55,21 @@ pub fn collect(rooms: Rooms<'_>) -> Status {
         },
         issuers,
         issuers_total,
-        discovery: rooms.issuers.discovery().as_deref().cloned(),
+        issuer_discovery: rooms.issuers.discovery().as_deref().cloned(),
         sets,
         signing: ring.keys.iter().map(signing).collect(),
-        store: store(&ring),
+        store: ring,
         ready: rooms.ready,
-        tokens: rooms.tokens,
-        traffic: rooms.traffic,
+        upstream: rooms.proxy.upstream_status(),
+        discovery: rooms.proxy.discovery_fault.get(),
+        tokens: rooms.bridge.status(),
+        traffic: rooms.proxy.status(),
+        log_lines_lost: crate::log::lost_lines(),
     }
 }
 
-fn state(handle: &IssuerHandle) -> State {
-    if matches!(handle.settings().source, Source::File(_) | Source::Inline(_) | Source::Secrets) {
-        return State::Fixed;
-    }
-    let status = handle.status();
-    match status.freshness {
-        Freshness::None | Freshness::Expired => State::Cold,
-        Freshness::Stale => State::Stale,
-        Freshness::Fresh if status.failures > 0 => State::Failing,
-        Freshness::Fresh => State::Fresh,
-    }
-}
-
-fn issuer(rooms: &Rooms<'_>, state: State, handle: &IssuerHandle) -> IssuerView {
-    let status = handle.status();
-    let mut fetches: BTreeMap<&str, u64> = status.fetches.failed.clone();
-    fetches.insert("ok", status.fetches.good);
-    fetches.insert("not_modified", status.fetches.not_modified);
-    fetches.retain(|_, count| *count > 0);
-    let alarms = status.report.as_ref().map(|report| report.alarms.as_slice()).unwrap_or_default();
-    IssuerView {
-        keys: keys(rooms, handle, status.report.as_ref()),
-        alarms: alarms
-            .iter()
-            .map(|alarm| AlarmView {
-                path: alarm.path.clone(),
-                code: alarm.code.to_owned(),
-                members: alarm.members.iter().map(ToString::to_string).collect(),
-            })
-            .collect(),
-        name: status.name,
-        issuers: status.issuers,
-        source: status.source,
-        state,
-        fetched: status.fetched,
-        next_refresh: status.next_refresh,
-        last_error: status.last_error.map(|error| LastError {
-            code: error.reason.code.to_owned(),
-            text: error.text,
-            at: error.at,
-        }),
-        fetches: fetches
-            .into_iter()
-            .map(|(outcome, count)| Outcome { outcome: outcome.to_owned(), count })
-            .collect(),
-    }
+fn issuer(rooms: &Rooms<'_>, issuer: IssuerStatus, handle: &IssuerHandle) -> IssuerView {
+    IssuerView { keys: keys(rooms, handle, issuer.report.as_ref()), issuer }
 }
 
 /// The issuer's document, entry by entry: the keys that came out of it, then what did not.
@@ -218,7 +92,7 @@ fn keys(rooms: &Rooms<'_>, handle: &IssuerHandle, report: Option<&Report>) -> Ve
                 (Some(_), false) => "repaired",
             },
             alg: snapshot.keys.published_alg(key).map(|alg| alg.name()),
-            changes: own.into_iter().map(change).chain(left_out(rooms, key, path, &kids)).collect(),
+            changes: own.into_iter().cloned().chain(left_out(rooms, key, path, &kids)).collect(),
             served_as: served,
         });
     }
@@ -226,14 +100,14 @@ fn keys(rooms: &Rooms<'_>, handle: &IssuerHandle, report: Option<&Report>) -> Ve
     for one in changes {
         let path = entry(&one.path);
         match rows.iter_mut().find(|row| row.path == path && row.served_as.is_none()) {
-            Some(row) => row.changes.push(change(one)),
+            Some(row) => row.changes.push(one.clone()),
             None => rows.push(KeyRow {
                 path: path.to_owned(),
                 kid_before: None,
                 effect: effect(one.effect),
                 served_as: None,
                 alg: None,
-                changes: vec![change(one)],
+                changes: vec![one.clone()],
             }),
         }
     }
@@ -247,12 +121,13 @@ fn left_out(
     key: &PublicJwk,
     path: &str,
     kids: &PublishedKids,
-) -> Option<ChangeRow> {
+) -> Option<Change> {
     let alg = key.published_alg()?;
     let outside = kids.kid_of(key.thumbprint()).is_none() && !rooms.profile.publish.contains(alg);
-    outside.then(|| ChangeRow {
+    outside.then(|| Change {
         path: format!("{path}.alg"),
-        code: "alg_profile".to_owned(),
+        code: "alg_profile",
+        effect: Effect::LeftOut,
         before: Some(alg.name().to_owned()),
         after: None,
     })
@@ -286,18 +161,9 @@ fn effect(effect: Effect) -> &'static str {
     }
 }
 
-fn change(change: &Change) -> ChangeRow {
-    ChangeRow {
-        path: change.path.clone(),
-        code: change.code.to_owned(),
-        before: change.before.clone(),
-        after: change.after.clone(),
-    }
-}
-
 fn sets(
     rooms: &Rooms<'_>,
-    handles: &[(State, std::sync::Arc<IssuerHandle>)],
+    handles: &[(IssuerStatus, std::sync::Arc<IssuerHandle>)],
     ring: &KeyringStatus,
 ) -> Vec<SetView> {
     let mut paths = vec![COMMON_PATH.to_owned()];
@@ -347,19 +213,6 @@ fn signing(key: &KeyView) -> SigningView {
         signs_from: Some(key.activated.unwrap_or(key.usable)),
         signs_until: key.retired,
         leaves: retired.then_some(key.horizon),
-    }
-}
-
-fn store(ring: &KeyringStatus) -> StoreView {
-    StoreView {
-        store: ring.store.clone(),
-        error: ring.error.as_ref().map(|fault| LastError {
-            code: fault.code.to_owned(),
-            text: fault.text.clone(),
-            at: fault.since,
-        }),
-        next_change: ring.next_change,
-        rotation_asked: ring.rotation_asked,
     }
 }
 

@@ -19,7 +19,6 @@ use crate::jose::names::Audience;
 use crate::jose::publish::{Input, publish};
 use crate::jose::refusal::Refusal;
 use crate::keyring::Keyring;
-use crate::otel::Spans;
 use crate::pipeline::{Ask, Context, Verdict, countersign};
 
 /// What is printed with `--json`.
@@ -109,7 +108,6 @@ async fn resign(token: &str, config: Config, ask: &Ask<'_>) -> Result<Verdict, F
         resolver: Resolver::system().map_err(|why| CliError::new("dns", why))?,
         data_dir: Some(config.data_dir.clone()),
         options: jwks::Options::default(),
-        spans: Spans::default(),
     };
     let issuers = Issuers::new(config.issuers, deps).map_err(|why| CliError::new("issuer", why))?;
     let handle = issuers.by_iss(issuer.as_str()).ok_or(Failure::UnknownIssuer)?;

@@ -15,7 +15,9 @@ pub fn run(args: &RunArgs, out: &mut Output) -> Result<Exit, CliError> {
         out.note("the configuration is good");
         return Ok(Exit::Good);
     }
-    log::init(config.log.format, &config.log.filter).map_err(|e| CliError::new("log", e))?;
+    // Held to the end: what waits is written then.
+    let _log =
+        log::init(config.log.format, &config.log.filter).map_err(|e| CliError::new("log", e))?;
     let again = args.clone();
     let options = Options { upgrade: args.upgrade, reload: Some(Box::new(move || again.load())) };
     serve::run(config, options)?;

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use crate::setting::Invalid;
+
 /// Printed as `countersign.toml:3:7: server.lisen: unknown key`; the hint goes on a line of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError {
@@ -55,6 +57,10 @@ pub(super) struct Fault {
 impl Fault {
     pub(super) fn new(key: impl Into<String>, why: impl fmt::Display) -> Self {
         Self { key: key.into(), why: why.to_string(), hint: None }
+    }
+
+    pub(super) fn invalid(key: impl Into<String>, invalid: Invalid) -> Self {
+        Self { key: key.into(), why: invalid.why, hint: invalid.hint }
     }
 
     pub(super) fn hint(mut self, hint: impl fmt::Display) -> Self {

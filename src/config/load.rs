@@ -8,12 +8,12 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::Config;
-use super::env::{Env, expand};
 use super::error::{ConfigError, Fault};
 use super::overrides::RunOverrides;
 use super::raw::RawConfig;
 use super::resolve;
-use super::value::nearest;
+use crate::env::{Env, expand};
+use crate::setting::{Invalid, nearest};
 
 /// The configuration of this process.
 ///
@@ -43,13 +43,38 @@ pub fn load_text(
     overrides: &RunOverrides,
     env: &impl Env,
 ) -> Result<Config, ConfigError> {
-    let document = Document { text, file };
+    let document = Document { text, file, overrides };
     let mut table = DeTable::parse(text).map_err(|error| document.toml(&error, None))?;
     expand_strings(&mut table, &document, env)?;
+    put_flags(table.get_mut(), overrides);
     let raw = RawConfig::deserialize(toml::Deserializer::from(table.clone()))
         .map_err(|error| document.toml(&error, Some(&table)))?;
     let base = file.and_then(Path::parent).unwrap_or(Path::new(""));
-    resolve::config(&raw, overrides, base, env).map_err(|fault| document.fault(fault, &table))
+    resolve::config(raw, overrides, base, env).map_err(|fault| document.fault(fault, &table))
+}
+
+/// The span of a table that only flags fill. No text reaches as far.
+const NO_SPAN: Range<usize> = usize::MAX..usize::MAX;
+
+/// The span of the value of flag `n`.
+fn flag_span(n: usize) -> Range<usize> {
+    let end = usize::MAX - n;
+    end - 1..end
+}
+
+/// Flags win over the file: their values take the place of those in the table.
+fn put_flags(table: &mut DeTable<'_>, overrides: &RunOverrides) {
+    for (n, flag) in overrides.flags().into_iter().enumerate() {
+        let Some(value) = flag.value else { continue };
+        let section = table
+            .entry(Spanned::new(NO_SPAN, flag.table.into()))
+            .or_insert_with(|| Spanned::new(NO_SPAN, DeValue::Table(DeTable::new())));
+        if let DeValue::Table(section) = section.get_mut() {
+            let value = DeValue::String(value.clone().into());
+            let key = Spanned::new(flag_span(n), flag.key.into());
+            section.insert(key, Spanned::new(flag_span(n), value));
+        }
+    }
 }
 
 type Table<'a> = Spanned<DeTable<'a>>;
@@ -57,12 +82,20 @@ type Table<'a> = Spanned<DeTable<'a>>;
 struct Document<'a> {
     text: &'a str,
     file: Option<&'a Path>,
+    overrides: &'a RunOverrides,
 }
 
 impl Document<'_> {
     fn error(&self, span: Option<Range<usize>>, key: Option<String>, why: String) -> ConfigError {
-        let position = span.map(|span| self.position(span.start));
-        ConfigError { file: self.file.map(Path::to_owned), position, key, why, hint: None }
+        let flags = self.overrides.flags();
+        let flag = span.as_ref().and_then(|span| {
+            let given = |(n, _): &(usize, _)| flag_span(*n) == *span;
+            flags.iter().enumerate().find(given).map(|(_, flag)| flag.name.to_owned())
+        });
+        let in_text = span.filter(|span| span.start <= self.text.len());
+        let position = in_text.map(|span| self.position(span.start));
+        let file = self.file.map(Path::to_owned);
+        ConfigError { file, position, key: flag.or(key), why, hint: None }
     }
 
     fn position(&self, at: usize) -> (usize, usize) {
@@ -96,15 +129,32 @@ impl Document<'_> {
             });
             return found;
         }
-        self.error(span, key, without_values(message))
+        if message.starts_with("unknown variant") {
+            let word = words.next().unwrap_or_default().to_owned();
+            let Invalid { why, hint } = not_one_of(&word, &words.collect::<Vec<_>>());
+            return ConfigError { hint, ..self.error(span, key, why) };
+        }
+        if message.starts_with("missing field") {
+            let why = format!("`{}` is missing", words.next().unwrap_or_default());
+            return self.error(span, key, why);
+        }
+        let Invalid { why, hint } = Invalid::from_message(message);
+        ConfigError { hint, ..self.error(span, key, without_values(&why)) }
     }
 
     fn fault(&self, fault: Fault, table: &Table<'_>) -> ConfigError {
-        let flag = fault.key.starts_with('-');
-        let span = if flag { None } else { span_of(table, &fault.key) };
-        let mut error = self.error(span, Some(fault.key), fault.why);
-        error.hint = fault.hint;
-        error
+        let span = span_of(table, &fault.key);
+        ConfigError { hint: fault.hint, ..self.error(span, Some(fault.key), fault.why) }
+    }
+}
+
+/// A word that is none of `allowed`.
+pub(super) fn not_one_of(word: &str, allowed: &[&str]) -> Invalid {
+    let list = allowed.iter().map(|a| format!("`{a}`")).collect::<Vec<_>>().join(", ");
+    let invalid = Invalid::new(format_args!("`{word}` is not one of {list}"));
+    match nearest(word, allowed.iter().copied()) {
+        Some(meant) => invalid.hint(format_args!("did you mean `{meant}`?")),
+        None => invalid,
     }
 }
 

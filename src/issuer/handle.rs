@@ -13,14 +13,15 @@ use super::set::{self, Removed};
 use super::shared::{Shared, UNKNOWN_FOR};
 use super::snapshot::Snapshot;
 use super::source::{Got, NewSet, Reading, SourceError};
-use super::status::{Fetches, IssuerStatus, LastError, Reason};
+use super::status::{Fetches, IssuerState, IssuerStatus, Reason};
 use super::{IssuerSettings, Source, store};
 use crate::jose::jwk::PublicJwk;
 use crate::jose::jwks::{KeySet, Report};
 use crate::jose::names::{IssuerName, UnixTime};
 use crate::jose::policy::IssuerPolicy;
-use crate::otel::{self, Parent};
+use crate::otel::{self, Parent, Work};
 use crate::refresh::{self, Action, Event, Freshness, Outcome, State};
+use crate::status::{Fault, Lasting};
 
 /// Slack over the total time of a fetch that a cold start waits: parsing, and a busy machine.
 const COLD_SLACK: Duration = Duration::from_secs(2);
@@ -39,6 +40,8 @@ pub struct IssuerHandle {
     policy: ArcSwap<IssuerPolicy>,
     snapshot: ArcSwapOption<Snapshot>,
     inner: Mutex<Inner>,
+    /// Why the set in use is not on disk, while it is not.
+    unsaved: Lasting,
     /// Counts finished fetches; who waits for one watches it.
     finished: watch::Sender<u64>,
     shared: Arc<Shared>,
@@ -63,7 +66,9 @@ struct Inner {
     stamp: Option<crate::keyring::file::Stamp>,
     /// The last kid asked for by itself was not there.
     missed: bool,
-    last_error: Option<LastError>,
+    last_error: Option<Fault>,
+    /// The same in short.
+    last_reason: Option<Reason>,
     fetches: Fetches,
 }
 
@@ -82,6 +87,7 @@ impl IssuerHandle {
             settings: ArcSwap::from_pointee(settings),
             snapshot: ArcSwapOption::empty(),
             inner: Mutex::default(),
+            unsaved: Lasting::default(),
             finished: watch::Sender::new(0),
             shared,
             refreshing: AtomicBool::new(false),
@@ -151,14 +157,19 @@ impl IssuerHandle {
         let now = self.shared.clock.now();
         let snapshot = self.snapshot.load_full();
         let inner = self.inner();
+        let freshness = match self.is_static() {
+            true => Freshness::Fresh,
+            false => refresh::freshness(&inner.state, &settings.refresh, now),
+        };
         IssuerStatus {
             name: self.name.to_string(),
             issuers: settings.policy.spellings().map(ToString::to_string).collect(),
             source: settings.source.describe(),
-            freshness: match self.is_static() {
-                true => Freshness::Fresh,
-                false => refresh::freshness(&inner.state, &settings.refresh, now),
+            state: match settings.source {
+                Source::File(_) | Source::Inline(_) | Source::Secrets => IssuerState::Fixed,
+                _ => IssuerState::of(freshness, inner.state.failures),
             },
+            freshness,
             age: snapshot.as_ref().map(|s| now.since(s.fetched).as_secs()),
             fetched: snapshot.as_ref().map(|s| s.fetched.secs()),
             next_refresh: inner.state.not_before.max(inner.state.due).map(UnixTime::secs),
@@ -167,13 +178,14 @@ impl IssuerHandle {
             failures: inner.state.failures,
             last_error: inner.last_error.clone(),
             fetches: inner.fetches.clone(),
+            store_error: self.unsaved.get(),
             report: snapshot.map(|s| s.report.clone()),
         }
     }
 
     /// Why the last fetch failed, while it lasts.
-    pub(super) fn last_reason(&self) -> Option<Reason> {
-        self.inner().last_error.as_ref().map(|e| e.reason)
+    pub fn last_reason(&self) -> Option<Reason> {
+        self.inner().last_reason
     }
 
     /// Takes new settings; true if the keys stay (same source), else the caller makes a new handle.
@@ -231,7 +243,7 @@ impl IssuerHandle {
     /// One fetch, then the next state. Only ever one at a time: `in_flight` is set.
     async fn fetch(self: Arc<Self>, kid: Option<String>, asked_by: &Parent) {
         let in_flight = InFlight(&self);
-        let work = self.shared.spans.fetch(asked_by);
+        let work = Work::fetch(asked_by);
         let settings = self.settings.load_full();
         let etag = self.etag(kid.as_deref());
         let held = self.snapshot.load_full();
@@ -311,6 +323,7 @@ impl IssuerHandle {
             Ok(Some(new)) => {
                 inner.fetches.good += 1;
                 inner.last_error = None;
+                inner.last_reason = None;
                 inner.etag = new.etag;
                 inner.read = Some(now);
                 if new.unknown_coding != inner.unknown_coding {
@@ -329,6 +342,7 @@ impl IssuerHandle {
             Ok(None) => {
                 inner.fetches.not_modified += 1;
                 inner.last_error = None;
+                inner.last_reason = None;
                 if let Some(old) = &old {
                     let keys = set::expire(&old.keys, &mut inner.removed, now);
                     let keys = keys.unwrap_or_else(|| old.keys.clone());
@@ -360,14 +374,15 @@ impl IssuerHandle {
     ) {
         let (reason, failures) = (fault.reason(), inner.state.failures);
         *inner.fetches.failed.entry(reason.code).or_default() += 1;
-        let known = inner.last_error.as_ref().is_some_and(|last| last.reason == reason);
+        let known = inner.last_reason == Some(reason);
         if !known || failures.is_power_of_two() {
             let at = settings.source.describe();
             tracing::warn!(issuer = %self.name, at, code = reason.code, error = %fault, failures,
                 "reading the key set failed");
         }
         let text = fault.to_string();
-        inner.last_error = Some(LastError { reason, text, at: now.secs() });
+        inner.last_reason = Some(reason);
+        inner.last_error = Some(Fault { code: reason.code, text, at: now.secs() });
     }
 
     /// Makes `keys` the set from now on.
@@ -391,11 +406,22 @@ impl IssuerHandle {
         };
         let handle = Arc::clone(self);
         self.shared.spawn(async move {
-            let name = handle.name.clone();
+            let writer = Arc::clone(&handle);
             let write =
-                move || store::save(&dir, &handle.name, &handle.settings.load().source, &snapshot);
-            if let Ok(Err(e)) = tokio::task::spawn_blocking(write).await {
-                tracing::warn!(issuer = %name, error = %e, "the last good set was not written");
+                move || store::save(&dir, &writer.name, &writer.settings.load().source, &snapshot);
+            match tokio::task::spawn_blocking(write).await {
+                Ok(Err(e)) => {
+                    let at = handle.shared.clock.now().secs();
+                    let text = e.to_string();
+                    if handle.unsaved.set(Fault { code: "set_not_stored", text, at }) {
+                        tracing::warn!(
+                            issuer = %handle.name, error = %e,
+                            "the key set cannot be stored: a restart while the issuer is away has none"
+                        );
+                    }
+                }
+                Ok(Ok(())) => handle.unsaved.clear(),
+                Err(_) => {}
             }
         });
     }

@@ -1,11 +1,13 @@
 //! One issuer's keys over time.
 
+pub mod conflicts;
 pub mod discovery;
 pub mod fetch;
 pub mod forwarded;
 mod handle;
 mod headers;
 pub mod issuers;
+pub mod jwks_answer;
 mod propagation;
 pub mod publisher;
 mod set;
@@ -15,10 +17,13 @@ mod source;
 mod status;
 mod store;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use schemars::JsonSchema;
+use serde::Deserialize;
 use url::Url;
 
 pub use self::forwarded::Forwarded;
@@ -27,10 +32,11 @@ pub use self::issuers::{IssuerDeps, IssuerError, Issuers};
 pub use self::publisher::{NoSet, PublishedSet, Publisher};
 pub use self::snapshot::Snapshot;
 pub use self::source::SourceError;
-pub use self::status::{Fetches, IssuerStatus, LastError, Reason};
+pub use self::status::{Fetches, IssuerState, IssuerStatus, Reason};
 use crate::jose::names::{IssuerName, Limits};
 use crate::jose::policy::IssuerPolicy;
 pub use crate::refresh::RefreshSettings;
+use crate::setting;
 
 /// One `[[issuer]]`, checked.
 #[derive(Debug, Clone)]
@@ -80,24 +86,31 @@ impl Source {
     }
 }
 
-/// The bounds of one HTTP GET.
-#[derive(Clone)]
+/// How an issuer's key set is fetched, `[issuer.fetch]`: the bounds of one HTTP GET.
+#[derive(Clone, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
 pub struct FetchSettings {
+    #[serde(with = "setting::Duration")]
     pub connect_timeout: Duration,
+    #[serde(with = "setting::Duration")]
     pub total_timeout: Duration,
-    /// Redirects followed, same origin only [3].
+    /// Redirects followed within the origin, at most 10.
     pub redirects: u8,
-    /// Status codes whose body is read [200].
+    /// Status codes whose body is read.
     pub status: Vec<u16>,
-    /// Link-local and metadata addresses are dialled (only where the operator named the host).
+    /// Link-local and cloud metadata addresses may be dialled.
     pub allow_link_local: bool,
-    /// Loopback and private addresses are dialled: not for a host that only a discovery document
-    /// names [true].
+    /// Loopback and private addresses are dialled: not for a host that only a discovery document names.
+    #[serde(skip, default = "yes")]
+    #[schemars(skip)]
     pub inside: bool,
-    /// Extra CA certificates, PEM.
+    /// A PEM file with further CA certificates.
     pub ca: Option<PathBuf>,
-    pub headers: Vec<(String, String)>,
+    /// Header lines to send.
+    pub headers: BTreeMap<String, String>,
     /// The server is the upstream: it is asked as its clients' requests reach it.
+    #[serde(skip)]
+    #[schemars(skip)]
     pub forwarded: Option<Arc<Forwarded>>,
 }
 
@@ -113,7 +126,7 @@ impl std::fmt::Debug for FetchSettings {
             .field("inside", &self.inside)
             .field("ca", &self.ca)
             .field("forwarded", &self.forwarded)
-            .field("headers", &self.headers.iter().map(|(name, _)| name).collect::<Vec<_>>())
+            .field("headers", &self.headers.keys())
             .finish()
     }
 }
@@ -128,8 +141,13 @@ impl Default for FetchSettings {
             allow_link_local: false,
             inside: true,
             ca: None,
-            headers: Vec::new(),
+            headers: BTreeMap::new(),
             forwarded: None,
         }
     }
+}
+
+/// [`FetchSettings::inside`] of what the configuration names.
+fn yes() -> bool {
+    true
 }

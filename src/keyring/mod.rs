@@ -27,9 +27,12 @@ use self::ring::{RingKey, RingState};
 pub use self::store::StoreError;
 use crate::jose::alg::Alg;
 use crate::jose::jwk::PublicJwk;
+use crate::jose::keyset::KeySet;
 use crate::jose::names::UnixTime;
+use crate::jose::read_back::{self, Probe, ReadBackFault};
 use crate::jose::sign::SigningKey;
 pub use crate::rotation::Office;
+use crate::status::Fault;
 
 /// `[signing]`, checked.
 #[derive(Debug, Clone)]
@@ -95,6 +98,8 @@ pub enum KeyringError {
     NextIsTaken,
     #[error("this build has no support for `{0}`")]
     Unsupported(&'static str),
+    #[error("the keys of the ring are not used: {0}")]
+    ReadBack(#[from] ReadBackFault),
 }
 
 impl KeyringError {
@@ -107,6 +112,7 @@ impl KeyringError {
             Self::NoActive => "no_active_key",
             Self::NextIsTaken => "next_taken",
             Self::Unsupported(_) => "unsupported",
+            Self::ReadBack(fault) => fault.code(),
         }
     }
 }
@@ -119,6 +125,8 @@ pub struct Ring {
     pub active: Arc<SigningKey>,
     /// Every key of the ring: active, next, retired.
     pub public: Vec<PublicJwk>,
+    /// Something each of them signed, for the sets that must verify it.
+    pub probes: Vec<Probe>,
     pub keys: Vec<KeyView>,
 }
 
@@ -154,19 +162,13 @@ pub struct KeyringStatus {
     pub error: Option<Fault>,
 }
 
-/// A fault that lasts.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Fault {
-    pub code: &'static str,
-    pub text: String,
-    /// Seconds since 1970.
-    pub since: i64,
-}
-
 impl Ring {
-    /// `None` when no key is active.
-    fn of(state: &RingState) -> Option<Self> {
-        let active = Arc::clone(&state.active()?.key);
+    /// # Errors
+    /// [`KeyringError::NoActive`]; [`KeyringError::ReadBack`] when another implementation does not
+    /// verify, with the public half of the ring, what each of its keys signed: none of them may sign.
+    fn of(state: &RingState) -> Result<Self, KeyringError> {
+        let active = state.active().ok_or(KeyringError::NoActive)?;
+        let active = Arc::clone(&active.key);
         let rank = |key: &&RingKey| match key.times.office {
             Office::Active => 0,
             Office::Next => 1,
@@ -174,10 +176,14 @@ impl Ring {
         };
         let mut keys: Vec<&RingKey> = state.keys.iter().collect();
         keys.sort_by_key(|key| (rank(key), std::cmp::Reverse(key.times.retired)));
-        Some(Self {
+        let public: Vec<_> = keys.iter().map(|key| key.key.public().clone()).collect();
+        let probes: Vec<_> = keys.iter().map(|key| key.key.probe().clone()).collect();
+        read_back::probed(&KeySet::new(public.clone()).to_document(), &probes)?;
+        Ok(Self {
             epoch: state.epoch,
             active,
-            public: keys.iter().map(|key| key.key.public().clone()).collect(),
+            public,
+            probes,
             keys: keys.iter().map(|key| KeyView::of(key)).collect(),
         })
     }

@@ -15,11 +15,10 @@ use crate::issuer::{IssuerDeps, IssuerError, Issuers, Publisher};
 use crate::jose::jwks;
 use crate::keyring::{Keyring, KeyringError};
 use crate::otel::Spans;
-use crate::proxy::door::Door;
-use crate::proxy::routes::Routes;
+use crate::proxy::http::connection::ConnectionHandler;
+use crate::proxy::http::upstream::{Upstream, UpstreamError};
+use crate::proxy::routes::vouch::Vouching;
 use crate::proxy::state::{Parts, State};
-use crate::proxy::upstream::{Upstream, UpstreamError};
-use crate::proxy::vouch::Vouching;
 
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -65,7 +64,6 @@ impl Rooms {
             resolver: resolver.clone(),
             data_dir: Some(config.data_dir.clone()),
             options: jwks::Options::default(),
-            spans: spans.clone(),
         };
         let upstream = match &config.upstream {
             Some(settings) => Some(Arc::new(Upstream::new(settings, resolver.clone())?)),
@@ -102,7 +100,7 @@ impl Rooms {
         let vouching = vouching.map_err(StartError::Vouching)?;
         let state = Arc::new(State::new(Parts {
             server: config.server.clone(),
-            routes: Routes::new(tokens, &config),
+            routes: config.routes(tokens),
             bridge: bridge.clone(),
             publisher: publisher.clone(),
             upstream,
@@ -123,8 +121,8 @@ impl Rooms {
     }
 
     /// What the public listener runs.
-    pub(super) fn door(&self) -> Door {
-        Door::new(self.state.clone())
+    pub(super) fn connection_handler(&self) -> ConnectionHandler {
+        ConnectionHandler::new(self.state.clone())
     }
 
     /// What the admin listener shows.
@@ -137,8 +135,7 @@ impl Rooms {
             bridge: self.bridge.clone(),
             proxy: self.state.clone(),
             clock: self.clock.clone(),
-            hosts: config.admin.hosts.as_slice().into(),
-            queue: config.bridge.queue,
+            settings: config.admin.clone(),
         }
     }
 
@@ -150,6 +147,8 @@ impl Rooms {
         runtime.spawn(async move { keyring.run(shutdown).await });
         let (publisher, shutdown) = (self.publisher.clone(), stop.clone());
         runtime.spawn(async move { publisher.run(shutdown).await });
+        let (rooms, shutdown) = (self.clone(), stop.clone());
+        runtime.spawn(async move { super::probe::run(&rooms, shutdown).await });
         if let Some(discovery) = &self.discovery {
             let (discovery, rooms, shutdown) = (discovery.clone(), self.clone(), stop.clone());
             runtime.spawn(async move { discovery.run(&rooms, shutdown).await });

@@ -11,14 +11,15 @@ use tokio::sync::watch;
 use url::Url;
 
 use super::assemble::Rooms;
-use crate::config::{Config, Learnt, UpstreamSettings, issuer_from_discovery, upstream_fetch};
+use crate::config::{Config, Learnt, issuer_from_discovery, upstream_fetch};
 use crate::issuer::discovery::{Belief, DiscoveryState, DiscoveryStatus, Look, look};
 use crate::issuer::{FetchSettings, Forwarded, Issuers, Reason, forwarded};
 use crate::keyring::atomic;
 use crate::net::Class;
-use crate::proxy::routes::Routes;
+use crate::proxy::settings::UpstreamSettings;
 use crate::rewrite::TokenRule;
 use crate::rewrite::discovery::{self, Discovered};
+use crate::status::Fault as StatusFault;
 
 /// The last document, in the data directory.
 const FILE: &str = "discovery.json";
@@ -269,6 +270,9 @@ impl Discovery {
     ) {
         let (state, reason, text) = match refused {
             Some(Fault { reason, text }) => {
+                let at = rooms.clock.now().secs();
+                let fault = StatusFault { code: reason.code, text: text.clone(), at };
+                let _ = rooms.state.discovery_fault.set(fault);
                 let text = format!("the discovery document cannot be used: {text} ({reason})");
                 (DiscoveryState::Refused, Some(reason), text)
             }
@@ -293,7 +297,8 @@ impl Discovery {
             tracing::warn!(%error, "the discovered issuer is invalid");
             return false;
         }
-        rooms.state.routes.store(Arc::new(Routes::new(known.tokens, &self.config)));
+        rooms.state.discovery_fault.clear();
+        rooms.state.routes.store(Arc::new(self.config.routes(known.tokens)));
         rooms.state.discovery.clear();
         rooms.bridge.forget();
         true

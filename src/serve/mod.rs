@@ -7,6 +7,7 @@
 mod assemble;
 mod discovery;
 pub mod listen;
+mod probe;
 mod reload;
 mod signals;
 mod threads;
@@ -17,7 +18,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use pingora::apps::http_app::HttpServer;
 use pingora::listeners::tls::TlsSettings;
 use pingora::listeners::{L4BufferSettings, ListenerConfig};
 use pingora::services::Service as _;
@@ -209,12 +209,12 @@ impl Server {
         let admin = config.admin.listen.map(|address| sockets.bind(address)).transpose()?;
         let certificate = config.server.tls.as_ref().map(Certificate::load).transpose()?;
         let background = threads::many("background", 1).map_err(RunError::Threads)?;
-        let proxy = Threads::new("proxy", config.server.threads).map_err(RunError::Threads)?;
+        let proxy = Threads::new("proxy", config.server.threads()).map_err(RunError::Threads)?;
         let grace = config.server.grace;
         let rooms = background.block_on(Rooms::assemble(config, clock))?;
         let (stopping, stop) = watch::channel(false);
 
-        let door = rooms.door();
+        let door = rooms.connection_handler();
         let mut listener = ListenerConfig::tcp(public.to_string()).l4_buffer(one_write());
         if let Some(certificate) = &certificate {
             listener = listener.tls(tls_settings(certificate.clone()));
@@ -223,7 +223,7 @@ impl Server {
         let accepting = proxy.spawn(listen_on(listener, door, &sockets, stop.clone()));
         if let Some(admin) = admin {
             let listener = ListenerConfig::tcp(admin.to_string());
-            let app = HttpServer::new_app(admin::App::new(rooms.source()));
+            let app = admin::App::new(rooms.source());
             background.spawn(listen_on(listener, app, &sockets, stop.clone()));
         }
         rooms.spawn(&background, &stop);

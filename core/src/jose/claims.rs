@@ -223,8 +223,14 @@ impl<'a> Draft<'a> {
             self.note(iat.is_none(), "iat_added");
             iat = Some(iat.map_or(now, |iat| iat.min(now)));
         }
-        let latest = policy.max_lifetime.map(|lifetime| now.plus(lifetime));
+        let lifetime = policy.max_lifetime.into_iter().chain(shape.longest_life).min();
+        let latest = lifetime.map(|lifetime| now.plus(lifetime));
         let new_exp = latest.map_or(exp, |latest| latest.min(exp));
+        let long = |life| iat.is_some_and(|iat: UnixTime| iat.plus(life) < new_exp);
+        if new_exp < exp || shape.longest_life.is_some_and(long) {
+            // The life of this token is what counts, not that of its original.
+            iat = iat.map(|_| now);
+        }
         self.note(new_exp < exp, "lifetime_capped");
         self.lesser |= new_exp < exp;
         for (claim, time) in [("exp", Some(new_exp)), ("nbf", times.nbf), ("iat", iat)] {

@@ -5,6 +5,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::Deserialize;
+
+use crate::setting;
+
 /// Longest `kid` taken as it stands, in bytes. RFC 7517 §4.5 sets no bound; header lines and logs do.
 pub const MAX_KID: usize = 1024;
 /// Longest `iss` or `aud`, in bytes.
@@ -163,17 +167,21 @@ impl UnixTime {
     }
 }
 
-/// The bounds on hostile input. Each default says where it comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Bounds on key sets and tokens, `[limits]`. Each default says where it comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields)]
 pub struct Limits {
-    /// Bytes of a key set document, after decompression. The largest real ones are under 100 KiB.
+    /// Size of a key set document after decompression. The largest real ones are under 100 KiB.
+    #[serde(with = "setting::Size")]
     pub document: usize,
     /// Keys in one set. 100 published RSA keys still fit the 51,200 bytes that the strictest known
     /// client (Nimbus JOSE) reads.
     pub keys: usize,
     /// JSON nesting of a key set document, of a protected header or of a claims set.
     pub depth: usize,
-    /// Bytes of a compact JWS. Most servers bound a header line at 16 KiB.
+    /// Size of a compact JWS. Most servers bound a header line at 16 KiB.
+    #[serde(with = "setting::Size")]
     pub token: usize,
     /// Signature checks one token may cost (keys tried when the kid is missing or not unique).
     pub signature_checks: u32,

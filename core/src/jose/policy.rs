@@ -10,6 +10,7 @@ use super::jwk::SignatureForm;
 use super::names::{Audience, Issuer, IssuerName};
 use super::refusal::Refusal;
 use super::tenants::{IssuerTemplate, Tenants};
+use super::verifying::VerifyingKey;
 
 /// The rules for the tokens of one issuer.
 #[derive(Debug, Clone)]
@@ -115,7 +116,7 @@ impl IssuerPolicy {
 #[derive(Clone)]
 pub struct HmacSecret {
     alg: Alg,
-    bytes: Zeroizing<Vec<u8>>,
+    key: VerifyingKey,
 }
 
 /// Why a configured secret is refused.
@@ -132,6 +133,7 @@ pub enum SecretError {
 impl HmacSecret {
     /// # Errors
     /// [`SecretError`].
+    #[expect(clippy::needless_pass_by_value, reason = "the caller's copy is wiped here")]
     pub fn new(alg: Alg, bytes: Zeroizing<Vec<u8>>) -> Result<Self, SecretError> {
         let need = alg.row().signature_len.filter(|_| alg.family() == Family::Secret);
         let need = need.ok_or(SecretError::Alg)?;
@@ -141,15 +143,17 @@ impl HmacSecret {
         if is_public_key(&bytes) {
             return Err(SecretError::PublicKey);
         }
-        Ok(Self { alg, bytes })
+        let short = SecretError::Short { have: 0, need };
+        Ok(Self { alg, key: VerifyingKey::secret(&bytes).ok_or(short)? })
     }
 
     pub fn alg(&self) -> Alg {
         self.alg
     }
 
-    pub(super) fn expose(&self) -> &[u8] {
-        &self.bytes
+    /// Whether the HMAC `signature` over `message` was made with it; compared in constant time.
+    pub(super) fn made(&self, message: &[u8], signature: &[u8]) -> bool {
+        self.key.made(self.alg, message, signature)
     }
 }
 

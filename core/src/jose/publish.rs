@@ -72,6 +72,16 @@ impl PublishedKids {
         self.by_kid.is_empty()
     }
 
+    /// Names in the set.
+    pub fn len(&self) -> usize {
+        self.by_kid.len()
+    }
+
+    /// Every `kid`, its key, and the `alg` the set says it is for.
+    pub fn entries(&self) -> impl Iterator<Item = (&Kid, &Thumbprint, Alg)> {
+        self.by_kid.iter().map(|(kid, (key, alg))| (kid, key, *alg))
+    }
+
     /// Every `kid` and its key; what [`Input::remembered`] is made of.
     pub fn iter(&self) -> impl Iterator<Item = (&Kid, &Thumbprint)> {
         self.by_kid.iter().map(|(kid, (key, _))| (kid, key))

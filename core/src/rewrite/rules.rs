@@ -33,7 +33,9 @@ pub struct TokenRule {
 }
 
 /// What happens to `Authorization: Bearer` on the way to the upstream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(inline))]
+#[serde(rename_all = "lowercase")]
 pub enum BearerMode {
     /// The issuer's token becomes a countersigned one: a gateway before a strict API.
     Swap,
@@ -270,6 +272,19 @@ impl JsonPath {
 
     pub fn as_str(&self) -> &str {
         &self.text
+    }
+
+    /// Whether it names one place, not each element of an array or object.
+    pub fn is_single(&self) -> bool {
+        !self.steps.contains(&Step::Any)
+    }
+
+    /// The value at this place; `None` where there is none, or the path names several.
+    pub fn find<'a>(&self, value: &'a serde_json::Value) -> Option<&'a serde_json::Value> {
+        self.steps.iter().try_fold(value, |value, step| match step {
+            Step::Member(name) => value.as_object()?.get(name),
+            Step::Any => None,
+        })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use super::super::settings::{Config, UpstreamSettings};
+use super::super::settings::Config;
 use super::issuer::{below, label, path_below};
 use super::upstream::forwarded;
 use crate::issuer::discovery::Belief;
@@ -12,6 +12,7 @@ use crate::jose::names::{Issuer, IssuerName};
 use crate::jose::policy::IssuerPolicy;
 use crate::jose::tenants::IssuerTemplate;
 use crate::net::Class;
+use crate::proxy::settings::UpstreamSettings;
 use crate::rewrite::discovery::Discovered;
 
 /// Why a discovery document gives no issuer.
@@ -201,7 +202,8 @@ fn jwks_url(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{RunOverrides, env::NoEnv, load_text};
+    use crate::config::{RunOverrides, load_text};
+    use crate::env::NoEnv;
 
     /// What a document at `upstream` leads to: why it is believed, where the keys are read, and whether
     /// inside addresses are dialled for them.

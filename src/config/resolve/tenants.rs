@@ -1,11 +1,12 @@
 //! `issuer`, `tenants` and `output_issuer` of an `[[issuer]]`.
 
 use super::super::error::Checked;
-use super::super::raw::{OneOrMany, RawIssuer};
+use super::super::raw::RawIssuer;
 use super::place::At;
 use crate::jose::names::Issuer;
 use crate::jose::policy::ClaimRules;
 use crate::jose::tenants::{Allowed, IssuerTemplate, Tenants, is_tenant};
+use crate::setting::OneOrMany;
 
 /// Every way the issuer's `iss` is written.
 pub(super) struct Spellings {
@@ -72,7 +73,7 @@ fn allowed(OneOrMany(list): &OneOrMany, at: &At) -> Checked<Allowed> {
     for tenant in list {
         if !is_tenant(tenant) || tenant == "any" {
             return Err(at
-                .fault(format_args!("`{tenant}` is no tenant"))
+                .fault(format_args!("invalid tenant `{tenant}`"))
                 .hint("write 1 to 64 letters, digits and `-`, or `any` alone"));
         }
     }

@@ -1,14 +1,15 @@
 //! `[[tokens]]`.
 
 use super::super::error::Checked;
-use super::super::raw::{OneOrMany, RawConfig, RawTokens};
+use super::super::raw::RawTokens;
 use super::place::At;
 use crate::jose::names::Audience;
-use crate::rewrite::{BearerMode, JsonPath, PathPattern, TokenRule};
+use crate::rewrite::{JsonPath, PathPattern, TokenRule};
+use crate::setting::OneOrMany;
 
-pub(super) fn all(raw: &RawConfig) -> Checked<Vec<TokenRule>> {
+pub(super) fn all(raw: &[RawTokens]) -> Checked<Vec<TokenRule>> {
     let mut rules: Vec<TokenRule> = Vec::new();
-    for (i, raw) in raw.tokens.iter().enumerate() {
+    for (i, raw) in raw.iter().enumerate() {
         let at = At::root("tokens").index(i);
         let rule = one(raw, &at)?;
         if let Some(first) = rules.iter().position(|other| other.path == rule.path) {
@@ -25,12 +26,6 @@ pub(super) fn all(raw: &RawConfig) -> Checked<Vec<TokenRule>> {
 fn one(raw: &RawTokens, at: &At) -> Checked<TokenRule> {
     let path = raw.path.as_deref().ok_or_else(|| at.fault("`path` is missing"))?;
     let path = at.key("path").name(path, PathPattern::parse)?;
-    let bearer = match raw.bearer.as_deref() {
-        None => None,
-        Some("swap") => Some(BearerMode::Swap),
-        Some("restore") => Some(BearerMode::Restore),
-        Some(other) => return Err(at.key("bearer").choice(other, &["swap", "restore"])),
-    };
     let json = match &raw.json {
         Some(OneOrMany(paths)) => {
             let at = at.key("json");
@@ -49,7 +44,7 @@ fn one(raw: &RawTokens, at: &At) -> Checked<TokenRule> {
         cookies: names(&at.key("cookies"), raw.cookies.as_ref())?,
         form_post: names(&at.key("form_post"), raw.form_post.as_ref())?,
         jwt_body: raw.jwt_body.unwrap_or(false),
-        bearer,
+        bearer: raw.bearer,
         restore_form: names(&at.key("restore_form"), raw.restore_form.as_ref())?,
         restore_query: names(&at.key("restore_query"), raw.restore_query.as_ref())?,
         restore_cookies: names(&at.key("restore_cookies"), raw.restore_cookies.as_ref())?,

@@ -1,20 +1,18 @@
 //! `[profile]`.
 
 use super::super::error::{Checked, Fault};
-use super::super::raw::RawConfig;
-use super::Context;
-use super::place::{At, Given};
+use super::super::raw::RawProfile;
+use super::place::At;
 use crate::jose::alg::Family;
 use crate::profile::Profile;
 
-pub(super) fn resolve(raw: &RawConfig, context: &Context<'_>) -> Checked<Profile> {
+pub(super) fn resolve(raw: &RawProfile) -> Checked<Profile> {
     let at = At::root("profile");
-    let raw = &raw.profile;
-    let name_at = at.key("name");
-    let given = Given::of(&context.overrides.profile, "--profile", &raw.name, &name_at);
-    let mut profile = match given.text() {
+    let mut profile = match raw.name.as_deref() {
         None => Profile::default(),
-        Some(name) => Profile::named(name).ok_or_else(|| given.choice(name, Profile::NAMES))?,
+        Some(name) => {
+            Profile::named(name).ok_or_else(|| at.key("name").choice(name, Profile::NAMES))?
+        }
     };
     for (key, names, set) in [
         ("accepts", &raw.accepts, &mut profile.accepts),

@@ -1,0 +1,75 @@
+//! Tokens found in an answer, each exchanged for its countersigned one. What cannot be verified
+//! stays as it is: a login never breaks because of this proxy.
+
+use crate::pipeline::{Ask, Companions};
+use crate::proxy::state::State;
+use crate::rewrite::{Place, TokenRule};
+
+/// What stands in the same answer and is hashed into an ID token (OpenID Connect Core §3.3.2.11).
+#[derive(Debug, Default, Clone)]
+pub(super) struct Beside {
+    pub(super) code: Option<String>,
+    pub(super) state: Option<String>,
+}
+
+/// The edits to make; a token that stays is not among them. Access tokens come first, because an
+/// `at_hash` is over the new one.
+pub(super) async fn edits(
+    state: &State,
+    rule: &TokenRule,
+    places: Vec<Place>,
+    beside: &Beside,
+) -> Vec<(Place, String)> {
+    let (access, others): (Vec<_>, Vec<_>) =
+        places.into_iter().partition(|p| matches!(p.leaf(), "access_token" | "accessToken"));
+    let mut edits = Vec::new();
+    // With several access tokens in one answer, which one an ID token belongs to is not known.
+    let original = match access.as_slice() {
+        [only] => Some(only.token.clone()),
+        _ => None,
+    };
+    let mut companion = original.clone();
+    for place in access {
+        if let Some(new) = swapped(state, rule, &place, Companions::default()).await {
+            if companion.is_some() {
+                companion = Some(new.clone());
+            }
+            edits.push((place, new));
+        }
+    }
+    for place in others {
+        let beside = Companions {
+            access_token: companion.as_deref(),
+            original_access_token: original.as_deref(),
+            code: beside.code.as_deref(),
+            state: beside.state.as_deref(),
+        };
+        if let Some(new) = swapped(state, rule, &place, beside).await {
+            edits.push((place, new));
+        }
+    }
+    edits
+}
+
+async fn swapped(
+    state: &State,
+    rule: &TokenRule,
+    place: &Place,
+    companions: Companions<'_>,
+) -> Option<String> {
+    if !place.is_jws() {
+        return None;
+    }
+    let ask = Ask { audience: rule.audience.as_ref(), companions, ..Ask::default() };
+    match state.bridge.countersign(&place.token, &ask).await {
+        Ok(bridged) => {
+            state.counters.place(bridged.outcome());
+            bridged.jwt.map(|jwt| jwt.to_string())
+        }
+        Err(error) => {
+            state.counters.place(error.code());
+            tracing::info!(code = error.code(), place = place.name, "a token passes unchanged");
+            None
+        }
+    }
+}
