@@ -13,7 +13,7 @@ use crate::jose::names::UnixTime;
 use crate::jose::publish::PublishedKids;
 use crate::jose::report::Effect;
 use crate::keyring::{KeyView, Keyring, KeyringStatus, Office};
-use crate::profile::Profile;
+use crate::profile::{Profile, Tolerance};
 use crate::proxy::state::State;
 
 /// Sets shown key by key.
@@ -51,7 +51,11 @@ pub fn collect(rooms: Rooms<'_>) -> Status {
         profile: ProfileView {
             name: rooms.profile.name.to_string(),
             accepts: rooms.profile.accepts.iter().map(|alg| alg.name()).collect(),
-            publish: rooms.profile.publish.iter().map(|alg| alg.name()).collect(),
+            publish: {
+                let profile = rooms.profile;
+                let all = profile.tolerates.iter().chain(profile.tolerates_bare.iter());
+                all.map(|alg| alg.name()).collect()
+            },
         },
         issuers,
         issuers_total,
@@ -123,7 +127,8 @@ fn left_out(
     kids: &PublishedKids,
 ) -> Option<Change> {
     let alg = key.published_alg()?;
-    let outside = kids.kid_of(key.thumbprint()).is_none() && !rooms.profile.publish.contains(alg);
+    let outside =
+        kids.kid_of(key.thumbprint()).is_none() && rooms.profile.tolerance(alg) == Tolerance::None;
     outside.then(|| Change {
         path: format!("{path}.alg"),
         code: "alg_profile",

@@ -252,12 +252,22 @@ impl Bridge {
 
     /// The issuer the token says it is of.
     fn issuer_of(&self, jws: &CompactJws<'_>) -> Result<Arc<IssuerHandle>, BridgeError> {
-        let iss = jws.unverified_issuer()?;
-        self.issuers.by_iss(iss.as_str()).ok_or_else(|| match self.issuers.is_undecided() {
-            // Nothing was learnt yet: whose tokens are good is not known, so none is called bad.
-            true => BridgeError::KeysUnavailable,
-            false => BridgeError::IssuerUnknown,
-        })
+        let iss = match jws.unverified_issuer() {
+            Ok(iss) => Some(iss),
+            Err(Refusal::IssuerMissing) => None,
+            Err(refusal) => return Err(refusal.into()),
+        };
+        let found = match &iss {
+            Some(iss) => self.issuers.by_iss(iss.as_str()).ok_or_else(|| {
+                Refusal::issuer_unknown(iss.as_str(), |near| self.issuers.by_iss(near).is_some())
+            }),
+            None => self.issuers.when_missing().ok_or(Refusal::IssuerMissing),
+        };
+        // Nothing was learnt yet: whose tokens are good is not known, so none is called bad.
+        if found.is_err() && self.issuers.is_undecided() {
+            return Err(BridgeError::KeysUnavailable);
+        }
+        Ok(found?)
     }
 
     /// The result of one run for all who ask at once, and whether the run was for this one.
@@ -344,7 +354,7 @@ impl Bridge {
             // What is made here and not kept is freed here: memory that another thread frees comes
             // back late, and cold.
             Ok::<_, Refusal>(match verdict {
-                Verdict::AsItStands { expires } => {
+                Verdict::AsItStands { expires, .. } => {
                     Bridged { jwt: None, expires, issuer: policy.name.clone() }
                 }
                 Verdict::Countersigned(new) => new.into(),

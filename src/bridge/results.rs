@@ -80,6 +80,7 @@ pub(super) fn key(generation: u64, token: &str, ask: &Ask<'_>) -> Key {
     let mut hash = digest::Context::new(&digest::SHA256);
     hash.update(&generation.to_le_bytes());
     let companions = &ask.companions;
+    let room = ask.room.map(|room| room.to_string());
     let parts = [
         Some(token),
         ask.audience.map(Audience::as_str),
@@ -87,7 +88,7 @@ pub(super) fn key(generation: u64, token: &str, ask: &Ask<'_>) -> Key {
         companions.original_access_token,
         companions.code,
         companions.state,
-        ask.force.then_some("force"),
+        room.as_deref(),
         ask.downscope.then_some("downscope"),
     ];
     for part in parts {
@@ -122,7 +123,7 @@ mod tests {
             key(0, "t", &ask(Some("x"), None)),
             key(0, "t", &ask(None, Some("x"))),
             key(0, "t", &ask(Some(""), Some("x"))),
-            key(0, "t", &Ask { force: true, ..Ask::default() }),
+            key(0, "t", &Ask { room: Some(7), ..Ask::default() }),
             key(0, "t", &Ask { downscope: true, ..Ask::default() }),
             key(0, "t2", &Ask::default()),
         ];

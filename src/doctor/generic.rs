@@ -135,7 +135,7 @@ impl Look<'_> {
             }
             Some(name) => {
                 let published =
-                    Alg::from_name(name).is_some_and(|a| self.profile.publish.contains(a));
+                    Alg::from_name(name).is_some_and(|a| self.profile.tolerates.contains(a));
                 let encryption = text("use") == Some("enc");
                 if !published && self.profile.judge == Judge::WholeSet {
                     let text = format!("it does not know `{name}` and refuses the whole set");

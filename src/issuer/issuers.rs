@@ -163,6 +163,11 @@ impl Issuers {
         table.by_iss.get(iss).or_else(|| table.of_tenant(iss)).cloned()
     }
 
+    /// The issuer of tokens without `iss`, where the configuration names one.
+    pub fn when_missing(&self) -> Option<Arc<IssuerHandle>> {
+        self.only().filter(|handle| handle.policy().issuer_when_missing)
+    }
+
     pub fn by_name(&self, name: &IssuerName) -> Option<Arc<IssuerHandle>> {
         self.table.load().by_name.get(name).cloned()
     }

@@ -23,7 +23,8 @@ fn table() -> String {
     type Row = (&'static str, Box<dyn Fn(&Profile) -> String>);
     let rows: Vec<Row> = vec![
         ("accepted as it stands", Box::new(move |p| algs(p.accepts))),
-        ("published", Box::new(move |p| algs(p.publish))),
+        ("published", Box::new(move |p| algs(p.tolerates))),
+        ("published without `alg`", Box::new(move |p| algs(p.tolerates_bare))),
         ("exactly one audience", Box::new(move |p| yes(p.claims.single_audience))),
         ("`typ` must be `JWT` or absent", Box::new(move |p| yes(p.claims.typ_jwt))),
         ("needs `iat`", Box::new(move |p| yes(p.claims.needs_iat))),

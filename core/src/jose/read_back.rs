@@ -22,12 +22,21 @@ use super::verifying;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ReadBackFault {
     #[error("jsonwebtoken cannot read the set: {0}")]
+    /// Another implementation cannot read the set.
     Set(String),
     #[error("jsonwebtoken reads {read} keys where {written} were written")]
-    Count { read: usize, written: usize },
+    /// Keys are missing from what was read.
+    Count {
+        /// Keys another implementation read.
+        read: usize,
+        /// Keys in the set.
+        written: usize,
+    },
     #[error("jsonwebtoken does not read key `{0}` as it was written")]
+    /// This key was read as another one.
     Key(Kid),
     #[error("jsonwebtoken does not verify with the set what key `{0}` signed")]
+    /// What this key signed does not verify.
     Probe(Kid),
 }
 

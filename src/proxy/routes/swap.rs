@@ -10,6 +10,8 @@ use crate::rewrite::{Place, TokenRule};
 pub(super) struct Beside {
     pub(super) code: Option<String>,
     pub(super) state: Option<String>,
+    /// Bytes the new token may have.
+    pub(super) room: Option<usize>,
 }
 
 /// The edits to make; a token that stays is not among them. Access tokens come first, because an
@@ -30,7 +32,7 @@ pub(super) async fn edits(
     };
     let mut companion = original.clone();
     for place in access {
-        if let Some(new) = swapped(state, rule, &place, Companions::default()).await {
+        if let Some(new) = swapped(state, rule, &place, Companions::default(), beside.room).await {
             if companion.is_some() {
                 companion = Some(new.clone());
             }
@@ -38,13 +40,14 @@ pub(super) async fn edits(
         }
     }
     for place in others {
+        let room = beside.room;
         let beside = Companions {
             access_token: companion.as_deref(),
             original_access_token: original.as_deref(),
             code: beside.code.as_deref(),
             state: beside.state.as_deref(),
         };
-        if let Some(new) = swapped(state, rule, &place, beside).await {
+        if let Some(new) = swapped(state, rule, &place, beside, room).await {
             edits.push((place, new));
         }
     }
@@ -56,11 +59,12 @@ async fn swapped(
     rule: &TokenRule,
     place: &Place,
     companions: Companions<'_>,
+    room: Option<usize>,
 ) -> Option<String> {
     if !place.is_jws() {
         return None;
     }
-    let ask = Ask { audience: rule.audience.as_ref(), companions, ..Ask::default() };
+    let ask = Ask { audience: rule.audience.as_ref(), companions, room, ..Ask::default() };
     match state.bridge.countersign(&place.token, &ask).await {
         Ok(bridged) => {
             state.counters.place(bridged.outcome());
@@ -68,7 +72,8 @@ async fn swapped(
         }
         Err(error) => {
             state.counters.place(error.code());
-            tracing::info!(code = error.code(), place = place.name, "a token passes unchanged");
+            let (code, place) = (error.code(), place.name.as_str());
+            tracing::info!(code, place, reason = %error, "a token passes unchanged");
             None
         }
     }

@@ -61,14 +61,14 @@ const KINDS = {
       answer: (more) => pair('sha384', access(), (hash) => token(key, { typ: 'JWT' }, { ...claims(), aud, ...hash, ...more })),
     };
   },
-  // WorkOS AuthKit: RS256, but no `aud`.
+  // WorkOS AuthKit: RS256, but no `aud`; the claims are those of its documentation, without a client.
   workos() {
     const key = makeKey('RS256', 'sso_oidc_key_pair_01');
     return {
       set: { keys: [key.jwk] },
       token: () => token(key, {}, {
-        iss, sub: 'user_01', sid: 'session_01', org_id: 'org_01', role: 'member', permissions: [],
-        client_id: client, jti: randomUUID(), ...times(300),
+        iss, sub: 'user_01', sid: 'session_01', org_id: 'org_01', role: 'member', roles: ['member'],
+        permissions: [], entitlements: [], jti: randomUUID(), ...times(300),
       }),
     };
   },
