@@ -71,8 +71,8 @@ pub enum ExchangeFailure {
     ActorToken,
     #[error("the audience is not a valid name")]
     Audience,
-    #[error("`resource` is not supported, ask by `audience`")]
-    Resource,
+    #[error("the subject token is an access token (`typ: at+jwt`), not an ID token")]
+    TokenKind,
     #[error("the token is refused: {reason}")]
     Refused { code: &'static str, error: ExchangeError, reason: String },
     #[error("the token's issuer is not configured here")]
@@ -105,6 +105,11 @@ impl ExchangeFailure {
         Self::Refused { code: refusal.code(), error, reason: refusal.to_string() }
     }
 
+    /// Whether it is about the audience asked for, and another one may do.
+    pub fn is_target(&self) -> bool {
+        self.oauth().0 == "invalid_target"
+    }
+
     /// The stable code.
     pub fn code(&self) -> &'static str {
         match self {
@@ -117,7 +122,7 @@ impl ExchangeFailure {
             Self::RequestedTokenType => "requested_token_type",
             Self::ActorToken => "actor_token",
             Self::Audience => "audience",
-            Self::Resource => "resource",
+            Self::TokenKind => "token_type",
             Self::Refused { code, .. } => code,
             Self::IssuerUnknown => "issuer_unknown",
             Self::KeysUnavailable => "issuer_keys_unavailable",
@@ -136,9 +141,10 @@ impl ExchangeFailure {
             | Self::Repeated(_)
             | Self::SubjectTokenType
             | Self::RequestedTokenType
+            | Self::TokenKind
             | Self::ActorToken => ("invalid_request", 400),
             Self::GrantType => ("unsupported_grant_type", 400),
-            Self::Audience | Self::Resource => ("invalid_target", 400),
+            Self::Audience => ("invalid_target", 400),
             Self::Refused { error: ExchangeError::ServerError, .. } => ("server_error", 500),
             Self::Refused { error, .. } => (error.as_str(), 400),
             Self::IssuerUnknown => ("invalid_request", 400),

@@ -21,7 +21,7 @@ pub struct Status {
     pub now: i64,
     pub started: i64,
     pub ready: Readiness,
-    pub profile: ProfileView,
+    pub profile: ProfileStatus,
     /// `None`: none is configured.
     pub upstream: Option<UpstreamStatus>,
     /// Why the upstream's discovery document is of no use, while it is.
@@ -46,7 +46,7 @@ pub struct Status {
 pub const MAX_ISSUERS: usize = 500;
 
 #[derive(Debug, Clone, Serialize)]
-pub struct ProfileView {
+pub struct ProfileStatus {
     pub name: String,
     pub accepts: Vec<&'static str>,
     pub publish: Vec<&'static str>,

@@ -65,6 +65,8 @@ pub struct Bridged {
     pub jwt: Option<Arc<str>>,
     pub expires: UnixTime,
     pub issuer: IssuerName,
+    /// `max_lifetime` has shortened its life: asked again, a younger one can be had.
+    pub shortened: bool,
 }
 
 impl Bridged {
@@ -76,7 +78,8 @@ impl Bridged {
 
 impl From<Countersigned> for Bridged {
     fn from(new: Countersigned) -> Self {
-        Self { jwt: Some(new.jwt.into()), expires: new.expires, issuer: new.issuer }
+        let shortened = new.notes.contains(&"lifetime_capped");
+        Self { jwt: Some(new.jwt.into()), expires: new.expires, issuer: new.issuer, shortened }
     }
 }
 
@@ -179,7 +182,7 @@ impl Bridge {
 
     /// Whether all that the result depends on is as it was.
     fn is_fresh(&self, entry: &Entry) -> bool {
-        entry.bridged.expires > self.clock.now()
+        entry.fresh_until > self.clock.now()
             && entry.signer == *self.keyring.snapshot().active.kid()
             && entry.handle.snapshot().is_some_and(|s| s.epoch == entry.issuer_epoch)
             && same(&entry.kids, &self.publisher.kids_for(&entry.bridged.issuer))
@@ -355,7 +358,7 @@ impl Bridge {
             // back late, and cold.
             Ok::<_, Refusal>(match verdict {
                 Verdict::AsItStands { expires, .. } => {
-                    Bridged { jwt: None, expires, issuer: policy.name.clone() }
+                    Bridged { jwt: None, expires, issuer: policy.name.clone(), shortened: false }
                 }
                 Verdict::Countersigned(new) => new.into(),
             })
@@ -366,7 +369,10 @@ impl Bridge {
             // this process dies now.
             self.keyring.note_signed(bridged.expires).await;
         }
-        Ok(Arc::new(Entry { bridged, handle, issuer_epoch, signer, kids }))
+        // Half of a shortened life: who asks again is to have most of it before them.
+        let half = bridged.expires.since(now) / 2;
+        let fresh_until = if bridged.shortened { now.plus(half) } else { bridged.expires };
+        Ok(Arc::new(Entry { bridged, fresh_until, handle, issuer_epoch, signer, kids }))
     }
 
     async fn on_crypto_thread<T: Send + 'static>(

@@ -13,13 +13,15 @@ use moka::future::Cache;
 use super::Bridged;
 use crate::clock::Clock;
 use crate::issuer::IssuerHandle;
-use crate::jose::names::{Audience, Kid};
+use crate::jose::names::{Audience, Kid, UnixTime};
 use crate::jose::publish::PublishedKids;
 use crate::pipeline::Ask;
 
 /// A result and all it depends on.
 pub(super) struct Entry {
     pub(super) bridged: Bridged,
+    /// Until when it is given out again; at most its `exp`.
+    pub(super) fresh_until: UnixTime,
     pub(super) handle: Arc<IssuerHandle>,
     pub(super) issuer_epoch: u64,
     /// The key of ours that signed; while it signs, it is published.
@@ -54,7 +56,7 @@ struct UntilExp(Clock);
 
 impl UntilExp {
     fn left(&self, entry: &Entry) -> Duration {
-        self.0.real(entry.bridged.expires.since(self.0.now())).min(LONGEST)
+        self.0.real(entry.fresh_until.since(self.0.now())).min(LONGEST)
     }
 }
 

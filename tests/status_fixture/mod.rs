@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use countersign::admin::health::Readiness;
 use countersign::admin::status::{
-    IssuerView, KeyRow, ProfileView, ServedKey, SetView, SigningView, Status,
+    IssuerView, KeyRow, ProfileStatus, ServedKey, SetView, SigningView, Status,
 };
 use countersign::bridge::{BridgeStatus, CacheStatus, QueueStatus, RefusalCount, TokenCount};
 use countersign::histogram::{Bucket, Distribution};
@@ -132,7 +132,7 @@ pub fn status() -> Status {
             degraded: true,
             reasons: vec![format!("issuer {EVIL}: no key set yet"), "issuer down: stale".into()],
         },
-        profile: ProfileView {
+        profile: ProfileStatus {
             name: "convex".into(),
             accepts: vec!["RS256"],
             publish: vec!["RS256", "ES256"],

@@ -68,7 +68,7 @@ fn repair_is_private(fault: &KeyFault) -> bool {
 fn is_revoked(value: &Json<'_>) -> bool {
     match value {
         Json::Null | Json::Bool(false) => false,
-        Json::Number(text) => text.parse::<f64>().map_or(true, |number| number != 0.0),
+        Json::Number(text) => text.parse() != Ok(0.0_f64),
         Json::String(text) => {
             !["", "0", "false", "no"].iter().any(|no| text.eq_ignore_ascii_case(no))
         }

@@ -203,7 +203,7 @@ pub enum DocumentRefusal {
     #[error("the document has no `keys` (RFC 7517 §5)")]
     NoKeys,
     /// Its code is `not_json` or `no_keys`, as it would be without the recognition.
-    #[error("the document is no key set but {0}")]
+    #[error("the document is {0}, not a key set")]
     Other(Likeness),
     #[error("the document has several readings: {what}")]
     Ambiguous { what: &'static str },

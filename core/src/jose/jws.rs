@@ -175,6 +175,11 @@ impl<'a> CompactJws<'a> {
         Some(self.envelope.unverified_alg())
     }
 
+    /// `typ` of the protected header, as written.
+    pub fn unverified_typ(&self) -> Option<&str> {
+        self.envelope.unverified_typ()
+    }
+
     /// The claims set.
     pub fn unverified_claims(&self) -> &Object {
         &self.claims

@@ -1,10 +1,10 @@
-//! What a document is instead of a key set, where its bytes say so: a person who reads "not JSON" or
-//! "no `keys`" at night wants to know what was fetched.
+//! What a document is instead of a key set, where its bytes say so. "Not JSON" and "no `keys`" are true
+//! and do not help; what was fetched does.
 
 use super::base64url;
 use super::tree::{Json, Object};
 
-/// A document that is no key set, recognised.
+/// A document that was recognised as something else than a key set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Likeness {
     /// A compact JWS: `application/jwk-set+jwt` (OpenID Federation 1.0 §5.2.1) or another signed set.
@@ -93,8 +93,8 @@ impl Likeness {
 impl std::fmt::Display for Likeness {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            Self::SignedSet => "a signed key set (a compact JWS)",
-            Self::Encrypted => "encrypted (a compact JWE)",
+            Self::SignedSet => "a signed token (a compact JWS, as in `jwk-set+jwt`)",
+            Self::Encrypted => "an encrypted token (a compact JWE)",
             Self::SshKey => "an SSH public key",
             Self::Base64 => "base64 text",
             Self::Discovery => "a discovery document",

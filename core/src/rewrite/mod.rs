@@ -19,6 +19,7 @@
 
 pub mod cookie;
 pub mod discovery;
+pub mod expires_in;
 pub mod field;
 pub mod form;
 pub mod form_post;

@@ -17,7 +17,7 @@ mod verifier;
 
 use std::path::Path;
 
-use super::error::{Checked, Fault};
+use super::error::{Checked, KeyFault};
 use super::overrides::RunOverrides;
 use super::raw::{RawConfig, RawDiscovery};
 use super::settings::Config;
@@ -49,8 +49,11 @@ pub(super) fn config(
         upstream::ask_as_clients(&mut issuers, upstream, public);
     }
     if upstream.is_none() && issuers.is_empty() {
-        return Err(Fault::new("upstream", "neither an upstream nor an [[issuer]] is configured")
-            .hint("`countersign run --upstream https://auth.example.com` is enough to start"));
+        return Err(KeyFault::new(
+            "upstream",
+            "neither an upstream nor an [[issuer]] is configured",
+        )
+        .hint("`countersign run --upstream https://auth.example.com` is enough to start"));
     }
     server.exchange = exchange::resolve(&raw.exchange, base, &issuers)?;
     let at = At::root("bridge");

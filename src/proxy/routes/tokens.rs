@@ -180,7 +180,7 @@ pub(in crate::proxy) async fn fields(
             state: rewrite::redirect::value(location, "state"),
             room: None,
         };
-        let edits = swap::edits(state, rule, places, &beside).await;
+        let edits = swap::edits(state, rule, places, &beside).await.list;
         if !edits.is_empty() {
             let new = rewrite::splice(location, edits);
             if let Ok(value) = HeaderValue::from_bytes(&new) {
@@ -216,7 +216,7 @@ async fn cookie(line: &HeaderValue, state: &State, rule: &TokenRule) -> Option<H
     let places = rewrite::cookie::find(text, &rule.cookies);
     let room = places.first().map(|place| rewrite::cookie::room(text, place))?;
     let beside = Beside { room: Some(room), ..Beside::default() };
-    let edits = swap::edits(state, rule, places, &beside).await;
+    let edits = swap::edits(state, rule, places, &beside).await.list;
     let (_, token) = edits.first()?;
     if token.len() > room {
         state.counters.place("cookie_too_large");
@@ -233,7 +233,7 @@ async fn field(
     rule: &TokenRule,
 ) -> Option<HeaderValue> {
     let place = rewrite::field::find(line.as_bytes(), name)?;
-    let edits = swap::edits(state, rule, vec![place], &Beside::default()).await;
+    let edits = swap::edits(state, rule, vec![place], &Beside::default()).await.list;
     if edits.is_empty() {
         return None;
     }
@@ -265,7 +265,12 @@ async fn rewritten(
         true => Beside::default(),
         false => Beside { code: beside("code"), state: beside("state"), room: None },
     };
-    let mut edits = swap::edits(state, rule, places, &beside).await;
+    let swapped = swap::edits(state, rule, places, &beside).await;
+    let mut edits = swapped.list;
+    if let Some(expires) = swapped.access_expires {
+        let life = expires.since(state.clock.now()).as_secs();
+        edits.extend(rewrite::expires_in::lowered(&decoded, life));
+    }
     edits.extend(renamed);
     (!edits.is_empty()).then(|| Bytes::from(rewrite::splice(&decoded, edits)))
 }
