@@ -16,12 +16,15 @@
 //! | `doctor` (feature `verifier`) | why a verifier refuses an issuer or a token, and the fix |
 //! | [`inspect`] | a token decoded without trust, for people |
 //! | `verifier` (feature `verifier`) | what Convex says, by the crates it verifies with |
+//! | [`net`] | outgoing HTTP: clients, and what they may dial |
 //! | [`config`] | the configuration file; fills the settings types of the rooms |
-//! | [`admin`], [`cli`], [`clock`], [`coding`], [`dns`], [`env`], [`histogram`], [`setting`] | the rest of the edge |
+//! | [`admin`], [`cli`], [`clock`], [`coding`], [`env`], [`histogram`], [`setting`] | the rest of the edge |
 //! | [`otel`] (feature `otel`) | spans of requests, exported |
 
 #[cfg(feature = "verifier")]
 pub use countersign_core::verifier;
+pub use net::dns;
+
 pub use countersign_core::{inspect, jose, pipeline, profile, refresh, rewrite, rotation};
 
 pub mod admin;
@@ -31,7 +34,6 @@ pub mod cli;
 pub mod clock;
 pub mod coding;
 pub mod config;
-pub mod dns;
 #[cfg(feature = "verifier")]
 pub mod doctor;
 pub mod env;
@@ -39,6 +41,7 @@ pub mod histogram;
 pub mod issuer;
 pub mod keyring;
 pub mod log;
+pub mod net;
 pub mod otel;
 pub mod proxy;
 pub mod serve;

@@ -8,6 +8,7 @@
 use serde::Serialize;
 
 use super::StatusSource;
+use crate::issuer::NoSet;
 use crate::jose::names::UnixTime;
 use crate::proxy::health::UpstreamStatus;
 
@@ -37,14 +38,20 @@ impl Readiness {
 pub fn readiness(source: &StatusSource) -> Readiness {
     let mut found = Readiness { ready: true, ..Readiness::default() };
     if source.issuers.is_empty() {
-        found.not_ready("no issuer is known yet".to_owned());
+        found.not_ready(NoSet::NoIssuer(source.issuers.discovery()).to_string());
+    }
+    if let Some(discovery) = source.issuers.discovery().filter(|_| source.issuers.is_undecided())
+        && !source.issuers.is_empty()
+    {
+        found.degraded(format!("discovery: {}", discovery.text));
     }
     // With thousands of issuers only those in use are fetched.
     let few = source.issuers.len() <= ALL_AT_ONCE;
     for issuer in source.issuers.iter().take(ALL_AT_ONCE) {
         let status = issuer.status();
         if few && issuer.snapshot().is_none() {
-            let last = status.last_error.map_or("not fetched yet", |last| last.code);
+            let last =
+                issuer.last_reason().map_or("not fetched yet".to_owned(), |last| last.to_string());
             found.not_ready(format!("issuer {}: no key set ({last})", issuer.name()));
         }
         if let Some(fault) = status.store_error {

@@ -5,19 +5,19 @@ use url::Url;
 
 use crate::clock::Clock;
 use crate::config::env::NoEnv;
-use crate::config::{self, RunOverrides, issuer_from_discovery};
+use crate::config::{self, RunOverrides, UpstreamSettings, issuer_from_discovery, upstream_fetch};
 use crate::dns::Resolver;
 use crate::doctor::finding::{NoAnswer, Ours, Read, Setup};
-use crate::issuer::fetch::{Ask, Fetched, Fetcher};
+use crate::issuer::discovery;
+use crate::issuer::fetch::{Ask, Fetched, Fetcher, Wanted};
 use crate::issuer::{FetchSettings, IssuerSettings, Source};
 use crate::jose::jwks;
-use crate::rewrite::discovery::{self, Discovered};
+use crate::net::Class;
+use crate::rewrite::discovery::read as read_document;
 
 /// Where `run` looks for a discovery document, below the upstream.
 pub(super) const DISCOVERY: [&str; 2] =
     ["/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"];
-/// Bytes of a discovery document.
-const LIMIT: usize = 256 * 1024;
 
 /// What is known about the issuer.
 pub(super) struct Subject<'a> {
@@ -100,16 +100,42 @@ async fn by_upstream(upstream: &str, fetcher: &Fetcher) -> Result<Read, NoAnswer
     let Some(upstream) = &config.upstream else {
         return Err(NoAnswer { code: "config", why: "there is no upstream".to_owned() });
     };
-    let found = discovered(upstream.url.as_str(), fetcher).await?;
-    let settings = issuer_from_discovery(found.as_ref(), upstream, &config)
-        .map_err(|fault| NoAnswer { code: fault.code(), why: fault.to_string() })?;
-    match (read(&settings, fetcher).await, found) {
-        (Err(_), None) => {
-            let why = "there is no discovery document".to_owned();
-            Err(NoAnswer { code: "no_discovery", why })
+    let (fetch, private) = (upstream_fetch(upstream, &config), is_private(upstream, fetcher).await);
+    let learnt = |document: &[u8]| {
+        let found = read_document(document);
+        let found = found.map_err(|e| NoAnswer { code: e.code(), why: e.to_string() })?;
+        issuer_from_discovery(Some(&found), upstream, &config, private)
+            .map_err(|fault| NoAnswer { code: fault.code(), why: fault.to_string() })
+    };
+    let now = Clock::system().now();
+    let enough = |document: &[u8]| learnt(document).is_ok();
+    let look = discovery::look(fetcher, &upstream.url, &fetch, now, enough).await;
+    let mut refused = None;
+    for document in look.documents() {
+        match learnt(document) {
+            Ok(learnt) => return read(&learnt.issuer, fetcher).await,
+            Err(no_answer) => refused = refused.or(Some(no_answer)),
         }
-        (outcome, _) => outcome,
     }
+    let guess = issuer_from_discovery(None, upstream, &config, false);
+    match (refused, guess) {
+        (None, Ok(guess)) if look.says_none() => read(&guess.issuer, fetcher).await.map_err(|_| {
+            NoAnswer { code: "no_discovery", why: "there is no discovery document".to_owned() }
+        }),
+        (refused, _) => {
+            Err(refused.unwrap_or_else(|| NoAnswer { code: "no_discovery", why: look.describe() }))
+        }
+    }
+}
+
+/// Does the upstream's name lead to private addresses alone?
+async fn is_private(upstream: &UpstreamSettings, fetcher: &Fetcher) -> bool {
+    if let Some(class) = Class::of_url(&upstream.url) {
+        return class.is_inside();
+    }
+    let host = upstream.url.host_str().unwrap_or_default();
+    let found = fetcher.resolver().resolve(host, 443).await.unwrap_or_default();
+    !found.is_empty() && found.iter().all(|socket| Class::of(socket.ip()).is_inside())
 }
 
 async fn by_file(file: &str, fetcher: &Fetcher) -> Result<Read, NoAnswer> {
@@ -122,31 +148,6 @@ async fn by_file(file: &str, fetcher: &Fetcher) -> Result<Read, NoAnswer> {
 
 fn configuration(error: &config::ConfigError) -> NoAnswer {
     NoAnswer { code: "config", why: error.why.clone() }
-}
-
-/// The first document that is one; `None` where the upstream answers, but has none.
-async fn discovered(upstream: &str, fetcher: &Fetcher) -> Result<Option<Discovered>, NoAnswer> {
-    let mut last = None;
-    for path in DISCOVERY {
-        let url = format!("{}{path}", upstream.trim_end_matches('/'));
-        let settings = FetchSettings::default();
-        match get(&url, &settings, LIMIT, fetcher).await {
-            Ok(body) => match discovery::read(&body) {
-                Ok(found) => return Ok(Some(found)),
-                Err(fault) => {
-                    last = Some(NoAnswer { code: fault.code(), why: fault.to_string() });
-                }
-            },
-            Err(no_answer) if no_answer.code == "status" => last = None,
-            Err(no_answer) => last = Some(no_answer),
-        }
-    }
-    match last {
-        // An answer that is not a document counts as none.
-        None => Ok(None),
-        Some(no_answer) if no_answer.code.starts_with("discovery") => Ok(None),
-        Some(no_answer) => Err(no_answer),
-    }
 }
 
 async fn read(settings: &IssuerSettings, fetcher: &Fetcher) -> Result<Read, NoAnswer> {
@@ -173,7 +174,8 @@ async fn get(
     fetcher: &Fetcher,
 ) -> Result<Vec<u8>, NoAnswer> {
     let url = Url::parse(url).map_err(|e| NoAnswer { code: "request", why: e.to_string() })?;
-    let ask = Ask { url: &url, settings, limit, etag: None, now: Clock::system().now() };
+    let (wanted, now) = (Wanted::KeySet, Clock::system().now());
+    let ask = Ask { url: &url, wanted, settings, limit, etag: None, now };
     match fetcher.get(ask).await {
         Ok(Fetched::Document { body, .. }) => Ok(body.to_vec()),
         Ok(Fetched::NotModified { .. }) => {

@@ -12,7 +12,7 @@ mod server;
 mod signing;
 mod tenants;
 mod tokens;
-mod upstream;
+pub(super) mod upstream;
 mod verifier;
 
 use std::path::Path;
@@ -39,9 +39,15 @@ pub(super) fn config(
         (None, None) => default_data_dir(env),
     };
     limits(&raw.limits)?;
-    let upstream = raw.upstream.map(|upstream| upstream::resolve(upstream, base)).transpose()?;
+    let mut upstream =
+        raw.upstream.map(|upstream| upstream::resolve(upstream, base)).transpose()?;
     let mut server = server::resolve(raw.server, overrides.threads, base)?;
-    let issuers = issuer::all(raw.issuer, base, upstream.as_ref(), &raw.limits)?;
+    let mut issuers = issuer::all(raw.issuer, base, upstream.as_ref(), &raw.limits)?;
+    if let Some(upstream) = &mut upstream {
+        let public = server.public_url.as_ref();
+        upstream::default_host(upstream, public);
+        upstream::ask_as_clients(&mut issuers, upstream, public);
+    }
     if upstream.is_none() && issuers.is_empty() {
         return Err(KeyFault::new(
             "upstream",
