@@ -83,6 +83,10 @@ that reads the set anew refuses one. When the *issuer's* key turns, its tokens a
 every copy has, until the new key has stood in the set long enough too. `tests/matrix_rotation.rs` turns both
 between two tokens and asks each verifier, login clients too: none refuses one.
 
+python-jose tries the keys of a set in order and stops at the first of another family than RSA; ours stands first
+in every set we serve. go-oidc and go-jose read all of a set or nothing, and so does Convex's `customJwt`: what they
+lose it to is published to none of them.
+
 What could not be had: **firebase/php-jwt** is in no registry the tests use (Debian 12 has no package of it), and
 neither is **lua-resty-openidc** (`tests/gateways.rs` runs it where somebody has brought it); **nginx** checks JWTs
 only in its commercial edition, and Debian packages no module that does; **hs-jose** (Hasura) and **PostgREST** are
