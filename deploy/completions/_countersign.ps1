@@ -50,7 +50,7 @@ Register-ArgumentCompleter -Native -CommandName 'countersign' -ScriptBlock {
             [CompletionResult]::new('--admin', '--admin', [CompletionResultType]::ParameterName, 'Address of the admin listener, or `off` [default: 127.0.0.1:9090]')
             [CompletionResult]::new('--data-dir', '--data-dir', [CompletionResultType]::ParameterName, 'Where signing keys and last good key sets are kept')
             [CompletionResult]::new('--threads', '--threads', [CompletionResultType]::ParameterName, 'Proxy threads [default: one per core]')
-            [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'The verifier to please: `convex` or `standard` [default: convex]')
+            [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'The verifier to please: `convex`, `standard`, `federation`, `hasura` or `login` [default: convex]')
             [CompletionResult]::new('--log', '--log', [CompletionResultType]::ParameterName, '`error`, `warn`, `info`, `debug`, `trace`, or `target=level` pairs [default: info]')
             [CompletionResult]::new('--log-format', '--log-format', [CompletionResultType]::ParameterName, '`text` or `json` [default: text]')
             [CompletionResult]::new('--check', '--check', [CompletionResultType]::ParameterName, 'Check the configuration and exit')
@@ -67,7 +67,7 @@ Register-ArgumentCompleter -Native -CommandName 'countersign' -ScriptBlock {
             break
         }
         'countersign;normalize' {
-            [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'Publish what this verifier takes: `convex` or `standard`')
+            [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'Publish what this verifier takes: `convex`, `standard`, `federation`, `hasura` or `login`')
             [CompletionResult]::new('--report', '--report', [CompletionResultType]::ParameterName, 'How the report on stderr is written')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
@@ -96,7 +96,7 @@ Register-ArgumentCompleter -Native -CommandName 'countersign' -ScriptBlock {
             [CompletionResult]::new('--token', '--token', [CompletionResultType]::ParameterName, 'A token to check too, or `@FILE`; two of one person: which claims change between them')
             [CompletionResult]::new('--issuer', '--issuer', [CompletionResultType]::ParameterName, '`iss` the verifier is configured with [default: the address]')
             [CompletionResult]::new('--audience', '--audience', [CompletionResultType]::ParameterName, '`aud` the verifier is configured with')
-            [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'The verifier: `convex` or `standard`')
+            [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'The verifier: `convex`, `standard`, `federation`, `hasura` or `login`')
             [CompletionResult]::new('--for', '--for', [CompletionResultType]::ParameterName, 'The kind of provider that must accept; without it, either is enough')
             [CompletionResult]::new('--allow-private', '--allow-private', [CompletionResultType]::ParameterName, 'Follow documents and redirects into private networks')
             [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Every check, not the faults alone')

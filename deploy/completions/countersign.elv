@@ -46,7 +46,7 @@ set edit:completion:arg-completer[countersign] = {|@words|
             cand --admin 'Address of the admin listener, or `off` [default: 127.0.0.1:9090]'
             cand --data-dir 'Where signing keys and last good key sets are kept'
             cand --threads 'Proxy threads [default: one per core]'
-            cand --profile 'The verifier to please: `convex` or `standard` [default: convex]'
+            cand --profile 'The verifier to please: `convex`, `standard`, `federation`, `hasura` or `login` [default: convex]'
             cand --log '`error`, `warn`, `info`, `debug`, `trace`, or `target=level` pairs [default: info]'
             cand --log-format '`text` or `json` [default: text]'
             cand --check 'Check the configuration and exit'
@@ -61,7 +61,7 @@ set edit:completion:arg-completer[countersign] = {|@words|
             cand --help 'Print help'
         }
         &'countersign;normalize'= {
-            cand --profile 'Publish what this verifier takes: `convex` or `standard`'
+            cand --profile 'Publish what this verifier takes: `convex`, `standard`, `federation`, `hasura` or `login`'
             cand --report 'How the report on stderr is written'
             cand -h 'Print help'
             cand --help 'Print help'
@@ -87,7 +87,7 @@ set edit:completion:arg-completer[countersign] = {|@words|
             cand --token 'A token to check too, or `@FILE`; two of one person: which claims change between them'
             cand --issuer '`iss` the verifier is configured with [default: the address]'
             cand --audience '`aud` the verifier is configured with'
-            cand --profile 'The verifier: `convex` or `standard`'
+            cand --profile 'The verifier: `convex`, `standard`, `federation`, `hasura` or `login`'
             cand --for 'The kind of provider that must accept; without it, either is enough'
             cand --allow-private 'Follow documents and redirects into private networks'
             cand -v 'Every check, not the faults alone'
