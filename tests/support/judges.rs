@@ -208,7 +208,8 @@ async fn convex(
         let content_type =
             answer.headers().get("content-type").map(|v| v.to_str().unwrap().to_owned());
         let status = answer.status().as_u16();
-        Ok(Response { status, content_type, body: answer.bytes().await.unwrap().to_vec() })
+        let body = answer.bytes().await.unwrap().to_vec();
+        Ok(Response { status, content_type, body, ..Response::default() })
     };
     let said = |error: crate::verifiers::VerdictError| error.to_string();
     match fed {
