@@ -17,8 +17,11 @@
 //! | [`inspect`] | a token decoded without trust, for people |
 //! | `verdict` (feature `demo`) | what the strict verifier itself says, for `demo` and the tests |
 //! | [`config`] | the configuration file; fills the settings types of the rooms |
-//! | [`admin`], [`cli`], [`clock`], [`coding`], [`dns`], [`env`], [`histogram`], [`setting`] | the rest of the edge |
+//! | [`net`] | outgoing HTTP: clients, and what they may dial |
+//! | [`admin`], [`cli`], [`clock`], [`coding`], [`env`], [`histogram`], [`setting`] | the rest of the edge |
 //! | [`otel`] (feature `otel`) | spans of requests, exported |
+
+pub use net::dns;
 
 pub use countersign_core::{inspect, jose, pipeline, profile, refresh, rewrite, rotation};
 
@@ -29,13 +32,13 @@ pub mod cli;
 pub mod clock;
 pub mod coding;
 pub mod config;
-pub mod dns;
 pub mod doctor;
 pub mod env;
 pub mod histogram;
 pub mod issuer;
 pub mod keyring;
 pub mod log;
+pub mod net;
 pub mod otel;
 pub mod proxy;
 pub mod serve;

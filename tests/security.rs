@@ -212,7 +212,7 @@ async fn a_result_begun_before_a_key_was_replaced_is_not_shared_after() {
         let (bridge, token) = (bridge.clone(), token.clone());
         async move { bridge.countersign(&token, &Ask::default()).await }
     });
-    while bridge.status().queue_depth < 100 {
+    while bridge.status().queue.depth < 100 {
         assert!(!first.is_finished());
         tokio::task::yield_now().await;
     }

@@ -551,7 +551,7 @@ _countersign() {
             return 0
             ;;
         countersign__subcmd__run)
-            opts="-c -h --config --upstream --listen --public-url --admin --data-dir --threads --profile --log --log-format --check --upgrade --help"
+            opts="-c -h --config --upstream --upstream-host --listen --public-url --admin --data-dir --threads --profile --log --log-format --check --upgrade --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -588,6 +588,10 @@ _countersign() {
                     return 0
                     ;;
                 --upstream)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --upstream-host)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

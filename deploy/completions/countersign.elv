@@ -40,6 +40,7 @@ set edit:completion:arg-completer[countersign] = {|@words|
             cand -c 'Configuration file (TOML)'
             cand --config 'Configuration file (TOML)'
             cand --upstream 'The auth server, `https://auth.example.com`; alone it is enough'
+            cand --upstream-host 'The `Host` the auth server hears: `client`, `upstream` or a name [default: `upstream` for an `https` upstream that has another name than the public URL, else `client`]'
             cand --listen 'Address of the public listener [default: 127.0.0.1:8080]'
             cand --public-url 'What clients and the verifier call this proxy, `https://auth.example.com`'
             cand --admin 'Address of the admin listener, or `off` [default: 127.0.0.1:9090]'

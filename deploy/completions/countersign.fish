@@ -41,6 +41,7 @@ complete -c countersign -n "__fish_countersign_needs_command" -f -a "man" -d 'Wr
 complete -c countersign -n "__fish_countersign_needs_command" -f -a "schema" -d 'Print the JSON schema of countersign.toml'
 complete -c countersign -n "__fish_countersign_using_subcommand run" -s c -l config -d 'Configuration file (TOML)' -r -F
 complete -c countersign -n "__fish_countersign_using_subcommand run" -l upstream -d 'The auth server, `https://auth.example.com`; alone it is enough' -r -f
+complete -c countersign -n "__fish_countersign_using_subcommand run" -l upstream-host -d 'The `Host` the auth server hears: `client`, `upstream` or a name [default: `upstream` for an `https` upstream that has another name than the public URL, else `client`]' -r
 complete -c countersign -n "__fish_countersign_using_subcommand run" -l listen -d 'Address of the public listener [default: 127.0.0.1:8080]' -r
 complete -c countersign -n "__fish_countersign_using_subcommand run" -l public-url -d 'What clients and the verifier call this proxy, `https://auth.example.com`' -r -f
 complete -c countersign -n "__fish_countersign_using_subcommand run" -l admin -d 'Address of the admin listener, or `off` [default: 127.0.0.1:9090]' -r

@@ -8,6 +8,8 @@
 use serde::Serialize;
 
 use super::StatusSource;
+use crate::issuer::NoSet;
+use crate::issuer::discovery::DiscoveryState;
 use crate::jose::names::UnixTime;
 use crate::proxy::health::UpstreamStatus;
 
@@ -37,14 +39,20 @@ impl Readiness {
 pub fn readiness(source: &StatusSource) -> Readiness {
     let mut found = Readiness { ready: true, ..Readiness::default() };
     if source.issuers.is_empty() {
-        found.not_ready("no issuer is known yet".to_owned());
+        found.not_ready(NoSet::NoIssuer(source.issuers.discovery()).to_string());
+    } else if let Some(discovery) = source.issuers.discovery()
+        && (source.issuers.is_undecided() || discovery.state == DiscoveryState::Refused)
+    {
+        // What was known before stays in use.
+        found.degraded(format!("discovery: {}", discovery.text));
     }
     // With thousands of issuers only those in use are fetched.
     let few = source.issuers.len() <= ALL_AT_ONCE;
     for issuer in source.issuers.iter().take(ALL_AT_ONCE) {
         let status = issuer.status();
         if few && issuer.snapshot().is_none() {
-            let last = status.last_error.map_or("not fetched yet", |last| last.code);
+            let last = status.last_error;
+            let last = last.map_or("not fetched yet".to_owned(), |last| last.reason.to_string());
             found.not_ready(format!("issuer {}: no key set ({last})", issuer.name()));
         }
         if let Some(fault) = status.store_error {
@@ -61,9 +69,6 @@ pub fn readiness(source: &StatusSource) -> Readiness {
             "the ring of signing keys is full: rotation pauses until a retired key leaves"
                 .to_owned(),
         );
-    }
-    if let Some(fault) = source.proxy.discovery_fault.get() {
-        found.degraded(format!("discovery document refused: {}", fault.text));
     }
     if let Some(upstream) = source.proxy.upstream_status() {
         judge(&upstream, source, &mut found);

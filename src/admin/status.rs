@@ -7,11 +7,11 @@ use serde::Serialize;
 use super::health::Readiness;
 use crate::bridge::BridgeStatus;
 use crate::issuer::IssuerStatus;
+use crate::issuer::discovery::DiscoveryStatus;
 use crate::jose::jwks::Change;
 use crate::keyring::KeyringStatus;
 use crate::proxy::counters::ProxyStatus;
 use crate::proxy::health::UpstreamStatus;
-use crate::status::Fault;
 
 /// The whole answer.
 #[derive(Debug, Clone, Serialize)]
@@ -23,11 +23,12 @@ pub struct Status {
     pub profile: ProfileView,
     /// `None`: none is configured.
     pub upstream: Option<UpstreamStatus>,
-    /// Why the upstream's discovery document is of no use, while it is.
-    pub discovery: Option<Fault>,
     /// At most [`MAX_ISSUERS`], those in trouble first.
     pub issuers: Vec<IssuerView>,
     pub issuers_total: usize,
+    /// Where the issuer is learnt from the upstream: who it is, why that is believed, and what the last
+    /// look gave.
+    pub discovery: Option<DiscoveryStatus>,
     /// One for each path of the public listener that answers with a key set.
     pub sets: Vec<SetView>,
     pub signing: Vec<SigningView>,

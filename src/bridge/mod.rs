@@ -253,11 +253,12 @@ impl Bridge {
     /// The issuer the token says it is of.
     fn issuer_of(&self, jws: &CompactJws<'_>) -> Result<Arc<IssuerHandle>, BridgeError> {
         let iss = jws.unverified_issuer()?;
-        // Nothing was learnt yet: whose tokens are good is not known, so none is called bad.
-        if self.issuers.is_empty() {
-            return Err(BridgeError::KeysUnavailable);
+        match self.issuers.by_iss(iss.as_str()) {
+            Some(handle) => Ok(handle),
+            // Nothing was learnt yet: whose tokens are good is not known, so none is called bad.
+            None if self.issuers.is_undecided() => Err(BridgeError::KeysUnavailable),
+            None => Err(BridgeError::IssuerUnknown),
         }
-        self.issuers.by_iss(iss.as_str()).ok_or(BridgeError::IssuerUnknown)
     }
 
     /// The result of one run for all who ask at once, and whether the run was for this one.

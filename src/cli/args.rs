@@ -76,6 +76,10 @@ pub struct RunArgs {
     /// The auth server, `https://auth.example.com`; alone it is enough
     #[arg(long, value_name = "URL", env = "COUNTERSIGN_UPSTREAM", value_hint = ValueHint::Url)]
     pub upstream: Option<String>,
+    /// The `Host` the auth server hears: `client`, `upstream` or a name [default: `upstream` for an
+    /// `https` upstream that has another name than the public URL, else `client`]
+    #[arg(long, value_name = "HOST", env = "COUNTERSIGN_UPSTREAM_HOST")]
+    pub upstream_host: Option<String>,
     /// Address of the public listener [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDR", env = "COUNTERSIGN_LISTEN")]
     pub listen: Option<String>,
@@ -113,6 +117,7 @@ impl RunArgs {
     pub fn overrides(&self) -> RunOverrides {
         RunOverrides {
             upstream: self.upstream.clone(),
+            upstream_host: self.upstream_host.clone(),
             listen: self.listen.clone(),
             public_url: self.public_url.clone(),
             admin: self.admin.clone(),

@@ -13,18 +13,22 @@ use super::set::{self, Removed};
 use super::shared::{Shared, UNKNOWN_FOR};
 use super::snapshot::Snapshot;
 use super::source::{Got, NewSet, Reading, SourceError};
-use super::status::{Fetches, IssuerState, IssuerStatus};
+use super::status::{Fetches, IssuerState, IssuerStatus, LastError, Reason};
 use super::{IssuerSettings, Source, store};
 use crate::jose::jwk::PublicJwk;
 use crate::jose::jwks::{KeySet, Report};
 use crate::jose::names::{IssuerName, UnixTime};
 use crate::jose::policy::IssuerPolicy;
 use crate::otel::{self, Parent, Work};
-use crate::refresh::{self, Action, Event, Outcome, Standing, State};
+use crate::refresh::{self, Action, Event, Freshness, Outcome, State};
 use crate::status::{Fault, Lasting};
 
 /// Slack over the total time of a fetch that a cold start waits: parsing, and a busy machine.
 const COLD_SLACK: Duration = Duration::from_secs(2);
+
+/// However often the issuer says that nothing changed, the whole set is read this often: some servers
+/// make their tags of something else than the keys.
+const FULL_READ: Duration = Duration::from_secs(3600);
 
 /// How often a file is looked at.
 const FILE_LOOK: Duration = Duration::from_secs(1);
@@ -41,8 +45,8 @@ pub struct IssuerHandle {
     /// Counts finished fetches; who waits for one watches it.
     finished: watch::Sender<u64>,
     shared: Arc<Shared>,
-    /// Whether a task keeps the set fresh.
-    tended: AtomicBool,
+    /// Whether a task refreshes the set.
+    refreshing: AtomicBool,
     /// When a request last asked, seconds since 1970.
     used: AtomicI64,
 }
@@ -50,14 +54,19 @@ pub struct IssuerHandle {
 #[derive(Default)]
 struct Inner {
     state: State,
-    flying: bool,
+    in_flight: bool,
+    /// Of the set last read; sent back, so that the issuer may say that it still holds.
     etag: Option<String>,
+    /// When the set was last read whole.
+    read: Option<UnixTime>,
+    /// What stood for a content coding and is none; said once.
+    unknown_coding: Option<String>,
     removed: Vec<Removed>,
     /// The file last read.
     stamp: Option<crate::keyring::file::Stamp>,
     /// The last kid asked for by itself was not there.
     missed: bool,
-    last_error: Option<Fault>,
+    last_error: Option<LastError>,
     fetches: Fetches,
 }
 
@@ -79,7 +88,7 @@ impl IssuerHandle {
             unsaved: Lasting::default(),
             finished: watch::Sender::new(0),
             shared,
-            tended: AtomicBool::new(false),
+            refreshing: AtomicBool::new(false),
             used: AtomicI64::new(i64::MIN),
         };
         handle.load();
@@ -136,8 +145,8 @@ impl IssuerHandle {
     /// Notes that somebody needs this issuer's keys; starts the task that keeps them fresh.
     pub fn touch(self: &Arc<Self>) {
         self.used.store(self.shared.clock.now().secs(), Ordering::Relaxed);
-        if !self.tended.load(Ordering::Relaxed) && !self.is_static() {
-            self.tend();
+        if !self.refreshing.load(Ordering::Relaxed) && !self.is_static() {
+            self.start_refreshing();
         }
     }
 
@@ -146,9 +155,9 @@ impl IssuerHandle {
         let now = self.shared.clock.now();
         let snapshot = self.snapshot.load_full();
         let inner = self.inner();
-        let standing = match self.is_static() {
-            true => Standing::Fresh,
-            false => refresh::standing(&inner.state, &settings.refresh, now),
+        let freshness = match self.is_static() {
+            true => Freshness::Fresh,
+            false => refresh::freshness(&inner.state, &settings.refresh, now),
         };
         IssuerStatus {
             name: self.name.to_string(),
@@ -156,9 +165,9 @@ impl IssuerHandle {
             source: settings.source.describe(),
             state: match settings.source {
                 Source::File(_) | Source::Inline(_) | Source::Secrets => IssuerState::Fixed,
-                _ => IssuerState::of(standing, inner.state.failures),
+                _ => IssuerState::of(freshness, inner.state.failures),
             },
-            standing,
+            freshness,
             age: snapshot.as_ref().map(|s| now.since(s.fetched).as_secs()),
             fetched: snapshot.as_ref().map(|s| s.fetched.secs()),
             next_refresh: inner.state.not_before.max(inner.state.due).map(UnixTime::secs),
@@ -172,9 +181,9 @@ impl IssuerHandle {
         }
     }
 
-    /// The code of the last failure, while it lasts.
-    pub(super) fn last_error_code(&self) -> Option<&'static str> {
-        self.inner().last_error.as_ref().map(|e| e.code)
+    /// Why the last fetch failed, while it lasts.
+    pub(super) fn last_reason(&self) -> Option<Reason> {
+        self.inner().last_error.as_ref().map(|e| e.reason)
     }
 
     /// Takes new settings; true if the keys stay (same source), else the caller makes a new handle.
@@ -205,7 +214,7 @@ impl IssuerHandle {
     fn join(self: &Arc<Self>, event: Event, kid: Option<&str>) -> bool {
         {
             let mut inner = self.inner();
-            if inner.flying {
+            if inner.in_flight {
                 return true;
             }
             let settings = self.settings.load();
@@ -219,7 +228,7 @@ impl IssuerHandle {
             {
                 return false;
             }
-            inner.flying = true;
+            inner.in_flight = true;
         }
         let handle = Arc::clone(self);
         let kid = kid.map(str::to_owned);
@@ -229,12 +238,12 @@ impl IssuerHandle {
         true
     }
 
-    /// One fetch, then the next state. Only ever one at a time: `flying` is set.
+    /// One fetch, then the next state. Only ever one at a time: `in_flight` is set.
     async fn fetch(self: Arc<Self>, kid: Option<String>, asked_by: &Parent) {
-        let landing = Landing(&self);
+        let in_flight = InFlight(&self);
         let work = Work::fetch(asked_by);
         let settings = self.settings.load_full();
-        let etag = self.inner().etag.clone();
+        let etag = self.etag(kid.as_deref());
         let held = self.snapshot.load_full();
         let reading = Reading {
             settings: &settings,
@@ -263,11 +272,20 @@ impl IssuerHandle {
             Err(error) => error.code(),
         };
         work.end(&otel::Outcome { issuer: Some(&self.name), code, failed: !good });
-        self.land(got, &settings);
-        drop(landing);
+        self.complete(got, &settings, etag.is_some());
+        drop(in_flight);
         if good {
             self.save();
         }
+    }
+
+    /// The tag of a conditional request. A kid that is not in the set may be in one with the same tag,
+    /// so the request about one is unconditional.
+    fn etag(&self, kid: Option<&str>) -> Option<String> {
+        let inner = self.inner();
+        let now = self.shared.clock.now();
+        let due = inner.read.is_none_or(|read| now.since(read) >= FULL_READ);
+        if kid.is_some() || due { None } else { inner.etag.clone() }
     }
 
     /// The set with what the issuer has for one kid.
@@ -278,11 +296,17 @@ impl IssuerHandle {
         keys.extend(new);
         let surplus = keys.len().saturating_sub(self.settings.load().limits.keys);
         keys.drain(..surplus);
-        let set = NewSet { keys: KeySet::new(keys), report: Report::default(), etag: None };
+        let set = NewSet::new(KeySet::new(keys), Report::default());
         Got { set: Some(Box::new(set)), age: None }
     }
 
-    fn land(&self, got: Result<Got, SourceError>, settings: &IssuerSettings) {
+    /// Takes over what a fetch gave. `conditional`: it was asked whether the set we hold still holds.
+    fn complete(
+        &self,
+        got: Result<Got, SourceError>,
+        settings: &IssuerSettings,
+        conditional: bool,
+    ) {
         let now = self.shared.clock.now();
         let jitter = self.shared.jitter();
         let refresh = &settings.refresh;
@@ -298,6 +322,15 @@ impl IssuerHandle {
                 inner.fetches.good += 1;
                 inner.last_error = None;
                 inner.etag = new.etag;
+                inner.read = Some(now);
+                if new.unknown_coding != inner.unknown_coding {
+                    if let Some(coding) = &new.unknown_coding {
+                        tracing::warn!(issuer = %self.name, at = settings.source.describe(), coding,
+                            "`Content-Encoding` names an unknown content coding; the key set was read \
+                             as it came");
+                    }
+                    inner.unknown_coding = new.unknown_coding;
+                }
                 let before = old.as_ref().map(|s| &s.keys);
                 let grace = refresh.removed_key_grace;
                 let keys = set::merge(before, new.keys, &mut inner.removed, grace, now);
@@ -313,12 +346,11 @@ impl IssuerHandle {
                 }
             }
             Err(e) => {
-                *inner.fetches.failed.entry(e.code()).or_default() += 1;
-                let at = settings.source.describe();
-                tracing::warn!(issuer = %self.name, at, code = e.code(), error = %e,
-                    failures = inner.state.failures, "reading the key set failed");
-                let text = e.to_string();
-                inner.last_error = Some(Fault { code: e.code(), text, at: now.secs() });
+                // Some servers refuse a condition that they do not understand (400, 412).
+                if conditional && e.reason().status.is_some_and(|s| (400..500).contains(&s)) {
+                    inner.etag = None;
+                }
+                self.record_fault(&mut inner, &e, settings, now);
                 if let Some(old) = &old
                     && let Some(keys) = set::expire(&old.keys, &mut inner.removed, now)
                 {
@@ -326,6 +358,26 @@ impl IssuerHandle {
                 }
             }
         }
+    }
+
+    /// A fault that lasts is said less and less often.
+    fn record_fault(
+        &self,
+        inner: &mut Inner,
+        fault: &SourceError,
+        settings: &IssuerSettings,
+        now: UnixTime,
+    ) {
+        let (reason, failures) = (fault.reason(), inner.state.failures);
+        *inner.fetches.failed.entry(reason.code).or_default() += 1;
+        let known = inner.last_error.as_ref().is_some_and(|last| last.reason == reason);
+        if !known || failures.is_power_of_two() {
+            let at = settings.source.describe();
+            tracing::warn!(issuer = %self.name, at, code = reason.code, error = %fault, failures,
+                "reading the key set failed");
+        }
+        let text = fault.to_string();
+        inner.last_error = Some(LastError { reason, text, at: now.secs() });
     }
 
     /// Makes `keys` the set from now on.
@@ -400,8 +452,8 @@ impl IssuerHandle {
     }
 
     /// Starts the task that keeps the set fresh while somebody uses it.
-    fn tend(self: &Arc<Self>) {
-        if !self.tended.swap(true, Ordering::AcqRel) {
+    fn start_refreshing(self: &Arc<Self>) {
+        if !self.refreshing.swap(true, Ordering::AcqRel) {
             let handle = Arc::clone(self);
             self.shared.spawn(async move { handle.keep_fresh().await });
         }
@@ -420,7 +472,7 @@ impl IssuerHandle {
             let idle = now.since(UnixTime::from_secs(self.used.load(Ordering::Relaxed)));
             if self.shared.may_rest(idle) || self.shared.stopped() {
                 // The next request starts a new task.
-                self.tended.store(false, Ordering::Release);
+                self.refreshing.store(false, Ordering::Release);
                 return;
             }
             match action {
@@ -479,11 +531,11 @@ impl IssuerHandle {
 
 /// Says that the fetch is over, whatever became of it: a panic must not leave the issuer in flight
 /// for ever.
-struct Landing<'a>(&'a IssuerHandle);
+struct InFlight<'a>(&'a IssuerHandle);
 
-impl Drop for Landing<'_> {
+impl Drop for InFlight<'_> {
     fn drop(&mut self) {
-        self.0.inner().flying = false;
+        self.0.inner().in_flight = false;
         self.0.finished.send_modify(|n| *n += 1);
     }
 }

@@ -3,8 +3,30 @@
 use serde::{Serialize, Serializer};
 
 use crate::jose::jwks::Report;
-use crate::refresh::Standing;
+use crate::refresh::Freshness;
 use crate::status::{self, Counts, Fault};
+
+/// Why something of the issuer's could not be read, in short: a stable code, and the status code where
+/// that is the reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Reason {
+    pub code: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+}
+
+impl Reason {
+    pub fn of(code: &'static str) -> Self {
+        Self { code, status: None }
+    }
+}
+
+impl std::fmt::Display for Reason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.code)?;
+        self.status.map_or(Ok(()), |status| write!(f, " {status}"))
+    }
+}
 
 /// What the status page and the metrics show.
 #[derive(Debug, Clone, Serialize)]
@@ -18,7 +40,7 @@ pub struct IssuerStatus {
     /// When the set in use was read, seconds since 1970.
     pub fetched: Option<i64>,
     pub next_refresh: Option<i64>,
-    pub last_error: Option<Fault>,
+    pub last_error: Option<LastError>,
     pub fetches: Fetches,
     /// The last good set cannot be written to disk.
     pub store_error: Option<Fault>,
@@ -26,7 +48,7 @@ pub struct IssuerStatus {
     #[serde(rename = "alarms", serialize_with = "alarms")]
     pub report: Option<Report>,
     #[serde(skip)]
-    pub standing: Standing,
+    pub freshness: Freshness,
     /// Seconds since the issuer last confirmed the set.
     #[serde(skip)]
     pub age: Option<u64>,
@@ -54,12 +76,12 @@ pub enum IssuerState {
 }
 
 impl IssuerState {
-    pub(super) fn of(standing: Standing, failures: u32) -> Self {
-        match standing {
-            Standing::None | Standing::Expired => Self::Cold,
-            Standing::Stale => Self::Stale,
-            Standing::Fresh if failures > 0 => Self::Failing,
-            Standing::Fresh => Self::Fresh,
+    pub(super) fn of(freshness: Freshness, failures: u32) -> Self {
+        match freshness {
+            Freshness::None | Freshness::Expired => Self::Cold,
+            Freshness::Stale => Self::Stale,
+            Freshness::Fresh if failures > 0 => Self::Failing,
+            Freshness::Fresh => Self::Fresh,
         }
     }
 }
@@ -67,6 +89,16 @@ impl IssuerState {
 fn alarms<S: Serializer>(report: &Option<Report>, to: S) -> Result<S::Ok, S::Error> {
     let alarms = report.as_ref().map(|report| report.alarms.as_slice());
     alarms.unwrap_or_default().serialize(to)
+}
+
+/// Why the last fetch failed: a [`Fault`], with the status code where that is the reason.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LastError {
+    #[serde(flatten)]
+    pub reason: Reason,
+    pub text: String,
+    /// Seconds since 1970.
+    pub at: i64,
 }
 
 /// Fetches by outcome, since the start.

@@ -8,13 +8,14 @@ use countersign::admin::status::{
 };
 use countersign::bridge::{BridgeStatus, CacheStatus, QueueStatus, RefusalCount, TokenCount};
 use countersign::histogram::{Bucket, Distribution};
-use countersign::issuer::{Fetches, IssuerState, IssuerStatus};
+use countersign::issuer::discovery::{Belief, DiscoveryState, DiscoveryStatus};
+use countersign::issuer::{Fetches, IssuerState, IssuerStatus, LastError, Reason};
 use countersign::jose::jwks::{Change, Report};
 use countersign::jose::report::{Alarm, Effect};
 use countersign::keyring::KeyringStatus;
 use countersign::proxy::counters::ProxyStatus;
 use countersign::proxy::health::UpstreamStatus;
-use countersign::refresh::Standing;
+use countersign::refresh::Freshness;
 use countersign::status::Fault;
 
 pub const NOW: i64 = 1_800_000_000;
@@ -34,7 +35,7 @@ fn issuer(name: &str, state: IssuerState) -> IssuerView {
         fetches: Fetches { good: 12, ..Fetches::default() },
         store_error: None,
         report: None,
-        standing: Standing::Fresh,
+        freshness: Freshness::Fresh,
         age: Some(120),
         epoch: 1,
         keys: 0,
@@ -93,8 +94,8 @@ pub fn status() -> Status {
     ];
     login.issuer.report = alarm("$.keys[1]", "private_key_leaked", &["d", "p"]);
     let mut down = issuer("down", IssuerState::Stale);
-    down.issuer.last_error = Some(Fault {
-        code: "connect",
+    down.issuer.last_error = Some(LastError {
+        reason: Reason::of("connect"),
         text: "connection refused (os error 111)".into(),
         at: NOW - 30,
     });
@@ -102,7 +103,8 @@ pub fn status() -> Status {
     evil.issuer.name = EVIL.into();
     evil.issuer.issuers = vec![EVIL.into(), "javascript:globalThis.owned=1".into()];
     evil.issuer.source = EVIL.into();
-    evil.issuer.last_error = Some(Fault { code: EVIL, text: EVIL.into(), at: NOW });
+    evil.issuer.last_error =
+        Some(LastError { reason: Reason::of(EVIL), text: EVIL.into(), at: NOW });
     evil.issuer.fetches = Fetches { failed: BTreeMap::from([(EVIL, 1)]), ..Fetches::default() };
     evil.keys =
         vec![row(EVIL, Some(EVIL), "repaired", vec![change(EVIL, EVIL, Some(EVIL), Some(EVIL))])];
@@ -142,10 +144,18 @@ pub fn status() -> Status {
             recent_failures: 7,
             last_error: Some(Fault { code: EVIL, text: EVIL.into(), at: NOW - 1 }),
         }),
-        discovery: Some(Fault { code: EVIL, text: EVIL.into(), at: NOW - 1 }),
         log_lines_lost: 2,
         issuers: vec![login, down, evil],
         issuers_total: 3,
+        discovery: Some(DiscoveryStatus {
+            state: DiscoveryState::Learnt,
+            issuer: Some(EVIL.into()),
+            belief: Some(Belief::PrivateUpstream),
+            keys: Some(EVIL.into()),
+            reason: Some(Reason::of(EVIL)),
+            text: EVIL.into(),
+            looked: NOW,
+        }),
         sets: vec![
             SetView {
                 path: "/.well-known/jwks.json".into(),

@@ -134,7 +134,7 @@ fn start(issuer: &Issuer, dir: &Path) -> Result<Proxy, CliError> {
 
 async fn compare(issuer: &Arc<Issuer>, proxy: &Proxy) -> Result<Report, String> {
     let client = reqwest::Client::builder()
-        .tls_backend_preconfigured(crate::issuer::fetch::tls_config(None)?)
+        .tls_backend_preconfigured(crate::net::TlsOptions::default().config()?)
         .no_proxy()
         .timeout(PATIENCE)
         .build()

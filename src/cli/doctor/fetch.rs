@@ -2,58 +2,70 @@
 //! more patience than a person has.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::{Client, header, redirect};
+use reqwest::header;
 use url::Url;
 
 use crate::coding;
 use crate::dns::Resolver;
 use crate::doctor::{Answer, address};
-use crate::issuer::fetch::{self, Unread};
+use crate::net::client::joined;
+use crate::net::{Class, ClientSettings, FetchError, HttpClient, Reach};
 
 /// Bytes read of one answer; no key set comes near.
 const LIMIT: usize = 4 * 1024 * 1024;
+const USER_AGENT: &str = concat!("countersign-doctor/", env!("CARGO_PKG_VERSION"));
 
 pub(super) struct Fetcher {
-    client: Client,
+    /// For the hosts that were typed.
+    typed: HttpClient,
+    /// For others, which only a document names: it must not send us to addresses inside the network
+    /// of whoever runs this.
+    others: HttpClient,
+    hosts: Vec<Url>,
     resolver: Resolver,
 }
 
 impl Fetcher {
-    pub(super) fn new() -> Result<Self, String> {
+    /// For an examination of these addresses.
+    pub(super) fn about(hosts: Vec<Url>) -> Result<Self, String> {
         let resolver = Resolver::system().map_err(|e| e.to_string())?;
-        let client = Client::builder()
-            .tls_backend_preconfigured(fetch::tls_config(None)?)
-            .user_agent(concat!("countersign-doctor/", env!("CARGO_PKG_VERSION")))
-            .redirect(redirect::Policy::limited(10))
-            .dns_resolver(Arc::new(resolver.clone()))
-            .connect_timeout(Duration::from_secs(10))
-            .timeout(Duration::from_secs(30))
-            .build()
-            .map_err(|e| e.to_string())?;
-        Ok(Self { client, resolver })
+        let client = |reach| {
+            let settings = ClientSettings {
+                timeout: Some(Duration::from_secs(30)),
+                redirects: 10,
+                ..ClientSettings::new(USER_AGENT, reach, Duration::from_secs(10))
+            };
+            HttpClient::new(&settings, &resolver).map_err(|e| e.to_string())
+        };
+        let (typed, others) = (client(Reach::CONFIGURED)?, client(Reach::PUBLIC)?);
+        Ok(Self { typed, others, hosts, resolver })
+    }
+
+    /// The client for an address. `localhost` and `127.0.0.1` are one host to a person.
+    fn client(&self, url: &Url) -> &HttpClient {
+        let local = |url: &Url| Class::of_url(url) == Some(Class::Loopback);
+        let typed = |host: &Url| host.host() == url.host() || (local(host) && local(url));
+        if self.hosts.iter().any(typed) { &self.typed } else { &self.others }
     }
 
     /// `Err` says why there is no answer.
     pub(super) async fn get(&self, url: &str) -> Result<Answer, String> {
-        let request = self.client.get(url).header(header::ACCEPT, "application/json");
+        let url = Url::parse(url).map_err(|e| e.to_string())?;
+        let client = self.client(&url);
+        let request = client.get(url).header(header::ACCEPT, "application/json");
         let request = request.header(header::ACCEPT_ENCODING, "gzip");
-        let mut response = request.send().await.map_err(|e| chain(&e))?;
+        let mut response = client.send(request).await.map_err(described)?;
         let text = |v: &header::HeaderValue| String::from_utf8_lossy(v.as_bytes()).into_owned();
         let headers: Vec<_> =
             response.headers().iter().map(|(n, v)| (n.as_str().to_owned(), text(v))).collect();
         let content_type = response.headers().get(header::CONTENT_TYPE).map(text);
         let (status, from) = (response.status().as_u16(), response.url().to_string());
-        let body = fetch::body(&mut response, LIMIT).await.map_err(|unread| match unread {
-            Unread::TooLarge => format!("the answer is larger than {} MiB", LIMIT >> 20),
-            Unread::Broken(error) => chain(&error),
-        })?;
-        let mut body = Vec::from(body);
-        let coding = headers.iter().find(|(name, _)| name == "content-encoding");
-        if let Some((_, gzip)) = coding.filter(|(_, coding)| coding.eq_ignore_ascii_case("gzip")) {
-            let decoded = coding::decode(&body, gzip, LIMIT).map(Cow::into_owned);
+        let codings = joined(&response, &header::CONTENT_ENCODING);
+        let mut body = Vec::from(client.body(&mut response, LIMIT).await.map_err(described)?);
+        if codings.trim().eq_ignore_ascii_case("gzip") {
+            let decoded = coding::decode(&body, &codings, LIMIT).map(Cow::into_owned);
             body = decoded.map_err(|_| "the answer does not decode as gzip".to_owned())?;
         }
         Ok(Answer { url: from, status, content_type, headers, body })
@@ -70,12 +82,16 @@ impl Fetcher {
     }
 }
 
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
+fn described(error: FetchError) -> String {
+    match error {
+        FetchError::TooLarge { limit } => {
+            format!("the answer is larger than {} MiB", limit >> 20)
+        }
+        FetchError::Address(refused) if refused.code() == "address_inside" => format!(
+            "{} is an address inside your network, and only a document names its host; to examine it, \
+             give its address itself",
+            refused.0
+        ),
+        error => error.to_string(),
     }
-    text
 }

@@ -37,7 +37,9 @@ pub fn run(args: &DoctorArgs, out: &mut Output) -> Result<Exit, CliError> {
         .enable_all()
         .build()
         .map_err(|e| CliError::new("runtime", e))?;
-    let fetcher = Fetcher::new().map_err(|e| CliError::new("network", e))?;
+    let mut typed = vec![address(&args.url)?];
+    typed.extend(args.issuer.as_deref().and_then(|issuer| Url::parse(issuer).ok()));
+    let fetcher = Fetcher::about(typed).map_err(|e| CliError::new("network", e))?;
     let case = runtime.block_on(gather(args, profile, token, &fetcher))?;
     let diagnosis = examine(&case);
     if args.json {

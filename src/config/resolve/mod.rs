@@ -12,7 +12,7 @@ mod server;
 mod signing;
 mod tenants;
 mod tokens;
-mod upstream;
+pub(super) mod upstream;
 mod verifier;
 
 use std::path::Path;
@@ -41,7 +41,12 @@ pub(super) fn config(
     limits(&raw.limits)?;
     let upstream = raw.upstream.map(|upstream| upstream::resolve(upstream, base)).transpose()?;
     let mut server = server::resolve(raw.server, overrides.threads, base)?;
-    let issuers = issuer::all(raw.issuer, base, upstream.as_ref(), &raw.limits)?;
+    let mut issuers = issuer::all(raw.issuer, base, upstream.as_ref(), &raw.limits)?;
+    let public = server.public_url.as_ref();
+    let upstream = upstream.map(|upstream| upstream::default_host(upstream, public));
+    if let Some(upstream) = &upstream {
+        upstream::ask_as_clients(&mut issuers, upstream, public);
+    }
     if upstream.is_none() && issuers.is_empty() {
         return Err(Fault::new("upstream", "neither an upstream nor an [[issuer]] is configured")
             .hint("`countersign run --upstream https://auth.example.com` is enough to start"));
