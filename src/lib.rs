@@ -16,8 +16,8 @@
 //! | [`doctor`] | why a strict verifier refuses an issuer or a token |
 //! | [`inspect`] | a token decoded without trust, for people |
 //! | `verdict` (feature `demo`) | what the strict verifier itself says, for `demo` and the tests |
-//! | [`config`] | the configuration file; fills the settings types of the rooms |
 //! | [`net`] | outgoing HTTP: clients, and what they may dial |
+//! | [`config`] | the configuration file; fills the settings types of the rooms |
 //! | [`admin`], [`cli`], [`clock`], [`coding`], [`env`], [`histogram`], [`setting`] | the rest of the edge |
 //! | [`otel`] (feature `otel`) | spans of requests, exported |
 

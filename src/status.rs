@@ -24,13 +24,13 @@ pub type Counts = BTreeMap<&'static str, u64>;
 /// The serializer's own.
 pub fn counts<S: Serializer>(counts: &Counts, to: S) -> Result<S::Ok, S::Error> {
     #[derive(Serialize)]
-    struct Row {
+    struct CountRow {
         outcome: &'static str,
         count: u64,
     }
     let mut list = to.serialize_seq(Some(counts.len()))?;
     for (outcome, count) in counts {
-        list.serialize_element(&Row { outcome, count: *count })?;
+        list.serialize_element(&CountRow { outcome, count: *count })?;
     }
     list.end()
 }

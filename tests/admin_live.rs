@@ -138,8 +138,8 @@ async fn the_status_tells_what_happened() {
         let row = rows.iter().find(|row| row["kid_before"] == kid || row["path"] == kid);
         row.map(|row| row["effect"].clone()).unwrap_or_default()
     };
-    assert_eq!(effect("e1"), "left_out", "{issuer:#}");
-    assert_eq!(effect("edwards"), "left_out", "{issuer:#}");
+    assert_eq!(effect("e1"), "same", "{issuer:#}");
+    assert_eq!(effect("edwards"), "same", "{issuer:#}");
     assert_eq!(effect("$[2]"), "dropped", "{issuer:#}");
     assert_eq!(status["signing"][0]["state"], "active");
     let set = &status["sets"][0];

@@ -16,6 +16,7 @@ use countersign::config::env::NoEnv;
 use countersign::config::{self, Config, ConfigError, HostHeader, RunOverrides};
 use countersign::issuer::Source;
 use countersign::jose::alg::{Alg, AlgSet};
+use countersign::jose::policy::Vouching;
 use countersign::keyring::StoreSettings;
 
 const ENV: [(&str, &str); 8] = [
@@ -278,6 +279,51 @@ fn an_expanded_value_brings_in_no_configuration() {
     assert_eq!(tls.sni.as_deref(), Some("\"\nverify = false\n#"));
 }
 
+#[test]
+fn a_missing_issuer_or_client_is_vouched_for_in_so_many_words() {
+    let issuer = |more: &str| {
+        load(&format!(
+            "[[issuer]]\nissuer = \"https://a/apps/c1\"\njwks = \"https://a/jwks/c1\"\n{more}"
+        ))
+    };
+    let missing = |words: &str| {
+        let text = format!(
+            "audience_when_missing = {{ audience = \"app\", clients = [\"c1\"], vouched_by = {words} }}"
+        );
+        let config = issuer(&text).unwrap();
+        config.issuers[0].policy.audience.when_missing.clone().unwrap().vouched_by
+    };
+    assert_eq!(missing("\"iss\""), [Vouching::Issuer]);
+    assert_eq!(missing("[\"iss\", \"jwks\"]"), [Vouching::Issuer, Vouching::Keys]);
+    let config = issuer("issuer_when_missing = true\noutput_issuer = \"https://p\"").unwrap();
+    assert!(config.issuers[0].policy.issuer_when_missing);
+    assert!(!config.issuers[0].policy.sender_constrained);
+    // A back end that never writes `iss` has no spelling of it.
+    let config = load(
+        "[[issuer]]\nname = \"mine\"\nalgorithms = [\"HS256\"]\nsecret = \"${ISSUER_SECRET}\"\n\
+         issuer_when_missing = true\noutput_issuer = \"https://p\"\n\
+         audience_when_missing = { audience = \"app\", clients = [\"web\"], vouched_by = \"jwks\" }",
+    )
+    .unwrap();
+    assert_eq!(config.issuers[0].policy.issuers[0].as_str(), "https://p");
+}
+
+#[test]
+fn fields_of_an_answer_are_a_place() {
+    let tokens = |headers: &str| {
+        load(&format!(
+            "[upstream]\nurl = \"http://a\"\n[[tokens]]\npath = \"/s\"\nheaders = {headers}"
+        ))
+    };
+    let config = tokens("[\"Set-Auth-JWT\"]").unwrap();
+    assert_eq!(config.tokens[0].headers, ["set-auth-jwt"]);
+    assert!(config.tokens[0].reads_header() && !config.tokens[0].reads_body());
+    for bad in ["Location", "set-cookie", "content-length", "a b", "transfer-encoding", ""] {
+        let error = tokens(&format!("\"{bad}\"")).unwrap_err();
+        assert_eq!(error.key.as_deref(), Some("tokens[0].headers"), "{bad}");
+    }
+}
+
 /// One configuration a paragraph, with what is wrong about it.
 const BAD: &[&str] = &[
     "[server]\nlisen = \"127.0.0.1:8080\"",
@@ -380,6 +426,14 @@ const BAD: &[&str] = &[
     "[upstream]\nurl = \"http://a\"\n[[exchange.introspection]]\nurl = \"http://a/i\"\nclient_id = \"c\"\nclient_secret = \"${SHORT}\"",
     "[upstream]\nurl = \"http://a\"\n[log]\nlevel = \"loud\"",
     "[upstream]\nurl = \"http://a\"\n[limits]\ntoken = \"16\"",
+    "[[issuer]]\nissuer = \"https://a\"\njwks = \"https://a/jwks\"\nissuer_when_missing = true",
+    "[[issuer]]\nissuer = \"https://a\"\njwks = \"https://a/jwks\"\nissuer_when_missing = true\noutput_issuer = \"https://p\"\n[[issuer]]\nissuer = \"https://b\"\njwks = \"https://b/jwks\"",
+    "[[issuer]]\nissuer = \"https://a\"\njwks = \"https://a/jwks\"\naudience_when_missing = { audience = \"app\", clients = [\"c1\"], vouched_by = \"iss\" }",
+    "[[issuer]]\nissuer = \"https://a\"\njwks = \"https://a/jwks/c12\"\naudience_when_missing = { audience = \"app\", clients = [\"c1\"], vouched_by = \"jwks\" }",
+    "[[issuer]]\nissuer = \"https://a\"\njwks = \"https://a/jwks/c1\"\naudience_when_missing = { audience = \"app\", clients = [\"c1\", \"c2\"], vouched_by = \"jwks\" }",
+    "[[issuer]]\nissuer = \"https://a\"\njwks = \"https://a/jwks\"\naudience_when_missing = { audience = \"app\", clients = [\"c1\"], vouched_by = \"azp\" }",
+    "[upstream]\nurl = \"http://a\"\n[[tokens]]\npath = \"/**\"\njson = \"t\"\n[[tokens]]\npath = \"/a/*\"\njson = \"t\"",
+    "[upstream]\nurl = \"http://a\"\n[[tokens]]\npath = \"/a\"\nheaders = \"Location\"",
 ];
 
 #[test]

@@ -299,7 +299,7 @@ async fn the_upstream_hears_of_us_as_of_its_clients() {
     assert_eq!(bench.code(same).await, "redirect_cross_origin");
     // The operator's own fields win.
     bench.issuer.usually(Reply::ok());
-    bench.settings.headers = [("host".into(), "tenant.example".into())].into();
+    bench.settings.headers.insert("host".into(), "tenant.example".into());
     bench.body().await.unwrap();
     assert!(bench.issuer.last_head().contains("host: tenant.example\r\n"));
 }

@@ -97,6 +97,7 @@ pub enum Event {
 /// What to do now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
+    /// Fetch now.
     Fetch,
     /// Nothing yet; the timer asks again after this long.
     Wait(Duration),
@@ -108,9 +109,15 @@ pub enum Action {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     /// A usable set, or `304`; `age` is what the issuer's headers said, if anything.
-    Good { age: Option<Duration> },
+    Good {
+        /// How long it may be used, where the answer says so.
+        age: Option<Duration>,
+    },
     /// No usable set; `retry_after` as the issuer sent it.
-    Bad { retry_after: Option<Duration> },
+    Bad {
+        /// When to ask again, where the answer says so.
+        retry_after: Option<Duration>,
+    },
 }
 
 /// How far the last good set may be trusted.
@@ -119,6 +126,7 @@ pub enum Outcome {
 pub enum Freshness {
     /// Never read.
     None,
+    /// It is as young as it should be.
     Fresh,
     /// Past its age, still served.
     Stale,

@@ -39,7 +39,9 @@ pub enum Office {
 /// One key's life.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyTimes {
+    /// Its name.
     pub kid: Kid,
+    /// What it is for now.
     pub office: Office,
     /// When it first stood in the served set.
     pub published: UnixTime,

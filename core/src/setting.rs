@@ -23,18 +23,22 @@ use serde::ser::{SerializeSeq as _, Serializer};
 /// What is wrong with a written value, and what to write instead.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Invalid {
+    /// What is wrong with it.
     pub why: String,
+    /// What to write instead.
     pub hint: Option<String>,
 }
 
 const HINT: &str = "\nhint: ";
 
 impl Invalid {
+    /// An invalid setting, with the reason.
     pub fn new(why: impl Display) -> Self {
         Self { why: why.to_string(), hint: None }
     }
 
     #[must_use]
+    /// Adds what to write instead.
     pub fn hint(self, hint: impl Display) -> Self {
         Self { hint: Some(hint.to_string()), ..self }
     }

@@ -19,7 +19,7 @@ use pingora::http::ResponseHeader;
 use pingora::protocols::http::ServerSession;
 use pingora::server::ShutdownWatch;
 
-use super::collect::{self, Rooms};
+use super::collect;
 use super::status::Status;
 use super::{AdminSettings, guard, health, metrics, page};
 use crate::bridge::Bridge;
@@ -54,13 +54,13 @@ pub struct App {
 }
 
 /// An answer on its way.
-struct Answer {
+struct AdminAnswer {
     status: u16,
     media: &'static str,
     body: Vec<u8>,
 }
 
-impl Answer {
+impl AdminAnswer {
     fn new(status: u16, media: &'static str, body: impl Into<Vec<u8>>) -> Self {
         Self { status, media, body: body.into() }
     }
@@ -82,35 +82,26 @@ impl App {
     }
 
     fn status(&self) -> Status {
-        let source = &self.source;
-        collect::collect(Rooms {
-            issuers: &source.issuers,
-            publisher: &source.publisher,
-            keyring: &source.keyring,
-            profile: &source.bridge.profile(),
-            ready: health::readiness(source),
-            bridge: &source.bridge,
-            proxy: &source.proxy,
-            started: self.started,
-            now: source.clock.now(),
-        })
+        collect::collect(&self.source, self.started)
     }
 
-    fn get(&self, path: &str) -> Option<Answer> {
+    fn get(&self, path: &str) -> Option<AdminAnswer> {
         Some(match path {
-            "/healthz" => Answer::new(200, TEXT, "ok\n"),
+            "/healthz" => AdminAnswer::new(200, TEXT, "ok\n"),
             "/readyz" => {
                 let state = health::readiness(&self.source);
-                Answer::json(if state.ready { 200 } else { 503 }, &state)
+                AdminAnswer::json(if state.ready { 200 } else { 503 }, &state)
             }
-            "/metrics" => Answer::new(200, metrics::CONTENT_TYPE, metrics::render(&self.status())),
-            "/api/status" => Answer::json(200, &self.status()),
-            "/" => Answer::new(200, "text/html; charset=utf-8", page::HTML),
+            "/metrics" => {
+                AdminAnswer::new(200, metrics::CONTENT_TYPE, metrics::render(&self.status()))
+            }
+            "/api/status" => AdminAnswer::json(200, &self.status()),
+            "/" => AdminAnswer::new(200, "text/html; charset=utf-8", page::HTML),
             _ => return None,
         })
     }
 
-    async fn answer(&self, session: &mut ServerSession) -> Answer {
+    async fn answer(&self, session: &mut ServerSession) -> AdminAnswer {
         let request = session.req_header();
         let path = request.uri.path().to_owned();
         let read = request.method == Method::GET || request.method == Method::HEAD;
@@ -119,33 +110,39 @@ impl App {
         let probe = matches!(path.as_str(), "/healthz" | "/readyz");
         if !probe && !guard::admits_host(host, &self.source.settings.hosts) {
             let hint = "call it by its address or `localhost`, or list the name in [admin] hosts";
-            return Answer::error(421, "host_refused", hint);
+            return AdminAnswer::error(421, "host_refused", hint);
         }
         match path.as_str() {
             "/api/inspect" if request.method == Method::POST => self.inspect(session).await,
-            "/api/inspect" => Answer::error(405, "method", "POST only"),
-            _ if read => self.get(&path).unwrap_or_else(|| Answer::new(404, TEXT, "not found\n")),
-            _ => Answer::error(405, "method", "GET only"),
+            "/api/inspect" => AdminAnswer::error(405, "method", "POST only"),
+            _ if read => {
+                self.get(&path).unwrap_or_else(|| AdminAnswer::new(404, TEXT, "not found\n"))
+            }
+            _ => AdminAnswer::error(405, "method", "GET only"),
         }
     }
 
     /// Decodes what was pasted. It is neither kept nor logged.
-    async fn inspect(&self, session: &mut ServerSession) -> Answer {
+    async fn inspect(&self, session: &mut ServerSession) -> AdminAnswer {
         let headers = &session.req_header().headers;
         let media = text(headers, header::CONTENT_TYPE.as_str()).unwrap_or_default();
         // No form and no script of another site can send this type without asking first.
         if !media.eq_ignore_ascii_case("application/jwt") {
-            return Answer::error(415, "media_type", "send the token as application/jwt");
+            return AdminAnswer::error(415, "media_type", "send the token as application/jwt");
         }
         if !guard::same_site(text(headers, "sec-fetch-site")) {
-            return Answer::error(403, "cross_site", "another site asked");
+            return AdminAnswer::error(403, "cross_site", "another site asked");
         }
         let body = tokio::time::timeout(PATIENCE, body(session)).await;
         let Ok(Some(body)) = body else {
-            return Answer::error(413, "too_large", "the token is too large or came too slowly");
+            return AdminAnswer::error(
+                413,
+                "too_large",
+                "the token is too large or came too slowly",
+            );
         };
         let token = zeroize::Zeroizing::new(String::from_utf8_lossy(&body).into_owned());
-        Answer::json(200, &inspect::inspect(&token, self.source.clock.now()))
+        AdminAnswer::json(200, &inspect::inspect(&token, self.source.clock.now()))
     }
 }
 
@@ -206,7 +203,7 @@ impl HttpServerApp for App {
                 // Two `Host` lines, a user name in one, a target that names another host, or no HTTP.
                 if *error.etype() == ErrorType::InvalidHTTPHeader {
                     let hint = "the request names no host, more than one, or is not valid HTTP";
-                    let body = Answer::error(400, "bad_request", hint).body;
+                    let body = AdminAnswer::error(400, "bad_request", hint).body;
                     let _ = session.respond_error_with_body(400, body.into()).await;
                     session.shutdown().await;
                 }

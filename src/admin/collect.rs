@@ -1,57 +1,46 @@
 //! From the rooms' snapshots to one [`Status`]. Reads only; asks nobody to do anything.
 
-use super::health::Readiness;
 use super::status::{
-    IssuerView, KeyRow, MAX_ISSUERS, ProfileView, ServedKey, SetView, SigningView, Status,
+    IssuerView, KeyRow, MAX_ISSUERS, ProfileStatus, ServedKey, SetView, SigningView, Status,
 };
-use crate::bridge::Bridge;
-use crate::issuer::publisher::{COMMON_PATH, Publisher};
-use crate::issuer::{IssuerHandle, IssuerStatus, Issuers};
+use super::{StatusSource, health};
+use crate::issuer::publisher::COMMON_PATH;
+use crate::issuer::{IssuerHandle, IssuerStatus};
 use crate::jose::jwk::PublicJwk;
 use crate::jose::jwks::{Change, Report};
 use crate::jose::names::UnixTime;
 use crate::jose::publish::PublishedKids;
 use crate::jose::report::Effect;
-use crate::keyring::{KeyView, Keyring, KeyringStatus, Office};
-use crate::profile::Profile;
-use crate::proxy::state::State;
+use crate::keyring::{KeyView, KeyringStatus, Office};
+use crate::profile::Tolerance;
 
 /// Sets shown key by key.
 const MAX_SETS: usize = 50;
 
-/// Where the picture is taken from.
-pub struct Rooms<'a> {
-    pub issuers: &'a Issuers,
-    pub publisher: &'a Publisher,
-    pub keyring: &'a Keyring,
-    pub bridge: &'a Bridge,
-    pub proxy: &'a State,
-    pub profile: &'a Profile,
-    pub ready: Readiness,
-    pub started: UnixTime,
-    pub now: UnixTime,
-}
-
 /// The picture of this moment.
-pub fn collect(rooms: Rooms<'_>) -> Status {
+pub fn collect(rooms: &StatusSource, started: UnixTime) -> Status {
+    let profile = rooms.bridge.profile();
     let ring = rooms.keyring.status();
     let mut handles: Vec<_> =
         rooms.issuers.iter().map(|handle| (handle.status(), handle)).collect();
     let issuers_total = handles.len();
     // Those in trouble first, so that none of them is cut off.
     handles.sort_by(|(a, _), (b, _)| (a.state, &a.name).cmp(&(b.state, &b.name)));
-    let sets = sets(&rooms, &handles, &ring);
+    let sets = sets(rooms, &handles, &ring);
     handles.truncate(MAX_ISSUERS);
     let issuers =
-        handles.into_iter().map(|(status, handle)| issuer(&rooms, status, &handle)).collect();
+        handles.into_iter().map(|(status, handle)| issuer(rooms, status, &handle)).collect();
     Status {
         version: env!("CARGO_PKG_VERSION"),
-        now: rooms.now.secs(),
-        started: rooms.started.secs(),
-        profile: ProfileView {
-            name: rooms.profile.name.to_string(),
-            accepts: rooms.profile.accepts.iter().map(|alg| alg.name()).collect(),
-            publish: rooms.profile.publish.iter().map(|alg| alg.name()).collect(),
+        now: rooms.clock.now().secs(),
+        started: started.secs(),
+        profile: ProfileStatus {
+            name: profile.name.to_string(),
+            accepts: profile.accepts.iter().map(|alg| alg.name()).collect(),
+            publish: {
+                let all = profile.tolerates.iter().chain(profile.tolerates_bare.iter());
+                all.map(|alg| alg.name()).collect()
+            },
         },
         issuers,
         issuers_total,
@@ -59,7 +48,7 @@ pub fn collect(rooms: Rooms<'_>) -> Status {
         sets,
         signing: ring.keys.iter().map(signing).collect(),
         store: ring,
-        ready: rooms.ready,
+        ready: health::readiness(rooms),
         upstream: rooms.proxy.upstream_status(),
         tokens: rooms.bridge.status(),
         traffic: rooms.proxy.status(),
@@ -67,12 +56,12 @@ pub fn collect(rooms: Rooms<'_>) -> Status {
     }
 }
 
-fn issuer(rooms: &Rooms<'_>, issuer: IssuerStatus, handle: &IssuerHandle) -> IssuerView {
+fn issuer(rooms: &StatusSource, issuer: IssuerStatus, handle: &IssuerHandle) -> IssuerView {
     IssuerView { keys: keys(rooms, handle, issuer.report.as_ref()), issuer }
 }
 
 /// The issuer's document, entry by entry: the keys that came out of it, then what did not.
-fn keys(rooms: &Rooms<'_>, handle: &IssuerHandle, report: Option<&Report>) -> Vec<KeyRow> {
+fn keys(rooms: &StatusSource, handle: &IssuerHandle, report: Option<&Report>) -> Vec<KeyRow> {
     let Some(snapshot) = handle.snapshot() else { return Vec::new() };
     let kids = rooms.publisher.kids_for(handle.name());
     let mut changes: Vec<&Change> = report.map(|r| r.changes.iter().collect()).unwrap_or_default();
@@ -116,13 +105,14 @@ fn keys(rooms: &Rooms<'_>, handle: &IssuerHandle, report: Option<&Report>) -> Ve
 
 /// Why a good key is not in the served set.
 fn left_out(
-    rooms: &Rooms<'_>,
+    rooms: &StatusSource,
     key: &PublicJwk,
     path: &str,
     kids: &PublishedKids,
 ) -> Option<Change> {
     let alg = key.published_alg()?;
-    let outside = kids.kid_of(key.thumbprint()).is_none() && !rooms.profile.publish.contains(alg);
+    let outside = kids.kid_of(key.thumbprint()).is_none()
+        && rooms.bridge.profile().tolerance(alg) == Tolerance::None;
     outside.then(|| Change {
         path: format!("{path}.alg"),
         code: "alg_profile",
@@ -161,7 +151,7 @@ fn effect(effect: Effect) -> &'static str {
 }
 
 fn sets(
-    rooms: &Rooms<'_>,
+    rooms: &StatusSource,
     handles: &[(IssuerStatus, std::sync::Arc<IssuerHandle>)],
     ring: &KeyringStatus,
 ) -> Vec<SetView> {
@@ -175,7 +165,7 @@ fn sets(
     paths.into_iter().map(|path| set(rooms, path, ring)).collect()
 }
 
-fn set(rooms: &Rooms<'_>, path: String, ring: &KeyringStatus) -> SetView {
+fn set(rooms: &StatusSource, path: String, ring: &KeyringStatus) -> SetView {
     let Ok(set) = rooms.publisher.for_path(&path) else {
         return SetView { path, max_age: 0, keys: Vec::new() };
     };

@@ -51,8 +51,8 @@ pub fn readiness(source: &StatusSource) -> Readiness {
     for issuer in source.issuers.iter().take(ALL_AT_ONCE) {
         let status = issuer.status();
         if few && issuer.snapshot().is_none() {
-            let last = status.last_error;
-            let last = last.map_or("not fetched yet".to_owned(), |last| last.reason.to_string());
+            let last =
+                issuer.last_reason().map_or("not fetched yet".to_owned(), |last| last.to_string());
             found.not_ready(format!("issuer {}: no key set ({last})", issuer.name()));
         }
         if let Some(fault) = status.store_error {

@@ -18,7 +18,7 @@ pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// The whole text.
 pub fn render(status: &Status) -> String {
-    let mut text = Text::default();
+    let mut text = MetricsText::default();
     process(status, &mut text);
     issuers(status, &mut text);
     signing(status, &mut text);
@@ -28,7 +28,7 @@ pub fn render(status: &Status) -> String {
     text.0
 }
 
-fn process(status: &Status, out: &mut Text) {
+fn process(status: &Status, out: &mut MetricsText) {
     out.gauge("countersign_build_info", "Version and profile; the value is always 1.");
     let labels = [("version", status.version), ("profile", status.profile.name.as_str())];
     out.sample("countersign_build_info", &labels, 1.0);
@@ -42,7 +42,7 @@ fn process(status: &Status, out: &mut Text) {
     out.sample("process_start_time_seconds", &[], seconds(status.started));
 }
 
-fn issuers(status: &Status, out: &mut Text) {
+fn issuers(status: &Status, out: &mut MetricsText) {
     let issuers = || status.issuers.iter().map(|view| &view.issuer);
     let fetched = || issuers().filter(|issuer| issuer.state != IssuerState::Fixed);
     out.gauge("countersign_issuers", "Configured issuers.");
@@ -106,7 +106,7 @@ fn issuers(status: &Status, out: &mut Text) {
     out.sample("countersign_jwks_store_up", &[], flag(!unsaved));
 }
 
-fn signing(status: &Status, out: &mut Text) {
+fn signing(status: &Status, out: &mut MetricsText) {
     out.gauge("countersign_signing_keys", "Our signing keys, by state.");
     for state in ["next", "active", "retired"] {
         let count = status.signing.iter().filter(|key| key.state == state).count();
@@ -133,7 +133,7 @@ fn signing(status: &Status, out: &mut Text) {
     out.sample("countersign_key_ring_full", &[], flag(status.store.full));
 }
 
-fn tokens(status: &Status, out: &mut Text) {
+fn tokens(status: &Status, out: &mut MetricsText) {
     let tokens = &status.tokens;
     let name = |issuer: &str| -> String {
         let listed = status.issuers_total <= MAX_ISSUERS
@@ -185,7 +185,7 @@ fn tokens(status: &Status, out: &mut Text) {
     out.histogram("countersign_token_duration_seconds", &[], &tokens.latency);
 }
 
-fn upstream(status: &Status, out: &mut Text) {
+fn upstream(status: &Status, out: &mut MetricsText) {
     if let Some(upstream) = &status.upstream {
         out.gauge("countersign_upstream_up", "Whether the auth server answered when last asked.");
         out.sample("countersign_upstream_up", &[], flag(upstream.failing_since.is_none()));
@@ -196,7 +196,7 @@ fn upstream(status: &Status, out: &mut Text) {
     }
 }
 
-fn traffic(status: &Status, out: &mut Text) {
+fn traffic(status: &Status, out: &mut MetricsText) {
     out.gauge("countersign_connections", "Client connections open on the public listener.");
     out.sample("countersign_connections", &[], whole(status.traffic.connections));
     out.counter("countersign_requests_total", "Requests answered, by route and status class.");
@@ -226,9 +226,9 @@ fn traffic(status: &Status, out: &mut Text) {
 
 /// The text under construction; each family is opened once, before its samples.
 #[derive(Default)]
-struct Text(String);
+struct MetricsText(String);
 
-impl Text {
+impl MetricsText {
     fn gauge(&mut self, name: &str, help: &str) {
         self.family(name, "gauge", help);
     }
@@ -294,7 +294,7 @@ mod tests {
 
     #[test]
     fn a_label_cannot_end_its_line() {
-        let mut text = Text::default();
+        let mut text = MetricsText::default();
         text.sample("x", &[("a", "q\"\\\n"), ("b", "ok")], 1.5);
         assert_eq!(text.0, "x{a=\"q\\\"\\\\\\n\",b=\"ok\"} 1.5\n");
     }
@@ -306,7 +306,7 @@ mod tests {
             buckets: vec![bucket(Some(0.1), 2), bucket(Some(0.5), 3), bucket(None, 1)],
             sum: 1.5,
         };
-        let mut text = Text::default();
+        let mut text = MetricsText::default();
         text.histogram("d_seconds", &[("route", "a")], &histogram);
         let lines: Vec<_> = text.0.lines().collect();
         assert_eq!(

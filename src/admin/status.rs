@@ -20,7 +20,7 @@ pub struct Status {
     pub now: i64,
     pub started: i64,
     pub ready: Readiness,
-    pub profile: ProfileView,
+    pub profile: ProfileStatus,
     /// `None`: none is configured.
     pub upstream: Option<UpstreamStatus>,
     /// At most [`MAX_ISSUERS`], those in trouble first.
@@ -43,7 +43,7 @@ pub struct Status {
 pub const MAX_ISSUERS: usize = 500;
 
 #[derive(Debug, Clone, Serialize)]
-pub struct ProfileView {
+pub struct ProfileStatus {
     pub name: String,
     pub accepts: Vec<&'static str>,
     pub publish: Vec<&'static str>,

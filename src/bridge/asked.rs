@@ -22,7 +22,7 @@ pub(super) struct OwnedAsk {
     original_access_token: Option<String>,
     code: Option<String>,
     state: Option<String>,
-    force: bool,
+    room: Option<usize>,
     downscope: bool,
 }
 
@@ -34,7 +34,7 @@ impl OwnedAsk {
             original_access_token: ask.companions.original_access_token.map(str::to_owned),
             code: ask.companions.code.map(str::to_owned),
             state: ask.companions.state.map(str::to_owned),
-            force: ask.force,
+            room: ask.room,
             downscope: ask.downscope,
         }
     }
@@ -48,7 +48,7 @@ impl OwnedAsk {
                 code: self.code.as_deref(),
                 state: self.state.as_deref(),
             },
-            force: self.force,
+            room: self.room,
             downscope: self.downscope,
         }
     }

@@ -65,6 +65,8 @@ pub struct Bridged {
     pub jwt: Option<Arc<str>>,
     pub expires: UnixTime,
     pub issuer: IssuerName,
+    /// `max_lifetime` has shortened its life: asked again, a younger one can be had.
+    pub shortened: bool,
 }
 
 impl Bridged {
@@ -76,7 +78,8 @@ impl Bridged {
 
 impl From<Countersigned> for Bridged {
     fn from(new: Countersigned) -> Self {
-        Self { jwt: Some(new.jwt.into()), expires: new.expires, issuer: new.issuer }
+        let shortened = new.notes.contains(&"lifetime_capped");
+        Self { jwt: Some(new.jwt.into()), expires: new.expires, issuer: new.issuer, shortened }
     }
 }
 
@@ -179,7 +182,7 @@ impl Bridge {
 
     /// Whether all that the result depends on is as it was.
     fn is_fresh(&self, entry: &Entry) -> bool {
-        entry.bridged.expires > self.clock.now()
+        entry.fresh_until > self.clock.now()
             && entry.signer == *self.keyring.snapshot().active.kid()
             && entry.handle.snapshot().is_some_and(|s| s.epoch == entry.issuer_epoch)
             && same(&entry.kids, &self.publisher.kids_for(&entry.bridged.issuer))
@@ -252,13 +255,22 @@ impl Bridge {
 
     /// The issuer the token says it is of.
     fn issuer_of(&self, jws: &CompactJws<'_>) -> Result<Arc<IssuerHandle>, BridgeError> {
-        let iss = jws.unverified_issuer()?;
-        match self.issuers.by_iss(iss.as_str()) {
-            Some(handle) => Ok(handle),
-            // Nothing was learnt yet: whose tokens are good is not known, so none is called bad.
-            None if self.issuers.is_undecided() => Err(BridgeError::KeysUnavailable),
-            None => Err(BridgeError::IssuerUnknown),
+        let iss = match jws.unverified_issuer() {
+            Ok(iss) => Some(iss),
+            Err(Refusal::IssuerMissing) => None,
+            Err(refusal) => return Err(refusal.into()),
+        };
+        let found = match &iss {
+            Some(iss) => self.issuers.by_iss(iss.as_str()).ok_or_else(|| {
+                Refusal::issuer_unknown(iss.as_str(), |near| self.issuers.by_iss(near).is_some())
+            }),
+            None => self.issuers.when_missing().ok_or(Refusal::IssuerMissing),
+        };
+        // Nothing was learnt yet: whose tokens are good is not known, so none is called bad.
+        if found.is_err() && self.issuers.is_undecided() {
+            return Err(BridgeError::KeysUnavailable);
         }
+        Ok(found?)
     }
 
     /// The result of one run for all who ask at once, and whether the run was for this one.
@@ -345,8 +357,8 @@ impl Bridge {
             // What is made here and not kept is freed here: memory that another thread frees comes
             // back late, and cold.
             Ok::<_, Refusal>(match verdict {
-                Verdict::AsItStands { expires } => {
-                    Bridged { jwt: None, expires, issuer: policy.name.clone() }
+                Verdict::AsItStands { expires, .. } => {
+                    Bridged { jwt: None, expires, issuer: policy.name.clone(), shortened: false }
                 }
                 Verdict::Countersigned(new) => new.into(),
             })
@@ -357,7 +369,10 @@ impl Bridge {
             // this process dies now.
             self.keyring.note_signed(bridged.expires).await;
         }
-        Ok(Arc::new(Entry { bridged, handle, issuer_epoch, signer, kids }))
+        // Half of a shortened life: who asks again is to have most of it before them.
+        let half = bridged.expires.since(now) / 2;
+        let fresh_until = if bridged.shortened { now.plus(half) } else { bridged.expires };
+        Ok(Arc::new(Entry { bridged, fresh_until, handle, issuer_epoch, signer, kids }))
     }
 
     async fn on_crypto_thread<T: Send + 'static>(

@@ -13,13 +13,15 @@ use moka::future::Cache;
 use super::Bridged;
 use crate::clock::Clock;
 use crate::issuer::IssuerHandle;
-use crate::jose::names::{Audience, Kid};
+use crate::jose::names::{Audience, Kid, UnixTime};
 use crate::jose::publish::PublishedKids;
 use crate::pipeline::Ask;
 
 /// A result and all it depends on.
 pub(super) struct Entry {
     pub(super) bridged: Bridged,
+    /// Until when it is given out again; at most its `exp`.
+    pub(super) fresh_until: UnixTime,
     pub(super) handle: Arc<IssuerHandle>,
     pub(super) issuer_epoch: u64,
     /// The key of ours that signed; while it signs, it is published.
@@ -54,7 +56,7 @@ struct UntilExp(Clock);
 
 impl UntilExp {
     fn left(&self, entry: &Entry) -> Duration {
-        self.0.real(entry.bridged.expires.since(self.0.now())).min(LONGEST)
+        self.0.real(entry.fresh_until.since(self.0.now())).min(LONGEST)
     }
 }
 
@@ -80,6 +82,7 @@ pub(super) fn key(generation: u64, token: &str, ask: &Ask<'_>) -> Key {
     let mut hash = digest::Context::new(&digest::SHA256);
     hash.update(&generation.to_le_bytes());
     let companions = &ask.companions;
+    let room = ask.room.map(|room| room.to_string());
     let parts = [
         Some(token),
         ask.audience.map(Audience::as_str),
@@ -87,7 +90,7 @@ pub(super) fn key(generation: u64, token: &str, ask: &Ask<'_>) -> Key {
         companions.original_access_token,
         companions.code,
         companions.state,
-        ask.force.then_some("force"),
+        room.as_deref(),
         ask.downscope.then_some("downscope"),
     ];
     for part in parts {
@@ -122,7 +125,7 @@ mod tests {
             key(0, "t", &ask(Some("x"), None)),
             key(0, "t", &ask(None, Some("x"))),
             key(0, "t", &ask(Some(""), Some("x"))),
-            key(0, "t", &Ask { force: true, ..Ask::default() }),
+            key(0, "t", &Ask { room: Some(7), ..Ask::default() }),
             key(0, "t", &Ask { downscope: true, ..Ask::default() }),
             key(0, "t2", &Ask::default()),
         ];

@@ -96,7 +96,7 @@ listen = "127.0.0.1:9090"
 url = {upstream}
 {host}
 
-# The verifier to please: "convex" or "standard".
+# The verifier to please: "convex", "standard", "federation", "hasura" or "login".
 [profile]
 name = "convex"
 

@@ -42,7 +42,6 @@ struct No<'a> {
 /// Why there is no answer: the token's fault, or ours.
 enum Failure {
     Refused(Refusal),
-    UnknownIssuer,
     Cli(CliError),
 }
 
@@ -84,9 +83,6 @@ pub fn run(args: &ResignArgs, out: &mut Output) -> Result<Exit, CliError> {
         }
         Err(Failure::Cli(error)) => return Err(error),
         Err(Failure::Refused(refusal)) => (refusal.code(), refusal.to_string()),
-        Err(Failure::UnknownIssuer) => {
-            ("issuer_unknown", "the token's issuer is not configured here".to_owned())
-        }
     };
     if args.json {
         out.json(&No { error: code, error_description: why });
@@ -100,7 +96,10 @@ async fn resign(token: &str, config: Config, ask: &Ask<'_>) -> Result<Verdict, F
     let limits = config.bridge.limits;
     // As in the bridge: whether that issuer pads is judged with the rest.
     let jws = CompactJws::parse(token, &limits, true)?;
-    let issuer = jws.unverified_issuer()?;
+    let issuer = match jws.unverified_issuer() {
+        Err(Refusal::IssuerMissing) => None,
+        issuer => Some(issuer?),
+    };
     let clock = Clock::system();
     let alone = config.issuers.len() == 1;
     let deps = IssuerDeps {
@@ -110,7 +109,12 @@ async fn resign(token: &str, config: Config, ask: &Ask<'_>) -> Result<Verdict, F
         options: jwks::Options::default(),
     };
     let issuers = Issuers::new(config.issuers, deps).map_err(|why| CliError::new("issuer", why))?;
-    let handle = issuers.by_iss(issuer.as_str()).ok_or(Failure::UnknownIssuer)?;
+    let handle = match &issuer {
+        Some(iss) => issuers.by_iss(iss.as_str()).ok_or_else(|| {
+            Refusal::issuer_unknown(iss.as_str(), |near| issuers.by_iss(near).is_some())
+        }),
+        None => issuers.when_missing().ok_or(Refusal::IssuerMissing),
+    }?;
     let policy = handle.policy();
     let snapshot = handle.fresh_for(jws.unverified_kid()).await.ok_or_else(|| {
         CliError::new("issuer_keys_unavailable", "the issuer's keys could not be read")
@@ -148,7 +152,7 @@ async fn resign(token: &str, config: Config, ask: &Ask<'_>) -> Result<Verdict, F
 
 fn print(token: &str, verdict: &Verdict, json: bool, out: &mut Output) {
     let answer = match verdict {
-        Verdict::AsItStands { expires } => Answer {
+        Verdict::AsItStands { expires, .. } => Answer {
             token,
             as_it_stands: true,
             expires: expires.secs(),

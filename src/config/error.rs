@@ -48,13 +48,13 @@ impl std::error::Error for ConfigError {}
 
 /// A value that is not what it should be; the file's name and the position come later.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Fault {
+pub(super) struct KeyFault {
     pub key: String,
     pub why: String,
     pub hint: Option<String>,
 }
 
-impl Fault {
+impl KeyFault {
     pub(super) fn new(key: impl Into<String>, why: impl fmt::Display) -> Self {
         Self { key: key.into(), why: why.to_string(), hint: None }
     }
@@ -69,4 +69,4 @@ impl Fault {
     }
 }
 
-pub(super) type Checked<T> = Result<T, Fault>;
+pub(super) type Checked<T> = Result<T, KeyFault>;

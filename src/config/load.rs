@@ -8,7 +8,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::Config;
-use super::error::{ConfigError, Fault};
+use super::error::{ConfigError, KeyFault};
 use super::overrides::RunOverrides;
 use super::raw::RawConfig;
 use super::resolve;
@@ -43,7 +43,7 @@ pub fn load_text(
     overrides: &RunOverrides,
     env: &impl Env,
 ) -> Result<Config, ConfigError> {
-    let document = Document { text, file, overrides };
+    let document = ConfigText { text, file, overrides };
     let mut table = DeTable::parse(text).map_err(|error| document.toml(&error, None))?;
     expand_strings(&mut table, &document, env)?;
     put_flags(table.get_mut(), overrides);
@@ -81,15 +81,15 @@ fn put_flags(table: &mut DeTable<'_>, overrides: &RunOverrides) {
     }
 }
 
-type Table<'a> = Spanned<DeTable<'a>>;
+type ConfigTable<'a> = Spanned<DeTable<'a>>;
 
-struct Document<'a> {
+struct ConfigText<'a> {
     text: &'a str,
     file: Option<&'a Path>,
     overrides: &'a RunOverrides,
 }
 
-impl Document<'_> {
+impl ConfigText<'_> {
     fn error(&self, span: Option<Range<usize>>, key: Option<String>, why: String) -> ConfigError {
         let flags = self.overrides.flags();
         let flag = span.as_ref().and_then(|span| {
@@ -110,7 +110,7 @@ impl Document<'_> {
     }
 
     /// An error of the TOML parser or of serde, put into words.
-    fn toml(&self, error: &toml::de::Error, table: Option<&Table<'_>>) -> ConfigError {
+    fn toml(&self, error: &toml::de::Error, table: Option<&ConfigTable<'_>>) -> ConfigError {
         let span = error.span();
         let key = table.zip(span.as_ref()).and_then(|(table, span)| {
             let mut key = String::new();
@@ -146,7 +146,7 @@ impl Document<'_> {
         ConfigError { hint, ..self.error(span, key, without_values(&why)) }
     }
 
-    fn fault(&self, fault: Fault, table: &Table<'_>) -> ConfigError {
+    fn fault(&self, fault: KeyFault, table: &ConfigTable<'_>) -> ConfigError {
         let span = span_of(table, &fault.key);
         ConfigError { hint: fault.hint, ..self.error(span, Some(fault.key), fault.why) }
     }
@@ -177,8 +177,8 @@ fn without_values(message: &str) -> String {
 /// Expands `${VAR}` in every string value, not in keys. A value is expanded after parsing, so that
 /// none can bring in further TOML.
 fn expand_strings(
-    table: &mut Table<'_>,
-    document: &Document<'_>,
+    table: &mut ConfigTable<'_>,
+    document: &ConfigText<'_>,
     env: &impl Env,
 ) -> Result<(), ConfigError> {
     let mut key = Vec::new();
@@ -195,7 +195,7 @@ fn expand_value(
     value: &mut DeValue<'_>,
     span: &Range<usize>,
     key: &mut Vec<String>,
-    document: &Document<'_>,
+    document: &ConfigText<'_>,
     env: &impl Env,
 ) -> Result<(), ConfigError> {
     match value {
@@ -266,7 +266,7 @@ fn find_in_value(value: &Spanned<DeValue<'_>>, at: usize, key: &mut String) -> b
 }
 
 /// Where `issuer[1].jwks` stands: its value, or the nearest table around it that is written.
-fn span_of(table: &Table<'_>, key: &str) -> Option<Range<usize>> {
+fn span_of(table: &ConfigTable<'_>, key: &str) -> Option<Range<usize>> {
     let mut span = None;
     let mut here: Option<&DeTable<'_>> = Some(table.get_ref());
     let mut list = None;

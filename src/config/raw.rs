@@ -49,8 +49,11 @@ pub struct RawProfile {
     pub name: Option<String>,
     /// Algorithms whose tokens pass as they stand.
     pub accepts: Option<Vec<String>>,
-    /// Algorithms whose keys are published.
+    /// Algorithms whose keys are published: those that do the verifier no harm.
     pub publish: Option<Vec<String>>,
+    /// Claims that change from token to token (`jti`, at the exchange `nonce` and `at_hash` too) are
+    /// left out.
+    pub stable_claims: Option<bool>,
     pub claims: RawShape,
 }
 
@@ -123,6 +126,8 @@ pub struct RawIssuer {
     pub audience_when_missing: Option<RawMissingAudience>,
     /// What `iss` becomes.
     pub output_issuer: Option<String>,
+    /// Tokens without `iss` are its too, and get `output_issuer`. Only with one `[[issuer]]`.
+    pub issuer_when_missing: Option<bool>,
     pub claims: RawClaims,
     /// ECDSA signatures in DER are accepted.
     pub accept_der: Option<bool>,
@@ -130,6 +135,8 @@ pub struct RawIssuer {
     pub padded: Option<bool>,
     /// `typ: at+jwt` (RFC 9068) is countersigned too.
     pub access_tokens: Option<bool>,
+    /// Tokens bound to a key of their sender (`cnf`: DPoP, mTLS) become bearer tokens.
+    pub accept_sender_constrained: Option<bool>,
     /// The new token lives at most this long, `1h`.
     pub max_lifetime: Option<setting::Duration>,
     /// Clock skew granted to `nbf` and `iat`, `5s`; never to `exp`.
@@ -172,6 +179,9 @@ pub struct RawMissingAudience {
     /// `azp` or `client_id` must be one of these. Needed unless `required_headers` demands `client`.
     #[serde(default)]
     pub clients: Vec<String>,
+    /// What names the client of a token that has neither: `iss`, the path of its `iss`; `jwks`, the
+    /// address of the key set, or keys that stand in a file or here.
+    pub vouched_by: Option<OneOrMany>,
 }
 
 /// Edits of the claims: rename, then set, then drop.
@@ -202,6 +212,8 @@ pub struct RawTokens {
     pub redirect: Option<OneOrMany>,
     /// `Set-Cookie` names.
     pub cookies: Option<OneOrMany>,
+    /// Header fields of the answer that hold a token, `set-auth-jwt`.
+    pub headers: Option<OneOrMany>,
     /// Hidden inputs of an HTML answer.
     pub form_post: Option<OneOrMany>,
     /// The answer is one token (`application/jwt`).

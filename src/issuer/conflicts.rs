@@ -9,7 +9,7 @@ use crate::jose::tenants;
 
 /// What the issuer at `index` shares with another one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found {
+pub struct ConflictAt {
     pub index: usize,
     pub name: IssuerName,
     pub kind: Conflict,
@@ -58,7 +58,7 @@ impl Conflict {
 
 /// # Errors
 /// The first conflict, in the order of the configuration.
-pub fn check(issuers: &[IssuerSettings]) -> Result<(), Found> {
+pub fn check(issuers: &[IssuerSettings]) -> Result<(), ConflictAt> {
     let many = issuers.len() > 1;
     let mut names = HashMap::new();
     // By the text of `iss`, or its pattern.
@@ -68,7 +68,7 @@ pub fn check(issuers: &[IssuerSettings]) -> Result<(), Found> {
     let mut paths = HashMap::new();
     for (index, issuer) in issuers.iter().enumerate() {
         let name = issuer.name();
-        let found = |kind| Err(Found { index, name: name.clone(), kind });
+        let found = |kind| Err(ConflictAt { index, name: name.clone(), kind });
         if names.insert(name, ()).is_some() {
             return found(Conflict::Name(name.clone()));
         }
@@ -102,7 +102,7 @@ fn spellings(issuer: &IssuerSettings) -> impl Iterator<Item = (&Issuer, String)>
 }
 
 /// No token may become one of an issuer whose own tokens keep their `iss`.
-fn outputs_differ_from_kept(issuers: &[IssuerSettings]) -> Result<(), Found> {
+fn outputs_differ_from_kept(issuers: &[IssuerSettings]) -> Result<(), ConflictAt> {
     let keeps = |issuer: &&IssuerSettings| issuer.policy.output_issuer.is_none();
     let kept: HashMap<String, &IssuerName> = issuers
         .iter()
@@ -114,7 +114,7 @@ fn outputs_differ_from_kept(issuers: &[IssuerSettings]) -> Result<(), Found> {
         let by_pattern = || tenants::patterns(iss.as_str()).find_map(|p| kept.get(&p));
         if let Some(other) = kept.get(iss.as_str()).or_else(by_pattern) {
             let kind = Conflict::OutputIsIssuer(iss.clone(), (*other).clone());
-            return Err(Found { index, name: issuer.name().clone(), kind });
+            return Err(ConflictAt { index, name: issuer.name().clone(), kind });
         }
     }
     Ok(())

@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 use arc_swap::ArcSwap;
 use tokio::sync::{Notify, watch};
 
-use super::conflicts::{self, Conflict, Found};
+use super::conflicts::{self, Conflict, ConflictAt};
 use super::discovery::{Belief, DiscoveryStatus};
 use super::fetch::Fetcher;
 use super::handle::IssuerHandle;
@@ -138,7 +138,7 @@ impl Issuers {
 
     fn check(&self, settings: &[IssuerSettings]) -> Result<(), IssuerError> {
         conflicts::check(settings)
-            .map_err(|Found { name, kind, .. }| IssuerError::Conflict { name, why: kind })?;
+            .map_err(|ConflictAt { name, kind, .. }| IssuerError::Conflict { name, why: kind })?;
         for one in settings {
             let name = one.name();
             match &one.source {
@@ -161,6 +161,11 @@ impl Issuers {
     pub fn by_iss(&self, iss: &str) -> Option<Arc<IssuerHandle>> {
         let table = self.table.load();
         table.by_iss.get(iss).or_else(|| table.of_tenant(iss)).cloned()
+    }
+
+    /// The issuer of tokens without `iss`, where the configuration names one.
+    pub fn when_missing(&self) -> Option<Arc<IssuerHandle>> {
+        self.only().filter(|handle| handle.policy().issuer_when_missing)
     }
 
     pub fn by_name(&self, name: &IssuerName) -> Option<Arc<IssuerHandle>> {

@@ -32,7 +32,7 @@ pub use self::issuers::{IssuerDeps, IssuerError, Issuers};
 pub use self::publisher::{NoSet, PublishedSet, Publisher};
 pub use self::snapshot::Snapshot;
 pub use self::source::SourceError;
-pub use self::status::{Fetches, IssuerState, IssuerStatus, LastError, Reason};
+pub use self::status::{Fetches, IssuerState, IssuerStatus, Reason};
 use crate::jose::names::{IssuerName, Limits};
 use crate::jose::policy::IssuerPolicy;
 pub use crate::refresh::RefreshSettings;
@@ -100,9 +100,9 @@ pub struct FetchSettings {
     pub status: Vec<u16>,
     /// Link-local and cloud metadata addresses may be dialled.
     pub allow_link_local: bool,
-    /// Loopback and private addresses are dialled: not for a host that only a discovery document
-    /// names.
-    #[serde(skip)]
+    /// Loopback and private addresses are dialled: not for a host that only a discovery document names.
+    #[serde(skip, default = "yes")]
+    #[schemars(skip)]
     pub inside: bool,
     /// A PEM file with further CA certificates.
     pub ca: Option<PathBuf>,
@@ -110,6 +110,7 @@ pub struct FetchSettings {
     pub headers: BTreeMap<String, String>,
     /// The server is the upstream: it is asked as its clients' requests reach it.
     #[serde(skip)]
+    #[schemars(skip)]
     pub forwarded: Option<Arc<Forwarded>>,
 }
 
@@ -124,8 +125,8 @@ impl std::fmt::Debug for FetchSettings {
             .field("allow_link_local", &self.allow_link_local)
             .field("inside", &self.inside)
             .field("ca", &self.ca)
-            .field("headers", &self.headers.keys())
             .field("forwarded", &self.forwarded)
+            .field("headers", &self.headers.keys())
             .finish()
     }
 }
@@ -144,4 +145,9 @@ impl Default for FetchSettings {
             forwarded: None,
         }
     }
+}
+
+/// [`FetchSettings::inside`] of what the configuration names.
+fn yes() -> bool {
+    true
 }

@@ -40,7 +40,7 @@ pub struct IssuerStatus {
     /// When the set in use was read, seconds since 1970.
     pub fetched: Option<i64>,
     pub next_refresh: Option<i64>,
-    pub last_error: Option<LastError>,
+    pub last_error: Option<Fault>,
     pub fetches: Fetches,
     /// The last good set cannot be written to disk.
     pub store_error: Option<Fault>,
@@ -89,16 +89,6 @@ impl IssuerState {
 fn alarms<S: Serializer>(report: &Option<Report>, to: S) -> Result<S::Ok, S::Error> {
     let alarms = report.as_ref().map(|report| report.alarms.as_slice());
     alarms.unwrap_or_default().serialize(to)
-}
-
-/// Why the last fetch failed: a [`Fault`], with the status code where that is the reason.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct LastError {
-    #[serde(flatten)]
-    pub reason: Reason,
-    pub text: String,
-    /// Seconds since 1970.
-    pub at: i64,
 }
 
 /// Fetches by outcome, since the start.

@@ -331,6 +331,7 @@ impl ProxyHttp for RequestHandler {
         }
         if let Some(upstream) = &self.state.upstream {
             outbound::point_at_us(response, session, &self.state, upstream)?;
+            routes::issuer_name::in_location(response, &self.state)?;
         }
         if let Some(rule) = &ctx.rule {
             let fields = Box::pin(routes::tokens::fields(response, &self.state, rule));

@@ -18,11 +18,11 @@ const SLOTS: usize = 10;
 #[derive(Debug, Default)]
 pub struct UpstreamHealth {
     failing: AtomicBool,
-    inner: Mutex<Inner>,
+    inner: Mutex<FailureLog>,
 }
 
 #[derive(Debug, Default)]
-struct Inner {
+struct FailureLog {
     /// The first failure since the last answer.
     since: Option<UnixTime>,
     last: Option<Fault>,
@@ -98,7 +98,7 @@ impl UpstreamHealth {
         }
     }
 
-    fn inner(&self) -> MutexGuard<'_, Inner> {
+    fn inner(&self) -> MutexGuard<'_, FailureLog> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

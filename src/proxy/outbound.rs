@@ -256,6 +256,7 @@ mod tests {
         };
         assert_eq!(with("Bearer eyJx.y.z"), Some("eyJx.y.z".into()));
         assert_eq!(with("bearer eyJx.y.z"), Some("eyJx.y.z".into()));
+        // RFC 9110 §11.4: one space or more.
         assert_eq!(with("bearer  eyJx.y.z "), Some("eyJx.y.z".into()));
         assert_eq!(with("Bearer opaque"), None);
         assert_eq!(with("Basic eyJx"), None);

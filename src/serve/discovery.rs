@@ -11,11 +11,12 @@ use tokio::sync::watch;
 use url::Url;
 
 use super::assemble::Rooms;
-use crate::config::{Config, Learnt, UpstreamSettings, issuer_from_discovery, upstream_fetch};
+use crate::config::{Config, Learnt, issuer_from_discovery, upstream_fetch};
 use crate::issuer::discovery::{Belief, DiscoveryState, DiscoveryStatus, Look, look};
 use crate::issuer::{FetchSettings, Forwarded, Issuers, Reason, forwarded};
 use crate::keyring::atomic;
 use crate::net::Class;
+use crate::proxy::settings::UpstreamSettings;
 use crate::rewrite::TokenRule;
 use crate::rewrite::discovery::{self, Discovered};
 

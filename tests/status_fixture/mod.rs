@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use countersign::admin::health::Readiness;
 use countersign::admin::status::{
-    IssuerView, KeyRow, ProfileView, ServedKey, SetView, SigningView, Status,
+    IssuerView, KeyRow, ProfileStatus, ServedKey, SetView, SigningView, Status,
 };
 use countersign::bridge::{BridgeStatus, CacheStatus, QueueStatus, RefusalCount, TokenCount};
 use countersign::histogram::{Bucket, Distribution};
 use countersign::issuer::discovery::{Belief, DiscoveryState, DiscoveryStatus};
-use countersign::issuer::{Fetches, IssuerState, IssuerStatus, LastError, Reason};
+use countersign::issuer::{Fetches, IssuerState, IssuerStatus};
 use countersign::jose::jwks::{Change, Report};
 use countersign::jose::report::{Alarm, Effect};
 use countersign::keyring::KeyringStatus;
@@ -94,8 +94,8 @@ pub fn status() -> Status {
     ];
     login.issuer.report = alarm("$.keys[1]", "private_key_leaked", &["d", "p"]);
     let mut down = issuer("down", IssuerState::Stale);
-    down.issuer.last_error = Some(LastError {
-        reason: Reason::of("connect"),
+    down.issuer.last_error = Some(Fault {
+        code: "connect",
         text: "connection refused (os error 111)".into(),
         at: NOW - 30,
     });
@@ -103,8 +103,7 @@ pub fn status() -> Status {
     evil.issuer.name = EVIL.into();
     evil.issuer.issuers = vec![EVIL.into(), "javascript:globalThis.owned=1".into()];
     evil.issuer.source = EVIL.into();
-    evil.issuer.last_error =
-        Some(LastError { reason: Reason::of(EVIL), text: EVIL.into(), at: NOW });
+    evil.issuer.last_error = Some(Fault { code: EVIL, text: EVIL.into(), at: NOW });
     evil.issuer.fetches = Fetches { failed: BTreeMap::from([(EVIL, 1)]), ..Fetches::default() };
     evil.keys =
         vec![row(EVIL, Some(EVIL), "repaired", vec![change(EVIL, EVIL, Some(EVIL), Some(EVIL))])];
@@ -133,7 +132,7 @@ pub fn status() -> Status {
             degraded: true,
             reasons: vec![format!("issuer {EVIL}: no key set yet"), "issuer down: stale".into()],
         },
-        profile: ProfileView {
+        profile: ProfileStatus {
             name: "convex".into(),
             accepts: vec!["RS256"],
             publish: vec!["RS256", "ES256"],
@@ -152,7 +151,7 @@ pub fn status() -> Status {
             issuer: Some(EVIL.into()),
             belief: Some(Belief::PrivateUpstream),
             keys: Some(EVIL.into()),
-            reason: Some(Reason::of(EVIL)),
+            reason: None,
             text: EVIL.into(),
             looked: NOW,
         }),

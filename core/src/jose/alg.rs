@@ -6,6 +6,7 @@ use aws_lc_rs::signature::{self, EcdsaVerificationAlgorithm};
 use jsonwebtoken::Algorithm;
 
 /// A JWS algorithm this program can verify.
+#[expect(missing_docs, reason = "the registered names")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Alg {
     Rs256,
@@ -25,6 +26,7 @@ pub enum Alg {
 }
 
 /// An elliptic curve, RFC 7518 §6.2.1.1, RFC 8037 §2, RFC 8812 §3.1.
+#[expect(missing_docs, reason = "the registered names")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Curve {
     P256,
@@ -57,14 +59,17 @@ pub enum Check {
 
 /// One row of the table.
 pub struct Row {
+    /// The row's algorithm; its place in the table.
     pub alg: Alg,
     /// The registered name, as it is written in `alg`.
     pub name: &'static str,
+    /// The keys it takes.
     pub family: Family,
     /// Length of a signature in bytes; `None` where it is the length of the modulus.
     pub signature_len: Option<usize>,
     /// The hash of `at_hash` and its siblings, OpenID Connect Core §3.1.3.6.
     pub hash: &'static digest::Algorithm,
+    /// How its signatures are checked.
     pub check: Check,
     /// ECDSA in ASN.1 DER, which some issuers send instead of `r || s` (RFC 7518 §3.4).
     pub der: Option<&'static EcdsaVerificationAlgorithm>,
@@ -121,15 +126,18 @@ static TABLE: [Row; 14] = [
 ];
 
 impl Alg {
+    /// Everything known of the algorithm.
     pub fn row(self) -> &'static Row {
         // The table stands in the order of the enum; a test holds it.
         &TABLE[self as usize]
     }
 
+    /// The registered name.
     pub fn name(self) -> &'static str {
         self.row().name
     }
 
+    /// The keys it takes.
     pub fn family(self) -> Family {
         self.row().family
     }
@@ -143,6 +151,7 @@ impl Alg {
         }
     }
 
+    /// Every algorithm, in the order of the table.
     pub fn all() -> impl Iterator<Item = Self> {
         TABLE.iter().map(|row| row.alg)
     }
@@ -189,8 +198,10 @@ impl Family {
 pub struct AlgSet(u16);
 
 impl AlgSet {
+    /// No algorithm.
     pub const EMPTY: Self = Self(0);
 
+    /// The set of these.
     pub const fn of(algs: &[Alg]) -> Self {
         let mut bits = 0;
         let mut i = 0;
@@ -206,14 +217,17 @@ impl AlgSet {
         Alg::all().filter(|alg| alg.family() != Family::Secret).collect()
     }
 
+    /// Whether `alg` is in the set.
     pub const fn contains(self, alg: Alg) -> bool {
         self.0 & (1 << alg as u16) != 0
     }
 
+    /// The members, in the order of the table.
     pub fn iter(self) -> impl Iterator<Item = Alg> {
         Alg::all().filter(move |alg| self.contains(*alg))
     }
 
+    /// Whether no algorithm is in it.
     pub const fn is_empty(self) -> bool {
         self.0 == 0
     }

@@ -16,6 +16,7 @@ pub const RSA_MIN_BITS: usize = 2048;
 pub const RSA_MAX_BITS: usize = 8192;
 
 /// The numbers of a key. Integers are big-endian: minimal for RSA, full length for coordinates.
+#[expect(missing_docs, reason = "the members of RFC 7518 §6 and RFC 8037 §2")]
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Material {
     Rsa { n: Box<[u8]>, e: Box<[u8]> },
@@ -73,6 +74,7 @@ impl PublicJwk {
         &self.issuers
     }
 
+    /// The numbers of the key.
     pub fn material(&self) -> &Material {
         &self.material
     }
@@ -97,6 +99,7 @@ impl PublicJwk {
         &self.thumbprint
     }
 
+    /// The kind of key, which says the algorithms it can serve.
     pub fn family(&self) -> Family {
         family(&self.material)
     }
@@ -130,8 +133,8 @@ impl PublicJwk {
     }
 
     /// Appends the JWK in its published form: members in a fixed order, nothing else.
-    pub fn write_json(&self, kid: &Kid, alg: Alg, out: &mut String) {
-        self.write_members(Some(kid.as_str()), Some(alg), out);
+    pub fn write_json(&self, kid: &Kid, alg: Option<Alg>, out: &mut String) {
+        self.write_members(Some(kid.as_str()), alg, out);
         out.push('}');
     }
 

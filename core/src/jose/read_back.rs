@@ -22,12 +22,21 @@ use super::verifying;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ReadBackFault {
     #[error("jsonwebtoken cannot read the set: {0}")]
+    /// Another implementation cannot read the set.
     Set(String),
     #[error("jsonwebtoken reads {read} keys where {written} were written")]
-    Count { read: usize, written: usize },
+    /// Keys are missing from what was read.
+    Count {
+        /// Keys another implementation read.
+        read: usize,
+        /// Keys in the set.
+        written: usize,
+    },
     #[error("jsonwebtoken does not read key `{0}` as it was written")]
+    /// This key was read as another one.
     Key(Kid),
     #[error("jsonwebtoken does not verify with the set what key `{0}` signed")]
+    /// What this key signed does not verify.
     Probe(Kid),
 }
 
@@ -237,7 +246,7 @@ mod tests {
         for name in ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"] {
             let rsa = SigningKey::generate(Alg::Rs256).unwrap();
             let mut jwk = String::new();
-            rsa.public().write_json(rsa.kid(), Alg::from_name(name).unwrap(), &mut jwk);
+            rsa.public().write_json(rsa.kid(), Alg::from_name(name), &mut jwk);
             let mut jwk: serde_json::Value = serde_json::from_str(&jwk).unwrap();
             // A name that must be quoted.
             jwk["kid"] = format!("{name} \"ü\\").into();
@@ -247,7 +256,7 @@ mod tests {
         let read = super::super::jwks::normalize(document.as_bytes(), &Default::default()).unwrap();
         let upstream: [&KeySet; 1] = [&read.keys];
         let publish_all = super::super::alg::AlgSet::asymmetric();
-        let profile = Profile { publish: publish_all, ..Profile::standard() };
+        let profile = Profile { tolerates: publish_all, ..Profile::standard() };
         let ours = [SigningKey::generate(Alg::EdDsa).unwrap()];
         let own = [ours[0].public().clone()];
         let remembered = Default::default();

@@ -23,6 +23,7 @@ use super::read_back::{self, Probe, ReadBackFault};
 use super::refusal::Refusal;
 
 /// Why a private key cannot be used for signing. Never holds any of its bytes.
+#[expect(missing_docs, reason = "its text says what each means")]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SigningKeyError {
     #[error("{0} is not an algorithm we sign with; RS256, ES256 and EdDSA are")]
@@ -46,6 +47,7 @@ pub enum SigningKeyError {
 }
 
 impl SigningKeyError {
+    /// The stable code.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Alg(_) => "signing_alg",
@@ -206,7 +208,7 @@ impl SigningKey {
         let jws = self.compact(&header, Probe::CLAIMS.as_bytes()).map_err(|_| failed)?;
         self.probe = Probe::new(self.kid.clone(), jws);
         let mut set = String::from(r#"{"keys":["#);
-        self.public.write_json(&self.kid, self.alg, &mut set);
+        self.public.write_json(&self.kid, Some(self.alg), &mut set);
         set.push_str("]}");
         read_back::probed(&set, std::slice::from_ref(&self.probe))?;
         Ok(self)
@@ -234,6 +236,7 @@ impl SigningKey {
         Ok(Zeroizing::new(der))
     }
 
+    /// The algorithm it signs with.
     pub fn alg(&self) -> Alg {
         self.alg
     }
@@ -243,6 +246,7 @@ impl SigningKey {
         &self.kid
     }
 
+    /// The public half, as it is published.
     pub fn public(&self) -> &PublicJwk {
         &self.public
     }

@@ -202,7 +202,8 @@ fn jwks_url(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{RunOverrides, env::NoEnv, load_text};
+    use crate::config::{RunOverrides, load_text};
+    use crate::env::NoEnv;
 
     /// What a document at `upstream` leads to: why it is believed, where the keys are read, and whether
     /// inside addresses are dialled for them.

@@ -6,15 +6,15 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use super::super::error::Checked;
-use super::super::raw::RawIssuer;
+use super::super::raw::{RawIssuer, RawMissingAudience};
 use super::place::At;
 use super::{claims, headers, secret, tenants};
 use crate::issuer::publisher::COMMON_PATH;
 use crate::issuer::{FetchSettings, IssuerSettings, RefreshSettings, Source, conflicts};
 use crate::jose::alg::{AlgSet, Family};
 use crate::jose::jwk::SignatureForm;
-use crate::jose::names::{Audience, IssuerName, Limits};
-use crate::jose::policy::{AudienceRule, IssuerPolicy, MissingAudience};
+use crate::jose::names::{Audience, Issuer, IssuerName, Limits};
+use crate::jose::policy::{AudienceRule, IssuerPolicy, MissingAudience, Vouching, names_client};
 use crate::proxy::settings::UpstreamSettings;
 use crate::setting::{self, OneOrMany};
 
@@ -55,7 +55,7 @@ fn one(
     policy.algorithms = algorithms;
     policy.published = !matches!(source, Source::Secrets);
     policy.headers = headers::required(&raw, at, &source)?;
-    policy.audience = audience(&raw, at, policy.bound_client())?;
+    policy.audience = audience(&raw, at, policy.bound_client(), &policy.issuers, &source)?;
     policy.claims = claims::rules(&raw.claims, &at.key("claims"))?;
     policy.max_lifetime = raw.max_lifetime.as_ref().map(|life| life.0);
     if policy.max_lifetime.is_some_and(|life| life.as_secs() == 0) {
@@ -66,6 +66,8 @@ fn one(
         policy.leeway = *leeway;
     }
     policy.output_issuer = tenants::output(&raw, at)?;
+    policy.issuer_when_missing = when_missing(&raw, at, many)?;
+    policy.sender_constrained = raw.accept_sender_constrained.unwrap_or(false);
     if raw.accept_der == Some(true) {
         policy.signature_form = SignatureForm::JoseOrDer;
     }
@@ -237,8 +239,37 @@ pub(super) fn path_below(url: &Url, upstream: &UpstreamSettings) -> Option<Strin
     (url.origin() == upstream.url.origin() && path.starts_with('/')).then(|| path.to_owned())
 }
 
+/// Whether tokens without `iss` are this issuer's. With two issuers, one could speak for the other
+/// where both sign with one key.
+fn when_missing(raw: &RawIssuer, at: &At, many: bool) -> Checked<bool> {
+    if raw.issuer_when_missing != Some(true) {
+        return Ok(false);
+    }
+    let at = at.key("issuer_when_missing");
+    if many {
+        return Err(at
+            .fault("with several [[issuer]] nothing says whose a token without `iss` is")
+            .hint("run one countersign for this issuer alone"));
+    }
+    if raw.tenants.is_some() {
+        return Err(at.fault("which tenant a token is of stands in `iss`"));
+    }
+    if raw.output_issuer.is_none() {
+        return Err(at
+            .fault("`output_issuer` is missing: a verifier needs an `iss`")
+            .hint("write the `iss` the verifier is configured with"));
+    }
+    Ok(true)
+}
+
 /// `bound` is the client that a demand on the header names.
-fn audience(raw: &RawIssuer, at: &At, bound: Option<&str>) -> Checked<AudienceRule> {
+fn audience(
+    raw: &RawIssuer,
+    at: &At,
+    bound: Option<&str>,
+    issuers: &[Issuer],
+    source: &Source,
+) -> Checked<AudienceRule> {
     let at_audience = at.key("audience");
     let accept = match &raw.audience {
         Some(OneOrMany(list)) => list
@@ -263,10 +294,57 @@ fn audience(raw: &RawIssuer, at: &At, bound: Option<&str>) -> Checked<AudienceRu
                     ));
             }
             let audience = at.key("audience").name(&missing.audience, Audience::parse)?;
-            Some(MissingAudience { audience, clients: missing.clients.clone() })
+            let vouched_by = vouched_by(missing, &at, issuers, source)?;
+            Some(MissingAudience { audience, clients: missing.clients.clone(), vouched_by })
         }
     };
     Ok(AudienceRule { accept, when_missing })
+}
+
+/// What may say which client's a token is, where the token does not. Both are checked as far as they
+/// can be: an address in which no client stands vouches for none.
+fn vouched_by(
+    raw: &RawMissingAudience,
+    at: &At,
+    issuers: &[Issuer],
+    source: &Source,
+) -> Checked<Vec<Vouching>> {
+    let at = at.key("vouched_by");
+    let mut all = Vec::new();
+    let Some(OneOrMany(words)) = &raw.vouched_by else { return Ok(all) };
+    for word in words {
+        match word.as_str() {
+            "iss" => {
+                let named =
+                    |iss: &Issuer| raw.clients.iter().any(|c| names_client(iss.as_str(), c));
+                if !issuers.iter().any(named) {
+                    return Err(at
+                        .fault("no `issuer` has one of the `clients` in its path")
+                        .hint("`https://api.example.com/apps/CLIENT` names CLIENT"));
+                }
+                all.push(Vouching::Issuer);
+            }
+            "jwks" => {
+                let [client] = raw.clients.as_slice() else {
+                    return Err(at.fault("keys are those of one client: `clients` must hold one"));
+                };
+                let address = match source {
+                    Source::Url(url) => Some(url.as_str()),
+                    Source::UrlPerKid(template) => Some(template.as_str()),
+                    // The operator brought the keys, and says here that they are this client's alone.
+                    Source::File(_) | Source::Inline(_) | Source::Secrets => None,
+                };
+                if address.is_some_and(|address| !names_client(address, client)) {
+                    return Err(at
+                        .fault(format_args!("the address in `jwks` does not name {client}"))
+                        .hint("else a token of any client of the issuer would log in to yours"));
+                }
+                all.push(Vouching::Keys);
+            }
+            other => return Err(at.choice(other, &["iss", "jwks"])),
+        }
+    }
+    Ok(all)
 }
 
 fn refresh(refresh: &RefreshSettings, at: &At) -> Checked<()> {

@@ -17,7 +17,7 @@ mod verifier;
 
 use std::path::Path;
 
-use super::error::{Checked, Fault};
+use super::error::{Checked, KeyFault};
 use super::overrides::RunOverrides;
 use super::raw::{RawConfig, RawDiscovery};
 use super::settings::Config;
@@ -39,17 +39,21 @@ pub(super) fn config(
         (None, None) => default_data_dir(env),
     };
     limits(&raw.limits)?;
-    let upstream = raw.upstream.map(|upstream| upstream::resolve(upstream, base)).transpose()?;
+    let mut upstream =
+        raw.upstream.map(|upstream| upstream::resolve(upstream, base)).transpose()?;
     let mut server = server::resolve(raw.server, overrides.threads, base)?;
     let mut issuers = issuer::all(raw.issuer, base, upstream.as_ref(), &raw.limits)?;
-    let public = server.public_url.as_ref();
-    let upstream = upstream.map(|upstream| upstream::default_host(upstream, public));
-    if let Some(upstream) = &upstream {
+    if let Some(upstream) = &mut upstream {
+        let public = server.public_url.as_ref();
+        upstream::default_host(upstream, public);
         upstream::ask_as_clients(&mut issuers, upstream, public);
     }
     if upstream.is_none() && issuers.is_empty() {
-        return Err(Fault::new("upstream", "neither an upstream nor an [[issuer]] is configured")
-            .hint("`countersign run --upstream https://auth.example.com` is enough to start"));
+        return Err(KeyFault::new(
+            "upstream",
+            "neither an upstream nor an [[issuer]] is configured",
+        )
+        .hint("`countersign run --upstream https://auth.example.com` is enough to start"));
     }
     server.exchange = exchange::resolve(&raw.exchange, base, &issuers)?;
     let at = At::root("bridge");

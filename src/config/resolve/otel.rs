@@ -28,7 +28,7 @@ pub(super) fn resolve(raw: &RawOtel, base: &Path, env: &impl Env) -> Checked<Opt
         return Err(at
             .key("endpoint")
             .fault("this binary was built without the feature `otel` and sends no spans")
-            .hint("`cargo install countersign --features otel` builds one that does"));
+            .hint("`cargo build --release --features otel` in a clone of the repository builds one that does"));
     }
     let set = |name: &str| env.var(name).filter(|value| !value.is_empty());
     let disabled = set(DISABLED).is_some_and(|value| value.eq_ignore_ascii_case("true"));

@@ -4,7 +4,7 @@ use super::super::error::Checked;
 use super::super::raw::RawTokens;
 use super::place::At;
 use crate::jose::names::Audience;
-use crate::rewrite::{JsonPath, PathPattern, TokenRule};
+use crate::rewrite::{JsonPath, PathPattern, TokenRule, hidden};
 use crate::setting::OneOrMany;
 
 pub(super) fn all(raw: &[RawTokens]) -> Checked<Vec<TokenRule>> {
@@ -20,7 +20,40 @@ pub(super) fn all(raw: &[RawTokens]) -> Checked<Vec<TokenRule>> {
         }
         rules.push(rule);
     }
+    if let Some((first, second)) = hidden(&rules).into_iter().next() {
+        let path = rules[first].path.as_str();
+        return Err(At::root("tokens")
+            .index(second)
+            .key("path")
+            .fault(format_args!("tokens[{first}] is for `{path}`, so this one never counts"))
+            .hint("the first [[tokens]] whose path fits counts; put the narrower one before it"));
+    }
     Ok(rules)
+}
+
+/// Fields of an answer. Those with places of their own, and those that frame a message, are none.
+fn header_names(raw: &RawTokens, at: &At) -> Checked<Vec<String>> {
+    let mut all = names(at, raw.headers.as_ref())?;
+    for name in &mut all {
+        name.make_ascii_lowercase();
+        let place = match name.as_str() {
+            "location" => Some("redirect"),
+            "set-cookie" => Some("cookies"),
+            _ => None,
+        };
+        if let Some(key) = place {
+            return Err(at
+                .fault(format_args!("`{name}` is not for this key"))
+                .hint(format!("its tokens are named in `{key}`")));
+        }
+        let framing = name.starts_with("content-")
+            || ["connection", "transfer-encoding", "te", "trailer", "upgrade", "date", "etag"]
+                .contains(&name.as_str());
+        if http::HeaderName::try_from(name.as_str()).is_err() || framing {
+            return Err(at.fault(format_args!("`{name}` is not a field that can hold a token")));
+        }
+    }
+    Ok(all)
 }
 
 fn one(raw: &RawTokens, at: &At) -> Checked<TokenRule> {
@@ -42,6 +75,7 @@ fn one(raw: &RawTokens, at: &At) -> Checked<TokenRule> {
         json,
         redirect: names(&at.key("redirect"), raw.redirect.as_ref())?,
         cookies: names(&at.key("cookies"), raw.cookies.as_ref())?,
+        headers: header_names(raw, &at.key("headers"))?,
         form_post: names(&at.key("form_post"), raw.form_post.as_ref())?,
         jwt_body: raw.jwt_body.unwrap_or(false),
         bearer: raw.bearer,
@@ -52,7 +86,7 @@ fn one(raw: &RawTokens, at: &At) -> Checked<TokenRule> {
     };
     if !rule.reads_body() && !rule.reads_header() && !rule.changes_request() {
         return Err(at.fault("it names no place").hint(
-            "add one of json, redirect, cookies, form_post, jwt_body, bearer, restore_form, restore_query, restore_cookies",
+            "add one of json, redirect, cookies, headers, form_post, jwt_body, bearer, restore_form, restore_query, restore_cookies",
         ));
     }
     Ok(rule)

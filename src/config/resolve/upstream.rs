@@ -32,14 +32,10 @@ pub(super) fn resolve(mut upstream: UpstreamSettings, base: &Path) -> Checked<Up
 /// What the upstream hears as `Host` where nothing says so, once it is known what clients call us: its
 /// own name where it is a hosted server under another one, which finds its tenant by the name and
 /// answers to no other; else the name that clients use.
-pub(super) fn default_host(
-    mut upstream: UpstreamSettings,
-    public: Option<&Url>,
-) -> UpstreamSettings {
+pub(super) fn default_host(upstream: &mut UpstreamSettings, public: Option<&Url>) {
     let hosted = upstream.unheard_name(public).is_some();
     let default = if hosted { HostHeader::Upstream } else { HostHeader::Client };
     upstream.host.get_or_insert(default);
-    upstream
 }
 
 /// How the upstream is asked on our own account: as it hears of its clients' requests.
@@ -50,13 +46,14 @@ pub(super) fn forwarded(upstream: &UpstreamSettings, public: Option<&Url>) -> Ar
         Some(HostHeader::Upstream) => own,
         Some(HostHeader::Client) | None => public.map_or(own, authority),
     };
+    let client = upstream.tls.client();
     Arc::new(Forwarded {
         upstream: upstream.url.clone(),
         host: host.to_owned(),
         public: public.cloned(),
         tls: TlsOptions {
             ca: upstream.tls.ca.clone(),
-            client: upstream.tls.client().map(|files| (files.cert, files.key)),
+            client: client.map(|files| (files.cert.clone(), files.key.clone())),
             sni: upstream.tls.sni.clone(),
             verify: upstream.tls.verify,
             http2: true,

@@ -1,16 +1,17 @@
 //! The discovery document: the upstream's own, with the addresses and algorithms that hold once
 //! everything comes through here.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use http::{Method, StatusCode, header};
 use pingora::Result;
 use pingora::http::{RequestHeader, ResponseHeader};
 
-use super::Routes;
 use super::discovery_cache::Key;
+use super::{Routes, tokens};
 use crate::answer::Failure;
 use crate::issuer::publisher::COMMON_PATH;
-use crate::jose::alg::Alg;
 use crate::proxy::http::call::{self, Body, Reply};
 use crate::proxy::http::upstream::Upstream;
 use crate::proxy::http::{ServerSession, downstream, headers, reply};
@@ -23,12 +24,14 @@ const OPENID_CONFIGURATION: &str = "/.well-known/openid-configuration";
 /// Bytes of a document.
 const LIMIT: usize = 256 * 1024;
 
+/// Redirects within the upstream that are followed.
+const REDIRECTS: usize = 3;
+
 /// Fields that do not change what the upstream says: those set or taken out on the way to it, and
-/// those that differ with each request or client.
-const UNKEYED: [&str; 15] = [
+/// those that differ with each request.
+const UNKEYED: [&str; 11] = [
     "accept-encoding",
     "cache-control",
-    "cf-connecting-ip",
     "cf-ray",
     "content-length",
     "if-modified-since",
@@ -37,11 +40,11 @@ const UNKEYED: [&str; 15] = [
     "range",
     "traceparent",
     "tracestate",
-    "user-agent",
-    "x-forwarded-for",
-    "x-real-ip",
     "x-request-id",
 ];
+
+/// Fields that differ with each client. With a public URL the document is ours whatever they say.
+const OF_THE_CLIENT: [&str; 4] = ["cf-connecting-ip", "user-agent", "x-forwarded-for", "x-real-ip"];
 
 /// Whether a request is one this room answers; others go to the upstream as they are.
 pub fn is_read(session: &ServerSession) -> bool {
@@ -56,14 +59,18 @@ pub(in crate::proxy) async fn answer(
 ) -> Result<()> {
     let Some(upstream) = &state.upstream else {
         return match made_up(session.req_header().uri.path(), state) {
-            Some(new) => reply::write(session, json(&new)?, new).await,
+            Some(new) => {
+                let mut header = json(&new)?;
+                for_anybody(&mut header, state)?;
+                reply::write(session, header, new).await
+            }
             None => reply::fail(session, &state.counters, &Failure::NoUpstream, &[]).await,
         };
     };
     // Of what is sent on: a field that ends here decides nothing.
     let request = outbound::copy(session);
-    let key = key(&request);
-    if let Some(kept) = state.discovery.get(&key) {
+    let key = key(&request, state.server.public_url.is_some());
+    if let Some(kept) = key.as_ref().and_then(|key| state.discovery.get(key)) {
         return reply::write(session, kept.header, kept.body).await;
     }
     let (mut header, body) = match fetch(session, state, upstream, request, changes).await? {
@@ -75,16 +82,22 @@ pub(in crate::proxy) async fn answer(
         _ => headers::strip_response(&mut header),
     }
     outbound::point_at_us(&mut header, session, state, upstream)?;
-    let new = match header.status {
-        StatusCode::OK => rewritten(session, state, upstream, &body),
-        StatusCode::NOT_FOUND => {
+    let plain = tokens::decoded(&header, &body, LIMIT).unwrap_or(Cow::Borrowed(&body));
+    let found = match header.status {
+        StatusCode::OK => discovery::read(&plain).ok(),
+        _ => None,
+    };
+    let new = match &found {
+        Some(found) => rewritten(session, state, upstream, &plain, found),
+        // An app's page, a login, `null`: no document, so ours is none of its business.
+        None if !header.status.is_server_error() => {
             let new = made_up(session.req_header().uri.path(), state);
             if let Some(new) = &new {
                 header = json(new)?;
             }
             new
         }
-        _ => None,
+        None => None,
     };
     let Some(new) = new else {
         if reply::has_body(session, header.status) {
@@ -96,8 +109,24 @@ pub(in crate::proxy) async fn answer(
     // A cookie keeps strict caches from keeping the document (RFC 9111 §7.3).
     header.remove_header(&header::SET_COOKIE);
     header.insert_header(header::CONTENT_TYPE, "application/json")?;
-    state.discovery.put(key, &header, &new);
+    for_anybody(&mut header, state)?;
+    if let Some(key) = key {
+        state.discovery.put(key, &header, &new);
+    }
     reply::write(session, header, new).await
+}
+
+/// Verifiers and browsers read the document as they read the key set.
+fn for_anybody(header: &mut ResponseHeader, state: &State) -> Result<()> {
+    let fresh = header.headers.get(header::CACHE_CONTROL).map(|v| v.as_bytes());
+    if !fresh.is_some_and(|value| memchr::memmem::find(value, b"max-age").is_some()) {
+        let value = format!("public, max-age={}", state.server.max_age);
+        header.insert_header(header::CACHE_CONTROL, value)?;
+    }
+    if !header.headers.contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN) {
+        header.insert_header(header::ACCESS_CONTROL_ALLOW_ORIGIN, "*")?;
+    }
+    Ok(())
 }
 
 async fn fetch(
@@ -114,30 +143,63 @@ async fn fetch(
         request.remove_header(&name);
     }
     request.remove_header(&header::CONTENT_LENGTH);
-    let asking = call::ask(&request, LIMIT, upstream, &state.connector);
-    Ok(match downstream::cancel_on_reset(session, asking).await? {
-        Ok(Reply { header, body: Body::Whole(body) }) => Ok((*header, body)),
-        Ok(Reply { body: Body::Open(..), .. }) => Err(Failure::UpstreamInvalid),
-        Err(failure) => Err(failure),
-    })
+    for left in (0..=REDIRECTS).rev() {
+        let asking = call::ask(&request, LIMIT, upstream, &state.connector);
+        match downstream::cancel_on_reset(session, asking).await? {
+            Ok(Reply { header, body: Body::Whole(body) }) => {
+                match redirected(&header, &request, upstream).filter(|_| left > 0) {
+                    Some(target) => request.set_raw_path(target.as_bytes())?,
+                    None => return Ok(Ok((*header, body))),
+                }
+            }
+            Ok(Reply { body: Body::Open(..), .. }) => return Ok(Err(Failure::UpstreamInvalid)),
+            Err(failure) => return Ok(Err(failure)),
+        }
+    }
+    Ok(Err(Failure::UpstreamInvalid))
 }
 
-/// The new document; `None` where it is none.
+/// Where a redirect leads that stays a document's address on the upstream: a verifier would follow it,
+/// and read there a document that nobody has rewritten.
+fn redirected(
+    header: &ResponseHeader,
+    request: &RequestHeader,
+    upstream: &Upstream,
+) -> Option<String> {
+    if !header.status.is_redirection() {
+        return None;
+    }
+    let location = header.headers.get(header::LOCATION)?.to_str().ok()?;
+    let from = upstream.url().join(std::str::from_utf8(request.raw_path()).ok()?).ok()?;
+    let to = from.join(location).ok()?;
+    let is_document = super::is_discovery(to.path().trim_end_matches('/'));
+    let same = to.origin() == upstream.url().origin() && is_document;
+    same.then(|| to[url::Position::BeforePath..url::Position::AfterQuery].to_owned())
+}
+
+/// The new document; `None` where it is that of an issuer unknown here, which passes as it is.
 fn rewritten(
     session: &ServerSession,
     state: &State,
     upstream: &Upstream,
-    body: &Bytes,
+    body: &[u8],
+    found: &Discovered,
 ) -> Option<Bytes> {
-    let found = discovery::read(body).ok()?;
+    if !state.bridge.is_ours(&found.issuer) {
+        return None;
+    }
     let routes = state.routes.load();
-    let base = base(session, state, upstream, &found)?;
+    let base = base(session, state, upstream, found)?;
+    let renamed = routes.discovery.issuer.as_ref();
+    let renamed = renamed.filter(|to| {
+        found.issuer == to.as_str() || state.bridge.names_of(to).contains(&found.issuer)
+    });
     let public = state.server.public_text();
     let to = DiscoveryRewrite {
-        jwks_uri: Some(format!("{base}{}", jwks_path(state, upstream, &found))),
-        algs: algs(state, &found),
-        issuer: routes.discovery.issuer.as_ref().map(|issuer| issuer.as_str().to_owned()),
-        endpoints: endpoints(&routes, upstream, &found, public),
+        jwks_uri: Some(format!("{base}{}", jwks_path(state, upstream, found))),
+        algs: vec![state.bridge.signing_alg()],
+        issuer: renamed.map(|issuer| issuer.as_str().to_owned()),
+        endpoints: endpoints(&routes, upstream, found, public),
     };
     discovery::rewrite(body, &to).ok().map(Bytes::from)
 }
@@ -170,21 +232,6 @@ fn endpoints(
 ) -> Option<EndpointRewrite> {
     let public = public.filter(|_| routes.discovery.endpoints)?;
     Some(EndpointRewrite::to_public(&found.issuer, upstream.url(), public))
-}
-
-/// What ID tokens may be signed with once they came through: our own algorithm, and those of the
-/// issuer's that pass as they stand.
-fn algs(state: &State, found: &Discovered) -> Vec<Alg> {
-    let mut algs = vec![state.bridge.signing_alg()];
-    for name in &found.id_token_signing_algs {
-        if let Some(alg) = Alg::from_name(name)
-            && state.bridge.accepts(alg)
-            && !algs.contains(&alg)
-        {
-            algs.push(alg);
-        }
-    }
-    algs
 }
 
 /// The path the normalised set is served at: the issuer's own where it is one of ours.
@@ -223,10 +270,16 @@ fn base(
 /// Whatever a client sends may decide what the upstream answers: one that believes
 /// `X-Forwarded-Host` or `Forwarded` writes its addresses by it. An answer is given again only to
 /// requests that would have got the same, or one client could choose what all others read.
-fn key(request: &RequestHeader) -> Key {
+///
+/// `None`: the answer is kept for nobody.
+fn key(request: &RequestHeader, public: bool) -> Option<Key> {
     let target = request.uri.path_and_query().map_or("/", |p| p.as_str());
-    let mut key = format!("{}\n{target}\n", host(request).unwrap_or_default()).into_bytes();
-    let keyed = |name: &str| name != "host" && !UNKEYED.contains(&name);
+    let host = host(request)?;
+    let mut key = [host, b"\n", target.as_bytes(), b"\n"].concat();
+    let keyed = |name: &str| {
+        let of_client = public && OF_THE_CLIENT.contains(&name);
+        name != "host" && !UNKEYED.contains(&name) && !of_client
+    };
     let fields = request.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
     let mut fields: Vec<_> = fields.filter(|(name, _)| keyed(name)).collect();
     // Stable, so that the order of repeated fields still counts.
@@ -235,13 +288,14 @@ fn key(request: &RequestHeader) -> Key {
         // Neither part can hold a line end.
         key.extend([name.as_bytes(), b":", value, b"\n"].concat());
     }
-    key
+    Some(key)
 }
 
-fn host(request: &RequestHeader) -> Option<String> {
-    let field = request.headers.get(header::HOST).and_then(|v| v.to_str().ok());
-    let host = field.or(request.uri.authority().map(|a| a.as_str()))?;
-    (host.len() <= 255).then(|| host.to_ascii_lowercase())
+/// As it was sent, for that is what the upstream is told.
+fn host(request: &RequestHeader) -> Option<&[u8]> {
+    let field = request.headers.get(header::HOST).map(|v| v.as_bytes());
+    let host = field.or(request.uri.authority().map(|a| a.as_str().as_bytes()))?;
+    (host.len() <= 255).then_some(host)
 }
 
 #[cfg(test)]
@@ -253,7 +307,7 @@ mod tests {
         for (name, value) in [("host", "auth.example")].iter().chain(fields) {
             request.append_header(*name, *value).unwrap();
         }
-        key(&request)
+        key(&request, true).unwrap()
     }
 
     #[test]
@@ -269,6 +323,20 @@ mod tests {
             ("authorization", "Basic eA=="),
         ] {
             assert_ne!(keyed(&[field]), plain, "{field:?}");
+        }
+        let mut request = RequestHeader::build("GET", b"/.well-known/x?a", None).unwrap();
+        assert_eq!(key(&request, true), None, "no Host, kept for nobody");
+        request.append_header("host", "a".repeat(256)).unwrap();
+        assert_eq!(key(&request, true), None, "a Host that is too long");
+        request.insert_header("host", "auth.example").unwrap();
+        let plain = key(&request, false);
+        request.insert_header("host", "AUTH.example").unwrap();
+        assert_ne!(key(&request, false), plain, "as it is sent");
+        request.insert_header("host", "auth.example").unwrap();
+        for field in OF_THE_CLIENT {
+            request.insert_header(field, "evil").unwrap();
+            assert_ne!(key(&request, false), plain, "{field}");
+            request.remove_header(field);
         }
         assert_ne!(keyed(&[("a", "1"), ("a", "2")]), keyed(&[("a", "2"), ("a", "1")]));
     }

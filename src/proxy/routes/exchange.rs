@@ -8,6 +8,8 @@ use pingora::http::ResponseHeader;
 use super::form::{self, ExchangeRequest, TokenType};
 use crate::answer::{ExchangeFailure, Failure};
 use crate::bridge::Bridged;
+use crate::jose::base64url;
+use crate::jose::jws::CompactJws;
 use crate::pipeline::Ask;
 use crate::proxy::http::downstream::{self, Upload};
 use crate::proxy::http::{ServerSession, reply};
@@ -16,6 +18,8 @@ use crate::proxy::state::State;
 use crate::rewrite::is_jws;
 
 const ALLOW: &str = "POST, OPTIONS";
+/// What pages send: the form's type, and what tracing adds to each request (W3C Trace Context, Sentry).
+const ALLOW_HEADERS: &str = "Content-Type, traceparent, tracestate, baggage, sentry-trace";
 
 /// Answers the request whole.
 pub(in crate::proxy) async fn answer(session: &mut ServerSession, state: &State) -> Result<()> {
@@ -66,13 +70,42 @@ async fn exchange(body: &[u8], cookies: Option<String>, state: &State) -> Result
         Err(ExchangeFailure::Missing("subject_token")) => return by_cookie(cookies, state).await,
         other => other?,
     };
-    let ask = Ask { audience: request.audience.as_ref(), downscope: true, ..Ask::default() };
     let token = request.subject_token.as_str();
-    let bridged = match &state.vouching {
-        Some(vouching) if !is_jws(token) => vouching.opaque(token, &ask).await?,
-        _ => state.bridge.countersign(token, &ask).await.map_err(ExchangeFailure::from)?,
+    let by_bridge = is_jws(token) || state.vouching.is_none();
+    if request.subject_type == TokenType::IdToken && by_bridge {
+        not_an_access_token(token, state)?;
+    }
+    // Of several audiences the first that can be had (RFC 8693 §2.1); the verifier wants one alone.
+    let mut wanted = request.audiences.iter().map(Some).collect::<Vec<_>>();
+    if wanted.is_empty() {
+        wanted.push(None);
+    }
+    let mut refused = None;
+    for audience in wanted {
+        let ask = Ask { audience, downscope: true, ..Ask::default() };
+        let exchanged = match &state.vouching {
+            Some(vouching) if !is_jws(token) => vouching.opaque(token, &ask).await,
+            _ => state.bridge.countersign(token, &ask).await.map_err(ExchangeFailure::from),
+        };
+        match exchanged {
+            Ok(bridged) => return Ok(granted(state, &bridged, &request)),
+            Err(failure) if failure.is_target() => refused = Some(failure),
+            Err(failure) => return Err(failure.into()),
+        }
+    }
+    Err(refused.unwrap_or(ExchangeFailure::Audience).into())
+}
+
+/// An access token (RFC 9068 §2.1) says less about who logged in than an ID token does.
+fn not_an_access_token(token: &str, state: &State) -> Result<(), ExchangeFailure> {
+    let Ok(jws) = CompactJws::parse(token.to_owned(), state.bridge.limits(), true) else {
+        return Ok(());
     };
-    Ok(granted(state, &bridged, token, request.issued_type))
+    let is = |typ: &str| {
+        let typ = typ.to_ascii_lowercase();
+        typ.strip_prefix("application/").unwrap_or(&typ) == "at+jwt"
+    };
+    if jws.unverified_typ().is_some_and(is) { Err(ExchangeFailure::TokenKind) } else { Ok(()) }
 }
 
 /// The session itself is the subject, where a cookie may speak for it.
@@ -81,7 +114,14 @@ async fn by_cookie(cookies: Option<String>, state: &State) -> Result<Bytes, Fail
         return Err(ExchangeFailure::Missing("subject_token").into());
     };
     let bridged = vouching.session(&cookies, &Ask::default()).await?;
-    Ok(granted(state, &bridged, "", TokenType::Jwt))
+    let request = ExchangeRequest {
+        subject_token: String::new(),
+        subject_type: TokenType::Jwt,
+        issued_type: TokenType::Jwt,
+        audiences: Vec::new(),
+        scope: None,
+    };
+    Ok(granted(state, &bridged, &request))
 }
 
 /// RFC 8693 §2.2.1.
@@ -91,13 +131,22 @@ struct Granted<'a> {
     issued_token_type: &'static str,
     token_type: &'static str,
     expires_in: u64,
+    /// Where it is not the scope that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scope: Option<String>,
 }
 
-fn granted(state: &State, bridged: &Bridged, subject: &str, issued: TokenType) -> Bytes {
+fn granted(state: &State, bridged: &Bridged, request: &ExchangeRequest) -> Bytes {
+    let token = bridged.jwt.as_deref().unwrap_or(&request.subject_token);
+    let scope = request.scope.as_ref().and_then(|asked| {
+        let scope = scope_of(token)?;
+        (!same_scope(asked, &scope)).then_some(scope)
+    });
     let granted = Granted {
-        access_token: bridged.jwt.as_deref().unwrap_or(subject),
-        issued_token_type: issued.uri(),
+        access_token: token,
+        issued_token_type: request.issued_type.uri(),
         token_type: "Bearer",
+        scope,
         expires_in: bridged.expires.since(state.clock.now()).as_secs(),
     };
     // One allocation: a token is long, and the rest is not.
@@ -106,6 +155,29 @@ fn granted(state: &State, bridged: &Bridged, subject: &str, issued: TokenType) -
     let _ = serde_json::to_writer(&mut body, &granted);
     body.push(b'\n');
     Bytes::from(body)
+}
+
+/// `scope` (RFC 8693 §4.2) of a token that is given out here, verified or signed a moment ago.
+fn scope_of(token: &str) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Scoped {
+        scope: Option<String>,
+    }
+    let payload = base64url::decode(token.split('.').nth(1)?).ok()?;
+    let scoped: Scoped = serde_json::from_slice(&payload).ok()?;
+    Some(scoped.scope.unwrap_or_default())
+}
+
+/// The order of the words does not matter (RFC 6749 §3.3).
+fn same_scope(a: &str, b: &str) -> bool {
+    let words = |text: &str| {
+        let mut words: Vec<_> = text.split(' ').map(str::to_owned).collect();
+        words.retain(|word| !word.is_empty());
+        words.sort();
+        words.dedup();
+        words
+    };
+    words(a) == words(b)
 }
 
 /// RFC 6749 §5.1.
@@ -139,7 +211,7 @@ fn cors(session: &ServerSession, settings: &ExchangeSettings) -> Vec<(HeaderName
 async fn preflight(session: &mut ServerSession, mut cors: Vec<(HeaderName, String)>) -> Result<()> {
     if cors.iter().any(|(name, _)| *name == header::ACCESS_CONTROL_ALLOW_ORIGIN) {
         cors.push((header::ACCESS_CONTROL_ALLOW_METHODS, "POST".into()));
-        cors.push((header::ACCESS_CONTROL_ALLOW_HEADERS, "Content-Type".into()));
+        cors.push((header::ACCESS_CONTROL_ALLOW_HEADERS, ALLOW_HEADERS.into()));
         cors.push((header::ACCESS_CONTROL_MAX_AGE, "600".into()));
     }
     cors.push((header::ALLOW, ALLOW.into()));

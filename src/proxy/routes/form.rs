@@ -6,6 +6,8 @@ use crate::answer::ExchangeFailure;
 use crate::jose::names::Audience;
 
 const GRANT: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+/// Audiences asked for at once; each that cannot be had is one verification.
+const MAX_AUDIENCES: usize = 8;
 const TYPE_PREFIX: &str = "urn:ietf:params:oauth:token-type:";
 
 /// The token types that are taken and given, RFC 8693 §3.
@@ -42,14 +44,18 @@ pub(super) struct ExchangeRequest {
     pub(super) subject_type: TokenType,
     /// What the answer calls the new token.
     pub(super) issued_type: TokenType,
-    pub(super) audience: Option<Audience>,
+    /// Where the new token is to be used, in the order they were asked for; `resource` (RFC 8707)
+    /// names such a place too.
+    pub(super) audiences: Vec<Audience>,
+    /// The scope asked for, RFC 6749 §3.3.
+    pub(super) scope: Option<String>,
 }
 
 impl std::fmt::Debug for ExchangeRequest {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("ExchangeRequest")
             .field("subject_type", &self.subject_type)
-            .field("audience", &self.audience)
+            .field("audiences", &self.audiences)
             .finish_non_exhaustive()
     }
 }
@@ -61,8 +67,8 @@ struct Parameters {
     subject_token: Option<String>,
     subject_token_type: Option<String>,
     requested_token_type: Option<String>,
-    audience: Option<String>,
-    resource: Option<String>,
+    /// `audience` and `resource` may stand more than once (RFC 8693 §2.1).
+    audiences: Vec<String>,
     actor_token: Option<String>,
     scope: Option<String>,
 }
@@ -74,8 +80,6 @@ impl Parameters {
             "subject_token" => ("subject_token", &mut self.subject_token),
             "subject_token_type" => ("subject_token_type", &mut self.subject_token_type),
             "requested_token_type" => ("requested_token_type", &mut self.requested_token_type),
-            "audience" => ("audience", &mut self.audience),
-            "resource" => ("resource", &mut self.resource),
             "actor_token" => ("actor_token", &mut self.actor_token),
             "scope" => ("scope", &mut self.scope),
             _ => return None,
@@ -93,6 +97,15 @@ impl ExchangeRequest {
         let body = std::str::from_utf8(body).map_err(|_| ExchangeFailure::Form)?;
         let mut parameters = Parameters::default();
         for (name, value) in body.split('&').filter_map(pair) {
+            // A token read from a file ends in a line end.
+            let value = match value.trim() {
+                trimmed if trimmed.len() < value.len() => Cow::Owned(trimmed.to_owned()),
+                _ => value,
+            };
+            if matches!(&*name, "audience" | "resource") && !value.is_empty() {
+                parameters.audiences.push(value.into_owned());
+                continue;
+            }
             if let Some((name, slot)) = parameters.slot(&name)
                 && !value.is_empty()
                 && slot.replace(value.into_owned()).is_some()
@@ -131,14 +144,14 @@ impl Parameters {
         if self.actor_token.is_some() {
             return Err(ExchangeFailure::ActorToken);
         }
-        if self.resource.is_some() {
-            return Err(ExchangeFailure::Resource);
+        if self.audiences.len() > MAX_AUDIENCES {
+            return Err(ExchangeFailure::Audience);
         }
-        let audience = match self.audience {
-            Some(text) => Some(Audience::parse(&text).map_err(|_| ExchangeFailure::Audience)?),
-            None => None,
-        };
-        Ok(ExchangeRequest { subject_token, subject_type, issued_type, audience })
+        let audiences = self.audiences.iter().map(|text| Audience::parse(text));
+        let audiences: Result<_, _> = audiences.collect();
+        let audiences = audiences.map_err(|_| ExchangeFailure::Audience)?;
+        let scope = self.scope;
+        Ok(ExchangeRequest { subject_token, subject_type, issued_type, audiences, scope })
     }
 }
 
@@ -181,8 +194,20 @@ mod tests {
         let request = request.unwrap();
         assert_eq!(request.subject_token, "a.b.c");
         assert_eq!(request.issued_type, TokenType::IdToken);
-        assert_eq!(request.audience.unwrap().as_str(), "app");
-        assert_eq!(form(&[&GOOD[..], &[("audience", "")]].concat()).unwrap().audience, None);
+        assert_eq!(request.audiences[0].as_str(), "app");
+        assert!(form(&[&GOOD[..], &[("audience", "")]].concat()).unwrap().audiences.is_empty());
+        let several = [("audience", "a"), ("resource", "https://b"), ("scope", "read")];
+        let several = form(&[&GOOD[..], &several].concat()).unwrap();
+        let names: Vec<_> = several.audiences.iter().map(Audience::as_str).collect();
+        assert_eq!(names, ["a", "https://b"]);
+        assert_eq!(several.scope.as_deref(), Some("read"));
+    }
+
+    #[test]
+    fn white_space_around_a_value_is_not_of_it() {
+        let mut pairs = GOOD.to_vec();
+        pairs[1].1 = " a.b.c\r\n";
+        assert_eq!(form(&pairs).unwrap().subject_token, "a.b.c");
     }
 
     #[test]
@@ -205,7 +230,8 @@ mod tests {
         assert_eq!(with("subject_token_type", refresh), ExchangeFailure::SubjectTokenType);
         assert_eq!(with("requested_token_type", refresh), ExchangeFailure::RequestedTokenType);
         assert_eq!(with("actor_token", "x"), ExchangeFailure::ActorToken);
-        assert_eq!(with("resource", "https://a"), ExchangeFailure::Resource);
+        let many = vec![("audience", "a"); MAX_AUDIENCES + 1];
+        assert_eq!(form(&[&GOOD[..], &many].concat()), Err(ExchangeFailure::Audience));
         assert_eq!(with("audience", "a\nb"), ExchangeFailure::Audience);
         assert_eq!(ExchangeRequest::parse(b"\xff"), Err(ExchangeFailure::Form));
     }

@@ -5,6 +5,7 @@ pub mod discovery;
 pub mod discovery_cache;
 pub(super) mod exchange;
 mod form;
+pub(super) mod issuer_name;
 pub(super) mod jwks;
 pub(super) mod restore;
 mod swap;

@@ -34,11 +34,11 @@ pub(in crate::proxy) fn cookies(
         return None;
     }
     // RFC 9113 §8.2.3: in HTTP/2 the field may come in pieces.
-    let lines: Option<Vec<_>> =
-        header.headers.get_all(header::COOKIE).iter().map(|line| line.to_str().ok()).collect();
-    let line = lines?.join("; ");
+    let lines: Vec<_> =
+        header.headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    let line = lines.join(&b"; "[..]);
     let places = rewrite::cookie::find_in_request(&line, &rule.restore_cookies);
-    let new = spliced(line.as_bytes(), places, &state.bridge)?;
+    let new = spliced(&line, places, &state.bridge)?;
     let mut value = HeaderValue::from_bytes(&new).ok()?;
     value.set_sensitive(true);
     Some(value)

@@ -8,8 +8,8 @@ use http::{HeaderValue, StatusCode, header};
 use pingora::Result;
 use pingora::http::{RequestHeader, ResponseHeader};
 
-use super::restore;
 use super::swap::{self, Beside};
+use super::{issuer_name, restore};
 use crate::answer::Failure;
 use crate::coding;
 use crate::proxy::http::call::{Body, Connection, Reply, Request, Tries, Unanswered};
@@ -46,6 +46,7 @@ pub(in crate::proxy) async fn answer(
         _ => headers::strip_response(&mut header),
     }
     outbound::point_at_us(&mut header, session, state, upstream)?;
+    issuer_name::in_location(&mut header, state)?;
     fields(&mut header, state, rule).await?;
     match body {
         Body::Whole(body) => {
@@ -165,24 +166,35 @@ fn prepared(
     Ok((header, body))
 }
 
-/// Tokens in `Location` and `Set-Cookie`.
+/// Tokens in `Location`, `Set-Cookie` and the fields a rule names.
 pub(in crate::proxy) async fn fields(
     header: &mut ResponseHeader,
     state: &State,
     rule: &TokenRule,
 ) -> Result<()> {
-    let location = header.headers.get(header::LOCATION).and_then(|v| v.to_str().ok());
+    let location = header.headers.get(header::LOCATION).map(HeaderValue::as_bytes);
     if let Some(location) = location.filter(|_| !rule.redirect.is_empty()) {
         let places = rewrite::redirect::find(location, &rule.redirect);
         let beside = Beside {
             code: rewrite::redirect::value(location, "code"),
             state: rewrite::redirect::value(location, "state"),
+            room: None,
         };
-        let edits = swap::edits(state, rule, places, &beside).await;
+        let edits = swap::edits(state, rule, places, &beside).await.list;
         if !edits.is_empty() {
-            let new = rewrite::splice(location.as_bytes(), edits);
+            let new = rewrite::splice(location, edits);
             if let Ok(value) = HeaderValue::from_bytes(&new) {
                 header.insert_header(header::LOCATION, value)?;
+            }
+        }
+    }
+    for name in &rule.headers {
+        let lines: Vec<_> = header.headers.get_all(name).iter().cloned().collect();
+        for (number, line) in lines.into_iter().enumerate() {
+            let new = field(name, &line, state, rule).await.unwrap_or(line);
+            match number {
+                0 => header.insert_header(name.clone(), new)?,
+                _ => drop(header.append_header(name.clone(), new)?),
             }
         }
     }
@@ -197,14 +209,35 @@ pub(in crate::proxy) async fn fields(
     Ok(())
 }
 
+/// The line with its token exchanged; `None` where it stays. Browsers drop a cookie of more than
+/// 4,096 bytes without a word (RFC 6265bis §5.5), so one that would become longer stays as it is.
 async fn cookie(line: &HeaderValue, state: &State, rule: &TokenRule) -> Option<HeaderValue> {
-    let text = line.to_str().ok()?;
+    let text = line.as_bytes();
     let places = rewrite::cookie::find(text, &rule.cookies);
-    let edits = swap::edits(state, rule, places, &Beside::default()).await;
+    let room = places.first().map(|place| rewrite::cookie::room(text, place))?;
+    let beside = Beside { room: Some(room), ..Beside::default() };
+    let edits = swap::edits(state, rule, places, &beside).await.list;
+    let (_, token) = edits.first()?;
+    if token.len() > room {
+        state.counters.place("cookie_too_large");
+        return None;
+    }
+    HeaderValue::from_bytes(&rewrite::splice(text, edits)).ok()
+}
+
+/// A field's line with its token exchanged; `None` where it stays.
+async fn field(
+    name: &str,
+    line: &HeaderValue,
+    state: &State,
+    rule: &TokenRule,
+) -> Option<HeaderValue> {
+    let place = rewrite::field::find(line.as_bytes(), name)?;
+    let edits = swap::edits(state, rule, vec![place], &Beside::default()).await.list;
     if edits.is_empty() {
         return None;
     }
-    HeaderValue::from_bytes(&rewrite::splice(text.as_bytes(), edits)).ok()
+    HeaderValue::from_bytes(&rewrite::splice(line.as_bytes(), edits)).ok()
 }
 
 /// The body with its tokens exchanged; `None` where it stays byte for byte.
@@ -214,31 +247,48 @@ async fn rewritten(
     state: &State,
     rule: &TokenRule,
 ) -> Option<Bytes> {
-    let coding = header.headers.get(header::CONTENT_ENCODING);
-    let decoded = match coding.map(HeaderValue::to_str) {
-        None => Cow::Borrowed(&body[..]),
-        Some(coding) => {
-            let limit = state.server.limits.answer;
-            let decoded = coding.ok().and_then(|c| coding::decode(body, c, limit).ok());
-            let Some(decoded) = decoded else {
-                state.counters.place("answer_encoding");
-                return None;
-            };
-            decoded
-        }
+    let Some(decoded) = decoded(header, body, state.server.limits.answer) else {
+        state.counters.place("answer_encoding");
+        return None;
+    };
+    let renamed = match is_form_post(header) {
+        true => issuer_name::in_form_post(&decoded, state),
+        false => Vec::new(),
     };
     let places = find(header, &decoded, state, rule);
-    if places.is_empty() {
+    if places.is_empty() && renamed.is_empty() {
         return None;
     }
     // A page that posts itself holds what a redirect's query would.
     let beside = |name| rewrite::form_post::value(&decoded, name);
     let beside = match rule.form_post.is_empty() {
         true => Beside::default(),
-        false => Beside { code: beside("code"), state: beside("state") },
+        false => Beside { code: beside("code"), state: beside("state"), room: None },
     };
-    let edits = swap::edits(state, rule, places, &beside).await;
+    let swapped = swap::edits(state, rule, places, &beside).await;
+    let mut edits = swapped.list;
+    if let Some(expires) = swapped.access_expires {
+        let life = expires.since(state.clock.now()).as_secs();
+        edits.extend(rewrite::expires_in::lowered(&decoded, life));
+    }
+    edits.extend(renamed);
     (!edits.is_empty()).then(|| Bytes::from(rewrite::splice(&decoded, edits)))
+}
+
+/// The body without its content codings (RFC 9110 §8.4): all lines of the field are one list.
+pub(super) fn decoded<'b>(
+    header: &ResponseHeader,
+    body: &'b Bytes,
+    limit: usize,
+) -> Option<Cow<'b, [u8]>> {
+    let lines = header.headers.get_all(header::CONTENT_ENCODING);
+    let lines: Option<Vec<_>> = lines.iter().map(|line| line.to_str().ok()).collect();
+    coding::decode(body, &lines?.join(","), limit).ok()
+}
+
+fn is_form_post(header: &ResponseHeader) -> bool {
+    let media = header.headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+    media.is_some_and(|media| media.trim_ascii().to_ascii_lowercase().starts_with(b"text/html"))
 }
 
 fn find(header: &ResponseHeader, body: &[u8], state: &State, rule: &TokenRule) -> Vec<Place> {

@@ -74,11 +74,15 @@ impl Vouching {
     pub fn cookies(&self, session: &ServerSession) -> Option<String> {
         let names = &self.session.as_ref()?.cookies;
         let lines = session.req_header().headers.get_all(header::COOKIE);
-        let lines: Vec<_> = lines.iter().filter_map(|line| line.to_str().ok()).collect();
-        let pairs = lines.iter().flat_map(|line| line.split(';')).map(str::trim);
+        // Cookies of others may hold any bytes; ours are text.
+        let pairs = lines.iter().flat_map(|line| line.as_bytes().split(|b| *b == b';'));
+        let pairs = pairs.filter_map(|pair| std::str::from_utf8(pair.trim_ascii()).ok());
         let wanted: Vec<_> = pairs
             .filter(|pair| {
-                pair.split_once('=').is_some_and(|(name, _)| names.iter().any(|n| n == name.trim()))
+                pair.is_ascii()
+                    && pair
+                        .split_once('=')
+                        .is_some_and(|(name, _)| names.iter().any(|n| n == name.trim()))
             })
             .collect();
         (!wanted.is_empty()).then(|| wanted.join("; "))
