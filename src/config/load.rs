@@ -66,6 +66,10 @@ fn flag_span(n: usize) -> Range<usize> {
 fn put_flags(table: &mut DeTable<'_>, overrides: &RunOverrides) {
     for (n, flag) in overrides.flags().into_iter().enumerate() {
         let Some(value) = flag.value else { continue };
+        // A `Host` is heard by an upstream; it does not make one.
+        if flag.key == "host" && !table.contains_key(flag.table) {
+            continue;
+        }
         let section = table
             .entry(Spanned::new(NO_SPAN, flag.table.into()))
             .or_insert_with(|| Spanned::new(NO_SPAN, DeValue::Table(DeTable::new())));

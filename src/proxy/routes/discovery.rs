@@ -127,7 +127,7 @@ fn has_no_document(status: StatusCode) -> bool {
 /// Verifiers and browsers read the document as they read the key set.
 fn for_anybody(header: &mut ResponseHeader, state: &State) -> Result<()> {
     let fresh = header.headers.get(header::CACHE_CONTROL).map(|v| v.as_bytes());
-    if !fresh.is_some_and(|value| memchr::memmem::find(value, b"max-age").is_some()) {
+    if fresh.is_none_or(|value| memchr::memmem::find(value, b"max-age").is_none()) {
         let value = format!("public, max-age={}", state.server.max_age);
         header.insert_header(header::CACHE_CONTROL, value)?;
     }
