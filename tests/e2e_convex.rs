@@ -1,0 +1,22 @@
+//! The functions of `docs/client.md` under npm's `convex` client: a restart of the proxy logs nobody out.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    unreachable_pub,
+    dead_code,
+    reason = "a test stops at the first surprise"
+)]
+
+#[path = "support/e2e.rs"]
+mod e2e;
+
+use serde_json::json;
+
+#[test]
+fn convex_clients_outlive_a_restart_of_the_proxy() {
+    let options = json!({ "binary": env!("CARGO_BIN_EXE_countersign") });
+    let found = e2e::client("convex", &options).unwrap_or_else(|complaint| panic!("{complaint}"));
+    assert_eq!(found, json!({ "outages": true, "hiccups": true, "refusal": true }));
+}
