@@ -1,4 +1,5 @@
-//! The functions of `docs/client.md` under npm's `convex` client: a restart of the proxy logs nobody out.
+//! What the documents give to Convex's clients, under npm's `convex`: a restart of the proxy logs nobody
+//! out, and a hook begins one login.
 
 #![allow(
     clippy::unwrap_used,
@@ -19,4 +20,13 @@ fn convex_clients_outlive_a_restart_of_the_proxy() {
     let options = json!({ "binary": env!("CARGO_BIN_EXE_countersign") });
     let found = e2e::client("convex", &options).unwrap_or_else(|complaint| panic!("{complaint}"));
     assert_eq!(found, json!({ "outages": true, "hiccups": true, "refusal": true }));
+}
+
+#[test]
+fn hooks_of_the_recipes_begin_one_login() {
+    let found = e2e::client("hooks", &json!({})).unwrap_or_else(|complaint| panic!("{complaint}"));
+    for issuer in ["logto", "keycloak"] {
+        assert_eq!(found[issuer]["began"], 1, "{issuer}: {found}");
+        assert_eq!(found[issuer]["tokens"].as_array().unwrap().len(), 2, "{issuer}: {found}");
+    }
 }

@@ -10,14 +10,16 @@ const convex = new ConvexReactClient(import.meta.env.VITE_CONVEX_URL, { initialA
 const logto = { endpoint: "https://your-tenant.logto.app", appId: "your-app-id" };
 
 function useAuthFromLogto() {
-  const { isLoading, isAuthenticated, getIdToken, getAccessToken, clearAccessToken } = useLogto();
+  const { isLoading: busy, isAuthenticated, getIdToken, getAccessToken, clearAccessToken } = useLogto();
+  // The library is "loading" during each of its calls. Convex would take that for a new login, and call again.
+  const isLoading = busy && !isAuthenticated;
   const fetchAccessToken = useCallback(
     async ({ forceRefreshToken }: { forceRefreshToken: boolean }) => {
       const token = await retry(async () => {
         if (forceRefreshToken) {
           // With none kept, asking for an access token makes the library refresh; a new ID token comes along.
           await clearAccessToken();
-          await getAccessToken();
+          if (!(await getAccessToken())) throw new Error("the token was not renewed"); // it does not reject
         }
         return getIdToken();
       });
