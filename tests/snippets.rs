@@ -67,11 +67,13 @@ fn hooks_fit(block: &str, file: &str) -> Option<String> {
     })
 }
 
-/// What a page's first block of `docs/client.md` is to all the others.
-fn countersign_ts(documents: &[(String, String)]) -> String {
+/// The files that every page and example shares, from `docs/client.md`.
+const SHARED: [&str; 2] = ["countersign.ts", "retry.ts"];
+
+fn shared(documents: &[(String, String)], file: &str) -> String {
     let (_, page) = documents.iter().find(|(name, _)| name == "docs/client.md").unwrap();
     let all = blocks(page, "ts");
-    let (_, text) = all.iter().find(|(_, text)| named(text) == Some("countersign.ts")).unwrap();
+    let (_, text) = all.iter().find(|(_, text)| named(text) == Some(file)).unwrap();
     text.clone()
 }
 
@@ -119,7 +121,6 @@ fn tsc(folder: &Path) -> Result<(), String> {
 fn every_typescript_block_is_taken_by_the_compiler() {
     let folder = tempfile::tempdir().unwrap();
     let documents = documents();
-    let shared = countersign_ts(&documents);
     let (mut seen, mut hooks) = (0, 0);
     for (name, text) in &documents {
         let page = folder.path().join(name.trim_end_matches(".md"));
@@ -141,14 +142,53 @@ fn every_typescript_block_is_taken_by_the_compiler() {
             seen += 1;
             write(&page.join(format!("provider-{line}.ts")), line, &whole);
         }
-        if page.is_dir() && !page.join("countersign.ts").exists() {
-            write(&page.join("countersign.ts"), 1, &shared);
+        for (file, name) in SHARED.map(|name| (page.join(name), name)) {
+            if page.is_dir() && !file.exists() {
+                write(&file, 1, &shared(&documents, name));
+            }
         }
     }
     assert!(seen >= 30, "{seen} blocks only: is the search still right?");
-    assert!(hooks >= 8, "{hooks} hooks only: is the search still right?");
+    assert!(hooks >= 10, "{hooks} hooks only: is the search still right?");
     if let Err(said) = tsc(folder.path()) {
         panic!("tsc, each file with its page's line numbers:\n{said}");
+    }
+}
+
+/// The sources of an example, below its folder.
+fn sources(folder: &Path, out: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() && !path.ends_with("node_modules") {
+            sources(&path, out);
+        } else if path.extension().is_some_and(|e| e == "ts" || e == "tsx") {
+            out.push(path);
+        }
+    }
+}
+
+#[test]
+fn every_example_is_taken_by_the_compiler() {
+    let folder = tempfile::tempdir().unwrap();
+    let documents = documents();
+    for example in ["react-vite", "nextjs", "tanstack-start", "expo"] {
+        let mut files = Vec::new();
+        sources(&root().join("examples").join(example), &mut files);
+        let mut copies = 0;
+        for file in files {
+            let text = std::fs::read_to_string(&file).unwrap();
+            let name = file.file_name().and_then(|name| name.to_str()).unwrap();
+            if SHARED.contains(&name) {
+                copies += 1;
+                assert_eq!(text, shared(&documents, name), "{} is not the page's", file.display());
+            }
+            let below = file.strip_prefix(root().join("examples")).unwrap();
+            write(&folder.path().join(below), 1, &text);
+        }
+        assert_eq!(copies, SHARED.len(), "{example}");
+    }
+    if let Err(said) = tsc(folder.path()) {
+        panic!("{said}");
     }
 }
 

@@ -23,8 +23,8 @@ async function json(url, form) {
 const discover = () => json(`${settings.issuer}/.well-known/openid-configuration`);
 
 /**
- * The countersigned twin of a token (RFC 8693). This is what a client gives its backend: Convex's
- * `fetchAccessToken` returns it, and calls it again when it is asked for a fresh one.
+ * The countersigned twin of a token (RFC 8693), which a client gives its backend. The function of
+ * docs/client.md does the same and outlives a restart of the proxy: take that one for Convex.
  */
 export async function exchange(token) {
   const answer = await json(`${settings.issuer}/_countersign/token`, {

@@ -11,3 +11,6 @@ declare module "*/your-auth" {
     getToken(options: { ignoreCache: boolean }): Promise<string | null>;
   };
 }
+
+// As Node's and Expo's types have it.
+declare var process: { env: Record<string, string | undefined> };

@@ -1,0 +1,13 @@
+import type { AuthConfig } from "convex/server";
+
+export default {
+  providers: [
+    {
+      type: "customJwt",
+      issuer: "https://your-ref.supabase.co/auth/v1",
+      jwks: "https://login.example.com/.well-known/jwks.json",
+      algorithm: "RS256",
+      applicationID: "authenticated",
+    },
+  ],
+} satisfies AuthConfig;
