@@ -196,9 +196,9 @@ async fn a_reset_stream_is_given_up_at_the_upstream() {
 /// What is kept is given to requests of which the upstream was told the same.
 #[tokio::test]
 async fn a_field_that_ends_here_does_not_choose_what_others_are_given() {
-    let document = r#"{"issuer":"http://issuer.example","jwks_uri":"http://issuer.example/jwks"}"#;
-    let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{document}", document.len());
-    let scene = Scene::new(move |_| vec![send(&answer)]).await;
+    let document = r#"{"issuer":"UPSTREAM","jwks_uri":"UPSTREAM/jwks"}"#;
+    let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: LENGTH\r\n\r\n{document}");
+    let scene = Scene::below("", &answer).await;
     let mut client = scene.client().await;
     for fields in [
         "Keep-Alive: 1\r\n",

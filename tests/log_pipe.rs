@@ -95,7 +95,7 @@ impl Program {
 
     async fn lost(&self) -> u64 {
         let status: Value = serde_json::from_str(&self.text("/api/status").await).unwrap();
-        status["log"]["lost"].as_u64().unwrap()
+        status["log_lines_lost"].as_u64().unwrap()
     }
 
     async fn ends(&mut self) -> ExitStatus {

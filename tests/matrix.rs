@@ -231,7 +231,7 @@ async fn a_shared_secret_opens_nothing_but_its_own_issuers_tokens() {
         pair.exchanged(&own).await;
         let (signed, _) = own.rsplit_once('.').unwrap();
         let (status, answer) = pair.proxy.exchange(&format!("{signed}.AAAA"), None).await;
-        assert_eq!((status, &answer["error"]), (400, &json!("invalid_grant")), "{answer}");
+        assert_eq!((status, &answer["error"]), (400, &json!("invalid_request")), "{answer}");
         assert!(!answer.to_string().contains(signed), "no token in an error: {answer}");
         let (_, set) = e2e::get(&pair.proxy.jwks()).await;
         assert!(!set.contains("\"oct\"") && !set.contains(SECRET), "{set}");

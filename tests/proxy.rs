@@ -56,9 +56,9 @@ async fn a_key_set_is_normalised_negotiated_and_revalidated() {
         assert!(answer.headers().get("set-cookie").is_none());
         let etag = field("etag");
         let set: Value = answer.json().await.unwrap();
-        // Ours is RS256; the issuer's ES384 key is not one the verifier reads.
+        // Ours comes first; the issuer's does the verifier no harm, and other clients need it.
         let algs: Vec<_> = set["keys"].as_array().unwrap().iter().map(|k| &k["alg"]).collect();
-        assert_eq!(algs, ["RS256"]);
+        assert_eq!(algs, ["RS256", "ES384"]);
         let again = client.get(proxy.url(path)).header("if-none-match", format!("W/{etag}, \"x\""));
         let again = again.send().await.unwrap();
         assert_eq!(again.status(), 304);
@@ -102,7 +102,7 @@ async fn discovery_says_what_holds_behind_the_proxy() {
     assert_eq!(answer.headers()["content-type"], "application/json");
     let document: Value = answer.json().await.unwrap();
     assert_eq!(document["jwks_uri"], proxy.url("/jwks"));
-    assert_eq!(document["id_token_signing_alg_values_supported"], json!(["RS256"]));
+    assert_eq!(document["id_token_signing_alg_values_supported"], json!(["RS256", "ES384"]));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -49,11 +49,16 @@ impl Scene {
         Self::start("", configured, move |_, path| script(path)).await
     }
 
-    /// An upstream with a base path that gives one answer, in which `UPSTREAM` is its address.
+    /// An upstream with a base path that gives one answer, in which `UPSTREAM` is its address and
+    /// `LENGTH` the length of the body.
     pub async fn below(base: &'static str, answer: &str) -> Self {
         let answer = answer.to_owned();
-        Self::start(base, "", move |upstream, _| vec![send(&answer.replace("UPSTREAM", upstream))])
-            .await
+        Self::start(base, "", move |upstream, _| {
+            let answer = answer.replace("UPSTREAM", upstream);
+            let body = answer.split_once("\r\n\r\n").map_or(0, |(_, body)| body.len());
+            vec![send(&answer.replace("LENGTH", &body.to_string()))]
+        })
+        .await
     }
 
     async fn start(

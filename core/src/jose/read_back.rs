@@ -135,7 +135,8 @@ fn is(jwk: &Jwk, key: &Thumbprint, alg: Alg) -> bool {
         Check::AwsLc(_) => KeyAlgorithm::UNKNOWN_ALGORITHM,
     };
     jwk.common.public_key_use == Some(PublicKeyUse::Signature)
-        && jwk.common.key_algorithm == Some(named)
+        // Some verifiers lose the set to the `alg` of a key; it is published without then.
+        && jwk.common.key_algorithm.is_none_or(|alg| alg == named)
         && has_numbers(jwk, key)
 }
 
@@ -174,6 +175,22 @@ mod tests {
         let keys: Vec<_> = keys.iter().map(|key| key.as_ref().unwrap()).collect();
         let set = document(&keys);
         assert_eq!(back(&set.body, &set.kids, &keys), Ok(()));
+    }
+
+    /// Convex loses a set to an Ed25519 key with `alg`; without it the key is published.
+    #[test]
+    fn a_key_that_is_published_without_alg_is_read() {
+        let jwk = br#"[{"kty":"OKP","crv":"Ed25519","kid":"edwards","alg":"EdDSA",
+            "x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]"#;
+        let read = super::super::jwks::normalize(jwk, &Default::default()).unwrap();
+        let key = SigningKey::generate(Alg::Rs256).unwrap();
+        let (profile, remembered) = (Profile::convex(), Default::default());
+        let (own, upstream) = ([key.public().clone()], [&read.keys]);
+        let input =
+            Input { own: &own, upstream: &upstream, profile: &profile, remembered: &remembered };
+        let set = publish(&input);
+        assert!(set.body.contains("edwards") && !set.body.contains("EdDSA"), "{}", set.body);
+        assert_eq!(back(&set.body, &set.kids, &[&key]), Ok(()));
     }
 
     /// A set that was damaged on the way to its bytes is told by what a reader makes of them.

@@ -171,7 +171,7 @@ impl EndpointRewrite {
     pub fn to_public(issuer: &str, upstream: &Url, to: &str) -> Self {
         let mut from = bases(issuer, upstream);
         if !upstream.path().trim_end_matches('/').is_empty() {
-            from.extend(bases(to, upstream).pop());
+            from.extend(bases(to, upstream).into_iter().skip(1));
         }
         let from = from.iter().map(|url| url.as_str().trim_end_matches('/').to_owned()).collect();
         Self { from, to: to.trim_end_matches('/').to_owned() }
