@@ -138,7 +138,7 @@ fn an_upstream_alone_is_enough() {
     };
     let config = config::load(None, &overrides, &NoEnv).unwrap();
     assert!(config.discover && config.tokens.is_empty() && config.issuers.is_empty());
-    assert_eq!(config.server.listen.to_string(), "0.0.0.0:9000");
+    assert_eq!(config.server.listen.to_string(), "0.0.0.0:9000 and [::]:9000");
     assert_eq!(config.admin.listen, None);
     assert_eq!(config.profile.accepts, AlgSet::of(&[Alg::Rs256]));
     assert_eq!(config.data_dir, Path::new("countersign-data"));
@@ -382,7 +382,8 @@ fn a_name_the_upstream_will_not_hear_is_noticed() {
     assert_eq!(unheard(&hosted).as_deref(), Some("tenant.example.com"));
     let other = format!("{}{hosted}", public("https://login.example.com"));
     assert_eq!(unheard(&other).as_deref(), Some("tenant.example.com"));
-    let same = format!("{}{hosted}", public("https://tenant.example.com"));
+    // The same name at another port; with the same port the upstream would be this proxy.
+    let same = format!("{}{hosted}", public("https://tenant.example.com:8443"));
     assert_eq!(unheard(&same), None);
     for host in ["client", "upstream", "auth.example.com:8443"] {
         assert_eq!(unheard(&format!("{hosted}host = \"{host}\"\n")), None);

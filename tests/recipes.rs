@@ -20,7 +20,7 @@ struct EverySet;
 
 impl config::env::Env for EverySet {
     fn var(&self, name: &str) -> Option<String> {
-        (!name.starts_with("OTEL_EXPORTER_"))
+        (!name.starts_with("OTEL_EXPORTER_") && name != "PORT")
             .then(|| "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LXNlY3I=".repeat(2)[..44].to_owned())
     }
 }

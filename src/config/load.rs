@@ -1,7 +1,7 @@
 //! From a file, flags and the environment to a [`Config`]; errors get their line and column here.
 
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use toml::Spanned;
@@ -14,6 +14,47 @@ use super::overrides::RunOverrides;
 use super::raw::RawConfig;
 use super::resolve;
 use super::value::nearest;
+
+/// Taken from the working directory where no file is named.
+const DEFAULT_FILE: &str = "countersign.toml";
+
+/// The configuration file of a command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    Named(PathBuf),
+    /// `./countersign.toml`, which nobody named.
+    Here(PathBuf),
+    Nothing,
+}
+
+impl Found {
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Named(path) | Self::Here(path) => Some(path),
+            Self::Nothing => None,
+        }
+    }
+
+    /// What to say about it, so that nobody wonders where a setting comes from.
+    pub fn note(&self) -> Option<String> {
+        match self {
+            Self::Here(path) => {
+                Some(format!("configuration: {}, found in this folder", path.display()))
+            }
+            Self::Named(_) | Self::Nothing => None,
+        }
+    }
+}
+
+/// The file that was named (by a flag or its variable), else the one in the working directory.
+pub fn find(named: Option<&Path>) -> Found {
+    let here = Path::new(DEFAULT_FILE);
+    match named.filter(|path| !path.as_os_str().is_empty()) {
+        Some(path) => Found::Named(path.to_owned()),
+        None if here.is_file() => Found::Here(here.to_owned()),
+        None => Found::Nothing,
+    }
+}
 
 /// The configuration of this process.
 ///
@@ -96,7 +137,10 @@ impl Document<'_> {
             });
             return found;
         }
-        self.error(span, key, without_values(message))
+        let hint = type_hint(message, key.as_deref().unwrap_or_default());
+        let mut found = self.error(span, key, without_values(message));
+        found.hint = hint;
+        found
     }
 
     fn fault(&self, fault: Fault, table: &Table<'_>) -> ConfigError {
@@ -106,6 +150,28 @@ impl Document<'_> {
         error.hint = fault.hint;
         error
     }
+}
+
+/// How a value of the wrong TOML type is written, where that is known.
+fn type_hint(message: &str, key: &str) -> Option<String> {
+    let name = key.rsplit('.').next().unwrap_or(key);
+    if message.starts_with("invalid type: map, expected a sequence") {
+        return Some(format!("write `[[{key}]]`: there may be several"));
+    }
+    let number = message.strip_prefix("invalid type: integer `")?;
+    let (number, expected) = number.split_once("`, expected ")?;
+    if !expected.starts_with("a string") {
+        return None;
+    }
+    Some(match name {
+        "listen" => {
+            format!("write `listen = \"127.0.0.1:{number}\"`, or \":{number}\" for every address")
+        }
+        _ if name.ends_with("age") || name.ends_with("timeout") || name.ends_with("lifetime") => {
+            format!("write it with its unit, in quotes: `{name} = \"{number}s\"`")
+        }
+        _ => format!("write it in quotes: `{name} = \"{number}\"`"),
+    })
 }
 
 /// serde quotes a string of the wrong type, and that may be an expanded secret.

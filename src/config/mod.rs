@@ -12,7 +12,7 @@ pub mod settings;
 pub mod value;
 
 pub use error::ConfigError;
-pub use load::{load, load_text};
+pub use load::{Found, find, load, load_text};
 pub use overrides::RunOverrides;
 pub use resolve::discovered::{DiscoveredFault, issuer_from_discovery};
 pub use schema::{SCHEMA, generated_schema};

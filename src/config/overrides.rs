@@ -11,6 +11,8 @@ pub struct RunOverrides {
     /// An address or `off`.
     pub admin: Option<String>,
     pub data_dir: Option<PathBuf>,
+    /// `[signing] store`
+    pub store: Option<String>,
     pub threads: Option<usize>,
     pub profile: Option<String>,
     pub log: Option<String>,

@@ -1,6 +1,5 @@
 //! The configuration, checked. Every value here may be used as it stands.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -13,6 +12,7 @@ use crate::keyring::KeyringSettings;
 use crate::log;
 use crate::profile::Profile;
 use crate::rewrite::{JsonPath, TokenRule};
+use crate::serve::Listen;
 
 /// All of it. Defaults in brackets.
 #[derive(Debug, Clone)]
@@ -42,7 +42,7 @@ pub struct Config {
 #[derive(Debug, Clone)]
 pub struct ServerSettings {
     /// The public listener [127.0.0.1:8080].
-    pub listen: SocketAddr,
+    pub listen: Listen,
     /// What clients and verifiers call this proxy; without a trailing slash in
     /// [`ServerSettings::public_text`].
     pub public_url: Option<Url>,
@@ -105,7 +105,7 @@ impl Default for ServerLimits {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AdminSettings {
     /// `None`: off [127.0.0.1:9090].
-    pub listen: Option<SocketAddr>,
+    pub listen: Option<Listen>,
     /// Names a browser may reach it by, beside addresses, names without a dot and `localhost`.
     pub hosts: Vec<String>,
 }

@@ -1,6 +1,5 @@
-//! Values written as text: durations, sizes, addresses.
+//! Values written as text: durations and sizes.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 /// `"300ms"`, `"5s"`, `"10m"`, `"12h"`, `"7d"`; `"0s"` is zero.
@@ -54,25 +53,6 @@ fn split(text: &str) -> (&str, &str) {
     (&text[..end], text[end..].trim_start())
 }
 
-/// `127.0.0.1:8080`, `[::]:8080`, `localhost:8080`, or `:8080` for every interface.
-///
-/// # Errors
-/// What an address looks like.
-pub fn listen_addr(text: &str) -> Result<SocketAddr, String> {
-    let port = |port: &str| port.parse::<u16>().ok();
-    let addr = if let Some(text) = text.strip_prefix(':') {
-        port(text).map(|port| SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)))
-    } else if let Some(text) = text.strip_prefix("localhost:") {
-        port(text).map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
-    } else {
-        text.parse().ok()
-    };
-    addr.ok_or_else(|| match text.parse::<IpAddr>() {
-        Ok(_) => format!("`{text}` lacks a port; write `{text}:8080`"),
-        Err(_) => format!("`{text}` is no address; write `127.0.0.1:8080` or `0.0.0.0:8080`"),
-    })
-}
-
 /// The candidate nearest to `word`, when it is near enough to have been meant.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     candidates
@@ -123,18 +103,6 @@ mod tests {
         assert_eq!(size("4096"), Ok(4096));
         for bad in ["", "KiB", "-1", "1TiB", "18446744073709551615GiB"] {
             assert!(size(bad).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn addresses() {
-        let at = |text| listen_addr(text).unwrap().to_string();
-        assert_eq!(at(":8080"), "0.0.0.0:8080");
-        assert_eq!(at("localhost:1"), "127.0.0.1:1");
-        assert_eq!(at("[::]:8080"), "[::]:8080");
-        assert!(listen_addr("127.0.0.1").unwrap_err().contains("lacks a port"));
-        for bad in ["", "example.com:80", "127.0.0.1:99999", "::1:80:", "8080"] {
-            assert!(listen_addr(bad).is_err(), "{bad}");
         }
     }
 

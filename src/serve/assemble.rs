@@ -1,4 +1,4 @@
-//! The rooms put together from a configuration.
+//! Everything that serves, put together from a configuration.
 
 use std::sync::Arc;
 
@@ -42,7 +42,7 @@ pub enum StartError {
 }
 
 /// Everything that lives as long as the server.
-pub struct Rooms {
+pub struct App {
     pub state: Arc<State>,
     pub issuers: Arc<Issuers>,
     pub publisher: Arc<Publisher>,
@@ -54,8 +54,8 @@ pub struct Rooms {
     pub(super) config: arc_swap::ArcSwap<Config>,
 }
 
-impl Rooms {
-    /// Puts the rooms together; reads the disk, not the network.
+impl App {
+    /// Puts it together; reads the disk, not the network.
     pub(super) async fn assemble(config: Config, clock: Clock) -> Result<Arc<Self>, StartError> {
         let resolver = Resolver::system().map_err(StartError::Resolver)?;
         let keyring = Keyring::open(config.keyring.clone(), clock.clone()).await?;
@@ -63,7 +63,7 @@ impl Rooms {
         let deps = IssuerDeps {
             clock: clock.clone(),
             resolver: resolver.clone(),
-            data_dir: Some(config.data_dir.clone()),
+            data_dir: config.keyring.store.has_disk().then(|| config.data_dir.clone()),
             options: jwks::Options::default(),
             spans: spans.clone(),
         };
@@ -136,6 +136,7 @@ impl Rooms {
             clock: self.clock.clone(),
             hosts: config.admin.hosts.as_slice().into(),
             queue: config.bridge.queue,
+            keeps_sets: config.keyring.store.has_disk(),
         }
     }
 
@@ -148,8 +149,8 @@ impl Rooms {
         let (publisher, shutdown) = (self.publisher.clone(), stop.clone());
         runtime.spawn(async move { publisher.run(shutdown).await });
         if let Some(learner) = &self.learner {
-            let (learner, rooms, shutdown) = (learner.clone(), self.clone(), stop.clone());
-            runtime.spawn(async move { learner.run(&rooms, shutdown).await });
+            let (learner, app, shutdown) = (learner.clone(), self.clone(), stop.clone());
+            runtime.spawn(async move { learner.run(&app, shutdown).await });
         }
     }
 }

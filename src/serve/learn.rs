@@ -11,7 +11,7 @@ use http::{StatusCode, header};
 use pingora::http::RequestHeader;
 use tokio::sync::watch;
 
-use super::assemble::Rooms;
+use super::assemble::App as Rooms;
 use crate::config::{Config, UpstreamSettings, issuer_from_discovery};
 use crate::issuer::IssuerSettings;
 use crate::keyring::atomic;
@@ -59,13 +59,14 @@ impl Learner {
         Some(Arc::new(Self { config: config.clone(), upstream }))
     }
 
-    fn file(&self) -> PathBuf {
-        self.config.data_dir.join(FILE)
+    /// `None`: nothing is kept on a disk.
+    fn file(&self) -> Option<PathBuf> {
+        self.config.keyring.store.has_disk().then(|| self.config.data_dir.join(FILE))
     }
 
     /// What the document of an earlier run taught.
     pub(super) fn remembered(&self) -> Option<Known> {
-        let text = std::fs::read(self.file()).ok()?;
+        let text = std::fs::read(self.file()?).ok()?;
         let (address, document) = split(&text)?;
         // Another upstream's document teaches nothing about this one.
         if address != self.upstream.url.as_str().as_bytes() {
@@ -156,6 +157,9 @@ impl Learner {
     }
 
     fn remember(&self, document: &Bytes) {
+        if self.file().is_none() {
+            return;
+        }
         let text = [self.upstream.url.as_str().as_bytes(), b"\n", document].concat();
         if let Err(error) = atomic::replace(&self.config.data_dir, FILE, &text) {
             tracing::warn!(%error, "the discovery document could not be kept");

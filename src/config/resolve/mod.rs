@@ -16,14 +16,15 @@ mod tokens;
 mod upstream;
 mod verifier;
 
+use std::net::SocketAddr;
 use std::path::Path;
 
+use super::AdminSettings;
 use super::env::{Env, default_data_dir};
 use super::error::{Checked, Fault};
 use super::overrides::RunOverrides;
 use super::raw::RawConfig;
 use super::settings::{BridgeSettings, Config, DiscoverySettings, LogSettings};
-use super::{AdminSettings, value};
 use crate::jose::names::{Issuer, Limits};
 use crate::log;
 use place::{At, Given};
@@ -52,7 +53,10 @@ pub(super) fn config(
     };
     let limits = limits(raw)?;
     let upstream = upstream::resolve(raw, &context)?;
-    let server = server::resolve(raw, &context)?;
+    let server = server::resolve(raw, &context, env)?;
+    if let Some(upstream) = &upstream {
+        server::not_ourselves(&upstream.url, &server, &context)?;
+    }
     let issuers = issuer::all(raw, &context, upstream.as_ref(), &limits)?;
     if upstream.is_none() && issuers.is_empty() {
         return Err(Fault::new("upstream", "neither an upstream nor an [[issuer]] is configured")
@@ -60,7 +64,7 @@ pub(super) fn config(
     }
     let discovery = discovery(raw, &issuers, server.public_url.is_some())?;
     let exchange = exchange::resolve(raw, &context, &issuers)?;
-    let keyring = signing::resolve(raw, &context, &data_dir, server.max_age)?;
+    let keyring = signing::resolve(raw, &context, &data_dir, server.max_age, env)?;
     Ok(Config {
         admin: admin(raw, &context)?,
         profile: verifier::resolve(raw, &context)?,
@@ -82,11 +86,11 @@ fn admin(raw: &RawConfig, context: &Context<'_>) -> Checked<AdminSettings> {
     let at = At::root("admin").key("listen");
     let given = Given::of(&context.overrides.admin, "--admin", &raw.admin.listen, &at);
     let listen = match given.text() {
-        None => Some(([127, 0, 0, 1], 9090).into()),
+        None => Some(SocketAddr::from(([127, 0, 0, 1], 9090)).into()),
         Some("off") => None,
         Some(text) => {
             let hint = "`off` turns the admin listener off";
-            Some(value::listen_addr(text).map_err(|why| given.fault(why).hint(hint))?)
+            Some(text.parse().map_err(|why: String| given.fault(why).hint(hint))?)
         }
     };
     let hosts = raw.admin.hosts.as_ref().map(|many| many.0.clone()).unwrap_or_default();

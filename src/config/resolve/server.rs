@@ -1,26 +1,36 @@
 //! `[server]`.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use url::{Host, Url};
 
-use super::super::error::Checked;
+use super::super::env::Env;
+use super::super::error::{Checked, Fault};
 use super::super::raw::RawConfig;
 use super::super::settings::{ExchangeSettings, ServerLimits, ServerSettings, TlsFiles};
-use super::super::value;
 use super::Context;
 use super::place::{At, Given};
+use crate::serve::Listen;
 
 /// Without the exchange, which needs the issuers.
-pub(super) fn resolve(raw: &RawConfig, context: &Context<'_>) -> Checked<ServerSettings> {
+pub(super) fn resolve(
+    raw: &RawConfig,
+    context: &Context<'_>,
+    env: &impl Env,
+) -> Checked<ServerSettings> {
     let at = At::root("server");
     let raw = &raw.server;
     let listen_at = at.key("listen");
     let given = Given::of(&context.overrides.listen, "--listen", &raw.listen, &listen_at);
-    let listen = match given.text() {
-        None => ([127, 0, 0, 1], 8080).into(),
-        Some(text) => value::listen_addr(text).map_err(|why| given.fault(why))?,
+    let listen = match (given.text(), env.var("PORT").filter(|port| !port.is_empty())) {
+        (Some(text), _) => text.parse().map_err(|why: String| given.fault(why))?,
+        // A platform that sets it sends requests from outside.
+        (None, Some(port)) => Listen::everywhere(port.trim().parse().map_err(|_| {
+            Fault::new("PORT", format_args!("the variable says `{port}`, which is not a port"))
+                .hint("unset it, or say where to listen with --listen (COUNTERSIGN_LISTEN)")
+        })?),
+        (None, None) => SocketAddr::from(([127, 0, 0, 1], 8080)).into(),
     };
     let url_at = at.key("public_url");
     let given = Given::of(&context.overrides.public_url, "--public-url", &raw.public_url, &url_at);
@@ -45,6 +55,38 @@ pub(super) fn resolve(raw: &RawConfig, context: &Context<'_>) -> Checked<ServerS
         limits: limits(raw, &at.key("limits"))?,
         exchange: ExchangeSettings::default(),
     })
+}
+
+/// A request that is passed on to ourselves comes round until every connection is in use.
+///
+/// # Errors
+/// A [`Fault`] where the upstream is this proxy.
+pub(super) fn not_ourselves(
+    upstream: &Url,
+    server: &ServerSettings,
+    context: &Context<'_>,
+) -> Checked<()> {
+    let key = if context.overrides.upstream.is_some() { "--upstream" } else { "upstream.url" };
+    let hint = "name the auth server itself, as it is reached from this machine";
+    if server.listen.is_at(upstream) {
+        let why = format!("{upstream} is where this proxy itself listens ({})", server.listen);
+        return Err(Fault::new(key, why).hint(hint));
+    }
+    match &server.public_url {
+        Some(public) if is_below(upstream, public) => {
+            let why = format!("{upstream} is this proxy's own `public_url`");
+            Err(Fault::new(key, why).hint(hint))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether `url` is `base`, or a path below it.
+fn is_below(url: &Url, base: &Url) -> bool {
+    let (path, prefix) = (url.path().trim_end_matches('/'), base.path().trim_end_matches('/'));
+    let rest = path.strip_prefix(prefix);
+    url.origin() == base.origin()
+        && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 fn limits(raw: &super::super::raw::RawServer, at: &At) -> Checked<ServerLimits> {
@@ -123,6 +165,20 @@ pub(super) fn is_private(ip: IpAddr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn below_is_by_whole_segments() {
+        let below =
+            |url: &str, base: &str| is_below(&Url::parse(url).unwrap(), &Url::parse(base).unwrap());
+        assert!(below("https://a.example/", "https://a.example"));
+        assert!(below("https://A.example:443/oidc", "https://a.example"));
+        assert!(below("https://a.example/login/x", "https://a.example/login/"));
+        // A gateway may give two servers one name.
+        assert!(!below("https://a.example/oidc", "https://a.example/login"));
+        assert!(!below("https://a.example/login2", "https://a.example/login"));
+        assert!(!below("http://a.example/", "https://a.example"));
+        assert!(!below("https://b.example/", "https://a.example"));
+    }
 
     #[test]
     fn a_public_url_is_safe() {

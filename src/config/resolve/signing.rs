@@ -3,13 +3,14 @@
 use std::path::Path;
 use std::time::Duration;
 
+use super::super::env::Env;
 use super::super::error::Checked;
 use super::super::raw::RawConfig;
 use super::Context;
-use super::place::At;
+use super::place::{At, Given};
 use super::secret;
 use crate::jose::alg::Alg;
-use crate::keyring::{KeyringSettings, RedisKey, StoreSettings};
+use crate::keyring::{KeyringSettings, RedisKey, StoreSettings, outside};
 
 /// Only what every verifier of a profile can check.
 const ALGORITHMS: &[(&str, Alg)] =
@@ -23,6 +24,7 @@ pub(super) fn resolve(
     context: &Context<'_>,
     data_dir: &Path,
     max_age: u32,
+    env: &impl Env,
 ) -> Checked<KeyringSettings> {
     let at = At::root("signing");
     let raw = &raw.signing;
@@ -40,7 +42,9 @@ pub(super) fn resolve(
     };
     let skew = at.duration("skew", raw.skew.as_deref())?.unwrap_or(Duration::from_secs(60));
     let max_age = Duration::from_secs(max_age.into());
-    let redis = raw.store.as_deref().is_some_and(|store| store.starts_with("redis"));
+    let store_at = at.key("store");
+    let given = Given::of(&context.overrides.store, "--store", &raw.store, &store_at);
+    let redis = given.text().is_some_and(|store| store.starts_with("redis"));
     let outage = match at.duration("outage", raw.outage.as_deref())? {
         Some(_) if !redis => {
             return Err(at.key("outage").fault("replicas share nothing but a ring in Redis"));
@@ -65,13 +69,21 @@ pub(super) fn resolve(
         ("encryption_key_file", raw.encryption_key_file.as_deref()),
         context.base,
     )?;
-    let store_at = at.key("store");
-    let store = match raw.store.as_deref() {
+    let store = match given.text() {
         None => StoreSettings::File(data_dir.to_owned()),
         Some(text) => match text.split_once(':') {
             Some(("file", dir)) if !dir.is_empty() => StoreSettings::File(context.base.join(dir)),
             Some(("readonly", dir)) if !dir.is_empty() => {
                 StoreSettings::ReadOnly(context.base.join(dir))
+            }
+            Some(("env", name)) => {
+                let keys = outside::from_variables(name, |name| env.var(name));
+                let keys = keys.map_err(|why| {
+                    given
+                        .fault(why)
+                        .hint("`countersign keys generate --output FILE` makes a key for it")
+                })?;
+                StoreSettings::Env { name: name.to_owned(), keys }
             }
             Some(("redis" | "rediss", _)) => {
                 let key = encryption_key.as_ref().ok_or_else(|| {
@@ -80,14 +92,15 @@ pub(super) fn resolve(
                         .hint("`encryption_key = \"${COUNTERSIGN_ENCRYPTION_KEY}\"`, made by `openssl rand -base64 32`")
                 })?;
                 if !cfg!(feature = "redis") {
-                    return Err(store_at.fault("this build is without the feature `redis`"));
+                    return Err(given.fault("this build is without the feature `redis`"));
                 }
                 let encryption_key = RedisKey(secret::key_32(&at.key("encryption_key"), key)?);
                 StoreSettings::Redis { url: text.to_owned(), encryption_key }
             }
             _ => {
-                return Err(store_at
-                    .fault("it is none of `file:DIR`, `readonly:DIR`, `redis://HOST:PORT/DB`"));
+                return Err(given.fault(
+                    "write `file:DIR`, `readonly:DIR`, `env:NAME` or `redis://HOST:PORT/DB`",
+                ));
             }
         },
     };
