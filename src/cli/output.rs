@@ -90,6 +90,11 @@ impl Output {
         self.out_color
     }
 
+    /// Whether stderr takes colours.
+    pub fn note_color(&self) -> bool {
+        self.err_color
+    }
+
     /// One line on stdout: the command's result.
     pub fn line(&mut self, text: impl fmt::Display) {
         let _ = writeln!(self.out, "{}", harmless(&text.to_string()));
