@@ -10,10 +10,10 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{KeyPair, KeySize};
 use aws_lc_rs::signature::{self, ParsedPublicKey};
 use pingora::Result;
+use pingora::proxy::{ProxyHttp, Session, http_proxy_service};
 use pingora::server::Server;
 use pingora::server::configuration::ServerConf;
 use pingora::upstreams::peer::HttpPeer;
-use pingora::proxy::{ProxyHttp, Session, http_proxy_service};
 
 use crate::process::Pinned;
 use crate::tokens::{Issuer, b64};

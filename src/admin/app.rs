@@ -45,6 +45,8 @@ pub struct StatusSource {
     pub hosts: Arc<[String]>,
     /// Jobs that may wait for a crypto thread.
     pub queue: usize,
+    /// Last good key sets are kept on a disk.
+    pub keeps_sets: bool,
 }
 
 /// What the admin listener runs.
@@ -96,6 +98,7 @@ impl App {
             traffic: collect::traffic(source.proxy.status()),
             started: self.started,
             now: source.clock.now(),
+            keeps_sets: source.keeps_sets,
         })
     }
 

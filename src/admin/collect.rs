@@ -16,7 +16,7 @@ use crate::jose::jwks::{Change, Report};
 use crate::jose::names::UnixTime;
 use crate::jose::publish::PublishedKids;
 use crate::jose::report::Effect;
-use crate::keyring::{KeyView, Keyring, KeyringStatus, Office};
+use crate::keyring::{KeyState, KeyView, Keyring, KeyringStatus};
 use crate::profile::Profile;
 use crate::proxy::counters::{ProxyStatus, RequestDurations};
 use crate::refresh::Standing;
@@ -35,6 +35,7 @@ pub struct Rooms<'a> {
     pub traffic: Traffic,
     pub started: UnixTime,
     pub now: UnixTime,
+    pub keeps_sets: bool,
 }
 
 /// The bridge's counters.
@@ -142,7 +143,7 @@ pub fn collect(rooms: Rooms<'_>) -> Status {
         issuers_total,
         sets,
         signing: ring.keys.iter().map(signing).collect(),
-        store: store(&ring),
+        store: store(&ring, rooms.keeps_sets),
         ready: rooms.ready,
         tokens: rooms.tokens,
         traffic: rooms.traffic,
@@ -333,23 +334,19 @@ fn set(rooms: &Rooms<'_>, path: String, ring: &KeyringStatus) -> SetView {
 }
 
 fn signing(key: &KeyView) -> SigningView {
-    let retired = key.office == Office::Retired;
+    let retired = key.state == KeyState::Retired;
     SigningView {
         kid: key.kid.clone(),
         alg: key.alg,
-        state: match key.office {
-            Office::Next => "next",
-            Office::Active => "active",
-            Office::Retired => "retired",
-        },
+        state: key.state.name(),
         published: Some(key.published),
         signs_from: Some(key.activated.unwrap_or(key.usable)),
         signs_until: key.retired,
-        leaves: retired.then_some(key.horizon),
+        leaves: retired.then_some(key.latest_exp),
     }
 }
 
-fn store(ring: &KeyringStatus) -> StoreView {
+fn store(ring: &KeyringStatus, keeps_sets: bool) -> StoreView {
     StoreView {
         store: ring.store.clone(),
         error: ring.error.as_ref().map(|fault| LastError {
@@ -359,6 +356,8 @@ fn store(ring: &KeyringStatus) -> StoreView {
         }),
         next_change: ring.next_change,
         rotation_asked: ring.rotation_asked,
+        full: ring.full,
+        key_sets_in_memory: !keeps_sets,
     }
 }
 

@@ -28,14 +28,31 @@ pub fn readiness(source: &StatusSource) -> Readiness {
     for issuer in source.issuers.iter().take(ALL_AT_ONCE) {
         if few && issuer.snapshot().is_none() {
             ready = false;
-            let last = issuer.status().last_error.map_or("not fetched yet", |last| last.code);
+            let last = issuer.status().last_error;
+            let last = last.map_or("not fetched yet".to_owned(), |e| reason(e.code, &e.text));
             reasons.push(format!("issuer {}: no key set ({last})", issuer.name()));
         }
     }
-    if let Some(fault) = source.keyring.status().error {
+    let keyring = source.keyring.status();
+    if let Some(fault) = keyring.error {
         reasons.push(format!("signing key store: {}", fault.code));
     }
+    if keyring.full {
+        let keys = keyring.keys.len();
+        reasons.push(format!(
+            "signing keys: key_ring_full, rotation waits until one of {keys} leaves"
+        ));
+    }
     Readiness { ready, reasons }
+}
+
+/// The code, and the number of an answer: anyone may ask, so no address and no text of a server's.
+fn reason(code: &str, text: &str) -> String {
+    let number = text.rsplit(' ').next().filter(|_| code == "status");
+    match number.filter(|word| word.bytes().all(|b| b.is_ascii_digit())) {
+        Some(number) => format!("{code} {number}"),
+        None => code.to_owned(),
+    }
 }
 
 /// Issuers that are fetched at the start; with more, only those that are used.

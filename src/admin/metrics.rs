@@ -98,6 +98,9 @@ fn signing(status: &Status, out: &mut Text) {
     }
     out.gauge("countersign_key_store_up", "Whether the store of the signing keys answers.");
     out.sample("countersign_key_store_up", &[], flag(status.store.error.is_none()));
+    const FULL: &str = "countersign_key_ring_full";
+    out.gauge(FULL, "Whether rotation waits, since no signing key can leave the full ring yet.");
+    out.sample(FULL, &[], flag(status.store.full));
 }
 
 fn tokens(status: &Status, out: &mut Text) {

@@ -155,6 +155,10 @@ pub struct StoreView {
     pub error: Option<LastError>,
     pub next_change: Option<i64>,
     pub rotation_asked: bool,
+    /// Every place of the ring is taken by keys whose tokens have not expired: rotation waits.
+    pub full: bool,
+    /// The issuers' last good key sets are kept in memory alone, and are gone after a restart.
+    pub key_sets_in_memory: bool,
 }
 
 /// Requests on the public listener.
