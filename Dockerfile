@@ -1,12 +1,15 @@
 # syntax=docker/dockerfile:1
 # One static binary on nothing: no shell, no libc, no package to patch.
 #   docker build -t countersign .
-#   docker run -p 8080:8080 -v countersign:/data -e COUNTERSIGN_UPSTREAM=https://auth.example.com countersign
+#   docker run -p 8080:8080 -v countersign:/data -e COUNTERSIGN_UPSTREAM=https://auth.example.com \
+#     -e COUNTERSIGN_PUBLIC_URL=https://login.example.com countersign
+# A countersign.toml beside this file goes into the image as its configuration: for platforms that build
+# from a repository and mount no files. Secrets stay out of it: ${VAR} in it is a variable at run time.
 # For another architecture: docker buildx build --platform linux/arm64 …
 # With musl instead of glibc: docker build --build-arg LIBC=musl …
 ARG LIBC=glibc
 
-FROM rust:1.91-slim-bookworm AS tools-glibc
+FROM rust:1.95-slim-bookworm AS tools-glibc
 SHELL ["/bin/bash", "-euo", "pipefail", "-c"]
 # pingora builds zlib-ng and aws-lc is C: a compiler and cmake.
 # hadolint ignore=DL3008
@@ -14,7 +17,7 @@ RUN apt-get update \
  && apt-get install -y --no-install-recommends cmake gcc g++ libc6-dev make \
  && rm -rf /var/lib/apt/lists/*
 
-FROM rust:1.91-alpine AS tools-musl
+FROM rust:1.95-alpine AS tools-musl
 # hadolint ignore=DL3018
 RUN apk add --no-cache bash cmake g++ gcc linux-headers make musl-dev perl
 
@@ -24,9 +27,8 @@ SHELL ["/bin/bash", "-euo", "pipefail", "-c"]
 WORKDIR /src
 COPY . .
 # libc linked in whole: names are resolved by hickory, so nothing of NSS is missed at run time.
-RUN --mount=type=cache,target=/usr/local/cargo/registry \
-    --mount=type=cache,target=/src/target \
-    install -D "$(scripts/static-build)" /out/countersign \
+# No cache mounts: some platforms refuse them (Railway) or do not know them (kaniko).
+RUN install -D "$(scripts/static-build)" /out/countersign \
  && install -d -m 0700 -o 10001 -g 10001 /out/data \
  && /out/countersign --version
 
@@ -35,11 +37,14 @@ LABEL org.opencontainers.image.title="countersign" \
       org.opencontainers.image.description="Makes any auth server's JWKS and tokens acceptable to strict verifiers" \
       org.opencontainers.image.licenses="Apache-2.0"
 COPY --from=build /out/countersign /countersign
+# The licence is always there, so that a configuration need not be.
+COPY LICENSE countersign.tom[l] /
 # The signing keys live here: mount a volume, or every new container signs with a new key.
 COPY --from=build --chown=10001:10001 /out/data /data
-# Outside a container the proxy listens on loopback only. The admin listener still does: publish it
-# with COUNTERSIGN_ADMIN=0.0.0.0:9090 where the network is yours.
-ENV COUNTERSIGN_LISTEN=0.0.0.0:8080 \
+# Outside a container the proxy listens on loopback only; PORT is a port on all addresses, and the name
+# by which platforms say another. The admin listener stays on loopback: publish it with
+# COUNTERSIGN_ADMIN=0.0.0.0:9090 where the network is yours.
+ENV PORT=8080 \
     COUNTERSIGN_ADMIN=127.0.0.1:9090 \
     COUNTERSIGN_DATA_DIR=/data
 USER 10001:10001

@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench fuzz chaos image book
+.PHONY: help demo test matrix lint bench fuzz chaos image npm book
 
 # What scripts/install puts beside the build, then what `cargo install` brings.
 export PATH := $(CURDIR)/target/tools/bin:$(HOME)/.cargo/bin:$(PATH)
@@ -17,12 +17,17 @@ help: ## this list
 
 demo: ## the main job on an embedded, broken ES384 issuer: the verifier's verdict before and after
 	@scripts/install cc cmake
-	@cargo run --locked --quiet -- demo
+	@scripts/first-build
+	@cargo run --locked -- demo
 
 test: ## every test; TESTS='-E test(name)' narrows it down
 	@scripts/install cc cmake nextest
-	@scripts/install node packages redis chromium linters mdbook helm promtool systemd || echo "test: the tests that need these will fail" >&2
+	@scripts/install node packages redis chromium linters workflows mdbook helm promtool systemd || echo "test: the tests that need these will fail" >&2
 	@scripts/test $(TESTS)
+
+matrix: ## every verifier on every issuer, each in its own language; UPDATE=1 writes docs/matrix.md anew
+	@scripts/install cc cmake nextest node packages matrix
+	@scripts/test --test matrix --test matrix_rotation $(TESTS)
 
 lint: ## format, clippy without a warning, licences and bans
 	@scripts/install cc cmake components python
@@ -45,6 +50,10 @@ chaos: ## the long fault tests: outages, rotations, replicas, restarts, kill -9;
 image: ## the static binary as the Dockerfile makes it, run in an empty root without a container engine
 	@scripts/install cc cmake node
 	@scripts/image
+
+npm: ## the npm packages of this platform, from the static binary, in target/npm; BINARY=… takes one that is built
+	@scripts/install cc cmake node
+	@node packages/npm/build.mjs "$${BINARY:-$$(scripts/static-build)}"
 
 book: ## docs/ as pages, in target/book
 	@scripts/install mdbook

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::bridge::BridgeError;
 use crate::issuer::NoSet;
-use crate::jose::refusal::Refusal;
+use crate::jose::refusal::{ExchangeError, Refusal};
 
 /// Why a request is answered by this program with an error.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -30,8 +30,14 @@ pub enum Failure {
     HeaderTooLarge { limit: usize },
     #[error("the request body is larger than {limit} bytes")]
     BodyTooLarge { limit: usize },
-    #[error("the request's framing is ambiguous (RFC 9112 §6.1)")]
+    #[error("the length of the request's body is ambiguous (RFC 9112 §6.3)")]
     Framing,
+    #[error("the `Host` field must be one host with an optional port (RFC 9110 §7.2)")]
+    InvalidHost,
+    #[error("the request target is not valid (RFC 9112 §3.2)")]
+    InvalidTarget,
+    #[error("the request came back to this proxy: the upstream leads to the proxy itself")]
+    Loop,
     #[error("the request is not valid HTTP")]
     BadRequest,
     #[error("the request did not arrive in time")]
@@ -65,10 +71,10 @@ pub enum ExchangeFailure {
     ActorToken,
     #[error("the audience is not a valid name")]
     Audience,
-    #[error("`resource` is not supported, ask by `audience`")]
-    Resource,
+    #[error("the subject token is an access token (`typ: at+jwt`), not an ID token")]
+    TokenKind,
     #[error("the token is refused: {reason}")]
-    Refused { code: &'static str, reason: String },
+    Refused { code: &'static str, error: ExchangeError, reason: String },
     #[error("the token's issuer is not configured here")]
     IssuerUnknown,
     #[error("the issuer's keys could not be read")]
@@ -95,7 +101,13 @@ impl From<BridgeError> for ExchangeFailure {
 
 impl ExchangeFailure {
     fn of(refusal: &Refusal) -> Self {
-        Self::Refused { code: refusal.code(), reason: refusal.to_string() }
+        let error = refusal.exchange_error();
+        Self::Refused { code: refusal.code(), error, reason: refusal.to_string() }
+    }
+
+    /// Whether it is about the audience asked for, and another one may do.
+    pub fn is_target(&self) -> bool {
+        self.oauth().0 == "invalid_target"
     }
 
     /// The stable code.
@@ -110,7 +122,7 @@ impl ExchangeFailure {
             Self::RequestedTokenType => "requested_token_type",
             Self::ActorToken => "actor_token",
             Self::Audience => "audience",
-            Self::Resource => "resource",
+            Self::TokenKind => "token_type",
             Self::Refused { code, .. } => code,
             Self::IssuerUnknown => "issuer_unknown",
             Self::KeysUnavailable => "issuer_keys_unavailable",
@@ -129,10 +141,13 @@ impl ExchangeFailure {
             | Self::Repeated(_)
             | Self::SubjectTokenType
             | Self::RequestedTokenType
+            | Self::TokenKind
             | Self::ActorToken => ("invalid_request", 400),
             Self::GrantType => ("unsupported_grant_type", 400),
-            Self::Audience | Self::Resource => ("invalid_target", 400),
-            Self::Refused { .. } | Self::IssuerUnknown => ("invalid_grant", 400),
+            Self::Audience => ("invalid_target", 400),
+            Self::Refused { error: ExchangeError::ServerError, .. } => ("server_error", 500),
+            Self::Refused { error, .. } => (error.as_str(), 400),
+            Self::IssuerUnknown => ("invalid_request", 400),
             Self::KeysUnavailable | Self::NoSigningKey | Self::Overloaded => {
                 ("temporarily_unavailable", 503)
             }
@@ -154,6 +169,9 @@ impl Failure {
             Self::HeaderTooLarge { .. } => "header_too_large",
             Self::BodyTooLarge { .. } => "body_too_large",
             Self::Framing => "framing",
+            Self::InvalidHost => "invalid_host",
+            Self::InvalidTarget => "invalid_request_target",
+            Self::Loop => "loop_detected",
             Self::BadRequest => "bad_request",
             Self::Slow => "request_timeout",
             Self::Overloaded => "overloaded",
@@ -172,7 +190,10 @@ impl Failure {
             Self::MethodNotAllowed { .. } => ("invalid_request", 405),
             Self::HeaderTooLarge { .. } => ("invalid_request", 431),
             Self::BodyTooLarge { .. } => ("invalid_request", 413),
-            Self::Framing | Self::BadRequest => ("invalid_request", 400),
+            Self::Framing | Self::InvalidHost | Self::InvalidTarget | Self::BadRequest => {
+                ("invalid_request", 400)
+            }
+            Self::Loop => ("server_error", 508),
             Self::Slow => ("invalid_request", 408),
             Self::Overloaded => ("temporarily_unavailable", 503),
             Self::Internal => ("server_error", 500),
@@ -241,12 +262,12 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_token_is_an_invalid_grant_that_names_the_check() {
+    fn a_refused_token_is_an_invalid_request_that_names_the_check() {
         let refusal = Refusal::Format;
         let answer = http(&Failure::Exchange(BridgeError::Refused(refusal.clone()).into()));
         assert_eq!((answer.status, answer.code), (400, refusal.code()));
         let body = body(&answer);
-        assert_eq!(body["error"], "invalid_grant");
+        assert_eq!(body["error"], "invalid_request");
         assert_eq!(body["code"], refusal.code());
         let text = body["error_description"].as_str().unwrap();
         assert!(text.starts_with(refusal.code()), "{text}");

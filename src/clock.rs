@@ -53,11 +53,15 @@ impl Clock {
 
     /// Sleeps for `time` of this clock.
     pub async fn sleep(&self, time: Duration) {
-        let real = match &*self.0 {
+        tokio::time::sleep(self.real(time)).await;
+    }
+
+    /// How long `time` of this clock is in real time: for caches, which have a clock of their own.
+    pub fn real(&self, time: Duration) -> Duration {
+        match &*self.0 {
             Kind::System => time,
             Kind::Scaled { factor, .. } => time.div_f64(*factor),
-        };
-        tokio::time::sleep(real).await;
+        }
     }
 
     /// Waits at most `time` of real time, whatever the factor: for the network and for people.

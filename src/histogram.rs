@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use serde::Serialize;
+
 /// Counts below `N` bounds, given in microseconds and rising, and above the last.
 #[derive(Debug)]
 pub struct Histogram<const N: usize> {
@@ -31,23 +33,41 @@ impl<const N: usize> Histogram<N> {
         self.sum_us.fetch_add(us, Ordering::Relaxed);
     }
 
-    pub fn snapshot(&self) -> Latency {
-        let counts = self.counts.iter().chain([&self.over]);
-        Latency {
-            buckets_us: self.bounds_us.to_vec(),
-            counts: counts.map(|count| count.load(Ordering::Relaxed)).collect(),
-            sum_us: self.sum_us.load(Ordering::Relaxed),
+    pub fn snapshot(&self) -> Distribution {
+        let bound = |n| self.bounds_us.get(n).map(|us: &u64| *us as f64 / 1e6);
+        let counts = self.counts.iter().chain([&self.over]).enumerate();
+        let bucket = |(n, count): (usize, &AtomicU64)| Bucket {
+            le: bound(n),
+            count: count.load(Ordering::Relaxed),
+        };
+        Distribution {
+            buckets: counts.map(bucket).collect(),
+            sum: self.sum_us.load(Ordering::Relaxed) as f64 / 1e6,
         }
     }
 }
 
-/// What a histogram held at one moment.
-#[derive(Debug, Clone, serde::Serialize)]
-pub struct Latency {
-    /// Upper bounds in microseconds; one more count than bounds.
-    pub buckets_us: Vec<u64>,
-    pub counts: Vec<u64>,
-    pub sum_us: u64,
+/// What a histogram held at one moment. Counts by upper bound, not cumulated; the last bound is
+/// `null`, infinity.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Distribution {
+    pub buckets: Vec<Bucket>,
+    /// Seconds of all observations.
+    pub sum: f64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Bucket {
+    /// Seconds.
+    pub le: Option<f64>,
+    pub count: u64,
+}
+
+impl Distribution {
+    /// Observations in all.
+    pub fn count(&self) -> u64 {
+        self.buckets.iter().map(|bucket| bucket.count).sum()
+    }
 }
 
 #[cfg(test)]
@@ -60,9 +80,9 @@ mod tests {
         for us in [50, 51, 9_000_000] {
             histogram.took(Duration::from_micros(us));
         }
-        let latency = histogram.snapshot();
-        assert_eq!(latency.counts, [1, 1, 1]);
-        assert_eq!(latency.buckets_us, [50, 100]);
-        assert_eq!(latency.sum_us, 9_000_101);
+        let taken = histogram.snapshot();
+        let bucket = |le| Bucket { le, count: 1 };
+        assert_eq!(taken.buckets, [bucket(Some(5e-5)), bucket(Some(1e-4)), bucket(None)]);
+        assert_eq!((taken.sum, taken.count()), (9.000_101, 3));
     }
 }

@@ -16,7 +16,8 @@
 //! | [`doctor`] | why a strict verifier refuses an issuer or a token |
 //! | [`inspect`] | a token decoded without trust, for people |
 //! | `verdict` (feature `demo`) | what the strict verifier itself says, for `demo` and the tests |
-//! | [`config`], [`admin`], [`cli`], [`clock`], [`coding`], [`dns`], [`histogram`] | the rest of the edge |
+//! | [`config`] | the configuration file; fills the settings types of the rooms |
+//! | [`admin`], [`cli`], [`clock`], [`coding`], [`dns`], [`env`], [`histogram`], [`setting`] | the rest of the edge |
 //! | [`otel`] (feature `otel`) | spans of requests, exported |
 
 pub use countersign_core::{inspect, jose, pipeline, profile, refresh, rewrite, rotation};
@@ -30,6 +31,7 @@ pub mod coding;
 pub mod config;
 pub mod dns;
 pub mod doctor;
+pub mod env;
 pub mod histogram;
 pub mod issuer;
 pub mod keyring;
@@ -37,5 +39,7 @@ pub mod log;
 pub mod otel;
 pub mod proxy;
 pub mod serve;
+pub mod setting;
+pub mod status;
 #[cfg(feature = "demo")]
 pub mod verdict;

@@ -85,7 +85,7 @@ fn ten_thousand_issuers_do_not_make_ten_thousand_series() {
     let row = many.tokens.by[0].clone();
     many.issuers_total = 10_000;
     many.tokens.by = (0..10_000)
-        .map(|n| countersign::admin::status::TokenCount { issuer: format!("i{n}"), ..row.clone() })
+        .map(|n| countersign::bridge::TokenCount { issuer: format!("i{n}"), ..row.clone() })
         .collect();
     let text = metrics::render(&many);
     let series: Vec<_> =

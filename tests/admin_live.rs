@@ -36,6 +36,11 @@ struct Running {
 
 impl Running {
     async fn start() -> Self {
+        Self::with(|text| text).await
+    }
+
+    /// With a configuration made out of the usual one.
+    async fn with(edit: impl Fn(String) -> String) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let issuer = LiveIssuer::start().await;
         let data = tempfile::tempdir().unwrap();
@@ -62,6 +67,7 @@ impl Running {
             data.path().display(),
             url = issuer.url,
         );
+        let text = edit(text);
         let config = config::load_text(&text, None, &RunOverrides::default(), &NoEnv).unwrap();
         let server =
             tokio::task::spawn_blocking(|| serve::start_in_process(config)).await.unwrap().unwrap();
@@ -132,8 +138,8 @@ async fn the_status_tells_what_happened() {
         let row = rows.iter().find(|row| row["kid_before"] == kid || row["path"] == kid);
         row.map(|row| row["effect"].clone()).unwrap_or_default()
     };
-    assert_eq!(effect("e1"), "left_out", "{issuer:#}");
-    assert_eq!(effect("edwards"), "left_out", "{issuer:#}");
+    assert_eq!(effect("e1"), "same", "{issuer:#}");
+    assert_eq!(effect("edwards"), "same", "{issuer:#}");
     assert_eq!(effect("$[2]"), "dropped", "{issuer:#}");
     assert_eq!(status["signing"][0]["state"], "active");
     let set = &status["sets"][0];
@@ -159,6 +165,79 @@ async fn the_status_tells_what_happened() {
     assert!(hits > 0, "{tokens}");
     let latency = tokens["latency"]["buckets"].as_array().unwrap();
     assert!(latency.iter().map(|bucket| bucket["count"].as_u64().unwrap()).sum::<u64>() >= 3);
+}
+
+/// An auth server that is away: degraded at once, not ready after a while, ready when it is back.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failing_auth_server_is_seen_everywhere() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let running = Running::with(|text| {
+        let upstream = format!("[upstream]\n            url = \"http://127.0.0.1:{port}\"");
+        let (before, after) = text.split_once("[upstream]").unwrap();
+        let (url, rest) = after.split_once("[[issuer]]").unwrap();
+        let jwks = url.split('"').nth(1).unwrap();
+        let rest = rest.replace("\"/jwks\"", &format!("\"{jwks}/jwks\""));
+        let before = before.replace("[admin]", "[admin]\n            not_ready_after = \"1s\"");
+        format!("{before}{upstream}\n            [[issuer]]{rest}")
+    })
+    .await;
+    let ready = async || {
+        let (status, body) = running.get("/readyz").await;
+        (status, serde_json::from_str::<Value>(&body).unwrap())
+    };
+    let (status, said) = ready().await;
+    assert_eq!((status, &said["degraded"]), (200, &false.into()), "{said}");
+
+    let url = format!("http://{}/userinfo", running.server.public);
+    assert_eq!(running.client.get(&url).send().await.unwrap().status(), 502);
+    // A request is counted after its answer was written.
+    let mut said = ready().await.1;
+    for _ in 0..200 {
+        if said["degraded"] == true {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        said = ready().await.1;
+    }
+    assert_eq!(said["degraded"], true, "{said}");
+    let reason = said["reasons"].to_string();
+    assert!(reason.contains(&format!("auth server http://127.0.0.1:{port}")), "{reason}");
+    assert!(
+        reason.contains("could not be reached") && reason.contains("1 in the last"),
+        "{reason}"
+    );
+    let upstream = running.status().await["upstream"].clone();
+    assert_eq!(upstream["recent_failures"], 1, "{upstream}");
+    assert_eq!(upstream["last_error"]["code"], "upstream_unreachable");
+    let metrics = running.get("/metrics").await.1;
+    for line in [
+        "countersign_upstream_up 0",
+        "countersign_upstream_recent_failures 1",
+        "countersign_degraded 1",
+    ] {
+        assert!(metrics.lines().any(|have| have == line), "{line} is not in\n{metrics}");
+    }
+    let mut last = 200;
+    for _ in 0..100 {
+        last = ready().await.0;
+        if last == 503 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(last, 503);
+
+    // It is back; nobody sends requests to a proxy that is not ready, so the proxy asks by itself.
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.unwrap();
+    tokio::spawn(async move { axum::serve(listener, axum::Router::new()).await.unwrap() });
+    for _ in 0..300 {
+        let (status, said) = ready().await;
+        if status == 200 && said["degraded"] == false {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("{:?}", ready().await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -223,6 +302,37 @@ async fn a_rebinding_page_is_refused_and_probes_are_not() {
     for path in ["/healthz", "/readyz"] {
         assert_eq!(ask(path, "anything.example").await, 200, "{path}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_whose_host_is_in_doubt_gets_an_answer() {
+    let running = Running::start().await;
+    let at = running.admin;
+    let ask = |head: &'static str| async move {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let mut stream = tokio::net::TcpStream::connect(at).await.unwrap();
+        let request = format!("{head}Connection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        let read = stream.read_to_end(&mut answer);
+        tokio::time::timeout(Duration::from_secs(20), read).await.unwrap().unwrap();
+        String::from_utf8_lossy(&answer).into_owned()
+    };
+    for head in [
+        "GET /metrics HTTP/1.1\r\nHost: user@localhost\r\n",
+        "GET /metrics HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\n",
+        "GET http://evil.example/metrics HTTP/1.1\r\nHost: localhost\r\n",
+        "GET http://user:pass@localhost/metrics HTTP/1.1\r\nHost: localhost\r\n",
+        "GET /metrics HTTP/1.1\r\nHost: a b\r\n",
+        "GET /metrics HTTP/1.1\r\n",
+    ] {
+        let answer = ask(head).await;
+        let refused = ["HTTP/1.1 400 ", "HTTP/1.1 421 "].iter().any(|s| answer.starts_with(s));
+        assert!(refused, "{head}: {answer}");
+        assert!(answer.contains("\"error\"") && !answer.contains("countersign_ready"), "{answer}");
+    }
+    let answer = ask("GET http://localhost/metrics HTTP/1.1\r\nHost: localhost\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -30,9 +30,8 @@ use std::time::Duration;
 
 use axum::response::IntoResponse;
 use caching_verifier::CachingVerifier;
-use countersign::bridge::{Bridge, BridgeDeps};
+use countersign::bridge::{Bridge, BridgeDeps, BridgeSettings};
 use countersign::clock::Clock;
-use countersign::config::BridgeSettings;
 use countersign::issuer::publisher::COMMON_PATH;
 use countersign::issuer::{Publisher, Source};
 use countersign::jose::alg::Alg;
@@ -159,7 +158,7 @@ async fn ten_minutes_of_faults_cost_no_read() {
 /// One proxy's worth: keys, bridge, and the set on a real port.
 struct Replica {
     parts: Parts,
-    bridge: Bridge,
+    bridge: Arc<Bridge>,
     verifier: CachingVerifier,
     _dir: tempfile::TempDir,
 }
@@ -196,9 +195,10 @@ async fn replica(issuer: &FaultIssuer, store: StoreSettings, outage: Duration) -
         keyring: Arc::clone(&parts.keyring),
         profile,
         clock: parts.clock.clone(),
-        settings: BridgeSettings::for_cores(2),
+        settings: BridgeSettings { threads: Some(1), ..BridgeSettings::default() },
     })
     .unwrap();
+    let bridge = Arc::new(bridge);
     let url = serve(Arc::clone(&parts.publisher)).await;
     Replica { parts, bridge, verifier: CachingVerifier::new(url), _dir: dir }
 }

@@ -200,7 +200,12 @@ async fn a_field_that_ends_here_does_not_choose_what_others_are_given() {
     let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{document}", document.len());
     let scene = Scene::new(move |_| vec![send(&answer)]).await;
     let mut client = scene.client().await;
-    for fields in ["Connection: tenant\r\nTenant: a\r\n", "Tenant: a\r\n", "Tenant: a\r\n"] {
+    for fields in [
+        "Keep-Alive: 1\r\n",
+        "Keep-Alive: 2\r\n",
+        "Connection: tenant\r\nTenant: a\r\n",
+        "Tenant: a\r\n",
+    ] {
         client.ask(&format!("GET {DISCOVERY} HTTP/1.1\r\nHost: a\r\n{fields}\r\n")).await;
         let answer = client.until("}").await;
         assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");

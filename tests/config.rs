@@ -16,6 +16,7 @@ use countersign::config::env::NoEnv;
 use countersign::config::{self, Config, ConfigError, RunOverrides};
 use countersign::issuer::Source;
 use countersign::jose::alg::{Alg, AlgSet};
+use countersign::jose::policy::Vouching;
 use countersign::keyring::StoreSettings;
 
 const ENV: [(&str, &str); 8] = [
@@ -157,8 +158,44 @@ fn a_flag_wins_over_the_file() {
                 [upstream]\nurl = \"http://a\"\n[log]\nlevel = \"nonsense-is-overridden\"";
     let config = config::load_text(text, None, &overrides, &NoEnv).unwrap();
     assert_eq!(config.server.listen.port(), 1);
-    assert_eq!(config.server.threads, 3);
+    assert_eq!(config.server.threads(), 3);
     assert_eq!(config.data_dir, Path::new("/d"));
+}
+
+#[test]
+fn a_wrong_flag_is_named_instead_of_a_place() {
+    let wrong = |overrides: RunOverrides| {
+        let text = "[upstream]\nurl = \"http://a\"\n[log]\nlevel = \"info\"";
+        let error =
+            config::load_text(text, Some(Path::new("c.toml")), &overrides, &NoEnv).unwrap_err();
+        assert_eq!(error.position, None);
+        format!("{error} | {}", error.hint.as_deref().unwrap_or_default())
+    };
+    let some = |text: &str| Some(text.to_owned());
+    let none = RunOverrides::default;
+    let faults = [
+        wrong(RunOverrides { upstream: some("a.example"), ..none() }),
+        wrong(RunOverrides { upstream: some("http://a/?q"), ..none() }),
+        wrong(RunOverrides { listen: some("127.0.0.1"), ..none() }),
+        wrong(RunOverrides { admin: some("on"), ..none() }),
+        wrong(RunOverrides { public_url: some("http://a.example"), ..none() }),
+        wrong(RunOverrides { profile: some("convx"), ..none() }),
+        wrong(RunOverrides { log: some("loud"), ..none() }),
+        wrong(RunOverrides { log_format: some("xml"), ..none() }),
+    ];
+    insta::assert_snapshot!(faults.join("\n"));
+}
+
+/// Settings belong to the rooms; the configuration fills them and depends on the rooms, never the
+/// other way round.
+#[test]
+fn no_room_depends_on_the_configuration() {
+    for room in ["admin", "bridge", "issuer", "keyring", "log", "otel", "proxy"] {
+        for file in std::fs::read_dir(root("src").join(room)).unwrap().flatten() {
+            let text = std::fs::read_to_string(file.path()).unwrap_or_default();
+            assert!(!text.contains("crate::config"), "{}", file.path().display());
+        }
+    }
 }
 
 #[test]
@@ -240,6 +277,51 @@ fn an_expanded_value_brings_in_no_configuration() {
     let tls = config.upstream.unwrap().tls;
     assert!(tls.verify);
     assert_eq!(tls.sni.as_deref(), Some("\"\nverify = false\n#"));
+}
+
+#[test]
+fn a_missing_issuer_or_client_is_vouched_for_in_so_many_words() {
+    let issuer = |more: &str| {
+        load(&format!(
+            "[[issuer]]\nissuer = \"https://a/apps/c1\"\njwks = \"https://a/jwks/c1\"\n{more}"
+        ))
+    };
+    let missing = |words: &str| {
+        let text = format!(
+            "audience_when_missing = {{ audience = \"app\", clients = [\"c1\"], vouched_by = {words} }}"
+        );
+        let config = issuer(&text).unwrap();
+        config.issuers[0].policy.audience.when_missing.clone().unwrap().vouched_by
+    };
+    assert_eq!(missing("\"iss\""), [Vouching::Issuer]);
+    assert_eq!(missing("[\"iss\", \"jwks\"]"), [Vouching::Issuer, Vouching::Keys]);
+    let config = issuer("issuer_when_missing = true\noutput_issuer = \"https://p\"").unwrap();
+    assert!(config.issuers[0].policy.issuer_when_missing);
+    assert!(!config.issuers[0].policy.sender_constrained);
+    // A back end that never writes `iss` has no spelling of it.
+    let config = load(
+        "[[issuer]]\nname = \"mine\"\nalgorithms = [\"HS256\"]\nsecret = \"${ISSUER_SECRET}\"\n\
+         issuer_when_missing = true\noutput_issuer = \"https://p\"\n\
+         audience_when_missing = { audience = \"app\", clients = [\"web\"], vouched_by = \"jwks\" }",
+    )
+    .unwrap();
+    assert_eq!(config.issuers[0].policy.issuers[0].as_str(), "https://p");
+}
+
+#[test]
+fn fields_of_an_answer_are_a_place() {
+    let tokens = |headers: &str| {
+        load(&format!(
+            "[upstream]\nurl = \"http://a\"\n[[tokens]]\npath = \"/s\"\nheaders = {headers}"
+        ))
+    };
+    let config = tokens("[\"Set-Auth-JWT\"]").unwrap();
+    assert_eq!(config.tokens[0].headers, ["set-auth-jwt"]);
+    assert!(config.tokens[0].reads_header() && !config.tokens[0].reads_body());
+    for bad in ["Location", "set-cookie", "content-length", "a b", "transfer-encoding", ""] {
+        let error = tokens(&format!("\"{bad}\"")).unwrap_err();
+        assert_eq!(error.key.as_deref(), Some("tokens[0].headers"), "{bad}");
+    }
 }
 
 /// One configuration a paragraph, with what is wrong about it.
@@ -340,9 +422,18 @@ const BAD: &[&str] = &[
     "[upstream]\nurl = \"http://a\"\n[exchange]\ncors_origins = [\"https://app.example.com/\"]",
     "[upstream]\nurl = \"http://a\"\n[exchange]\ncors_origins = \"*\"\n[exchange.session]\nurl = \"http://a/s\"\nissuer = \"https://s\"\naudience = \"app\"\ncookies = [\"sid\"]\nclaims = { sub = \"id\" }",
     "[upstream]\nurl = \"http://a\"\n[exchange.session]\nurl = \"http://a/s\"\nissuer = \"https://s\"\naudience = \"app\"\nclaims = { email = \"mail\" }",
+    "[upstream]\nurl = \"http://a\"\n[exchange.session]\nurl = \"http://a/s\"\nissuer = \"https://s\"\naudience = \"app\"\nclaims = { sub = \"users[*].id\" }",
     "[upstream]\nurl = \"http://a\"\n[[exchange.introspection]]\nurl = \"http://a/i\"\nclient_id = \"c\"\nclient_secret = \"${SHORT}\"",
     "[upstream]\nurl = \"http://a\"\n[log]\nlevel = \"loud\"",
     "[upstream]\nurl = \"http://a\"\n[limits]\ntoken = \"16\"",
+    "[[issuer]]\nissuer = \"https://a\"\njwks = \"https://a/jwks\"\nissuer_when_missing = true",
+    "[[issuer]]\nissuer = \"https://a\"\njwks = \"https://a/jwks\"\nissuer_when_missing = true\noutput_issuer = \"https://p\"\n[[issuer]]\nissuer = \"https://b\"\njwks = \"https://b/jwks\"",
+    "[[issuer]]\nissuer = \"https://a\"\njwks = \"https://a/jwks\"\naudience_when_missing = { audience = \"app\", clients = [\"c1\"], vouched_by = \"iss\" }",
+    "[[issuer]]\nissuer = \"https://a\"\njwks = \"https://a/jwks/c12\"\naudience_when_missing = { audience = \"app\", clients = [\"c1\"], vouched_by = \"jwks\" }",
+    "[[issuer]]\nissuer = \"https://a\"\njwks = \"https://a/jwks/c1\"\naudience_when_missing = { audience = \"app\", clients = [\"c1\", \"c2\"], vouched_by = \"jwks\" }",
+    "[[issuer]]\nissuer = \"https://a\"\njwks = \"https://a/jwks\"\naudience_when_missing = { audience = \"app\", clients = [\"c1\"], vouched_by = \"azp\" }",
+    "[upstream]\nurl = \"http://a\"\n[[tokens]]\npath = \"/**\"\njson = \"t\"\n[[tokens]]\npath = \"/a/*\"\njson = \"t\"",
+    "[upstream]\nurl = \"http://a\"\n[[tokens]]\npath = \"/a\"\nheaders = \"Location\"",
 ];
 
 #[test]

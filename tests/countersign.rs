@@ -17,12 +17,14 @@ mod verifiers;
 
 use std::time::Duration;
 
-use countersign::jose::alg::Alg;
+use countersign::jose::alg::{Alg, AlgSet};
+use countersign::jose::confirmation::Confirmation;
 use countersign::jose::hash_claims::hash;
 use countersign::jose::names::{Audience, Issuer, Limits, UnixTime};
-use countersign::jose::policy::MissingAudience;
+use countersign::jose::policy::{MissingAudience, Vouching};
 use countersign::jose::publish::{Input, publish};
 use countersign::jose::sign::SigningKey;
+use countersign::jose::tenants::{Allowed, IssuerTemplate, Tenants};
 use countersign::jose::vouched::{Vouched, Voucher};
 use countersign::pipeline::{Ask, Companions, Verdict, restore, sign_claims};
 use countersign::profile::Profile;
@@ -86,10 +88,10 @@ async fn each_algorithm_in_and_out_before_real_verifiers() {
     for input in Alg::all() {
         let key = TestKey::new(input, "k1");
         for output in SIGNING {
-            let scene = Scene::signing(&[&key], output);
-            let ask = Ask { force: true, ..Ask::default() };
+            let mut scene = Scene::signing(&[&key], output);
+            scene.profile.accepts = AlgSet::EMPTY;
             let original = key.token(&claims());
-            let new = scene.new_token_for(&original, &ask);
+            let new = scene.new_token(&original);
             assert_eq!(payload_text(&new), claims().to_string(), "{input} {output}");
             accepted_by_everyone(&scene, &new).await;
             let back = restore(&new, &scene.own(), &scene.limits);
@@ -239,13 +241,13 @@ fn the_audience_asked_for_or_accepted_or_the_client() {
     assert_eq!(payload(&scene.new_token_for(&client, &ask))["aud"], "c");
     let foreign = audience("d");
     let ask = Ask { audience: Some(&foreign), ..Ask::default() };
-    assert_eq!(scene.judge(&client, &ask).unwrap_err().code(), "aud");
+    assert_eq!(scene.judge(&client, &ask).unwrap_err().code(), "aud_asked");
     scene.policy.audience.accept = vec![audience("z"), audience("c"), audience("b")];
     assert_eq!(payload(&scene.new_token(&client))["aud"], "c");
     // A verifier that takes a list gets it as it was.
     scene.profile = Profile::named("standard").unwrap();
-    let ask = Ask { force: true, ..Ask::default() };
-    assert_eq!(payload(&scene.new_token_for(&client, &ask))["aud"], json!(["a", "b", "c"]));
+    scene.profile.accepts = AlgSet::EMPTY;
+    assert_eq!(payload(&scene.new_token(&client))["aud"], json!(["a", "b", "c"]));
 }
 
 #[test]
@@ -294,6 +296,7 @@ fn hash_claims_follow_the_algorithm() {
         let key = TestKey::new(input, "k1");
         let mut scene = Scene::signing(&[&key], output);
         scene.profile = Profile::named("standard").unwrap();
+        scene.profile.accepts = AlgSet::EMPTY;
         let old = with(claims(), "at_hash", json!(hash(input, "old-access-token")));
         let old = with(old, "c_hash", json!(hash(input, "code-1")));
         let token = key.token(&old);
@@ -303,12 +306,12 @@ fn hash_claims_follow_the_algorithm() {
             code: Some("code-1"),
             state: None,
         };
-        let new = scene.new_token_for(&token, &Ask { companions, force: true, ..Ask::default() });
+        let new = scene.new_token_for(&token, &Ask { companions, ..Ask::default() });
         let new = payload(&new);
         assert_eq!(new["at_hash"], hash(output, "new-access-token"));
         assert_eq!(new["c_hash"], hash(output, "code-1"));
 
-        let alone = scene.new_token_for(&token, &Ask { force: true, ..Ask::default() });
+        let alone = scene.new_token(&token);
         assert_eq!(payload(&alone), claims(), "left out without what they speak of");
     }
 }
@@ -333,10 +336,13 @@ fn passes_as_it_stands_only_when_nothing_is_amiss() {
     };
     let plain = Ask::default();
     assert!(as_it_stands(&scene(), &token, &plain));
-    let expected = Verdict::AsItStands { expires: UnixTime::from_secs(NOW + 600) };
+    let expires = UnixTime::from_secs(NOW + 600);
+    let expected = Verdict::AsItStands { expires, confirmation: None };
     assert_eq!(scene().judge(&token, &plain), Ok(expected));
 
-    assert!(!as_it_stands(&scene(), &token, &Ask { force: true, ..plain }));
+    let mut nothing_accepted = scene();
+    nothing_accepted.profile.accepts = AlgSet::EMPTY;
+    assert!(!as_it_stands(&nothing_accepted, &token, &plain));
     let mut unpublished = scene();
     unpublished.policy.published = false;
     assert!(!as_it_stands(&unpublished, &token, &plain));
@@ -590,7 +596,7 @@ fn userinfo_claims_get_issuer_audience_and_lifetime() {
         Vouched::by_userinfo(nobody, &voucher(&scene, Some(&app)), &Limits::default()).unwrap();
     let refusal = sign_claims(vouched, &scene.context(), &Ask::default()).unwrap_err();
     assert_eq!(refusal.code(), "sub_missing");
-    let missing = MissingAudience { audience: app, clients: vec!["c".into()] };
+    let missing = MissingAudience { audience: app, clients: vec!["c".into()], vouched_by: vec![] };
     scene.policy.audience.when_missing = Some(missing);
     let vouched = Vouched::by_userinfo(answer, &voucher(&scene, None), &Limits::default());
     assert_eq!(vouched.unwrap_err().code(), "client");
@@ -619,4 +625,299 @@ fn a_hash_of_the_wrong_type_is_no_way_around_it() {
         let refusal = scene.judge(&token, &Ask { companions, ..Ask::default() });
         assert_eq!(refusal.unwrap_err().code(), "hash");
     }
+}
+
+/// `nbf` is granted the operator's leeway here, so the verifier must not be shown one ahead of it.
+#[tokio::test]
+async fn a_start_within_the_leeway_is_good_at_the_verifier_too() {
+    let key = TestKey::new(Alg::Es384, "k1");
+    let mut scene = Scene::signing(&[&key], Alg::Rs256);
+    scene.policy.leeway = Duration::from_secs(60);
+    let ahead = with(with(claims(), "nbf", json!(NOW + 30)), "iat", json!(NOW + 30));
+    let new = scene.new_token(&key.token(&ahead));
+    assert_eq!((&payload(&new)["nbf"], &payload(&new)["iat"]), (&json!(NOW), &json!(NOW)));
+    accepted_by_everyone(&scene, &new).await;
+    // One in the past stays, and one beyond the leeway is refused.
+    let past = with(claims(), "nbf", json!(NOW - 100));
+    assert_eq!(scene.new_claims(&key, &past)["nbf"], json!(NOW - 100));
+    assert_eq!(scene.refusal(&key.token(&with(claims(), "nbf", json!(NOW + 61)))), "nbf");
+}
+
+/// Convex's client renews by `exp - iat`.
+#[test]
+fn a_shortened_token_says_its_own_life() {
+    let key = TestKey::new(Alg::Es384, "k1");
+    let mut scene = Scene::new(&[&key]);
+    scene.policy.max_lifetime = Some(Duration::from_secs(8));
+    let old = with(claims(), "iat", json!(NOW - 3000));
+    let new = scene.new_claims(&key, &old);
+    assert_eq!(new["exp"].as_i64().unwrap() - new["iat"].as_i64().unwrap(), 8);
+    // Not shortened: `iat` is the issuer's.
+    scene.policy.max_lifetime = Some(Duration::from_secs(86_400));
+    assert_eq!(scene.new_claims(&key, &old)["iat"], json!(NOW - 3000));
+    // Where it had none and the verifier needs none, none is invented.
+    scene.profile = Profile::named("standard").unwrap();
+    scene.policy.max_lifetime = Some(Duration::from_secs(8));
+    assert_eq!(scene.new_claims(&key, &without(old, "iat")).get("iat"), None);
+}
+
+#[test]
+fn what_no_verifier_can_parse_is_refused_by_its_name() {
+    let key = TestKey::new(Alg::Es384, "k1");
+    let scene = Scene::new(&[&key]);
+    let refusal = |more: &str| {
+        let payload = claims().to_string();
+        let payload = format!("{},{more}}}", payload.strip_suffix('}').unwrap());
+        let token = key.signed(&key.header().to_string(), &payload);
+        let refusal = scene.judge(&token, &Ask::default()).unwrap_err();
+        (refusal.code(), refusal.to_string())
+    };
+    for more in [r#""score":1e400"#, r#""score":{"a":[-1E999]}"#] {
+        let (code, text) = refusal(more);
+        assert_eq!(code, "number");
+        assert!(text.contains("`score`"), "{text}");
+    }
+    for more in [r#""nick":"x\ud83d""#, r#""nick":["\udc00"]"#] {
+        let (code, text) = refusal(more);
+        assert_eq!(code, "surrogate");
+        assert!(text.contains("`nick`"), "{text}");
+    }
+    let long = format!("\"{}\":1e400", "n".repeat(5000));
+    assert!(refusal(&long).1.len() < 200, "a name is shown, not its 5,000 letters");
+}
+
+#[test]
+fn the_original_gives_way_where_there_is_no_room() {
+    let key = TestKey::new(Alg::Es384, "k1");
+    let scene = Scene::new(&[&key]);
+    let token = key.token(&without(claims(), "iat"));
+    let whole = scene.new_token(&token);
+    let ask = |room| Ask { room: Some(room), ..Ask::default() };
+    let same = scene.new_token_for(&token, &ask(whole.len()));
+    assert_eq!((same.len(), header(&same).get("cso").is_some()), (whole.len(), true));
+    let less = scene.new_token_for(&token, &ask(whole.len() - 1));
+    assert!(header(&less).get("cso").is_none() && less.len() < whole.len());
+    // Smaller still is for the caller to see: nothing else may be left out.
+    assert_eq!(scene.new_token_for(&token, &ask(10)).len(), less.len());
+}
+
+/// RFC 9449, RFC 8705: a copy of such a token is worth nothing. A bearer token made of it would be
+/// worth a login.
+#[test]
+fn a_sender_constrained_token_becomes_no_bearer_token() {
+    let key = TestKey::new(Alg::Es384, "k1");
+    let mut scene = Scene::new(&[&key]);
+    let bound = |cnf: Value| key.token(&with(claims(), "cnf", cnf));
+    let thumb = json!({"jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"});
+    for cnf in [thumb.clone(), json!({"x5t#S256": "x"}), json!({}), json!("x"), json!([])] {
+        assert_eq!(scene.refusal(&bound(cnf.clone())), "sender_constrained", "{cnf}");
+    }
+    // No rule of the configuration hides it from the check.
+    scene.policy.claims.drop = vec!["cnf".into()];
+    assert_eq!(scene.refusal(&bound(thumb.clone())), "sender_constrained");
+    scene.policy.claims.drop.clear();
+    // Neither does an introspection answer (RFC 9449 §6.2).
+    let answer = json!({"active": true, "sub": "u", "exp": NOW + 60, "aud": "app", "cnf": thumb});
+    let vouched = |scene: &Scene| {
+        let answer = answer.to_string();
+        Vouched::by_introspection(answer.as_bytes(), &voucher(scene, None), &Limits::default())
+            .map(|vouched| vouched.confirmation())
+    };
+    assert_eq!(vouched(&scene).unwrap_err().code(), "sender_constrained");
+    // In so many words: then it is told what it is.
+    scene.policy.sender_constrained = true;
+    assert_eq!(vouched(&scene), Ok(Some(Confirmation::Dpop)));
+    let Ok(Verdict::Countersigned(new)) = scene.judge(&bound(thumb.clone()), &Ask::default())
+    else {
+        panic!()
+    };
+    assert_eq!(new.confirmation, Some(Confirmation::Dpop));
+    assert_eq!(payload(&new.jwt)["cnf"], thumb);
+}
+
+#[test]
+fn a_token_without_an_issuer_is_the_only_ones() {
+    let key = TestKey::new(Alg::Hs256, "k1");
+    let mut scene = Scene::new(&[&key]);
+    let bare = key.token(&without(claims(), "iss"));
+    assert_eq!(scene.refusal(&bare), "iss_missing");
+    scene.policy.issuer_when_missing = true;
+    scene.policy.output_issuer = Some(Issuer::parse("https://login.example").unwrap());
+    assert_eq!(payload(&scene.new_token(&bare))["iss"], "https://login.example");
+    // Who says another issuer, or none that is one, is not this one's.
+    for iss in [json!("https://other.example"), json!(""), json!(null), json!(["a"])] {
+        let token = key.token(&with(claims(), "iss", iss.clone()));
+        assert_eq!(scene.refusal(&token), "iss", "{iss}");
+    }
+    // The key decides, as always.
+    let stranger = TestKey::new(Alg::Es384, "k1");
+    let forged = stranger.token(&without(claims(), "iss"));
+    assert_eq!(scene.refusal(&forged), "kid_unknown");
+    // With tenants, the missing `iss` is the missing tenant.
+    let template = IssuerTemplate::parse("https://a.example/{t}/v2").unwrap();
+    scene.policy.tenants =
+        Some(Tenants { templates: vec![template], claim: "tid".into(), allow: Allowed::Any });
+    assert_eq!(scene.refusal(&bare), "iss_missing");
+}
+
+/// WorkOS documents these claims, one of five spellings of `iss`, and no `aud`, `azp` or `client_id`.
+fn workos(iss: &str) -> Value {
+    json!({
+        "iss": iss, "sub": "user_01HBEQKA6K4QJAS93VPE39W1JT", "sid": "session_01HQ",
+        "org_id": "org_01HR", "role": "member", "roles": ["member"], "permissions": ["posts:read"],
+        "jti": "01HQ", "iat": NOW - 10, "exp": NOW + 290,
+    })
+}
+
+const WORKOS: [&str; 5] = [
+    "https://api.workos.com",
+    "https://api.workos.com/",
+    "https://api.workos.com/user_management/client_01EXAMPLE",
+    "https://auth.app.example",
+    "https://auth.app.example/",
+];
+
+fn workos_scene(key: &TestKey, vouched_by: &[Vouching]) -> Scene {
+    let mut scene = Scene::signing(&[key], Alg::Rs256);
+    scene.policy.issuers = WORKOS.iter().map(|iss| Issuer::parse(iss).unwrap()).collect();
+    scene.policy.output_issuer = Some(Issuer::parse(ISSUER).unwrap());
+    scene.policy.audience.when_missing = Some(MissingAudience {
+        audience: Audience::parse("app").unwrap(),
+        clients: vec!["client_01EXAMPLE".into()],
+        vouched_by: vouched_by.to_vec(),
+    });
+    scene
+}
+
+#[tokio::test]
+async fn workos_as_it_is_documented() {
+    let key = TestKey::new(Alg::Rs256, "sso_oidc_key_pair_01");
+    let scene = workos_scene(&key, &[Vouching::Keys]);
+    for iss in WORKOS {
+        let new = scene.new_token(&key.token(&workos(iss)));
+        assert_eq!((&payload(&new)["iss"], &payload(&new)["aud"]), (&json!(ISSUER), &json!("app")));
+        accepted_by_verifiers(&scene, &new).await;
+    }
+    // Some have the client, and then it must be this one.
+    let named = with(workos(WORKOS[0]), "client_id", json!("client_01EXAMPLE"));
+    assert_eq!(payload(&scene.new_token(&key.token(&named)))["aud"], "app");
+}
+
+async fn accepted_by_verifiers(scene: &Scene, token: &str) {
+    let answer = Response::json(served(scene));
+    let (custom, oidc) = verifiers::providers(ISSUER, &format!("{ISSUER}/jwks"), "app");
+    verifiers::custom_jwt(&answer, &custom, token, scene.now).unwrap();
+    verifiers::oidc(verifiers::paper(ISSUER, &answer), &oidc, token, scene.now).await.unwrap();
+}
+
+/// Two applications of one account have one API, and may have one key.
+#[test]
+fn another_clients_token_at_the_same_issuer_does_not_pass() {
+    let key = TestKey::new(Alg::Rs256, "sso_oidc_key_pair_01");
+    let other = "https://api.workos.com/user_management/client_01OTHER";
+    for vouching in [Vouching::Keys, Vouching::Issuer] {
+        let scene = workos_scene(&key, &[vouching]);
+        let refusal = |claims: &Value| scene.refusal(&key.token(claims));
+        assert_eq!(refusal(&workos(other)), "iss");
+        for name in ["client_id", "azp"] {
+            for iss in WORKOS {
+                let claims = with(workos(iss), name, json!("client_01OTHER"));
+                assert_eq!(refusal(&claims), "client", "{iss} {name}");
+            }
+        }
+        // Its audience is its own.
+        let mut strict = workos_scene(&key, &[vouching]);
+        strict.policy.audience.accept = vec![Audience::parse("app").unwrap()];
+        let foreign = with(workos(WORKOS[2]), "aud", json!("client_01OTHER"));
+        assert_eq!(strict.refusal(&key.token(&foreign)), "aud");
+        // Its key is another, where the addresses differ.
+        let stranger = TestKey::new(Alg::Rs256, "sso_oidc_key_pair_02");
+        assert_eq!(scene.refusal(&stranger.token(&workos(WORKOS[2]))), "kid_unknown");
+    }
+    // An `iss` that names no client vouches for none.
+    let scene = workos_scene(&key, &[Vouching::Issuer]);
+    for iss in [WORKOS[0], WORKOS[1], WORKOS[3], WORKOS[4]] {
+        assert_eq!(scene.refusal(&key.token(&workos(iss))), "client", "{iss}");
+    }
+    assert_eq!(payload(&scene.new_token(&key.token(&workos(WORKOS[2]))))["aud"], "app");
+    // Nor does one whose client only begins like ours, should somebody configure it.
+    let mut scene = workos_scene(&key, &[Vouching::Issuer]);
+    let longer = "https://api.workos.com/user_management/client_01EXAMPLE2";
+    scene.policy.issuers.push(Issuer::parse(longer).unwrap());
+    assert_eq!(scene.refusal(&key.token(&workos(longer))), "client");
+    // Without the setting, nothing does.
+    let scene = workos_scene(&key, &[]);
+    assert_eq!(scene.refusal(&key.token(&workos(WORKOS[2]))), "client");
+    // Keys of two clients are no one's.
+    let mut scene = workos_scene(&key, &[Vouching::Keys]);
+    scene.policy.audience.when_missing.as_mut().unwrap().clients.push("client_01OTHER".into());
+    assert_eq!(scene.refusal(&key.token(&workos(WORKOS[0]))), "client");
+}
+
+#[test]
+fn stable_claims_are_the_same_in_each_token_of_a_login() {
+    let key = TestKey::new(Alg::Es384, "k1");
+    let mut scene = Scene::new(&[&key]);
+    scene.profile.claims.stable = true;
+    let token = |n: u32| {
+        let mut moving = claims();
+        for name in ["jti", "uti", "aio", "rh", "event_id", "nonce"] {
+            moving[name] = json!(format!("{name}-{n}"));
+        }
+        moving["fva"] = json!([n, -1]);
+        moving["at_hash"] = json!(hash(Alg::Es384, &format!("at-{n}")));
+        key.token(&moving)
+    };
+    let at_exchange = Ask { downscope: true, ..Ask::default() };
+    let first = payload(&scene.new_token_for(&token(1), &at_exchange));
+    assert_eq!(first, payload(&scene.new_token_for(&token(2), &at_exchange)));
+    assert_eq!(first, claims());
+    // A client compares these with its own, and would end the login without them.
+    let companions = Companions {
+        access_token: Some("at-1"),
+        original_access_token: Some("at-1"),
+        ..Companions::default()
+    };
+    let inline = Ask { companions, ..Ask::default() };
+    let new = payload(&scene.new_token_for(&token(1), &inline));
+    assert_eq!(new["nonce"], "nonce-1");
+    assert_eq!(new["at_hash"], hash(Alg::Es256, "at-1"));
+    assert_eq!(new.get("jti"), None);
+    // Off, nothing is touched.
+    scene.profile.claims.stable = false;
+    assert_eq!(payload(&scene.new_token(&token(1)))["jti"], "jti-1");
+}
+
+/// The set holds every key that does no harm, ours first: both kinds of provider take a token of ours
+/// by it, and each key of the issuer's is there for who needs it.
+#[tokio::test]
+async fn our_token_is_accepted_beside_every_key_of_the_issuer() {
+    let keys: Vec<_> = Alg::all().map(|alg| TestKey::new(alg, alg.name())).collect();
+    let es384 = keys.iter().find(|key| key.alg == Alg::Es384).unwrap();
+    for signing in [Alg::Rs256, Alg::Es256] {
+        let scene = Scene::signing(&keys.iter().collect::<Vec<_>>(), signing);
+        let set: Value = serde_json::from_str(&served(&scene)).unwrap();
+        let kids: Vec<_> = set["keys"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|key| key["kid"].as_str().unwrap())
+            .collect();
+        let ours = scene.signer.kid().as_str();
+        assert_eq!(
+            kids,
+            [
+                ours, "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384",
+                "ES512", "EdDSA"
+            ]
+        );
+        accepted_by_everyone(&scene, &scene.new_token(&es384.token(&claims()))).await;
+    }
+    // The control: with its `alg`, the one key on Ed25519 loses `customJwt` the whole set.
+    let mut scene = Scene::signing(&keys.iter().collect::<Vec<_>>(), Alg::Rs256);
+    let new = scene.new_token(&es384.token(&claims()));
+    scene.profile.tolerates = scene.profile.tolerates.iter().chain([Alg::EdDsa]).collect();
+    let (custom, _) = verifiers::providers(ISSUER, &format!("{ISSUER}/jwks"), "app");
+    let answer = Response::json(served(&scene));
+    assert!(verifiers::custom_jwt(&answer, &custom, &new, scene.now).is_err());
 }

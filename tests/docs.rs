@@ -158,6 +158,7 @@ fn sources() -> String {
     }
     let mut text = String::new();
     read(&root().join("src"), &mut text);
+    read(&root().join("core/src"), &mut text);
     read(&root().join("tests"), &mut text);
     text
 }

@@ -156,7 +156,7 @@ async fn fields_of_one_hop_end_at_it_both_ways() {
     let mut client = scene.client().await;
     client
         .ask(
-            "GET /x?y=1 HTTP/1.1\r\nHost: a\r\nConnection: X-Secret\r\nX-Secret: 1\r\nTE: trailers\r\n\
+            "GET /x?y=1 HTTP/1.1\r\nHost: a\r\nConnection: X-Mine\r\nX-Mine: 1\r\nTE: trailers\r\n\
              X-Stays: 1\r\n\r\n",
         )
         .await;
@@ -165,10 +165,11 @@ async fn fields_of_one_hop_end_at_it_both_ways() {
     assert!(read.contains("x-stays: 1"), "{read}");
     let (_, head) = scene.head("/x?y=1");
     let head = head.to_ascii_lowercase();
-    for gone in ["x-secret", "te:"] {
-        assert!(!head.contains(gone), "{head}");
-    }
-    for there in ["x-stays: 1", "x-forwarded-for: 127.0.0.1", "x-request-id: ", "host: a\r\n"] {
+    assert!(!head.contains("te:"), "{head}");
+    // A client could otherwise name away what a proxy before us has put in.
+    for there in
+        ["x-mine: 1", "x-stays: 1", "x-forwarded-for: 127.0.0.1", "x-request-id: ", "host: a\r\n"]
+    {
         assert!(head.contains(there), "{head}");
     }
 }

@@ -79,7 +79,7 @@ async fn a_full_queue_is_a_503_and_key_sets_are_still_answered() {
     assert_eq!(counts.keys().collect::<Vec<_>>(), [&200, &503], "{counts:?}");
     assert_eq!(reads, 50);
     let status = proxy.handle.rooms().bridge.status();
-    assert_eq!(status.overloaded, counts[&503]);
+    assert_eq!(status.queue.overloaded, counts[&503]);
     // It comes back by itself.
     let token = upstream.token(&upstream.claims());
     let form = [("grant_type", GRANT), ("subject_token", &token), ("subject_token_type", ID)];

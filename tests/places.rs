@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use proxy::{Proxy, Upstream, provider};
 use serde_json::{Value, json};
@@ -76,7 +76,8 @@ async fn answered(State(answer): State<Arc<Mutex<Answer>>>, request: Request) ->
     answer.saw = request.headers().clone();
     let mut headers = HeaderMap::new();
     for (name, value) in &answer.fields {
-        headers.append(HeaderName::from_static(name), value.parse().unwrap());
+        let value = HeaderValue::from_bytes(value.as_bytes()).unwrap();
+        headers.append(HeaderName::from_static(name), value);
     }
     let body = Bytes::from(answer.body.clone());
     let body = if answer.chunked {
@@ -116,6 +117,9 @@ redirect = ["access_token", "id_token"]
 [[tokens]]
 path = "/me"
 jwt_body = true
+[[tokens]]
+path = "/back"
+restore_cookies = ["session"]
 "#;
 
 /// Of the bytes of the body, as the issuer would have them.
@@ -263,6 +267,37 @@ async fn cookies_keep_their_order_and_attributes() {
     assert_eq!((lines.len(), lines[0], lines[2]), (3, fields[0].1.as_str(), fields[2].1.as_str()));
     let new = lines[1].strip_prefix("session=").unwrap();
     let new = new.strip_suffix("; Path=/; HttpOnly; SameSite=Lax; Secure").unwrap();
+    scene.is_ours(new, &token).await;
+}
+
+/// Browsers send other people's cookies as the bytes they were set.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cookie_is_restored_beside_one_of_other_bytes() {
+    let scene = Scene::start("").await;
+    let token = scene.token();
+    scene.api.say(200, &[("set-cookie", &format!("session={token}"))], "");
+    let (head, _) = scene.get("/login").await;
+    let new = head["set-cookie"].to_str().unwrap();
+    assert_ne!(new, format!("session={token}"));
+    let cookies = format!("name=Jos\u{e9}; {new}; last=\u{1f600}");
+    let sent = HeaderValue::from_bytes(cookies.as_bytes()).unwrap();
+    let back = scene.client.get(scene.proxy.url("/back")).header("cookie", sent);
+    assert_eq!(back.send().await.unwrap().status(), 200);
+    let saw = scene.api.answer.lock().unwrap().saw["cookie"].as_bytes().to_vec();
+    let expected = format!("name=Jos\u{e9}; session={token}; last=\u{1f600}");
+    assert_eq!(String::from_utf8(saw).unwrap(), expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redirect_may_hold_letters_beyond_ascii() {
+    let scene = Scene::start("").await;
+    let token = scene.token();
+    let old = format!("https://app/caf\u{e9}?name=Jos\u{e9}&id_token={token}");
+    scene.api.say(303, &[("location", &old)], "");
+    let (head, _) = scene.get("/redirect").await;
+    let new = String::from_utf8(head["location"].as_bytes().to_vec()).unwrap();
+    let (before, new) = new.split_once("&id_token=").unwrap();
+    assert_eq!(before, "https://app/caf\u{e9}?name=Jos\u{e9}");
     scene.is_ours(new, &token).await;
 }
 

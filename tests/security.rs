@@ -22,7 +22,6 @@ use axum::http::HeaderMap;
 use axum::routing::get;
 use axum::{Json, Router};
 use client::{raw, status};
-use countersign::bridge::BridgeError;
 use countersign::pipeline::Ask;
 use proxy::{Proxy, ResponseExt as _, Upstream, config, provider};
 use serde_json::{Value, json};
@@ -108,7 +107,7 @@ async fn a_result_that_a_reload_overtook_is_not_kept() {
         assert!(waiting.await.unwrap().jwt.is_some());
     }
     let late = bridge.countersign(&token, &ask).await;
-    assert_eq!(late.map(|_| "kept").unwrap_err(), BridgeError::IssuerUnknown);
+    assert_eq!(late.map(|_| "kept").unwrap_err().code(), "issuer_unknown");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -161,7 +160,7 @@ async fn a_key_replaced_under_its_kid_takes_cached_results_with_it() {
     let first = rooms.bridge.countersign(&token, &ask).await.unwrap();
     let second = rooms.bridge.countersign(&token, &ask).await.unwrap();
     assert_eq!(first.jwt, second.jwt);
-    assert_eq!(rooms.bridge.status().cache_hits, 1, "the answer was known");
+    assert_eq!(rooms.bridge.status().cache.hits, 1, "the answer was known");
     let new = signer::Signer::es384();
     upstream.tell(|told| told.jwks = json!({"keys": [new.jwk("e1")]}).to_string());
     let handle = rooms.issuers.only().unwrap();
@@ -180,4 +179,53 @@ async fn a_key_replaced_under_its_kid_takes_cached_results_with_it() {
     let header = json!({"alg": new.alg(), "kid": "e1", "typ": "JWT"});
     let good = new.token(&header, &upstream.claims());
     assert!(rooms.bridge.countersign(&good, &ask).await.unwrap().jwt.is_some());
+}
+
+/// The same while the answer is being made: whoever asks after the key was replaced does not get what
+/// was begun for somebody before.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_result_begun_before_a_key_was_replaced_is_not_shared_after() {
+    provider();
+    let upstream = Upstream::start().await;
+    let toml = format!(
+        "[bridge]\nthreads = 1\nqueue = 1000\n\
+         [[issuer]]\nname = \"one\"\nissuer = \"{0}\"\njwks = \"{0}/jwks\"\n\
+         [issuer.refresh]\ncooldown = \"1s\"\n",
+        upstream.url()
+    );
+    let proxy = Proxy::ready(&upstream.url(), &toml).await;
+    let bridge = proxy.handle.rooms().bridge.clone();
+    let handle = proxy.handle.rooms().issuers.only().unwrap();
+    let new = signer::Signer::es384();
+    upstream.tell(|told| told.jwks = json!({"keys": [new.jwk("e1")]}).to_string());
+    // The one crypto thread has enough to do for a while.
+    let mut before = tokio::task::JoinSet::new();
+    for n in 0..150 {
+        let mut claims = upstream.claims();
+        claims["jti"] = json!(n);
+        let (bridge, token) = (bridge.clone(), upstream.token(&claims));
+        before.spawn(async move { bridge.countersign(&token, &Ask::default()).await.map(drop) });
+    }
+    let token = upstream.token(&upstream.claims());
+    let first = tokio::spawn({
+        let (bridge, token) = (bridge.clone(), token.clone());
+        async move { bridge.countersign(&token, &Ask::default()).await }
+    });
+    while bridge.status().queue.depth < 100 {
+        assert!(!first.is_finished());
+        tokio::task::yield_now().await;
+    }
+    let epoch = handle.snapshot().unwrap().epoch;
+    for n in 0..500 {
+        if handle.fresh_for(Some(&format!("another-{n}"))).await.unwrap().epoch > epoch {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    assert!(handle.snapshot().unwrap().epoch > epoch);
+    let after = bridge.countersign(&token, &Ask::default()).await;
+    assert_eq!(after.map(|_| "shared").unwrap_err().code(), "signature");
+    // The first asked while the key was good.
+    drop(first.await.unwrap());
+    before.join_all().await;
 }

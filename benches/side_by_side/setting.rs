@@ -166,7 +166,7 @@ fn rsa_jwks(count: usize) -> Vec<String> {
         .map(|n| {
             let mut text = String::new();
             let kid = countersign::jose::names::Kid::parse(&format!("rsa-{n}")).unwrap();
-            made[n % made.len()].public().write_json(&kid, Alg::Rs256, &mut text);
+            made[n % made.len()].public().write_json(&kid, Some(Alg::Rs256), &mut text);
             text
         })
         .collect()

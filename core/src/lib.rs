@@ -10,7 +10,36 @@
 //! | [`refresh`] | when an issuer's keys are fetched: state, event and time in; an action out |
 //! | [`rotation`] | when our own keys change state: next, active, retired, gone |
 //! | [`inspect`] | a token decoded without trust, for people |
+//! | [`setting`] | durations, sizes and addresses as a configuration file writes them |
+//!
+//! A key set in the shape a hand-made server sends it, as a verifier wants it:
+//!
+//! ```
+//! use std::collections::HashMap;
+//!
+//! use countersign_core::jose::jwks::{Options, normalize};
+//! use countersign_core::jose::publish::{Input, publish};
+//! use countersign_core::profile::Profile;
+//!
+//! // RFC 8037, appendix A.2, in an array of its own.
+//! let document = br#"[{"kty":"OKP","crv":"Ed25519","kid":"a",
+//!     "x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]"#;
+//! let read = normalize(document, &Options::default())?;
+//! assert_eq!(read.report.lines()[0], "$: bare_array");
+//!
+//! let (profile, remembered) = (Profile::standard(), HashMap::new());
+//! let upstream = [&read.keys];
+//! let set =
+//!     publish(&Input { own: &[], upstream: &upstream, profile: &profile, remembered: &remembered });
+//! assert!(set.body.starts_with(r#"{"keys":[{"kty":"OKP""#));
+//! # Ok::<(), countersign_core::jose::jwks::DocumentRefusal>(())
+//! ```
+//!
+//! `examples/countersign.rs` takes a token from its issuer to the verifier.
 
+#![warn(missing_docs)]
+
+#[allow(missing_docs, reason = "fields are named as they are shown")]
 pub mod inspect;
 pub mod jose;
 pub mod pipeline;
@@ -18,3 +47,4 @@ pub mod profile;
 pub mod refresh;
 pub mod rewrite;
 pub mod rotation;
+pub mod setting;

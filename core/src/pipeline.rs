@@ -3,6 +3,7 @@
 
 use crate::jose::alg::Alg;
 use crate::jose::claims::{NewClaims, Terms};
+use crate::jose::confirmation::Confirmation;
 pub use crate::jose::hash_claims::Companions;
 use crate::jose::jwk::PublicJwk;
 use crate::jose::jwks::KeySet;
@@ -20,13 +21,19 @@ use crate::profile::Profile;
 /// Everything a token is judged by. One issuer, one moment.
 #[derive(Debug, Clone, Copy)]
 pub struct Context<'a> {
+    /// The rules for the issuer's tokens.
     pub policy: &'a IssuerPolicy,
+    /// The issuer's keys.
     pub keys: &'a KeySet,
     /// What the set that the verifier reads for this issuer holds.
     pub published: &'a PublishedKids,
+    /// The key that signs now.
     pub signer: &'a SigningKey,
+    /// The verifier.
     pub profile: &'a Profile,
+    /// Bounds on tokens.
     pub limits: &'a Limits,
+    /// The moment.
     pub now: UnixTime,
 }
 
@@ -35,9 +42,11 @@ pub struct Context<'a> {
 pub struct Ask<'a> {
     /// RFC 8693 §2.1 `audience`.
     pub audience: Option<&'a Audience>,
+    /// What stands beside an ID token.
     pub companions: Companions<'a>,
-    /// Sign also what would be accepted as it stands.
-    pub force: bool,
+    /// Bytes the new token may have where it is to stand; see [`crate::rewrite::cookie::room`]. Above
+    /// them the original is left out of it, which may not be enough.
+    pub room: Option<usize>,
     /// The new token may go to another party (RFC 8693 §2.1): where it is good in fewer places than
     /// the old one, the old one must not travel in it.
     pub downscope: bool,
@@ -48,18 +57,26 @@ pub struct Ask<'a> {
 pub enum Verdict {
     /// The verifier accepts it; it passes byte for byte.
     AsItStands {
+        /// Its `exp`.
         expires: UnixTime,
+        /// What it is bound to.
+        confirmation: Option<Confirmation>,
     },
+    /// It was signed anew.
     Countersigned(Countersigned),
 }
 
 /// A new token.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Countersigned {
+    /// The compact JWS.
     pub jwt: String,
     /// `exp` of the new token.
     pub expires: UnixTime,
+    /// Whose token it was.
     pub issuer: IssuerName,
+    /// What original and new token are bound to.
+    pub confirmation: Option<Confirmation>,
     /// The algorithm of the original; none for claims that came without a signature.
     pub alg_in: Option<Alg>,
     /// What was changed, as stable codes.
@@ -103,14 +120,19 @@ pub fn countersign_pausing(
     let mut budget = Budget::new(context.limits);
     let token = verify::verify(jws, context.policy, context.keys, context.now, &mut budget)?;
     let alg_in = token.alg();
-    let acceptable = !ask.force && is_acceptable(&token, context);
+    let confirmation = Confirmation::of(token.claims());
+    if confirmation.is_some() && !context.policy.sender_constrained {
+        return Err(Refusal::SenderConstrained);
+    }
+    let acceptable = is_acceptable(&token, context);
     let expires = token.expires();
     let claims = NewClaims::of(token, &terms(context, ask))?;
     if acceptable && !claims.is_changed() {
-        return Ok(Verdict::AsItStands { expires });
+        return Ok(Verdict::AsItStands { expires, confirmation });
     }
     pause();
-    sign(claims, Some(alg_in), context).map(Verdict::Countersigned)
+    let new = sign(claims, Some(alg_in), context, ask)?;
+    Ok(Verdict::Countersigned(Countersigned { confirmation, ..new }))
 }
 
 /// Signs claims that the authorization server vouched for without a signature.
@@ -122,8 +144,10 @@ pub fn sign_claims(
     context: &Context<'_>,
     ask: &Ask<'_>,
 ) -> Result<Countersigned, Refusal> {
+    let confirmation = claims.confirmation();
     let claims = NewClaims::vouched(claims, &terms(context, ask))?;
-    sign(claims, None, context)
+    let new = sign(claims, None, context, ask)?;
+    Ok(Countersigned { confirmation, ..new })
 }
 
 /// The issuer's own token, put together again from one *we* signed; none for any other token.
@@ -162,13 +186,16 @@ fn sign(
     mut claims: NewClaims,
     alg_in: Option<Alg>,
     context: &Context<'_>,
+    ask: &Ask<'_>,
 ) -> Result<Countersigned, Refusal> {
     // The way back is a convenience; a token no one can carry is none.
-    if context.signer.signed_len(&claims) > context.limits.token {
+    let room = ask.room.map_or(context.limits.token, |room| room.min(context.limits.token));
+    if context.signer.signed_len(&claims) > room {
         claims.leave_out_original();
     }
     let expires = claims.expires();
     let notes = claims.notes().to_vec();
     let jwt = context.signer.sign(claims)?;
-    Ok(Countersigned { jwt, expires, issuer: context.policy.name.clone(), alg_in, notes })
+    let issuer = context.policy.name.clone();
+    Ok(Countersigned { jwt, expires, issuer, confirmation: None, alg_in, notes })
 }

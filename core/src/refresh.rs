@@ -3,7 +3,10 @@
 
 use std::time::Duration;
 
+use serde::Deserialize;
+
 use crate::jose::names::UnixTime;
+use crate::setting;
 
 /// First wait after a failed fetch; doubled by each further one.
 const BACKOFF_FIRST: Duration = Duration::from_secs(5);
@@ -16,21 +19,31 @@ const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
 const AHEAD_FROM: f64 = 0.75;
 const AHEAD_SPREAD: f64 = 0.15;
 
-/// How a set is kept fresh. Defaults in brackets.
-#[derive(Debug, Clone)]
+/// How an issuer's key set is kept fresh, `[issuer.refresh]`.
+#[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields)]
 pub struct RefreshSettings {
-    /// The issuer's `Cache-Control` is honoured between these two [60 s, 1 h].
+    /// Its `Cache-Control` is honoured from this,
+    #[serde(with = "setting::Duration")]
     pub min_age: Duration,
+    /// to this.
+    #[serde(with = "setting::Duration")]
     pub max_age: Duration,
-    /// Age when the issuer says nothing [300 s].
+    /// Age when it says nothing.
+    #[serde(with = "setting::Duration")]
     pub default_age: Duration,
-    /// After a fetch, good or bad, an unknown kid starts no other for this long [30 s].
+    /// After a fetch, good or bad, an unknown kid starts no other for this long.
+    #[serde(with = "setting::Duration")]
     pub cooldown: Duration,
-    /// How long a request waits for the fetch an unknown kid started [1 s].
+    /// How long a request waits for the fetch an unknown kid started.
+    #[serde(with = "setting::Duration")]
     pub unknown_kid_wait: Duration,
-    /// The last good set is served this long while the issuer fails [7 days].
+    /// The last good set is served this long while the issuer fails.
+    #[serde(with = "setting::Duration")]
     pub stale_max: Duration,
-    /// A key the issuer removed still verifies for this long [0].
+    /// A key the issuer removed still verifies for this long.
+    #[serde(with = "setting::Duration")]
     pub removed_key_grace: Duration,
 }
 
@@ -77,6 +90,7 @@ pub enum Event {
 /// What to do now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
+    /// Fetch now.
     Fetch,
     /// Nothing yet; the timer asks again after this long.
     Wait(Duration),
@@ -88,9 +102,15 @@ pub enum Action {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     /// A usable set, or `304`; `age` is what the issuer's headers said, if anything.
-    Good { age: Option<Duration> },
+    Good {
+        /// How long it may be used, where the answer says so.
+        age: Option<Duration>,
+    },
     /// No usable set; `retry_after` as the issuer sent it.
-    Bad { retry_after: Option<Duration> },
+    Bad {
+        /// When to ask again, where the answer says so.
+        retry_after: Option<Duration>,
+    },
 }
 
 /// How far the last good set may be trusted.
@@ -99,6 +119,7 @@ pub enum Outcome {
 pub enum Standing {
     /// Never read.
     None,
+    /// It is as young as it should be.
     Fresh,
     /// Past its age, still served.
     Stale,

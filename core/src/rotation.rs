@@ -50,7 +50,9 @@ impl KeyState {
 /// One key's life.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyTimes {
+    /// Its name.
     pub kid: Kid,
+    /// What it is for now.
     pub state: KeyState,
     /// When it first stood in the served set.
     pub published: UnixTime,

@@ -52,7 +52,7 @@ Register-ArgumentCompleter -Native -CommandName 'countersign' -ScriptBlock {
             [CompletionResult]::new('--data-dir', '--data-dir', [CompletionResultType]::ParameterName, 'Where signing keys and last good key sets are kept')
             [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Where the signing keys are kept: `file:DIR`, `readonly:DIR`, `env:NAME` or `redis://HOST:PORT/DB`')
             [CompletionResult]::new('--threads', '--threads', [CompletionResultType]::ParameterName, 'Proxy threads [default: one per core]')
-            [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'The verifier to please: `convex` or `standard` [default: convex]')
+            [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'The verifier to please: `convex`, `standard`, `federation`, `hasura` or `login` [default: convex]')
             [CompletionResult]::new('--log', '--log', [CompletionResultType]::ParameterName, '`error`, `warn`, `info`, `debug`, `trace`, or `target=level` pairs [default: info]')
             [CompletionResult]::new('--log-format', '--log-format', [CompletionResultType]::ParameterName, '`text` or `json` [default: text]')
             [CompletionResult]::new('--check', '--check', [CompletionResultType]::ParameterName, 'Check the configuration and exit')
@@ -69,7 +69,7 @@ Register-ArgumentCompleter -Native -CommandName 'countersign' -ScriptBlock {
             break
         }
         'countersign;normalize' {
-            [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'Publish what this verifier takes: `convex` or `standard`')
+            [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'Publish what this verifier takes: `convex`, `standard`, `federation`, `hasura` or `login`')
             [CompletionResult]::new('--report', '--report', [CompletionResultType]::ParameterName, 'How the report on stderr is written')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
@@ -99,7 +99,7 @@ Register-ArgumentCompleter -Native -CommandName 'countersign' -ScriptBlock {
             [CompletionResult]::new('--token', '--token', [CompletionResultType]::ParameterName, 'A token to check too, or `@FILE`')
             [CompletionResult]::new('--issuer', '--issuer', [CompletionResultType]::ParameterName, '`iss` the verifier is configured with [default: the address]')
             [CompletionResult]::new('--audience', '--audience', [CompletionResultType]::ParameterName, '`aud` the verifier is configured with')
-            [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'The verifier: `convex` or `standard`')
+            [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'The verifier: `convex`, `standard`, `federation`, `hasura` or `login`')
             [CompletionResult]::new('--for', '--for', [CompletionResultType]::ParameterName, 'The kind of provider that must accept; without it, either is enough')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'One JSON object instead of text')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')

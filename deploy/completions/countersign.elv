@@ -48,7 +48,7 @@ set edit:completion:arg-completer[countersign] = {|@words|
             cand --data-dir 'Where signing keys and last good key sets are kept'
             cand --store 'Where the signing keys are kept: `file:DIR`, `readonly:DIR`, `env:NAME` or `redis://HOST:PORT/DB`'
             cand --threads 'Proxy threads [default: one per core]'
-            cand --profile 'The verifier to please: `convex` or `standard` [default: convex]'
+            cand --profile 'The verifier to please: `convex`, `standard`, `federation`, `hasura` or `login` [default: convex]'
             cand --log '`error`, `warn`, `info`, `debug`, `trace`, or `target=level` pairs [default: info]'
             cand --log-format '`text` or `json` [default: text]'
             cand --check 'Check the configuration and exit'
@@ -63,7 +63,7 @@ set edit:completion:arg-completer[countersign] = {|@words|
             cand --help 'Print help'
         }
         &'countersign;normalize'= {
-            cand --profile 'Publish what this verifier takes: `convex` or `standard`'
+            cand --profile 'Publish what this verifier takes: `convex`, `standard`, `federation`, `hasura` or `login`'
             cand --report 'How the report on stderr is written'
             cand -h 'Print help'
             cand --help 'Print help'
@@ -90,7 +90,7 @@ set edit:completion:arg-completer[countersign] = {|@words|
             cand --token 'A token to check too, or `@FILE`'
             cand --issuer '`iss` the verifier is configured with [default: the address]'
             cand --audience '`aud` the verifier is configured with'
-            cand --profile 'The verifier: `convex` or `standard`'
+            cand --profile 'The verifier: `convex`, `standard`, `federation`, `hasura` or `login`'
             cand --for 'The kind of provider that must accept; without it, either is enough'
             cand --json 'One JSON object instead of text'
             cand -h 'Print help'

@@ -49,7 +49,7 @@ complete -c countersign -n "__fish_countersign_using_subcommand run" -l admin -d
 complete -c countersign -n "__fish_countersign_using_subcommand run" -l data-dir -d 'Where signing keys and last good key sets are kept' -r -f -a "(__fish_complete_directories)"
 complete -c countersign -n "__fish_countersign_using_subcommand run" -l store -d 'Where the signing keys are kept: `file:DIR`, `readonly:DIR`, `env:NAME` or `redis://HOST:PORT/DB`' -r
 complete -c countersign -n "__fish_countersign_using_subcommand run" -l threads -d 'Proxy threads [default: one per core]' -r
-complete -c countersign -n "__fish_countersign_using_subcommand run" -l profile -d 'The verifier to please: `convex` or `standard` [default: convex]' -r
+complete -c countersign -n "__fish_countersign_using_subcommand run" -l profile -d 'The verifier to please: `convex`, `standard`, `federation`, `hasura` or `login` [default: convex]' -r
 complete -c countersign -n "__fish_countersign_using_subcommand run" -l log -d '`error`, `warn`, `info`, `debug`, `trace`, or `target=level` pairs [default: info]' -r
 complete -c countersign -n "__fish_countersign_using_subcommand run" -l log-format -d '`text` or `json` [default: text]' -r
 complete -c countersign -n "__fish_countersign_using_subcommand run" -l check -d 'Check the configuration and exit'
@@ -58,7 +58,7 @@ complete -c countersign -n "__fish_countersign_using_subcommand run" -s h -l hel
 complete -c countersign -n "__fish_countersign_using_subcommand demo" -l serve -d 'Keep issuer and proxy running after the demonstration'
 complete -c countersign -n "__fish_countersign_using_subcommand demo" -l json -d 'One JSON object instead of text'
 complete -c countersign -n "__fish_countersign_using_subcommand demo" -s h -l help -d 'Print help'
-complete -c countersign -n "__fish_countersign_using_subcommand normalize" -l profile -d 'Publish what this verifier takes: `convex` or `standard`' -r
+complete -c countersign -n "__fish_countersign_using_subcommand normalize" -l profile -d 'Publish what this verifier takes: `convex`, `standard`, `federation`, `hasura` or `login`' -r
 complete -c countersign -n "__fish_countersign_using_subcommand normalize" -l report -d 'How the report on stderr is written' -r -f -a "text\t''
 json\t''"
 complete -c countersign -n "__fish_countersign_using_subcommand normalize" -s h -l help -d 'Print help'
@@ -76,7 +76,7 @@ complete -c countersign -n "__fish_countersign_using_subcommand resign" -s h -l 
 complete -c countersign -n "__fish_countersign_using_subcommand doctor" -l token -d 'A token to check too, or `@FILE`' -r
 complete -c countersign -n "__fish_countersign_using_subcommand doctor" -l issuer -d '`iss` the verifier is configured with [default: the address]' -r
 complete -c countersign -n "__fish_countersign_using_subcommand doctor" -l audience -d '`aud` the verifier is configured with' -r
-complete -c countersign -n "__fish_countersign_using_subcommand doctor" -l profile -d 'The verifier: `convex` or `standard`' -r
+complete -c countersign -n "__fish_countersign_using_subcommand doctor" -l profile -d 'The verifier: `convex`, `standard`, `federation`, `hasura` or `login`' -r
 complete -c countersign -n "__fish_countersign_using_subcommand doctor" -l for -d 'The kind of provider that must accept; without it, either is enough' -r -f -a "custom-jwt\t''
 oidc\t''"
 complete -c countersign -n "__fish_countersign_using_subcommand doctor" -l json -d 'One JSON object instead of text'

@@ -13,12 +13,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use http::{HeaderMap, Method, Response, header};
-use pingora::apps::http_app::ServeHttp;
+use pingora::ErrorType;
+use pingora::apps::{HttpPersistentSettings, HttpServerApp, ReusedHttpStream};
+use pingora::http::ResponseHeader;
 use pingora::protocols::http::ServerSession;
+use pingora::server::ShutdownWatch;
 
-use super::collect::{self, Rooms};
-use super::status::{Ready, Status};
-use super::{guard, health, metrics, page};
+use super::collect;
+use super::status::Status;
+use super::{AdminSettings, guard, health, metrics, page};
 use crate::bridge::Bridge;
 use crate::clock::Clock;
 use crate::inspect::{self, MAX_TOKEN};
@@ -41,12 +44,7 @@ pub struct StatusSource {
     pub bridge: Arc<Bridge>,
     pub proxy: Arc<State>,
     pub clock: Clock,
-    /// `[admin] hosts`
-    pub hosts: Arc<[String]>,
-    /// Jobs that may wait for a crypto thread.
-    pub queue: usize,
-    /// Last good key sets are kept on a disk.
-    pub keeps_sets: bool,
+    pub settings: AdminSettings,
 }
 
 /// What the admin listener runs.
@@ -56,13 +54,13 @@ pub struct App {
 }
 
 /// An answer on its way.
-struct Answer {
+struct AdminAnswer {
     status: u16,
     media: &'static str,
     body: Vec<u8>,
 }
 
-impl Answer {
+impl AdminAnswer {
     fn new(status: u16, media: &'static str, body: impl Into<Vec<u8>>) -> Self {
         Self { status, media, body: body.into() }
     }
@@ -84,74 +82,67 @@ impl App {
     }
 
     fn status(&self) -> Status {
-        let source = &self.source;
-        let ready = health::readiness(source);
-        let mut tokens = collect::tokens(source.bridge.status());
-        tokens.queue.limit = source.queue as u64;
-        collect::collect(Rooms {
-            issuers: &source.issuers,
-            publisher: &source.publisher,
-            keyring: &source.keyring,
-            profile: &source.bridge.profile(),
-            ready: Ready { ready: ready.ready, reasons: ready.reasons },
-            tokens,
-            traffic: collect::traffic(source.proxy.status()),
-            started: self.started,
-            now: source.clock.now(),
-            keeps_sets: source.keeps_sets,
-        })
+        collect::collect(&self.source, self.started)
     }
 
-    fn get(&self, path: &str) -> Option<Answer> {
+    fn get(&self, path: &str) -> Option<AdminAnswer> {
         Some(match path {
-            "/healthz" => Answer::new(200, TEXT, "ok\n"),
+            "/healthz" => AdminAnswer::new(200, TEXT, "ok\n"),
             "/readyz" => {
                 let state = health::readiness(&self.source);
-                Answer::json(if state.ready { 200 } else { 503 }, &state)
+                AdminAnswer::json(if state.ready { 200 } else { 503 }, &state)
             }
-            "/metrics" => Answer::new(200, metrics::CONTENT_TYPE, metrics::render(&self.status())),
-            "/api/status" => Answer::json(200, &self.status()),
-            "/" => Answer::new(200, "text/html; charset=utf-8", page::HTML),
+            "/metrics" => {
+                AdminAnswer::new(200, metrics::CONTENT_TYPE, metrics::render(&self.status()))
+            }
+            "/api/status" => AdminAnswer::json(200, &self.status()),
+            "/" => AdminAnswer::new(200, "text/html; charset=utf-8", page::HTML),
             _ => return None,
         })
     }
 
-    async fn answer(&self, session: &mut ServerSession) -> Answer {
+    async fn answer(&self, session: &mut ServerSession) -> AdminAnswer {
         let request = session.req_header();
         let path = request.uri.path().to_owned();
         let read = request.method == Method::GET || request.method == Method::HEAD;
         // HTTP/2 has the host in `:authority`, HTTP/1.1 in `Host`.
         let host = request.uri.host().or_else(|| text(&request.headers, header::HOST.as_str()));
         let probe = matches!(path.as_str(), "/healthz" | "/readyz");
-        if !probe && !guard::admits_host(host, &self.source.hosts) {
+        if !probe && !guard::admits_host(host, &self.source.settings.hosts) {
             let hint = "call it by its address or `localhost`, or list the name in [admin] hosts";
-            return Answer::error(421, "host_refused", hint);
+            return AdminAnswer::error(421, "host_refused", hint);
         }
         match path.as_str() {
             "/api/inspect" if request.method == Method::POST => self.inspect(session).await,
-            "/api/inspect" => Answer::error(405, "method", "POST only"),
-            _ if read => self.get(&path).unwrap_or_else(|| Answer::new(404, TEXT, "not found\n")),
-            _ => Answer::error(405, "method", "GET only"),
+            "/api/inspect" => AdminAnswer::error(405, "method", "POST only"),
+            _ if read => {
+                self.get(&path).unwrap_or_else(|| AdminAnswer::new(404, TEXT, "not found\n"))
+            }
+            _ => AdminAnswer::error(405, "method", "GET only"),
         }
     }
 
     /// Decodes what was pasted. It is neither kept nor logged.
-    async fn inspect(&self, session: &mut ServerSession) -> Answer {
+    async fn inspect(&self, session: &mut ServerSession) -> AdminAnswer {
         let headers = &session.req_header().headers;
         let media = text(headers, header::CONTENT_TYPE.as_str()).unwrap_or_default();
         // No form and no script of another site can send this type without asking first.
         if !media.eq_ignore_ascii_case("application/jwt") {
-            return Answer::error(415, "media_type", "send the token as application/jwt");
+            return AdminAnswer::error(415, "media_type", "send the token as application/jwt");
         }
         if !guard::same_site(text(headers, "sec-fetch-site")) {
-            return Answer::error(403, "cross_site", "another site asked");
+            return AdminAnswer::error(403, "cross_site", "another site asked");
         }
         let body = tokio::time::timeout(PATIENCE, body(session)).await;
         let Ok(Some(body)) = body else {
-            return Answer::error(413, "too_large", "the token is too large or came too slowly");
+            return AdminAnswer::error(
+                413,
+                "too_large",
+                "the token is too large or came too slowly",
+            );
         };
         let token = zeroize::Zeroizing::new(String::from_utf8_lossy(&body).into_owned());
-        Answer::json(200, &inspect::inspect(&token, self.source.clock.now()))
+        AdminAnswer::json(200, &inspect::inspect(&token, self.source.clock.now()))
     }
 }
 
@@ -171,8 +162,7 @@ async fn body(session: &mut ServerSession) -> Option<zeroize::Zeroizing<Vec<u8>>
     Some(all)
 }
 
-#[async_trait]
-impl ServeHttp for App {
+impl App {
     async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
         let head = session.req_header().method == Method::HEAD;
         let answer = self.answer(session).await;
@@ -189,5 +179,41 @@ impl ServeHttp for App {
         }
         let body = if head { Vec::new() } else { answer.body };
         response.body(body).unwrap_or_default()
+    }
+
+    async fn write(&self, session: &mut ServerSession) -> pingora::Result<()> {
+        let (parts, body) = self.response(session).await.into_parts();
+        let header: ResponseHeader = parts.into();
+        session.write_response_header(Box::new(header)).await?;
+        session.write_response_body(body.into(), true).await
+    }
+}
+
+#[async_trait]
+impl HttpServerApp for App {
+    async fn process_new_http(
+        self: &Arc<Self>,
+        mut session: ServerSession,
+        shutdown: &ShutdownWatch,
+    ) -> Option<ReusedHttpStream> {
+        match session.read_request().await {
+            Ok(true) => {}
+            Ok(false) => return None,
+            Err(error) => {
+                // Two `Host` lines, a user name in one, a target that names another host, or no HTTP.
+                if *error.etype() == ErrorType::InvalidHTTPHeader {
+                    let hint = "the request names no host, more than one, or is not valid HTTP";
+                    let body = AdminAnswer::error(400, "bad_request", hint).body;
+                    let _ = session.respond_error_with_body(400, body.into()).await;
+                    session.shutdown().await;
+                }
+                return None;
+            }
+        }
+        session.set_keepalive(if *shutdown.borrow() { None } else { Some(60) });
+        self.write(&mut session).await.ok()?;
+        let settings = HttpPersistentSettings::for_session(&session);
+        let stream = session.finish().await.ok()??;
+        Some(ReusedHttpStream::from_reusable_stream(stream, settings))
     }
 }

@@ -1,205 +1,68 @@
 //! From the rooms' snapshots to one [`Status`]. Reads only; asks nobody to do anything.
 
-use std::collections::BTreeMap;
-
 use super::status::{
-    AlarmView, Bucket, CacheView, ChangeRow, Histogram, IssuerView, KeyRow, LastError, MAX_ISSUERS,
-    Outcome, ProfileView, QueueView, Ready, RefusalCount, RequestCount, RouteDuration, ServedKey,
-    SetView, SigningView, State, Status, StoreView, TokenCount, Tokens, Traffic,
+    IssuerView, KeyRow, MAX_ISSUERS, ProfileStatus, ServedKey, SetView, SigningView, Status,
 };
-use crate::bridge::BridgeStatus;
-use crate::histogram::Latency;
-use crate::issuer::publisher::{COMMON_PATH, Publisher};
-use crate::issuer::{IssuerHandle, Issuers, Source};
+use super::{StatusSource, health};
+use crate::issuer::publisher::COMMON_PATH;
+use crate::issuer::{IssuerHandle, IssuerStatus};
 use crate::jose::jwk::PublicJwk;
 use crate::jose::jwks::{Change, Report};
 use crate::jose::names::UnixTime;
 use crate::jose::publish::PublishedKids;
 use crate::jose::report::Effect;
-use crate::keyring::{KeyState, KeyView, Keyring, KeyringStatus};
-use crate::profile::Profile;
-use crate::proxy::counters::{ProxyStatus, RequestDurations};
-use crate::refresh::Standing;
+use crate::keyring::{KeyState, KeyView, KeyringStatus};
+use crate::profile::Tolerance;
 
 /// Sets shown key by key.
 const MAX_SETS: usize = 50;
 
-/// Where the picture is taken from.
-pub struct Rooms<'a> {
-    pub issuers: &'a Issuers,
-    pub publisher: &'a Publisher,
-    pub keyring: &'a Keyring,
-    pub profile: &'a Profile,
-    pub ready: Ready,
-    pub tokens: Tokens,
-    pub traffic: Traffic,
-    pub started: UnixTime,
-    pub now: UnixTime,
-    pub keeps_sets: bool,
-}
-
-/// The bridge's counters.
-pub fn tokens(bridge: BridgeStatus) -> Tokens {
-    let mut all = Tokens {
-        restored: bridge.restored,
-        cache: CacheView {
-            hits: bridge.cache_hits,
-            misses: bridge.cache_misses,
-            entries: bridge.cache_entries,
-            bytes: bridge.cache_bytes,
-        },
-        queue: QueueView {
-            depth: bridge.queue_depth as u64,
-            threads: bridge.threads as u64,
-            overloaded: bridge.overloaded,
-            limit: 0,
-        },
-        latency: histogram(&bridge.latency),
-        ..Tokens::default()
-    };
-    let mut by: BTreeMap<(String, &str, &'static str), u64> = BTreeMap::new();
-    let mut refusals: BTreeMap<(&'static str, String), u64> = BTreeMap::new();
-    for row in bridge.outcomes {
-        let outcome = match row.outcome {
-            "countersigned" | "as_it_stands" => row.outcome,
-            code => {
-                *refusals.entry((code, row.issuer.clone())).or_default() += row.count;
-                "refused"
-            }
-        };
-        match outcome {
-            "countersigned" => all.countersigned += row.count,
-            "as_it_stands" => all.passed += row.count,
-            _ => all.refused += row.count,
-        }
-        *by.entry((row.issuer, row.alg, outcome)).or_default() += row.count;
-    }
-    all.by = by
-        .into_iter()
-        .map(|((issuer, alg, outcome), count)| TokenCount {
-            issuer,
-            alg: alg.to_owned(),
-            outcome,
-            count,
-        })
-        .collect();
-    all.refusals = refusals
-        .into_iter()
-        .map(|((code, issuer), count)| RefusalCount { issuer, code: code.to_owned(), count })
-        .collect();
-    all
-}
-
-fn histogram(latency: &Latency) -> Histogram {
-    let bound = |n| latency.buckets_us.get(n).map(|us| *us as f64 / 1e6);
-    let buckets = latency.counts.iter().enumerate();
-    Histogram {
-        buckets: buckets.map(|(n, count)| Bucket { le: bound(n), count: *count }).collect(),
-        sum: latency.sum_us as f64 / 1e6,
-    }
-}
-
-/// The proxy's counters.
-pub fn traffic(proxy: ProxyStatus) -> Traffic {
-    let requests = proxy.requests.into_iter().map(|row| RequestCount {
-        route: row.kind,
-        status: row.status,
-        count: row.count,
-    });
-    let duration = |row: &RequestDurations| RouteDuration {
-        route: row.kind,
-        duration: histogram(&row.latency),
-    };
-    let count = |(name, count): (&'static str, u64)| Outcome { outcome: name.to_owned(), count };
-    Traffic {
-        connections: proxy.connections as u64,
-        requests: requests.collect(),
-        durations: proxy.durations.iter().map(duration).collect(),
-        failures: proxy.failures.into_iter().map(count).collect(),
-        places: proxy.places.into_iter().map(count).collect(),
-    }
-}
-
 /// The picture of this moment.
-pub fn collect(rooms: Rooms<'_>) -> Status {
+pub fn collect(rooms: &StatusSource, started: UnixTime) -> Status {
+    let profile = rooms.bridge.profile();
     let ring = rooms.keyring.status();
-    let mut handles: Vec<_> = rooms.issuers.iter().map(|handle| (state(&handle), handle)).collect();
+    let mut handles: Vec<_> =
+        rooms.issuers.iter().map(|handle| (handle.status(), handle)).collect();
     let issuers_total = handles.len();
     // Those in trouble first, so that none of them is cut off.
-    handles.sort_by(|(a, x), (b, y)| a.cmp(b).then_with(|| x.name().cmp(y.name())));
-    let sets = sets(&rooms, &handles, &ring);
+    handles.sort_by(|(a, _), (b, _)| (a.state, &a.name).cmp(&(b.state, &b.name)));
+    let sets = sets(rooms, &handles, &ring);
     handles.truncate(MAX_ISSUERS);
-    let issuers = handles.iter().map(|(state, handle)| issuer(&rooms, *state, handle)).collect();
+    let issuers =
+        handles.into_iter().map(|(status, handle)| issuer(rooms, status, &handle)).collect();
     Status {
         version: env!("CARGO_PKG_VERSION"),
-        now: rooms.now.secs(),
-        started: rooms.started.secs(),
-        profile: ProfileView {
-            name: rooms.profile.name.to_string(),
-            accepts: rooms.profile.accepts.iter().map(|alg| alg.name()).collect(),
-            publish: rooms.profile.publish.iter().map(|alg| alg.name()).collect(),
+        now: rooms.clock.now().secs(),
+        started: started.secs(),
+        profile: ProfileStatus {
+            name: profile.name.to_string(),
+            accepts: profile.accepts.iter().map(|alg| alg.name()).collect(),
+            publish: {
+                let all = profile.tolerates.iter().chain(profile.tolerates_bare.iter());
+                all.map(|alg| alg.name()).collect()
+            },
         },
         issuers,
         issuers_total,
         sets,
         signing: ring.keys.iter().map(signing).collect(),
-        store: store(&ring, rooms.keeps_sets),
-        ready: rooms.ready,
-        tokens: rooms.tokens,
-        traffic: rooms.traffic,
+        store: ring,
+        key_sets_in_memory: !rooms.issuers.keeps_sets(),
+        ready: health::readiness(rooms),
+        upstream: rooms.proxy.upstream_status(),
+        discovery: rooms.proxy.discovery_fault.get(),
+        tokens: rooms.bridge.status(),
+        traffic: rooms.proxy.status(),
+        log_lines_lost: crate::log::lost_lines(),
     }
 }
 
-fn state(handle: &IssuerHandle) -> State {
-    if matches!(handle.settings().source, Source::File(_) | Source::Inline(_) | Source::Secrets) {
-        return State::Fixed;
-    }
-    let status = handle.status();
-    match status.standing {
-        Standing::None | Standing::Expired => State::Cold,
-        Standing::Stale => State::Stale,
-        Standing::Fresh if status.failures > 0 => State::Failing,
-        Standing::Fresh => State::Fresh,
-    }
-}
-
-fn issuer(rooms: &Rooms<'_>, state: State, handle: &IssuerHandle) -> IssuerView {
-    let status = handle.status();
-    let mut fetches: BTreeMap<&str, u64> = status.fetches.failed.clone();
-    fetches.insert("ok", status.fetches.good);
-    fetches.insert("not_modified", status.fetches.not_modified);
-    fetches.retain(|_, count| *count > 0);
-    let alarms = status.report.as_ref().map(|report| report.alarms.as_slice()).unwrap_or_default();
-    IssuerView {
-        keys: keys(rooms, handle, status.report.as_ref()),
-        alarms: alarms
-            .iter()
-            .map(|alarm| AlarmView {
-                path: alarm.path.clone(),
-                code: alarm.code.to_owned(),
-                members: alarm.members.iter().map(ToString::to_string).collect(),
-            })
-            .collect(),
-        name: status.name,
-        issuers: status.issuers,
-        source: status.source,
-        state,
-        fetched: status.fetched,
-        next_refresh: status.next_refresh,
-        last_error: status.last_error.map(|error| LastError {
-            code: error.code.to_owned(),
-            text: error.text,
-            at: error.at,
-        }),
-        fetches: fetches
-            .into_iter()
-            .map(|(outcome, count)| Outcome { outcome: outcome.to_owned(), count })
-            .collect(),
-    }
+fn issuer(rooms: &StatusSource, issuer: IssuerStatus, handle: &IssuerHandle) -> IssuerView {
+    IssuerView { keys: keys(rooms, handle, issuer.report.as_ref()), issuer }
 }
 
 /// The issuer's document, entry by entry: the keys that came out of it, then what did not.
-fn keys(rooms: &Rooms<'_>, handle: &IssuerHandle, report: Option<&Report>) -> Vec<KeyRow> {
+fn keys(rooms: &StatusSource, handle: &IssuerHandle, report: Option<&Report>) -> Vec<KeyRow> {
     let Some(snapshot) = handle.snapshot() else { return Vec::new() };
     let kids = rooms.publisher.kids_for(handle.name());
     let mut changes: Vec<&Change> = report.map(|r| r.changes.iter().collect()).unwrap_or_default();
@@ -218,7 +81,7 @@ fn keys(rooms: &Rooms<'_>, handle: &IssuerHandle, report: Option<&Report>) -> Ve
                 (Some(_), false) => "repaired",
             },
             alg: snapshot.keys.published_alg(key).map(|alg| alg.name()),
-            changes: own.into_iter().map(change).chain(left_out(rooms, key, path, &kids)).collect(),
+            changes: own.into_iter().cloned().chain(left_out(rooms, key, path, &kids)).collect(),
             served_as: served,
         });
     }
@@ -226,14 +89,14 @@ fn keys(rooms: &Rooms<'_>, handle: &IssuerHandle, report: Option<&Report>) -> Ve
     for one in changes {
         let path = entry(&one.path);
         match rows.iter_mut().find(|row| row.path == path && row.served_as.is_none()) {
-            Some(row) => row.changes.push(change(one)),
+            Some(row) => row.changes.push(one.clone()),
             None => rows.push(KeyRow {
                 path: path.to_owned(),
                 kid_before: None,
                 effect: effect(one.effect),
                 served_as: None,
                 alg: None,
-                changes: vec![change(one)],
+                changes: vec![one.clone()],
             }),
         }
     }
@@ -243,16 +106,18 @@ fn keys(rooms: &Rooms<'_>, handle: &IssuerHandle, report: Option<&Report>) -> Ve
 
 /// Why a good key is not in the served set.
 fn left_out(
-    rooms: &Rooms<'_>,
+    rooms: &StatusSource,
     key: &PublicJwk,
     path: &str,
     kids: &PublishedKids,
-) -> Option<ChangeRow> {
+) -> Option<Change> {
     let alg = key.published_alg()?;
-    let outside = kids.kid_of(key.thumbprint()).is_none() && !rooms.profile.publish.contains(alg);
-    outside.then(|| ChangeRow {
+    let outside = kids.kid_of(key.thumbprint()).is_none()
+        && rooms.bridge.profile().tolerance(alg) == Tolerance::None;
+    outside.then(|| Change {
         path: format!("{path}.alg"),
-        code: "alg_profile".to_owned(),
+        code: "alg_profile",
+        effect: Effect::LeftOut,
         before: Some(alg.name().to_owned()),
         after: None,
     })
@@ -286,18 +151,9 @@ fn effect(effect: Effect) -> &'static str {
     }
 }
 
-fn change(change: &Change) -> ChangeRow {
-    ChangeRow {
-        path: change.path.clone(),
-        code: change.code.to_owned(),
-        before: change.before.clone(),
-        after: change.after.clone(),
-    }
-}
-
 fn sets(
-    rooms: &Rooms<'_>,
-    handles: &[(State, std::sync::Arc<IssuerHandle>)],
+    rooms: &StatusSource,
+    handles: &[(IssuerStatus, std::sync::Arc<IssuerHandle>)],
     ring: &KeyringStatus,
 ) -> Vec<SetView> {
     let mut paths = vec![COMMON_PATH.to_owned()];
@@ -310,7 +166,7 @@ fn sets(
     paths.into_iter().map(|path| set(rooms, path, ring)).collect()
 }
 
-fn set(rooms: &Rooms<'_>, path: String, ring: &KeyringStatus) -> SetView {
+fn set(rooms: &StatusSource, path: String, ring: &KeyringStatus) -> SetView {
     let Ok(set) = rooms.publisher.for_path(&path) else {
         return SetView { path, max_age: 0, keys: Vec::new() };
     };
@@ -343,21 +199,6 @@ fn signing(key: &KeyView) -> SigningView {
         signs_from: Some(key.activated.unwrap_or(key.usable)),
         signs_until: key.retired,
         leaves: retired.then_some(key.latest_exp),
-    }
-}
-
-fn store(ring: &KeyringStatus, keeps_sets: bool) -> StoreView {
-    StoreView {
-        store: ring.store.clone(),
-        error: ring.error.as_ref().map(|fault| LastError {
-            code: fault.code.to_owned(),
-            text: fault.text.clone(),
-            at: fault.since,
-        }),
-        next_change: ring.next_change,
-        rotation_asked: ring.rotation_asked,
-        full: ring.full,
-        key_sets_in_memory: !keeps_sets,
     }
 }
 

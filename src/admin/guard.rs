@@ -18,7 +18,8 @@ pub fn admits_host(host: Option<&str>, configured: &[String]) -> bool {
     // A name without a dot is resolved by search lists, containers and `/etc/hosts`, not by a zone
     // somebody else can register.
     address.parse::<IpAddr>().is_ok()
-        || (!name.is_empty() && !name.contains(['.', ':', '/', '@']))
+        || (!name.is_empty()
+            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b)))
         || name.ends_with(".localhost")
         || configured.iter().any(|own| own.trim_end_matches('.').eq_ignore_ascii_case(&name))
 }
@@ -57,6 +58,9 @@ mod tests {
             "status.example.com.evil.example",
             "",
             ".",
+            "a b",
+            "a,b",
+            "é",
         ] {
             assert!(!admits_host(Some(host), &configured), "{host}");
         }

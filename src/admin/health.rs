@@ -1,49 +1,91 @@
 //! `/healthz` and `/readyz`.
 //!
-//! Alive: the process answers. Ready: there is a signing key, and for each issuer a key set, so that
-//! every token that may come can be judged and every reader of a set gets one.
+//! Alive: the process answers. Ready: there is a signing key, for each issuer a key set, so that
+//! every token that may come can be judged and every reader of a set gets one, and an auth server
+//! that answers. One that fails makes the proxy degraded at once, and not ready after a configured
+//! time of nothing but failures.
 
 use serde::Serialize;
 
 use super::StatusSource;
+use crate::jose::names::UnixTime;
+use crate::proxy::health::UpstreamStatus;
 
 /// The body of `/readyz`.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub struct Readiness {
     pub ready: bool,
+    /// Something fails that users notice, or that ends in not being ready.
+    pub degraded: bool,
     /// One sentence each; there may be some although it is ready (a shared store that is away).
     pub reasons: Vec<String>,
 }
 
+impl Readiness {
+    fn degraded(&mut self, reason: String) {
+        self.degraded = true;
+        self.reasons.push(reason);
+    }
+
+    fn not_ready(&mut self, reason: String) {
+        self.ready = false;
+        self.degraded(reason);
+    }
+}
+
 /// Judges the rooms as they are now.
 pub fn readiness(source: &StatusSource) -> Readiness {
-    let mut reasons = Vec::new();
-    let mut ready = true;
+    let mut found = Readiness { ready: true, ..Readiness::default() };
     if source.issuers.is_empty() {
-        ready = false;
-        reasons.push("no issuer is known yet".to_owned());
+        found.not_ready("no issuer is known yet".to_owned());
     }
     // With thousands of issuers only those in use are fetched.
     let few = source.issuers.len() <= ALL_AT_ONCE;
     for issuer in source.issuers.iter().take(ALL_AT_ONCE) {
+        let status = issuer.status();
         if few && issuer.snapshot().is_none() {
-            ready = false;
-            let last = issuer.status().last_error;
+            let last = status.last_error;
             let last = last.map_or("not fetched yet".to_owned(), |e| reason(e.code, &e.text));
-            reasons.push(format!("issuer {}: no key set ({last})", issuer.name()));
+            found.not_ready(format!("issuer {}: no key set ({last})", issuer.name()));
+        }
+        if let Some(fault) = status.store_error {
+            let name = issuer.name();
+            found.degraded(format!("issuer {name}: its key set cannot be stored: {}", fault.text));
         }
     }
-    let keyring = source.keyring.status();
-    if let Some(fault) = keyring.error {
-        reasons.push(format!("signing key store: {}", fault.code));
+    let ring = source.keyring.status();
+    if let Some(fault) = ring.error {
+        found.degraded(format!("signing key store: {}", fault.code));
     }
-    if keyring.full {
-        let keys = keyring.keys.len();
-        reasons.push(format!(
+    if ring.full {
+        let keys = ring.keys.len();
+        found.degraded(format!(
             "signing keys: key_ring_full, rotation waits until one of {keys} leaves"
         ));
     }
-    Readiness { ready, reasons }
+    if let Some(fault) = source.proxy.discovery_fault.get() {
+        found.degraded(format!("discovery document refused: {}", fault.text));
+    }
+    if let Some(upstream) = source.proxy.upstream_status() {
+        judge(&upstream, source, &mut found);
+    }
+    found
+}
+
+fn judge(upstream: &UpstreamStatus, source: &StatusSource, found: &mut Readiness) {
+    let Some(since) = upstream.failing_since else { return };
+    let last = upstream.last_error.as_ref().map_or("", |fault| &fault.text);
+    let lasted = source.clock.now().since(UnixTime::from_secs(since));
+    let reason = format!(
+        "auth server {}: {last}; nothing but failures for {} s, {} in the last five minutes",
+        upstream.address,
+        lasted.as_secs(),
+        upstream.recent_failures
+    );
+    match source.settings.not_ready_after {
+        Some(limit) if lasted >= limit => found.not_ready(reason),
+        _ => found.degraded(reason),
+    }
 }
 
 /// The code, and the number of an answer: anyone may ask, so no address and no text of a server's.

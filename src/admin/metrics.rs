@@ -8,34 +8,42 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::status::{Histogram, MAX_ISSUERS, State, Status};
+use super::status::{MAX_ISSUERS, Status};
+use crate::histogram::Distribution;
+use crate::issuer::IssuerState;
 
 /// Media type of the text.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// The whole text.
 pub fn render(status: &Status) -> String {
-    let mut text = Text::default();
+    let mut text = MetricsText::default();
     process(status, &mut text);
     issuers(status, &mut text);
     signing(status, &mut text);
     tokens(status, &mut text);
+    upstream(status, &mut text);
     traffic(status, &mut text);
     text.0
 }
 
-fn process(status: &Status, out: &mut Text) {
+fn process(status: &Status, out: &mut MetricsText) {
     out.gauge("countersign_build_info", "Version and profile; the value is always 1.");
     let labels = [("version", status.version), ("profile", status.profile.name.as_str())];
     out.sample("countersign_build_info", &labels, 1.0);
     out.gauge("countersign_ready", "Whether there is a signing key and a key set of each issuer.");
     out.sample("countersign_ready", &[], flag(status.ready.ready));
+    out.gauge("countersign_degraded", "Whether something fails that may end in not being ready.");
+    out.sample("countersign_degraded", &[], flag(status.ready.degraded));
+    out.counter("countersign_log_lines_lost_total", "Log lines that could not be written.");
+    out.sample("countersign_log_lines_lost_total", &[], counted(status.log_lines_lost));
     out.gauge("process_start_time_seconds", "Start of the process, seconds since 1970.");
     out.sample("process_start_time_seconds", &[], seconds(status.started));
 }
 
-fn issuers(status: &Status, out: &mut Text) {
-    let fetched = || status.issuers.iter().filter(|issuer| issuer.state != State::Fixed);
+fn issuers(status: &Status, out: &mut MetricsText) {
+    let issuers = || status.issuers.iter().map(|view| &view.issuer);
+    let fetched = || issuers().filter(|issuer| issuer.state != IssuerState::Fixed);
     out.gauge("countersign_issuers", "Configured issuers.");
     out.sample("countersign_issuers", &[], whole(status.issuers_total));
     out.gauge("countersign_jwks_age_seconds", "Age of the key set in use.");
@@ -47,35 +55,45 @@ fn issuers(status: &Status, out: &mut Text) {
     }
     out.gauge("countersign_jwks_stale", "Whether the last good set outlived its freshness.");
     for issuer in fetched() {
-        let stale = matches!(issuer.state, State::Stale | State::Cold);
+        let stale = matches!(issuer.state, IssuerState::Stale | IssuerState::Cold);
         out.sample("countersign_jwks_stale", &[("issuer", &issuer.name)], flag(stale));
     }
     out.gauge("countersign_jwks_keys", "Entries of the issuer's document, by what was done.");
-    for issuer in &status.issuers {
+    for view in &status.issuers {
         let mut effects: BTreeMap<&str, usize> = BTreeMap::new();
-        for key in &issuer.keys {
+        for key in &view.keys {
             *effects.entry(key.effect).or_default() += 1;
         }
         for (effect, count) in effects {
-            let labels = [("issuer", issuer.name.as_str()), ("effect", effect)];
+            let labels = [("issuer", view.issuer.name.as_str()), ("effect", effect)];
             out.sample("countersign_jwks_keys", &labels, whole(count));
         }
     }
     out.gauge("countersign_jwks_leaked_secrets", "Keys the issuer publishes with private members.");
     for issuer in fetched() {
         let labels = [("issuer", issuer.name.as_str())];
-        out.sample("countersign_jwks_leaked_secrets", &labels, whole(issuer.alarms.len()));
+        out.sample(
+            "countersign_jwks_leaked_secrets",
+            &labels,
+            whole(issuer.report.as_ref().map_or(0, |report| report.alarms.len())),
+        );
     }
     out.counter("countersign_jwks_fetches_total", "Fetches of the issuer's key set, by outcome.");
-    for issuer in &status.issuers {
-        for fetch in &issuer.fetches {
-            let labels = [("issuer", issuer.name.as_str()), ("outcome", &fetch.outcome)];
-            out.sample("countersign_jwks_fetches_total", &labels, counted(fetch.count));
+    for issuer in issuers() {
+        for (outcome, count) in issuer.fetches.counts() {
+            let labels = [("issuer", issuer.name.as_str()), ("outcome", outcome)];
+            out.sample("countersign_jwks_fetches_total", &labels, counted(count));
         }
     }
+    out.gauge(
+        "countersign_jwks_store_up",
+        "Whether the last good key sets can be written to disk.",
+    );
+    let unsaved = issuers().any(|issuer| issuer.store_error.is_some());
+    out.sample("countersign_jwks_store_up", &[], flag(!unsaved));
 }
 
-fn signing(status: &Status, out: &mut Text) {
+fn signing(status: &Status, out: &mut MetricsText) {
     out.gauge("countersign_signing_keys", "Our signing keys, by state.");
     for state in ["next", "active", "retired"] {
         let count = status.signing.iter().filter(|key| key.state == state).count();
@@ -103,17 +121,17 @@ fn signing(status: &Status, out: &mut Text) {
     out.sample(FULL, &[], flag(status.store.full));
 }
 
-fn tokens(status: &Status, out: &mut Text) {
+fn tokens(status: &Status, out: &mut MetricsText) {
     let tokens = &status.tokens;
     let name = |issuer: &str| -> String {
         let listed = status.issuers_total <= MAX_ISSUERS
             || issuer == "-"
-            || status.issuers.iter().any(|known| known.name == issuer);
+            || status.issuers.iter().any(|known| known.issuer.name == issuer);
         if listed { issuer.to_owned() } else { "other".to_owned() }
     };
     let mut by: BTreeMap<(String, &str, &str), u64> = BTreeMap::new();
     for row in &tokens.by {
-        *by.entry((name(&row.issuer), &row.alg, row.outcome)).or_default() += row.count;
+        *by.entry((name(&row.issuer), row.alg, row.outcome)).or_default() += row.count;
     }
     out.counter("countersign_tokens_total", "Tokens judged, by issuer, algorithm and outcome.");
     for ((issuer, alg, outcome), count) in &by {
@@ -122,7 +140,7 @@ fn tokens(status: &Status, out: &mut Text) {
     }
     let mut refused: BTreeMap<(String, &str), u64> = BTreeMap::new();
     for row in &tokens.refusals {
-        *refused.entry((name(&row.issuer), &row.code)).or_default() += row.count;
+        *refused.entry((name(&row.issuer), row.code)).or_default() += row.count;
     }
     out.counter("countersign_refusals_total", "Tokens refused, by issuer and reason.");
     for ((issuer, reason), count) in &refused {
@@ -142,11 +160,11 @@ fn tokens(status: &Status, out: &mut Text) {
     out.sample("countersign_cache_bytes", &[], counted(tokens.cache.bytes));
 
     out.gauge("countersign_signing_queue_depth", "Jobs waiting for a crypto thread.");
-    out.sample("countersign_signing_queue_depth", &[], counted(tokens.queue.depth));
+    out.sample("countersign_signing_queue_depth", &[], whole(tokens.queue.depth));
     out.gauge("countersign_signing_queue_limit", "Jobs that may wait; more are turned away.");
-    out.sample("countersign_signing_queue_limit", &[], counted(tokens.queue.limit));
+    out.sample("countersign_signing_queue_limit", &[], whole(tokens.queue.limit));
     out.gauge("countersign_signing_threads", "Crypto threads.");
-    out.sample("countersign_signing_threads", &[], counted(tokens.queue.threads));
+    out.sample("countersign_signing_threads", &[], whole(tokens.queue.threads));
     out.counter("countersign_signing_overload_total", "Requests turned away at a full queue.");
     out.sample("countersign_signing_overload_total", &[], counted(tokens.queue.overloaded));
 
@@ -155,9 +173,23 @@ fn tokens(status: &Status, out: &mut Text) {
     out.histogram("countersign_token_duration_seconds", &[], &tokens.latency);
 }
 
-fn traffic(status: &Status, out: &mut Text) {
+fn upstream(status: &Status, out: &mut MetricsText) {
+    if let Some(upstream) = &status.upstream {
+        out.gauge("countersign_upstream_up", "Whether the auth server answered when last asked.");
+        out.sample("countersign_upstream_up", &[], flag(upstream.failing_since.is_none()));
+        let help = "Requests the auth server failed to answer in the last five minutes.";
+        out.gauge("countersign_upstream_recent_failures", help);
+        let failures = counted(upstream.recent_failures);
+        out.sample("countersign_upstream_recent_failures", &[], failures);
+    }
+    let help = "Whether the auth server's discovery document is of no use.";
+    out.gauge("countersign_discovery_refused", help);
+    out.sample("countersign_discovery_refused", &[], flag(status.discovery.is_some()));
+}
+
+fn traffic(status: &Status, out: &mut MetricsText) {
     out.gauge("countersign_connections", "Client connections open on the public listener.");
-    out.sample("countersign_connections", &[], counted(status.traffic.connections));
+    out.sample("countersign_connections", &[], whole(status.traffic.connections));
     out.counter("countersign_requests_total", "Requests answered, by route and status class.");
     for row in &status.traffic.requests {
         let labels = [("route", row.route), ("status", row.status)];
@@ -171,25 +203,23 @@ fn traffic(status: &Status, out: &mut Text) {
         out.histogram(DURATION, &[("route", row.route)], &row.duration);
     }
     out.counter("countersign_failures_total", "Our own error answers, by code.");
-    for row in &status.traffic.failures {
-        let labels = [("code", row.outcome.as_str())];
-        out.sample("countersign_failures_total", &labels, counted(row.count));
+    for (code, count) in &status.traffic.failures {
+        out.sample("countersign_failures_total", &[("code", code)], counted(*count));
     }
     out.counter(
         "countersign_places_total",
         "Tokens found in proxied traffic, by what became of it.",
     );
-    for row in &status.traffic.places {
-        let labels = [("outcome", row.outcome.as_str())];
-        out.sample("countersign_places_total", &labels, counted(row.count));
+    for (outcome, count) in &status.traffic.places {
+        out.sample("countersign_places_total", &[("outcome", outcome)], counted(*count));
     }
 }
 
 /// The text under construction; each family is opened once, before its samples.
 #[derive(Default)]
-struct Text(String);
+struct MetricsText(String);
 
-impl Text {
+impl MetricsText {
     fn gauge(&mut self, name: &str, help: &str) {
         self.family(name, "gauge", help);
     }
@@ -213,7 +243,7 @@ impl Text {
     }
 
     /// Buckets cumulate in this format, RFC-like as `le` says.
-    fn histogram(&mut self, name: &str, labels: &[(&str, &str)], histogram: &Histogram) {
+    fn histogram(&mut self, name: &str, labels: &[(&str, &str)], histogram: &Distribution) {
         let bucket = format!("{name}_bucket");
         let mut seen = 0;
         for one in &histogram.buckets {
@@ -255,19 +285,19 @@ mod tests {
 
     #[test]
     fn a_label_cannot_end_its_line() {
-        let mut text = Text::default();
+        let mut text = MetricsText::default();
         text.sample("x", &[("a", "q\"\\\n"), ("b", "ok")], 1.5);
         assert_eq!(text.0, "x{a=\"q\\\"\\\\\\n\",b=\"ok\"} 1.5\n");
     }
 
     #[test]
     fn buckets_cumulate() {
-        let bucket = |le, count| super::super::status::Bucket { le, count };
-        let histogram = Histogram {
+        let bucket = |le, count| crate::histogram::Bucket { le, count };
+        let histogram = Distribution {
             buckets: vec![bucket(Some(0.1), 2), bucket(Some(0.5), 3), bucket(None, 1)],
             sum: 1.5,
         };
-        let mut text = Text::default();
+        let mut text = MetricsText::default();
         text.histogram("d_seconds", &[("route", "a")], &histogram);
         let lines: Vec<_> = text.0.lines().collect();
         assert_eq!(

@@ -6,6 +6,8 @@ pub mod guard;
 pub mod health;
 pub mod metrics;
 pub mod page;
+mod settings;
 pub mod status;
 
 pub use self::app::{App, StatusSource};
+pub use self::settings::AdminSettings;

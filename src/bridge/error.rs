@@ -6,7 +6,8 @@ use crate::jose::refusal::Refusal;
 pub enum BridgeError {
     #[error("{0}")]
     Refused(Refusal),
-    #[error("the token's issuer is not configured here")]
+    /// A name of the configuration that no longer stands in it; a token's `iss` is a refusal.
+    #[error("the issuer is not configured here")]
     IssuerUnknown,
     #[error("the issuer's keys could not be read")]
     KeysUnavailable,

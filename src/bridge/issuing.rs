@@ -1,10 +1,28 @@
 //! Who issues tokens in our name.
 
+use std::sync::Arc;
+
 use super::Bridge;
+use crate::issuer::IssuerHandle;
 use crate::issuer::publisher::COMMON_PATH;
 use crate::jose::names::Issuer;
 
 impl Bridge {
+    /// Whether `iss` is one of the issuers known here.
+    pub fn is_ours(&self, iss: &str) -> bool {
+        self.issuers.by_iss(iss).is_some()
+    }
+
+    /// The names by which the issuer that leaves here as `to` calls itself: the one whose
+    /// `output_issuer` that is, else the only one.
+    pub fn names_of(&self, to: &Issuer) -> Vec<String> {
+        let by_output =
+            |handle: &Arc<IssuerHandle>| handle.policy().output_issuer.as_ref() == Some(to);
+        let found = self.issuers.iter().find(by_output).or_else(|| self.issuers.only());
+        let names = found.map(|handle| handle.policy());
+        names.iter().flat_map(|policy| policy.spellings()).map(ToString::to_string).collect()
+    }
+
     /// The issuer whose tokens leave here with `base` as their `iss` (a trailing slash does not
     /// matter), that `iss`, and the path of the set that verifies them. Looks at every issuer.
     pub fn issuing_as(&self, base: &str) -> Option<(Issuer, String)> {

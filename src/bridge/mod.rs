@@ -1,44 +1,51 @@
 //! The async face of [`crate::pipeline`]: a result cache, one refresh on an unknown kid, and
 //! crypto threads of its own.
 //!
-//! The cache is keyed by the SHA-256 of the token and of what was asked, and an entry is used only
-//! while the issuer's set, our keys, what is published and the configuration are those it was made
-//! under, and never past `exp`. It saves work; it proves nothing and is no replay guard.
+//! The cache is keyed by the SHA-256 of the token, of what was asked and of the configuration's
+//! generation. An entry is used only while the issuer's set, our keys and what is published are those
+//! it was made under, and never past `exp`. It saves work; it proves nothing and is no replay guard.
 
+mod asked;
 mod error;
 mod issuing;
 mod pool;
+mod results;
+mod settings;
 mod stats;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
-use aws_lc_rs::digest;
-use quick_cache::Weighter;
-use quick_cache::sync::Cache;
+use futures::FutureExt as _;
 use tokio::time::Instant;
+use tracing::{Instrument as _, Span};
 
 pub use self::error::BridgeError;
-pub use self::stats::{BridgeStatus, Outcome};
+pub use self::settings::BridgeSettings;
+pub use self::stats::{BridgeStatus, CacheStatus, QueueStatus, RefusalCount, TokenCount};
 
+use self::asked::{Asked, OwnedAsk};
 use self::pool::{NotDone, Pool};
+use self::results::{Entry, Key, Results};
 use self::stats::Stats;
 use crate::clock::Clock;
-use crate::config::BridgeSettings;
 use crate::issuer::{IssuerHandle, Issuers, Publisher, Snapshot};
 use crate::jose::alg::Alg;
 use crate::jose::jws::CompactJws;
 use crate::jose::keyset::KeySet;
-use crate::jose::names::{Audience, Issuer, IssuerName, Kid, Limits, UnixTime};
+use crate::jose::names::{Issuer, IssuerName, Limits, UnixTime};
 use crate::jose::policy::IssuerPolicy;
 use crate::jose::publish::PublishedKids;
 use crate::jose::refusal::Refusal;
 use crate::jose::vouched::Vouched;
 use crate::keyring::Keyring;
 use crate::otel::{self, Work};
-use crate::pipeline::{self, Ask, Companions, Context, Countersigned, Verdict};
+use crate::pipeline::{self, Ask, Context, Countersigned, Verdict};
 use crate::profile::Profile;
+
+/// How often somebody who waited for another's result, only to find it void, waits once more.
+const ROUNDS: u32 = 3;
 
 /// The rooms the bridge joins.
 pub struct BridgeDeps {
@@ -50,13 +57,16 @@ pub struct BridgeDeps {
     pub settings: BridgeSettings,
 }
 
-/// What became of a token.
+/// What became of a token. Kept and given out again until `expires`, so nothing else in it may depend on
+/// the clock.
 #[derive(Debug, Clone)]
 pub struct Bridged {
     /// The new token; `None` when the old one is acceptable as it stands.
     pub jwt: Option<Arc<str>>,
     pub expires: UnixTime,
     pub issuer: IssuerName,
+    /// `max_lifetime` has shortened its life: asked again, a younger one can be had.
+    pub shortened: bool,
 }
 
 impl Bridged {
@@ -68,42 +78,9 @@ impl Bridged {
 
 impl From<Countersigned> for Bridged {
     fn from(new: Countersigned) -> Self {
-        Self { jwt: Some(new.jwt.into()), expires: new.expires, issuer: new.issuer }
+        let shortened = new.notes.contains(&"lifetime_capped");
+        Self { jwt: Some(new.jwt.into()), expires: new.expires, issuer: new.issuer, shortened }
     }
-}
-
-/// A result and all it depends on.
-struct Entry {
-    bridged: Bridged,
-    handle: Arc<IssuerHandle>,
-    issuer_epoch: u64,
-    /// The key of ours that signed; while it signs, it is published.
-    signer: Kid,
-    generation: u64,
-    kids: Arc<PublishedKids>,
-}
-
-type Key = [u8; 32];
-
-/// What an entry weighs beside its token, bytes.
-const BESIDE: u64 = 256;
-/// What an entry usually weighs, bytes.
-const USUAL: u64 = 1024;
-
-#[derive(Clone)]
-struct Weight;
-
-impl Weighter<Key, Arc<Entry>> for Weight {
-    fn weight(&self, _: &Key, entry: &Arc<Entry>) -> u64 {
-        entry.bridged.jwt.as_ref().map_or(0, |jwt| jwt.len() as u64) + BESIDE
-    }
-}
-
-/// Where a result is kept, and the configuration it was asked under.
-#[derive(Clone, Copy)]
-struct Slot {
-    key: Key,
-    generation: u64,
 }
 
 pub struct Bridge {
@@ -113,10 +90,10 @@ pub struct Bridge {
     profile: ArcSwap<Profile>,
     clock: Clock,
     limits: Limits,
-    cache: Cache<Key, Arc<Entry>, Weight>,
+    results: Results,
     pool: Pool,
     stats: Stats,
-    /// Grows with each reload; an older entry is not used.
+    /// Grows with each reload; part of every result's name.
     generation: AtomicU64,
 }
 
@@ -125,16 +102,15 @@ impl Bridge {
     /// When the system refuses the crypto threads.
     pub fn new(deps: BridgeDeps) -> std::io::Result<Self> {
         let settings = deps.settings;
-        let entries = usize::try_from(settings.cache_bytes / USUAL).unwrap_or(usize::MAX);
         Ok(Self {
             issuers: deps.issuers,
             publisher: deps.publisher,
             keyring: deps.keyring,
             profile: ArcSwap::from_pointee(deps.profile),
+            results: results::new(settings.cache_bytes as u64, deps.clock.clone()),
             clock: deps.clock,
             limits: settings.limits,
-            cache: Cache::with_weighter(entries, settings.cache_bytes, Weight),
-            pool: Pool::new(settings.threads, settings.queue)?,
+            pool: Pool::new(settings.threads(), settings.queue)?,
             stats: Stats::default(),
             generation: AtomicU64::new(0),
         })
@@ -159,29 +135,33 @@ impl Bridge {
     /// Forgets every result: issuers have changed.
     pub fn forget(&self) {
         self.generation.fetch_add(1, Ordering::AcqRel);
-        self.cache.clear();
+        self.results.invalidate_all();
     }
 
-    /// Verifies `token` and signs it anew where the profile asks for it.
+    /// Verifies `token` and signs it anew where the profile asks for it. Whoever asks for the same while
+    /// it is being computed waits for that result.
     ///
     /// # Errors
-    /// [`BridgeError`]; nothing was signed then.
-    pub async fn countersign(&self, token: &str, ask: &Ask<'_>) -> Result<Bridged, BridgeError> {
+    /// [`BridgeError`]; nothing was signed then, and nothing is remembered.
+    pub async fn countersign(
+        self: &Arc<Self>,
+        token: &str,
+        ask: &Ask<'_>,
+    ) -> Result<Bridged, BridgeError> {
         // Before hashing: a token over the limit costs nothing.
         if token.len() > self.limits.token {
             return Err(self.refused("-", None, Refusal::TooLarge { limit: self.limits.token }));
         }
-        // Read before anything the result depends on: what a reload overtakes is void.
-        let generation = self.generation.load(Ordering::Acquire);
-        let key = key(token, ask);
-        if let Some(hit) = self.hit(&key) {
+        // Read before anything the result depends on: what a reload overtakes has a name that nobody
+        // asks for any more.
+        let key = results::key(self.generation.load(Ordering::Acquire), token, ask);
+        if let Some(hit) = self.hit(&key).await {
             self.stats.hits.fetch_add(1, Ordering::Relaxed);
             otel::issuer(&hit.issuer);
             return Ok(hit);
         }
-        self.stats.misses.fetch_add(1, Ordering::Relaxed);
         let (started, work) = (Instant::now(), Work::countersign());
-        let result = self.miss(token, ask, Slot { key, generation }).await;
+        let result = self.miss(token, ask, key).await;
         self.stats.took(started.elapsed());
         let (issuer, code) = match &result {
             Ok(bridged) => (Some(&bridged.issuer), bridged.outcome()),
@@ -191,74 +171,169 @@ impl Bridge {
         result
     }
 
-    fn hit(&self, key: &Key) -> Option<Bridged> {
-        let entry = self.cache.get(key)?;
-        let fresh = entry.generation == self.generation.load(Ordering::Acquire)
-            && entry.bridged.expires > self.clock.now()
-            && entry.signer == *self.keyring.snapshot().active.kid()
-            && entry.handle.snapshot().is_some_and(|s| s.epoch == entry.issuer_epoch)
-            && same(&entry.kids, &self.publisher.kids_for(&entry.bridged.issuer));
-        if fresh {
+    async fn hit(&self, key: &Key) -> Option<Bridged> {
+        let entry = self.results.get(key).await?;
+        if self.is_fresh(&entry) {
             return Some(entry.bridged.clone());
         }
-        self.cache.remove(key);
+        self.results.invalidate(key).await;
         None
     }
 
-    async fn miss(&self, token: &str, ask: &Ask<'_>, slot: Slot) -> Result<Bridged, BridgeError> {
+    /// Whether all that the result depends on is as it was.
+    fn is_fresh(&self, entry: &Entry) -> bool {
+        entry.fresh_until > self.clock.now()
+            && entry.signer == *self.keyring.snapshot().active.kid()
+            && entry.handle.snapshot().is_some_and(|s| s.epoch == entry.issuer_epoch)
+            && same(&entry.kids, &self.publisher.kids_for(&entry.bridged.issuer))
+    }
+
+    async fn miss(
+        self: &Arc<Self>,
+        token: &str,
+        ask: &Ask<'_>,
+        key: Key,
+    ) -> Result<Bridged, BridgeError> {
+        let missed = || self.stats.misses.fetch_add(1, Ordering::Relaxed);
         // Padding is an issuer's flag, and the issuer is known only after reading: `verify` judges it.
-        let jws = CompactJws::parse(token.to_owned(), &self.limits, true)
-            .map_err(|refusal| self.refused("-", None, refusal))?;
-        let jws = Arc::new(jws);
+        let jws = match CompactJws::parse(token.to_owned(), &self.limits, true) {
+            Ok(jws) => jws,
+            Err(refusal) => {
+                missed();
+                return Err(self.refused("-", None, refusal));
+            }
+        };
         let alg = jws.unverified_alg();
-        let iss = jws.unverified_issuer().map_err(|refusal| self.refused("-", alg, refusal))?;
-        // Nothing was learnt yet: whose tokens are good is not known, so none is called bad.
-        if self.issuers.is_empty() {
-            self.stats.outcome("-", name(alg), "issuer_keys_unavailable");
-            return Err(BridgeError::KeysUnavailable);
-        }
-        let Some(handle) = self.issuers.by_iss(iss.as_str()) else {
-            self.stats.outcome("-", name(alg), "issuer_unknown");
-            return Err(BridgeError::IssuerUnknown);
+        let handle = match self.issuer_of(&jws) {
+            Ok(handle) => handle,
+            Err(error) => {
+                missed();
+                self.stats.outcome("-", name(alg), error.code());
+                return Err(error);
+            }
         };
         otel::issuer(handle.name());
-        let kid = jws.unverified_kid();
         let snapshot = match handle.snapshot() {
-            Some(snapshot) => snapshot,
-            None => match handle.fresh_for(None).await {
-                Some(snapshot) => snapshot,
-                None => {
-                    let issuer = handle.policy();
-                    self.stats.outcome(issuer.name.as_str(), name(alg), "issuer_keys_unavailable");
-                    return Err(BridgeError::KeysUnavailable);
-                }
-            },
+            Some(snapshot) => Some(snapshot),
+            None => handle.fresh_for(None).await,
         };
-        let epoch = snapshot.epoch;
-        let mut result = self.sign(&jws, ask, &handle, snapshot, slot).await;
-        if let Err(BridgeError::Refused(Refusal::KidUnknown)) = result
-            && let Some(fresh) = handle.fresh_for(kid).await
-            && fresh.epoch != epoch
-        {
-            result = self.sign(&jws, ask, &handle, fresh, slot).await;
-        }
-        let issuer = handle.policy();
+        let Some(snapshot) = snapshot else {
+            let result = Err(BridgeError::KeysUnavailable);
+            self.judged(&handle, alg, &result);
+            return result;
+        };
+        let asked = Asked { jws, ask: OwnedAsk::of(ask), handle: handle.clone(), snapshot };
+        let (result, own) = self.shared(Arc::new(asked), key).await;
+        // What another's run refused was refused to this one too; what it made was a hit.
         match &result {
-            Ok(bridged) => self.stats.outcome(issuer.name.as_str(), name(alg), bridged.outcome()),
-            Err(error) => self.stats.outcome(issuer.name.as_str(), name(alg), error.code()),
+            _ if own => {}
+            Ok(_) => drop(self.stats.hits.fetch_add(1, Ordering::Relaxed)),
+            Err(error) => {
+                if *error == BridgeError::Overloaded {
+                    self.stats.overloaded.fetch_add(1, Ordering::Relaxed);
+                }
+                self.judged(&handle, alg, &result);
+            }
         }
         result
+    }
+
+    /// Counts a token that was not in the cache.
+    fn judged(
+        &self,
+        handle: &IssuerHandle,
+        alg: Option<Alg>,
+        result: &Result<Bridged, BridgeError>,
+    ) {
+        self.stats.misses.fetch_add(1, Ordering::Relaxed);
+        let outcome = match result {
+            Ok(bridged) => bridged.outcome(),
+            Err(error) => error.code(),
+        };
+        self.stats.outcome(handle.name().as_str(), name(alg), outcome);
+    }
+
+    /// The issuer the token says it is of.
+    fn issuer_of(&self, jws: &CompactJws<'_>) -> Result<Arc<IssuerHandle>, BridgeError> {
+        let iss = match jws.unverified_issuer() {
+            Ok(iss) => Some(iss),
+            Err(Refusal::IssuerMissing) => None,
+            Err(refusal) => return Err(refusal.into()),
+        };
+        // Nothing was learnt yet: whose tokens are good is not known, so none is called bad.
+        if self.issuers.is_empty() {
+            return Err(BridgeError::KeysUnavailable);
+        }
+        let found = match &iss {
+            Some(iss) => self.issuers.by_iss(iss.as_str()).ok_or_else(|| {
+                Refusal::issuer_unknown(iss.as_str(), |near| self.issuers.by_iss(near).is_some())
+            }),
+            None => self.issuers.when_missing().ok_or(Refusal::IssuerMissing),
+        };
+        Ok(found?)
+    }
+
+    /// The result of one run for all who ask at once, and whether the run was for this one.
+    ///
+    /// The run is a task: who asked first may go away, and neither loses the others their result nor
+    /// has it computed again.
+    async fn shared(
+        self: &Arc<Self>,
+        asked: Arc<Asked>,
+        key: Key,
+    ) -> (Result<Bridged, BridgeError>, bool) {
+        for _ in 0..ROUNDS {
+            let (bridge, asked) = (self.clone(), asked.clone());
+            let flight = async move {
+                let mut own = false;
+                let run = async {
+                    own = true;
+                    bridge.counted(&asked).await
+                };
+                let entry = bridge.results.try_get_with(key, run).await;
+                (entry, own)
+            };
+            match tokio::spawn(flight.instrument(Span::current())).await {
+                // Another's run may have begun before the issuer's keys or ours changed.
+                Ok((Ok(entry), own)) if own || self.is_fresh(&entry) => {
+                    return (Ok(entry.bridged.clone()), own);
+                }
+                Ok((Ok(_), _)) => self.results.invalidate(&key).await,
+                Ok((Err(error), own)) => return (Err(BridgeError::clone(&error)), own),
+                Err(_) => return (Err(BridgeError::Stopped), true),
+            }
+        }
+        (self.counted(&asked).await.map(|entry| entry.bridged.clone()), true)
+    }
+
+    /// A run, counted whoever still waits for it.
+    async fn counted(&self, asked: &Arc<Asked>) -> Result<Arc<Entry>, BridgeError> {
+        let made = self.run(asked).await;
+        let result = made.as_ref().map(|entry| entry.bridged.clone()).map_err(BridgeError::clone);
+        self.judged(&asked.handle, asked.jws.unverified_alg(), &result);
+        made
+    }
+
+    /// Verifies and signs, once more with fresh keys where the token names one that is not known.
+    async fn run(&self, asked: &Arc<Asked>) -> Result<Arc<Entry>, BridgeError> {
+        let known = &asked.snapshot;
+        let first = self.sign(asked, known.clone()).await;
+        if let Err(BridgeError::Refused(Refusal::KidUnknown)) = first
+            && let Some(fresh) = asked.handle.fresh_for(asked.jws.unverified_kid()).await
+            && fresh.epoch != known.epoch
+        {
+            return self.sign(asked, fresh).await;
+        }
+        first
     }
 
     /// One run of the pure pipeline, on a crypto thread.
     async fn sign(
         &self,
-        jws: &Arc<CompactJws<'static>>,
-        ask: &Ask<'_>,
-        handle: &Arc<IssuerHandle>,
+        asked: &Arc<Asked>,
         snapshot: Arc<Snapshot>,
-        slot: Slot,
-    ) -> Result<Bridged, BridgeError> {
+    ) -> Result<Arc<Entry>, BridgeError> {
+        let handle = asked.handle.clone();
         let policy = handle.policy();
         let ring = self.keyring.snapshot();
         let kids = self.publisher.kids_for(&policy.name);
@@ -266,7 +341,7 @@ impl Bridge {
         let (issuer_epoch, signer) = (snapshot.epoch, ring.active.kid().clone());
         let published = kids.clone();
         let (limits, now) = (self.limits, self.clock.now());
-        let (jws, ask) = (jws.clone(), OwnedAsk::of(ask));
+        let asked = asked.clone();
         let job = move || {
             let context = Context {
                 policy: &policy,
@@ -277,13 +352,13 @@ impl Bridge {
                 limits: &limits,
                 now,
             };
-            let verdict =
-                pipeline::countersign_pausing(&jws, &context, &ask.borrow(), pool::pause)?;
+            let ask = asked.ask.borrow();
+            let verdict = pipeline::countersign_pausing(&asked.jws, &context, &ask, pool::pause)?;
             // What is made here and not kept is freed here: memory that another thread frees comes
             // back late, and cold.
             Ok::<_, Refusal>(match verdict {
-                Verdict::AsItStands { expires } => {
-                    Bridged { jwt: None, expires, issuer: policy.name.clone() }
+                Verdict::AsItStands { expires, .. } => {
+                    Bridged { jwt: None, expires, issuer: policy.name.clone(), shortened: false }
                 }
                 Verdict::Countersigned(new) => new.into(),
             })
@@ -294,16 +369,10 @@ impl Bridge {
             // this process dies now.
             self.keyring.note_signed(bridged.expires).await;
         }
-        let entry = Entry {
-            bridged: bridged.clone(),
-            handle: handle.clone(),
-            issuer_epoch,
-            signer,
-            generation: slot.generation,
-            kids,
-        };
-        self.cache.insert(slot.key, Arc::new(entry));
-        Ok(bridged)
+        // Half of a shortened life: who asks again is to have most of it before them.
+        let half = bridged.expires.since(now) / 2;
+        let fresh_until = if bridged.shortened { now.plus(half) } else { bridged.expires };
+        Ok(Arc::new(Entry { bridged, fresh_until, handle, issuer_epoch, signer, kids }))
     }
 
     async fn on_crypto_thread<T: Send + 'static>(
@@ -384,10 +453,13 @@ impl Bridge {
 
     pub fn status(&self) -> BridgeStatus {
         let mut status = self.stats.status();
-        status.cache_entries = self.cache.len() as u64;
-        status.cache_bytes = self.cache.weight();
-        status.queue_depth = self.pool.depth();
-        status.threads = self.pool.threads();
+        // What is counted is what the last housekeeping left; it may be under way.
+        let _ = self.results.run_pending_tasks().now_or_never();
+        status.cache.entries = self.results.entry_count();
+        status.cache.bytes = self.results.weighted_size();
+        status.queue.depth = self.pool.depth();
+        status.queue.limit = self.pool.limit();
+        status.queue.threads = self.pool.threads();
         status
     }
 
@@ -404,96 +476,4 @@ fn same(a: &Arc<PublishedKids>, b: &Arc<PublishedKids>) -> bool {
 
 fn name(alg: Option<Alg>) -> &'static str {
     alg.map_or("-", Alg::name)
-}
-
-/// Every part is preceded by its length, so no two askings share a key.
-fn key(token: &str, ask: &Ask<'_>) -> Key {
-    let mut hash = digest::Context::new(&digest::SHA256);
-    let companions = &ask.companions;
-    let parts = [
-        Some(token),
-        ask.audience.map(Audience::as_str),
-        companions.access_token,
-        companions.original_access_token,
-        companions.code,
-        companions.state,
-        ask.force.then_some("force"),
-        ask.downscope.then_some("downscope"),
-    ];
-    for part in parts {
-        match part {
-            None => hash.update(&[0]),
-            Some(text) => {
-                hash.update(&[1]);
-                hash.update(&text.len().to_le_bytes());
-                hash.update(text.as_bytes());
-            }
-        }
-    }
-    let mut key = [0; 32];
-    key.copy_from_slice(hash.finish().as_ref());
-    key
-}
-
-/// An [`Ask`] that can travel to another thread.
-struct OwnedAsk {
-    audience: Option<Audience>,
-    access_token: Option<String>,
-    original_access_token: Option<String>,
-    code: Option<String>,
-    state: Option<String>,
-    force: bool,
-    downscope: bool,
-}
-
-impl OwnedAsk {
-    fn of(ask: &Ask<'_>) -> Self {
-        Self {
-            audience: ask.audience.cloned(),
-            access_token: ask.companions.access_token.map(str::to_owned),
-            original_access_token: ask.companions.original_access_token.map(str::to_owned),
-            code: ask.companions.code.map(str::to_owned),
-            state: ask.companions.state.map(str::to_owned),
-            force: ask.force,
-            downscope: ask.downscope,
-        }
-    }
-
-    fn borrow(&self) -> Ask<'_> {
-        Ask {
-            audience: self.audience.as_ref(),
-            companions: Companions {
-                access_token: self.access_token.as_deref(),
-                original_access_token: self.original_access_token.as_deref(),
-                code: self.code.as_deref(),
-                state: self.state.as_deref(),
-            },
-            force: self.force,
-            downscope: self.downscope,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_two_askings_share_a_key() {
-        let ask = |access_token, code| Ask {
-            companions: Companions { access_token, code, ..Companions::default() },
-            ..Ask::default()
-        };
-        let keys = [
-            key("t", &Ask::default()),
-            key("t", &ask(Some("x"), None)),
-            key("t", &ask(None, Some("x"))),
-            key("t", &ask(Some(""), Some("x"))),
-            key("t", &Ask { force: true, ..Ask::default() }),
-            key("t", &Ask { downscope: true, ..Ask::default() }),
-            key("t2", &Ask::default()),
-        ];
-        let distinct: std::collections::HashSet<_> = keys.iter().collect();
-        assert_eq!(distinct.len(), keys.len());
-    }
 }

@@ -9,6 +9,7 @@ use tokio::sync::{Notify, oneshot};
 
 /// Lower than the byte-moving threads, by so much that a key set read seldom meets a signature. Not
 /// `SCHED_IDLE`: beside another program that takes the whole machine, logins would then stand still.
+#[cfg(target_os = "linux")]
 const NICE: i32 = 17;
 
 /// Results are handed over this many at once while more jobs wait: each one alone would wake the
@@ -131,6 +132,11 @@ impl Pool {
         self.queue.lock().waiting.len()
     }
 
+    /// Jobs that may wait.
+    pub(super) fn limit(&self) -> usize {
+        self.queue.bound
+    }
+
     pub(super) fn threads(&self) -> usize {
         self.threads.len()
     }
@@ -150,7 +156,9 @@ impl Drop for Pool {
 }
 
 fn work(queue: &Queue, finished: &Finished) {
-    // On Linux the priority is the calling thread's alone; where it cannot be set, nothing is lost.
+    // On Linux the priority is the calling thread's alone (elsewhere the whole process's); where it
+    // cannot be set, nothing is lost.
+    #[cfg(target_os = "linux")]
     let _ = rustix::process::setpriority_process(None, NICE);
     let mut replies: Vec<Reply> = Vec::with_capacity(TOGETHER);
     while let Some(job) = queue.next_or(|| finished.add(&mut replies)) {

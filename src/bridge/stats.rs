@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::histogram::{Histogram, Latency};
+use serde::Serialize;
+
+use crate::histogram::{Distribution, Histogram};
 
 /// Upper bounds of the latency buckets, in microseconds.
 const BUCKETS_US: [u64; 12] =
@@ -49,55 +51,103 @@ impl Stats {
         self.latency.took(time);
     }
 
+    /// The bridge itself fills in what its cache and its threads know.
     pub(super) fn status(&self) -> BridgeStatus {
-        let outcomes = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
-        BridgeStatus {
-            cache_hits: self.hits.load(Ordering::Relaxed),
-            cache_misses: self.misses.load(Ordering::Relaxed),
-            cache_entries: 0,
-            cache_bytes: 0,
-            queue_depth: 0,
-            threads: 0,
-            overloaded: self.overloaded.load(Ordering::Relaxed),
-            restored: self.restored.load(Ordering::Relaxed),
+        let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        let mut status = BridgeStatus {
+            restored: load(&self.restored),
+            cache: CacheStatus {
+                hits: load(&self.hits),
+                misses: load(&self.misses),
+                ..CacheStatus::default()
+            },
+            queue: QueueStatus { overloaded: load(&self.overloaded), ..QueueStatus::default() },
             latency: self.latency.snapshot(),
-            outcomes: outcomes
-                .iter()
-                .map(|((issuer, alg, outcome), count)| Outcome {
-                    issuer: issuer.clone(),
-                    alg,
-                    outcome,
-                    count: *count,
-                })
-                .collect(),
+            ..BridgeStatus::default()
+        };
+        let outcomes = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut by: BTreeMap<(&str, &'static str, &'static str), u64> = BTreeMap::new();
+        let mut refusals: BTreeMap<(&'static str, &str), u64> = BTreeMap::new();
+        for ((issuer, alg, outcome), count) in outcomes.iter() {
+            let (total, outcome) = match *outcome {
+                "countersigned" => (&mut status.countersigned, "countersigned"),
+                "as_it_stands" => (&mut status.passed, "as_it_stands"),
+                code => {
+                    *refusals.entry((code, issuer)).or_default() += count;
+                    (&mut status.refused, "refused")
+                }
+            };
+            *total += count;
+            *by.entry((issuer, alg, outcome)).or_default() += count;
         }
+        let token = |((issuer, alg, outcome), count): ((&str, _, _), _)| TokenCount {
+            issuer: issuer.to_owned(),
+            alg,
+            outcome,
+            count,
+        };
+        status.by = by.into_iter().map(token).collect();
+        let refusal = |((code, issuer), count): ((_, &str), _)| RefusalCount {
+            issuer: issuer.to_owned(),
+            code,
+            count,
+        };
+        status.refusals = refusals.into_iter().map(refusal).collect();
+        status
     }
 }
 
-/// A snapshot of the bridge's counters.
-#[derive(Debug, Clone, serde::Serialize)]
+/// What became of the tokens since the process started.
+#[derive(Debug, Clone, Default, Serialize)]
 pub struct BridgeStatus {
-    pub cache_hits: u64,
-    pub cache_misses: u64,
-    pub cache_entries: u64,
-    pub cache_bytes: u64,
-    /// Jobs waiting for a crypto thread.
-    pub queue_depth: usize,
-    pub threads: usize,
-    pub overloaded: u64,
+    pub countersigned: u64,
+    /// Accepted as they stand.
+    pub passed: u64,
+    pub refused: u64,
     /// Originals put together again on the way back to their issuer.
     pub restored: u64,
-    pub latency: Latency,
-    pub outcomes: Vec<Outcome>,
+    pub by: Vec<TokenCount>,
+    pub refusals: Vec<RefusalCount>,
+    pub cache: CacheStatus,
+    pub queue: QueueStatus,
+    pub latency: Distribution,
 }
 
-#[derive(Debug, Clone, serde::Serialize)]
-pub struct Outcome {
+#[derive(Debug, Clone, Serialize)]
+pub struct TokenCount {
     /// The configured name; `-` when no issuer was found.
     pub issuer: String,
     /// The algorithm of the incoming token; `-` when unknown.
     pub alg: &'static str,
-    /// `countersigned`, `as_it_stands`, or the code of the refusal.
+    /// `countersigned`, `as_it_stands` or `refused`.
     pub outcome: &'static str,
     pub count: u64,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct RefusalCount {
+    pub issuer: String,
+    pub code: &'static str,
+    pub count: u64,
+}
+
+/// The cache of results.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub struct CacheStatus {
+    pub hits: u64,
+    pub misses: u64,
+    pub entries: u64,
+    pub bytes: u64,
+}
+
+/// The jobs of the crypto threads.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub struct QueueStatus {
+    /// Waiting now.
+    pub depth: usize,
+    /// That may wait.
+    pub limit: usize,
+    pub threads: usize,
+    /// Requests turned away because the queue was full.
+    pub overloaded: u64,
 }

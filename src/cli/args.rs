@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
-use crate::config::env::ProcessEnv;
 use crate::config::{self, Config, ConfigError, RunOverrides};
+use crate::env::ProcessEnv;
 
 macro_rules! after_help {
     ($try:literal) => {
@@ -102,7 +102,7 @@ pub struct RunArgs {
     /// Proxy threads [default: one per core]
     #[arg(long, value_name = "N", env = "COUNTERSIGN_THREADS")]
     pub threads: Option<usize>,
-    /// The verifier to please: `convex` or `standard` [default: convex]
+    /// The verifier to please: `convex`, `standard`, `federation`, `hasura` or `login` [default: convex]
     #[arg(long, value_name = "NAME", env = "COUNTERSIGN_PROFILE")]
     pub profile: Option<String>,
     /// `error`, `warn`, `info`, `debug`, `trace`, or `target=level` pairs [default: info]
@@ -169,7 +169,7 @@ pub struct NormalizeArgs {
     /// A file, an address, or `-` for stdin
     #[arg(value_name = "FILE|URL|-", default_value = "-", value_hint = ValueHint::AnyPath)]
     pub source: String,
-    /// Publish what this verifier takes: `convex` or `standard`
+    /// Publish what this verifier takes: `convex`, `standard`, `federation`, `hasura` or `login`
     #[arg(long, value_name = "NAME", default_value = "convex")]
     pub profile: String,
     /// How the report on stderr is written
@@ -232,7 +232,7 @@ pub struct DoctorArgs {
     /// `aud` the verifier is configured with
     #[arg(long, value_name = "AUD")]
     pub audience: Option<String>,
-    /// The verifier: `convex` or `standard`
+    /// The verifier: `convex`, `standard`, `federation`, `hasura` or `login`
     #[arg(long, value_name = "NAME", default_value = "convex")]
     pub profile: String,
     /// The kind of provider that must accept; without it, either is enough

@@ -7,7 +7,8 @@ use std::time::Duration;
 use super::Exit;
 use super::args::HealthcheckArgs;
 use super::output::{CliError, Output};
-use crate::serve::{Listen, reachable};
+use crate::serve::reachable;
+use crate::setting::{Invalid, Listen};
 
 /// Bytes of an answer: a head, and reasons of some hundred issuers.
 const LIMIT: u64 = 64 * 1024;
@@ -29,8 +30,10 @@ pub fn run(args: &HealthcheckArgs, out: &mut Output) -> Result<Exit, CliError> {
         )
         .hint("let it listen on loopback: COUNTERSIGN_ADMIN=127.0.0.1:9090"));
     }
-    let admin: Listen = args.admin.parse().map_err(|why| {
-        CliError::new("--admin", why).hint("give the address of the admin listener")
+    let admin: Listen = args.admin.parse().map_err(|invalid: Invalid| {
+        let hint = invalid.hint.unwrap_or_default();
+        CliError::new("--admin", invalid.why)
+            .hint(format!("give the address of the admin listener: {hint}"))
     })?;
     let admin = reachable(admin.first());
     let path = if args.live { "/healthz" } else { "/readyz" };

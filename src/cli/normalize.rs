@@ -62,9 +62,8 @@ fn normalize(
     if set.kids.is_empty() {
         let found = read.keys.keys().len();
         let why = format!("the profile `{}` publishes none of the {found} keys", profile.name);
-        let error = CliError::new("no_usable_key", why).hint(
-            "tokens are countersigned with a key of our own; --profile standard shows theirs",
-        );
+        let error = CliError::new("no_usable_key", why)
+            .hint("tokens are countersigned with a key of our own, which `run` publishes");
         return Err(Refused { report: Some(Box::new(report)), error });
     }
     Ok((set.body, report))
@@ -72,14 +71,9 @@ fn normalize(
 
 fn refused(refusal: &DocumentRefusal) -> Refused {
     let error = CliError::new(refusal.code(), refusal);
-    let error = match refusal {
-        DocumentRefusal::Html => {
-            error.hint("this is a page for people; is the address the JWKS's?")
-        }
-        DocumentRefusal::NoKeys => {
-            error.hint("a discovery document is no key set; its `jwks_uri` leads to one")
-        }
-        _ => error,
+    let error = match refusal.hint() {
+        Some(hint) => error.hint(hint),
+        None => error,
     };
     Refused { report: refusal.report().cloned().map(Box::new), error }
 }

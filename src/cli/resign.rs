@@ -18,7 +18,6 @@ use crate::jose::names::Audience;
 use crate::jose::publish::{Input, publish};
 use crate::jose::refusal::Refusal;
 use crate::keyring::{Access, Keyring};
-use crate::otel::Spans;
 use crate::pipeline::{Ask, Context, Verdict, countersign};
 
 /// What is printed with `--json`.
@@ -42,7 +41,6 @@ struct No<'a> {
 /// Why there is no answer: the token's fault, or ours.
 enum Failure {
     Refused(Refusal),
-    UnknownIssuer,
     Cli(CliError),
 }
 
@@ -94,9 +92,6 @@ pub fn run(args: &ResignArgs, out: &mut Output) -> Result<Exit, CliError> {
         }
         Err(Failure::Cli(error)) => return Err(error),
         Err(Failure::Refused(refusal)) => (refusal.code(), refusal.to_string()),
-        Err(Failure::UnknownIssuer) => {
-            ("issuer_unknown", "the token's issuer is not configured here".to_owned())
-        }
     };
     if args.json {
         out.json(&No { error: code, error_description: why });
@@ -110,7 +105,10 @@ async fn resign(token: &str, config: Config, ask: &Ask<'_>) -> Result<Verdict, F
     let limits = config.bridge.limits;
     // As in the bridge: whether that issuer pads is judged with the rest.
     let jws = CompactJws::parse(token, &limits, true)?;
-    let issuer = jws.unverified_issuer()?;
+    let issuer = match jws.unverified_issuer() {
+        Err(Refusal::IssuerMissing) => None,
+        issuer => Some(issuer?),
+    };
     let clock = Clock::system();
     let alone = config.issuers.len() == 1;
     let deps = IssuerDeps {
@@ -118,10 +116,14 @@ async fn resign(token: &str, config: Config, ask: &Ask<'_>) -> Result<Verdict, F
         resolver: Resolver::system().map_err(|why| CliError::new("dns", why))?,
         data_dir: config.keyring.store.has_disk().then(|| config.data_dir.clone()),
         options: jwks::Options::default(),
-        spans: Spans::default(),
     };
     let issuers = Issuers::new(config.issuers, deps).map_err(|why| CliError::new("issuer", why))?;
-    let handle = issuers.by_iss(issuer.as_str()).ok_or(Failure::UnknownIssuer)?;
+    let handle = match &issuer {
+        Some(iss) => issuers.by_iss(iss.as_str()).ok_or_else(|| {
+            Refusal::issuer_unknown(iss.as_str(), |near| issuers.by_iss(near).is_some())
+        }),
+        None => issuers.when_missing().ok_or(Refusal::IssuerMissing),
+    }?;
     let policy = handle.policy();
     let snapshot = handle.fresh_for(jws.unverified_kid()).await.ok_or_else(|| {
         CliError::new("issuer_keys_unavailable", "the issuer's keys could not be read")
@@ -159,7 +161,7 @@ async fn resign(token: &str, config: Config, ask: &Ask<'_>) -> Result<Verdict, F
 
 fn print(token: &str, verdict: &Verdict, json: bool, out: &mut Output) {
     let answer = match verdict {
-        Verdict::AsItStands { expires } => Answer {
+        Verdict::AsItStands { expires, .. } => Answer {
             token,
             as_it_stands: true,
             expires: expires.secs(),

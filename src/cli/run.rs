@@ -23,7 +23,9 @@ pub fn run(args: &RunArgs, out: &mut Output) -> Result<Exit, CliError> {
         out.note("the configuration is good");
         return Ok(Exit::Good);
     }
-    log::init(config.log.format, &config.log.filter).map_err(|e| CliError::new("log", e))?;
+    // Held to the end: what waits is written then.
+    let _log =
+        log::init(config.log.format, &config.log.filter).map_err(|e| CliError::new("log", e))?;
     if let Some(note) = found.note() {
         tracing::info!("{note}");
     }

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use crate::setting::Invalid;
+
 /// Printed as `countersign.toml:3:7: server.lisen: unknown key`; the hint goes on a line of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError {
@@ -46,15 +48,19 @@ impl std::error::Error for ConfigError {}
 
 /// A value that is not what it should be; the file's name and the position come later.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Fault {
+pub(super) struct KeyFault {
     pub key: String,
     pub why: String,
     pub hint: Option<String>,
 }
 
-impl Fault {
+impl KeyFault {
     pub(super) fn new(key: impl Into<String>, why: impl fmt::Display) -> Self {
         Self { key: key.into(), why: why.to_string(), hint: None }
+    }
+
+    pub(super) fn invalid(key: impl Into<String>, invalid: Invalid) -> Self {
+        Self { key: key.into(), why: invalid.why, hint: invalid.hint }
     }
 
     pub(super) fn hint(mut self, hint: impl fmt::Display) -> Self {
@@ -63,4 +69,4 @@ impl Fault {
     }
 }
 
-pub(super) type Checked<T> = Result<T, Fault>;
+pub(super) type Checked<T> = Result<T, KeyFault>;

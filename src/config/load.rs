@@ -8,12 +8,12 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::Config;
-use super::env::{Env, expand};
-use super::error::{ConfigError, Fault};
+use super::error::{ConfigError, KeyFault};
 use super::overrides::RunOverrides;
 use super::raw::RawConfig;
 use super::resolve;
-use super::value::nearest;
+use crate::env::{Env, expand};
+use crate::setting::{Invalid, nearest};
 
 /// Taken from the working directory where no file is named.
 const DEFAULT_FILE: &str = "countersign.toml";
@@ -84,26 +84,90 @@ pub fn load_text(
     overrides: &RunOverrides,
     env: &impl Env,
 ) -> Result<Config, ConfigError> {
-    let document = Document { text, file };
+    let document = ConfigText { text, file, overrides };
     let mut table = DeTable::parse(text).map_err(|error| document.toml(&error, None))?;
     expand_strings(&mut table, &document, env)?;
+    put_flags(table.get_mut(), overrides);
+    put_port(table.get_mut(), &document, env)?;
     let raw = RawConfig::deserialize(toml::Deserializer::from(table.clone()))
         .map_err(|error| document.toml(&error, Some(&table)))?;
     let base = file.and_then(Path::parent).unwrap_or(Path::new(""));
-    resolve::config(&raw, overrides, base, env).map_err(|fault| document.fault(fault, &table))
+    resolve::config(raw, overrides, base, env).map_err(|fault| document.fault(fault, &table))
 }
 
-type Table<'a> = Spanned<DeTable<'a>>;
+/// The span of a table that only flags fill. No text reaches as far.
+const NO_SPAN: Range<usize> = usize::MAX..usize::MAX;
 
-struct Document<'a> {
+/// The span of the value of flag `n`.
+fn flag_span(n: usize) -> Range<usize> {
+    let end = usize::MAX - n;
+    end - 1..end
+}
+
+/// A table of the file, made where the file has none; `None`: something else has its name.
+fn section<'t, 'a>(table: &'t mut DeTable<'a>, name: &'static str) -> Option<&'t mut DeTable<'a>> {
+    let section = table
+        .entry(Spanned::new(NO_SPAN, name.into()))
+        .or_insert_with(|| Spanned::new(NO_SPAN, DeValue::Table(DeTable::new())));
+    match section.get_mut() {
+        DeValue::Table(section) => Some(section),
+        _ => None,
+    }
+}
+
+/// Flags win over the file: their values take the place of those in the table.
+fn put_flags(table: &mut DeTable<'_>, overrides: &RunOverrides) {
+    for (n, flag) in overrides.flags().into_iter().enumerate() {
+        let Some(value) = flag.value else { continue };
+        if let Some(section) = section(table, flag.table) {
+            let value = DeValue::String(value.clone().into());
+            let key = Spanned::new(flag_span(n), flag.key.into());
+            section.insert(key, Spanned::new(flag_span(n), value));
+        }
+    }
+}
+
+/// A platform that sets `PORT` sends requests from outside: they come to every address, unless a flag
+/// or the file says where to listen.
+fn put_port(
+    table: &mut DeTable<'_>,
+    document: &ConfigText<'_>,
+    env: &impl Env,
+) -> Result<(), ConfigError> {
+    let Some(port) = env.var("PORT").filter(|port| !port.is_empty()) else { return Ok(()) };
+    let server = section(table, "server");
+    let Some(server) = server.filter(|server| !server.contains_key("listen")) else {
+        return Ok(());
+    };
+    let port: u16 = port.trim().parse().map_err(|_| {
+        let why = format!("the variable says `{port}`, which is not a port");
+        let hint = "unset it, or say where to listen with --listen (COUNTERSIGN_LISTEN)".to_owned();
+        ConfigError { hint: Some(hint), ..document.error(None, Some("PORT".to_owned()), why) }
+    })?;
+    let value = DeValue::String(format!(":{port}").into());
+    server.insert(Spanned::new(NO_SPAN, "listen".into()), Spanned::new(NO_SPAN, value));
+    Ok(())
+}
+
+type ConfigTable<'a> = Spanned<DeTable<'a>>;
+
+struct ConfigText<'a> {
     text: &'a str,
     file: Option<&'a Path>,
+    overrides: &'a RunOverrides,
 }
 
-impl Document<'_> {
+impl ConfigText<'_> {
     fn error(&self, span: Option<Range<usize>>, key: Option<String>, why: String) -> ConfigError {
-        let position = span.map(|span| self.position(span.start));
-        ConfigError { file: self.file.map(Path::to_owned), position, key, why, hint: None }
+        let flags = self.overrides.flags();
+        let flag = span.as_ref().and_then(|span| {
+            let given = |(n, _): &(usize, _)| flag_span(*n) == *span;
+            flags.iter().enumerate().find(given).map(|(_, flag)| flag.name.to_owned())
+        });
+        let in_text = span.filter(|span| span.start <= self.text.len());
+        let position = in_text.map(|span| self.position(span.start));
+        let file = self.file.map(Path::to_owned);
+        ConfigError { file, position, key: flag.or(key), why, hint: None }
     }
 
     fn position(&self, at: usize) -> (usize, usize) {
@@ -114,7 +178,7 @@ impl Document<'_> {
     }
 
     /// An error of the TOML parser or of serde, put into words.
-    fn toml(&self, error: &toml::de::Error, table: Option<&Table<'_>>) -> ConfigError {
+    fn toml(&self, error: &toml::de::Error, table: Option<&ConfigTable<'_>>) -> ConfigError {
         let span = error.span();
         let key = table.zip(span.as_ref()).and_then(|(table, span)| {
             let mut key = String::new();
@@ -137,18 +201,33 @@ impl Document<'_> {
             });
             return found;
         }
-        let hint = type_hint(message, key.as_deref().unwrap_or_default());
-        let mut found = self.error(span, key, without_values(message));
-        found.hint = hint;
-        found
+        if message.starts_with("unknown variant") {
+            let word = words.next().unwrap_or_default().to_owned();
+            let Invalid { why, hint } = not_one_of(&word, &words.collect::<Vec<_>>());
+            return ConfigError { hint, ..self.error(span, key, why) };
+        }
+        if message.starts_with("missing field") {
+            let why = format!("`{}` is missing", words.next().unwrap_or_default());
+            return self.error(span, key, why);
+        }
+        let Invalid { why, hint } = Invalid::from_message(message);
+        let hint = hint.or_else(|| type_hint(&why, key.as_deref().unwrap_or_default()));
+        ConfigError { hint, ..self.error(span, key, without_values(&why)) }
     }
 
-    fn fault(&self, fault: Fault, table: &Table<'_>) -> ConfigError {
-        let flag = fault.key.starts_with('-');
-        let span = if flag { None } else { span_of(table, &fault.key) };
-        let mut error = self.error(span, Some(fault.key), fault.why);
-        error.hint = fault.hint;
-        error
+    fn fault(&self, fault: KeyFault, table: &ConfigTable<'_>) -> ConfigError {
+        let span = span_of(table, &fault.key);
+        ConfigError { hint: fault.hint, ..self.error(span, Some(fault.key), fault.why) }
+    }
+}
+
+/// A word that is none of `allowed`.
+pub(super) fn not_one_of(word: &str, allowed: &[&str]) -> Invalid {
+    let list = allowed.iter().map(|a| format!("`{a}`")).collect::<Vec<_>>().join(", ");
+    let invalid = Invalid::new(format_args!("`{word}` is not one of {list}"));
+    match nearest(word, allowed.iter().copied()) {
+        Some(meant) => invalid.hint(format_args!("did you mean `{meant}`?")),
+        None => invalid,
     }
 }
 
@@ -189,8 +268,8 @@ fn without_values(message: &str) -> String {
 /// Expands `${VAR}` in every string value, not in keys. A value is expanded after parsing, so that
 /// none can bring in further TOML.
 fn expand_strings(
-    table: &mut Table<'_>,
-    document: &Document<'_>,
+    table: &mut ConfigTable<'_>,
+    document: &ConfigText<'_>,
     env: &impl Env,
 ) -> Result<(), ConfigError> {
     let mut key = Vec::new();
@@ -207,7 +286,7 @@ fn expand_value(
     value: &mut DeValue<'_>,
     span: &Range<usize>,
     key: &mut Vec<String>,
-    document: &Document<'_>,
+    document: &ConfigText<'_>,
     env: &impl Env,
 ) -> Result<(), ConfigError> {
     match value {
@@ -278,7 +357,7 @@ fn find_in_value(value: &Spanned<DeValue<'_>>, at: usize, key: &mut String) -> b
 }
 
 /// Where `issuer[1].jwks` stands: its value, or the nearest table around it that is written.
-fn span_of(table: &Table<'_>, key: &str) -> Option<Range<usize>> {
+fn span_of(table: &ConfigTable<'_>, key: &str) -> Option<Range<usize>> {
     let mut span = None;
     let mut here: Option<&DeTable<'_>> = Some(table.get_ref());
     let mut list = None;

@@ -18,3 +18,28 @@ pub struct RunOverrides {
     pub log: Option<String>,
     pub log_format: Option<String>,
 }
+
+/// A flag whose value takes the place of a key's.
+pub(super) struct Flag<'a> {
+    pub(super) name: &'static str,
+    pub(super) table: &'static str,
+    pub(super) key: &'static str,
+    pub(super) value: &'a Option<String>,
+}
+
+impl RunOverrides {
+    /// Every flag whose value is written as in the file.
+    pub(super) fn flags(&self) -> [Flag<'_>; 8] {
+        let flag = |name, table, key, value| Flag { name, table, key, value };
+        [
+            flag("--upstream", "upstream", "url", &self.upstream),
+            flag("--listen", "server", "listen", &self.listen),
+            flag("--public-url", "server", "public_url", &self.public_url),
+            flag("--admin", "admin", "listen", &self.admin),
+            flag("--store", "signing", "store", &self.store),
+            flag("--profile", "profile", "name", &self.profile),
+            flag("--log", "log", "level", &self.log),
+            flag("--log-format", "log", "format", &self.log_format),
+        ]
+    }
+}

@@ -1,13 +1,21 @@
-//! The configuration as it is written. Every key is here and nowhere else; each is described for
-//! editors by its comment. What the values mean is decided in `resolve`. None of it prints: secrets
-//! are still plain text here.
+//! The configuration as it is written: one field for each table of the file. A flat table is the
+//! settings type of the room it belongs to; one whose keys depend on each other, on other tables or
+//! on the environment has a `Raw…` type here, and `resolve` makes the settings out of it. Each key is
+//! described for editors by its comment. No `Raw…` type prints: its secrets are still plain text.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde::de::{self, SeqAccess, Visitor};
+
+use crate::admin::AdminSettings;
+use crate::bridge::BridgeSettings;
+use crate::issuer::{FetchSettings, RefreshSettings};
+use crate::jose::names::Limits;
+use crate::log::LogSettings;
+use crate::proxy::settings::{ServerSettings, UpstreamSettings};
+use crate::rewrite::BearerMode;
+use crate::setting::{self, OneOrMany};
 
 /// Configuration of countersign.
 #[derive(Default, Deserialize, JsonSchema)]
@@ -16,9 +24,9 @@ use serde::de::{self, SeqAccess, Visitor};
 pub struct RawConfig {
     /// Where last good key sets and, by default, the signing keys are kept.
     pub data_dir: Option<String>,
-    pub server: RawServer,
-    pub admin: RawAdmin,
-    pub upstream: Option<RawUpstream>,
+    pub server: ServerSettings,
+    pub admin: AdminSettings,
+    pub upstream: Option<UpstreamSettings>,
     pub profile: RawProfile,
     pub signing: RawSigning,
     /// Who signs the tokens. None: learnt from the upstream's discovery document.
@@ -27,111 +35,10 @@ pub struct RawConfig {
     pub tokens: Vec<RawTokens>,
     pub discovery: RawDiscovery,
     pub exchange: RawExchange,
-    pub bridge: RawBridge,
-    pub limits: RawLimits,
-    pub log: RawLog,
+    pub bridge: BridgeSettings,
+    pub limits: Limits,
+    pub log: LogSettings,
     pub otel: RawOtel,
-}
-
-/// The public listener.
-#[derive(Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct RawServer {
-    /// Address of the public listener, `127.0.0.1:8080`.
-    pub listen: Option<String>,
-    /// What clients and verifiers call this proxy, `https://auth.example.com`.
-    pub public_url: Option<String>,
-    pub tls: Option<RawTls>,
-    /// Proxy threads; one per core.
-    pub threads: Option<usize>,
-    /// `max-age` of the served key set, `300s`.
-    pub max_age: Option<String>,
-    /// How long running requests may take at a stop, `30s`.
-    pub grace: Option<String>,
-    pub limits: RawServerLimits,
-}
-
-/// PEM files.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct RawTls {
-    /// The certificate chain.
-    pub cert: String,
-    /// The private key.
-    pub key: String,
-}
-
-/// Bounds of the public listener.
-#[derive(Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct RawServerLimits {
-    /// Size of a request's header, `64KiB`.
-    pub header: Option<String>,
-    /// Size of a request body that is read, `256KiB`.
-    pub body: Option<String>,
-    /// Size of an answer that is searched for tokens, `1MiB`.
-    pub answer: Option<String>,
-    /// Client connections at once, 10000.
-    pub connections: Option<usize>,
-    /// A kept-alive connection without a request is closed, `60s`.
-    pub idle_timeout: Option<String>,
-    /// A client must have sent its header, then each part of its body, `30s`.
-    pub read_timeout: Option<String>,
-}
-
-/// The admin listener: health, metrics, status page.
-#[derive(Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct RawAdmin {
-    /// Address of the admin listener, `127.0.0.1:9090`, or `off`.
-    pub listen: Option<String>,
-    /// Names a browser may reach it by, beside addresses, names without a dot and `localhost`.
-    pub hosts: Option<OneOrMany>,
-}
-
-/// The auth server.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct RawUpstream {
-    /// Its address, `https://auth.internal:3001`, with a base path if it lives below one.
-    pub url: Option<String>,
-    /// The `Host` header it sees: the one the client used (`client`), its own name (`upstream`), or
-    /// another name, `auth.example.com`.
-    #[schemars(extend("examples" = ["client", "upstream", "auth.example.com"]))]
-    pub host: Option<String>,
-    #[serde(default)]
-    pub tls: RawUpstreamTls,
-    #[serde(default)]
-    pub timeouts: RawTimeouts,
-}
-
-/// TLS towards the auth server.
-#[derive(Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct RawUpstreamTls {
-    /// A PEM file with further CA certificates.
-    pub ca: Option<String>,
-    /// A PEM file with the client's certificate (mTLS).
-    pub client_cert: Option<String>,
-    /// A PEM file with the client's private key (mTLS).
-    pub client_key: Option<String>,
-    /// The name asked for and checked, instead of the URL's host.
-    pub sni: Option<String>,
-    /// Whether the certificate is checked; `false` for experiments only.
-    pub verify: Option<bool>,
-}
-
-#[derive(Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct RawTimeouts {
-    /// TCP and TLS, `5s`.
-    pub connect: Option<String>,
-    /// Between two reads, `60s`.
-    pub read: Option<String>,
-    /// Between two writes, `60s`.
-    pub write: Option<String>,
-    /// A pooled connection is kept, `60s`.
-    pub idle: Option<String>,
 }
 
 /// The verifier to please.
@@ -142,8 +49,11 @@ pub struct RawProfile {
     pub name: Option<String>,
     /// Algorithms whose tokens pass as they stand.
     pub accepts: Option<Vec<String>>,
-    /// Algorithms whose keys are published.
+    /// Algorithms whose keys are published: those that do the verifier no harm.
     pub publish: Option<Vec<String>>,
+    /// Claims that change from token to token (`jti`, at the exchange `nonce` and `at_hash` too) are
+    /// left out.
+    pub stable_claims: Option<bool>,
     pub claims: RawShape,
 }
 
@@ -176,10 +86,10 @@ pub struct RawSigning {
     /// Age at which a new key takes over, `90d`, or `never`.
     pub rotate_every: Option<String>,
     /// Clock skew granted to verifiers before a new key signs, `60s`.
-    pub skew: Option<String>,
+    pub skew: Option<setting::Duration>,
     /// How long a replica may be cut off from Redis without any verifier noticing, `10m`: new keys
     /// wait that much longer before they sign.
-    pub outage: Option<String>,
+    pub outage: Option<setting::Duration>,
     /// Base64 of 32 random bytes: encrypts private keys in Redis. Use `${VAR}`.
     pub encryption_key: Option<String>,
     /// A file with the same.
@@ -205,8 +115,7 @@ pub struct RawIssuer {
     /// A file with the secret; a line end after it is cut off.
     pub secret_file: Option<String>,
     /// `text`, `base64`, `base64url` or `hex`.
-    #[schemars(extend("enum" = ["text", "base64", "base64url", "hex"]))]
-    pub secret_encoding: Option<String>,
+    pub secret_encoding: Option<SecretEncoding>,
     /// Algorithms its tokens may be signed with; every one with a public key.
     pub algorithms: Option<OneOrMany>,
     /// Protected header parameters its tokens must have, with exactly these values. A URL with
@@ -218,6 +127,8 @@ pub struct RawIssuer {
     pub audience_when_missing: Option<RawMissingAudience>,
     /// What `iss` becomes.
     pub output_issuer: Option<String>,
+    /// Tokens without `iss` are its too, and get `output_issuer`. Only with one `[[issuer]]`.
+    pub issuer_when_missing: Option<bool>,
     pub claims: RawClaims,
     /// ECDSA signatures in DER are accepted.
     pub accept_der: Option<bool>,
@@ -225,15 +136,28 @@ pub struct RawIssuer {
     pub padded: Option<bool>,
     /// `typ: at+jwt` (RFC 9068) is countersigned too.
     pub access_tokens: Option<bool>,
+    /// Tokens bound to a key of their sender (`cnf`: DPoP, mTLS) become bearer tokens.
+    pub accept_sender_constrained: Option<bool>,
     /// The new token lives at most this long, `1h`.
-    pub max_lifetime: Option<String>,
+    pub max_lifetime: Option<setting::Duration>,
     /// Clock skew granted to `nbf` and `iat`, `5s`; never to `exp`.
-    pub leeway: Option<String>,
+    pub leeway: Option<setting::Duration>,
     /// The original's signature travels in the new token, so that the issuer can be shown the
     /// original again.
     pub carry_original: Option<bool>,
-    pub refresh: RawRefresh,
-    pub fetch: RawFetch,
+    pub refresh: RefreshSettings,
+    pub fetch: FetchSettings,
+}
+
+#[derive(Clone, Copy, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub enum SecretEncoding {
+    #[default]
+    Text,
+    Base64,
+    Base64url,
+    Hex,
 }
 
 /// Tenants of an issuer that signs for many.
@@ -256,6 +180,9 @@ pub struct RawMissingAudience {
     /// `azp` or `client_id` must be one of these. Needed unless `required_headers` demands `client`.
     #[serde(default)]
     pub clients: Vec<String>,
+    /// What names the client of a token that has neither: `iss`, the path of its `iss`; `jwks`, the
+    /// address of the key set, or keys that stand in a file or here.
+    pub vouched_by: Option<OneOrMany>,
 }
 
 /// Edits of the claims: rename, then set, then drop.
@@ -274,44 +201,6 @@ pub struct RawClaims {
     pub milliseconds: Option<bool>,
 }
 
-/// How its key set is kept fresh.
-#[derive(Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct RawRefresh {
-    /// Its `Cache-Control` is honoured from this, `60s`,
-    pub min_age: Option<String>,
-    /// to this, `1h`.
-    pub max_age: Option<String>,
-    /// Age when it says nothing, `300s`.
-    pub default_age: Option<String>,
-    /// After a fetch, good or bad, an unknown kid starts no other for this long, `30s`.
-    pub cooldown: Option<String>,
-    /// How long a request waits for the fetch an unknown kid started, `1s`.
-    pub unknown_kid_wait: Option<String>,
-    /// The last good set is served this long while the issuer fails, `7d`.
-    pub stale_max: Option<String>,
-    /// A key the issuer removed still verifies for this long, `0s`.
-    pub removed_key_grace: Option<String>,
-}
-
-/// How its key set is fetched.
-#[derive(Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct RawFetch {
-    pub connect_timeout: Option<String>,
-    pub total_timeout: Option<String>,
-    /// Redirects followed within the origin, 3.
-    pub redirects: Option<u8>,
-    /// Status codes whose body is read, `[200]`.
-    pub status: Option<Vec<u16>>,
-    /// Link-local and cloud metadata addresses may be dialled.
-    pub allow_link_local: Option<bool>,
-    /// A PEM file with further CA certificates.
-    pub ca: Option<String>,
-    /// Header lines to send.
-    pub headers: BTreeMap<String, String>,
-}
-
 /// Places where tokens stand on one path.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -324,13 +213,14 @@ pub struct RawTokens {
     pub redirect: Option<OneOrMany>,
     /// `Set-Cookie` names.
     pub cookies: Option<OneOrMany>,
+    /// Header fields of the answer that hold a token, `set-auth-jwt`.
+    pub headers: Option<OneOrMany>,
     /// Hidden inputs of an HTML answer.
     pub form_post: Option<OneOrMany>,
     /// The answer is one token (`application/jwt`).
     pub jwt_body: Option<bool>,
     /// `swap`: the request's bearer token is countersigned; `restore`: it becomes the original.
-    #[schemars(extend("enum" = ["swap", "restore"]))]
-    pub bearer: Option<String>,
+    pub bearer: Option<BearerMode>,
     /// Form fields of the request whose tokens become the originals.
     pub restore_form: Option<OneOrMany>,
     /// Query parameters of the request whose tokens become the originals.
@@ -369,25 +259,34 @@ pub struct RawExchange {
 pub struct RawIntrospection {
     /// Name of the `[[issuer]]`; not needed with only one.
     pub issuer: Option<String>,
-    pub url: String,
+    pub url: setting::Url,
     pub client_id: String,
     /// Use `${VAR}`.
     pub client_secret: Option<String>,
     pub client_secret_file: Option<String>,
     /// `basic` or `body`.
-    #[schemars(extend("enum" = ["basic", "body"]))]
-    pub auth: Option<String>,
+    pub auth: Option<ClientAuth>,
     /// The `aud` where the answer has none.
     pub audience: Option<String>,
     /// The new token lives at most this long, `300s`.
-    pub lifetime: Option<String>,
+    pub lifetime: Option<setting::Duration>,
+}
+
+/// How the client shows its credentials (RFC 6749 §2.3.1).
+#[derive(Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub enum ClientAuth {
+    #[default]
+    Basic,
+    Body,
 }
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RawSession {
     /// Answers with JSON about whoever shows the cookie.
-    pub url: String,
+    pub url: setting::Url,
     /// Cookies that are passed on.
     pub cookies: Option<OneOrMany>,
     /// An opaque `subject_token` is passed on as bearer.
@@ -397,47 +296,9 @@ pub struct RawSession {
     /// `aud` of the new token.
     pub audience: String,
     /// Life of the new token, `300s`.
-    pub lifetime: Option<String>,
+    pub lifetime: Option<setting::Duration>,
     /// Claim = where its value stands in the answer; `sub` must be among them.
     pub claims: BTreeMap<String, String>,
-}
-
-/// Verifying and signing.
-#[derive(Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct RawBridge {
-    /// Size of the cache of countersigned tokens, `32MiB`; `0` for none.
-    pub cache: Option<String>,
-    /// Threads that verify and sign; half the cores.
-    pub threads: Option<usize>,
-    /// Tokens that wait for a thread, 1024.
-    pub queue: Option<usize>,
-}
-
-/// Bounds on key sets and tokens.
-#[derive(Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct RawLimits {
-    /// Size of a key set document, `512KiB`.
-    pub document: Option<String>,
-    /// Keys in one set, 100.
-    pub keys: Option<usize>,
-    /// JSON nesting, 32.
-    pub depth: Option<usize>,
-    /// Size of a token, `16KiB`.
-    pub token: Option<String>,
-    /// Keys tried for a token without a kid, 4.
-    pub signature_checks: Option<u32>,
-}
-
-#[derive(Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct RawLog {
-    /// `text` or `json`.
-    #[schemars(extend("enum" = ["text", "json"]))]
-    pub format: Option<String>,
-    /// `error`, `warn`, `info`, `debug`, `trace`, `off`, or `target=level` pairs.
-    pub level: Option<String>,
 }
 
 /// Spans of requests, exported by OTLP over HTTP; needs a binary built with the feature `otel`.
@@ -445,7 +306,7 @@ pub struct RawLog {
 #[serde(default, deny_unknown_fields)]
 pub struct RawOtel {
     /// The collector, `http://127.0.0.1:4318`; `/v1/traces` is appended. None: nothing is exported.
-    pub endpoint: Option<String>,
+    pub endpoint: Option<setting::Url>,
     /// `service.name` of the spans, `countersign`.
     pub service_name: Option<String>,
     /// Share of the requests that begin a trace here and are exported, 1.0.
@@ -456,48 +317,4 @@ pub struct RawOtel {
     pub header_files: BTreeMap<String, String>,
     /// A PEM file with further CA certificates.
     pub ca: Option<String>,
-}
-
-/// A string or a list of strings.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct OneOrMany(pub Vec<String>);
-
-impl<'de> Deserialize<'de> for OneOrMany {
-    fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Either;
-
-        impl<'de> Visitor<'de> for Either {
-            type Value = OneOrMany;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a string or a list of strings")
-            }
-
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<OneOrMany, E> {
-                Ok(OneOrMany(vec![text.to_owned()]))
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<OneOrMany, A::Error> {
-                let mut all = Vec::new();
-                while let Some(one) = seq.next_element()? {
-                    all.push(one);
-                }
-                Ok(OneOrMany(all))
-            }
-        }
-
-        deserializer.deserialize_any(Either)
-    }
-}
-
-impl JsonSchema for OneOrMany {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "OneOrMany".into()
-    }
-
-    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({
-            "anyOf": [{ "type": "string" }, { "type": "array", "items": { "type": "string" } }]
-        })
-    }
 }

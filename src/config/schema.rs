@@ -29,6 +29,9 @@ fn without_null(value: &mut Value) {
                     map.insert("type".to_owned(), one);
                 }
             }
+            if let Some(Value::Array(values)) = map.get_mut("enum") {
+                values.retain(|value| !value.is_null());
+            }
             if let Some(Value::Array(options)) = map.get_mut("anyOf") {
                 options.retain(|option| option.get("type") != Some(&"null".into()));
                 if let [Value::Object(one)] = options.as_slice() {

@@ -7,6 +7,7 @@ use super::custom_jwt::{self, Algorithm, CustomJwt};
 use super::finding::{Case, Finding, Level, Verdict, Way};
 use super::oidc::{self, Oidc};
 use super::{Cause, Refusal, address, fix, generic, headers};
+use crate::inspect::inspect;
 use crate::inspect::tree::Tree;
 use crate::jose::jwks::{self, Normalized};
 use crate::jose::jws::CompactJws;
@@ -14,6 +15,7 @@ use crate::jose::names::{Issuer, IssuerName, Limits};
 use crate::jose::policy::IssuerPolicy;
 use crate::jose::verify::{Budget, verify};
 use crate::log::scrub::scrub;
+use crate::profile::Judge;
 
 #[derive(Debug, Clone, Serialize)]
 pub struct Diagnosis {
@@ -59,7 +61,7 @@ pub fn examine(case: &Case) -> Diagnosis {
     });
     let algorithm = algorithm(case);
     let mut verdicts = Vec::new();
-    if case.profile.claims.single_audience {
+    if case.profile.judge == Judge::Convex {
         if case.way != Some(Way::Oidc) {
             verdicts.push(custom(case, algorithm, audience.as_deref(), &mut findings));
         }
@@ -210,7 +212,18 @@ fn plain_token(case: &Case, normalized: &Normalized) -> Option<Result<(), Cause>
             _ => Ok(()),
         }
     });
-    Some(said)
+    Some(said.and_then(|()| as_the_profile(case, token)))
+}
+
+/// What the profile says of a token that is good otherwise. By the RFCs a token needs no `kid`.
+fn as_the_profile(case: &Case, token: &str) -> Result<(), Cause> {
+    let seen = inspect(token, case.now);
+    let views = seen.profiles.iter().filter(|view| view.profile == case.profile.name);
+    let mut notes = views.flat_map(|view| &view.reasons).filter(|note| note.code != "kid_missing");
+    match notes.next() {
+        Some(note) => Err(Cause::new(note.code, "token", note.text.clone())),
+        None => Ok(()),
+    }
 }
 
 /// What countersign itself would make of it.

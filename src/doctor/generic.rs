@@ -10,7 +10,7 @@ use crate::inspect::tree::Tree;
 use crate::jose::alg::Alg;
 use crate::jose::fault::DocumentRefusal;
 use crate::jose::jwks::Normalized;
-use crate::profile::Profile;
+use crate::profile::{Judge, Profile};
 
 /// Key set, then token.
 pub(super) fn checked(
@@ -135,9 +135,12 @@ impl Look<'_> {
             }
             Some(name) => {
                 let published =
-                    Alg::from_name(name).is_some_and(|a| self.profile.publish.contains(a));
+                    Alg::from_name(name).is_some_and(|a| self.profile.tolerates.contains(a));
                 let encryption = text("use") == Some("enc");
-                if !published && !encryption {
+                if !published && self.profile.judge == Judge::WholeSet {
+                    let text = format!("it does not know `{name}` and refuses the whole set");
+                    self.fault("alg_unknown", &at("alg"), text);
+                } else if !published && !encryption {
                     let text =
                         format!("some libraries do not know `{name}` and refuse the whole set");
                     self.doubt("alg_unknown", &at("alg"), text);

@@ -13,14 +13,15 @@ use super::set::{self, Removed};
 use super::shared::{Shared, UNKNOWN_FOR};
 use super::snapshot::Snapshot;
 use super::source::{Got, NewSet, Reading, SourceError};
-use super::status::{Fetches, IssuerStatus, LastError};
+use super::status::{Fetches, IssuerState, IssuerStatus};
 use super::{IssuerSettings, Source, store};
 use crate::jose::jwk::PublicJwk;
 use crate::jose::jwks::{KeySet, Report};
 use crate::jose::names::{IssuerName, UnixTime};
 use crate::jose::policy::IssuerPolicy;
-use crate::otel::{self, Parent};
+use crate::otel::{self, Parent, Work};
 use crate::refresh::{self, Action, Event, Outcome, Standing, State};
+use crate::status::{Fault, Lasting};
 
 /// Slack over the total time of a fetch that a cold start waits: parsing, and a busy machine.
 const COLD_SLACK: Duration = Duration::from_secs(2);
@@ -35,6 +36,8 @@ pub struct IssuerHandle {
     policy: ArcSwap<IssuerPolicy>,
     snapshot: ArcSwapOption<Snapshot>,
     inner: Mutex<Inner>,
+    /// Why the set in use is not on disk, while it is not.
+    unsaved: Lasting,
     /// Counts finished fetches; who waits for one watches it.
     finished: watch::Sender<u64>,
     shared: Arc<Shared>,
@@ -54,7 +57,7 @@ struct Inner {
     stamp: Option<crate::keyring::file::Stamp>,
     /// The last kid asked for by itself was not there.
     missed: bool,
-    last_error: Option<LastError>,
+    last_error: Option<Fault>,
     fetches: Fetches,
 }
 
@@ -73,6 +76,7 @@ impl IssuerHandle {
             settings: ArcSwap::from_pointee(settings),
             snapshot: ArcSwapOption::empty(),
             inner: Mutex::default(),
+            unsaved: Lasting::default(),
             finished: watch::Sender::new(0),
             shared,
             tended: AtomicBool::new(false),
@@ -142,14 +146,19 @@ impl IssuerHandle {
         let now = self.shared.clock.now();
         let snapshot = self.snapshot.load_full();
         let inner = self.inner();
+        let standing = match self.is_static() {
+            true => Standing::Fresh,
+            false => refresh::standing(&inner.state, &settings.refresh, now),
+        };
         IssuerStatus {
             name: self.name.to_string(),
             issuers: settings.policy.spellings().map(ToString::to_string).collect(),
             source: settings.source.describe(),
-            standing: match self.is_static() {
-                true => Standing::Fresh,
-                false => refresh::standing(&inner.state, &settings.refresh, now),
+            state: match settings.source {
+                Source::File(_) | Source::Inline(_) | Source::Secrets => IssuerState::Fixed,
+                _ => IssuerState::of(standing, inner.state.failures),
             },
+            standing,
             age: snapshot.as_ref().map(|s| now.since(s.fetched).as_secs()),
             fetched: snapshot.as_ref().map(|s| s.fetched.secs()),
             next_refresh: inner.state.not_before.max(inner.state.due).map(UnixTime::secs),
@@ -158,6 +167,7 @@ impl IssuerHandle {
             failures: inner.state.failures,
             last_error: inner.last_error.clone(),
             fetches: inner.fetches.clone(),
+            store_error: self.unsaved.get(),
             report: snapshot.map(|s| s.report.clone()),
         }
     }
@@ -222,7 +232,7 @@ impl IssuerHandle {
     /// One fetch, then the next state. Only ever one at a time: `flying` is set.
     async fn fetch(self: Arc<Self>, kid: Option<String>, asked_by: &Parent) {
         let landing = Landing(&self);
-        let work = self.shared.spans.fetch(asked_by);
+        let work = Work::fetch(asked_by);
         let settings = self.settings.load_full();
         let etag = self.inner().etag.clone();
         let held = self.snapshot.load_full();
@@ -308,7 +318,7 @@ impl IssuerHandle {
                 tracing::warn!(issuer = %self.name, at, code = e.code(), error = %e,
                     failures = inner.state.failures, "reading the key set failed");
                 let text = e.to_string();
-                inner.last_error = Some(LastError { code: e.code(), text, at: now.secs() });
+                inner.last_error = Some(Fault { code: e.code(), text, at: now.secs() });
                 if let Some(old) = &old
                     && let Some(keys) = set::expire(&old.keys, &mut inner.removed, now)
                 {
@@ -339,11 +349,22 @@ impl IssuerHandle {
         };
         let handle = Arc::clone(self);
         self.shared.spawn(async move {
-            let name = handle.name.clone();
+            let writer = Arc::clone(&handle);
             let write =
-                move || store::save(&dir, &handle.name, &handle.settings.load().source, &snapshot);
-            if let Ok(Err(e)) = tokio::task::spawn_blocking(write).await {
-                tracing::warn!(issuer = %name, error = %e, "the last good set was not written");
+                move || store::save(&dir, &writer.name, &writer.settings.load().source, &snapshot);
+            match tokio::task::spawn_blocking(write).await {
+                Ok(Err(e)) => {
+                    let at = handle.shared.clock.now().secs();
+                    let text = e.to_string();
+                    if handle.unsaved.set(Fault { code: "set_not_stored", text, at }) {
+                        tracing::warn!(
+                            issuer = %handle.name, error = %e,
+                            "the key set cannot be stored: a restart while the issuer is away has none"
+                        );
+                    }
+                }
+                Ok(Ok(())) => handle.unsaved.clear(),
+                Err(_) => {}
             }
         });
     }

@@ -10,6 +10,7 @@ use std::sync::atomic::Ordering;
 use arc_swap::ArcSwap;
 use tokio::sync::{Notify, watch};
 
+use super::conflicts::{self, Conflict, ConflictAt};
 use super::fetch::Fetcher;
 use super::handle::IssuerHandle;
 use super::shared::Shared;
@@ -19,7 +20,6 @@ use crate::dns::Resolver;
 use crate::jose::jwks::{self, DocumentRefusal, Options};
 use crate::jose::names::{Issuer, IssuerName};
 use crate::jose::tenants;
-use crate::otel::Spans;
 
 /// Up to this many issuers are fetched at the start and kept fresh always; more only while used.
 const FEW: usize = 100;
@@ -32,8 +32,6 @@ pub struct IssuerDeps {
     pub data_dir: Option<PathBuf>,
     /// The normaliser's options; the limits are each issuer's own.
     pub options: Options,
-    /// Where fetches are told of.
-    pub spans: Spans,
 }
 
 /// Why the issuers cannot be set up.
@@ -41,10 +39,8 @@ pub struct IssuerDeps {
 pub enum IssuerError {
     #[error("{path}: {why}")]
     DataDir { path: String, why: io::Error },
-    #[error("two issuers are called `{0}`")]
-    DuplicateName(IssuerName),
-    #[error("issuers `{first}` and `{second}` both claim `iss` `{iss}`")]
-    DuplicateIssuer { iss: Issuer, first: IssuerName, second: IssuerName },
+    #[error("issuer `{name}`: {why}")]
+    Conflict { name: IssuerName, why: Conflict },
     #[error("the inline key set of issuer `{name}`: {why}")]
     Inline { name: IssuerName, why: DocumentRefusal },
     #[error("the address of issuer `{name}` has no `{{kid}}` in its path or query")]
@@ -100,7 +96,7 @@ impl Issuers {
             None => None,
         };
         let fetcher = Fetcher::new(deps.resolver);
-        let shared = Arc::new(Shared::new(deps.clock, fetcher, deps.options, store, deps.spans));
+        let shared = Arc::new(Shared::new(deps.clock, fetcher, deps.options, store));
         let issuers = Self { shared, table: ArcSwap::default(), reloaded: Notify::new() };
         issuers.reload(settings)?;
         Ok(Arc::new(issuers))
@@ -140,21 +136,10 @@ impl Issuers {
     }
 
     fn check(&self, settings: &[IssuerSettings]) -> Result<(), IssuerError> {
-        let mut names = HashMap::new();
-        let mut claimed: HashMap<String, &IssuerName> = HashMap::new();
+        conflicts::check(settings)
+            .map_err(|ConflictAt { name, kind, .. }| IssuerError::Conflict { name, why: kind })?;
         for one in settings {
             let name = one.name();
-            if names.insert(name, ()).is_some() {
-                return Err(IssuerError::DuplicateName(name.clone()));
-            }
-            let templates = one.policy.tenants.iter().flat_map(|tenants| &tenants.templates);
-            let plain = one.policy.issuers.iter().map(|iss| (iss, iss.to_string()));
-            for (iss, written) in plain.chain(templates.map(|t| (t.text(), t.pattern()))) {
-                if let Some(first) = claimed.insert(written, name).filter(|first| *first != name) {
-                    let (first, second) = (first.clone(), name.clone());
-                    return Err(IssuerError::DuplicateIssuer { iss: iss.clone(), first, second });
-                }
-            }
             match &one.source {
                 Source::Inline(text) => {
                     let options = self.shared.options(one);
@@ -177,6 +162,11 @@ impl Issuers {
         table.by_iss.get(iss).or_else(|| table.of_tenant(iss)).cloned()
     }
 
+    /// The issuer of tokens without `iss`, where the configuration names one.
+    pub fn when_missing(&self) -> Option<Arc<IssuerHandle>> {
+        self.only().filter(|handle| handle.policy().issuer_when_missing)
+    }
+
     pub fn by_name(&self, name: &IssuerName) -> Option<Arc<IssuerHandle>> {
         self.table.load().by_name.get(name).cloned()
     }
@@ -189,6 +179,11 @@ impl Issuers {
     /// Where things that outlive the process are kept.
     pub(super) fn data_dir(&self) -> Option<&Path> {
         self.shared.store.as_deref()
+    }
+
+    /// Whether the last good key sets outlive the process.
+    pub fn keeps_sets(&self) -> bool {
+        self.data_dir().is_some()
     }
 
     pub fn len(&self) -> usize {

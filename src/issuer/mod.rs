@@ -1,9 +1,11 @@
 //! One issuer's keys over time.
 
+pub mod conflicts;
 pub mod fetch;
 mod handle;
 mod headers;
 pub mod issuers;
+pub mod jwks_answer;
 mod maturity;
 pub mod publisher;
 mod set;
@@ -13,9 +15,12 @@ mod source;
 mod status;
 mod store;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use schemars::JsonSchema;
+use serde::Deserialize;
 use url::Url;
 
 pub use self::handle::IssuerHandle;
@@ -23,10 +28,11 @@ pub use self::issuers::{IssuerDeps, IssuerError, Issuers};
 pub use self::publisher::{NoSet, PublishedSet, Publisher};
 pub use self::snapshot::Snapshot;
 pub use self::source::SourceError;
-pub use self::status::{Fetches, IssuerStatus, LastError};
+pub use self::status::{Fetches, IssuerState, IssuerStatus};
 use crate::jose::names::{IssuerName, Limits};
 use crate::jose::policy::IssuerPolicy;
 pub use crate::refresh::RefreshSettings;
+use crate::setting;
 
 /// One `[[issuer]]`, checked.
 #[derive(Debug, Clone)]
@@ -76,20 +82,24 @@ impl Source {
     }
 }
 
-/// The bounds of one HTTP GET.
-#[derive(Clone)]
+/// How an issuer's key set is fetched, `[issuer.fetch]`: the bounds of one HTTP GET.
+#[derive(Clone, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
 pub struct FetchSettings {
+    #[serde(with = "setting::Duration")]
     pub connect_timeout: Duration,
+    #[serde(with = "setting::Duration")]
     pub total_timeout: Duration,
-    /// Redirects followed, same origin only [3].
+    /// Redirects followed within the origin, at most 10.
     pub redirects: u8,
-    /// Status codes whose body is read [200].
+    /// Status codes whose body is read.
     pub status: Vec<u16>,
-    /// Link-local and metadata addresses are dialled (only where the operator named the host).
+    /// Link-local and cloud metadata addresses may be dialled.
     pub allow_link_local: bool,
-    /// Extra CA certificates, PEM.
+    /// A PEM file with further CA certificates.
     pub ca: Option<PathBuf>,
-    pub headers: Vec<(String, String)>,
+    /// Header lines to send.
+    pub headers: BTreeMap<String, String>,
 }
 
 impl std::fmt::Debug for FetchSettings {
@@ -102,7 +112,7 @@ impl std::fmt::Debug for FetchSettings {
             .field("status", &self.status)
             .field("allow_link_local", &self.allow_link_local)
             .field("ca", &self.ca)
-            .field("headers", &self.headers.iter().map(|(name, _)| name).collect::<Vec<_>>())
+            .field("headers", &self.headers.keys())
             .finish()
     }
 }
@@ -116,7 +126,7 @@ impl Default for FetchSettings {
             status: vec![200],
             allow_link_local: false,
             ca: None,
-            headers: Vec::new(),
+            headers: BTreeMap::new(),
         }
     }
 }

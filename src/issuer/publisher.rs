@@ -15,12 +15,14 @@ use tokio::sync::watch;
 
 use super::handle::IssuerHandle;
 use super::issuers::Issuers;
+use super::jwks_answer::JwksAnswer;
 use super::maturity::Memory;
 use crate::clock::Clock;
 use crate::jose::base64url;
 use crate::jose::jwks::Change;
 use crate::jose::names::{IssuerName, UnixTime};
-use crate::jose::publish::{self, PublishedKids};
+use crate::jose::publish::{self, PublishedDocument, PublishedKids};
+use crate::jose::read_back::{self, Probe, ReadBackFault};
 use crate::keyring::Keyring;
 use crate::profile::Profile;
 
@@ -43,6 +45,7 @@ pub struct PublishedSet {
     pub kids: PublishedKids,
     /// Keys the profile does not publish.
     pub left_out: Vec<Change>,
+    pub(super) answer: JwksAnswer,
 }
 
 /// Why a path has no set.
@@ -56,6 +59,9 @@ pub enum NoSet {
     /// Our own keys alone would be kept by a verifier for a whole `max-age`, the issuer's missing.
     #[error("no issuer is known yet: the upstream's discovery document has not been read")]
     NoIssuer,
+    /// See [`read_back`].
+    #[error("the key set was made and is not served: {0}")]
+    NotReadBack(ReadBackFault),
 }
 
 fn because(last: &Option<&'static str>) -> String {
@@ -69,6 +75,7 @@ impl NoSet {
             Self::NotAPath => "not_found".to_owned(),
             Self::NotRead { last: Some(code), .. } => format!("upstream_{code}"),
             Self::NotRead { last: None, .. } | Self::NoIssuer => "upstream_not_read".to_owned(),
+            Self::NotReadBack(fault) => fault.code().to_owned(),
         }
     }
 }
@@ -95,6 +102,8 @@ struct Slot {
     /// `None`: our own keys only.
     issuer: Option<Arc<IssuerHandle>>,
     set: ArcSwapOption<PublishedSet>,
+    /// Why the set last built is not served; the one before it stays.
+    fault: ArcSwapOption<ReadBackFault>,
     /// The kids of the issuer's keys that every cached copy of the set has by now.
     settled: ArcSwap<PublishedKids>,
 }
@@ -245,6 +254,7 @@ impl Publisher {
         let snapshot = slot.issuer.as_ref().and_then(|issuer| issuer.snapshot());
         if snapshot.is_none() && (slot.issuer.is_some() || self.issuers.is_empty()) {
             slot.set.store(None);
+            slot.fault.store(None);
             slot.settled.store(Arc::default());
             return;
         }
@@ -260,16 +270,24 @@ impl Publisher {
             remembered: memory.remembered(name),
         });
         let etag = format!("\"{}\"", &base64url::encode(hash(document.body.as_bytes()))[..22]);
+        let is_new = slot.set.load().as_ref().is_none_or(|old| old.etag != etag);
+        // Before anything is remembered or served. Bytes that are served already were read then.
+        if is_new && slot.refuses(&document, &ring.probes) {
+            return;
+        }
         if let Some(name) = name {
             memory.note(name, &document.kids, self.keyring.is_shared(), now);
             let settled = memory.settled(name, &document.kids, self.ahead(slot), now);
             slot.settled.store(Arc::new(settled));
         }
-        if slot.set.load().as_ref().is_none_or(|old| old.etag != etag) {
+        if is_new {
+            let body = Bytes::from(document.body);
+            let max_age = u32::try_from(self.max_age.as_secs()).unwrap_or(u32::MAX);
             slot.set.store(Some(Arc::new(PublishedSet {
-                body: Bytes::from(document.body),
+                answer: JwksAnswer::new(&body, &etag, max_age),
+                body,
                 etag,
-                max_age: u32::try_from(self.max_age.as_secs()).unwrap_or(u32::MAX),
+                max_age,
                 changed: now,
                 kids: document.kids,
                 left_out: document.left_out,
@@ -317,7 +335,27 @@ impl Publisher {
 
 impl Slot {
     fn new(issuer: Option<Arc<IssuerHandle>>) -> Self {
-        Self { issuer, set: ArcSwapOption::empty(), settled: ArcSwap::default() }
+        let (set, fault) = (ArcSwapOption::empty(), ArcSwapOption::empty());
+        Self { issuer, set, fault, settled: ArcSwap::default() }
+    }
+
+    /// Has another implementation read a set that was made. Where it cannot, or does not verify with it
+    /// what our keys signed, the set before it stays.
+    fn refuses(&self, document: &PublishedDocument, probes: &[Probe]) -> bool {
+        let read = read_back::read_back(&document.body, &document.kids, probes);
+        if let Err(fault) = &read {
+            let issuer = self.issuer.as_ref().map(|issuer| issuer.name().as_str());
+            let code = fault.code();
+            tracing::error!(
+                code,
+                error = %fault,
+                issuer,
+                "a key set that was made is not served; the one before it stays"
+            );
+        }
+        let refused = read.is_err();
+        self.fault.store(read.err().map(Arc::new));
+        refused
     }
 
     fn is_of(&self, issuer: &Arc<IssuerHandle>) -> bool {
@@ -330,6 +368,10 @@ impl Slot {
         }
         match (self.set.load_full(), &self.issuer) {
             (Some(set), _) => Ok(set),
+            (None, _) if self.fault.load().is_some() => {
+                let fault = self.fault.load_full().map(Arc::unwrap_or_clone);
+                Err(fault.map_or(NoSet::NoIssuer, NoSet::NotReadBack))
+            }
             (None, Some(issuer)) => {
                 let last = issuer.last_error_code();
                 Err(NoSet::NotRead { issuer: issuer.name().clone(), last })
@@ -341,4 +383,51 @@ impl Slot {
 
 fn hash(bytes: &[u8]) -> digest::Digest {
     digest::digest(&digest::SHA256, bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::jose::alg::Alg;
+    use crate::jose::sign::SigningKey;
+
+    fn document(key: &SigningKey) -> PublishedDocument {
+        let own = [key.public().clone()];
+        let (profile, remembered) = (Profile::convex(), HashMap::new());
+        publish::publish(&publish::Input {
+            own: &own,
+            upstream: &[],
+            profile: &profile,
+            remembered: &remembered,
+        })
+    }
+
+    #[test]
+    fn a_set_that_another_reader_refuses_is_not_served() {
+        let [key, other] = [(); 2].map(|()| SigningKey::generate(Alg::Es256).unwrap());
+        let probes = [key.probe().clone()];
+        let slot = Slot::new(None);
+        assert!(!slot.refuses(&document(&key), &probes));
+        // Ours signs with a key that is not in the set.
+        assert!(slot.refuses(&document(&other), &probes));
+        let refused = slot.get().unwrap_err();
+        assert_eq!(refused.code(), "key_probe");
+        assert!(refused.to_string().contains(key.kid().as_str()), "{refused}");
+        let mut broken = document(&key);
+        broken.body = broken.body.replace("]}", "");
+        assert!(slot.refuses(&broken, &probes));
+        assert_eq!(slot.get().unwrap_err().code(), "set_unreadable");
+        // The one before it stays.
+        slot.set.store(Some(Arc::new(PublishedSet {
+            answer: JwksAnswer::new(&Bytes::new(), "", 0),
+            body: Bytes::from(document(&key).body),
+            etag: String::new(),
+            max_age: 1,
+            changed: UnixTime::from_secs(0),
+            kids: document(&key).kids,
+            left_out: Vec::new(),
+        })));
+        assert!(slot.refuses(&broken, &probes));
+        assert_eq!(slot.get().unwrap().body, document(&key).body);
+    }
 }

@@ -6,9 +6,11 @@ use std::hash::{BuildHasher, RandomState};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use quick_cache::sync::Cache;
+use moka::Expiry;
+use moka::policy::EvictionPolicy;
+use moka::sync::Cache;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 
@@ -17,12 +19,11 @@ use super::fetch::Fetcher;
 use crate::clock::Clock;
 use crate::jose::jwks::Options;
 use crate::jose::names::{IssuerName, UnixTime};
-use crate::otel::Spans;
 
 /// An issuer nobody asked about for this long is left alone, where there are many.
 const IDLE: Duration = Duration::from_secs(3600);
-/// Unknown kids remembered, over all issuers: a few hundred kilobytes.
-const UNKNOWN: usize = 10_000;
+/// Unknown kids remembered, over all issuers: some megabytes at most.
+const UNKNOWN: u64 = 10_000;
 /// Nothing is remembered as unknown for longer, whatever an issuer's cooldown.
 pub(super) const UNKNOWN_FOR: Duration = Duration::from_secs(3600);
 
@@ -30,7 +31,6 @@ pub(super) const UNKNOWN_FOR: Duration = Duration::from_secs(3600);
 pub(super) struct Shared {
     pub(super) clock: Clock,
     pub(super) fetcher: Fetcher,
-    pub(super) spans: Spans,
     options: Options,
     /// Directory of the last good sets.
     pub(super) store: Option<PathBuf>,
@@ -50,15 +50,13 @@ impl Shared {
         fetcher: Fetcher,
         options: Options,
         store: Option<PathBuf>,
-        spans: Spans,
     ) -> Self {
         Self {
+            unknown: Unknown::new(clock.clone()),
             clock,
             fetcher,
-            spans,
             options,
             store,
-            unknown: Unknown::new(),
             few: AtomicBool::new(true),
             runtime: OnceLock::new(),
             shutdown: OnceLock::new(),
@@ -142,22 +140,96 @@ impl Shared {
 
 /// Kids known to be unknown: bounded, for a time, and only while the set stays as it is.
 pub(super) struct Unknown {
-    kids: Cache<u64, (u64, UnixTime)>,
+    kids: Cache<u64, Kept>,
     /// Keyed by chance, so that nobody can aim at another's entry.
     hasher: RandomState,
 }
 
+#[derive(Clone, Copy)]
+struct Kept {
+    epoch: u64,
+    until: UnixTime,
+}
+
+/// Frees an entry's place when it has run out. Whether it counts is asked of our clock.
+struct Until(Clock);
+
+impl Until {
+    fn left(&self, kept: &Kept) -> Duration {
+        self.0.real(kept.until.since(self.0.now())).min(UNKNOWN_FOR)
+    }
+}
+
+impl Expiry<u64, Kept> for Until {
+    fn expire_after_create(&self, _: &u64, kept: &Kept, _: Instant) -> Option<Duration> {
+        Some(self.left(kept))
+    }
+
+    fn expire_after_update(
+        &self,
+        _: &u64,
+        kept: &Kept,
+        _: Instant,
+        _: Option<Duration>,
+    ) -> Option<Duration> {
+        Some(self.left(kept))
+    }
+}
+
 impl Unknown {
-    fn new() -> Self {
-        Self { kids: Cache::new(UNKNOWN), hasher: RandomState::new() }
+    fn new(clock: Clock) -> Self {
+        // By age: a flood of made-up kids must not keep out the one that is asked for now.
+        let kids = Cache::builder()
+            .max_capacity(UNKNOWN)
+            .eviction_policy(EvictionPolicy::lru())
+            .expire_after(Until(clock))
+            .build();
+        Self { kids, hasher: RandomState::new() }
     }
 
     pub(super) fn get(&self, issuer: &IssuerName, kid: &str, epoch: u64, now: UnixTime) -> bool {
         let found = self.kids.get(&self.hasher.hash_one((issuer, kid)));
-        found.is_some_and(|(of, until)| of == epoch && now < until)
+        found.is_some_and(|kept| kept.epoch == epoch && now < kept.until)
     }
 
     pub(super) fn put(&self, issuer: &IssuerName, kid: &str, epoch: u64, until: UnixTime) {
-        self.kids.insert(self.hasher.hash_one((issuer, kid)), (epoch, until));
+        self.kids.insert(self.hasher.hash_one((issuer, kid)), Kept { epoch, until });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn issuer() -> IssuerName {
+        IssuerName::parse("one").unwrap()
+    }
+
+    #[test]
+    fn a_kid_is_unknown_for_its_time_and_for_its_set() {
+        let clock = Clock::system();
+        let (unknown, now) = (Unknown::new(clock.clone()), clock.now());
+        let later = |secs| now.plus(Duration::from_secs(secs));
+        unknown.put(&issuer(), "a", 1, later(30));
+        assert!(unknown.get(&issuer(), "a", 1, now));
+        assert!(!unknown.get(&issuer(), "a", 1, later(30)));
+        assert!(!unknown.get(&issuer(), "a", 2, now), "another set may have it");
+        assert!(!unknown.get(&issuer(), "b", 1, now));
+        // Put again, it stays as long as was last said.
+        unknown.put(&issuer(), "a", 1, later(60));
+        assert!(unknown.get(&issuer(), "a", 1, later(45)));
+    }
+
+    #[test]
+    fn a_flood_of_kids_is_bounded_and_does_not_keep_out_the_last() {
+        let clock = Clock::system();
+        let (unknown, now) = (Unknown::new(clock.clone()), clock.now());
+        let until = now.plus(Duration::from_secs(60));
+        for n in 0..3 * UNKNOWN {
+            unknown.put(&issuer(), &n.to_string(), 1, until);
+        }
+        unknown.kids.run_pending_tasks();
+        assert!(unknown.kids.entry_count() <= UNKNOWN, "{}", unknown.kids.entry_count());
+        assert!(unknown.get(&issuer(), &(3 * UNKNOWN - 1).to_string(), 1, now));
     }
 }

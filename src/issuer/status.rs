@@ -1,41 +1,94 @@
 //! One issuer as people and metrics see it: plain values.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::jose::jwks::Report;
 use crate::refresh::Standing;
+use crate::status::{self, Counts, Fault};
 
 /// What the status page and the metrics show.
 #[derive(Debug, Clone, Serialize)]
 pub struct IssuerStatus {
     pub name: String,
+    /// Spellings of `iss`.
     pub issuers: Vec<String>,
+    /// Where its keys come from, without credentials.
     pub source: String,
-    pub standing: Standing,
-    /// Seconds since the issuer last confirmed the set.
-    pub age: Option<u64>,
+    pub state: IssuerState,
+    /// When the set in use was read, seconds since 1970.
     pub fetched: Option<i64>,
     pub next_refresh: Option<i64>,
-    pub epoch: u64,
-    pub keys: usize,
-    pub failures: u32,
-    pub last_error: Option<LastError>,
+    pub last_error: Option<Fault>,
     pub fetches: Fetches,
+    /// The last good set cannot be written to disk.
+    pub store_error: Option<Fault>,
+    /// Of the set in use; serialised as its alarms, secrets that the issuer publishes.
+    #[serde(rename = "alarms", serialize_with = "alarms")]
     pub report: Option<Report>,
+    #[serde(skip)]
+    pub standing: Standing,
+    /// Seconds since the issuer last confirmed the set.
+    #[serde(skip)]
+    pub age: Option<u64>,
+    #[serde(skip)]
+    pub epoch: u64,
+    #[serde(skip)]
+    pub keys: usize,
+    #[serde(skip)]
+    pub failures: u32,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct LastError {
-    pub code: &'static str,
-    pub text: String,
-    /// Seconds since 1970.
-    pub at: i64,
+/// In the order of the trouble.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IssuerState {
+    /// No set was ever read.
+    Cold,
+    /// The last good set is older than it should be.
+    Stale,
+    /// The last fetch failed; the set is still young enough.
+    Failing,
+    Fresh,
+    /// From the configuration; nothing to fetch.
+    Fixed,
+}
+
+impl IssuerState {
+    pub(super) fn of(standing: Standing, failures: u32) -> Self {
+        match standing {
+            Standing::None | Standing::Expired => Self::Cold,
+            Standing::Stale => Self::Stale,
+            Standing::Fresh if failures > 0 => Self::Failing,
+            Standing::Fresh => Self::Fresh,
+        }
+    }
+}
+
+fn alarms<S: Serializer>(report: &Option<Report>, to: S) -> Result<S::Ok, S::Error> {
+    let alarms = report.as_ref().map(|report| report.alarms.as_slice());
+    alarms.unwrap_or_default().serialize(to)
 }
 
 /// Fetches by outcome, since the start.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Fetches {
     pub good: u64,
     pub not_modified: u64,
-    pub failed: std::collections::BTreeMap<&'static str, u64>,
+    pub failed: Counts,
+}
+
+impl Fetches {
+    /// All in one, `ok` and `not_modified` among the codes of what failed.
+    pub fn counts(&self) -> Counts {
+        let mut counts = self.failed.clone();
+        counts.extend([("ok", self.good), ("not_modified", self.not_modified)]);
+        counts.retain(|_, count| *count > 0);
+        counts
+    }
+}
+
+impl Serialize for Fetches {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        status::counts(&self.counts(), to)
+    }
 }

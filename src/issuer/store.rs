@@ -47,25 +47,26 @@ pub(super) fn load(
     options: &Options,
 ) -> Option<Snapshot> {
     let path = dir.join(format!("{name}.json"));
+    let ignored = |why: &dyn std::fmt::Display| {
+        tracing::warn!(
+            issuer = %name, path = %path.display(), error = %why,
+            "the stored key set cannot be read and is ignored; the next good fetch replaces it"
+        );
+    };
     let bytes = match std::fs::read(&path) {
         Ok(bytes) => bytes,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return None,
         Err(e) => {
-            tracing::warn!(issuer = %name, path = %path.display(), error = %e, "last good set");
+            ignored(&e);
             return None;
         }
     };
-    let stored: Stored = match serde_json::from_slice(&bytes) {
-        Ok(stored) => stored,
-        Err(e) => {
-            tracing::warn!(issuer = %name, path = %path.display(), error = %e, "last good set");
-            return None;
-        }
-    };
+    let stored: Stored = serde_json::from_slice(&bytes).map_err(|e| ignored(&e)).ok()?;
     if stored.format != FORMAT || stored.source != fingerprint(&settings.source) {
         return None;
     }
-    let read = jwks::normalize(stored.document.get().as_bytes(), options).ok()?;
+    let read = jwks::normalize(stored.document.get().as_bytes(), options);
+    let read = read.map_err(|e| ignored(&e)).ok()?;
     // A time in the future would never grow old.
     let now = options.now.unwrap_or(UnixTime::from_secs(stored.fetched));
     let fetched = UnixTime::from_secs(stored.fetched).min(now);

@@ -1,5 +1,6 @@
 //! Where every private key enters a ring, whoever made it: a new one, one that is imported, one laid
-//! down from outside, one read back from a store. What must hold of a signing key is checked here.
+//! down from outside, one read back from a store. A [`SigningKey`] has proved when it was made that
+//! others verify what it signs; nothing is left to check here.
 
 use std::sync::Arc;
 
@@ -20,11 +21,8 @@ const BASE64: [GeneralPurpose; 2] = [
 ];
 
 /// A key as the rings hold it.
-///
-/// # Errors
-/// [`SigningKeyError`] for a key that must not sign.
-pub(super) fn admit(key: SigningKey) -> Result<Arc<SigningKey>, SigningKeyError> {
-    Ok(Arc::new(key))
+pub(super) fn admit(key: SigningKey) -> Arc<SigningKey> {
+    Arc::new(key)
 }
 
 /// A new key.
@@ -32,7 +30,7 @@ pub(super) fn admit(key: SigningKey) -> Result<Arc<SigningKey>, SigningKeyError>
 /// # Errors
 /// [`SigningKeyError`] for an algorithm we do not sign with, or when the system fails.
 pub fn generate(alg: Alg) -> Result<Arc<SigningKey>, SigningKeyError> {
-    admit(SigningKey::generate(alg)?)
+    SigningKey::generate(alg).map(admit)
 }
 
 /// A private key as people keep it: PEM, JWK, or base64 of either, as environment variables need it.
@@ -42,12 +40,12 @@ pub fn generate(alg: Alg) -> Result<Arc<SigningKey>, SigningKeyError> {
 pub fn parse(text: &str) -> Result<Arc<SigningKey>, SigningKeyError> {
     let text = text.trim_start_matches('\u{feff}').trim();
     if text.starts_with('{') {
-        return admit(SigningKey::from_jwk(text)?);
+        return SigningKey::from_jwk(text).map(admit);
     }
     if text.contains("-----BEGIN ") {
         // Dashboards and `.env` files keep line ends as `\n`.
         let lines = Zeroizing::new(text.replace("\\n", "\n"));
-        return admit(SigningKey::from_pem(&lines)?);
+        return SigningKey::from_pem(&lines).map(admit);
     }
     let packed: Zeroizing<String> =
         Zeroizing::new(text.chars().filter(|c| !c.is_ascii_whitespace()).collect());
@@ -56,9 +54,9 @@ pub fn parse(text: &str) -> Result<Arc<SigningKey>, SigningKeyError> {
     match inner.as_deref().map(|bytes| std::str::from_utf8(bytes)) {
         // Once: base64 of base64 is nobody's key.
         Some(Ok(inner)) if inner.trim_start().starts_with('{') => {
-            admit(SigningKey::from_jwk(inner.trim())?)
+            SigningKey::from_jwk(inner.trim()).map(admit)
         }
-        Some(Ok(inner)) => admit(SigningKey::from_pem(inner)?),
+        Some(Ok(inner)) => SigningKey::from_pem(inner).map(admit),
         _ => Err(SigningKeyError::NotPem),
     }
 }

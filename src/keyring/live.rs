@@ -12,11 +12,12 @@ use super::engine::{self, Engine};
 use super::open;
 use super::ring::{RingKey, RingState};
 use super::store::{Access, Store, StoreError};
-use super::{Fault, KeyView, KeyringError, KeyringSettings, KeyringStatus, Ring};
+use super::{KeyView, KeyringError, KeyringSettings, KeyringStatus, Ring};
 use crate::clock::Clock;
 use crate::jose::names::UnixTime;
 use crate::jose::sign::SigningKey;
 use crate::rotation::{self, Rules};
+use crate::status::Fault;
 
 /// The latest `exp` is written ahead in steps of this, so that a token costs no write: a retired key
 /// stays published this much longer than its last token needs.
@@ -126,7 +127,7 @@ impl Keyring {
         let rules = rules(settings, &*store);
         let engine = Engine::new(settings.algorithm, rules, store, clock);
         let state = engine.reconcile(&Arc::new(RingState::default())).await?;
-        let ring = Ring::of(&state).ok_or(KeyringError::NoActive)?;
+        let ring = Ring::of(&state)?;
         tell_if_full(&RingState::default(), &state);
         Ok(Arc::new(Self {
             engine,
@@ -326,9 +327,9 @@ impl Keyring {
     /// Makes a stored ring the one in memory.
     fn adopt(&self, state: RingState) {
         let before = self.state.load_full();
-        let Some(ring) = Ring::of(&state) else {
-            self.record_fault(&KeyringError::NoActive);
-            return;
+        let ring = match Ring::of(&state) {
+            Ok(ring) => ring,
+            Err(error) => return self.record_fault(&error),
         };
         let active = ring.active.kid() == self.ring.load().active.kid();
         let same = before.epoch == state.epoch && active;
@@ -357,9 +358,9 @@ impl Keyring {
     fn record_fault(&self, error: &KeyringError) {
         let mut fault = self.fault();
         if fault.as_ref().is_none_or(|old| old.code != error.code()) {
-            let since = self.engine.clock.now().secs();
+            let at = self.engine.clock.now().secs();
             tracing::error!(code = error.code(), %error, "the key store failed; signing goes on");
-            *fault = Some(Fault { code: error.code(), text: error.to_string(), since });
+            *fault = Some(Fault { code: error.code(), text: error.to_string(), at });
         }
     }
 

@@ -30,9 +30,12 @@ use self::ring::{RingKey, RingState};
 pub use self::store::{Access, StoreError};
 use crate::jose::alg::Alg;
 use crate::jose::jwk::PublicJwk;
+use crate::jose::keyset::KeySet;
 use crate::jose::names::UnixTime;
+use crate::jose::read_back::{self, Probe, ReadBackFault};
 use crate::jose::sign::SigningKey;
 pub use crate::rotation::KeyState;
+use crate::status::Fault;
 
 /// `[signing]`, checked.
 #[derive(Debug, Clone)]
@@ -119,6 +122,8 @@ pub enum KeyringError {
     },
     #[error("this build has no support for `{0}`")]
     Unsupported(&'static str),
+    #[error("the keys of the ring are not used: {0}")]
+    ReadBack(#[from] ReadBackFault),
 }
 
 impl KeyringError {
@@ -132,6 +137,7 @@ impl KeyringError {
             Self::NextIsTaken => "next_taken",
             Self::Full { .. } => "key_ring_full",
             Self::Unsupported(_) => "unsupported",
+            Self::ReadBack(fault) => fault.code(),
         }
     }
 
@@ -143,7 +149,11 @@ impl KeyringError {
                 "shorter `max_lifetime`s let keys go sooner; `keys rotate --now` changes the key all the same",
             ),
             Self::Contended => Some("try again"),
-            Self::Make(_) | Self::NoActive | Self::NextIsTaken | Self::Unsupported(_) => None,
+            Self::Make(_)
+            | Self::NoActive
+            | Self::NextIsTaken
+            | Self::Unsupported(_)
+            | Self::ReadBack(_) => None,
         }
     }
 }
@@ -156,6 +166,8 @@ pub struct Ring {
     pub active: Arc<SigningKey>,
     /// Every key of the ring: active, next, retired.
     pub public: Vec<PublicJwk>,
+    /// Something each of them signed, for the sets that must verify it.
+    pub probes: Vec<Probe>,
     pub keys: Vec<KeyView>,
 }
 
@@ -192,19 +204,13 @@ pub struct KeyringStatus {
     pub error: Option<Fault>,
 }
 
-/// A fault that lasts.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Fault {
-    pub code: &'static str,
-    pub text: String,
-    /// Seconds since 1970.
-    pub since: i64,
-}
-
 impl Ring {
-    /// `None` when no key is active.
-    fn of(state: &RingState) -> Option<Self> {
-        let active = Arc::clone(&state.active()?.key);
+    /// # Errors
+    /// [`KeyringError::NoActive`]; [`KeyringError::ReadBack`] when another implementation does not
+    /// verify, with the public half of the ring, what each of its keys signed: none of them may sign.
+    fn of(state: &RingState) -> Result<Self, KeyringError> {
+        let active = state.active().ok_or(KeyringError::NoActive)?;
+        let active = Arc::clone(&active.key);
         let rank = |key: &&RingKey| match key.times.state {
             KeyState::Active => 0,
             KeyState::Next => 1,
@@ -212,10 +218,14 @@ impl Ring {
         };
         let mut keys: Vec<&RingKey> = state.keys.iter().collect();
         keys.sort_by_key(|key| (rank(key), std::cmp::Reverse(key.times.retired)));
-        Some(Self {
+        let public: Vec<_> = keys.iter().map(|key| key.key.public().clone()).collect();
+        let probes: Vec<_> = keys.iter().map(|key| key.key.probe().clone()).collect();
+        read_back::probed(&KeySet::new(public.clone()).to_document(), &probes)?;
+        Ok(Self {
             epoch: state.epoch,
             active,
-            public: keys.iter().map(|key| key.key.public().clone()).collect(),
+            public,
+            probes,
             keys: keys.iter().map(|key| KeyView::of(key)).collect(),
         })
     }

@@ -175,7 +175,7 @@ fn parse(
             if *key.kid() != kid {
                 return Err(fault(format!("the private key is that of {}", key.kid())));
             }
-            admit(key).map_err(|e| fault(e.to_string()))?
+            admit(key)
         }
     };
     let times = KeyTimes {

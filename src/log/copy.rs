@@ -13,7 +13,7 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use super::Filter;
-use crate::config::env::{Env as _, ProcessEnv};
+use crate::env::{Env as _, ProcessEnv};
 
 /// The folder; unset, nothing is copied.
 const FOLDER: &str = "COUNTERSIGN_TEST_LOGS";
@@ -32,6 +32,8 @@ where
 /// For a server within a test, where nobody installs a logger.
 pub fn start() {
     if let Some(layer) = layer() {
+        #[cfg(feature = "otel")]
+        let layer = layer.and_then(crate::otel::layer());
         // Another server of this process may have been first.
         let _ = tracing_subscriber::registry().with(layer).try_init();
     }

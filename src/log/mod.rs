@@ -4,14 +4,20 @@
 //! 1. what this crate logs has named fields, and none of them is a token, a key or a header value;
 //! 2. other crates say at most `info`: below that HTTP libraries print header lines and bodies;
 //! 3. [`scrub`] blanks what looks like a secret in every finished line, whoever wrote it.
+//!
+//! Nobody waits for the reader of the log: `writer` has the queue.
 
 #[cfg(debug_assertions)]
 pub mod copy;
+mod quiet;
 pub mod scrub;
+mod writer;
 
 use std::io::{self, IsTerminal as _, Write};
 use std::str::FromStr;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer};
 use tracing::Level;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
@@ -22,17 +28,34 @@ use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::registry;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use self::quiet::Quiet;
+pub use self::writer::{Guard, lost_lines};
 use crate::clock::Clock;
+use crate::otel;
+use crate::setting::{self, Invalid};
 
 /// Target of the line written for each request.
 pub const ACCESS: &str = "countersign::access";
 
+/// `[log]`
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct LogSettings {
+    /// `text` or `json`: one JSON object a line, fields at the top level.
+    pub format: Format,
+    /// `error`, `warn`, `info`, `debug`, `trace`, `off`, or `target=level` pairs.
+    #[serde(rename = "level")]
+    #[schemars(with = "String")]
+    pub filter: Filter,
+}
+
 /// Shape of a line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
 pub enum Format {
     #[default]
     Text,
-    /// One JSON object a line; fields at the top level.
     Json,
 }
 
@@ -43,14 +66,12 @@ pub struct Filter(Targets);
 /// Why the log could not be set up.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LogError {
-    #[error(
-        "`{0}` is no level: `error`, `warn`, `info`, `debug`, `trace`, `off`, or `target=level` pairs"
-    )]
-    Filter(String),
     #[error("a logger is already installed")]
     Installed,
 }
 
+/// Bytes of a method or a path in a line.
+const MAX_FIELD: usize = 1024;
 /// This crate's own target; every other crate is held to [`OTHERS`].
 const OWN: &str = "countersign";
 /// The most another crate may say. pingora prints response headers at `debug` and whole requests at
@@ -74,15 +95,21 @@ impl Filter {
     fn at(level: LevelFilter) -> Self {
         let others =
             if level >= LevelFilter::DEBUG { OTHERS } else { level.min(LevelFilter::WARN) };
-        Self(Targets::new().with_default(others).with_target(OWN, level))
+        let filter = Targets::new().with_default(others).with_target(OWN, level);
+        // Spans are exported, not logged.
+        Self(filter.with_target(otel::TARGET, LevelFilter::OFF))
     }
 }
 
 impl FromStr for Filter {
-    type Err = LogError;
+    type Err = Invalid;
 
-    fn from_str(text: &str) -> Result<Self, LogError> {
-        let bad = || LogError::Filter(text.to_owned());
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let bad = || {
+            Invalid::new(format_args!("invalid log level `{text}`")).hint(
+                "write `error`, `warn`, `info`, `debug`, `trace`, `off`, or `target=level` pairs",
+            )
+        };
         let mut filter = Self::default().0;
         for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
             filter = match part.split_once('=') {
@@ -99,37 +126,48 @@ impl FromStr for Filter {
     }
 }
 
-/// Installs the process's logger. Lines of the `log` crate (pingora) go the same way.
+impl<'de> Deserialize<'de> for Filter {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        setting::text(from, str::parse)
+    }
+}
+
+/// Installs the process's logger. Lines of the `log` crate (pingora) go the same way. What waits to be
+/// written is written when the guard is dropped.
 ///
 /// # Errors
 /// [`LogError::Installed`] on a second call.
-pub fn init(format: Format, filter: &Filter) -> Result<(), LogError> {
+pub fn init(format: Format, filter: &Filter) -> Result<Guard, LogError> {
+    let (queue, guard) = writer::stderr();
     let lines = match format {
         Format::Text if io::stderr().is_terminal() => {
-            terminal(Stderr, crate::config::env::no_color().is_none())
+            terminal(queue, crate::env::no_color().is_none())
         }
-        Format::Text => text(Stderr),
-        Format::Json => json(Stderr),
+        Format::Text => text(queue),
+        Format::Json => json(queue),
     };
     let logger = registry().with(lines.with_filter(filter.0.clone()));
+    #[cfg(feature = "otel")]
+    let logger = logger.with(otel::layer());
     #[cfg(debug_assertions)]
     let logger = logger.with(copy::layer());
     logger.try_init().map_err(|_| LogError::Installed)?;
     log_panics();
-    Ok(())
+    Ok(guard)
 }
 
 type Lines = Box<dyn Layer<registry::Registry> + Send + Sync>;
 
 fn text<W: for<'w> MakeWriter<'w> + Send + Sync + 'static>(to: W) -> Lines {
-    tracing_subscriber::fmt::layer().with_ansi(false).with_writer(Scrubbed(to)).boxed()
+    let layer = tracing_subscriber::fmt::layer().with_ansi(false).map_event_format(Quiet);
+    layer.with_writer(Scrubbed(to)).boxed()
 }
 
 /// For a person who looks: short times, no module names, the level in its colour.
 fn terminal<W: for<'w> MakeWriter<'w> + Send + Sync + 'static>(to: W, colors: bool) -> Lines {
     let to = Scrubbed(Colored { to, colors });
     let layer = tracing_subscriber::fmt::layer().with_ansi(false).with_target(false);
-    layer.with_timer(TimeOfDay).with_writer(to).boxed()
+    layer.with_timer(TimeOfDay).map_event_format(Quiet).with_writer(to).boxed()
 }
 
 /// `12:34:56` of UTC.
@@ -144,7 +182,8 @@ impl FormatTime for TimeOfDay {
 
 fn json<W: for<'w> MakeWriter<'w> + Send + Sync + 'static>(to: W) -> Lines {
     let layer = tracing_subscriber::fmt::layer().json().flatten_event(true);
-    layer.with_current_span(false).with_span_list(false).with_writer(Scrubbed(to)).boxed()
+    let layer = layer.with_current_span(false).with_span_list(false).map_event_format(Quiet);
+    layer.with_writer(Scrubbed(to)).boxed()
 }
 
 /// A panic's message may quote what was being read; it goes through the scrubber like any line.
@@ -156,16 +195,6 @@ fn log_panics() {
         let text = text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_default();
         tracing::error!(place, reason = text, "a thread panicked");
     }));
-}
-
-struct Stderr;
-
-impl<'w> MakeWriter<'w> for Stderr {
-    type Writer = io::Stderr;
-
-    fn make_writer(&'w self) -> io::Stderr {
-        io::stderr()
-    }
 }
 
 /// Scrubs each line on its way out.
@@ -264,14 +293,15 @@ pub fn access_wanted() -> bool {
 impl Access<'_> {
     /// Writes the line, at `info`; at `warn` when the proxy itself failed.
     pub fn log(&self) {
+        let (method, path) = (cut(self.method), cut(self.path));
         macro_rules! line {
             ($level:expr) => {
                 tracing::event!(
                     target: "countersign::access",
                     $level,
                     request_id = self.request_id,
-                    method = self.method,
-                    path = self.path,
+                    method,
+                    path,
                     status = self.status,
                     code = self.code,
                     route = self.route,
@@ -283,6 +313,15 @@ impl Access<'_> {
         }
         if self.status >= 500 { line!(Level::WARN) } else { line!(Level::INFO) }
     }
+}
+
+/// The beginning of a text that a client chose: a line of the log is short, whatever was asked.
+fn cut(text: &str) -> &str {
+    let mut end = text.len().min(MAX_FIELD);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
 }
 
 #[cfg(test)]
@@ -400,6 +439,27 @@ mod tests {
         assert!(rest.starts_with("\u{1b}[1;33m WARN\u{1b}[0m got [token]"), "{line:?}");
         assert!(!line.contains("eyJ") && !line.contains("hunter2"), "{line}");
         assert_eq!(line.matches('\u{1b}').count(), 4, "{line:?}");
+    }
+
+    #[test]
+    fn what_says_nothing_is_not_written_and_its_neighbours_are() {
+        let nothing = "failed to acquire reusable stream";
+        for format in [Format::Text, Format::Json] {
+            let out = said(format, "info", || {
+                tracing::error!(target: "log", "{nothing}");
+                tracing::error!(target: "log", "{nothing}: another");
+                tracing::error!(target: "countersign", "{nothing}");
+            });
+            assert_eq!(out.lines().count(), 2, "{out}");
+            assert!(out.contains("another") && out.contains("countersign"), "{out}");
+        }
+    }
+
+    #[test]
+    fn a_long_path_is_cut() {
+        assert_eq!(cut("/short"), "/short");
+        assert_eq!(cut(&"é".repeat(5000)).len(), MAX_FIELD);
+        assert_eq!(cut(&format!("/{}", "é".repeat(5000))).len(), MAX_FIELD - 1);
     }
 
     #[test]

@@ -1,32 +1,169 @@
-//! Spans of requests and of key set fetches, sent by OTLP over HTTP (cargo feature `otel`).
-//!
-//! Without the feature every type here is empty and every function does nothing. With it, and
-//! nothing configured, a request costs one branch. Switched on, a span that has ended goes into a
-//! bounded queue; a thread of its own sends what is in it, and a full queue loses spans, never time.
+//! Spans of requests and of key set fetches, made by `tracing`. With the cargo feature `otel` they are
+//! sent by OTLP over HTTP; without it, or with nothing configured, a request costs one branch. A span
+//! that has ended goes into a bounded queue; a thread of its own sends what is in it, and a full queue
+//! loses spans, never time.
 //!
 //! What a span says is chosen word by word: names of this program, of configured issuers, of methods
-//! in RFC 9110, and numbers. Nothing a client, a token or an upstream wrote becomes part of one.
+//! in RFC 9110, and numbers. Nothing a client, a token or an upstream wrote becomes part of one. Spans
+//! have a target of their own: no span of another crate is sent, and none of these is logged.
 
 #[cfg(feature = "otel")]
-mod on;
+mod export;
 #[cfg(feature = "otel")]
 mod parent;
 #[cfg(feature = "otel")]
 mod sender;
+mod settings;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use tracing::field::{Empty, display};
+use tracing::instrument::{Instrument as _, Instrumented};
+use tracing::{Span, info_span};
+use tracing_subscriber::Registry;
+use tracing_subscriber::registry::LookupSpan as _;
+
 #[cfg(feature = "otel")]
-pub use self::on::*;
-
-#[cfg(not(feature = "otel"))]
-mod off;
-#[cfg(not(feature = "otel"))]
-pub use self::off::*;
-
+pub(crate) use self::export::layer;
+pub use self::settings::OtelSettings;
+use crate::dns::Resolver;
 use crate::jose::names::IssuerName;
+
+/// Target of every span.
+pub(crate) const TARGET: &str = "otel_span";
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+
+/// Whether spans are made in this process.
+static ON: AtomicBool = AtomicBool::new(false);
+
+fn on() -> bool {
+    cfg!(feature = "otel") && ON.load(Ordering::Relaxed)
+}
+
+/// The spans of one server; off unless configured.
+#[derive(Debug, Clone, Default)]
+pub struct Spans {
+    #[cfg(feature = "otel")]
+    provider: Option<opentelemetry_sdk::trace::SdkTracerProvider>,
+}
+
+#[cfg(feature = "otel")]
+impl Spans {
+    /// Starts the thread that exports; call it on the runtime that shall send.
+    ///
+    /// # Errors
+    /// What is wrong with the settings, as text.
+    pub fn start(settings: Option<&OtelSettings>, resolver: &Resolver) -> Result<Self, String> {
+        let provider = settings.map(|settings| export::start(settings, resolver)).transpose()?;
+        Ok(Self { provider })
+    }
+
+    fn on(&self) -> bool {
+        self.provider.is_some()
+    }
+
+    /// Sends what is left, for a bounded time. Blocks.
+    pub fn shutdown(&self) {
+        if let Some(provider) = &self.provider {
+            export::stop(provider);
+        }
+    }
+}
+
+#[cfg(not(feature = "otel"))]
+impl Spans {
+    /// # Errors
+    /// None; the configuration refuses settings that nothing here could follow.
+    pub fn start(_: Option<&OtelSettings>, _: &Resolver) -> Result<Self, String> {
+        Ok(Self::default())
+    }
+
+    fn on(&self) -> bool {
+        false
+    }
+
+    pub fn shutdown(&self) {}
+}
+
+impl Spans {
+    /// The span of a request that has just come.
+    #[inline]
+    pub fn request(&self, headers: &HeaderMap) -> RequestSpan {
+        if !self.on() {
+            return RequestSpan::default();
+        }
+        let span = info_span!(
+            target: TARGET, parent: None, "request", otel.kind = "server",
+            otel.status_description = Empty, http.request.method = Empty,
+            http.response.status_code = Empty, countersign.route = Empty,
+            countersign.issuer = Empty, "error.type" = Empty,
+        );
+        #[cfg(feature = "otel")]
+        let outgoing = export::attach(&span, headers);
+        #[cfg(not(feature = "otel"))]
+        let outgoing = headers.get(TRACEPARENT).and(None);
+        RequestSpan { span, outgoing }
+    }
+}
+
+/// A request's span; none while exporting is off.
+#[derive(Debug)]
+pub struct RequestSpan {
+    span: Span,
+    outgoing: Option<Outgoing>,
+}
+
+impl Default for RequestSpan {
+    fn default() -> Self {
+        Self { span: Span::none(), outgoing: None }
+    }
+}
+
+impl RequestSpan {
+    /// What the upstream hears instead of the client's `traceparent`.
+    #[inline]
+    pub fn outgoing(&self) -> Option<Outgoing> {
+        self.outgoing.clone()
+    }
+
+    /// `work` as a part of this request: what it does becomes a child.
+    #[inline]
+    pub fn within<F>(&self, work: F) -> Instrumented<F> {
+        work.instrument(self.span.clone())
+    }
+
+    /// Ends it.
+    #[inline]
+    pub fn end(&mut self, ended: &Ended<'_>) {
+        let span = std::mem::replace(&mut self.span, Span::none());
+        if span.is_disabled() {
+            return;
+        }
+        let method = method(ended.method);
+        #[cfg(feature = "otel")]
+        export::rename(&span, format!("{method} {}", ended.route));
+        span.record("http.request.method", method);
+        span.record("countersign.route", ended.route);
+        if ended.status > 0 {
+            span.record("http.response.status_code", i64::from(ended.status));
+        }
+        if let Some(code) = ended.code {
+            span.record("error.type", code);
+        }
+        // A refused token is the client's error, not this server's.
+        let broken = ended.code.is_some() && ended.status < 400;
+        if ended.status >= 500 || broken {
+            span.record("otel.status_description", ended.code.unwrap_or("upstream"));
+        }
+    }
+}
 
 /// How a request ended.
 #[derive(Debug, Clone, Copy)]
 pub struct Ended<'a> {
-    pub method: &'a http::Method,
+    pub method: &'a Method,
     /// Which part answered.
     pub route: &'static str,
     /// 0: no answer was written.
@@ -35,11 +172,131 @@ pub struct Ended<'a> {
     pub code: Option<&'static str>,
 }
 
-/// What became of a piece of work within a request.
+/// A client may send any word as a method; only known ones are said.
+fn method(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        Method::PATCH => "PATCH",
+        Method::CONNECT => "CONNECT",
+        Method::TRACE => "TRACE",
+        _ => "_OTHER",
+    }
+}
+
+/// What is said to the upstream.
+#[derive(Debug, Clone)]
+pub struct Outgoing {
+    traceparent: HeaderValue,
+    /// Nobody's child.
+    fresh: bool,
+}
+
+impl Outgoing {
+    /// Sets `traceparent`. `tracestate` belongs to the trace it came with, and goes with it.
+    ///
+    /// # Errors
+    /// None that a valid value could cause.
+    pub fn write(&self, header: &mut pingora::http::RequestHeader) -> pingora::Result<()> {
+        header.remove_header(&TRACEPARENT);
+        header.insert_header(TRACEPARENT, self.traceparent.clone())?;
+        if self.fresh {
+            header.remove_header(&TRACESTATE);
+        }
+        Ok(())
+    }
+}
+
+/// The request a task works for, if it does and spans are made. Not the span itself: one that is
+/// held does not end.
+#[derive(Debug, Clone, Default)]
+pub struct Parent {
+    #[cfg(feature = "otel")]
+    context: Option<opentelemetry::Context>,
+}
+
+impl Parent {
+    #[inline]
+    pub fn current() -> Self {
+        Self {
+            #[cfg(feature = "otel")]
+            context: on().then(export::current).flatten(),
+        }
+    }
+}
+
+/// A piece of work, within a request or by itself.
+pub struct Work(Span);
+
+impl Work {
+    /// Verifying a token and signing it anew, within a request.
+    pub fn countersign() -> Self {
+        if !on() || Span::current().is_none() {
+            return Self(Span::none());
+        }
+        Self(info_span!(
+            target: TARGET, "countersign", otel.status_description = Empty,
+            countersign.issuer = Empty, countersign.outcome = Empty, "error.type" = Empty,
+        ))
+    }
+
+    /// The fetch of a key set: a child of the request that started it, or by itself.
+    pub fn fetch(parent: &Parent) -> Self {
+        if !on() {
+            return Self(Span::none());
+        }
+        let span = info_span!(
+            target: TARGET, parent: None, "fetch key set", otel.kind = "client",
+            otel.status_description = Empty, countersign.issuer = Empty,
+            countersign.outcome = Empty, "error.type" = Empty,
+        );
+        #[cfg(feature = "otel")]
+        export::adopt(&span, parent.context.as_ref());
+        #[cfg(not(feature = "otel"))]
+        let Parent {} = parent;
+        Self(span)
+    }
+
+    pub fn end(self, outcome: &Outcome<'_>) {
+        let Self(span) = self;
+        if let Some(issuer) = outcome.issuer {
+            span.record("countersign.issuer", display(issuer));
+        }
+        span.record("countersign.outcome", outcome.code);
+        if outcome.failed {
+            span.record("error.type", outcome.code);
+            span.record("otel.status_description", outcome.code);
+        }
+    }
+}
+
+/// What became of a piece of work.
 #[derive(Debug, Clone, Copy)]
 pub struct Outcome<'a> {
     pub issuer: Option<&'a IssuerName>,
     /// A word of this program.
     pub code: &'static str,
     pub failed: bool,
+}
+
+/// Notes whose token the request is about; the first one counts.
+#[inline]
+pub fn issuer(name: &IssuerName) {
+    struct Noted;
+
+    if !on() {
+        return;
+    }
+    let span = Span::current();
+    let first = span.with_subscriber(|(id, subscriber)| {
+        let data = subscriber.downcast_ref::<Registry>()?.span(id)?;
+        data.extensions_mut().replace(Noted).is_none().then_some(())
+    });
+    if first.flatten().is_some() {
+        span.record("countersign.issuer", display(name));
+    }
 }

@@ -1,14 +1,13 @@
 //! W3C Trace Context: whose child a request's span is, and what the upstream hears of it.
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderValue};
 use opentelemetry::Context;
 use opentelemetry::propagation::TextMapPropagator as _;
 use opentelemetry::trace::{SpanContext, TraceContextExt as _, TraceState};
 use opentelemetry_http::HeaderExtractor;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 
-pub(super) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-pub(super) const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+use super::TRACEPARENT;
 
 /// The client's span; `None` where it names none, or names it wrongly or twice (Trace Context §3.2.1).
 /// Its `tracestate` is left aside: it travels on as it came, and is not exported.
@@ -33,6 +32,7 @@ pub(super) fn written(span: &SpanContext) -> Option<HeaderValue> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::TRACESTATE;
     use super::*;
 
     const GOOD: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";

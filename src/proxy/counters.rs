@@ -1,11 +1,13 @@
 //! What the proxy counts. Plain atomics; the admin room renders them.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::histogram::{Histogram, Latency};
+use serde::Serialize;
+
+use crate::histogram::{Distribution, Histogram};
+use crate::status::{self, Counts};
 
 /// Upper bounds of the buckets of a request's duration, in microseconds.
 const BUCKETS_US: [u64; 10] =
@@ -20,11 +22,13 @@ pub enum Kind {
     Token,
     #[default]
     Forward,
+    /// Refused for its head, before it had a route.
+    Refused,
 }
 
 impl Kind {
-    pub const ALL: [Self; 5] =
-        [Self::Jwks, Self::Discovery, Self::Exchange, Self::Token, Self::Forward];
+    pub const ALL: [Self; 6] =
+        [Self::Jwks, Self::Discovery, Self::Exchange, Self::Token, Self::Forward, Self::Refused];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -33,6 +37,7 @@ impl Kind {
             Self::Exchange => "exchange",
             Self::Token => "token",
             Self::Forward => "forward",
+            Self::Refused => "refused",
         }
     }
 }
@@ -42,9 +47,9 @@ pub struct Counters {
     requests: [[AtomicU64; 6]; Kind::ALL.len()],
     durations: [Histogram<{ BUCKETS_US.len() }>; Kind::ALL.len()],
     /// Our own error answers by code.
-    failures: Mutex<BTreeMap<&'static str, u64>>,
+    failures: Mutex<Counts>,
     /// Places where a token stood, by what became of it.
-    places: Mutex<BTreeMap<&'static str, u64>>,
+    places: Mutex<Counts>,
 }
 
 impl Default for Counters {
@@ -82,25 +87,23 @@ impl Counters {
     }
 
     pub fn status(&self) -> ProxyStatus {
-        let map = |m: &Mutex<BTreeMap<&'static str, u64>>| {
-            m.lock().unwrap_or_else(PoisonError::into_inner).clone()
-        };
+        let map = |m: &Mutex<Counts>| m.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut requests = Vec::new();
         for kind in Kind::ALL {
             for (class, count) in self.requests[kind as usize].iter().enumerate() {
                 let count = count.load(Ordering::Relaxed);
                 if count > 0 {
                     requests.push(RequestCount {
-                        kind: kind.name(),
+                        route: kind.name(),
                         status: CLASSES[class],
                         count,
                     });
                 }
             }
         }
-        let durations = Kind::ALL.map(|kind| RequestDurations {
-            kind: kind.name(),
-            latency: self.durations[kind as usize].snapshot(),
+        let durations = Kind::ALL.map(|kind| RouteDuration {
+            route: kind.name(),
+            duration: self.durations[kind as usize].snapshot(),
         });
         ProxyStatus {
             requests,
@@ -112,33 +115,37 @@ impl Counters {
     }
 }
 
-/// A snapshot of the proxy's counters.
-#[derive(Debug, Clone, serde::Serialize)]
+/// Requests on the public listener.
+#[derive(Debug, Clone, Default, Serialize)]
 pub struct ProxyStatus {
-    pub requests: Vec<RequestCount>,
-    /// One for each kind.
-    pub durations: Vec<RequestDurations>,
-    pub failures: BTreeMap<&'static str, u64>,
-    pub places: BTreeMap<&'static str, u64>,
     /// Client connections open now.
     pub connections: usize,
+    pub requests: Vec<RequestCount>,
+    /// One for each kind.
+    pub durations: Vec<RouteDuration>,
+    /// Our own error answers, by code.
+    #[serde(serialize_with = "status::counts")]
+    pub failures: Counts,
+    /// Places where a token stood in proxied traffic, by what became of it.
+    #[serde(serialize_with = "status::counts")]
+    pub places: Counts,
 }
 
 /// Requests of one kind with one class of status.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct RequestCount {
-    /// `jwks`, `discovery`, `exchange`, `token`, `forward`.
-    pub kind: &'static str,
+    /// `jwks`, `discovery`, `exchange`, `token`, `forward`, `refused`.
+    pub route: &'static str,
     /// `2xx`, …; `none` where the client went away before an answer.
     pub status: &'static str,
     pub count: u64,
 }
 
-/// How long requests of one kind took.
-#[derive(Debug, Clone, serde::Serialize)]
-pub struct RequestDurations {
-    pub kind: &'static str,
-    pub latency: Latency,
+/// From a request's head to the last byte of its answer.
+#[derive(Debug, Clone, Serialize)]
+pub struct RouteDuration {
+    pub route: &'static str,
+    pub duration: Distribution,
 }
 
 const CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
@@ -156,7 +163,7 @@ mod tests {
         counters.failure("framing");
         counters.failure("framing");
         let status = counters.status();
-        let count = |kind, status| RequestCount { kind, status, count: 1 };
+        let count = |route, status| RequestCount { route, status, count: 1 };
         let all = [count("jwks", "2xx"), count("jwks", "3xx"), count("forward", "none")];
         assert_eq!(status.requests, all);
         assert_eq!(status.failures["framing"], 2);
@@ -167,9 +174,12 @@ mod tests {
         let counters = Counters::default();
         counters.took(Kind::Token, Duration::from_millis(3));
         let status = counters.status();
-        let taken = |kind| status.durations.iter().find(|row| row.kind == kind).unwrap();
-        assert_eq!(taken("token").latency.counts[..3], [0, 1, 0]);
-        assert_eq!(taken("token").latency.sum_us, 3000);
-        assert_eq!(taken("forward").latency.counts.iter().sum::<u64>(), 0);
+        let taken = |kind| {
+            let found = status.durations.iter().find(|row| row.route == kind);
+            found.map(|row| &row.duration).unwrap()
+        };
+        assert_eq!(taken("token").buckets.iter().position(|bucket| bucket.count == 1), Some(1));
+        assert_eq!((taken("token").count(), taken("token").sum), (1, 0.003));
+        assert_eq!(taken("forward").count(), 0);
     }
 }

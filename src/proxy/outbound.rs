@@ -3,14 +3,17 @@
 
 use http::{HeaderValue, Version, header};
 use pingora::Result;
-use pingora::http::RequestHeader;
+use pingora::http::{RequestHeader, ResponseHeader};
 
-use super::Session;
-use super::headers::{self, Origin};
+use super::http::ServerSession as Session;
+use super::http::headers::{self, Origin};
+use super::http::inner_address::InnerAddress;
+use super::http::upstream::Upstream;
 use super::state::State;
-use super::upstream::Upstream;
 use crate::bridge::Bridge;
 use crate::otel::Outgoing;
+use crate::pipeline::Ask;
+use crate::rewrite::{BearerMode, TokenRule};
 
 /// What is changed in one request's head.
 #[derive(Debug, Default)]
@@ -26,7 +29,7 @@ pub struct Changes {
     pub trace: Option<Outgoing>,
 }
 
-/// Makes `header` ready for `upstream`.
+/// Makes `header` ready for `upstream`; [`headers::strip_request`] has been applied.
 pub(super) fn prepare(
     header: &mut RequestHeader,
     session: &Session,
@@ -49,6 +52,7 @@ pub(super) fn prepare(
         // A client of HTTP/1.0 need not say one; the upstream is asked in HTTP/1.1 (RFC 9112 §3.2).
         header.insert_header(header::HOST, upstream.authority())?;
     }
+    header.append_header(header::VIA, format!("1.1 {}", state.pseudonym))?;
     if let Some(id) = &changes.id {
         header.insert_header(headers::X_REQUEST_ID, id.clone())?;
     }
@@ -67,13 +71,57 @@ pub(super) fn prepare(
     Ok(())
 }
 
-/// Asks the upstream for a WebSocket where the client does.
-pub(super) fn ask_websocket(header: &mut RequestHeader, session: &Session) -> Result<()> {
-    if headers::is_websocket(session.req_header()) {
-        header.insert_header(header::CONNECTION, "Upgrade")?;
-        header.insert_header(header::UPGRADE, "websocket")?;
+/// Whether this request has been here already: the upstream leads to this program (RFC 9110 §7.6.3).
+pub(super) fn came_round(request: &RequestHeader, state: &State) -> bool {
+    let mut via = request.headers.get_all(header::VIA).iter();
+    let own = state.pseudonym.as_bytes();
+    via.any(|line| memchr::memmem::find(line.as_bytes(), own).is_some())
+}
+
+/// Makes addresses of the inner server in an answer's fields point at us.
+pub(super) fn point_at_us(
+    response: &mut ResponseHeader,
+    session: &Session,
+    state: &State,
+    upstream: &Upstream,
+) -> Result<()> {
+    let found = [header::LOCATION, header::SET_COOKIE, header::CONTENT_LOCATION];
+    if !found.iter().any(|name| response.headers.contains_key(name)) {
+        return Ok(());
     }
-    Ok(())
+    let public = match state.server.public_text() {
+        Some(public) => public.to_owned(),
+        None => match headers::client_origin(session) {
+            Some(origin) => origin,
+            None => return Ok(()),
+        },
+    };
+    let (inner, base_path) = (upstream.url(), upstream.base_path());
+    InnerAddress { upstream: inner, base_path, public: &public }.replace(response)
+}
+
+/// A token in `Authorization` on its way to the upstream: the field as it is to be sent.
+pub(super) async fn authorization(
+    session: &Session,
+    state: &State,
+    rule: Option<&TokenRule>,
+) -> Option<HeaderValue> {
+    let request = session.req_header();
+    let token = bearer(request)?;
+    match rule.and_then(|rule| rule.bearer) {
+        Some(BearerMode::Swap) => match state.bridge.countersign(token, &Ask::default()).await {
+            Ok(bridged) => {
+                state.counters.place(bridged.outcome());
+                sensitive(&bridged.jwt?)
+            }
+            // The API behind judges what could not be verified here.
+            Err(error) => {
+                state.counters.place(error.code());
+                None
+            }
+        },
+        Some(BearerMode::Restore) | None => restored_bearer(request, &state.bridge),
+    }
 }
 
 /// The new request target in origin form; `None` where the old one may stay.
@@ -82,8 +130,13 @@ fn target(header: &RequestHeader, base: &str, query: Option<&str>) -> Option<Str
     // the `Host` set here.
     let path = header.uri.path_and_query().map_or("/", |target| target.as_str());
     let absolute = header.raw_path() != path.as_bytes();
-    if (base.is_empty() && query.is_none() && !absolute) || !header.raw_path_is_utf8() {
+    let asterisk = header.raw_path() == b"*";
+    if (base.is_empty() && query.is_none() && !absolute) || asterisk || !header.raw_path_is_utf8() {
         return None;
+    }
+    // RFC 9112 §3.2.4: without a path, the absolute form of `*`.
+    if header.method == http::Method::OPTIONS && is_bare_origin(header.raw_path()) {
+        return Some("*".to_owned());
     }
     let mut target = format!("{base}{}", header.uri.path());
     if let Some(query) = query.or(header.uri.query()) {
@@ -91,6 +144,33 @@ fn target(header: &RequestHeader, base: &str, query: Option<&str>) -> Option<Str
         target.push_str(query);
     }
     Some(target)
+}
+
+/// `http://host` without a path or a query.
+fn is_bare_origin(target: &[u8]) -> bool {
+    let after = memchr::memmem::find(target, b"://").map(|at| &target[at + 3..]);
+    after.is_some_and(|rest| !rest.iter().any(|b| matches!(b, b'/' | b'?')))
+}
+
+/// Whether a path leads out of the place it stands behind, in any spelling of its dot segments
+/// (RFC 3986 §5.2.4): `/a/../../b`, `/%2e%2e/b`, `/..\\b`.
+pub(super) fn climbs_out(path: &str) -> bool {
+    let mut depth = 0_i32;
+    let decoded = percent_encoding::percent_decode_str(path).collect::<Vec<u8>>();
+    // Twice: some servers decode again behind their own routing.
+    let decoded = percent_encoding::percent_decode(&decoded).collect::<Vec<u8>>();
+    for segment in decoded.split(|b| matches!(b, b'/' | b'\\')) {
+        // `..;x` is `..` to servlet containers.
+        match segment.split(|b| *b == b';').next().unwrap_or_default() {
+            b"" | b"." => {}
+            b".." => depth -= 1,
+            _ => depth += 1,
+        }
+        if depth < 0 {
+            return true;
+        }
+    }
+    false
 }
 
 /// A request head of our own with the fields of the session's, those of the hop left out.
@@ -113,8 +193,9 @@ pub(super) fn restored_bearer(header: &RequestHeader, bridge: &Bridge) -> Option
 /// The bearer token of a request, if it has one that may be a JWS.
 pub(super) fn bearer(header: &RequestHeader) -> Option<&str> {
     let value = header.headers.get(header::AUTHORIZATION)?.to_str().ok()?;
-    let (scheme, token) = value.split_once(' ')?;
-    (scheme.eq_ignore_ascii_case("bearer") && token.starts_with("eyJ")).then(|| token.trim())
+    let (scheme, token) = value.trim().split_once(' ')?;
+    let token = token.trim();
+    (scheme.eq_ignore_ascii_case("bearer") && token.starts_with("eyJ")).then_some(token)
 }
 
 pub(super) fn sensitive(token: &str) -> Option<HeaderValue> {
@@ -137,6 +218,33 @@ mod tests {
         assert_eq!(target(&header("/a?b"), "/auth", None), Some("/auth/a?b".into()));
         assert_eq!(target(&header("/a?b"), "", Some("c=d")), Some("/a?c=d".into()));
         assert_eq!(target(&header("http://h/a?b"), "", None), Some("/a?b".into()));
+        let mut options = header("http://h");
+        options.set_method(http::Method::OPTIONS);
+        assert_eq!(target(&options, "/auth", None), Some("*".into()));
+    }
+
+    #[test]
+    fn no_path_climbs_out_of_the_base() {
+        for out in [
+            "/../admin",
+            "/%2e%2e/admin",
+            "/..%2fadmin",
+            "/x/../../admin",
+            "/..\\\\admin",
+            "/.%2e/a",
+            "/%252e%252e/a",
+            "/..;x/a",
+            "/..",
+            "/a/%5c../../../b",
+        ] {
+            assert!(climbs_out(out), "{out}");
+        }
+        for inside in
+            ["/", "/a/../b", "/a/b/../..", "/...", "/..a", "/a;..", "/.well-known/x", "/a%2fb"]
+        {
+            assert!(!climbs_out(inside), "{inside}");
+        }
+        assert_eq!(target(&header("*"), "/auth", None), None);
     }
 
     #[test]
@@ -148,6 +256,8 @@ mod tests {
         };
         assert_eq!(with("Bearer eyJx.y.z"), Some("eyJx.y.z".into()));
         assert_eq!(with("bearer eyJx.y.z"), Some("eyJx.y.z".into()));
+        // RFC 9110 §11.4: one space or more.
+        assert_eq!(with("bearer  eyJx.y.z "), Some("eyJx.y.z".into()));
         assert_eq!(with("Bearer opaque"), None);
         assert_eq!(with("Basic eyJx"), None);
         assert_eq!(with("Bearer"), None);

@@ -1,23 +1,24 @@
-//! What every request sees. Read-only but for what is swapped whole.
+//! State shared by all requests; routes are replaced atomically.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use pingora::connectors::http::Connector;
 
-use super::connections::Connections;
-use super::counters::{Counters, ProxyStatus};
-use super::discovery_cache::DiscoveryCache;
-use super::jwks::Ready;
+use super::counters::{Counters, Kind, ProxyStatus};
+use super::health::{UpstreamHealth, UpstreamStatus};
+use super::http::connections::Connections;
+use super::http::headers;
+use super::http::upstream::Upstream;
 use super::routes::Routes;
-use super::upstream::Upstream;
-use super::vouch::Vouching;
+use super::routes::discovery_cache::DiscoveryCache;
+use super::routes::vouch::Vouching;
+use super::settings::ServerSettings;
 use crate::bridge::Bridge;
 use crate::clock::Clock;
-use crate::config::ServerSettings;
 use crate::issuer::Publisher;
 use crate::otel::Spans;
+use crate::status::Lasting;
 
 pub struct State {
     pub server: ServerSettings,
@@ -34,7 +35,11 @@ pub struct State {
     pub counters: Counters,
     pub spans: Spans,
     pub connections: Arc<Connections>,
-    ready: ArcSwap<HashMap<String, Arc<Ready>>>,
+    /// Our name in `Via` (RFC 9110 §7.6.3), unlike that of any other process.
+    pub pseudonym: String,
+    pub health: UpstreamHealth,
+    /// Why the upstream's discovery document is of no use, while it is.
+    pub discovery_fault: Lasting,
 }
 
 /// The parts of a [`State`].
@@ -64,30 +69,25 @@ impl State {
             clock: parts.clock,
             counters: Counters::default(),
             spans: parts.spans,
-            ready: ArcSwap::default(),
+            pseudonym: headers::pseudonym(),
+            health: UpstreamHealth::default(),
+            discovery_fault: Lasting::default(),
         }
     }
 
-    /// The set served at `path` (a query does not matter), its answers made ready; `None` where no
-    /// set is served there, or none yet.
-    pub fn ready(&self, path: &str) -> Option<Arc<Ready>> {
-        let path = path.split_once('?').map_or(path, |(path, _)| path);
-        if !self.publisher.is_jwks_path(path) {
-            return None;
+    /// Counts a finished request; `code` is that of our own error answer.
+    pub fn finished(&self, kind: Kind, status: u16, code: Option<&'static str>) {
+        self.counters.request(kind, status);
+        // Others may be answered without the upstream.
+        if matches!(kind, Kind::Forward | Kind::Token) && (status > 0 || code.is_some()) {
+            self.health.note(code, self.clock.now());
         }
-        let set = self.publisher.for_path(path).ok()?;
-        let known = self.ready.load();
-        if let Some(ready) = known.get(path)
-            && Arc::ptr_eq(&ready.set, &set)
-        {
-            return Some(ready.clone());
-        }
-        // Seldom: the set has changed. Two threads may both do it; one of the equal results stays.
-        let ready = Arc::new(Ready::new(set));
-        let mut map = HashMap::clone(&known);
-        map.insert(path.to_owned(), ready.clone());
-        self.ready.store(Arc::new(map));
-        Some(ready)
+    }
+
+    /// `None`: there is no upstream.
+    pub fn upstream_status(&self) -> Option<UpstreamStatus> {
+        let address = self.upstream.as_ref()?.url().origin().ascii_serialization();
+        Some(self.health.status(address, self.clock.now()))
     }
 
     pub fn status(&self) -> ProxyStatus {

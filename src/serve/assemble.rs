@@ -15,11 +15,10 @@ use crate::issuer::{IssuerDeps, IssuerError, Issuers, Publisher};
 use crate::jose::jwks;
 use crate::keyring::{Keyring, KeyringError};
 use crate::otel::Spans;
-use crate::proxy::door::Door;
-use crate::proxy::routes::Routes;
+use crate::proxy::http::connection::ConnectionHandler;
+use crate::proxy::http::upstream::{Upstream, UpstreamError};
+use crate::proxy::routes::vouch::Vouching;
 use crate::proxy::state::{Parts, State};
-use crate::proxy::upstream::{Upstream, UpstreamError};
-use crate::proxy::vouch::Vouching;
 
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -65,7 +64,6 @@ impl App {
             resolver: resolver.clone(),
             data_dir: config.keyring.store.has_disk().then(|| config.data_dir.clone()),
             options: jwks::Options::default(),
-            spans: spans.clone(),
         };
         let upstream = match &config.upstream {
             Some(settings) => Some(Arc::new(Upstream::new(settings, resolver.clone())?)),
@@ -99,7 +97,7 @@ impl App {
         let vouching = vouching.map_err(StartError::Vouching)?;
         let state = Arc::new(State::new(Parts {
             server: config.server.clone(),
-            routes: Routes::new(tokens, &config),
+            routes: config.routes(tokens),
             bridge: bridge.clone(),
             publisher: publisher.clone(),
             upstream,
@@ -120,8 +118,8 @@ impl App {
     }
 
     /// What the public listener runs.
-    pub(super) fn door(&self) -> Door {
-        Door::new(self.state.clone())
+    pub(super) fn connection_handler(&self) -> ConnectionHandler {
+        ConnectionHandler::new(self.state.clone())
     }
 
     /// What the admin listener shows.
@@ -134,9 +132,7 @@ impl App {
             bridge: self.bridge.clone(),
             proxy: self.state.clone(),
             clock: self.clock.clone(),
-            hosts: config.admin.hosts.as_slice().into(),
-            queue: config.bridge.queue,
-            keeps_sets: config.keyring.store.has_disk(),
+            settings: config.admin.clone(),
         }
     }
 
@@ -148,6 +144,8 @@ impl App {
         runtime.spawn(async move { keyring.run(shutdown).await });
         let (publisher, shutdown) = (self.publisher.clone(), stop.clone());
         runtime.spawn(async move { publisher.run(shutdown).await });
+        let (app, shutdown) = (self.clone(), stop.clone());
+        runtime.spawn(async move { super::probe::run(&app, shutdown).await });
         if let Some(learner) = &self.learner {
             let (learner, app, shutdown) = (learner.clone(), self.clone(), stop.clone());
             runtime.spawn(async move { learner.run(&app, shutdown).await });

@@ -12,13 +12,13 @@ use pingora::http::RequestHeader;
 use tokio::sync::watch;
 
 use super::assemble::App as Rooms;
-use crate::config::{Config, UpstreamSettings, issuer_from_discovery};
+use crate::config::{Config, DiscoveredFault, UpstreamSettings, issuer_from_discovery};
 use crate::issuer::IssuerSettings;
 use crate::keyring::atomic;
-use crate::proxy::call::{self, Body};
-use crate::proxy::routes::Routes;
+use crate::proxy::http::call::{self, Body};
 use crate::rewrite::TokenRule;
 use crate::rewrite::discovery::{self, Discovered};
+use crate::status::Fault;
 
 const PATHS: [&str; 2] =
     ["/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"];
@@ -72,23 +72,17 @@ impl Learner {
         if address != self.upstream.url.as_str().as_bytes() {
             return None;
         }
-        self.taught(discovery::read(document).ok().as_ref())
+        self.taught(discovery::read(document).ok().as_ref()).ok()
     }
 
-    fn taught(&self, found: Option<&Discovered>) -> Option<Known> {
-        let issuer = match issuer_from_discovery(found, &self.upstream, &self.config) {
-            Ok(issuer) => issuer,
-            Err(fault) => {
-                tracing::warn!(%fault, code = fault.code(), "the discovery document is of no use");
-                return None;
-            }
-        };
+    fn taught(&self, found: Option<&Discovered>) -> Result<Known, DiscoveredFault> {
+        let issuer = issuer_from_discovery(found, &self.upstream, &self.config)?;
         let tokens = match found {
             _ if !self.config.tokens.is_empty() => self.config.tokens.clone(),
             Some(found) => TokenRule::defaults(found, &self.upstream.url),
             None => Vec::new(),
         };
-        Some(Known { issuers: vec![issuer], tokens })
+        Ok(Known { issuers: vec![issuer], tokens })
     }
 
     /// Learns until told to stop.
@@ -128,17 +122,17 @@ impl Learner {
         let found = match document.map(|document| discovery::read(document)) {
             Some(Ok(found)) => Some(found),
             None => None,
-            Some(Err(fault)) => {
-                tracing::warn!(%fault, code = fault.code(), "the discovery document is of no use");
-                return;
-            }
+            Some(Err(fault)) => return refused(rooms, fault.code(), &fault),
         };
-        let Some(known) = self.taught(found.as_ref()) else { return };
+        let known = match self.taught(found.as_ref()) {
+            Ok(known) => known,
+            Err(fault) => return refused(rooms, fault.code(), &fault),
+        };
         if let Err(error) = rooms.issuers.reload(known.issuers) {
-            tracing::warn!(%error, "what was learnt contradicts itself");
-            return;
+            return refused(rooms, "issuer_conflict", &error);
         }
-        rooms.state.routes.store(Arc::new(Routes::new(known.tokens, &self.config)));
+        rooms.state.discovery_fault.clear();
+        rooms.state.routes.store(Arc::new(self.config.routes(known.tokens)));
         rooms.state.discovery.clear();
         rooms.bridge.forget();
         if let Some(document) = document {
@@ -203,6 +197,14 @@ impl Learner {
             Body::Whole(body) => Some((reply.header.status, body)),
             Body::Open(..) => None,
         }
+    }
+}
+
+/// What was known before stays in use.
+fn refused(rooms: &Rooms, code: &'static str, why: &dyn std::fmt::Display) {
+    let fault = Fault { code, text: why.to_string(), at: rooms.clock.now().secs() };
+    if rooms.state.discovery_fault.set(fault) {
+        tracing::warn!(fault = %why, code, "the upstream's discovery document is refused");
     }
 }
 

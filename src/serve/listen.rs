@@ -16,8 +16,9 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::time::Instant;
 
-use super::address::Listen;
-use crate::proxy::upstream::SILENT;
+use crate::proxy::http::downstream::WRITE_TIMEOUT;
+use crate::proxy::http::upstream::TCP_KEEP_ALIVE;
+use crate::setting::Listen;
 
 /// With no new connection for this long, a socket that takes no new ones is empty: longer than a
 /// handshake that has begun takes within a site.
@@ -107,7 +108,7 @@ impl Sockets {
         if let Some(fd) = fds.get(&address.to_string()) {
             match copy(*fd) {
                 Ok(copy) => {
-                    watch(&copy);
+                    bound_connections(&copy);
                     self.copies.lock().push(copy);
                 }
                 Err(error) => tracing::debug!(%error, "this listener is closed without emptying"),
@@ -118,7 +119,7 @@ impl Sockets {
         let listener = bind(address).map_err(fault)?;
         listener.set_nonblocking(true).map_err(fault)?;
         let bound = listener.local_addr().map_err(fault)?;
-        watch(&listener);
+        bound_connections(&listener);
         self.copies.lock().push(listener.try_clone().map_err(fault)?.into());
         fds.add(bound.to_string(), listener.into_raw_fd());
         Ok(bound)
@@ -173,12 +174,19 @@ fn is_lacking(why: &io::Error) -> bool {
     family || why.kind() == io::ErrorKind::AddrNotAvailable
 }
 
-/// Has the system ask, on each silent connection, whether its client still is. Connections have it
-/// from their listener.
-fn watch(listener: &impl AsFd) {
-    let watch = TcpKeepalive::new().with_time(SILENT).with_interval(SILENT / 4).with_retries(4);
-    if let Err(error) = SockRef::from(listener).set_tcp_keepalive(&watch) {
+/// Sets TCP keep-alive, which detects clients that have vanished, and the TCP user timeout, which ends
+/// a connection whose client takes nothing of what was written. Connections inherit both from their
+/// listener.
+fn bound_connections(listener: &impl AsFd) {
+    let keep_alive = TcpKeepalive::new().with_time(TCP_KEEP_ALIVE);
+    let keep_alive = keep_alive.with_interval(TCP_KEEP_ALIVE / 4).with_retries(4);
+    let socket = SockRef::from(listener);
+    if let Err(error) = socket.set_tcp_keepalive(&keep_alive) {
         tracing::debug!(%error, "clients that vanish will not be noticed");
+    }
+    #[cfg(target_os = "linux")]
+    if let Err(error) = socket.set_tcp_user_timeout(Some(WRITE_TIMEOUT)) {
+        tracing::debug!(%error, "clients that take nothing are bounded by the write timeout alone");
     }
 }
 
@@ -254,7 +262,7 @@ mod tests {
         };
         let accepted = SockRef::from(&accepted);
         assert!(accepted.keepalive().unwrap());
-        assert_eq!(accepted.tcp_keepalive_time().unwrap(), SILENT);
+        assert_eq!(accepted.tcp_keepalive_time().unwrap(), TCP_KEEP_ALIVE);
     }
 
     #[test]

@@ -4,10 +4,10 @@
 //! a stop, retries a port in use for half a minute, and can run once a process. Here a stop ends as
 //! soon as the last request has, and several servers fit in one process.
 
-mod address;
 mod assemble;
 mod learn;
 pub mod listen;
+mod probe;
 mod reload;
 mod signals;
 mod threads;
@@ -19,7 +19,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use pingora::apps::http_app::HttpServer;
 use pingora::listeners::tls::TlsSettings;
 use pingora::listeners::{L4BufferSettings, ListenerConfig};
 use pingora::services::Service as _;
@@ -28,7 +27,6 @@ use tokio::runtime::Runtime;
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
-pub use self::address::Listen;
 use self::assemble::App;
 pub use self::assemble::StartError;
 use self::listen::{ListenError, Sockets};
@@ -252,7 +250,7 @@ impl Server {
         };
         let certificate = config.server.tls.as_ref().map(Certificate::load).transpose()?;
         let background = threads::many("background", 1).map_err(RunError::Threads)?;
-        let proxy = Threads::new("proxy", config.server.threads).map_err(RunError::Threads)?;
+        let proxy = Threads::new("proxy", config.server.threads()).map_err(RunError::Threads)?;
         let grace = config.server.grace;
         let app = background.block_on(App::assemble(config, clock))?;
         let (stopping, stop) = watch::channel(false);
@@ -268,10 +266,11 @@ impl Server {
         if let Some(certificate) = &certificate {
             background.spawn(certificate.clone().watch(stop.clone()));
         }
-        let accepting = proxy.spawn(listen_on(listeners, app.door(), &sockets, stop.clone()));
+        let handler = app.connection_handler();
+        let accepting = proxy.spawn(listen_on(listeners, handler, &sockets, stop.clone()));
         if !admin.is_empty() {
             let listeners = admin.iter().map(|at| ListenerConfig::tcp(at.to_string())).collect();
-            let status = HttpServer::new_app(admin::App::new(app.source()));
+            let status = admin::App::new(app.source());
             background.spawn(listen_on(listeners, status, &sockets, stop.clone()));
         }
         app.spawn(&background, &stop);

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use super::assemble::App;
 use crate::config::Config;
-use crate::proxy::routes::Routes;
 
 /// Takes issuers, token places and profile from `config`. What needs a new start (listeners,
 /// upstream, signing) is named in the log when it differs, and left.
@@ -30,7 +29,7 @@ pub(super) fn apply(app: &Arc<App>, config: &Config) -> Result<(), String> {
     if !learns {
         // The only step that can fail comes first.
         app.issuers.reload(config.issuers.clone()).map_err(|e| e.to_string())?;
-        app.state.routes.store(Arc::new(Routes::new(config.tokens.clone(), config)));
+        app.state.routes.store(Arc::new(config.routes(config.tokens.clone())));
     }
     app.publisher.set_profile(config.profile.clone());
     app.bridge.reload(config.profile.clone());

@@ -11,7 +11,7 @@ use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::sync::watch;
 
-use crate::config::TlsFiles;
+use crate::proxy::settings::TlsFiles;
 
 /// How often the files are looked at. A certificate is renewed days before it ends.
 const LOOK_EVERY: Duration = Duration::from_secs(5);

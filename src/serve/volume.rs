@@ -4,7 +4,7 @@
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use crate::config::env::{Env as _, ProcessEnv};
+use crate::env::{Env as _, ProcessEnv};
 use crate::keyring::StoreSettings;
 
 /// Warns where the ring is a file on the container's own disk.

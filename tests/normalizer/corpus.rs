@@ -79,7 +79,18 @@ fn check(name: &str, expected: &Expected) -> Result<(), String> {
         for key in &keys {
             let kid = key["kid"].as_str().unwrap();
             let mut whole = keys::jwk(&expected.keys[kid], kid);
-            whole["alg"] = key["alg"].clone();
+            match key.get("alg") {
+                Some(alg) => whole["alg"] = alg.clone(),
+                // Only what says it by its curve goes without, and only for a verifier that wants it.
+                None => {
+                    assert_eq!(
+                        (&key["crv"], profile.name),
+                        (&"Ed25519".into(), "convex"),
+                        "{name}"
+                    );
+                    whole.as_object_mut().unwrap().remove("alg");
+                }
+            }
             if *key != whole {
                 return Err(format!("{key} is not {whole}"));
             }
@@ -163,7 +174,9 @@ fn normalising_our_own_output_changes_nothing() {
             if first.kids == Default::default() {
                 continue;
             }
-            let again = read(first.body.as_bytes()).unwrap();
+            let mut again = read(first.body.as_bytes()).unwrap();
+            let bare = |path: &str| path.ends_with(".alg") && profile.name == "convex";
+            again.report.changes.retain(|c| !(c.code == "alg_missing" && bare(&c.path)));
             assert_eq!(again.report.changes, [], "{name}");
             assert_eq!(again.report.alarms, [], "{name}");
             let second = serve(&again, &profile);
@@ -186,7 +199,7 @@ fn every_reader_takes_every_set_and_verifies_by_every_key() {
             for key in published(&set) {
                 let kid = key["kid"].as_str().unwrap();
                 let signer = &keys::keys()[&expected.keys[kid]];
-                readers::all_verify(&set.body, strict, signer, kid, key["alg"].as_str().unwrap());
+                readers::all_verify(&set.body, strict, signer, kid, keys::alg_of(&key));
                 verified += 1;
             }
         }

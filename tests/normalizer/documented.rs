@@ -5,12 +5,16 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use countersign::jose::alg::AlgSet;
-use countersign::profile::Profile;
+use countersign::profile::{Judge, Profile};
 
 use crate::{corpus, profiles, read, serve};
 
 fn page(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs").join(name)
+}
+
+fn all() -> Vec<Profile> {
+    Profile::NAMES.iter().filter_map(|name| Profile::named(name)).collect()
 }
 
 fn table() -> String {
@@ -19,17 +23,35 @@ fn table() -> String {
     type Row = (&'static str, Box<dyn Fn(&Profile) -> String>);
     let rows: Vec<Row> = vec![
         ("accepted as it stands", Box::new(move |p| algs(p.accepts))),
-        ("published", Box::new(move |p| algs(p.publish))),
+        ("published", Box::new(move |p| algs(p.tolerates))),
+        ("published without `alg`", Box::new(move |p| algs(p.tolerates_bare))),
         ("exactly one audience", Box::new(move |p| yes(p.claims.single_audience))),
         ("`typ` must be `JWT` or absent", Box::new(move |p| yes(p.claims.typ_jwt))),
         ("needs `iat`", Box::new(move |p| yes(p.claims.needs_iat))),
         ("needs `sub`", Box::new(move |p| yes(p.claims.needs_sub))),
         ("standard claims coerced to their type", Box::new(move |p| yes(p.claims.coerce_standard))),
+        (
+            "lives at most",
+            Box::new(move |p| {
+                p.claims
+                    .longest_life
+                    .map_or("–".to_owned(), |life| format!("{} s", life.as_secs()))
+            }),
+        ),
+        (
+            "a key that is not published here",
+            Box::new(move |p| match p.judge {
+                Judge::Convex => "is skipped, or loses the set, by kind of provider".to_owned(),
+                Judge::Rfcs => "is skipped by most".to_owned(),
+                Judge::WholeSet => "loses the whole set".to_owned(),
+            }),
+        ),
+        ("source", Box::new(move |p| p.source.to_owned())),
     ];
-    let names: Vec<_> = profiles().iter().map(|p| format!("`{}`", p.name)).collect();
+    let names: Vec<_> = all().iter().map(|p| format!("`{}`", p.name)).collect();
     let mut out = format!("| | {} |\n|---|{}\n", names.join(" | "), "---|".repeat(names.len()));
     for (name, cell) in rows {
-        let cells: Vec<_> = profiles().iter().map(cell).collect();
+        let cells: Vec<_> = all().iter().map(cell).collect();
         writeln!(out, "| {name} | {} |", cells.join(" | ")).unwrap();
     }
     out
@@ -38,7 +60,7 @@ fn table() -> String {
 /// Writes the table anew under `COUNTERSIGN_UPDATE_DOCS=1`.
 #[test]
 fn the_table_of_profiles_is_that_of_the_data() {
-    let names: Vec<_> = profiles().iter().map(|profile| profile.name).collect();
+    let names: Vec<_> = all().iter().map(|profile| profile.name).collect();
     assert_eq!(names, Profile::NAMES);
     let text = std::fs::read_to_string(page("profiles.md")).unwrap();
     let (head, rest) = text.split_once("<!-- generated: profiles -->\n").unwrap();

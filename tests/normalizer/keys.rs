@@ -8,7 +8,8 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P256K1_SHA256_FIXED_SIGNING,
     ECDSA_P384_SHA384_FIXED_SIGNING, ECDSA_P521_SHA512_FIXED_SIGNING, EcdsaKeyPair,
-    EcdsaSigningAlgorithm, Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256, RSA_PSS_SHA256, RsaKeyPair,
+    EcdsaSigningAlgorithm, Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256, RSA_PKCS1_SHA384,
+    RSA_PKCS1_SHA512, RSA_PSS_SHA256, RSA_PSS_SHA384, RSA_PSS_SHA512, RsaEncoding, RsaKeyPair,
 };
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -63,7 +64,15 @@ pub fn sign(key: &Key, alg: &str, kid: &str, payload: &Value) -> String {
     let signature = match key {
         Key::Rsa(key) => {
             let mut out = vec![0; key.public_modulus_len()];
-            let padding = if alg == "PS256" { &RSA_PSS_SHA256 } else { &RSA_PKCS1_SHA256 };
+            let padding: &dyn RsaEncoding = match alg {
+                "RS256" => &RSA_PKCS1_SHA256,
+                "RS384" => &RSA_PKCS1_SHA384,
+                "RS512" => &RSA_PKCS1_SHA512,
+                "PS256" => &RSA_PSS_SHA256,
+                "PS384" => &RSA_PSS_SHA384,
+                "PS512" => &RSA_PSS_SHA512,
+                other => panic!("{other} is not of RSA"),
+            };
             key.sign(padding, &rng, signed.as_bytes(), &mut out).unwrap();
             out
         }
@@ -88,6 +97,11 @@ pub fn jwk(name: &str, kid: &str) -> Value {
     out["alg"] = alg.into();
     out["use"] = "sig".into();
     out
+}
+
+/// The `alg` of a published key; the curve says it where the profile wants none.
+pub fn alg_of(jwk: &Value) -> &str {
+    jwk.get("alg").map_or("EdDSA", |alg| alg.as_str().unwrap())
 }
 
 /// The numbers of a public key, as RFC 7518 §6 writes them.

@@ -61,7 +61,7 @@ fn jose_and_jwks_rsa_take_every_set_and_verify_by_every_key() {
             let Some(set) = normalized(&name, profile) else { continue };
             let mut tokens = Vec::new();
             for key in set["keys"].as_array().unwrap() {
-                let (kid, alg) = (key["kid"].as_str().unwrap(), key["alg"].as_str().unwrap());
+                let (kid, alg) = (key["kid"].as_str().unwrap(), keys::alg_of(key));
                 tokens.push(token(kid, alg, &keys::keys()[&signers[kid]]));
             }
             asked.push(json!({"name": format!("{name}, {profile}"), "set": set, "tokens": tokens}));

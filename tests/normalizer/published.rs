@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use countersign::jose::alg::Alg;
+use countersign::jose::alg::{Alg, AlgSet};
 use countersign::jose::jwk::{Material, PublicJwk};
 use countersign::jose::jwks::KeySet;
 use countersign::jose::names::Kid;
@@ -144,9 +144,12 @@ fn the_alg_of_the_set_is_told_from_the_alg_of_the_token() {
 fn what_the_profile_leaves_out_still_verifies() {
     let document = json!({"keys": [keys::jwk("k256", "k"), keys::jwk("p384", "e")]});
     let normalized = read(document.to_string().as_bytes()).unwrap();
-    let convex = serve(&normalized, &Profile::convex());
-    assert_eq!(convex.body, r#"{"keys":[]}"#);
-    let codes: Vec<_> = convex.left_out.iter().map(|c| (c.path.as_str(), c.code)).collect();
+    let mut picky = Profile::convex();
+    picky.tolerates = AlgSet::of(&[Alg::Rs256]);
+    picky.tolerates_bare = AlgSet::EMPTY;
+    let left = serve(&normalized, &picky);
+    assert_eq!(left.body, r#"{"keys":[]}"#);
+    let codes: Vec<_> = left.left_out.iter().map(|c| (c.path.as_str(), c.code)).collect();
     assert_eq!(codes, [("$.keys[0]", "alg_profile"), ("$.keys[1]", "alg_profile")]);
     assert_eq!(normalized.keys.candidates(Some("k"), Alg::Es256k).count(), 1);
     assert_eq!(normalized.keys.candidates(Some("e"), Alg::Es384).count(), 1);
@@ -191,5 +194,67 @@ fn an_rsa_key_without_alg_is_published_as_configured() {
     let normalized = countersign::jose::jwks::normalize(document.as_bytes(), &options).unwrap();
     let standard = serve(&normalized, &Profile::standard());
     assert!(standard.body.contains(r#""alg":"PS256""#), "{}", standard.body);
-    assert_eq!(serve(&normalized, &Profile::convex()).body, r#"{"keys":[]}"#);
+    assert_eq!(serve(&normalized, &Profile::convex()).body, standard.body);
+}
+
+/// Other clients of the realm, logout tokens, and whatever passes unchanged are verified with this
+/// set too.
+#[test]
+fn every_key_that_does_no_harm_is_published() {
+    let rsa = |name: &str, alg: &str| {
+        let mut jwk = keys::jwk(name, alg);
+        jwk["alg"] = json!(alg);
+        jwk
+    };
+    let document = json!({"keys": [
+        rsa("g", "PS512"), rsa("o", "RS384"), rsa("h", "RS256"), keys::jwk("p256", "p256"),
+        keys::jwk("p384", "p384"), keys::jwk("p521", "p521"), keys::jwk("ed", "ed"),
+        keys::jwk("k256", "k256"),
+        {"kty": "OKP", "crv": "X25519", "x": "eHh4", "kid": "x", "use": "enc"},
+        {"kty": "AKP", "alg": "ML-DSA-65", "pub": "eHh4", "kid": "pq"},
+    ]});
+    let normalized = read(document.to_string().as_bytes()).unwrap();
+    let convex = serve(&normalized, &Profile::convex());
+    readers::all_parse(&convex.body, true);
+    let set: Value = serde_json::from_str(&convex.body).unwrap();
+    let published: Vec<_> = set["keys"].as_array().unwrap().iter().collect();
+    let kids: Vec<_> = published.iter().map(|key| key["kid"].as_str().unwrap()).collect();
+    assert_eq!(kids, ["PS512", "RS384", "RS256", "p256", "p384", "p521", "ed"]);
+    let bare: Vec<_> = published.iter().filter(|key| key.get("alg").is_none()).collect();
+    assert_eq!(bare.len(), 1);
+    assert_eq!(bare[0]["crv"], "Ed25519");
+    let lines: Vec<_> = convex.left_out.iter().map(|c| (c.path.as_str(), c.code)).collect();
+    assert_eq!(lines, [("$.keys[6].alg", "alg_left_out"), ("$.keys[7]", "alg_profile")]);
+    let ed = normalized.keys.candidates(Some("ed"), Alg::EdDsa).next().unwrap();
+    assert!(convex.kids.serves_for("ed", ed.thumbprint(), Alg::EdDsa));
+}
+
+#[test]
+fn one_key_of_several_algs_never_loses_rs256_and_says_what_goes() {
+    for order in
+        [["RS512", "RS384", "RS256"], ["RS256", "PS256", "RS512"], ["PS384", "RS256", "RS384"]]
+    {
+        let entries = order.map(|alg| {
+            let mut jwk = keys::jwk("g", "k");
+            jwk["alg"] = json!(alg);
+            jwk
+        });
+        let normalized = read(json!({"keys": entries}).to_string().as_bytes()).unwrap();
+        for profile in crate::profiles() {
+            let set = serve(&normalized, &profile);
+            assert!(set.body.contains(r#""alg":"RS256""#), "{order:?} {}", set.body);
+            let gone: Vec<_> = set.left_out.iter().filter(|c| c.code == "alg_repeated").collect();
+            assert_eq!(gone.len(), 2, "{order:?} {}", profile.name);
+            // Each still verifies.
+            for alg in order {
+                let alg = Alg::from_name(alg).unwrap();
+                assert_eq!(normalized.keys.candidates(Some("k"), alg).count(), 1);
+            }
+        }
+    }
+    // The same entry in two sets is one entry, and no line.
+    let (a, b) = (set(&[("g", "1")]), set(&[("g", "1")]));
+    let both = Sources { own: &[], upstream: &[&a, &b], remembered: HashMap::new() }.publish();
+    is(&both, &[("1", "g")]);
+    assert_eq!(both.left_out, []);
 }

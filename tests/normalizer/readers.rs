@@ -40,7 +40,8 @@ pub fn all_verify(set: &str, strict: bool, key: &Key, kid: &str, alg: &str) {
     let token = sign(key, alg, kid, &payload);
     let forged = forge(&token);
     let mut readers = 0;
-    if strict {
+    // What a `customJwt` provider can be configured with; the other keys only must not disturb it.
+    if strict && ["RS256", "ES256"].contains(&alg) {
         assert_eq!(by_biscuit(set, alg, &token), Ok(()), "{kid} {alg}");
         assert!(by_biscuit(set, alg, &forged).is_err());
         readers += 1;

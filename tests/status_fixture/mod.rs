@@ -1,18 +1,29 @@
 //! One status with a bit of everything, and an attacker's text wherever text comes from outside.
 
+use std::collections::BTreeMap;
+
+use countersign::admin::health::Readiness;
 use countersign::admin::status::{
-    AlarmView, Bucket, CacheView, ChangeRow, Histogram, IssuerView, KeyRow, LastError, Outcome,
-    ProfileView, QueueView, Ready, RefusalCount, ServedKey, SetView, SigningView, State, Status,
-    StoreView, TokenCount, Tokens, Traffic,
+    IssuerView, KeyRow, ProfileStatus, ServedKey, SetView, SigningView, Status,
 };
+use countersign::bridge::{BridgeStatus, CacheStatus, QueueStatus, RefusalCount, TokenCount};
+use countersign::histogram::{Bucket, Distribution};
+use countersign::issuer::{Fetches, IssuerState, IssuerStatus};
+use countersign::jose::jwks::{Change, Report};
+use countersign::jose::report::{Alarm, Effect};
+use countersign::keyring::KeyringStatus;
+use countersign::proxy::counters::ProxyStatus;
+use countersign::proxy::health::UpstreamStatus;
+use countersign::refresh::Standing;
+use countersign::status::Fault;
 
 pub const NOW: i64 = 1_800_000_000;
 /// Would run in the page if any value reached it as markup.
 pub const EVIL: &str =
     r#"<img src=x onerror="globalThis.owned=1"><script>globalThis.owned=1</script>"#;
 
-fn issuer(name: &str, state: State) -> IssuerView {
-    IssuerView {
+fn issuer(name: &str, state: IssuerState) -> IssuerView {
+    let issuer = IssuerStatus {
         name: name.into(),
         issuers: vec![format!("https://{name}.example/oidc")],
         source: format!("https://{name}.example/oidc/jwks"),
@@ -20,13 +31,24 @@ fn issuer(name: &str, state: State) -> IssuerView {
         fetched: Some(NOW - 120),
         next_refresh: Some(NOW + 180),
         last_error: None,
-        fetches: vec![Outcome { outcome: "ok".into(), count: 12 }],
-        keys: Vec::new(),
-        alarms: Vec::new(),
-    }
+        fetches: Fetches { good: 12, ..Fetches::default() },
+        store_error: None,
+        report: None,
+        standing: Standing::Fresh,
+        age: Some(120),
+        epoch: 1,
+        keys: 0,
+        failures: 0,
+    };
+    IssuerView { issuer, keys: Vec::new() }
 }
 
-fn row(path: &str, kid: Option<&str>, effect: &'static str, changes: Vec<ChangeRow>) -> KeyRow {
+fn alarm(path: &str, code: &'static str, members: &[&str]) -> Option<Report> {
+    let members = members.iter().map(ToString::to_string).collect();
+    Some(Report { alarms: vec![Alarm { path: path.into(), code, members }], ..Report::default() })
+}
+
+fn row(path: &str, kid: Option<&str>, effect: &'static str, changes: Vec<Change>) -> KeyRow {
     let served = matches!(effect, "same" | "repaired");
     KeyRow {
         path: path.into(),
@@ -38,17 +60,18 @@ fn row(path: &str, kid: Option<&str>, effect: &'static str, changes: Vec<ChangeR
     }
 }
 
-fn change(path: &str, code: &str, before: Option<&str>, after: Option<&str>) -> ChangeRow {
-    ChangeRow {
+fn change(path: &str, code: &'static str, before: Option<&str>, after: Option<&str>) -> Change {
+    Change {
         path: path.into(),
-        code: code.into(),
+        code,
+        effect: Effect::Repaired,
         before: before.map(Into::into),
         after: after.map(Into::into),
     }
 }
 
 pub fn status() -> Status {
-    let mut login = issuer("login", State::Fresh);
+    let mut login = issuer("login", IssuerState::Fresh);
     login.keys = vec![
         row("$.keys[0]", Some("2024-signing"), "same", vec![]),
         row(
@@ -68,27 +91,22 @@ pub fn status() -> Status {
         ),
         row("$.keys[3]", None, "dropped", vec![change("$.keys[3]", "rsa_small", None, None)]),
     ];
-    login.alarms = vec![AlarmView {
-        path: "$.keys[1]".into(),
-        code: "private_key_leaked".into(),
-        members: vec!["d".into(), "p".into()],
-    }];
-    let mut down = issuer("down", State::Stale);
-    down.last_error = Some(LastError {
-        code: "connect".into(),
+    login.issuer.report = alarm("$.keys[1]", "private_key_leaked", &["d", "p"]);
+    let mut down = issuer("down", IssuerState::Stale);
+    down.issuer.last_error = Some(Fault {
+        code: "connect",
         text: "connection refused (os error 111)".into(),
         at: NOW - 30,
     });
-    let mut evil = issuer("evil", State::Cold);
-    evil.name = EVIL.into();
-    evil.issuers = vec![EVIL.into(), "javascript:globalThis.owned=1".into()];
-    evil.source = EVIL.into();
-    evil.last_error = Some(LastError { code: EVIL.into(), text: EVIL.into(), at: NOW });
-    evil.fetches = vec![Outcome { outcome: EVIL.into(), count: 1 }];
+    let mut evil = issuer("evil", IssuerState::Cold);
+    evil.issuer.name = EVIL.into();
+    evil.issuer.issuers = vec![EVIL.into(), "javascript:globalThis.owned=1".into()];
+    evil.issuer.source = EVIL.into();
+    evil.issuer.last_error = Some(Fault { code: EVIL, text: EVIL.into(), at: NOW });
+    evil.issuer.fetches = Fetches { failed: BTreeMap::from([(EVIL, 1)]), ..Fetches::default() };
     evil.keys =
         vec![row(EVIL, Some(EVIL), "repaired", vec![change(EVIL, EVIL, Some(EVIL), Some(EVIL))])];
-    evil.alarms =
-        vec![AlarmView { path: EVIL.into(), code: EVIL.into(), members: vec![EVIL.into()] }];
+    evil.issuer.report = alarm(EVIL, EVIL, &[EVIL]);
     let key = |kid: &str, alg: &str, origin: &str| ServedKey {
         kid: kid.into(),
         kind: "RSA".into(),
@@ -108,15 +126,24 @@ pub fn status() -> Status {
         version: "0.1.0",
         now: NOW,
         started: NOW - 90_000,
-        ready: Ready {
+        ready: Readiness {
             ready: false,
+            degraded: true,
             reasons: vec![format!("issuer {EVIL}: no key set yet"), "issuer down: stale".into()],
         },
-        profile: ProfileView {
+        profile: ProfileStatus {
             name: "convex".into(),
             accepts: vec!["RS256"],
             publish: vec!["RS256", "ES256"],
         },
+        upstream: Some(UpstreamStatus {
+            address: EVIL.into(),
+            failing_since: Some(NOW - 42),
+            recent_failures: 7,
+            last_error: Some(Fault { code: EVIL, text: EVIL.into(), at: NOW - 1 }),
+        }),
+        discovery: Some(Fault { code: EVIL, text: EVIL.into(), at: NOW - 1 }),
+        log_lines_lost: 2,
         issuers: vec![login, down, evil],
         issuers_total: 3,
         sets: vec![
@@ -142,27 +169,33 @@ pub fn status() -> Status {
                 Some(NOW + 900),
             ),
         ],
-        store: StoreView { store: "file".into(), ..StoreView::default() },
-        traffic: Traffic::default(),
-        tokens: Tokens {
+        key_sets_in_memory: false,
+        store: KeyringStatus {
+            store: "file".into(),
+            epoch: 3,
+            active: "Yk3vS0oWmUbm0mQF3iJ7".into(),
+            keys: Vec::new(),
+            next_change: None,
+            rotation_asked: false,
+            full: true,
+            error: None,
+        },
+        traffic: ProxyStatus::default(),
+        tokens: BridgeStatus {
             countersigned: 12_345,
             passed: 678,
             refused: 9,
             restored: 3,
             by: vec![TokenCount {
                 issuer: EVIL.into(),
-                alg: "ES384".into(),
+                alg: "ES384",
                 outcome: "countersigned",
                 count: 12_345,
             }],
-            refusals: vec![RefusalCount {
-                issuer: "login".into(),
-                code: "expired".into(),
-                count: 9,
-            }],
-            cache: CacheView { hits: 9000, misses: 1000, entries: 1000, bytes: 1 << 20 },
-            queue: QueueView { depth: 0, limit: 64, threads: 2, overloaded: 0 },
-            latency: Histogram {
+            refusals: vec![RefusalCount { issuer: "login".into(), code: "expired", count: 9 }],
+            cache: CacheStatus { hits: 9000, misses: 1000, entries: 1000, bytes: 1 << 20 },
+            queue: QueueStatus { depth: 0, limit: 64, threads: 2, overloaded: 0 },
+            latency: Distribution {
                 buckets: vec![
                     Bucket { le: Some(0.0005), count: 10 },
                     Bucket { le: Some(0.001), count: 400 },

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Read, Write as _};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::Once;
+use std::sync::{Mutex, Once};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -32,9 +32,17 @@ fn node(script: &str, options: &Value) -> Command {
     command
 }
 
-/// A port nobody listens on at this moment.
+/// A port nobody listens on at this moment; never one that was given before.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    static GIVEN: Mutex<Vec<u16>> = Mutex::new(Vec::new());
+    let mut given = GIVEN.lock().unwrap();
+    loop {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        if !given.contains(&port) {
+            given.push(port);
+            return port;
+        }
+    }
 }
 
 /// A Node server that said where it listens.
@@ -212,6 +220,13 @@ impl Proxy {
     /// What it wrote so far.
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.errors).unwrap_or_default()
+    }
+
+    /// Runs the same binary on the same configuration and data.
+    pub fn command(&self, arguments: &[&str]) -> std::process::Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
+        command.args(arguments).arg("--config").arg(self.data.path().join("countersign.toml"));
+        command.arg("--data-dir").arg(self.data.path().join("data")).output().unwrap()
     }
 
     pub fn jwks(&self) -> String {

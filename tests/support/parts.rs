@@ -46,7 +46,6 @@ pub fn issuers(
         resolver: Resolver::system().unwrap(),
         data_dir: data_dir.map(Path::to_owned),
         options: Options::default(),
-        spans: countersign::otel::Spans::default(),
     };
     Issuers::new(settings, deps).unwrap()
 }

@@ -46,11 +46,28 @@ impl Scene {
         configured: &str,
         script: impl Fn(&str) -> Vec<Step> + Send + Sync + 'static,
     ) -> Self {
+        Self::start("", configured, move |_, path| script(path)).await
+    }
+
+    /// An upstream with a base path that gives one answer, in which `UPSTREAM` is its address.
+    pub async fn below(base: &'static str, answer: &str) -> Self {
+        let answer = answer.to_owned();
+        Self::start(base, "", move |upstream, _| vec![send(&answer.replace("UPSTREAM", upstream))])
+            .await
+    }
+
+    async fn start(
+        base: &str,
+        configured: &str,
+        script: impl Fn(&str, &str) -> Vec<Step> + Send + Sync + 'static,
+    ) -> Self {
         proxy::provider();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let upstream = format!("http://{}", listener.local_addr().unwrap());
         let heads = Arc::new(Mutex::new(Vec::new()));
-        let (script, seen): (Script, _) = (Arc::new(script), heads.clone());
+        let address = upstream.clone();
+        let script: Script = Arc::new(move |path| script(&address, path));
+        let seen = heads.clone();
         let ended = Arc::new(Notify::new());
         let end = ended.clone();
         tokio::spawn(async move {
@@ -67,7 +84,7 @@ impl Scene {
         let configured = format!(
             "{configured}[[issuer]]\nissuer = \"{upstream}\"\njwks = \"{upstream}/jwks\"\n"
         );
-        Self { proxy: Proxy::start(&upstream, &configured), heads, ended }
+        Self { proxy: Proxy::start(&format!("{upstream}{base}"), &configured), heads, ended }
     }
 
     /// The head the upstream was sent for `path`, the last one, and its connection.

@@ -198,6 +198,13 @@ fn shape(header: &Tree, claims: &Tree, profile: &Profile, reasons: &mut Vec<Note
             }
         }
     }
+    let time = |name: &str| claims.get(name).and_then(Tree::seconds);
+    if let (Some(life), Some(exp), Some(iat)) = (shape.longest_life, time("exp"), time("iat"))
+        && exp.saturating_sub(iat) > i64::try_from(life.as_secs()).unwrap_or(i64::MAX)
+    {
+        let text = format!("it lives longer than {} s", life.as_secs());
+        reasons.push(Note::new("life", text));
+    }
     for name in ["exp", "iat", "nbf"] {
         let at = claims.get(name).and_then(Tree::seconds);
         if at.is_some_and(|at| at > shape.latest_time) {

@@ -1,9 +1,12 @@
 //! The JWS algorithms as one table (RFC 7518 §3, RFC 8037 §3.1, RFC 8812 §3, RFC 9864 §2). Nothing
 //! below enumerates algorithms again: a new one is one row.
 
-use aws_lc_rs::{digest, hmac, signature};
+use aws_lc_rs::digest;
+use aws_lc_rs::signature::{self, EcdsaVerificationAlgorithm};
+use jsonwebtoken::Algorithm;
 
 /// A JWS algorithm this program can verify.
+#[expect(missing_docs, reason = "the registered names")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Alg {
     Rs256,
@@ -23,6 +26,7 @@ pub enum Alg {
 }
 
 /// An elliptic curve, RFC 7518 §6.2.1.1, RFC 8037 §2, RFC 8812 §3.1.
+#[expect(missing_docs, reason = "the registered names")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Curve {
     P256,
@@ -45,33 +49,34 @@ pub enum Family {
     Secret,
 }
 
-/// How a signature of an algorithm is checked.
+/// Who checks a signature of an algorithm.
 pub enum Check {
-    Rsa(&'static signature::RsaParameters),
-    /// Fixed-length `r || s` (RFC 7518 §3.4), and the DER form some issuers send instead.
-    Ecdsa {
-        fixed: &'static signature::EcdsaVerificationAlgorithm,
-        der: &'static signature::EcdsaVerificationAlgorithm,
-    },
-    Ed25519,
-    Hmac(&'static hmac::Algorithm),
+    /// The crate `jsonwebtoken`, under its name for the algorithm.
+    Jsonwebtoken(Algorithm),
+    /// aws-lc: `jsonwebtoken` has neither P-521 nor secp256k1.
+    AwsLc(&'static EcdsaVerificationAlgorithm),
 }
 
 /// One row of the table.
 pub struct Row {
+    /// The row's algorithm; its place in the table.
     pub alg: Alg,
     /// The registered name, as it is written in `alg`.
     pub name: &'static str,
+    /// The keys it takes.
     pub family: Family,
     /// Length of a signature in bytes; `None` where it is the length of the modulus.
     pub signature_len: Option<usize>,
     /// The hash of `at_hash` and its siblings, OpenID Connect Core §3.1.3.6.
     pub hash: &'static digest::Algorithm,
+    /// How its signatures are checked.
     pub check: Check,
+    /// ECDSA in ASN.1 DER, which some issuers send instead of `r || s` (RFC 7518 §3.4).
+    pub der: Option<&'static EcdsaVerificationAlgorithm>,
 }
 
 macro_rules! row {
-    ($alg:ident, $name:literal, $family:expr, $len:expr, $hash:ident, $check:expr) => {
+    ($alg:ident, $name:literal, $family:expr, $len:expr, $hash:ident, $check:expr, $der:expr) => {
         Row {
             alg: Alg::$alg,
             name: $name,
@@ -79,44 +84,60 @@ macro_rules! row {
             signature_len: $len,
             hash: &digest::$hash,
             check: $check,
+            der: $der,
         }
     };
 }
 
-macro_rules! ecdsa {
-    ($fixed:ident, $der:ident) => {
-        Check::Ecdsa { fixed: &signature::$fixed, der: &signature::$der }
+macro_rules! by_jsonwebtoken {
+    ($name:ident) => {
+        Check::Jsonwebtoken(Algorithm::$name)
+    };
+}
+
+macro_rules! by_aws_lc {
+    ($fixed:ident) => {
+        Check::AwsLc(&signature::$fixed)
+    };
+}
+
+macro_rules! der {
+    ($der:ident) => {
+        Some(&signature::$der)
     };
 }
 
 #[rustfmt::skip]
 static TABLE: [Row; 14] = [
-    row!(Rs256, "RS256", Family::Rsa, None, SHA256, Check::Rsa(&signature::RSA_PKCS1_2048_8192_SHA256)),
-    row!(Rs384, "RS384", Family::Rsa, None, SHA384, Check::Rsa(&signature::RSA_PKCS1_2048_8192_SHA384)),
-    row!(Rs512, "RS512", Family::Rsa, None, SHA512, Check::Rsa(&signature::RSA_PKCS1_2048_8192_SHA512)),
-    row!(Ps256, "PS256", Family::Rsa, None, SHA256, Check::Rsa(&signature::RSA_PSS_2048_8192_SHA256)),
-    row!(Ps384, "PS384", Family::Rsa, None, SHA384, Check::Rsa(&signature::RSA_PSS_2048_8192_SHA384)),
-    row!(Ps512, "PS512", Family::Rsa, None, SHA512, Check::Rsa(&signature::RSA_PSS_2048_8192_SHA512)),
-    row!(Es256, "ES256", Family::Ec(Curve::P256), Some(64), SHA256, ecdsa!(ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_ASN1)),
-    row!(Es384, "ES384", Family::Ec(Curve::P384), Some(96), SHA384, ecdsa!(ECDSA_P384_SHA384_FIXED, ECDSA_P384_SHA384_ASN1)),
-    row!(Es512, "ES512", Family::Ec(Curve::P521), Some(132), SHA512, ecdsa!(ECDSA_P521_SHA512_FIXED, ECDSA_P521_SHA512_ASN1)),
-    row!(Es256k, "ES256K", Family::Ec(Curve::Secp256k1), Some(64), SHA256, ecdsa!(ECDSA_P256K1_SHA256_FIXED, ECDSA_P256K1_SHA256_ASN1)),
-    row!(EdDsa, "EdDSA", Family::Okp(Curve::Ed25519), Some(64), SHA512, Check::Ed25519),
-    row!(Hs256, "HS256", Family::Secret, Some(32), SHA256, Check::Hmac(&hmac::HMAC_SHA256)),
-    row!(Hs384, "HS384", Family::Secret, Some(48), SHA384, Check::Hmac(&hmac::HMAC_SHA384)),
-    row!(Hs512, "HS512", Family::Secret, Some(64), SHA512, Check::Hmac(&hmac::HMAC_SHA512)),
+    row!(Rs256, "RS256", Family::Rsa, None, SHA256, by_jsonwebtoken!(RS256), None),
+    row!(Rs384, "RS384", Family::Rsa, None, SHA384, by_jsonwebtoken!(RS384), None),
+    row!(Rs512, "RS512", Family::Rsa, None, SHA512, by_jsonwebtoken!(RS512), None),
+    row!(Ps256, "PS256", Family::Rsa, None, SHA256, by_jsonwebtoken!(PS256), None),
+    row!(Ps384, "PS384", Family::Rsa, None, SHA384, by_jsonwebtoken!(PS384), None),
+    row!(Ps512, "PS512", Family::Rsa, None, SHA512, by_jsonwebtoken!(PS512), None),
+    row!(Es256, "ES256", Family::Ec(Curve::P256), Some(64), SHA256, by_jsonwebtoken!(ES256), der!(ECDSA_P256_SHA256_ASN1)),
+    row!(Es384, "ES384", Family::Ec(Curve::P384), Some(96), SHA384, by_jsonwebtoken!(ES384), der!(ECDSA_P384_SHA384_ASN1)),
+    row!(Es512, "ES512", Family::Ec(Curve::P521), Some(132), SHA512, by_aws_lc!(ECDSA_P521_SHA512_FIXED), der!(ECDSA_P521_SHA512_ASN1)),
+    row!(Es256k, "ES256K", Family::Ec(Curve::Secp256k1), Some(64), SHA256, by_aws_lc!(ECDSA_P256K1_SHA256_FIXED), der!(ECDSA_P256K1_SHA256_ASN1)),
+    row!(EdDsa, "EdDSA", Family::Okp(Curve::Ed25519), Some(64), SHA512, by_jsonwebtoken!(EdDSA), None),
+    row!(Hs256, "HS256", Family::Secret, Some(32), SHA256, by_jsonwebtoken!(HS256), None),
+    row!(Hs384, "HS384", Family::Secret, Some(48), SHA384, by_jsonwebtoken!(HS384), None),
+    row!(Hs512, "HS512", Family::Secret, Some(64), SHA512, by_jsonwebtoken!(HS512), None),
 ];
 
 impl Alg {
+    /// Everything known of the algorithm.
     pub fn row(self) -> &'static Row {
         // The table stands in the order of the enum; a test holds it.
         &TABLE[self as usize]
     }
 
+    /// The registered name.
     pub fn name(self) -> &'static str {
         self.row().name
     }
 
+    /// The keys it takes.
     pub fn family(self) -> Family {
         self.row().family
     }
@@ -130,6 +151,7 @@ impl Alg {
         }
     }
 
+    /// Every algorithm, in the order of the table.
     pub fn all() -> impl Iterator<Item = Self> {
         TABLE.iter().map(|row| row.alg)
     }
@@ -176,8 +198,10 @@ impl Family {
 pub struct AlgSet(u16);
 
 impl AlgSet {
+    /// No algorithm.
     pub const EMPTY: Self = Self(0);
 
+    /// The set of these.
     pub const fn of(algs: &[Alg]) -> Self {
         let mut bits = 0;
         let mut i = 0;
@@ -193,14 +217,17 @@ impl AlgSet {
         Alg::all().filter(|alg| alg.family() != Family::Secret).collect()
     }
 
+    /// Whether `alg` is in the set.
     pub const fn contains(self, alg: Alg) -> bool {
         self.0 & (1 << alg as u16) != 0
     }
 
+    /// The members, in the order of the table.
     pub fn iter(self) -> impl Iterator<Item = Alg> {
         Alg::all().filter(move |alg| self.contains(*alg))
     }
 
+    /// Whether no algorithm is in it.
     pub const fn is_empty(self) -> bool {
         self.0 == 0
     }
@@ -227,6 +254,20 @@ mod tests {
         for (i, row) in TABLE.iter().enumerate() {
             assert_eq!(row.alg as usize, i, "{}", row.name);
         }
+    }
+
+    /// Both names of an algorithm are one name, so no row checks with the rules of another.
+    #[test]
+    fn the_twelve_of_jsonwebtoken_are_checked_by_it_under_the_same_name() {
+        let mut by_aws_lc = Vec::new();
+        for row in &TABLE {
+            match row.check {
+                Check::Jsonwebtoken(name) => assert_eq!(format!("{name:?}"), row.name),
+                Check::AwsLc(_) => by_aws_lc.push(row.name),
+            }
+            assert_eq!(row.der.is_some(), matches!(row.family, Family::Ec(_)), "{}", row.name);
+        }
+        assert_eq!(by_aws_lc, ["ES512", "ES256K"]);
     }
 
     #[test]

@@ -21,7 +21,8 @@ pub(super) struct Chosen {
 }
 
 impl Audiences {
-    /// `bound` is the client the token is known to be for by what was verified of its header.
+    /// `bound` is the client the token is known to be for by what was verified of its header. The
+    /// issuer must have been checked before: its name may vouch for a client.
     ///
     /// # Errors
     /// `aud_type`; `aud` when none is accepted; `aud_missing`, or `client` where an `aud` would be
@@ -33,6 +34,7 @@ impl Audiences {
     ) -> Result<Self, Refusal> {
         let Some(value) = claims.get("aud") else {
             let missing = rule.when_missing.as_ref().ok_or(Refusal::AudienceMissing)?;
+            let bound = bound.or_else(|| missing.vouched_client(claims));
             check_client(claims, &missing.clients, bound)?;
             return Ok(Self { list: vec![missing.audience.clone()], set: true });
         };
@@ -53,7 +55,7 @@ impl Audiences {
     /// own, so the new token is good in no place where the old one was not.
     ///
     /// # Errors
-    /// `aud` when the one asked for is not the token's, or not accepted.
+    /// `aud_asked` when the one asked for is not the token's, or not accepted.
     pub(super) fn choose(
         &self,
         azp: Option<&str>,
@@ -64,7 +66,8 @@ impl Audiences {
         let accepted = |aud: &&Audience| rule.accept.is_empty() || rule.accept.contains(aud);
         if let Some(asked) = asked {
             let found = self.list.iter().find(|aud| *aud == asked);
-            let found = found.filter(|aud| self.set || accepted(aud)).ok_or(Refusal::Audience)?;
+            let found = found.filter(|aud| self.set || accepted(aud));
+            let found = found.ok_or(Refusal::AudienceAsked)?;
             return Ok(Chosen { audience: found.clone(), of_several });
         }
         let preferred = rule.accept.iter().find(|aud| self.list.contains(aud));

@@ -11,6 +11,7 @@ use super::names::{Audience, UnixTime};
 use super::original;
 use super::policy::{ClaimRules, IssuerPolicy};
 use super::refusal::Refusal;
+use super::stable;
 use super::standard_claims;
 use super::times::Times;
 use super::verify::VerifiedToken;
@@ -20,14 +21,19 @@ use crate::profile::ClaimShape;
 /// What a new token is made for.
 #[derive(Debug, Clone, Copy)]
 pub struct Terms<'a> {
+    /// The rules for the issuer's tokens.
     pub policy: &'a IssuerPolicy,
+    /// What the verifier takes.
     pub shape: &'a ClaimShape,
     /// The algorithm the new token is signed with.
     pub alg: Alg,
+    /// RFC 8693 §2.1 `audience`, where one was asked for.
     pub audience: Option<&'a Audience>,
+    /// What stands beside an ID token.
     pub companions: Companions<'a>,
     /// See [`crate::pipeline::Ask::downscope`].
     pub downscope: bool,
+    /// The moment.
     pub now: UnixTime,
 }
 
@@ -62,6 +68,7 @@ impl NewClaims {
         if terms.shape.coerce_standard {
             standard_claims::coerce(&mut draft.edits, &mut draft.notes);
         }
+        draft.stable();
         if terms.shape.typ_jwt && token.typ().is_some_and(|typ| media_type(typ) != "jwt") {
             draft.notes.push("typ_normalized");
         }
@@ -101,6 +108,7 @@ impl NewClaims {
         for hash in ["at_hash", "c_hash", "s_hash"] {
             draft.edits.drop(hash);
         }
+        draft.stable();
         Ok(draft.done(expires, None))
     }
 
@@ -215,19 +223,27 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
-    /// Whole seconds; `iat` not ahead of our clock; `exp` the original's or earlier.
+    /// Whole seconds; `iat` and `nbf` not ahead of our clock; `exp` the original's or earlier.
     fn times(&mut self, times: Times, exp: UnixTime) -> Result<UnixTime, Refusal> {
         let Terms { policy, shape, now, .. } = *self.terms;
-        let mut iat = times.iat;
+        let (mut iat, mut nbf) = (times.iat, times.nbf);
         if shape.needs_iat {
             self.note(iat.is_none(), "iat_added");
             iat = Some(iat.map_or(now, |iat| iat.min(now)));
+            // Good by the operator's leeway, so good for a verifier whose clock is ours.
+            nbf = nbf.map(|nbf| nbf.min(now));
         }
-        let latest = policy.max_lifetime.map(|lifetime| now.plus(lifetime));
+        let lifetime = policy.max_lifetime.into_iter().chain(shape.longest_life).min();
+        let latest = lifetime.map(|lifetime| now.plus(lifetime));
         let new_exp = latest.map_or(exp, |latest| latest.min(exp));
+        let long = |life| iat.is_some_and(|iat: UnixTime| iat.plus(life) < new_exp);
+        if new_exp < exp || shape.longest_life.is_some_and(long) {
+            // Clients renew by `exp - iat`, which is to be this token's life.
+            iat = iat.map(|_| now);
+            self.lesser = true;
+        }
         self.note(new_exp < exp, "lifetime_capped");
-        self.lesser |= new_exp < exp;
-        for (claim, time) in [("exp", Some(new_exp)), ("nbf", times.nbf), ("iat", iat)] {
+        for (claim, time) in [("exp", Some(new_exp)), ("nbf", nbf), ("iat", iat)] {
             let Some(time) = time else { continue };
             if time.secs() > shape.latest_time {
                 return Err(Refusal::TimeRange { claim });
@@ -260,6 +276,12 @@ impl<'a> Draft<'a> {
         let done = self.edits.put_string("sub", &text);
         self.note(done, "sub_string");
         Ok(())
+    }
+
+    fn stable(&mut self) {
+        let Terms { shape, downscope, .. } = self.terms;
+        let done = shape.stable && stable::leave_out(&mut self.edits, *downscope);
+        self.note(done, "stable_claims");
     }
 
     fn hashes(&mut self, old: Alg) -> Result<(), Refusal> {

@@ -16,6 +16,9 @@ use super::thumbprint::Thumbprint;
 use super::tree::{Json, Object};
 use super::x509::DerKey;
 
+/// Entries of a set for each key that is allowed in it.
+const ENTRIES_PER_KEY: usize = 10;
+
 pub(super) struct Collector<'o> {
     options: &'o Options,
     report: Report,
@@ -35,9 +38,10 @@ impl<'o> Collector<'o> {
         self.options.limits.depth
     }
 
-    /// Called before entries are read: each costs a check of a public key, so their number is bound.
+    /// Called before entries are read. Only usable ones count as keys, but each entry costs a look and
+    /// a line of the report.
     pub(super) fn admit(&self, found: usize) -> Result<(), DocumentRefusal> {
-        let limit = self.options.limits.keys;
+        let limit = self.options.limits.keys.saturating_mul(ENTRIES_PER_KEY);
         if found > limit { Err(DocumentRefusal::TooManyKeys { found, limit }) } else { Ok(()) }
     }
 
@@ -184,6 +188,10 @@ impl<'o> Collector<'o> {
         let entries = self.without_duplicates(entries);
         if entries.is_empty() {
             return Err(DocumentRefusal::NoUsableKey(Box::new(self.report)));
+        }
+        let (found, limit) = (entries.len(), self.options.limits.keys);
+        if found > limit {
+            return Err(DocumentRefusal::TooManyKeys { found, limit });
         }
         self.shared_kids(&entries);
         let keys = KeySet::from_entries(entries, self.options.rsa_alg);

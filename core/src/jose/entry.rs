@@ -10,10 +10,8 @@ use super::names::{Kid, NameError};
 use super::reading::Options;
 use super::repair::{self, AlgText, UseText};
 use super::report::{Alarm, Change, Effect, Report, excerpt};
+use super::secrets::{is_blank, is_symmetric, leaked};
 use super::tree::{Json, Object};
-
-/// Members that hold a secret: RFC 7518 §6.2.2, §6.3.2, §6.4.1, and `priv` of the AKP keys.
-const PRIVATE: &[&str] = &["d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"];
 
 /// Reads one JWK. `name` is what the document calls it from outside (a key of a map).
 pub(super) fn read(
@@ -65,27 +63,17 @@ fn repair_is_private(fault: &KeyFault) -> bool {
     matches!(fault, KeyFault::MultiPrime)
 }
 
-fn is_symmetric(object: &Object<'_>) -> bool {
-    let kty = object.text("kty").unwrap_or_default();
-    let secret_alg = || match object.text("alg").map(repair::alg) {
-        Some(AlgText::Known(alg) | AlgText::Alias(alg)) => alg.family() == Family::Secret,
-        Some(text) => text == AlgText::Secret,
-        None => false,
-    };
-    kty.eq_ignore_ascii_case("oct")
-        || kty.eq_ignore_ascii_case("MAC")
-        || object.present("kty").is_none() && (object.present("k").is_some() || secret_alg())
-}
-
-/// Names of the members that hold a secret.
-fn leaked(object: &Object<'_>) -> Vec<String> {
-    let symmetric = is_symmetric(object);
-    let holds = |(name, value): &(std::borrow::Cow<'_, str>, Json<'_>)| {
-        let listed = PRIVATE.contains(&&**name) || symmetric && name == "value";
-        listed && *value != Json::Null
-            || matches!(value, Json::String(text) if text.contains("PRIVATE KEY-----"))
-    };
-    object.members.iter().filter(|member| holds(member)).map(|(name, _)| excerpt(name)).collect()
+/// Whether a value of `revoked` says that the key is: an object or a time (OpenID Federation 1.0
+/// §8.7.2), `true`, any text but a plain no.
+fn is_revoked(value: &Json<'_>) -> bool {
+    match value {
+        Json::Null | Json::Bool(false) => false,
+        Json::Number(text) => text.parse() != Ok(0.0_f64),
+        Json::String(text) => {
+            !["", "0", "false", "no"].iter().any(|no| text.eq_ignore_ascii_case(no))
+        }
+        Json::Bool(true) | Json::Array(_) | Json::Object(_) => true,
+    }
 }
 
 struct EntryReader<'a, 'o> {
@@ -109,6 +97,17 @@ struct Naming {
     pending: Option<Pending>,
 }
 
+impl Naming {
+    fn nameless() -> Self {
+        let pending = Some(Pending { code: "kid_missing", before: None });
+        Self { kid: None, names: vec![], pending }
+    }
+}
+
+fn is_index(name: &str) -> bool {
+    name.len() <= 4 && name.bytes().all(|byte| byte.is_ascii_digit())
+}
+
 impl EntryReader<'_, '_> {
     fn entry(&mut self, leaked: &[String]) -> Result<Entry, KeyFault> {
         if self.object.members.is_empty() {
@@ -128,7 +127,7 @@ impl EntryReader<'_, '_> {
         self.signs()?;
         let (alg, alg_pending) = self.alg()?;
         self.lives()?;
-        if self.object.present("oth").is_some() {
+        if self.object.present("oth").is_some_and(|oth| !is_blank(oth)) {
             return Err(KeyFault::MultiPrime);
         }
         let naming = self.naming()?;
@@ -139,9 +138,6 @@ impl EntryReader<'_, '_> {
         let key = PublicJwk::new(read.material, naming.kid, alg.or(read.alg))?;
         let key = key.of_issuers(issuers(self.object));
         self.certificate(&key, read.source);
-        if self.options.drop_leaked_private && !leaked.is_empty() {
-            return Err(KeyFault::PrivateKeyLeaked);
-        }
         self.finish(&key, leaked, alg_pending, naming.pending);
         Ok(Entry { key, path: self.path.into(), order: 0, names: naming.names })
     }
@@ -201,6 +197,9 @@ impl EntryReader<'_, '_> {
                 .collect(),
             Some(_) => return Err(KeyFault::UseUnknown),
         };
+        if uses.contains(&UseText::Root) {
+            return Err(KeyFault::NotSignature);
+        }
         let sig = Some("sig".to_owned());
         let operations = operations(self.object);
         let verifies = operations.iter().any(|op| matches!(*op, "verify" | "sign"));
@@ -253,10 +252,7 @@ impl EntryReader<'_, '_> {
 
     /// Marks some issuers put on keys they no longer use (OpenID Federation 1.0 §8.7.2, jwx).
     fn lives(&self) -> Result<(), KeyFault> {
-        if !self.options.drop_expired {
-            return Ok(());
-        }
-        if !matches!(self.object.get("revoked"), None | Some(Json::Null | Json::Bool(false))) {
+        if self.object.get("revoked").is_some_and(is_revoked) {
             return Err(KeyFault::Revoked);
         }
         if let (Some(Json::Number(text)), Some(now)) = (self.object.get("exp"), self.options.now)
@@ -265,7 +261,8 @@ impl EntryReader<'_, '_> {
             // Above this it can only be milliseconds.
             let exp = if exp > 1e11 { exp / 1000.0 } else { exp };
             #[expect(clippy::cast_precision_loss, reason = "a date, to the second")]
-            if exp < now.secs() as f64 {
+            // Zero and less is what a program writes that has no date to tell.
+            if exp > 0.0 && exp < now.secs() as f64 {
                 return Err(KeyFault::Expired);
             }
         }
@@ -277,12 +274,11 @@ impl EntryReader<'_, '_> {
     fn naming(&self) -> Result<Naming, KeyFault> {
         let mut naming = match self.object.present("kid") {
             None => match self.name {
+                // The index of a list that a program wrote as an object. Tokens that call the key by
+                // it still find it; nobody else should learn that it is its name.
+                Some(name) if is_index(name) => Naming::nameless(),
                 Some(name) => named(name, Some("kid_missing")),
-                None => Naming {
-                    kid: None,
-                    names: vec![],
-                    pending: Some(Pending { code: "kid_missing", before: None }),
-                },
+                None => Naming::nameless(),
             },
             Some(Json::String(text)) => named(text, None),
             Some(Json::Number(text)) if is_whole(text) => named(text, Some("kid_number")),
@@ -413,6 +409,9 @@ fn is_whole(number: &str) -> bool {
 
 /// The name of an entry that has one.
 pub(super) fn named_entry(name: &str) -> (Option<Kid>, Vec<Box<str>>) {
+    if is_index(name) {
+        return (None, vec![name.into()]);
+    }
     let naming = named(name, None);
     (naming.kid, naming.names)
 }

@@ -1,9 +1,11 @@
 //! What can be wrong with a key or a key set document. Codes are stable: they are metric labels,
 //! report fields and what scripts test.
 
+use super::likeness::Likeness;
 use super::report::Report;
 
 /// Why one key is left out of the set. The other keys always survive.
+#[expect(missing_docs, reason = "its text says what each means")]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeyFault {
     #[error("the RSA modulus or exponent is empty, even, zero or not minimal")]
@@ -79,6 +81,7 @@ pub enum KeyFault {
 }
 
 /// A member of a JWK that holds a number of the key.
+#[expect(missing_docs, reason = "the names of members, RFC 7518 §6")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Member {
     N,
@@ -89,6 +92,7 @@ pub enum Member {
 }
 
 impl Member {
+    /// As it is written in a JWK.
     pub fn name(self) -> &'static str {
         match self {
             Self::N => "n",
@@ -107,6 +111,7 @@ impl std::fmt::Display for Member {
 }
 
 impl KeyFault {
+    /// The stable code.
     pub fn code(&self) -> &'static str {
         match self {
             Self::RsaInvalid => "rsa_invalid",
@@ -174,6 +179,7 @@ impl KeyFault {
 }
 
 /// Why a whole document is refused.
+#[expect(missing_docs, reason = "its text says what each means")]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DocumentRefusal {
     #[error("the document is empty")]
@@ -196,11 +202,14 @@ pub enum DocumentRefusal {
     DuplicateMember { path: String },
     #[error("the document has no `keys` (RFC 7517 §5)")]
     NoKeys,
+    /// Its code is `not_json` or `no_keys`, as it would be without the recognition.
+    #[error("the document is {0}, not a key set")]
+    Other(Likeness),
     #[error("the document has several readings: {what}")]
     Ambiguous { what: &'static str },
     #[error("the set is empty")]
     EmptySet,
-    #[error("the set holds {found} keys, {limit} are allowed")]
+    #[error("the set holds {found} keys, {limit} are allowed (`[limits] keys`)")]
     TooManyKeys { found: usize, limit: usize },
     /// The report says why each key was dropped.
     #[error("the set holds no usable public signature key{}", list(.0))]
@@ -220,6 +229,7 @@ fn list(report: &Report) -> String {
 }
 
 impl DocumentRefusal {
+    /// The stable code.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Empty => "empty",
@@ -232,10 +242,23 @@ impl DocumentRefusal {
             Self::NotObject => "not_object",
             Self::DuplicateMember { .. } => "duplicate_member",
             Self::NoKeys => "no_keys",
+            Self::Other(likeness) => likeness.code(),
             Self::Ambiguous { .. } => "ambiguous",
             Self::EmptySet => "empty_set",
             Self::TooManyKeys { .. } => "too_many_keys",
             Self::NoUsableKey(_) => "no_usable_key",
+        }
+    }
+
+    /// What to do about it, where the document says enough.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Html => Some("this is a page for people; is the address the JWKS's?"),
+            Self::Other(likeness) => Some(likeness.hint()),
+            Self::TooManyKeys { .. } => {
+                Some("raise `[limits] keys`, or ask the issuer why it has so many")
+            }
+            _ => None,
         }
     }
 

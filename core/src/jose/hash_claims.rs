@@ -16,7 +16,9 @@ pub struct Companions<'a> {
     pub access_token: Option<&'a str>,
     /// The access token as the issuer sent it, where it differs.
     pub original_access_token: Option<&'a str>,
+    /// The authorization code in the same response, for `c_hash`.
     pub code: Option<&'a str>,
+    /// The `state` in the same response, for `s_hash`.
     pub state: Option<&'a str>,
 }
 

@@ -11,14 +11,57 @@ use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visit
 use serde_json::value::RawValue;
 
 /// Why a text is not an object with one reading.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum JsonFault {
+    /// The text is no JSON, or another value than an object.
     #[error("is not a JSON object")]
     NotObject,
+    /// A name stands twice in one object, at any level.
     #[error("has a member twice")]
     Duplicate,
+    /// It is nested deeper than allowed.
     #[error("is nested too deeply")]
     Depth,
+    /// Half a surrogate pair (RFC 8259 §8.2) in this member, or in a name where it is empty.
+    #[error("has half a surrogate pair in `{0}`")]
+    Surrogate(Box<str>),
+    /// A number that no reader of doubles takes (RFC 8259 §6), in this member.
+    #[error("has a number beyond a double in `{0}`")]
+    Number(Box<str>),
+}
+
+/// The same of a single value, which does not know its name.
+#[derive(Debug, Clone, Copy)]
+enum Flaw {
+    NotJson,
+    Duplicate,
+    Depth,
+    Surrogate,
+    Number,
+}
+
+impl Flaw {
+    /// What serde_json refuses that RFC 8259 allows; its errors have no kinds for it.
+    fn of(error: &serde_json::Error) -> Self {
+        let text = error.to_string();
+        if text.starts_with("number out of range") {
+            Self::Number
+        } else if text.contains("surrogate") || text.starts_with("unexpected end of hex escape") {
+            Self::Surrogate
+        } else {
+            Self::NotJson
+        }
+    }
+
+    fn at(self, name: &str) -> JsonFault {
+        match self {
+            Self::NotJson => JsonFault::NotObject,
+            Self::Duplicate => JsonFault::Duplicate,
+            Self::Depth => JsonFault::Depth,
+            Self::Surrogate => JsonFault::Surrogate(super::report::excerpt(name).into()),
+            Self::Number => JsonFault::Number(super::report::excerpt(name).into()),
+        }
+    }
 }
 
 /// One member of an object, by its place in the text.
@@ -28,6 +71,7 @@ pub struct Member {
     pub name: Box<str>,
     /// From the opening quote of the name to the end of the value.
     pub span: Range<usize>,
+    /// The value alone.
     pub value: Range<usize>,
 }
 
@@ -50,7 +94,7 @@ impl Object {
             if !seen.insert(name.as_ref()) {
                 return Err(JsonFault::Duplicate);
             }
-            unique(value, depth.saturating_sub(1))?;
+            unique(value, depth.saturating_sub(1)).map_err(|flaw| flaw.at(name))?;
             // Only blanks and one comma can stand between a value and the next name.
             let start = text[end..].find('"').map_or(end, |quote| end + quote);
             let at = value.as_ptr() as usize - text.as_ptr() as usize;
@@ -60,10 +104,12 @@ impl Object {
         Ok(Self { members, text })
     }
 
+    /// The whole text, as it was read.
     pub fn text(&self) -> &str {
         &self.text
     }
 
+    /// The members, in the order of the text.
     pub fn members(&self) -> &[Member] {
         &self.members
     }
@@ -119,7 +165,7 @@ struct Members;
 impl Members {
     fn read(text: &str) -> Result<Vec<RawMember<'_>>, JsonFault> {
         let mut reader = serde_json::Deserializer::from_str(text);
-        let members = reader.deserialize_map(Self).map_err(|_| JsonFault::NotObject)?;
+        let members = reader.deserialize_map(Self).map_err(|error| Flaw::of(&error).at(""))?;
         reader.end().map_err(|_| JsonFault::NotObject)?;
         Ok(members)
     }
@@ -143,32 +189,37 @@ impl<'de> Visitor<'de> for Members {
 
 /// Checks one value, which `RawValue` has only skimmed: names unique at every level, nesting, and
 /// strings that are Unicode (a lone surrogate is read differently everywhere).
-fn unique(json: &str, depth: usize) -> Result<(), JsonFault> {
+fn unique(json: &str, depth: usize) -> Result<(), Flaw> {
     if !json.starts_with(['{', '[', '"']) {
-        return Ok(());
+        let number = json.starts_with(|c: char| c == '-' || c.is_ascii_digit());
+        // Three hundred digits without an exponent are within a double.
+        let fits = json.len() < 300 && !json.contains(['e', 'E'])
+            || json.parse::<f64>().is_ok_and(f64::is_finite);
+        return if fits || !number { Ok(()) } else { Err(Flaw::Number) };
     }
-    let fault = std::cell::Cell::new(JsonFault::NotObject);
+    let flaw = std::cell::Cell::new(None);
     let mut reader = serde_json::Deserializer::from_str(json);
-    Unique { depth, fault: &fault }.deserialize(&mut reader).map_err(|_| fault.get())
+    let unique = Unique { depth, flaw: &flaw };
+    unique.deserialize(&mut reader).map_err(|error| flaw.get().unwrap_or_else(|| Flaw::of(&error)))
 }
 
 #[derive(Clone, Copy)]
 struct Unique<'f> {
     depth: usize,
-    fault: &'f std::cell::Cell<JsonFault>,
+    flaw: &'f std::cell::Cell<Option<Flaw>>,
 }
 
 impl Unique<'_> {
     fn inside<E: de::Error>(self) -> Result<Self, E> {
         match self.depth.checked_sub(1) {
             Some(depth) => Ok(Self { depth, ..self }),
-            None => Err(self.fail(JsonFault::Depth)),
+            None => Err(self.fail(Flaw::Depth)),
         }
     }
 
-    fn fail<E: de::Error>(self, fault: JsonFault) -> E {
-        self.fault.set(fault);
-        E::custom(fault)
+    fn fail<E: de::Error>(self, flaw: Flaw) -> E {
+        self.flaw.set(Some(flaw));
+        E::custom("flawed")
     }
 }
 
@@ -222,7 +273,7 @@ impl<'de> Visitor<'de> for Unique<'_> {
         let mut seen = HashSet::new();
         while let Some(name) = map.next_key::<Text<'de>>()? {
             if !seen.insert(name.0) {
-                return Err(self.fail(JsonFault::Duplicate));
+                return Err(self.fail(Flaw::Duplicate));
             }
             map.next_value_seed(inside)?;
         }
@@ -273,14 +324,38 @@ mod tests {
             "{}{}",
             r#"{"a":1,}"#,
             r#"{"a":01}"#,
-            r#"{"a":"\ud800"}"#,
-            r#"{"a":{"b":"\ud800"}}"#,
             r#"{"a":NaN}"#,
             "{\"a\":\"\u{1}\"}",
             "{\"a\":1 // b\n}",
         ] {
             assert_eq!(parse(text).err(), Some(JsonFault::NotObject), "{text:?}");
         }
+    }
+
+    #[test]
+    fn what_no_reader_takes_is_refused_by_its_name() {
+        let surrogate = |name: &str| Some(JsonFault::Surrogate(name.into()));
+        for (text, name) in [
+            (r#"{"x":1,"a":"\ud800"}"#, "a"),
+            (r#"{"a":"\udc00x"}"#, "a"),
+            (r#"{"a":{"b":["\ud83d x"]}}"#, "a"),
+            (r#"{"\ud800":1}"#, ""),
+        ] {
+            assert_eq!(parse(text).err(), surrogate(name), "{text}");
+        }
+        for text in [
+            r#"{"a":1e400}"#,
+            r#"{"a":-1E999}"#,
+            r#"{"a":[{"b":1e400}]}"#,
+            &format!(r#"{{"a":1{}}}"#, "0".repeat(400)),
+        ] {
+            assert_eq!(parse(text).err(), Some(JsonFault::Number("a".into())), "{text}");
+        }
+        for good in [r#"{"a":1e308}"#, r#"{"a":1e-400}"#, r#"{"a":true,"b":false,"c":null}"#] {
+            assert!(parse(good).is_ok(), "{good}");
+        }
+        let good = format!(r#"{{"a":1{}}}"#, "0".repeat(290));
+        assert!(parse(&good).is_ok());
     }
 
     #[test]

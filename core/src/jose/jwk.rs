@@ -2,16 +2,13 @@
 //! represented here, so they cannot be published. A value of [`PublicJwk`] has been checked: sizes,
 //! exponent, ROCA, the point on its curve, and that a stated `alg` fits the key.
 
-use std::sync::OnceLock;
-
-use aws_lc_rs::signature::{self, ParsedPublicKey, RsaPublicKeyComponents, UnparsedPublicKey};
-
-use super::alg::{Alg, Check, Curve, Family};
+use super::alg::{Alg, Curve, Family};
 use super::base64url;
 use super::fault::KeyFault;
 use super::names::Kid;
 use super::roca;
 use super::thumbprint::Thumbprint;
+use super::verifying::{self, VerifyingKey};
 
 /// RFC 7518 §3.3: "A key of size 2048 bits or larger MUST be used".
 pub const RSA_MIN_BITS: usize = 2048;
@@ -19,6 +16,7 @@ pub const RSA_MIN_BITS: usize = 2048;
 pub const RSA_MAX_BITS: usize = 8192;
 
 /// The numbers of a key. Integers are big-endian: minimal for RSA, full length for coordinates.
+#[expect(missing_docs, reason = "the members of RFC 7518 §6 and RFC 8037 §2")]
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Material {
     Rsa { n: Box<[u8]>, e: Box<[u8]> },
@@ -37,6 +35,7 @@ pub enum SignatureForm {
 }
 
 /// A checked public signature key.
+#[derive(Clone)]
 pub struct PublicJwk {
     material: Material,
     kid: Option<Kid>,
@@ -44,24 +43,19 @@ pub struct PublicJwk {
     thumbprint: Thumbprint,
     /// The issuers the entry says it is a key of, or templates of them; none: any.
     issuers: Vec<Box<str>>,
-    /// Parsed once per algorithm: RSA keys without an `alg` serve six, every other key one.
-    parsed: [OnceLock<Option<ParsedPublicKey>>; 6],
+    verifying: VerifyingKey,
 }
 
 impl PublicJwk {
     /// # Errors
     /// [`KeyFault`] naming the check the key fails.
     pub fn new(material: Material, kid: Option<Kid>, alg: Option<Alg>) -> Result<Self, KeyFault> {
-        let (family, read) = check_material(&material)?;
+        let verifying = check_material(&material)?;
         if let Some(alg) = alg {
-            fits(family, alg)?;
+            fits(family(&material), alg)?;
         }
         let thumbprint = Thumbprint::of(&material);
-        let parsed: [OnceLock<_>; 6] = Default::default();
-        if let Some(read) = read {
-            let _ = parsed[0].set(Some(read));
-        }
-        Ok(Self { material, kid, alg, thumbprint, issuers: Vec::new(), parsed })
+        Ok(Self { material, kid, alg, thumbprint, issuers: Vec::new(), verifying })
     }
 
     /// Marks the key as one of these issuers', besides those it is marked with.
@@ -80,6 +74,7 @@ impl PublicJwk {
         &self.issuers
     }
 
+    /// The numbers of the key.
     pub fn material(&self) -> &Material {
         &self.material
     }
@@ -104,6 +99,7 @@ impl PublicJwk {
         &self.thumbprint
     }
 
+    /// The kind of key, which says the algorithms it can serve.
     pub fn family(&self) -> Family {
         family(&self.material)
     }
@@ -124,28 +120,21 @@ impl PublicJwk {
         {
             return form == SignatureForm::JoseOrDer && self.verifies_der(alg, message, sig);
         }
-        let slot = match alg.family() {
-            Family::Rsa => alg as usize,
-            _ => 0,
-        };
-        self.parsed[slot]
-            .get_or_init(|| parse(&self.material, alg).ok())
-            .as_ref()
-            .is_some_and(|key| key.verify_sig(message, sig).is_ok())
+        self.verifying.made(alg, message, sig)
     }
 
     fn verifies_der(&self, alg: Alg, message: &[u8], sig: &[u8]) -> bool {
-        match (&alg.row().check, &self.material) {
-            (Check::Ecdsa { der, .. }, Material::Ec { x, y, .. }) => {
-                UnparsedPublicKey::new(*der, uncompressed(x, y)).verify(message, sig).is_ok()
+        match (alg.row().der, &self.material) {
+            (Some(der), Material::Ec { x, y, .. }) => {
+                verifying::made_der(der, (x, y), message, sig)
             }
             _ => false,
         }
     }
 
     /// Appends the JWK in its published form: members in a fixed order, nothing else.
-    pub fn write_json(&self, kid: &Kid, alg: Alg, out: &mut String) {
-        self.write_members(Some(kid.as_str()), Some(alg), out);
+    pub fn write_json(&self, kid: &Kid, alg: Option<Alg>, out: &mut String) {
+        self.write_members(Some(kid.as_str()), alg, out);
         out.push('}');
     }
 
@@ -196,19 +185,6 @@ impl PublicJwk {
     }
 }
 
-impl Clone for PublicJwk {
-    fn clone(&self) -> Self {
-        Self {
-            material: self.material.clone(),
-            kid: self.kid.clone(),
-            alg: self.alg,
-            thumbprint: self.thumbprint.clone(),
-            issuers: self.issuers.clone(),
-            parsed: Default::default(),
-        }
-    }
-}
-
 impl PartialEq for PublicJwk {
     fn eq(&self, other: &Self) -> bool {
         self.material == other.material
@@ -248,35 +224,32 @@ fn fits(family: Family, alg: Alg) -> Result<(), KeyFault> {
     }
 }
 
-/// The family, and the key as it was parsed to check its point. All that is asked of an RSA key can
-/// be seen from its numbers, so it is parsed when it first verifies.
-fn check_material(material: &Material) -> Result<(Family, Option<ParsedPublicKey>), KeyFault> {
+/// The key as it verifies, once it is known to be sound. All that is asked of an RSA key can be seen
+/// from its numbers.
+fn check_material(material: &Material) -> Result<VerifyingKey, KeyFault> {
     match material {
         Material::Rsa { n, e } => {
             check_rsa(n, e)?;
-            return Ok((Family::Rsa, None));
+            Ok(VerifyingKey::rsa(n, e))
         }
         Material::Ec { curve, x, y } => {
             if x.len() != curve.coordinate_len() || y.len() != curve.coordinate_len() {
                 return Err(KeyFault::EcLength);
             }
+            Family::Ec(*curve).default_alg().ok_or(KeyFault::AlgFamily)?;
+            VerifyingKey::ec(*curve, x, y).ok_or(KeyFault::EcPoint)
         }
-        Material::Okp { x, .. } => {
+        Material::Okp { curve, x } => {
             if x.len() != 32 {
                 return Err(KeyFault::OkpLength);
             }
             if is_small_order(x) {
                 return Err(KeyFault::OkpPoint);
             }
+            Family::Okp(*curve).default_alg().ok_or(KeyFault::AlgFamily)?;
+            VerifyingKey::ed25519(x).ok_or(KeyFault::OkpPoint)
         }
     }
-    let family = family(material);
-    let alg = family.default_alg().ok_or(KeyFault::AlgFamily)?;
-    let read = parse(material, alg).map_err(|()| match family {
-        Family::Ec(_) => KeyFault::EcPoint,
-        _ => KeyFault::OkpPoint,
-    })?;
-    Ok((family, Some(read)))
 }
 
 /// The points of order 1, 2, 4 and 8, every spelling of their y (the sign of x is the top bit). Under
@@ -325,25 +298,6 @@ fn check_rsa(n: &[u8], e: &[u8]) -> Result<(), KeyFault> {
         return Err(KeyFault::Roca);
     }
     Ok(())
-}
-
-fn uncompressed(x: &[u8], y: &[u8]) -> Vec<u8> {
-    [&[4], x, y].concat()
-}
-
-fn parse(material: &Material, alg: Alg) -> Result<ParsedPublicKey, ()> {
-    match (material, &alg.row().check) {
-        (Material::Rsa { n, e }, Check::Rsa(params)) => {
-            RsaPublicKeyComponents { n, e }.to_parsed_public_key(params).map_err(drop)
-        }
-        (Material::Ec { x, y, .. }, Check::Ecdsa { fixed, .. }) => {
-            ParsedPublicKey::new(*fixed, uncompressed(x, y)).map_err(drop)
-        }
-        (Material::Okp { x, .. }, Check::Ed25519) => {
-            ParsedPublicKey::new(&signature::ED25519, x).map_err(drop)
-        }
-        _ => Err(()),
-    }
 }
 
 #[cfg(test)]

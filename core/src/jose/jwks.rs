@@ -3,6 +3,7 @@
 use super::collect::Collector;
 pub use super::fault::DocumentRefusal;
 pub use super::keyset::KeySet;
+pub use super::likeness::Likeness;
 pub use super::reading::{Normalized, Options};
 pub use super::report::{Alarm, Change, Effect, Report};
 use super::{shape, text};

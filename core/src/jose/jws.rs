@@ -66,10 +66,12 @@ impl<'a> Envelope<'a> {
         &self.text.as_bytes()[..self.dots.1]
     }
 
+    /// The signature, decoded.
     pub fn signature(&self) -> &[u8] {
         &self.signature
     }
 
+    /// `alg` of the protected header.
     pub fn unverified_alg(&self) -> Alg {
         self.header.alg
     }
@@ -79,10 +81,12 @@ impl<'a> Envelope<'a> {
         self.header.kid.as_deref()
     }
 
+    /// `typ` of the protected header, as written.
     pub fn unverified_typ(&self) -> Option<&str> {
         self.header.typ.as_deref()
     }
 
+    /// The payload, decoded.
     pub fn unverified_payload(&self) -> &[u8] {
         &self.payload
     }
@@ -121,7 +125,7 @@ impl<'a> Envelope<'a> {
 /// [`super::verify::VerifiedToken`] leads on.
 ///
 /// ```compile_fail
-/// use countersign::jose::{jws::CompactJws, names::Limits, sign::SigningKey};
+/// use countersign_core::jose::{jws::CompactJws, names::Limits, sign::SigningKey};
 /// fn mint(key: &SigningKey, token: &str) {
 ///     let jws = CompactJws::parse(token, &Limits::default(), false).unwrap();
 ///     let _ = key.sign(jws); // a `NewClaims` is wanted, and it is made of a `VerifiedToken` only
@@ -161,18 +165,27 @@ impl<'a> CompactJws<'a> {
         Issuer::parse(&text).map_err(|_| Refusal::Issuer)
     }
 
+    /// `kid` of the protected header; see [`Envelope::unverified_kid`].
     pub fn unverified_kid(&self) -> Option<&str> {
         self.envelope.unverified_kid()
     }
 
+    /// `alg` of the protected header.
     pub fn unverified_alg(&self) -> Option<Alg> {
         Some(self.envelope.unverified_alg())
     }
 
+    /// `typ` of the protected header, as written.
+    pub fn unverified_typ(&self) -> Option<&str> {
+        self.envelope.unverified_typ()
+    }
+
+    /// The claims set.
     pub fn unverified_claims(&self) -> &Object {
         &self.claims
     }
 
+    /// The JWS itself.
     pub fn envelope(&self) -> &Envelope<'a> {
         &self.envelope
     }
@@ -198,11 +211,14 @@ fn decode(part: &str, padded: bool) -> Result<Vec<u8>, Refusal> {
     base64url::decode(bare).map_err(|_| Refusal::Base64)
 }
 
-fn refusal(fault: JsonFault, otherwise: Refusal, limits: &Limits) -> Refusal {
+/// `otherwise` is for what is no JSON object.
+pub(super) fn refusal(fault: JsonFault, otherwise: Refusal, limits: &Limits) -> Refusal {
     match fault {
         JsonFault::NotObject => otherwise,
         JsonFault::Duplicate => Refusal::DuplicateMember,
         JsonFault::Depth => Refusal::Depth { limit: limits.depth },
+        JsonFault::Surrogate(member) => Refusal::Surrogate { member },
+        JsonFault::Number(member) => Refusal::Number { member },
     }
 }
 

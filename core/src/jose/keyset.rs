@@ -26,6 +26,7 @@ impl Default for KeySet {
 }
 
 impl KeySet {
+    /// A set of these keys, each under its `kid`.
     pub fn new(keys: Vec<PublicJwk>) -> Self {
         let entries = keys.into_iter().map(|key| Entry {
             names: key.kid().map(|kid| kid.as_str().into()).into_iter().collect(),

@@ -4,7 +4,7 @@
 use super::alg::{Alg, Curve, Family};
 use super::fault::{KeyFault, Member};
 use super::jwk::Material;
-use super::pem::{self, Block};
+use super::pem;
 use super::repair::{self, Bytes};
 use super::report::excerpt;
 use super::tree::{Json, Object};
@@ -63,7 +63,10 @@ pub(super) fn read(object: &Object<'_>, kty: Kty) -> Result<Numbers, KeyFault> {
         Kty::Okp => okp(object, &mut repairs)?,
         Kty::OfCertificate => return Err(missing(kty)),
     };
-    Ok(Numbers { material, alg: None, source: Source::Members, repairs })
+    // The certificate of the same key may tie it to an algorithm (RFC 4055 §1.2).
+    let certified = x5c(object).and_then(pem::x5c_key).filter(|key| key.material == material);
+    let alg = certified.and_then(|key| key.alg);
+    Ok(Numbers { material, alg, source: Source::Members, repairs })
 }
 
 /// Whether a JWK without `kty` may still say what it is.
@@ -93,12 +96,7 @@ fn certified(object: &Object<'_>) -> Option<(&'static str, DerKey)> {
     if let Some(key) = x5c(object).and_then(pem::x5c_key) {
         return Some(("x5c", key));
     }
-    let key = pem::blocks(object.text("value")?).find_map(|block| match block {
-        Block::Key(key) => Some(key),
-        Block::Certificate(certificate) => certificate.key,
-        _ => None,
-    })?;
-    Some(("value", key))
+    Some(("value", pem::first_key(object.text("value")?)?))
 }
 
 fn of_certificate(member: &'static str, key: DerKey, kty: Kty) -> Result<Numbers, KeyFault> {

@@ -5,6 +5,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::Deserialize;
+
+use crate::setting;
+
 /// Longest `kid` taken as it stands, in bytes. RFC 7517 §4.5 sets no bound; header lines and logs do.
 pub const MAX_KID: usize = 1024;
 /// Longest `iss` or `aud`, in bytes.
@@ -13,12 +17,16 @@ pub const MAX_NAME: usize = 2048;
 /// Why a string is not a name of its kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
+    /// There is nothing in it.
     #[error("is empty")]
     Empty,
+    /// It is longer than this many bytes.
     #[error("is longer than {0} bytes")]
     TooLong(usize),
+    /// A control character could break a header or a log line.
     #[error("holds a control character")]
     Control,
+    /// A character that a file name or a metric label cannot have.
     #[error("may hold letters, digits, `.`, `_` and `-` only")]
     Label,
 }
@@ -49,6 +57,7 @@ macro_rules! name {
                 checked(text, $max).map(Self)
             }
 
+            /// The text.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -118,6 +127,7 @@ impl IssuerName {
         Ok(Self(text))
     }
 
+    /// The text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -141,18 +151,22 @@ impl fmt::Display for IssuerName {
 pub struct UnixTime(i64);
 
 impl UnixTime {
+    /// Seconds since 1970.
     pub const fn from_secs(secs: i64) -> Self {
         Self(secs)
     }
 
+    /// Seconds since 1970.
     pub const fn secs(self) -> i64 {
         self.0
     }
 
+    /// So much later; at most the end of time.
     pub fn plus(self, by: Duration) -> Self {
         Self(self.0.saturating_add(i64::try_from(by.as_secs()).unwrap_or(i64::MAX)))
     }
 
+    /// So much earlier; at least the beginning.
     pub fn minus(self, by: Duration) -> Self {
         Self(self.0.saturating_sub(i64::try_from(by.as_secs()).unwrap_or(i64::MAX)))
     }
@@ -163,17 +177,21 @@ impl UnixTime {
     }
 }
 
-/// The bounds on hostile input. Each default says where it comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Bounds on key sets and tokens, `[limits]`. Each default says where it comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields)]
 pub struct Limits {
-    /// Bytes of a key set document, after decompression. The largest real ones are under 100 KiB.
+    /// Size of a key set document after decompression. The largest real ones are under 100 KiB.
+    #[serde(with = "setting::Size")]
     pub document: usize,
-    /// Keys in one set. 100 published RSA keys still fit the 51,200 bytes that the strictest known
-    /// client (Nimbus JOSE) reads.
+    /// Usable keys in one set; entries that are dropped do not count. [`Limits::document`] bounds the
+    /// work. The strictest known client (Nimbus JOSE) reads 51,200 bytes, 100 keys of RSA.
     pub keys: usize,
     /// JSON nesting of a key set document, of a protected header or of a claims set.
     pub depth: usize,
-    /// Bytes of a compact JWS. Most servers bound a header line at 16 KiB.
+    /// Size of a compact JWS. Most servers bound a header line at 16 KiB.
+    #[serde(with = "setting::Size")]
     pub token: usize,
     /// Signature checks one token may cost (keys tried when the kid is missing or not unique).
     pub signature_checks: u32,
@@ -181,7 +199,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { document: 512 * 1024, keys: 100, depth: 32, token: 16 * 1024, signature_checks: 4 }
+        Self { document: 512 * 1024, keys: 1000, depth: 32, token: 16 * 1024, signature_checks: 4 }
     }
 }
 

@@ -55,6 +55,15 @@ pub(super) fn count(text: &str) -> usize {
     text.matches(BEGIN).count()
 }
 
+/// The first key of a text that stands for one key.
+pub(super) fn first_key(text: &str) -> Option<DerKey> {
+    blocks(text).find_map(|block| match block {
+        Block::Key(key) => Some(key),
+        Block::Certificate(certificate) => certificate.key,
+        _ => None,
+    })
+}
+
 fn block(label: &str, body: &str) -> Block {
     let key = |key: Option<DerKey>| key.map_or(Block::Unreadable, Block::Key);
     match label {

@@ -10,15 +10,20 @@ use super::jwk::SignatureForm;
 use super::names::{Audience, Issuer, IssuerName};
 use super::refusal::Refusal;
 use super::tenants::{IssuerTemplate, Tenants};
+use super::verifying::VerifyingKey;
 
 /// The rules for the tokens of one issuer.
 #[derive(Debug, Clone)]
 pub struct IssuerPolicy {
+    /// What the operator calls the issuer.
     pub name: IssuerName,
     /// Spellings of `iss` that are this issuer's; never empty, unless there are tenants.
     pub issuers: Vec<Issuer>,
     /// Further ones, with a variable segment.
     pub tenants: Option<Tenants>,
+    /// Tokens without `iss` are this issuer's too. Only for the one issuer there is: whose a token is
+    /// says its key alone then. [`IssuerPolicy::output_issuer`] must be set.
+    pub issuer_when_missing: bool,
     /// What `iss` becomes; `None` leaves it byte for byte.
     pub output_issuer: Option<Issuer>,
     /// Algorithms its tokens may be signed with.
@@ -29,14 +34,20 @@ pub struct IssuerPolicy {
     /// issuer shares its keys with strangers (AWS ALB, one set a region), the signature alone does
     /// not say whose token it is, and a parameter does.
     pub headers: Vec<(String, String)>,
+    /// Which audiences are taken, and what the new token gets.
     pub audience: AudienceRule,
     /// Clock skew granted to `nbf` and `iat`; never to `exp`.
     pub leeway: Duration,
+    /// Which encodings of ECDSA signatures are read.
     pub signature_form: SignatureForm,
     /// Segments padded with `=` are read (AWS ALB); the signature is checked over the bytes received.
     pub padded: bool,
     /// `typ: at+jwt` (RFC 9068) is countersigned too.
     pub access_tokens: bool,
+    /// Tokens bound to a key of their sender (`cnf`) are countersigned too. The new token is a bearer
+    /// token to every verifier that does not look at `cnf`.
+    pub sender_constrained: bool,
+    /// Edits of the claims.
     pub claims: ClaimRules,
     /// The new `exp` is at most this far away; `None` keeps the original's.
     pub max_lifetime: Option<Duration>,
@@ -70,6 +81,7 @@ impl IssuerPolicy {
             name,
             issuers,
             tenants: None,
+            issuer_when_missing: false,
             output_issuer: None,
             algorithms: AlgSet::asymmetric(),
             secrets: Vec::new(),
@@ -79,6 +91,7 @@ impl IssuerPolicy {
             signature_form: SignatureForm::Jose,
             padded: false,
             access_tokens: true,
+            sender_constrained: false,
             claims: ClaimRules::default(),
             max_lifetime: None,
             carry_original: true,
@@ -115,10 +128,11 @@ impl IssuerPolicy {
 #[derive(Clone)]
 pub struct HmacSecret {
     alg: Alg,
-    bytes: Zeroizing<Vec<u8>>,
+    key: VerifyingKey,
 }
 
 /// Why a configured secret is refused.
+#[expect(missing_docs, reason = "its text says what each means")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SecretError {
     #[error("only HS256, HS384 and HS512 have a secret")]
@@ -132,6 +146,7 @@ pub enum SecretError {
 impl HmacSecret {
     /// # Errors
     /// [`SecretError`].
+    #[expect(clippy::needless_pass_by_value, reason = "the caller's copy is wiped here")]
     pub fn new(alg: Alg, bytes: Zeroizing<Vec<u8>>) -> Result<Self, SecretError> {
         let need = alg.row().signature_len.filter(|_| alg.family() == Family::Secret);
         let need = need.ok_or(SecretError::Alg)?;
@@ -141,15 +156,18 @@ impl HmacSecret {
         if is_public_key(&bytes) {
             return Err(SecretError::PublicKey);
         }
-        Ok(Self { alg, bytes })
+        let short = SecretError::Short { have: 0, need };
+        Ok(Self { alg, key: VerifyingKey::secret(&bytes).ok_or(short)? })
     }
 
+    /// The one algorithm it is for.
     pub fn alg(&self) -> Alg {
         self.alg
     }
 
-    pub(super) fn expose(&self) -> &[u8] {
-        &self.bytes
+    /// Whether the HMAC `signature` over `message` was made with it; compared in constant time.
+    pub(super) fn made(&self, message: &[u8], signature: &[u8]) -> bool {
+        self.key.made(self.alg, message, signature)
     }
 }
 
@@ -198,17 +216,60 @@ pub struct AudienceRule {
 /// An `aud` for tokens that have none: only together with a check of who asked for the token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MissingAudience {
+    /// What `aud` becomes.
     pub audience: Audience,
     /// `azp` and `client_id`, where they are there, must be one of these, and one must be there, unless
-    /// [`IssuerPolicy::bound_client`] says which client's the token is. With neither, no token passes.
+    /// [`IssuerPolicy::bound_client`] or [`MissingAudience::vouched_by`] says which client's the token
+    /// is. With none of these, no token passes.
     pub clients: Vec<String>,
+    /// What else says which client's a token is.
+    pub vouched_by: Vec<Vouching>,
+}
+
+/// What names the client of a token that does not say so itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Vouching {
+    /// The `iss` of the token has the client as a whole segment of its path.
+    Issuer,
+    /// The keys are one client's, which the configuration has checked as far as it can: their address
+    /// names it, or the operator brought them. Only where `clients` holds one.
+    Keys,
+}
+
+impl MissingAudience {
+    /// The client that the verified `iss`, or the keys, say the token was made for.
+    pub(super) fn vouched_client(&self, claims: &Object) -> Option<&str> {
+        let iss = claims.string("iss").unwrap_or_default();
+        self.vouched_by.iter().find_map(|vouching| match (vouching, self.clients.as_slice()) {
+            (Vouching::Issuer, clients) => {
+                clients.iter().map(String::as_str).find(|client| names_client(&iss, client))
+            }
+            (Vouching::Keys, [only]) => Some(only.as_str()),
+            (Vouching::Keys, _) => None,
+        })
+    }
+}
+
+/// Whether an address has `client` as a whole segment of its path, or as the value of a parameter of
+/// its query. A part of a segment would be another client's name.
+pub fn names_client(address: &str, client: &str) -> bool {
+    let (path, query) = address.split_once('?').unwrap_or((address, ""));
+    let path = path.split_once("://").map_or(path, |(_, rest)| rest);
+    // The first is the host, which anybody may have called so.
+    let mut segments = path.split('/').skip(1);
+    !client.is_empty()
+        && (segments.any(|segment| segment == client)
+            || query.split('&').any(|pair| pair.split_once('=').is_some_and(|(_, v)| v == client)))
 }
 
 /// Edits of the claims, applied in this order: rename, set, drop. Everything else stays byte for byte.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ClaimRules {
+    /// Old name, new name.
     pub rename: Vec<(String, String)>,
+    /// Name, value.
     pub set: Vec<(String, serde_json::Value)>,
+    /// Names.
     pub drop: Vec<String>,
     /// `exp` as a decimal string is read as a number (off: refused).
     pub numeric_strings: bool,
@@ -221,6 +282,7 @@ impl ClaimRules {
     /// could make a token live longer, start earlier or speak for someone else's issuer.
     pub const PROTECTED: [&str; 5] = ["iss", "aud", "exp", "nbf", "iat"];
 
+    /// Whether no rule may touch this claim.
     pub fn is_protected(claim: &str) -> bool {
         Self::PROTECTED.contains(&claim)
     }
@@ -229,6 +291,32 @@ impl ClaimRules {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_client_is_named_by_a_whole_segment() {
+        for address in [
+            "https://a/user_management/client_1",
+            "https://a/jwks/client_1/",
+            "https://a/jwks?x=2&client_id=client_1",
+            "a/client_1",
+        ] {
+            assert!(names_client(address, "client_1"), "{address}");
+        }
+        for address in [
+            "https://client_1/jwks",
+            "https://client_1",
+            "https://a/client_12",
+            "https://a/xclient_1",
+            "https://a/x-client_1/y",
+            "https://a/?client_1",
+            "https://a/?id=client_12",
+            "https://a/#/client_1x",
+            "",
+        ] {
+            assert!(!names_client(address, "client_1"), "{address}");
+        }
+        assert!(!names_client("https://a//b", ""));
+    }
 
     fn secret(alg: Alg, bytes: &[u8]) -> Result<HmacSecret, SecretError> {
         HmacSecret::new(alg, Zeroizing::new(bytes.to_vec()))

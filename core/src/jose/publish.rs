@@ -1,5 +1,7 @@
-//! The set a verifier reads: our own keys and the issuers', as one profile wants them. Fixed member
-//! order, every `kid` unique, every key with its `alg`: the same keys give the same bytes.
+//! The set a verifier reads: our own keys first, and behind them every key of the issuers that the
+//! profile tolerates. Tokens that pass unchanged, and answers nobody signs anew (logout tokens, JARM),
+//! are verified with that set too. Fixed member order, every `kid` unique, every key with its `alg`
+//! unless the profile wants it without: the same keys give the same bytes.
 
 use std::collections::{HashMap, HashSet};
 
@@ -9,13 +11,15 @@ use super::keyset::KeySet;
 use super::names::Kid;
 use super::report::{Change, Effect};
 use super::thumbprint::Thumbprint;
-use crate::profile::Profile;
+use crate::profile::{Profile, Tolerance};
 
 /// What goes into one served set.
 pub struct Input<'a> {
     /// Our signing keys; they stand first, under their own `kid`s, whatever the profile says.
     pub own: &'a [PublicJwk],
+    /// The issuers' keys, a set for each.
     pub upstream: &'a [&'a KeySet],
+    /// The verifier.
     pub profile: &'a Profile,
     /// The key last published under a `kid`. A `kid` that now names another key is replaced by the
     /// thumbprint, so that a cache keyed on `kid` does not go on using the old key.
@@ -27,8 +31,9 @@ pub struct Input<'a> {
 pub struct PublishedDocument {
     /// `{"keys":[…]}`
     pub body: String,
+    /// What can be found in it, and by which name.
     pub kids: PublishedKids,
-    /// Keys the profile does not publish, and `kid`s that were replaced.
+    /// Keys the profile does not tolerate, and members that were replaced or left out.
     pub left_out: Vec<Change>,
 }
 
@@ -45,8 +50,8 @@ impl PublishedKids {
         self.by_kid.get(kid).is_some_and(|(served, _)| served == key)
     }
 
-    /// The same, and the set says that this `alg` is the key's: a verifier that honours the `alg`
-    /// of a key (RFC 7517 §4.4) takes the token.
+    /// The same, and the set says that this `alg` is the key's, or says no `alg` and the key has only
+    /// this one: a verifier that honours the `alg` of a key (RFC 7517 §4.4) takes the token.
     pub fn serves_for(&self, kid: &str, key: &Thumbprint, alg: Alg) -> bool {
         self.by_kid.get(kid).is_some_and(|(served, of)| served == key && *of == alg)
     }
@@ -68,8 +73,19 @@ impl PublishedKids {
         }
     }
 
+    /// Whether no key is in the set.
     pub fn is_empty(&self) -> bool {
         self.by_kid.is_empty()
+    }
+
+    /// Names in the set.
+    pub fn len(&self) -> usize {
+        self.by_kid.len()
+    }
+
+    /// Every `kid`, its key, and the `alg` the set says it is for.
+    pub fn entries(&self) -> impl Iterator<Item = (&Kid, &Thumbprint, Alg)> {
+        self.by_kid.iter().map(|(kid, (key, alg))| (kid, key, *alg))
     }
 
     /// Every `kid` and its key; what [`Input::remembered`] is made of.
@@ -85,10 +101,11 @@ pub fn publish(input: &Input<'_>) -> PublishedDocument {
     for key in input.own {
         let kid = key.kid().unwrap_or_else(|| key.thumbprint().kid());
         if let Some(alg) = key.published_alg() {
-            out.add(key, kid, alg);
+            out.add(key, kid, alg, Tolerance::WithAlg);
         }
     }
     let chosen = choose(input, &mut out.left_out);
+    let chosen = one_alg_each(chosen, input.profile, &mut out.left_out);
     let claims = Claims::new(input, &chosen);
     for key in &chosen {
         let (kid, replaced) = claims.kid(key.jwk);
@@ -104,7 +121,7 @@ pub fn publish(input: &Input<'_>) -> PublishedDocument {
         // A second entry without a name adds nothing to a key that is already there.
         let nameless = key.jwk.kid().is_none();
         if !(nameless && out.kids.by_key.contains_key(key.jwk.thumbprint())) {
-            out.add(key.jwk, kid, key.alg);
+            out.add(key.jwk, kid, key.alg, key.tolerance);
         }
     }
     out.finish()
@@ -113,29 +130,76 @@ pub fn publish(input: &Input<'_>) -> PublishedDocument {
 struct Chosen<'a> {
     jwk: &'a PublicJwk,
     alg: Alg,
+    tolerance: Tolerance,
     path: &'a str,
 }
 
-/// The issuers' keys the profile publishes.
+/// The issuers' keys the profile tolerates.
 fn choose<'a>(input: &Input<'a>, left_out: &mut Vec<Change>) -> Vec<Chosen<'a>> {
     let mut chosen = Vec::new();
     for set in input.upstream {
         for (jwk, path) in set.with_paths() {
-            match set.published_alg(jwk) {
-                Some(alg) if input.profile.publish.contains(alg) => {
-                    chosen.push(Chosen { jwk, alg, path });
-                }
-                alg => left_out.push(Change {
-                    path: path.to_owned(),
-                    code: "alg_profile",
-                    effect: Effect::LeftOut,
-                    before: alg.map(|alg| alg.name().to_owned()),
+            let alg = set.published_alg(jwk);
+            let tolerance = alg.map_or(Tolerance::None, |alg| input.profile.tolerance(alg));
+            let Some(alg) = alg.filter(|_| tolerance != Tolerance::None) else {
+                left_out.push(left(path, "alg_profile", alg));
+                continue;
+            };
+            if tolerance == Tolerance::WithoutAlg && jwk.alg().is_some() {
+                left_out.push(Change {
+                    path: format!("{path}.alg"),
+                    code: "alg_left_out",
+                    effect: Effect::Repaired,
+                    before: Some(alg.name().to_owned()),
                     after: None,
-                }),
+                });
             }
+            chosen.push(Chosen { jwk, alg, tolerance, path });
         }
     }
     chosen
+}
+
+/// Some servers list one key once for each `alg`, under one `kid`. A reader finds one entry by a
+/// `kid`, so one is published: the one the verifier accepts, RS256 before the others.
+fn one_alg_each<'a>(
+    chosen: Vec<Chosen<'a>>,
+    profile: &Profile,
+    left_out: &mut Vec<Change>,
+) -> Vec<Chosen<'a>> {
+    let rank = |alg: Alg| (!profile.accepts.contains(alg), alg != Alg::Rs256);
+    let mut best: HashMap<(&Thumbprint, &Kid), usize> = HashMap::new();
+    for (i, key) in chosen.iter().enumerate() {
+        let Some(kid) = key.jwk.kid() else { continue };
+        let first = best.entry((key.jwk.thumbprint(), kid)).or_insert(i);
+        if rank(key.alg) < rank(chosen[*first].alg) {
+            *first = i;
+        }
+    }
+    let kept: Vec<bool> = chosen
+        .iter()
+        .enumerate()
+        .map(|(i, key)| {
+            let Some(kid) = key.jwk.kid() else { return true };
+            let best = best.get(&(key.jwk.thumbprint(), kid)).copied().unwrap_or(i);
+            // The same entry in two sets is one entry, and nothing is lost.
+            if best != i && chosen[best].alg != key.alg {
+                left_out.push(left(key.path, "alg_repeated", Some(key.alg)));
+            }
+            best == i
+        })
+        .collect();
+    chosen.into_iter().zip(kept).filter_map(|(key, kept)| kept.then_some(key)).collect()
+}
+
+fn left(path: &str, code: &'static str, alg: Option<Alg>) -> Change {
+    Change {
+        path: path.to_owned(),
+        code,
+        effect: Effect::LeftOut,
+        before: alg.map(|alg| alg.name().to_owned()),
+        after: None,
+    }
 }
 
 /// Who claims which `kid`.
@@ -189,12 +253,12 @@ struct Writer {
 }
 
 impl Writer {
-    fn add(&mut self, jwk: &PublicJwk, kid: &Kid, alg: Alg) {
+    fn add(&mut self, jwk: &PublicJwk, kid: &Kid, alg: Alg, tolerance: Tolerance) {
         if self.kids.by_kid.contains_key(kid) {
             return;
         }
         self.body.push_str(if self.body.is_empty() { r#"{"keys":["# } else { "," });
-        jwk.write_json(kid, alg, &mut self.body);
+        jwk.write_json(kid, (tolerance != Tolerance::WithoutAlg).then_some(alg), &mut self.body);
         let key = jwk.thumbprint();
         self.kids.by_kid.insert(kid.clone(), (key.clone(), alg));
         self.kids.by_key.entry(key.clone()).or_insert_with(|| kid.clone());

@@ -8,33 +8,26 @@ use super::report::Report;
 /// How a document is read.
 #[derive(Debug, Clone)]
 pub struct Options {
+    /// Bounds on the document.
     pub limits: Limits,
     /// The `alg` an RSA key without one is published with [RS256].
     pub rsa_alg: Alg,
-    /// A key published with its private part is dropped, instead of reduced to its public part
-    /// [off].
-    pub drop_leaked_private: bool,
-    /// Keys marked `revoked`, or with an `exp` in the past, are dropped [on].
-    pub drop_expired: bool,
-    /// For `exp` and certificate dates; without it neither is looked at.
+    /// For `exp` and certificate dates; without it neither is looked at. Keys whose `exp` has passed
+    /// are dropped.
     pub now: Option<UnixTime>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self {
-            limits: Limits::default(),
-            rsa_alg: Alg::Rs256,
-            drop_leaked_private: false,
-            drop_expired: true,
-            now: None,
-        }
+        Self { limits: Limits::default(), rsa_alg: Alg::Rs256, now: None }
     }
 }
 
 /// A document read: the keys and what was done to get them.
 #[derive(Debug)]
 pub struct Normalized {
+    /// Every usable key, whatever a profile publishes.
     pub keys: KeySet,
+    /// What was changed, and why.
     pub report: Report,
 }

@@ -1,7 +1,11 @@
 //! Why a token is not countersigned. Codes are stable: metric labels and what scripts test. Messages
 //! name the failed check, never the token's text.
 
+/// Characters of an `iss` that are shown.
+const SHOWN: usize = 200;
+
 /// A refused token.
+#[expect(missing_docs, reason = "its text says what each means")]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     #[error("the token is larger than {limit} bytes")]
@@ -16,6 +20,13 @@ pub enum Refusal {
     Payload,
     #[error("a member name stands twice in one object, so that two readers may see two tokens")]
     DuplicateMember,
+    #[error(
+        "{} holds half a surrogate pair, which readers read differently (RFC 8259 §8.2)",
+        named(member)
+    )]
+    Surrogate { member: Box<str> },
+    #[error("`{member}` holds a number that no verifier can parse (RFC 8259 §6)")]
+    Number { member: Box<str> },
     #[error("JSON nesting is deeper than {limit}")]
     Depth { limit: usize },
     #[error("the header has `crit` (RFC 7515 §4.1.11); no extension is understood")]
@@ -46,6 +57,9 @@ pub enum Refusal {
     IssuerMissing,
     #[error("`iss` is not the issuer's")]
     Issuer,
+    /// `near` is a spelling that is configured.
+    #[error("the token's issuer `{iss}` is not configured here{}", hint(near.as_deref()))]
+    IssuerUnknown { iss: Box<str>, near: Option<Box<str>> },
     #[error("`iss` and `{claim}` do not name one and the same tenant that may log in")]
     Tenant { claim: String },
     #[error("the key that signed is marked as another issuer's")]
@@ -68,6 +82,8 @@ pub enum Refusal {
     AudienceType,
     #[error("`aud` names no accepted audience")]
     Audience,
+    #[error("the audience asked for is not one of the token's, or not accepted")]
+    AudienceAsked,
     #[error("no `azp` or `client_id` names an accepted client")]
     Client,
     #[error("`sub` is missing")]
@@ -78,11 +94,78 @@ pub enum Refusal {
     HashClaim { claim: &'static str },
     #[error("the authorization server says that the token is not active (RFC 7662 §2.2)")]
     Inactive,
+    #[error(
+        "the token is bound to a key of its sender (`cnf`); a bearer token made of it would not be"
+    )]
+    SenderConstrained,
     #[error("the new token could not be signed")]
     Signing,
 }
 
+fn named(member: &str) -> String {
+    if member.is_empty() { "a member's name".to_owned() } else { format!("`{member}`") }
+}
+
+fn hint(near: Option<&str>) -> String {
+    near.map(|near| format!("; `{near}` is, so add this spelling to `issuer`")).unwrap_or_default()
+}
+
+/// The `error` of an answer of the token exchange.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExchangeError {
+    /// The subject token is invalid, or unacceptable for any reason (RFC 8693 §2.2.2).
+    InvalidRequest,
+    /// The audience asked for cannot be had (RFC 8693 §2.2.2).
+    InvalidTarget,
+    /// Not the token's fault (RFC 6749 §4.1.2.1).
+    ServerError,
+}
+
+impl ExchangeError {
+    /// The value of `error`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidRequest => "invalid_request",
+            Self::InvalidTarget => "invalid_target",
+            Self::ServerError => "server_error",
+        }
+    }
+}
+
 impl Refusal {
+    /// The refusal of a token whose `iss` is no issuer's. `known` says whether a spelling is
+    /// configured; it is asked for a dozen near ones.
+    pub fn issuer_unknown(iss: &str, known: impl Fn(&str) -> bool) -> Self {
+        let lower = iss.to_ascii_lowercase();
+        let bare = |text: &str| {
+            let text = text.trim_end_matches('/');
+            let rest = ["https://", "http://"].iter().find_map(|scheme| text.strip_prefix(scheme));
+            rest.unwrap_or(text).to_owned()
+        };
+        let near = [bare(iss), bare(&lower)].iter().find_map(|bare| {
+            ["https://", "http://", ""].iter().find_map(|scheme| {
+                ["", "/"].iter().find_map(|slash| {
+                    let near = format!("{scheme}{bare}{slash}");
+                    (!bare.is_empty() && near != iss && known(&near)).then(|| near.into())
+                })
+            })
+        });
+        let shown: String = iss.chars().filter(|c| !c.is_control()).take(SHOWN).collect();
+        let cut = if shown.len() < iss.len() { "…" } else { "" };
+        Self::IssuerUnknown { iss: format!("{shown}{cut}").into(), near }
+    }
+
+    /// What the exchange answers. A token is refused with `invalid_request`, whatever is wrong with
+    /// it; `invalid_grant` is another grant's (RFC 6749 §5.2).
+    pub fn exchange_error(&self) -> ExchangeError {
+        match self {
+            Self::AudienceAsked => ExchangeError::InvalidTarget,
+            Self::Signing => ExchangeError::ServerError,
+            _ => ExchangeError::InvalidRequest,
+        }
+    }
+
+    /// The stable code.
     pub fn code(&self) -> &'static str {
         self.entry().0
     }
@@ -107,6 +190,8 @@ impl Refusal {
             Self::Header => ("header", 2),
             Self::DuplicateMember => ("duplicate_member", 2),
             Self::Depth { .. } => ("depth", 2),
+            Self::Surrogate { .. } => ("surrogate", 2),
+            Self::Number { .. } => ("number", 2),
             Self::Crit => ("crit", 3),
             Self::B64False => ("b64_false", 3),
             Self::Nested => ("nested", 3),
@@ -122,6 +207,7 @@ impl Refusal {
             Self::HeaderMismatch { .. } => ("header_mismatch", 8),
             Self::IssuerMissing => ("iss_missing", 8),
             Self::Issuer => ("iss", 8),
+            Self::IssuerUnknown { .. } => ("issuer_unknown", 8),
             Self::Tenant { .. } => ("tenant", 8),
             Self::KeyIssuer => ("key_issuer", 8),
             Self::ExpiryMissing => ("exp_missing", 9),
@@ -133,11 +219,54 @@ impl Refusal {
             Self::AudienceMissing => ("aud_missing", 10),
             Self::AudienceType => ("aud_type", 10),
             Self::Audience => ("aud", 10),
+            Self::AudienceAsked => ("aud_asked", 10),
             Self::Client => ("client", 10),
             Self::SubjectMissing => ("sub_missing", 11),
             Self::SubjectType => ("sub_type", 11),
             Self::HashClaim { .. } => ("hash", 11),
+            Self::SenderConstrained => ("sender_constrained", 11),
             Self::Signing => ("signing", 12),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_issuer_is_named_with_its_near_spelling() {
+        let known = |text: &str| ["https://a.example/", "b.example"].contains(&text);
+        let text = |iss: &str| Refusal::issuer_unknown(iss, known).to_string();
+        let near = "`https://a.example/` is, so add this spelling to `issuer`";
+        for iss in ["https://a.example", "http://a.example/", "https://A.example", "a.example"] {
+            let expected = format!("the token's issuer `{iss}` is not configured here; {near}");
+            assert_eq!(text(iss), expected);
+        }
+        assert!(text("https://b.example/").contains("`b.example` is"));
+        let other = "the token's issuer `https://c.example` is not configured here";
+        assert_eq!(text("https://c.example"), other);
+        assert_eq!(text("/"), "the token's issuer `/` is not configured here");
+        let long = text(&format!("https://{}", "x".repeat(2000)));
+        assert!(long.len() < 300 && long.contains("x…`"), "{long}");
+        let code = Refusal::issuer_unknown("x", |_| false);
+        assert_eq!(
+            (code.code(), code.exchange_error()),
+            ("issuer_unknown", ExchangeError::InvalidRequest)
+        );
+    }
+
+    #[test]
+    fn the_exchange_answers_by_rfc_8693() {
+        for (refusal, error) in [
+            (Refusal::Expired, "invalid_request"),
+            (Refusal::Signature, "invalid_request"),
+            (Refusal::Audience, "invalid_request"),
+            (Refusal::SenderConstrained, "invalid_request"),
+            (Refusal::AudienceAsked, "invalid_target"),
+            (Refusal::Signing, "server_error"),
+        ] {
+            assert_eq!(refusal.exchange_error().as_str(), error, "{refusal}");
         }
     }
 }

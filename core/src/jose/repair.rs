@@ -178,6 +178,8 @@ pub(super) enum UseText {
     /// Another spelling of `sig`.
     Alias,
     Other,
+    /// A root that signs certificates, never tokens: wherever it is said, the key stays out.
+    Root,
     Unknown,
 }
 
@@ -186,6 +188,9 @@ pub(super) fn key_use(text: &str) -> UseText {
         "sig" => UseText::Sig,
         "enc" => UseText::Other,
         _ => match text.to_ascii_lowercase().as_str() {
+            // SPIFFE bundles, §4.2.2 of the SPIFFE Trust Domain and Bundle specification.
+            "jwt-svid" => UseText::Alias,
+            "x509-svid" | "wit-svid" => UseText::Root,
             "sig" | "sign" | "signature" | "signing" | "verify" => UseText::Alias,
             "enc" | "encrypt" | "encryption" => UseText::Other,
             _ => UseText::Unknown,

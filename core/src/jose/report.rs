@@ -18,6 +18,7 @@ pub struct Report {
 }
 
 impl Report {
+    /// Whether the document was as it should be.
     pub fn is_empty(&self) -> bool {
         self.changes.is_empty() && self.warnings.is_empty() && self.alarms.is_empty()
     }
@@ -80,14 +81,18 @@ impl Alarm {
     }
 }
 
+/// One thing that was done, or noticed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Change {
     /// JSON path in the upstream document, `$.keys[2].n`.
     pub path: String,
     /// Stable code.
     pub code: &'static str,
+    /// What it did to the key.
     pub effect: Effect,
+    /// An excerpt of what stood there.
     pub before: Option<String>,
+    /// An excerpt of what stands there now.
     pub after: Option<String>,
 }
 

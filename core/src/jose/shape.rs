@@ -4,22 +4,45 @@
 
 use super::collect::Collector;
 use super::fault::DocumentRefusal;
+use super::likeness::Likeness;
 use super::pem;
 use super::tree::{self, Json, Object};
 
 type Walk = Result<(), DocumentRefusal>;
 
 /// Members around a set that are known to be nothing but wrapping.
-const WRAPPERS: &[&str] = &["data", "jwks", "result", "response", "body"];
+const WRAPPERS: &[&str] =
+    &["data", "jwks", "result", "response", "body", "publicKeys", "public_keys"];
+/// Names of members that say what stands in them, and are no key's own; without case, `_` and `-`.
+const ROLES: &[&str] = &[
+    "key",
+    "pem",
+    "publickey",
+    "pubkey",
+    "rsapublickey",
+    "jwtpublickey",
+    "signingkey",
+    "value",
+    "cert",
+    "certificate",
+    "x509",
+    "x509certificate",
+    "x5c",
+];
 /// Wrappings inside each other.
 const MAX_WRAPPERS: u8 = 3;
 
 /// Finds the keys of a document and hands each to the collector.
 pub(super) fn walk(text: &str, collector: &mut Collector<'_>) -> Walk {
     let start = text.trim_start();
-    if !start.starts_with(['{', '[', '"']) && pem::is_pem(start) {
-        collector.note("$", "pem_text");
-        return collector.pem_text("$", start);
+    if !start.starts_with(['{', '[', '"']) {
+        if pem::is_pem(start) {
+            collector.note("$", "pem_text");
+            return collector.pem_text("$", start);
+        }
+        if let Some(likeness) = Likeness::of_text(start) {
+            return Err(DocumentRefusal::Other(likeness));
+        }
     }
     let mut walker = Walker { collector, strings: 1 };
     let value = tree::parse(text, walker.collector.depth())?;
@@ -55,6 +78,9 @@ impl Walker<'_, '_> {
             self.collector.note(path, "pem_text");
             return self.collector.pem_text(path, text);
         }
+        if let Some(likeness) = Likeness::of_text(text) {
+            return Err(DocumentRefusal::Other(likeness));
+        }
         if self.strings == 0 {
             return Err(DocumentRefusal::NotObject);
         }
@@ -68,6 +94,11 @@ impl Walker<'_, '_> {
         if items.is_empty() {
             return Err(DocumentRefusal::EmptySet);
         }
+        if let [Json::Object(only)] = items
+            && Likeness::of_object(only) == Some(Likeness::Discovery)
+        {
+            return Err(DocumentRefusal::Other(Likeness::Discovery));
+        }
         self.collector.admit(items.len())?;
         for (i, item) in items.iter().enumerate() {
             self.collector.json(&format!("{path}[{i}]"), None, item);
@@ -80,6 +111,9 @@ impl Walker<'_, '_> {
         match object.get("keys") {
             Some(_) if object.repeated.is_some() => self.repeated(object, path),
             Some(_) if jwk => Err(DocumentRefusal::Ambiguous { what: "a JWK with `keys` in it" }),
+            None if is_entity_statement(object) => Err(DocumentRefusal::Ambiguous {
+                what: "an entity statement, whose own `jwks` is the federation's",
+            }),
             Some(keys) => self.keys(keys, &format!("{path}.keys"), wrappers),
             None if object.repeated.is_some() => self.repeated(object, path),
             None if jwk => {
@@ -130,17 +164,49 @@ impl Walker<'_, '_> {
         let mut sets = members().filter(|(_, value)| is_set_value(value));
         let set = sets.next();
         let several = sets.next().is_some();
-        let is_map = members().any(|(_, value)| is_entry(value));
+        let entries = members().filter(|(_, value)| is_entry(value)).count();
+        let is_map = entries > 0;
         match set {
             Some(_) if several => Err(DocumentRefusal::Ambiguous { what: "two sets" }),
             Some(_) if is_map => Err(DocumentRefusal::Ambiguous { what: "a set beside keys" }),
             Some((name, value)) => self.wrapped(value, &member_path(path, name), wrappers),
-            None if is_map => {
+            // Each member is a key, and its name the key's.
+            None if entries == object.members.len()
+                && !members().all(|(name, _)| is_role(name)) =>
+            {
                 self.collector.note(path, "kid_map");
                 self.map(object, path)
             }
+            None if is_map => self.lone(object, path),
             None => self.wrapper(object, path, wrappers),
         }
+    }
+
+    /// One key among members that are none, or under a name that says only what it is: the member's
+    /// name is not the key's, a `kid` beside it is.
+    fn lone(&mut self, object: &Object<'_>, path: &str) -> Walk {
+        let several =
+            DocumentRefusal::Ambiguous { what: "several keys, and members that are none" };
+        let mut entries = object.members.iter().filter(|(_, value)| is_entry(value));
+        let Some((name, first)) = entries.next() else { return Err(DocumentRefusal::NoKeys) };
+        let text = match first {
+            Json::String(text) => text,
+            Json::Object(jwk) if entries.next().is_none() => {
+                self.collector.note(path, "single_jwk");
+                self.collector.jwk(&member_path(path, name), None, jwk);
+                return Ok(());
+            }
+            _ => return Err(several),
+        };
+        // A certificate and the key in it are one key.
+        let key = |text: &str| pem::first_key(text).map(|key| key.material);
+        let same = |value: &Json<'_>| matches!(value, Json::String(other) if key(other).is_some_and(|k| Some(k) == key(text)));
+        if !entries.all(|(_, value)| same(value)) {
+            return Err(several);
+        }
+        self.collector.note(path, "single_pem");
+        self.collector.jwk(path, None, &object.as_pem_jwk(text));
+        Ok(())
     }
 
     /// A wrapping known by its name.
@@ -157,7 +223,10 @@ impl Walker<'_, '_> {
         match (found.next(), found.next()) {
             (Some((name, value)), None) => self.wrapped(value, &member_path(path, name), wrappers),
             (Some(_), Some(_)) => Err(DocumentRefusal::Ambiguous { what: "two wrappings" }),
-            (None, _) => Err(DocumentRefusal::NoKeys),
+            (None, _) => Err(match Likeness::of_object(object) {
+                Some(likeness) => DocumentRefusal::Other(likeness),
+                None => DocumentRefusal::NoKeys,
+            }),
         }
     }
 
@@ -201,6 +270,19 @@ fn is_jwk(object: &Object<'_>) -> bool {
         || x5c
         // The token_key answer of older UAA servers: PEM text, or a secret.
         || text("value") && text("alg")
+}
+
+/// Whether a name says only that a key stands under it.
+fn is_role(name: &str) -> bool {
+    let name = name.to_ascii_lowercase().replace(['_', '-'], "");
+    ROLES.contains(&name.as_str())
+}
+
+/// Claims of an entity statement (OpenID Federation 1.0 §3.1). Its `jwks` signs such statements; the
+/// keys of the provider's tokens stand in `metadata`, or where that leads.
+fn is_entity_statement(object: &Object<'_>) -> bool {
+    let is_object = |name: &str| matches!(object.get(name), Some(Json::Object(_)));
+    is_object("jwks") && is_object("metadata") && object.text("sub").is_some()
 }
 
 /// Whether a value in a map is meant as a key.

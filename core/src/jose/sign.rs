@@ -19,9 +19,11 @@ use super::json;
 use super::jwk::{Material, PublicJwk};
 use super::jws::ORIGINAL;
 use super::names::Kid;
+use super::read_back::{self, Probe, ReadBackFault};
 use super::refusal::Refusal;
 
 /// Why a private key cannot be used for signing. Never holds any of its bytes.
+#[expect(missing_docs, reason = "its text says what each means")]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SigningKeyError {
     #[error("{0} is not an algorithm we sign with; RS256, ES256 and EdDSA are")]
@@ -40,9 +42,12 @@ pub enum SigningKeyError {
     Public(#[from] KeyFault),
     #[error("the system could not make a key")]
     Generate,
+    #[error("the key is not used: {0}")]
+    ReadBack(#[from] ReadBackFault),
 }
 
 impl SigningKeyError {
+    /// The stable code.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Alg(_) => "signing_alg",
@@ -53,6 +58,7 @@ impl SigningKeyError {
             Self::UnknownKind => "key_unknown",
             Self::Public(fault) => fault.code(),
             Self::Generate => "key_generate",
+            Self::ReadBack(fault) => fault.code(),
         }
     }
 }
@@ -64,13 +70,14 @@ enum Pair {
 }
 
 /// A private signing key, parsed once: parsing an RSA key costs twice what signing with it does.
-/// Does not print.
+/// Does not print. Whoever holds one knows that another implementation verified what it signs.
 pub struct SigningKey {
     alg: Alg,
     pair: Pair,
     public: PublicJwk,
     kid: Kid,
     rng: SystemRandom,
+    probe: Probe,
 }
 
 impl SigningKey {
@@ -190,7 +197,26 @@ impl SigningKey {
         };
         let kid = super::thumbprint::Thumbprint::of(&material).kid().clone();
         let public = PublicJwk::new(material, Some(kid.clone()), Some(alg))?;
-        Ok(Self { alg, pair, public, kid, rng: SystemRandom::new() })
+        let probe = Probe::new(kid.clone(), String::new());
+        Self { alg, pair, public, kid, rng: SystemRandom::new(), probe }.proven()
+    }
+
+    /// The key, if `jsonwebtoken` verifies what it signs with what is published of it.
+    fn proven(mut self) -> Result<Self, SigningKeyError> {
+        let failed = ReadBackFault::Probe(self.kid.clone());
+        let header = self.header(None);
+        let jws = self.compact(&header, Probe::CLAIMS.as_bytes()).map_err(|_| failed)?;
+        self.probe = Probe::new(self.kid.clone(), jws);
+        let mut set = String::from(r#"{"keys":["#);
+        self.public.write_json(&self.kid, Some(self.alg), &mut set);
+        set.push_str("]}");
+        read_back::probed(&set, std::slice::from_ref(&self.probe))?;
+        Ok(self)
+    }
+
+    /// What it signed when it was made or read; for sets that must verify it.
+    pub fn probe(&self) -> &Probe {
+        &self.probe
     }
 
     /// The key as PKCS#8 DER, wiped when dropped.
@@ -210,6 +236,7 @@ impl SigningKey {
         Ok(Zeroizing::new(der))
     }
 
+    /// The algorithm it signs with.
     pub fn alg(&self) -> Alg {
         self.alg
     }
@@ -219,6 +246,7 @@ impl SigningKey {
         &self.kid
     }
 
+    /// The public half, as it is published.
     pub fn public(&self) -> &PublicJwk {
         &self.public
     }
@@ -230,10 +258,16 @@ impl SigningKey {
     /// `signing` if the library fails, which it does only without randomness.
     #[expect(clippy::needless_pass_by_value, reason = "one proof, one token")]
     pub fn sign(&self, claims: NewClaims) -> Result<String, Refusal> {
-        let mut token = String::with_capacity(self.signed_len(&claims));
-        base64url::encode_into(self.header(&claims), &mut token);
+        let header = self.header(claims.original.as_deref());
+        self.compact(&header, claims.payload.as_bytes())
+    }
+
+    /// RFC 7515 §7.1.
+    fn compact(&self, header: &str, payload: &[u8]) -> Result<String, Refusal> {
+        let mut token = String::with_capacity(self.compact_len(header, payload));
+        base64url::encode_into(header, &mut token);
         token.push('.');
-        base64url::encode_into(&claims.payload, &mut token);
+        base64url::encode_into(payload, &mut token);
         let signature = self.raw(token.as_bytes())?;
         token.push('.');
         base64url::encode_into(signature, &mut token);
@@ -242,18 +276,22 @@ impl SigningKey {
 
     /// How long the signed token will be, in bytes.
     pub(crate) fn signed_len(&self, claims: &NewClaims) -> usize {
+        self.compact_len(&self.header(claims.original.as_deref()), claims.payload.as_bytes())
+    }
+
+    fn compact_len(&self, header: &str, payload: &[u8]) -> usize {
         let signature = match &self.pair {
             Pair::Rsa(pair) => pair.public_modulus_len(),
             Pair::P256(_) | Pair::Ed25519(_) => 64,
         };
-        let parts = [self.header(claims).len(), claims.payload.len(), signature];
+        let parts = [header.len(), payload.len(), signature];
         parts.iter().map(|len| (len * 4).div_ceil(3) + 1).sum::<usize>() - 1
     }
 
-    fn header(&self, claims: &NewClaims) -> String {
+    fn header(&self, original: Option<&str>) -> String {
         // The kid is base64url and needs no escaping; neither does the name of an algorithm.
         let mut header = format!(r#"{{"alg":"{}","typ":"JWT","kid":"{}""#, self.alg, self.kid);
-        if let Some(original) = &claims.original {
+        if let Some(original) = original {
             header.push_str(&format!(r#","{}":{}"#, ORIGINAL, json::quote(original)));
         }
         header.push('}');
@@ -490,6 +528,18 @@ mod tests {
         }
         for alg in Alg::all().filter(|alg| !SigningKey::ALGORITHMS.contains(*alg)) {
             assert_eq!(SigningKey::generate(alg).unwrap_err().code(), "signing_alg");
+        }
+    }
+
+    /// The private half of one key and the public half of another: what it signs, nobody verifies.
+    #[test]
+    fn a_key_that_does_not_fit_what_is_published_of_it_never_signs() {
+        for alg in SigningKey::ALGORITHMS.iter() {
+            let [mut key, other] = [(); 2].map(|()| SigningKey::generate(alg).unwrap());
+            (key.public, key.kid) = (other.public.clone(), other.kid.clone());
+            let error = key.proven().map(|_| "a key").unwrap_err();
+            assert_eq!(error.code(), "key_probe");
+            assert!(error.to_string().contains(other.kid().as_str()), "{error}");
         }
     }
 

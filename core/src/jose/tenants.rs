@@ -26,6 +26,7 @@ pub struct IssuerTemplate {
 }
 
 /// Why a text is no template.
+#[expect(missing_docs, reason = "its text says what each means")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TemplateError {
     #[error(transparent)]
@@ -111,13 +112,16 @@ pub struct Tenants {
     pub templates: Vec<IssuerTemplate>,
     /// The claim that names the tenant too.
     pub claim: String,
+    /// Which tenants may log in.
     pub allow: Allowed,
 }
 
+/// The tenants that may log in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Allowed {
     /// Whoever opens a tenant there.
     Any,
+    /// Those of this list.
     These(HashSet<String>),
 }
 

@@ -13,6 +13,7 @@ use super::names::Kid;
 pub struct Thumbprint(Kid);
 
 impl Thumbprint {
+    /// The thumbprint of a key.
     pub fn of(material: &Material) -> Self {
         let b64 = |bytes: &[u8]| base64url::encode(bytes);
         let canonical = match material {
@@ -42,6 +43,7 @@ impl Thumbprint {
         &self.0
     }
 
+    /// Base64url of the hash.
     pub fn as_str(&self) -> &str {
         self.0.as_str()
     }

@@ -45,6 +45,22 @@ impl<'a> Object<'a> {
         self.members.iter().map(|(name, _)| &**name).filter(|name| !seen.insert(*name)).collect()
     }
 
+    /// A key given as PEM text, with what else of a JWK stands beside it.
+    pub(super) fn as_pem_jwk<'b>(&'b self, text: &'b str) -> Object<'b> {
+        let mut members = vec![(Cow::Borrowed("value"), Json::String(Cow::Borrowed(text)))];
+        for (name, value) in &self.members {
+            let value = match value {
+                Json::String(text) => Json::String(Cow::Borrowed(&**text)),
+                Json::Number(text) => Json::Number(text),
+                _ => continue,
+            };
+            if ["kid", "alg", "use"].contains(&&**name) {
+                members.push((Cow::Borrowed(&**name), value));
+            }
+        }
+        Object { members, repeated: None }
+    }
+
     pub(super) fn text(&self, name: &str) -> Option<&str> {
         match self.get(name) {
             Some(Json::String(text)) => Some(text),

@@ -2,9 +2,7 @@
 //! [`VerifiedToken`]. The order of checks is that of [`Refusal::rank`]: first who signed, then for
 //! whom and when.
 
-use aws_lc_rs::hmac;
-
-use super::alg::{Alg, AlgSet, Check, Family};
+use super::alg::{Alg, AlgSet, Family};
 use super::audience::Audiences;
 use super::json::Object;
 use super::jwk::{PublicJwk, SignatureForm};
@@ -27,6 +25,7 @@ pub struct Budget {
 }
 
 impl Budget {
+    /// What one token may cost.
     pub fn new(limits: &Limits) -> Self {
         Self { left: limits.signature_checks, limit: limits.signature_checks }
     }
@@ -50,14 +49,17 @@ pub struct VerifiedToken<'t> {
 }
 
 impl<'t> VerifiedToken<'t> {
+    /// The algorithm that was verified.
     pub fn alg(&self) -> Alg {
         self.jws.envelope().unverified_alg()
     }
 
+    /// The `kid` of its header.
     pub fn kid(&self) -> Option<&'t str> {
         self.jws.unverified_kid()
     }
 
+    /// The `typ` of its header.
     pub fn typ(&self) -> Option<&'t str> {
         self.jws.envelope().unverified_typ()
     }
@@ -67,10 +69,12 @@ impl<'t> VerifiedToken<'t> {
         self.key.as_ref()
     }
 
+    /// Its `exp`.
     pub fn expires(&self) -> UnixTime {
         self.exp
     }
 
+    /// Its claims set.
     pub fn claims(&self) -> &'t Object {
         self.jws.unverified_claims()
     }
@@ -148,14 +152,12 @@ fn check_signature<'k>(
     // RFC 8725 §3.1: an HMAC is only ever checked with a secret of the configuration, never with
     // anything a key set brought.
     let alg = jws.unverified_alg();
-    let Check::Hmac(hash) = &alg.row().check else { return Err(Refusal::Alg) };
     if !policy.algorithms.contains(alg) {
         return Err(Refusal::Alg);
     }
     for secret in policy.secrets.iter().filter(|secret| secret.alg() == alg) {
         budget.spend()?;
-        let key = hmac::Key::new(**hash, secret.expose());
-        if hmac::verify(&key, jws.signing_input(), jws.signature()).is_ok() {
+        if secret.made(jws.signing_input(), jws.signature()) {
             return Ok(None);
         }
     }
@@ -249,7 +251,8 @@ fn check_issuer(
     key: Option<&PublicJwk>,
 ) -> Result<(), Refusal> {
     if claims.get("iss").is_none() {
-        return Err(Refusal::IssuerMissing);
+        let ours = policy.issuer_when_missing && policy.tenants.is_none();
+        return if ours { Ok(()) } else { Err(Refusal::IssuerMissing) };
     }
     let iss = claims.string("iss").ok_or(Refusal::Issuer)?;
     policy.check_issuer(&iss, claims)?;

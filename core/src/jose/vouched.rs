@@ -6,7 +6,9 @@
 use std::time::Duration;
 
 use super::audience::Audiences;
-use super::json::{JsonFault, Object};
+use super::confirmation::Confirmation;
+use super::json::Object;
+use super::jws;
 use super::kind;
 use super::names::{Audience, Limits, UnixTime};
 use super::policy::IssuerPolicy;
@@ -27,11 +29,13 @@ pub struct Vouched {
 /// What the answer itself may leave open.
 #[derive(Debug, Clone)]
 pub struct Voucher<'a> {
+    /// The rules for the issuer's tokens.
     pub policy: &'a IssuerPolicy,
     /// The audience of tokens made of answers that name none.
     pub audience: Option<&'a Audience>,
     /// How long such a token lives where the answer has no `exp`; an upper bound where it has.
     pub lifetime: Duration,
+    /// The moment.
     pub now: UnixTime,
 }
 
@@ -87,6 +91,9 @@ impl Vouched {
             // Of which tenant is not known.
             return Err(Refusal::IssuerMissing);
         }
+        if Confirmation::of(&object).is_some() && !policy.sender_constrained {
+            return Err(Refusal::SenderConstrained);
+        }
         let times = Times::read(&object, &policy.claims)?;
         times.check_start(now, policy.leeway)?;
         if times.exp.is_some_and(|exp| exp <= now) {
@@ -102,6 +109,11 @@ impl Vouched {
             _ => Audiences::check(&object, &policy.audience, None)?,
         };
         Ok(Self { object, times, exp, audiences, not_claims, mapped })
+    }
+
+    /// What the answer says the token is bound to.
+    pub fn confirmation(&self) -> Option<Confirmation> {
+        Confirmation::of(&self.object)
     }
 
     pub(super) fn object(&self) -> &Object {
@@ -136,9 +148,6 @@ fn read(answer: &[u8], limits: &Limits) -> Result<Object, Refusal> {
         return Err(Refusal::TooLarge { limit: limits.document });
     }
     let text = std::str::from_utf8(answer).map_err(|_| Refusal::Payload)?;
-    Object::parse(text.to_owned(), limits.depth).map_err(|fault| match fault {
-        JsonFault::NotObject => Refusal::Payload,
-        JsonFault::Duplicate => Refusal::DuplicateMember,
-        JsonFault::Depth => Refusal::Depth { limit: limits.depth },
-    })
+    Object::parse(text.to_owned(), limits.depth)
+        .map_err(|fault| jws::refusal(fault, Refusal::Payload, limits))
 }

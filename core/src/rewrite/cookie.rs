@@ -1,23 +1,45 @@
-//! Tokens in `Set-Cookie` (RFC 6265 §4.1) and `Cookie` (§4.2) values.
+//! Tokens in `Set-Cookie` (RFC 6265 §4.1) and `Cookie` (§4.2) values. Lines are bytes: browsers send
+//! other people's cookies in UTF-8, or in whatever they were set.
 
 use std::ops::Range;
 
-use percent_encoding::percent_decode_str;
+use percent_encoding::percent_decode;
 
 use super::{Encoding, Place};
 
+/// What browsers keep of a cookie, name and value together (RFC 6265bis §5.5). They drop a longer one
+/// without a word.
+pub const MAX: usize = 4096;
+
+/// Bytes a token may have at `place` of a `Set-Cookie` line for browsers to keep the cookie.
+///
+/// ```
+/// use countersign_core::rewrite::cookie;
+///
+/// let line = b"session=eyJh.eyJi.c2ln; Path=/";
+/// let place = cookie::find(line, &["session".to_owned()]).remove(0);
+/// assert_eq!(cookie::room(line, &place), 4096 - "session".len());
+/// ```
+pub fn room(set_cookie: &[u8], place: &Place) -> usize {
+    let end = set_cookie.iter().position(|b| *b == b';').unwrap_or(set_cookie.len());
+    let pair = set_cookie[..end].trim_ascii();
+    let equals = usize::from(pair.contains(&b'='));
+    let around = pair.len().saturating_sub(equals + place.range.len());
+    MAX.saturating_sub(around)
+}
+
 /// The value of a `Set-Cookie` line, when its name is one of `names` (case-sensitive, RFC 6265
 /// §5.4). Attributes are never looked at.
-pub fn find(set_cookie: &str, names: &[String]) -> Vec<Place> {
-    let end = set_cookie.find(';').unwrap_or(set_cookie.len());
+pub fn find(set_cookie: &[u8], names: &[String]) -> Vec<Place> {
+    let end = set_cookie.iter().position(|b| *b == b';').unwrap_or(set_cookie.len());
     pair(set_cookie, 0..end, names).into_iter().collect()
 }
 
 /// The values of a request's `Cookie` line. A name that stands twice is ambiguous, and no place.
-pub fn find_in_request(cookie: &str, names: &[String]) -> Vec<Place> {
+pub fn find_in_request(cookie: &[u8], names: &[String]) -> Vec<Place> {
     let mut found: Vec<Place> = Vec::new();
     let mut at = 0;
-    for part in cookie.split(';') {
+    for part in cookie.split(|b| *b == b';') {
         found.extend(pair(cookie, at..at + part.len(), names));
         at += part.len() + 1;
     }
@@ -32,20 +54,22 @@ pub fn find_in_request(cookie: &str, names: &[String]) -> Vec<Place> {
 }
 
 /// One `name=value`, white space around either apart; quotes around the value stay where they are.
-fn pair(text: &str, part: Range<usize>, names: &[String]) -> Option<Place> {
-    let (name, value) = text[part.clone()].split_once('=')?;
-    let name = names.iter().find(|known| *known == name.trim())?;
-    let start = part.end - value.trim_start().len();
-    let value = value.trim();
-    let quoted = value.strip_prefix('"').and_then(|value| value.strip_suffix('"'));
+fn pair(line: &[u8], part: Range<usize>, names: &[String]) -> Option<Place> {
+    let text = &line[part.clone()];
+    let equals = text.iter().position(|b| *b == b'=')?;
+    let (name, value) = (text[..equals].trim_ascii(), &text[equals + 1..]);
+    let name = names.iter().find(|known| known.as_bytes() == name)?;
+    let start = part.end - value.trim_ascii_start().len();
+    let value = value.trim_ascii();
+    let quoted = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\""));
     let (start, value) = match quoted {
         Some(inner) => (start + 1, inner),
         None => (start, value),
     };
-    let encoding = if value.contains('%') { Encoding::Percent } else { Encoding::Raw };
+    let encoding = if value.contains(&b'%') { Encoding::Percent } else { Encoding::Raw };
     let token = match encoding {
-        Encoding::Percent => percent_decode_str(value).decode_utf8().ok()?.into_owned(),
-        _ => value.to_owned(),
+        Encoding::Percent => percent_decode(value).decode_utf8().ok()?.into_owned(),
+        _ => std::str::from_utf8(value).ok()?.to_owned(),
     };
     Some(Place { range: start..start + value.len(), name: name.clone(), token, encoding })
 }
@@ -55,8 +79,8 @@ mod tests {
     use super::super::splice;
     use super::*;
 
-    fn replaced(line: &str, find: fn(&str, &[String]) -> Vec<Place>) -> String {
-        let edits = find(line, &["session".to_owned()])
+    fn replaced(line: &str, find: fn(&[u8], &[String]) -> Vec<Place>) -> String {
+        let edits = find(line.as_bytes(), &["session".to_owned()])
             .into_iter()
             .map(|place| {
                 let new = format!("new-{}", place.token);
@@ -95,5 +119,28 @@ mod tests {
         assert_eq!(replaced("a=1; session=t;b=2", find_in_request), "a=1; session=new-t;b=2");
         let twice = "session=a; b=2; session=c";
         assert_eq!(replaced(twice, find_in_request), twice);
+    }
+
+    #[test]
+    fn a_foreign_cookie_of_any_bytes_is_in_nobodys_way() {
+        let line = b"name=Jos\xe9; x=\xff; session=t; n=Jos\xc3\xa9";
+        let found = find_in_request(line, &["session".to_owned()]);
+        assert_eq!((found.len(), found[0].token.as_str()), (1, "t"));
+        let new = splice(line, vec![(found[0].clone(), "new".to_owned())]);
+        assert_eq!(new, b"name=Jos\xe9; x=\xff; session=new; n=Jos\xc3\xa9");
+        assert_eq!(find(b"session=\xff", &["session".to_owned()]), []);
+    }
+
+    #[test]
+    fn the_room_of_a_cookie_is_what_browsers_keep() {
+        let names = ["s".to_owned()];
+        for (line, expected) in [
+            ("s=t", 4095),
+            (" s = \"t\" ; Path=/", 4096 - 1 - 2 - 2),
+            ("s=a%2Eb; Domain=a.example", 4095),
+        ] {
+            let found = find(line.as_bytes(), &names);
+            assert_eq!(room(line.as_bytes(), &found[0]), expected, "{line}");
+        }
     }
 }

@@ -15,14 +15,32 @@ use crate::jose::alg::Alg;
 /// have, or empty, is taken as missing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Discovered {
+    /// The issuer's name; tokens say the same in `iss`.
     pub issuer: String,
+    /// Where its keys are.
     pub jwks_uri: Option<String>,
+    /// RFC 6749 §3.1.
     pub authorization_endpoint: Option<String>,
+    /// RFC 6749 §3.2.
     pub token_endpoint: Option<String>,
+    /// OpenID Connect Core §5.3.
     pub userinfo_endpoint: Option<String>,
+    /// RFC 7662 §2.
     pub introspection_endpoint: Option<String>,
+    /// RFC 7009 §2.
     pub revocation_endpoint: Option<String>,
+    /// RP-Initiated Logout §2.1.
     pub end_session_endpoint: Option<String>,
+    /// RFC 7591 §3.
+    pub registration_endpoint: Option<String>,
+    /// RFC 9126 §5.
+    pub pushed_authorization_request_endpoint: Option<String>,
+    /// OpenID CIBA §4.
+    pub backchannel_authentication_endpoint: Option<String>,
+    /// The endpoints for clients with certificates, RFC 8705 §5; the issuer is the document's.
+    pub mtls_endpoint_aliases: Option<Box<Discovered>>,
+    /// `iss` of the access tokens of AD FS, where it is another than that of its ID tokens.
+    pub access_token_issuer: Option<String>,
     /// `id_token_signing_alg_values_supported`, as written.
     pub id_token_signing_algs: Vec<String>,
 }
@@ -30,8 +48,13 @@ pub struct Discovered {
 /// Why a document is of no use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum DiscoveryFault {
+    /// It is no JSON, or another value.
     #[error("the discovery document is not a JSON object")]
     NotAnObject,
+    /// Some servers wrap it.
+    #[error("the discovery document stands in a JSON list, where no client looks for it")]
+    List,
+    /// It does not say whose it is.
     #[error("`issuer` is missing in the discovery document")]
     IssuerMissing,
     /// RFC 8259 §4: readers disagree on which of the two counts.
@@ -40,9 +63,10 @@ pub enum DiscoveryFault {
 }
 
 impl DiscoveryFault {
+    /// The stable code.
     pub fn code(self) -> &'static str {
         match self {
-            Self::NotAnObject => "discovery_not_json",
+            Self::NotAnObject | Self::List => "discovery_not_json",
             Self::IssuerMissing => "discovery_issuer",
             Self::Duplicate(_) => "duplicate_member",
         }
@@ -50,7 +74,7 @@ impl DiscoveryFault {
 }
 
 /// Members whose value is used or written here.
-const KNOWN: [&str; 9] = [
+const KNOWN: [&str; 12] = [
     "issuer",
     "jwks_uri",
     "authorization_endpoint",
@@ -59,11 +83,18 @@ const KNOWN: [&str; 9] = [
     "introspection_endpoint",
     "revocation_endpoint",
     "end_session_endpoint",
-    "id_token_signing_alg_values_supported",
+    "registration_endpoint",
+    "pushed_authorization_request_endpoint",
+    "backchannel_authentication_endpoint",
+    ALGS,
 ];
-const SIGNED_USERINFO: &str = "userinfo_signing_alg_values_supported";
-const SIGNED_INTROSPECTION: &str = "introspection_signing_alg_values_supported";
 const ALGS: &str = "id_token_signing_alg_values_supported";
+/// Lists of what the *server* signs with, in answers that are signed anew here: ID tokens, userinfo
+/// (OpenID Connect Core §5.3.2), introspection (RFC 9701 §5). The other `*_signing_alg_values_supported`
+/// say what the server takes from clients, or what it signs that passes unchanged (JARM).
+const SIGNED_HERE: [&str; 3] =
+    [ALGS, "userinfo_signing_alg_values_supported", "introspection_signing_alg_values_supported"];
+const ALIASES: &str = "mtls_endpoint_aliases";
 
 /// Reads a document, whatever its media type said.
 ///
@@ -71,23 +102,42 @@ const ALGS: &str = "id_token_signing_alg_values_supported";
 /// [`DiscoveryFault`]
 pub fn read(document: &[u8]) -> Result<Discovered, DiscoveryFault> {
     let members = members(without_bom(document))?;
-    let text = |name: &str| {
-        let value = members.iter().find(|member| member.name == name)?.value;
-        serde_json::from_str::<String>(value).ok().filter(|text| !text.is_empty())
-    };
+    let issuer = text(&members, "issuer").ok_or(DiscoveryFault::IssuerMissing)?;
+    let aliases = members.iter().find(|member| member.name == ALIASES);
+    // One that cannot be read is of no use, and the rest is.
+    let aliases = aliases.and_then(|member| self::members(member.value.as_bytes()).ok());
+    let aliases = aliases.map(|members| Box::new(endpoints(&members, issuer.clone())));
     let algs = members.iter().find(|member| member.name == ALGS);
     let algs = algs.and_then(|member| serde_json::from_str::<Vec<String>>(member.value).ok());
     Ok(Discovered {
-        issuer: text("issuer").ok_or(DiscoveryFault::IssuerMissing)?,
-        jwks_uri: text("jwks_uri"),
+        jwks_uri: text(&members, "jwks_uri"),
+        access_token_issuer: text(&members, "access_token_issuer"),
+        mtls_endpoint_aliases: aliases,
+        id_token_signing_algs: algs.unwrap_or_default(),
+        ..endpoints(&members, issuer)
+    })
+}
+
+fn text(members: &[Member<'_>], name: &str) -> Option<String> {
+    let value = members.iter().find(|member| member.name == name)?.value;
+    serde_json::from_str::<String>(value).ok().filter(|text| !text.is_empty())
+}
+
+fn endpoints(members: &[Member<'_>], issuer: String) -> Discovered {
+    let text = |name| text(members, name);
+    Discovered {
+        issuer,
         authorization_endpoint: text("authorization_endpoint"),
         token_endpoint: text("token_endpoint"),
         userinfo_endpoint: text("userinfo_endpoint"),
         introspection_endpoint: text("introspection_endpoint"),
         revocation_endpoint: text("revocation_endpoint"),
         end_session_endpoint: text("end_session_endpoint"),
-        id_token_signing_algs: algs.unwrap_or_default(),
-    })
+        registration_endpoint: text("registration_endpoint"),
+        pushed_authorization_request_endpoint: text("pushed_authorization_request_endpoint"),
+        backchannel_authentication_endpoint: text("backchannel_authentication_endpoint"),
+        ..Discovered::default()
+    }
 }
 
 /// What a document is changed to say.
@@ -95,9 +145,13 @@ pub fn read(document: &[u8]) -> Result<Discovered, DiscoveryFault> {
 pub struct DiscoveryRewrite {
     /// The address of the normalised set; `None` leaves it.
     pub jwks_uri: Option<String>,
-    /// What ID tokens are signed with once they came through; empty leaves the list.
+    /// What tokens are signed with once they came through; empty leaves the lists. They come first in
+    /// each, and behind them what the server says itself: tokens may pass unchanged, and clients
+    /// register with what the server can do.
     pub algs: Vec<Alg>,
+    /// The new issuer; `None` leaves it.
     pub issuer: Option<String>,
+    /// Where addresses move; `None` leaves them.
     pub endpoints: Option<EndpointRewrite>,
 }
 
@@ -130,7 +184,8 @@ impl EndpointRewrite {
 }
 
 /// The addresses whose paths are served by the upstream: its own, and the issuer's origin with the
-/// upstream's base path, as the upstream may be that host's inside.
+/// upstream's base path, as the upstream may be that host's inside. A server behind TLS that it does
+/// not see calls itself `http:` in some members and `https:` in others.
 pub(super) fn bases(issuer: &str, upstream: &Url) -> Vec<Url> {
     let mut bases = vec![upstream.clone()];
     if let Ok(mut issuer) = Url::parse(issuer)
@@ -139,7 +194,11 @@ pub(super) fn bases(issuer: &str, upstream: &Url) -> Vec<Url> {
         issuer.set_path(upstream.path());
         issuer.set_query(None);
         issuer.set_fragment(None);
+        let other = if issuer.scheme() == "https" { "http" } else { "https" };
+        let mut twin = issuer.clone();
+        let twin = (issuer.port().is_none() && twin.set_scheme(other).is_ok()).then_some(twin);
         bases.push(issuer);
+        bases.extend(twin);
     }
     bases
 }
@@ -204,16 +263,46 @@ fn changed(
     match name {
         "jwks_uri" => to.jwks_uri.as_deref().map(Into::into),
         "issuer" => to.issuer.as_deref().map(Into::into),
-        ALGS if !to.algs.is_empty() => Some(to.algs.iter().map(|alg| alg.name()).collect()),
-        // Signed userinfo and introspection answers come through here too (OpenID Connect Core
-        // §5.3.2, RFC 9701 §5); `none`, an unsigned answer, stays possible where it was.
-        SIGNED_USERINFO | SIGNED_INTROSPECTION if !to.algs.is_empty() => {
-            let unsigned = old?.as_array()?.iter().any(|alg| alg == "none");
-            let names = to.algs.iter().map(|alg| alg.name());
-            Some(names.chain(unsigned.then_some("none")).collect())
+        _ if SIGNED_HERE.contains(&name) => supported(&to.algs, old?.as_array()?),
+        _ => moved(name, old?, to.endpoints.as_ref()?),
+    }
+}
+
+/// A list of algorithms with ours first; none where it stays.
+fn supported(ours: &[Alg], old: &[serde_json::Value]) -> Option<serde_json::Value> {
+    let ours: Vec<&str> = ours.iter().map(|alg| alg.name()).collect();
+    let behind = old.iter().filter(|name| name.as_str().is_none_or(|name| !ours.contains(&name)));
+    let new = ours.iter().map(|name| (*name).into()).chain(behind.cloned());
+    (!ours.is_empty()).then(|| new.collect())
+}
+
+/// Whether a member holds an address, by its name: others may hold text that looks like one and is a
+/// name (a scope, a resource, `access_token_issuer`).
+fn is_address(name: &str) -> bool {
+    ["_endpoint", "_uri", "_url", "_iframe"].iter().any(|end| name.ends_with(end))
+        || name == "service_documentation"
+}
+
+/// An address, or an object in which addresses stand, as clients are to see it.
+fn moved(
+    name: &str,
+    old: &serde_json::Value,
+    endpoints: &EndpointRewrite,
+) -> Option<serde_json::Value> {
+    match old {
+        serde_json::Value::String(address) if is_address(name) => {
+            endpoints.apply(address).map(Into::into)
         }
-        _ if name.ends_with("_endpoint") || name == "check_session_iframe" => {
-            to.endpoints.as_ref()?.apply(old?.as_str()?).map(Into::into)
+        serde_json::Value::Object(members) => {
+            let mut new = members.clone();
+            let mut any = false;
+            for (name, value) in &mut new {
+                if let Some(address) = moved(name, value, endpoints) {
+                    *value = address;
+                    any = true;
+                }
+            }
+            any.then_some(serde_json::Value::Object(new))
         }
         _ => None,
     }
@@ -259,7 +348,11 @@ fn members(document: &[u8]) -> Result<Vec<Member<'_>>, DiscoveryFault> {
         reader.end()?;
         Ok(members)
     });
-    let members = members.map_err(|_| DiscoveryFault::NotAnObject)?;
+    let members =
+        members.map_err(|_| match serde_json::from_str::<[serde_json::Value; 1]>(text) {
+            Ok([serde_json::Value::Object(_)]) => DiscoveryFault::List,
+            _ => DiscoveryFault::NotAnObject,
+        })?;
     for known in KNOWN {
         if members.iter().filter(|member| member.name == known).count() > 1 {
             return Err(DiscoveryFault::Duplicate(known));
@@ -294,6 +387,7 @@ mod tests {
     fn what_is_no_document() {
         let no = |text: &str| read(text.as_bytes()).unwrap_err();
         assert_eq!(no("[]"), DiscoveryFault::NotAnObject);
+        assert_eq!(no(r#"[{"issuer":"a"}]"#), DiscoveryFault::List);
         assert_eq!(no("<html>"), DiscoveryFault::NotAnObject);
         assert_eq!(no("{\"issuer\":\"a\"} x"), DiscoveryFault::NotAnObject);
         assert_eq!(no("{}"), DiscoveryFault::IssuerMissing);
@@ -324,7 +418,7 @@ mod tests {
                 r#""https://p.example/oidc/token""#,
             )
             .replace("https://auth.example/oidc/jwks", "https://p.example/oidc/jwks")
-            .replace("ES384", "RS256")
+            .replace(r#"["ES384"]"#, r#"["RS256","ES384"]"#)
             .replace("\"https://auth.example/oidc\"", "\"https://p.example\"");
         assert_eq!(new, expected);
         let nothing = rewrite(DOCUMENT.as_bytes(), &DiscoveryRewrite::default()).unwrap();
@@ -336,6 +430,83 @@ mod tests {
         let to = DiscoveryRewrite { jwks_uri: Some("https://p/j".into()), ..Default::default() };
         let new = rewrite(b"{\"issuer\":\"a\" }\n", &to).unwrap();
         assert_eq!(new, b"{\"issuer\":\"a\" ,\"jwks_uri\":\"https://p/j\"}\n");
+    }
+
+    fn rewritten(document: &str) -> serde_json::Value {
+        let upstream = Url::parse("http://127.0.0.1:3001").unwrap();
+        let to = DiscoveryRewrite {
+            algs: vec![Alg::Rs256],
+            endpoints: Some(EndpointRewrite::to_public(
+                "https://auth.example",
+                &upstream,
+                "https://p",
+            )),
+            ..Default::default()
+        };
+        serde_json::from_slice(&rewrite(document.as_bytes(), &to).unwrap()).unwrap()
+    }
+
+    /// What the server signs and we sign anew names both; what clients sign names what the server
+    /// takes, or they would sign with what it refuses.
+    #[test]
+    fn ours_stands_first_in_what_is_signed_here() {
+        let new = rewritten(
+            r#"{"issuer":"https://auth.example",
+            "id_token_signing_alg_values_supported":["ES384","EdDSA","ML-DSA-65","none"],
+            "userinfo_signing_alg_values_supported":["none","RS256","ES384"],
+            "introspection_signing_alg_values_supported":"ES384",
+            "authorization_signing_alg_values_supported":["ES384"],
+            "request_object_signing_alg_values_supported":["ES384"],
+            "token_endpoint_auth_signing_alg_values_supported":["ES256"],
+            "dpop_signing_alg_values_supported":["ES256"]}"#,
+        );
+        let of = |name: &str| new[format!("{name}_signing_alg_values_supported")].to_string();
+        assert_eq!(of("id_token"), r#"["RS256","ES384","EdDSA","ML-DSA-65","none"]"#);
+        assert_eq!(of("userinfo"), r#"["RS256","none","ES384"]"#);
+        assert_eq!(of("introspection"), r#""ES384""#, "not a list: not understood");
+        for others in ["authorization", "request_object"] {
+            assert_eq!(of(others), r#"["ES384"]"#);
+        }
+        for clients in ["token_endpoint_auth", "dpop"] {
+            assert_eq!(of(clients), r#"["ES256"]"#);
+        }
+    }
+
+    #[test]
+    fn addresses_follow_wherever_they_stand() {
+        let document = r#"{"issuer":"https://auth.example",
+            "token_endpoint":"http://auth.example/token",
+            "mtls_endpoint_aliases":{"token_endpoint":"http://127.0.0.1:3001/token","x":["a"]},
+            "service_documentation":"https://auth.example/docs",
+            "op_policy_uri":"https://auth.example/policy","op_tos_uri":"https://auth.example/tos",
+            "check_session_iframe":"https://auth.example/session",
+            "access_token_issuer":"https://auth.example/trust",
+            "scopes_supported":["https://auth.example/scope"],
+            "resource":"https://auth.example/api",
+            "nested":{"deeper":{"a_endpoint":"https://auth.example/a","b":"https://auth.example/b"}}}"#;
+        let new = rewritten(document);
+        assert_eq!(new["token_endpoint"], "https://p/token");
+        let aliases = serde_json::json!({"token_endpoint": "https://p/token", "x": ["a"]});
+        assert_eq!(new["mtls_endpoint_aliases"], aliases);
+        for (name, path) in [
+            ("service_documentation", "docs"),
+            ("op_policy_uri", "policy"),
+            ("op_tos_uri", "tos"),
+            ("check_session_iframe", "session"),
+        ] {
+            assert_eq!(new[name], format!("https://p/{path}"), "{name}");
+        }
+        let nested =
+            serde_json::json!({"a_endpoint": "https://p/a", "b": "https://auth.example/b"});
+        assert_eq!(new["nested"]["deeper"], nested);
+        // Names, not addresses.
+        assert_eq!(new["access_token_issuer"], "https://auth.example/trust");
+        assert_eq!(new["scopes_supported"][0], "https://auth.example/scope");
+        assert_eq!(new["resource"], "https://auth.example/api");
+        let found = read(document.as_bytes()).unwrap();
+        let aliases = found.mtls_endpoint_aliases.unwrap();
+        assert_eq!(aliases.token_endpoint.as_deref(), Some("http://127.0.0.1:3001/token"));
+        assert_eq!(found.access_token_issuer.as_deref(), Some("https://auth.example/trust"));
     }
 
     #[test]

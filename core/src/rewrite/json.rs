@@ -10,6 +10,7 @@ use super::{Encoding, JsonPath, Place};
 /// Why a body was not searched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum JsonFault {
+    /// It is no JSON, or cut off.
     #[error("the body is not JSON")]
     NotJson,
     /// A member on a path stands twice; readers disagree on which one counts (RFC 8259 §4).
@@ -18,6 +19,7 @@ pub enum JsonFault {
 }
 
 impl JsonFault {
+    /// The stable code.
     pub fn code(self) -> &'static str {
         match self {
             Self::NotJson => "body_not_json",

@@ -11,23 +11,28 @@
 //! | [`redirect`] | query and fragment of a `Location` |
 //! | [`cookie`] | `Set-Cookie` and `Cookie` values |
 //! | [`form_post`] | hidden inputs of an HTML page (OAuth 2.0 Form Post Response Mode) |
-//! | [`bearer`] | `Authorization: Bearer` (RFC 6750 §2.1) |
+//! | [`field`] | a header field that is a token, or `Bearer` and a token |
+//! | [`issuer`] | `iss` of an authorization response (RFC 9207) |
 //! | [`jwt_body`] | a body that is one token (`application/jwt`) |
+//! | [`registration`] | algorithms of a client registration (RFC 7591) |
 //! | [`discovery`] | the metadata of OpenID Connect Discovery and RFC 8414 |
 
-pub mod bearer;
 pub mod cookie;
 pub mod discovery;
+pub mod expires_in;
+pub mod field;
 pub mod form;
 pub mod form_post;
+pub mod issuer;
 pub mod json;
 pub mod redirect;
+pub mod registration;
 mod rules;
 
 use std::borrow::Cow;
 use std::ops::Range;
 
-pub use rules::{BearerMode, JsonPath, PathPattern, PatternError, TokenRule};
+pub use rules::{BearerMode, JsonPath, PathPattern, PatternError, TokenRule, hidden};
 
 /// One token found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +44,7 @@ pub struct Place {
     pub name: String,
     /// The token, decoded.
     pub token: String,
+    /// How it is written there.
     pub encoding: Encoding,
 }
 

@@ -1,28 +1,31 @@
-//! Tokens in a `Location`: the query, and the fragment of the implicit and hybrid flows
+//! Tokens in a `Location`, which is bytes (many servers write UTF-8 there): the query, and the fragment of the implicit and hybrid flows
 //! (OAuth 2.0 Multiple Response Types §5).
 
 use super::{Place, form};
 
 /// The parameters `names` in query and fragment. A parameter that stands in both is two places; one
 /// that stands twice in either is none there. What is not replaced keeps its spelling.
-pub fn find(location: &str, names: &[String]) -> Vec<Place> {
+pub fn find(location: &[u8], names: &[String]) -> Vec<Place> {
     let end = location.len();
-    let hash = location.find('#').unwrap_or(end);
+    let position = |range: std::ops::Range<usize>, byte: u8| {
+        location[range.clone()].iter().position(|b| *b == byte).map(|at| range.start + at)
+    };
+    let hash = position(0..end, b'#').unwrap_or(end);
     let mut found = Vec::new();
-    if let Some(mark) = location[..hash].find('?') {
-        found = form::find_in(location.as_bytes(), mark + 1..hash, names);
+    if let Some(mark) = position(0..hash, b'?') {
+        found = form::find_in(location, mark + 1..hash, names);
     }
     if hash < end {
         // A router in the page: `#/callback?access_token=…`.
-        let start = location[hash..].find('?').map_or(hash, |mark| hash + mark) + 1;
-        found.extend(form::find_in(location.as_bytes(), start..end, names));
+        let start = position(hash..end, b'?').unwrap_or(hash) + 1;
+        found.extend(form::find_in(location, start..end, names));
     }
     found
 }
 
 /// The value of the parameter `name`, decoded, for the companions of a hash claim (`code`,
 /// `state`).
-pub fn value(location: &str, name: &str) -> Option<String> {
+pub fn value(location: &[u8], name: &str) -> Option<String> {
     let mut found = find(location, &[name.to_owned()]).into_iter();
     match (found.next(), found.next()) {
         (Some(place), None) => Some(place.token),
@@ -37,7 +40,7 @@ mod tests {
 
     fn replaced(location: &str) -> String {
         let names = ["id_token".to_owned(), "access_token".to_owned()];
-        let edits = find(location, &names)
+        let edits = find(location.as_bytes(), &names)
             .into_iter()
             .map(|place| {
                 let new = format!("<{}>", place.token);
@@ -71,8 +74,16 @@ mod tests {
     }
 
     #[test]
+    fn letters_beyond_ascii_stand_beside_tokens() {
+        let location = "https://a/caf\u{e9}?id_token=t&name=Jos\u{e9}#x";
+        assert_eq!(replaced(location), location.replace("=t&", "=%3Ct%3E&"));
+        let names = ["id_token".to_owned()];
+        assert_eq!(find(b"/\xff?x=\xfe&id_token=t", &names).len(), 1);
+    }
+
+    #[test]
     fn companions() {
-        assert_eq!(value("/cb?code=a%2Bb&state=s", "code").as_deref(), Some("a+b"));
-        assert_eq!(value("/cb?code=a&code=b", "code"), None);
+        assert_eq!(value(b"/cb?code=a%2Bb&state=s", "code").as_deref(), Some("a+b"));
+        assert_eq!(value(b"/cb?code=a&code=b", "code"), None);
     }
 }

@@ -9,6 +9,7 @@ use crate::jose::names::Audience;
 /// countersigned, and those in the `restore` places of the request become the originals again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenRule {
+    /// Requests it is for.
     pub path: PathPattern,
     /// String values of a JSON answer.
     pub json: Vec<JsonPath>,
@@ -16,6 +17,8 @@ pub struct TokenRule {
     pub redirect: Vec<String>,
     /// `Set-Cookie` names.
     pub cookies: Vec<String>,
+    /// Header fields of the answer, in lower case, whose value is a token or `Bearer` and a token.
+    pub headers: Vec<String>,
     /// Hidden inputs of an HTML answer.
     pub form_post: Vec<String>,
     /// The answer is one token (`application/jwt`).
@@ -33,7 +36,9 @@ pub struct TokenRule {
 }
 
 /// What happens to `Authorization: Bearer` on the way to the upstream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(inline))]
+#[serde(rename_all = "lowercase")]
 pub enum BearerMode {
     /// The issuer's token becomes a countersigned one: a gateway before a strict API.
     Swap,
@@ -49,6 +54,7 @@ impl TokenRule {
             json: Vec::new(),
             redirect: Vec::new(),
             cookies: Vec::new(),
+            headers: Vec::new(),
             form_post: Vec::new(),
             jwt_body: false,
             bearer: None,
@@ -66,7 +72,7 @@ impl TokenRule {
 
     /// Whether the answer's header is searched.
     pub fn reads_header(&self) -> bool {
-        !self.redirect.is_empty() || !self.cookies.is_empty()
+        !self.redirect.is_empty() || !self.cookies.is_empty() || !self.headers.is_empty()
     }
 
     /// Whether the request is changed.
@@ -82,6 +88,19 @@ impl TokenRule {
     /// proxied, so nothing stands there. Paths are those of the public listener: the upstream's base
     /// path is cut off.
     pub fn defaults(found: &Discovered, upstream: &url::Url) -> Vec<Self> {
+        let mut rules = Self::of_endpoints(found, upstream);
+        // RFC 8705 §5: the same endpoints for clients with certificates.
+        if let Some(aliases) = &found.mtls_endpoint_aliases {
+            rules.extend(Self::of_endpoints(aliases, upstream));
+        }
+        // The first rule that fits a path counts: the wide ones come last.
+        rules.sort_by_key(|rule| rule.path.0.contains('*'));
+        let mut seen = std::collections::HashSet::new();
+        rules.retain(|rule| seen.insert(rule.path.0.clone()));
+        rules
+    }
+
+    fn of_endpoints(found: &Discovered, upstream: &url::Url) -> Vec<Self> {
         let text = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
         let tokens = ["access_token", "id_token"];
         let bases = bases(&found.issuer, upstream);
@@ -110,12 +129,23 @@ impl TokenRule {
         if let Some(mut rule) = on(&found.userinfo_endpoint) {
             rule.bearer = Some(BearerMode::Restore);
             rule.restore_form = text(&["access_token"]);
+            rule.restore_query = text(&["access_token"]);
             rule.jwt_body = true;
             rules.push(rule);
         }
         for endpoint in [&found.introspection_endpoint, &found.revocation_endpoint] {
             if let Some(mut rule) = on(endpoint) {
                 rule.restore_form = text(&["token"]);
+                rules.push(rule);
+            }
+        }
+        // RFC 9126 §2.1, OpenID CIBA §7.1: what else stands in the query of the authorization endpoint.
+        for endpoint in [
+            &found.pushed_authorization_request_endpoint,
+            &found.backchannel_authentication_endpoint,
+        ] {
+            if let Some(mut rule) = on(endpoint) {
+                rule.restore_form = text(&["id_token_hint"]);
                 rules.push(rule);
             }
         }
@@ -139,12 +169,16 @@ fn path_below(address: &str, base: &url::Url) -> Option<String> {
 /// Why a pattern or path is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PatternError {
+    /// It starts with something else.
     #[error("does not start with `/`")]
     NoSlash,
+    /// More than a path.
     #[error("holds a query, a fragment or white space")]
     Characters,
+    /// No name where one should be.
     #[error("is not written like `session.tokens[*].value`, with at most 64 members")]
     Members,
+    /// Too long to be meant.
     #[error("is longer than 1024 bytes")]
     Length,
 }
@@ -180,13 +214,37 @@ impl PathPattern {
         Self(path.to_owned())
     }
 
+    /// As it was written.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The path itself, when it has no wildcard: for a hash table of exact routes.
-    pub fn literal(&self) -> Option<&str> {
-        (!self.0.contains('*')).then_some(&*self.0)
+    /// Whether every path that fits `other` fits this pattern too. Never true where that is not so;
+    /// false also for some pairs where it is, which need more than a look at their stars.
+    pub fn covers(&self, other: &Self) -> bool {
+        let (own, other) = (parts(&self.0), parts(&other.0));
+        // reach[j]: the pattern so far covers the first j parts of the other.
+        let mut reach = vec![false; other.len() + 1];
+        reach[0] = true;
+        for part in own {
+            match part {
+                Part::Byte(_) => {
+                    for j in (0..other.len()).rev() {
+                        reach[j + 1] = reach[j] && other[j] == part;
+                    }
+                    reach[0] = false;
+                }
+                Part::Segment | Part::Any => {
+                    let within = |other: &Part| {
+                        part == Part::Any || !matches!(other, Part::Any | Part::Byte(b'/'))
+                    };
+                    for j in 0..other.len() {
+                        reach[j + 1] |= reach[j] && within(&other[j]);
+                    }
+                }
+            }
+        }
+        reach[other.len()]
     }
 
     /// Whether `path` (without query) fits. Time: pattern × path at worst.
@@ -215,6 +273,36 @@ impl PathPattern {
         }
         reach[path.len()]
     }
+}
+
+/// Pairs of rules of which the second never counts, because the first fits all its paths: the places
+/// in the list, the hiding one first.
+pub fn hidden(rules: &[TokenRule]) -> Vec<(usize, usize)> {
+    let hiding = |j: usize| rules[..j].iter().position(|first| first.path.covers(&rules[j].path));
+    (0..rules.len()).filter_map(|j| Some((hiding(j)?, j))).collect()
+}
+
+/// A part of a pattern.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Byte(u8),
+    /// `*`
+    Segment,
+    /// `**`
+    Any,
+}
+
+fn parts(pattern: &str) -> Vec<Part> {
+    let mut bytes = pattern.bytes().peekable();
+    let mut parts = Vec::with_capacity(pattern.len());
+    while let Some(byte) = bytes.next() {
+        parts.push(match byte {
+            b'*' if bytes.next_if_eq(&b'*').is_some() => Part::Any,
+            b'*' => Part::Segment,
+            byte => Part::Byte(byte),
+        });
+    }
+    parts
 }
 
 /// One step of a [`JsonPath`].
@@ -268,8 +356,22 @@ impl JsonPath {
         Ok(Self { text: text.to_owned(), steps })
     }
 
+    /// As it was written.
     pub fn as_str(&self) -> &str {
         &self.text
+    }
+
+    /// Whether it names one place, not each element of an array or object.
+    pub fn is_single(&self) -> bool {
+        !self.steps.contains(&Step::Any)
+    }
+
+    /// The value at this place; `None` where there is none, or the path names several.
+    pub fn find<'a>(&self, value: &'a serde_json::Value) -> Option<&'a serde_json::Value> {
+        self.steps.iter().try_fold(value, |value, step| match step {
+            Step::Member(name) => value.as_object()?.get(name),
+            Step::Any => None,
+        })
     }
 }
 
@@ -328,6 +430,61 @@ mod tests {
     fn a_hostile_path_costs_no_more_than_its_length() {
         let pattern = format!("/{}b", "*a".repeat(200));
         assert!(!matches(&pattern, &format!("/{}", "a".repeat(5000))));
+    }
+
+    #[test]
+    fn a_pattern_covers_what_it_fits() {
+        let covers = |a: &str, b: &str| {
+            PathPattern::parse(a).unwrap().covers(&PathPattern::parse(b).unwrap())
+        };
+        for (wide, narrow) in [
+            ("/**", "/a"),
+            ("/**", "/a/**"),
+            ("/a/*", "/a/b"),
+            ("/a/*", "/a/*"),
+            ("/a/**", "/a/*/b"),
+            ("/a/**", "/a/"),
+            ("/a*", "/ab*"),
+            ("/a", "/a"),
+        ] {
+            assert!(covers(wide, narrow), "{wide} {narrow}");
+        }
+        for (wide, narrow) in [
+            ("/a", "/b"),
+            ("/a/*", "/a/**"),
+            ("/a/*", "/a/b/c"),
+            ("/a/**", "/a"),
+            ("/a/**/b", "/a/**"),
+            ("/ab*", "/a*"),
+        ] {
+            assert!(!covers(wide, narrow), "{wide} {narrow}");
+        }
+        let rules = ["/x", "/a/**", "/a/b", "/**"]
+            .map(|path| TokenRule::on(PathPattern::parse(path).unwrap()));
+        assert_eq!(hidden(&rules), [(1, 2)]);
+    }
+
+    #[test]
+    fn defaults_follow_the_metadata() {
+        let upstream = url::Url::parse("http://10.0.0.1:3000").unwrap();
+        let found = super::super::discovery::read(
+            br#"{"issuer":"https://a.example","token_endpoint":"https://a.example/oauth/token",
+            "authorization_endpoint":"https://a.example/oauth",
+            "userinfo_endpoint":"https://a.example/oauth/me",
+            "pushed_authorization_request_endpoint":"https://a.example/par",
+            "backchannel_authentication_endpoint":"https://a.example/ciba",
+            "mtls_endpoint_aliases":{"token_endpoint":"https://a.example/mtls/token",
+              "userinfo_endpoint":"https://mtls.a.example/me"}}"#,
+        );
+        let rules = TokenRule::defaults(&found.unwrap(), &upstream);
+        let at = |path: &str| rules.iter().find(|rule| rule.path.matches(path)).unwrap();
+        assert_eq!(at("/par").restore_form, ["id_token_hint"]);
+        assert_eq!(at("/ciba").restore_form, ["id_token_hint"]);
+        assert_eq!(at("/oauth/me").restore_query, ["access_token"]);
+        assert!(at("/oauth/me").jwt_body, "the wide rule of the login does not hide it");
+        assert!(at("/mtls/token").reads_body());
+        assert!(!rules.iter().any(|rule| rule.path.matches("/me")), "on another host");
+        assert_eq!(hidden(&rules), []);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::doctor::finding::{Case, Way};
 use crate::doctor::oidc::{Fetched, discovery_url};
 use crate::doctor::{Answer, custom_jwt};
 use crate::inspect::tree::Tree;
-use crate::profile::Profile;
+use crate::profile::{Judge, Profile};
 
 const DISCOVERY: &str = ".well-known/openid-configuration";
 
@@ -27,7 +27,7 @@ pub fn run(args: &DoctorArgs, out: &mut Output) -> Result<Exit, CliError> {
         CliError::new("--profile", format!("there is no profile `{}`", args.profile))
             .hint(format!("one of: {}", Profile::NAMES.join(", ")))
     })?;
-    if args.way.is_some() && !profile.claims.single_audience {
+    if args.way.is_some() && profile.judge != Judge::Convex {
         return Err(CliError::new("--for", format!("`{}` has one kind of provider", profile.name))
             .hint("leave `--for` out"));
     }

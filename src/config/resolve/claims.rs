@@ -16,13 +16,13 @@ pub(super) fn rules(raw: &RawClaims, at: &At) -> Checked<ClaimRules> {
         let at = at.key("set").key(name);
         unprotected(name, &at)?;
         if name == "sub" {
-            return Err(at.fault("every user would be the same one"));
+            return Err(at.fault("`sub` must not be a constant: every user would be the same one"));
         }
     }
     for name in &raw.drop {
         unprotected(name, &at.key("drop"))?;
         if name == "sub" {
-            return Err(at.key("drop").fault("without `sub` a token is nobody's"));
+            return Err(at.key("drop").fault("a token without `sub` names no user"));
         }
     }
     let mut set = Vec::new();

@@ -2,7 +2,7 @@
 
 use url::{Host, Url};
 
-use super::super::settings::{Config, UpstreamSettings};
+use super::super::settings::Config;
 use super::issuer::{below, label, path_below};
 use super::server::is_private;
 use crate::issuer::publisher::COMMON_PATH;
@@ -10,6 +10,7 @@ use crate::issuer::{FetchSettings, IssuerSettings, RefreshSettings, Source};
 use crate::jose::names::{Issuer, IssuerName};
 use crate::jose::policy::IssuerPolicy;
 use crate::jose::tenants::IssuerTemplate;
+use crate::proxy::settings::UpstreamSettings;
 use crate::rewrite::discovery::Discovered;
 
 /// Why a discovery document gives no issuer.
@@ -102,7 +103,7 @@ fn jwks_url(
 ) -> Result<Url, DiscoveredFault> {
     let refuse = |why| Err(DiscoveredFault::Jwks(why));
     let Ok(url) = Url::parse(uri) else {
-        return refuse("is no absolute URL");
+        return refuse("is not an absolute URL");
     };
     if !matches!(url.scheme(), "http" | "https") {
         return refuse("is neither `http:` nor `https:`");

@@ -1,33 +1,32 @@
 //! `[exchange]`.
 
+use std::path::Path;
 use std::time::Duration;
 
 use url::Url;
 
 use super::super::error::Checked;
-use super::super::raw::{OneOrMany, RawConfig, RawIntrospection, RawSession};
-use super::super::settings::{
-    Cors, ExchangeSettings, IntrospectionSettings, Secret, SessionSettings,
-};
+use super::super::raw::{ClientAuth, RawExchange, RawIntrospection, RawSession};
 use super::place::At;
-use super::{Context, secret, tokens};
+use super::{secret, tokens};
 use crate::issuer::IssuerSettings;
 use crate::jose::names::{Audience, Issuer};
+use crate::proxy::settings::{Cors, ExchangeSettings, IntrospectionSettings, SessionSettings};
 use crate::rewrite::JsonPath;
+use crate::setting::{self, OneOrMany, Secret};
 
 const LIFETIME: Duration = Duration::from_secs(300);
 
 pub(super) fn resolve(
-    raw: &RawConfig,
-    context: &Context<'_>,
+    raw: &RawExchange,
+    base: &Path,
     issuers: &[IssuerSettings],
 ) -> Checked<ExchangeSettings> {
     let at = At::root("exchange");
-    let raw = &raw.exchange;
     let cors = cors(&at.key("cors_origins"), raw.cors_origins.as_ref())?;
     let introspection = raw.introspection.iter().enumerate();
     let introspection = introspection
-        .map(|(i, raw)| one_introspection(raw, &at.key("introspection").index(i), context, issuers))
+        .map(|(i, raw)| one_introspection(raw, &at.key("introspection").index(i), base, issuers))
         .collect::<Checked<Vec<_>>>()?;
     let session = match &raw.session {
         Some(raw) => Some(session(raw, &at.key("session"), issuers)?),
@@ -57,7 +56,7 @@ fn cors(at: &At, raw: Option<&OneOrMany>) -> Checked<Cors> {
         });
         if !is_origin {
             return Err(at
-                .fault(format_args!("`{origin}` is no origin"))
+                .fault(format_args!("invalid origin `{origin}`"))
                 .hint("write scheme, host and port alone: `https://app.example.com`"));
         }
     }
@@ -67,7 +66,7 @@ fn cors(at: &At, raw: Option<&OneOrMany>) -> Checked<Cors> {
 fn one_introspection(
     raw: &RawIntrospection,
     at: &At,
-    context: &Context<'_>,
+    base: &Path,
     issuers: &[IssuerSettings],
 ) -> Checked<IntrospectionSettings> {
     let known = |name: &str| issuers.iter().find(|issuer| issuer.name().as_str() == name);
@@ -87,26 +86,21 @@ fn one_introspection(
         at,
         ("client_secret", raw.client_secret.as_deref()),
         ("client_secret_file", raw.client_secret_file.as_deref()),
-        context.base,
+        base,
     )?
     .ok_or_else(|| at.fault("`client_secret` is missing").hint("use `${VAR}` or a file"))?;
-    let credentials_in_body = match raw.auth.as_deref() {
-        None | Some("basic") => false,
-        Some("body") => true,
-        Some(other) => return Err(at.key("auth").choice(other, &["basic", "body"])),
-    };
     let audience = match raw.audience.as_deref() {
         Some(audience) => Some(at.key("audience").name(audience, Audience::parse)?),
         None => None,
     };
     Ok(IntrospectionSettings {
         issuer: issuer.name().clone(),
-        url: at.key("url").url(&raw.url)?,
+        url: raw.url.0.clone(),
         client_id: raw.client_id.clone(),
         client_secret: Secret::new(client_secret.to_string()),
-        credentials_in_body,
+        credentials_in_body: raw.auth == Some(ClientAuth::Body),
         audience,
-        lifetime: lifetime(at, raw.lifetime.as_deref())?,
+        lifetime: lifetime(at, raw.lifetime.as_ref())?,
     })
 }
 
@@ -135,10 +129,16 @@ fn session(raw: &RawSession, at: &At, issuers: &[IssuerSettings]) -> Checked<Ses
         if ["iss", "aud", "exp", "iat", "nbf"].contains(&claim.as_str()) {
             return Err(at.fault("it is set by the proxy, not by the answer"));
         }
-        claims.push((claim.clone(), at.name(path, JsonPath::parse)?));
+        let path = at.name(path, JsonPath::parse)?;
+        if !path.is_single() {
+            return Err(at
+                .fault("a claim has one value, and this path names several")
+                .hint("write members alone, `user.id`; a dot in a name is `\\.`"));
+        }
+        claims.push((claim.clone(), path));
     }
     if !claims.iter().any(|(claim, _)| claim == "sub") {
-        return Err(at.key("claims").fault("`sub` is missing: who is it?"));
+        return Err(at.key("claims").fault("`sub` is missing: the claim that names the user"));
     }
     let cookies = tokens::names(&at.key("cookies"), raw.cookies.as_ref())?;
     let bearer = raw.bearer.unwrap_or(true);
@@ -146,18 +146,18 @@ fn session(raw: &RawSession, at: &At, issuers: &[IssuerSettings]) -> Checked<Ses
         return Err(at.fault("neither cookies nor a bearer are passed on"));
     }
     Ok(SessionSettings {
-        url: at.key("url").url(&raw.url)?,
+        url: raw.url.0.clone(),
         cookies,
         bearer,
         issuer,
         audience: at.key("audience").name(&raw.audience, Audience::parse)?,
-        lifetime: lifetime(at, raw.lifetime.as_deref())?,
+        lifetime: lifetime(at, raw.lifetime.as_ref())?,
         claims,
     })
 }
 
-fn lifetime(at: &At, text: Option<&str>) -> Checked<Duration> {
-    let lifetime = at.duration("lifetime", text)?.unwrap_or(LIFETIME);
+fn lifetime(at: &At, given: Option<&setting::Duration>) -> Checked<Duration> {
+    let lifetime = given.map_or(LIFETIME, |given| given.0);
     at.between("lifetime", lifetime.as_secs() as usize, 1, 30 * 86_400)?;
     Ok(lifetime)
 }

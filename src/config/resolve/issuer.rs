@@ -1,82 +1,86 @@
 //! `[[issuer]]`.
 
+use std::path::Path;
+
 use url::Url;
 use zeroize::Zeroizing;
 
-use super::super::error::{Checked, Fault};
-use super::super::raw::{OneOrMany, RawConfig, RawFetch, RawIssuer, RawRefresh};
-use super::super::settings::UpstreamSettings;
+use super::super::error::Checked;
+use super::super::raw::{RawIssuer, RawMissingAudience};
 use super::place::At;
-use super::seen::Seen;
-use super::{Context, claims, headers, secret, tenants};
+use super::{claims, headers, secret, tenants};
 use crate::issuer::publisher::COMMON_PATH;
-use crate::issuer::{FetchSettings, IssuerSettings, RefreshSettings, Source};
+use crate::issuer::{FetchSettings, IssuerSettings, RefreshSettings, Source, conflicts};
 use crate::jose::alg::{AlgSet, Family};
 use crate::jose::jwk::SignatureForm;
-use crate::jose::names::{Audience, IssuerName, Limits};
-use crate::jose::policy::{AudienceRule, IssuerPolicy, MissingAudience};
+use crate::jose::names::{Audience, Issuer, IssuerName, Limits};
+use crate::jose::policy::{AudienceRule, IssuerPolicy, MissingAudience, Vouching, names_client};
+use crate::proxy::settings::UpstreamSettings;
+use crate::setting::{self, OneOrMany};
 
 pub(super) fn all(
-    raw: &RawConfig,
-    context: &Context<'_>,
+    raw: Vec<RawIssuer>,
+    base: &Path,
     upstream: Option<&UpstreamSettings>,
     limits: &Limits,
 ) -> Checked<Vec<IssuerSettings>> {
-    let many = raw.issuer.len() > 1;
-    let mut all = Vec::with_capacity(raw.issuer.len());
-    let mut seen = Seen::default();
-    for (i, raw) in raw.issuer.iter().enumerate() {
-        let at = At::root("issuer").index(i);
-        let issuer = one(raw, &at, context, upstream, limits, many)?;
-        seen.check(&issuer, &at, many)?;
-        all.push(issuer);
-    }
-    Seen::outputs(&all)?;
+    let many = raw.len() > 1;
+    let at = |i| At::root("issuer").index(i);
+    let all = raw.into_iter().enumerate();
+    let all = all
+        .map(|(i, raw)| one(raw, &at(i), base, upstream, limits, many))
+        .collect::<Checked<Vec<_>>>()?;
+    conflicts::check(&all).map_err(|found| {
+        at(found.index).key(found.kind.key()).fault(&found.kind).hint(found.kind.hint())
+    })?;
     Ok(all)
 }
 
 fn one(
-    raw: &RawIssuer,
+    raw: RawIssuer,
     at: &At,
-    context: &Context<'_>,
+    base: &Path,
     upstream: Option<&UpstreamSettings>,
     limits: &Limits,
     many: bool,
 ) -> Checked<IssuerSettings> {
-    let spellings = tenants::spellings(raw, at)?;
-    let name = name(raw, at, spellings.first())?;
-    let algorithms = algorithms(raw, at)?;
-    let source = source(raw, at, context, upstream)?;
-    let jwks_paths = jwks_paths(raw, at, &source, upstream, &name, many)?;
+    let spellings = tenants::spellings(&raw, at)?;
+    let name = name(&raw, at, spellings.first())?;
+    let algorithms = algorithms(&raw, at)?;
+    let source = source(&raw, at, base, upstream)?;
+    let jwks_paths = jwks_paths(&raw, at, &source, upstream, &name, many)?;
     let mut policy = IssuerPolicy::new(name, spellings.plain);
     policy.tenants = spellings.tenants;
-    policy.secrets = secrets(raw, at, algorithms, context)?;
+    policy.secrets = secrets(&raw, at, algorithms, base)?;
     policy.algorithms = algorithms;
     policy.published = !matches!(source, Source::Secrets);
-    policy.headers = headers::required(raw, at, &source)?;
-    policy.audience = audience(raw, at, policy.bound_client())?;
+    policy.headers = headers::required(&raw, at, &source)?;
+    policy.audience = audience(&raw, at, policy.bound_client(), &policy.issuers, &source)?;
     policy.claims = claims::rules(&raw.claims, &at.key("claims"))?;
-    policy.max_lifetime = at.duration("max_lifetime", raw.max_lifetime.as_deref())?;
+    policy.max_lifetime = raw.max_lifetime.as_ref().map(|life| life.0);
     if policy.max_lifetime.is_some_and(|life| life.as_secs() == 0) {
         return Err(at.key("max_lifetime").fault("a token must live at least a second"));
     }
-    if let Some(leeway) = at.duration("leeway", raw.leeway.as_deref())? {
+    if let Some(setting::Duration(leeway)) = &raw.leeway {
         at.between("leeway", leeway.as_secs() as usize, 0, 300)?;
-        policy.leeway = leeway;
+        policy.leeway = *leeway;
     }
-    policy.output_issuer = tenants::output(raw, at)?;
+    policy.output_issuer = tenants::output(&raw, at)?;
+    policy.issuer_when_missing = when_missing(&raw, at, many)?;
+    policy.sender_constrained = raw.accept_sender_constrained.unwrap_or(false);
     if raw.accept_der == Some(true) {
         policy.signature_form = SignatureForm::JoseOrDer;
     }
     policy.padded = raw.padded.unwrap_or(policy.padded);
     policy.access_tokens = raw.access_tokens.unwrap_or(policy.access_tokens);
     policy.carry_original = raw.carry_original.unwrap_or(policy.carry_original);
+    refresh(&raw.refresh, &at.key("refresh"))?;
     Ok(IssuerSettings {
         policy,
         source,
         jwks_paths,
-        refresh: refresh(&raw.refresh, &at.key("refresh"))?,
-        fetch: fetch(&raw.fetch, &at.key("fetch"), context)?,
+        refresh: raw.refresh,
+        fetch: fetch(raw.fetch, &at.key("fetch"), base)?,
         limits: *limits,
     })
 }
@@ -111,14 +115,14 @@ fn secrets(
     raw: &RawIssuer,
     at: &At,
     algorithms: AlgSet,
-    context: &Context<'_>,
+    base: &Path,
 ) -> Checked<Vec<crate::jose::policy::HmacSecret>> {
     let mut texts: Vec<Zeroizing<String>> = Vec::new();
     if let Some(OneOrMany(many)) = &raw.secret {
         texts.extend(many.iter().cloned().map(Zeroizing::new));
     }
     let file = ("secret_file", raw.secret_file.as_deref());
-    texts.extend(secret::optional(at, ("secret", None), file, context.base)?);
+    texts.extend(secret::optional(at, ("secret", None), file, base)?);
     let hmac = algorithms.iter().find(|alg| alg.family() == Family::Secret);
     match (hmac, texts.is_empty()) {
         (None, true) => Ok(Vec::new()),
@@ -130,7 +134,9 @@ fn secrets(
             .key("algorithms")
             .fault(format_args!("{alg} needs `secret` or `secret_file`"))
             .hint("a secret is never taken from a key set, where anybody could read it")),
-        (Some(_), false) => secret::hmac(at, &texts, raw.secret_encoding.as_deref(), algorithms),
+        (Some(_), false) => {
+            secret::hmac(at, &texts, raw.secret_encoding.unwrap_or_default(), algorithms)
+        }
     }
 }
 
@@ -138,7 +144,7 @@ fn secrets(
 fn source(
     raw: &RawIssuer,
     at: &At,
-    context: &Context<'_>,
+    base: &Path,
     upstream: Option<&UpstreamSettings>,
 ) -> Checked<Source> {
     let at = at.key("jwks");
@@ -167,18 +173,18 @@ fn source(
     if let Some(path) = text.strip_prefix("file:") {
         // `file:///a`, `file:/a` and `file:a`.
         let path = path.strip_prefix("//").unwrap_or(path);
-        return Ok(Source::File(context.base.join(path)));
+        return Ok(Source::File(base.join(path)));
     }
     if text.contains("{kid}") {
         let (before, _) = text.split_once("{kid}").unwrap_or((text, ""));
-        let url = at.url(before)?;
+        let url = setting::http_url(before).map_err(|invalid| at.invalid(invalid))?;
         // A kid comes from a token: it may choose a key, never a host.
         if url.path() == "/" && !before.ends_with('/') {
             return Err(at.fault("`{kid}` stands in the path, not in the host"));
         }
         return Ok(Source::UrlPerKid(text.to_owned()));
     }
-    Ok(Source::Url(at.url(text)?))
+    Ok(Source::Url(setting::http_url(text).map_err(|invalid| at.invalid(invalid))?))
 }
 
 /// A path below the upstream's base.
@@ -206,7 +212,7 @@ fn jwks_paths(
             if !plain {
                 return Err(at
                     .key("jwks_path")
-                    .fault(format_args!("`{path}` is no path"))
+                    .fault(format_args!("invalid path `{path}`"))
                     .hint("it starts with `/`, without `?`, `#` and `*`"));
             }
             paths.push(path.clone());
@@ -233,8 +239,37 @@ pub(super) fn path_below(url: &Url, upstream: &UpstreamSettings) -> Option<Strin
     (url.origin() == upstream.url.origin() && path.starts_with('/')).then(|| path.to_owned())
 }
 
+/// Whether tokens without `iss` are this issuer's. With two issuers, one could speak for the other
+/// where both sign with one key.
+fn when_missing(raw: &RawIssuer, at: &At, many: bool) -> Checked<bool> {
+    if raw.issuer_when_missing != Some(true) {
+        return Ok(false);
+    }
+    let at = at.key("issuer_when_missing");
+    if many {
+        return Err(at
+            .fault("with several [[issuer]] nothing says whose a token without `iss` is")
+            .hint("run one countersign for this issuer alone"));
+    }
+    if raw.tenants.is_some() {
+        return Err(at.fault("which tenant a token is of stands in `iss`"));
+    }
+    if raw.output_issuer.is_none() {
+        return Err(at
+            .fault("`output_issuer` is missing: a verifier needs an `iss`")
+            .hint("write the `iss` the verifier is configured with"));
+    }
+    Ok(true)
+}
+
 /// `bound` is the client that a demand on the header names.
-fn audience(raw: &RawIssuer, at: &At, bound: Option<&str>) -> Checked<AudienceRule> {
+fn audience(
+    raw: &RawIssuer,
+    at: &At,
+    bound: Option<&str>,
+    issuers: &[Issuer],
+    source: &Source,
+) -> Checked<AudienceRule> {
     let at_audience = at.key("audience");
     let accept = match &raw.audience {
         Some(OneOrMany(list)) => list
@@ -259,63 +294,78 @@ fn audience(raw: &RawIssuer, at: &At, bound: Option<&str>) -> Checked<AudienceRu
                     ));
             }
             let audience = at.key("audience").name(&missing.audience, Audience::parse)?;
-            Some(MissingAudience { audience, clients: missing.clients.clone() })
+            let vouched_by = vouched_by(missing, &at, issuers, source)?;
+            Some(MissingAudience { audience, clients: missing.clients.clone(), vouched_by })
         }
     };
     Ok(AudienceRule { accept, when_missing })
 }
 
-fn refresh(raw: &RawRefresh, at: &At) -> Checked<RefreshSettings> {
-    let default = RefreshSettings::default();
-    let time = |key: &str, text: &Option<String>, default| {
-        Ok::<_, Fault>(at.duration(key, text.as_deref())?.unwrap_or(default))
-    };
-    let refresh = RefreshSettings {
-        min_age: time("min_age", &raw.min_age, default.min_age)?,
-        max_age: time("max_age", &raw.max_age, default.max_age)?,
-        default_age: time("default_age", &raw.default_age, default.default_age)?,
-        cooldown: time("cooldown", &raw.cooldown, default.cooldown)?,
-        unknown_kid_wait: time(
-            "unknown_kid_wait",
-            &raw.unknown_kid_wait,
-            default.unknown_kid_wait,
-        )?,
-        stale_max: time("stale_max", &raw.stale_max, default.stale_max)?,
-        removed_key_grace: time(
-            "removed_key_grace",
-            &raw.removed_key_grace,
-            default.removed_key_grace,
-        )?,
-    };
+/// What may say which client's a token is, where the token does not. Both are checked as far as they
+/// can be: an address in which no client stands vouches for none.
+fn vouched_by(
+    raw: &RawMissingAudience,
+    at: &At,
+    issuers: &[Issuer],
+    source: &Source,
+) -> Checked<Vec<Vouching>> {
+    let at = at.key("vouched_by");
+    let mut all = Vec::new();
+    let Some(OneOrMany(words)) = &raw.vouched_by else { return Ok(all) };
+    for word in words {
+        match word.as_str() {
+            "iss" => {
+                let named =
+                    |iss: &Issuer| raw.clients.iter().any(|c| names_client(iss.as_str(), c));
+                if !issuers.iter().any(named) {
+                    return Err(at
+                        .fault("no `issuer` has one of the `clients` in its path")
+                        .hint("`https://api.example.com/apps/CLIENT` names CLIENT"));
+                }
+                all.push(Vouching::Issuer);
+            }
+            "jwks" => {
+                let [client] = raw.clients.as_slice() else {
+                    return Err(at.fault("keys are those of one client: `clients` must hold one"));
+                };
+                let address = match source {
+                    Source::Url(url) => Some(url.as_str()),
+                    Source::UrlPerKid(template) => Some(template.as_str()),
+                    // The operator brought the keys, and says here that they are this client's alone.
+                    Source::File(_) | Source::Inline(_) | Source::Secrets => None,
+                };
+                if address.is_some_and(|address| !names_client(address, client)) {
+                    return Err(at
+                        .fault(format_args!("the address in `jwks` does not name {client}"))
+                        .hint("else a token of any client of the issuer would log in to yours"));
+                }
+                all.push(Vouching::Keys);
+            }
+            other => return Err(at.choice(other, &["iss", "jwks"])),
+        }
+    }
+    Ok(all)
+}
+
+fn refresh(refresh: &RefreshSettings, at: &At) -> Checked<()> {
     if refresh.min_age > refresh.max_age {
         return Err(at.key("min_age").fault("it is above `max_age`"));
     }
-    if refresh.cooldown.as_millis() == 0 {
+    if refresh.cooldown.is_zero() {
         return Err(at.key("cooldown").fault("tokens with made-up kids would flood the issuer"));
     }
-    Ok(refresh)
+    Ok(())
 }
 
-fn fetch(raw: &RawFetch, at: &At, context: &Context<'_>) -> Checked<FetchSettings> {
-    let default = FetchSettings::default();
-    let connect = at.duration("connect_timeout", raw.connect_timeout.as_deref())?;
-    let total = at.duration("total_timeout", raw.total_timeout.as_deref())?;
-    let headers: Vec<(String, String)> =
-        raw.headers.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
-    for (name, value) in &headers {
-        let good =
+fn fetch(mut fetch: FetchSettings, at: &At, base: &Path) -> Checked<FetchSettings> {
+    for (name, value) in &fetch.headers {
+        let valid =
             http::HeaderName::try_from(name).is_ok() && http::HeaderValue::try_from(value).is_ok();
-        if !good {
-            return Err(at.key("headers").key(name).fault("it is no header line"));
+        if !valid {
+            return Err(at.key("headers").key(name).fault("invalid header line"));
         }
     }
-    Ok(FetchSettings {
-        connect_timeout: connect.unwrap_or(default.connect_timeout),
-        total_timeout: total.unwrap_or(default.total_timeout),
-        redirects: raw.redirects.unwrap_or(default.redirects).min(10),
-        status: raw.status.clone().unwrap_or(default.status),
-        allow_link_local: raw.allow_link_local.unwrap_or(default.allow_link_local),
-        ca: raw.ca.as_ref().map(|path| context.base.join(path)),
-        headers,
-    })
+    fetch.redirects = fetch.redirects.min(10);
+    fetch.ca = fetch.ca.map(|path| base.join(path));
+    Ok(fetch)
 }

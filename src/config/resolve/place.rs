@@ -1,12 +1,9 @@
 //! Where in the configuration a value is written, so that its error can say so.
 
-use std::time::Duration;
-
-use url::Url;
-
-use super::super::error::{Checked, Fault};
-use super::super::value;
+use super::super::error::{Checked, KeyFault};
+use super::super::load::not_one_of;
 use crate::jose::alg::{Alg, AlgSet};
+use crate::setting::Invalid;
 
 /// A key, `issuer[1].refresh`.
 #[derive(Debug, Clone)]
@@ -25,16 +22,12 @@ impl At {
         Self(format!("{}[{i}]", self.0))
     }
 
-    pub(super) fn fault(&self, why: impl std::fmt::Display) -> Fault {
-        Fault::new(self.0.clone(), why)
+    pub(super) fn fault(&self, why: impl std::fmt::Display) -> KeyFault {
+        KeyFault::new(self.0.clone(), why)
     }
 
-    pub(super) fn duration(&self, key: &str, text: Option<&str>) -> Checked<Option<Duration>> {
-        text.map(|text| value::duration(text).map_err(|why| self.key(key).fault(why))).transpose()
-    }
-
-    pub(super) fn size(&self, key: &str, text: Option<&str>) -> Checked<Option<usize>> {
-        text.map(|text| value::size(text).map_err(|why| self.key(key).fault(why))).transpose()
+    pub(super) fn invalid(&self, invalid: Invalid) -> KeyFault {
+        KeyFault::invalid(self.0.clone(), invalid)
     }
 
     pub(super) fn between(&self, key: &str, n: usize, low: usize, high: usize) -> Checked<()> {
@@ -45,38 +38,17 @@ impl At {
     }
 
     /// A word that is none of `allowed`.
-    pub(super) fn choice(&self, word: &str, allowed: &[&str]) -> Fault {
-        choice(self.0.clone(), word, allowed)
+    pub(super) fn choice(&self, word: &str, allowed: &[&str]) -> KeyFault {
+        self.invalid(not_one_of(word, allowed))
     }
 
-    /// A name that must not be empty, over a newtype's parser.
+    /// A value over a newtype's parser.
     pub(super) fn name<T, E: std::fmt::Display>(
         &self,
         text: &str,
         parse: impl Fn(&str) -> Result<T, E>,
     ) -> Checked<T> {
         parse(text).map_err(|why| self.fault(why))
-    }
-
-    /// An `http` or `https` URL without credentials and fragment.
-    pub(super) fn url(&self, text: &str) -> Checked<Url> {
-        let hint = "write it like `https://auth.example.com`";
-        let url = Url::parse(text).map_err(|why| match why {
-            url::ParseError::RelativeUrlWithoutBase => self.fault("is no absolute URL").hint(hint),
-            why => self.fault(why).hint(hint),
-        })?;
-        if !matches!(url.scheme(), "http" | "https") {
-            return Err(self
-                .fault(format_args!("`{}:` is neither `http:` nor `https:`", url.scheme()))
-                .hint(hint));
-        }
-        if !url.username().is_empty() || url.password().is_some() {
-            return Err(self.fault("a URL must not carry a user name or password"));
-        }
-        if url.fragment().is_some() {
-            return Err(self.fault("a URL must not carry a fragment (`#…`)"));
-        }
-        Ok(url)
     }
 
     /// Algorithm names; never `none`.
@@ -100,50 +72,5 @@ impl At {
             return Err(self.fault("the list is empty").hint("leave the key out for the default"));
         }
         Ok(algs.into_iter().collect())
-    }
-}
-
-fn choice(key: String, word: &str, allowed: &[&str]) -> Fault {
-    let list = allowed.iter().map(|a| format!("`{a}`")).collect::<Vec<_>>().join(", ");
-    let fault = Fault::new(key, format_args!("`{word}` is not one of {list}"));
-    match value::nearest(word, allowed.iter().copied()) {
-        Some(meant) => fault.hint(format_args!("did you mean `{meant}`?")),
-        None => fault,
-    }
-}
-
-/// A value that a flag (or its environment variable) gives, or else the file.
-pub(super) struct Given<'a> {
-    text: Option<&'a str>,
-    key: String,
-}
-
-impl<'a> Given<'a> {
-    pub(super) fn of(
-        flag: &'a Option<String>,
-        flag_name: &str,
-        file: &'a Option<String>,
-        at: &At,
-    ) -> Self {
-        match flag {
-            Some(text) => Self { text: Some(text), key: flag_name.to_owned() },
-            None => Self { text: file.as_deref(), key: at.0.clone() },
-        }
-    }
-
-    pub(super) fn text(&self) -> Option<&'a str> {
-        self.text
-    }
-
-    pub(super) fn at(&self) -> At {
-        At(self.key.clone())
-    }
-
-    pub(super) fn fault(&self, why: impl std::fmt::Display) -> Fault {
-        Fault::new(self.key.clone(), why)
-    }
-
-    pub(super) fn choice(&self, word: &str, allowed: &[&str]) -> Fault {
-        choice(self.key.clone(), word, allowed)
     }
 }

@@ -7,6 +7,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use zeroize::Zeroizing;
 
 use super::super::error::Checked;
+use super::super::raw::SecretEncoding;
 use super::place::At;
 use crate::jose::alg::{AlgSet, Family};
 use crate::jose::policy::{HmacSecret, SecretError};
@@ -48,7 +49,7 @@ pub(super) fn key_32(at: &At, text: &str) -> Checked<Zeroizing<[u8; 32]>> {
 pub(super) fn hmac(
     at: &At,
     texts: &[Zeroizing<String>],
-    encoding: Option<&str>,
+    encoding: SecretEncoding,
     algorithms: AlgSet,
 ) -> Checked<Vec<HmacSecret>> {
     let mut secrets = Vec::new();
@@ -68,16 +69,12 @@ pub(super) fn hmac(
     Ok(secrets)
 }
 
-fn decode(at: &At, text: &str, encoding: Option<&str>) -> Checked<Zeroizing<Vec<u8>>> {
+fn decode(at: &At, text: &str, encoding: SecretEncoding) -> Checked<Zeroizing<Vec<u8>>> {
     let bytes = match encoding {
-        None | Some("text") => Some(text.as_bytes().to_vec()),
-        Some("base64") => STANDARD.decode(text.trim()).ok(),
-        Some("base64url") => URL_SAFE_NO_PAD.decode(text.trim().trim_end_matches('=')).ok(),
-        Some("hex") => hex(text.trim()),
-        Some(other) => {
-            let allowed = ["text", "base64", "base64url", "hex"];
-            return Err(at.key("secret_encoding").choice(other, &allowed));
-        }
+        SecretEncoding::Text => Some(text.as_bytes().to_vec()),
+        SecretEncoding::Base64 => STANDARD.decode(text.trim()).ok(),
+        SecretEncoding::Base64url => URL_SAFE_NO_PAD.decode(text.trim().trim_end_matches('=')).ok(),
+        SecretEncoding::Hex => hex(text.trim()),
     };
     bytes
         .map(Zeroizing::new)
@@ -93,22 +90,23 @@ fn hex(text: &str) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+    use super::SecretEncoding::{Base64, Hex, Text};
     use super::*;
     use crate::jose::alg::Alg;
 
-    fn hs(text: &str, encoding: Option<&str>, alg: Alg) -> Checked<Vec<HmacSecret>> {
+    fn hs(text: &str, encoding: SecretEncoding, alg: Alg) -> Checked<Vec<HmacSecret>> {
         let texts = [Zeroizing::new(text.to_owned())];
         hmac(&At::root("issuer[0]"), &texts, encoding, AlgSet::of(&[alg]))
     }
 
     #[test]
     fn a_secret_is_as_long_as_the_hash() {
-        assert!(hs(&"s".repeat(32), None, Alg::Hs256).is_ok());
-        assert!(hs(&"s".repeat(31), None, Alg::Hs256).is_err());
-        assert!(hs(&"s".repeat(63), None, Alg::Hs512).is_err());
+        assert!(hs(&"s".repeat(32), Text, Alg::Hs256).is_ok());
+        assert!(hs(&"s".repeat(31), Text, Alg::Hs256).is_err());
+        assert!(hs(&"s".repeat(63), Text, Alg::Hs512).is_err());
         // 64 hex digits are 32 bytes, and not 64.
-        assert!(hs(&"ab".repeat(32), Some("hex"), Alg::Hs512).is_err());
-        assert_eq!(hs(&"ab".repeat(32), Some("hex"), Alg::Hs256).unwrap().len(), 1);
+        assert!(hs(&"ab".repeat(32), Hex, Alg::Hs512).is_err());
+        assert_eq!(hs(&"ab".repeat(32), Hex, Alg::Hs256).unwrap().len(), 1);
     }
 
     #[test]
@@ -116,22 +114,21 @@ mod tests {
         let pem = "-----BEGIN PUBLIC KEY-----\nMIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8A\n-----END PUBLIC KEY-----";
         let jwk = r#" {"kty":"RSA","n":"0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiA","e":"AQAB"}"#;
         for text in [pem, jwk] {
-            let fault = hs(text, None, Alg::Hs256).unwrap_err();
+            let fault = hs(text, Text, Alg::Hs256).unwrap_err();
             assert!(fault.why.contains("public key"), "{fault:?}");
         }
     }
 
     #[test]
     fn encodings() {
-        assert!(hs("!!", Some("base64"), Alg::Hs256).is_err());
-        assert!(hs("zz", Some("hex"), Alg::Hs256).is_err());
-        assert!(hs("abc", Some("hex"), Alg::Hs256).is_err());
-        assert!(hs("x", Some("rot13"), Alg::Hs256).unwrap_err().why.contains("rot13"));
+        assert!(hs("!!", Base64, Alg::Hs256).is_err());
+        assert!(hs("zz", Hex, Alg::Hs256).is_err());
+        assert!(hs("abc", Hex, Alg::Hs256).is_err());
     }
 
     #[test]
     fn no_fault_shows_the_secret() {
-        let fault = hs("hunter2", None, Alg::Hs256).unwrap_err();
+        let fault = hs("hunter2", Text, Alg::Hs256).unwrap_err();
         assert!(!format!("{fault:?}").contains("hunter2"));
     }
 }

@@ -3,31 +3,31 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::super::env::Env;
 use super::super::error::Checked;
-use super::super::raw::RawConfig;
-use super::Context;
-use super::place::{At, Given};
+use super::super::raw::RawSigning;
+use super::place::At;
 use super::secret;
+use crate::env::Env;
 use crate::jose::alg::Alg;
 use crate::keyring::{KeyringSettings, RedisKey, StoreSettings, outside};
+use crate::setting;
 
 /// Only what every verifier of a profile can check.
 const ALGORITHMS: &[(&str, Alg)] =
     &[("RS256", Alg::Rs256), ("ES256", Alg::Es256), ("EdDSA", Alg::EdDsa)];
 
+const SKEW: Duration = Duration::from_secs(60);
 /// Long enough for a failover of Redis and a restart of a switch; short enough to wait for.
 const OUTAGE: Duration = Duration::from_secs(600);
 
 pub(super) fn resolve(
-    raw: &RawConfig,
-    context: &Context<'_>,
+    raw: &RawSigning,
+    base: &Path,
     data_dir: &Path,
     max_age: u32,
     env: &impl Env,
 ) -> Checked<KeyringSettings> {
     let at = At::root("signing");
-    let raw = &raw.signing;
     let algorithm = match raw.algorithm.as_deref() {
         None => Alg::Rs256,
         Some(name) => {
@@ -38,18 +38,25 @@ pub(super) fn resolve(
     };
     let rotate_every = match raw.rotate_every.as_deref() {
         None | Some("never") => None,
-        text => at.duration("rotate_every", text)?,
+        Some(text) => Some(
+            setting::duration(text).map_err(|invalid| at.key("rotate_every").invalid(invalid))?,
+        ),
     };
-    let skew = at.duration("skew", raw.skew.as_deref())?.unwrap_or(Duration::from_secs(60));
+    let skew = raw.skew.as_ref().map_or(SKEW, |skew| skew.0);
     let max_age = Duration::from_secs(max_age.into());
-    let store_at = at.key("store");
-    let given = Given::of(&context.overrides.store, "--store", &raw.store, &store_at);
-    let redis = given.text().is_some_and(|store| store.starts_with("redis"));
-    let outage = match at.duration("outage", raw.outage.as_deref())? {
+    let redis = raw.store.as_deref().is_some_and(|store| store.starts_with("redis"));
+    let outage = match &raw.outage {
         Some(_) if !redis => {
             return Err(at.key("outage").fault("replicas share nothing but a ring in Redis"));
         }
-        outage => outage.unwrap_or(if redis { OUTAGE } else { Duration::ZERO }),
+        Some(outage) => outage.0,
+        None => {
+            if redis {
+                OUTAGE
+            } else {
+                Duration::ZERO
+            }
+        }
     };
     if let Some(every) = rotate_every
         && every < 2 * (max_age + skew + outage)
@@ -67,19 +74,18 @@ pub(super) fn resolve(
         &at,
         ("encryption_key", raw.encryption_key.as_deref()),
         ("encryption_key_file", raw.encryption_key_file.as_deref()),
-        context.base,
+        base,
     )?;
-    let store = match given.text() {
+    let store_at = at.key("store");
+    let store = match raw.store.as_deref() {
         None => StoreSettings::File(data_dir.to_owned()),
         Some(text) => match text.split_once(':') {
-            Some(("file", dir)) if !dir.is_empty() => StoreSettings::File(context.base.join(dir)),
-            Some(("readonly", dir)) if !dir.is_empty() => {
-                StoreSettings::ReadOnly(context.base.join(dir))
-            }
+            Some(("file", dir)) if !dir.is_empty() => StoreSettings::File(base.join(dir)),
+            Some(("readonly", dir)) if !dir.is_empty() => StoreSettings::ReadOnly(base.join(dir)),
             Some(("env", name)) => {
                 let keys = outside::from_variables(name, |name| env.var(name));
                 let keys = keys.map_err(|why| {
-                    given
+                    store_at
                         .fault(why)
                         .hint("`countersign keys generate --output FILE` makes a key for it")
                 })?;
@@ -92,13 +98,13 @@ pub(super) fn resolve(
                         .hint("`encryption_key = \"${COUNTERSIGN_ENCRYPTION_KEY}\"`, made by `openssl rand -base64 32`")
                 })?;
                 if !cfg!(feature = "redis") {
-                    return Err(given.fault("this build is without the feature `redis`"));
+                    return Err(store_at.fault("this build is without the feature `redis`"));
                 }
                 let encryption_key = RedisKey(secret::key_32(&at.key("encryption_key"), key)?);
                 StoreSettings::Redis { url: text.to_owned(), encryption_key }
             }
             _ => {
-                return Err(given.fault(
+                return Err(store_at.fault("unknown kind of store").hint(
                     "write `file:DIR`, `readonly:DIR`, `env:NAME` or `redis://HOST:PORT/DB`",
                 ));
             }

@@ -1,11 +1,12 @@
 //! `issuer`, `tenants` and `output_issuer` of an `[[issuer]]`.
 
 use super::super::error::Checked;
-use super::super::raw::{OneOrMany, RawIssuer};
+use super::super::raw::RawIssuer;
 use super::place::At;
 use crate::jose::names::Issuer;
 use crate::jose::policy::ClaimRules;
 use crate::jose::tenants::{Allowed, IssuerTemplate, Tenants, is_tenant};
+use crate::setting::OneOrMany;
 
 /// Every way the issuer's `iss` is written.
 pub(super) struct Spellings {
@@ -25,6 +26,10 @@ impl Spellings {
 pub(super) fn spellings(raw: &RawIssuer, at: &At) -> Checked<Spellings> {
     let at_key = at.key("issuer");
     let texts = raw.issuer.as_ref().map(|many| many.0.as_slice()).unwrap_or_default();
+    // Tokens without `iss` need no spelling of it: then the one they get is the only one.
+    let output = raw.output_issuer.as_ref().filter(|_| raw.issuer_when_missing == Some(true));
+    let texts =
+        if texts.is_empty() { output.map(std::slice::from_ref).unwrap_or_default() } else { texts };
     if texts.is_empty() {
         return Err(at.fault("`issuer` is missing: the `iss` of its tokens"));
     }
@@ -72,7 +77,7 @@ fn allowed(OneOrMany(list): &OneOrMany, at: &At) -> Checked<Allowed> {
     for tenant in list {
         if !is_tenant(tenant) || tenant == "any" {
             return Err(at
-                .fault(format_args!("`{tenant}` is no tenant"))
+                .fault(format_args!("invalid tenant `{tenant}`"))
                 .hint("write 1 to 64 letters, digits and `-`, or `any` alone"));
         }
     }

@@ -1,14 +1,15 @@
 //! `[[tokens]]`.
 
 use super::super::error::Checked;
-use super::super::raw::{OneOrMany, RawConfig, RawTokens};
+use super::super::raw::RawTokens;
 use super::place::At;
 use crate::jose::names::Audience;
-use crate::rewrite::{BearerMode, JsonPath, PathPattern, TokenRule};
+use crate::rewrite::{JsonPath, PathPattern, TokenRule, hidden};
+use crate::setting::OneOrMany;
 
-pub(super) fn all(raw: &RawConfig) -> Checked<Vec<TokenRule>> {
+pub(super) fn all(raw: &[RawTokens]) -> Checked<Vec<TokenRule>> {
     let mut rules: Vec<TokenRule> = Vec::new();
-    for (i, raw) in raw.tokens.iter().enumerate() {
+    for (i, raw) in raw.iter().enumerate() {
         let at = At::root("tokens").index(i);
         let rule = one(raw, &at)?;
         if let Some(first) = rules.iter().position(|other| other.path == rule.path) {
@@ -19,18 +20,45 @@ pub(super) fn all(raw: &RawConfig) -> Checked<Vec<TokenRule>> {
         }
         rules.push(rule);
     }
+    if let Some((first, second)) = hidden(&rules).into_iter().next() {
+        let path = rules[first].path.as_str();
+        return Err(At::root("tokens")
+            .index(second)
+            .key("path")
+            .fault(format_args!("tokens[{first}] is for `{path}`, so this one never counts"))
+            .hint("the first [[tokens]] whose path fits counts; put the narrower one before it"));
+    }
     Ok(rules)
+}
+
+/// Fields of an answer. Those with places of their own, and those that frame a message, are none.
+fn header_names(raw: &RawTokens, at: &At) -> Checked<Vec<String>> {
+    let mut all = names(at, raw.headers.as_ref())?;
+    for name in &mut all {
+        name.make_ascii_lowercase();
+        let place = match name.as_str() {
+            "location" => Some("redirect"),
+            "set-cookie" => Some("cookies"),
+            _ => None,
+        };
+        if let Some(key) = place {
+            return Err(at
+                .fault(format_args!("`{name}` is not for this key"))
+                .hint(format!("its tokens are named in `{key}`")));
+        }
+        let framing = name.starts_with("content-")
+            || ["connection", "transfer-encoding", "te", "trailer", "upgrade", "date", "etag"]
+                .contains(&name.as_str());
+        if http::HeaderName::try_from(name.as_str()).is_err() || framing {
+            return Err(at.fault(format_args!("`{name}` is not a field that can hold a token")));
+        }
+    }
+    Ok(all)
 }
 
 fn one(raw: &RawTokens, at: &At) -> Checked<TokenRule> {
     let path = raw.path.as_deref().ok_or_else(|| at.fault("`path` is missing"))?;
     let path = at.key("path").name(path, PathPattern::parse)?;
-    let bearer = match raw.bearer.as_deref() {
-        None => None,
-        Some("swap") => Some(BearerMode::Swap),
-        Some("restore") => Some(BearerMode::Restore),
-        Some(other) => return Err(at.key("bearer").choice(other, &["swap", "restore"])),
-    };
     let json = match &raw.json {
         Some(OneOrMany(paths)) => {
             let at = at.key("json");
@@ -47,9 +75,10 @@ fn one(raw: &RawTokens, at: &At) -> Checked<TokenRule> {
         json,
         redirect: names(&at.key("redirect"), raw.redirect.as_ref())?,
         cookies: names(&at.key("cookies"), raw.cookies.as_ref())?,
+        headers: header_names(raw, &at.key("headers"))?,
         form_post: names(&at.key("form_post"), raw.form_post.as_ref())?,
         jwt_body: raw.jwt_body.unwrap_or(false),
-        bearer,
+        bearer: raw.bearer,
         restore_form: names(&at.key("restore_form"), raw.restore_form.as_ref())?,
         restore_query: names(&at.key("restore_query"), raw.restore_query.as_ref())?,
         restore_cookies: names(&at.key("restore_cookies"), raw.restore_cookies.as_ref())?,
@@ -57,7 +86,7 @@ fn one(raw: &RawTokens, at: &At) -> Checked<TokenRule> {
     };
     if !rule.reads_body() && !rule.reads_header() && !rule.changes_request() {
         return Err(at.fault("it names no place").hint(
-            "add one of json, redirect, cookies, form_post, jwt_body, bearer, restore_form, restore_query, restore_cookies",
+            "add one of json, redirect, cookies, headers, form_post, jwt_body, bearer, restore_form, restore_query, restore_cookies",
         ));
     }
     Ok(rule)

@@ -1,32 +1,36 @@
 //! `[profile]`.
 
-use super::super::error::{Checked, Fault};
-use super::super::raw::RawConfig;
-use super::Context;
-use super::place::{At, Given};
-use crate::jose::alg::Family;
+use super::super::error::{Checked, KeyFault};
+use super::super::raw::RawProfile;
+use super::place::At;
+use crate::jose::alg::{Alg, Family};
 use crate::profile::Profile;
 
-pub(super) fn resolve(raw: &RawConfig, context: &Context<'_>) -> Checked<Profile> {
+pub(super) fn resolve(raw: &RawProfile) -> Checked<Profile> {
     let at = At::root("profile");
-    let raw = &raw.profile;
-    let name_at = at.key("name");
-    let given = Given::of(&context.overrides.profile, "--profile", &raw.name, &name_at);
-    let mut profile = match given.text() {
+    let mut profile = match raw.name.as_deref() {
         None => Profile::default(),
-        Some(name) => Profile::named(name).ok_or_else(|| given.choice(name, Profile::NAMES))?,
-    };
-    for (key, names, set) in [
-        ("accepts", &raw.accepts, &mut profile.accepts),
-        ("publish", &raw.publish, &mut profile.publish),
-    ] {
-        let Some(names) = names else { continue };
-        let at = at.key(key);
-        *set = at.algs(names.iter().map(String::as_str))?;
-        if let Some(secret) = set.iter().find(|alg| alg.family() == Family::Secret) {
-            return Err(secret_alg(&at, secret.name()));
+        Some(name) => {
+            Profile::named(name).ok_or_else(|| at.key("name").choice(name, Profile::NAMES))?
         }
+    };
+    let algs = |key, names: &Option<Vec<String>>| {
+        let Some(names) = names else { return Ok(None) };
+        let at = at.key(key);
+        let set = at.algs(names.iter().map(String::as_str))?;
+        match set.iter().find(|alg| alg.family() == Family::Secret) {
+            Some(secret) => Err(secret_alg(&at, secret.name())),
+            None => Ok(Some(set)),
+        }
+    };
+    profile.accepts = algs("accepts", &raw.accepts)?.unwrap_or(profile.accepts);
+    if let Some(publish) = algs("publish", &raw.publish)? {
+        // A key that the verifier takes without `alg` alone goes without, whoever lists it.
+        let bare = |alg: &Alg| profile.tolerates_bare.contains(*alg);
+        profile.tolerates = publish.iter().filter(|alg| !bare(alg)).collect();
+        profile.tolerates_bare = publish.iter().filter(bare).collect();
     }
+    profile.claims.stable = raw.stable_claims.unwrap_or(false);
     let shape = &mut profile.claims;
     for (given, set) in [
         (raw.claims.single_audience, &mut shape.single_audience),
@@ -40,6 +44,6 @@ pub(super) fn resolve(raw: &RawConfig, context: &Context<'_>) -> Checked<Profile
     Ok(profile)
 }
 
-fn secret_alg(at: &At, name: &str) -> Fault {
+fn secret_alg(at: &At, name: &str) -> KeyFault {
     at.fault(format_args!("{name} has no public key, so a verifier cannot be shown one"))
 }

@@ -129,4 +129,4 @@ serve(async (request, response) => {
     }
   }
   app(request, response);
-}, { issuer: options.issuer });
+}, { issuer: options.issuer, jwks: '/jwks' });

@@ -5,6 +5,7 @@ const KINDS = {
   RS256: { make: ['rsa', { modulusLength: 2048 }], hash: 'sha256' },
   ES256: { make: ['ec', { namedCurve: 'P-256' }], hash: 'sha256' },
   ES384: { make: ['ec', { namedCurve: 'P-384' }], hash: 'sha384' },
+  ES256K: { make: ['ec', { namedCurve: 'secp256k1' }], hash: 'sha256' },
   EdDSA: { make: ['ed25519'], hash: null },
 };
 

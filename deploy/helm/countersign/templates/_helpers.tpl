@@ -19,5 +19,58 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end -}}
 
 {{- define "countersign.onVolume" -}}
-{{- if and .Values.keys.persistence.enabled (not .Values.keys.redis.existingSecret) -}}true{{- end -}}
+{{- if and .Values.keys.persistence.enabled (not .Values.keys.redis.existingSecret) (not .Values.keys.env.existingSecret) -}}true{{- end -}}
+{{- end -}}
+
+{{- /* A line that opens a table of TOML, `[name]` or `[[name]]`. */ -}}
+{{- define "countersign.header" -}}
+^\s*\[\[?\s*[A-Za-z0-9_."'-]+(\s*\.\s*[A-Za-z0-9_."'-]+)*\s*\]\]?\s*(#.*)?$
+{{- end -}}
+
+{{- /* One table as the chart and `config` write it together. Takes: config, table, and keys, a list of
+[key, value, the name of the chart's value for it]. A key that both give is refused: which one counts
+would be anybody's guess. */ -}}
+{{- define "countersign.table" -}}
+{{- $header := include "countersign.header" . -}}
+{{- $ours := printf "^\\s*\\[\\s*%s\\s*\\]\\s*(#.*)?$" .table -}}
+{{- $in := false -}}
+{{- $theirs := list -}}
+{{- range splitList "\n" .config -}}
+{{- if regexMatch $header . -}}
+{{- $in = regexMatch $ours . -}}
+{{- else if and $in (trim .) -}}
+{{- $theirs = append $theirs . -}}
+{{- end -}}
+{{- end -}}
+{{- $text := join "\n" $theirs -}}
+{{- $lines := list -}}
+{{- range .keys -}}
+{{- $set := regexMatch (printf "(?m)^\\s*%s\\s*=" (index . 0)) $text -}}
+{{- if and $set (index . 1) -}}
+{{- fail (printf "config gives [%s] %s, which is also set by %s: leave one of them out" $.table (index . 0) (index . 2)) -}}
+{{- end -}}
+{{- if index . 1 -}}
+{{- $lines = append $lines (printf "%s = %s" (index . 0) (index . 1)) -}}
+{{- end -}}
+{{- end -}}
+{{- $lines = concat $lines $theirs -}}
+{{- if $lines -}}
+[{{ .table }}]
+{{ join "\n" $lines }}
+{{- end -}}
+{{- end -}}
+
+{{- /* What of `config` the chart writes nothing of. Takes: config, and part, which is "top" for what stands
+before any table and belongs to none, "tables" for the tables. */ -}}
+{{- define "countersign.rest" -}}
+{{- $header := include "countersign.header" . -}}
+{{- $part := "top" -}}
+{{- $lines := list -}}
+{{- range splitList "\n" .config -}}
+{{- if regexMatch $header . -}}
+{{- $part = ternary "chart" "tables" (regexMatch `^\s*\[\s*(server|admin|upstream|signing)\s*\]\s*(#.*)?$` .) -}}
+{{- end -}}
+{{- if eq $part $.part -}}{{- $lines = append $lines . -}}{{- end -}}
+{{- end -}}
+{{- join "\n" $lines | trim -}}
 {{- end -}}

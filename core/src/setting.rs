@@ -1,0 +1,365 @@
+//! Values as a configuration file writes them: `"5s"`, `"16KiB"`, `"https://auth.example.com"`.
+//!
+//! A settings type keeps the plain type of a field and names one of these for serde's `with`:
+//!
+//! ```
+//! # use countersign_core::setting;
+//! #[derive(serde::Deserialize)]
+//! struct Timeouts {
+//!     #[serde(with = "setting::Duration")]
+//!     connect: std::time::Duration,
+//! }
+//! let read: Timeouts = serde_json::from_str(r#"{ "connect": "5s" }"#).unwrap();
+//! assert_eq!(read.connect.as_secs(), 5);
+//! ```
+//!
+//! Each is also a type of its own, for keys that may be left out: `Option<setting::Duration>`.
+
+use std::fmt::{self, Display};
+
+use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
+use serde::ser::{SerializeSeq as _, Serializer};
+
+/// What is wrong with a written value, and what to write instead.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Invalid {
+    /// What is wrong with it.
+    pub why: String,
+    /// What to write instead.
+    pub hint: Option<String>,
+}
+
+const HINT: &str = "\nhint: ";
+
+impl Invalid {
+    /// An invalid setting, with the reason.
+    pub fn new(why: impl Display) -> Self {
+        Self { why: why.to_string(), hint: None }
+    }
+
+    #[must_use]
+    /// Adds what to write instead.
+    pub fn hint(self, hint: impl Display) -> Self {
+        Self { hint: Some(hint.to_string()), ..self }
+    }
+
+    /// Takes an error of serde apart again; its errors are nothing but text.
+    pub fn from_message(message: &str) -> Self {
+        match message.split_once(HINT) {
+            Some((why, hint)) => Self::new(why).hint(hint),
+            None => Self::new(message),
+        }
+    }
+}
+
+impl Display for Invalid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.why)?;
+        self.hint.as_ref().map_or(Ok(()), |hint| write!(f, "{HINT}{hint}"))
+    }
+}
+
+impl std::error::Error for Invalid {}
+
+/// Reads a string and parses it.
+///
+/// # Errors
+/// What `parse` finds, at the place of the value.
+pub fn text<'de, D: Deserializer<'de>, T>(
+    deserializer: D,
+    parse: fn(&str) -> Result<T, Invalid>,
+) -> Result<T, D::Error> {
+    struct Text<T>(fn(&str) -> Result<T, Invalid>);
+
+    impl<T> Visitor<'_> for Text<T> {
+        type Value = T;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a string")
+        }
+
+        fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
+            self.0(text).map_err(E::custom)
+        }
+    }
+
+    deserializer.deserialize_str(Text(parse))
+}
+
+/// A type written as a string: how it is read, how its default is shown in the JSON schema.
+macro_rules! written {
+    ($(#[$doc:meta])* $name:ident, $plain:ty, $parse:expr, $show:expr) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        pub struct $name(pub $plain);
+
+        impl $name {
+            /// # Errors
+            /// How the value is written instead.
+            pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<$plain, D::Error> {
+                text(from, $parse)
+            }
+
+            /// # Errors
+            /// The serializer's own.
+            pub fn serialize<S: Serializer>(value: &$plain, to: S) -> Result<S::Ok, S::Error> {
+                to.collect_str(&$show(value))
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                text(from, $parse).map(Self)
+            }
+        }
+
+        #[cfg(feature = "schema")]
+        impl schemars::JsonSchema for $name {
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!({ "type": "string" })
+            }
+        }
+    };
+}
+
+written! {
+    /// `"300ms"`, `"5s"`, `"10m"`, `"12h"`, `"7d"`; `"0s"` is zero.
+    Duration, std::time::Duration, duration, show_duration
+}
+written! {
+    /// The same in whole seconds, for HTTP's `max-age`.
+    Seconds, u32, seconds, |value: &u32| format!("{value}s")
+}
+written! {
+    /// Bytes: `"4096"`, `"16KiB"`, `"1MiB"`; KB and MB count in thousands.
+    Size, usize, size, |value: &usize| show_size(*value)
+}
+written! {
+    /// An `http` or `https` URL without credentials and fragment.
+    Url, url::Url, http_url, url::Url::as_str
+}
+
+/// # Errors
+/// How a duration is written.
+pub fn duration(text: &str) -> Result<std::time::Duration, Invalid> {
+    let invalid = || {
+        Invalid::new(format_args!("invalid duration `{text}`"))
+            .hint("write `300ms`, `5s`, `10m`, `12h` or `7d`")
+    };
+    let (number, unit) = split(text);
+    let number: u64 = number.parse().map_err(|_| invalid())?;
+    let milliseconds = match unit {
+        "ms" => Some(1),
+        "s" => Some(1000),
+        "m" | "min" => Some(60_000),
+        "h" => Some(3_600_000),
+        "d" => Some(86_400_000),
+        _ => None,
+    };
+    let total = milliseconds.and_then(|factor| number.checked_mul(factor)).ok_or_else(invalid)?;
+    // A century bounds every sum of times that is made later.
+    if total > 36_525 * 86_400_000 {
+        return Err(Invalid::new(format_args!("`{text}` is longer than a century")));
+    }
+    Ok(std::time::Duration::from_millis(total))
+}
+
+fn show_duration(value: &std::time::Duration) -> String {
+    let (seconds, milliseconds) = (value.as_secs(), value.subsec_millis());
+    match seconds {
+        _ if milliseconds > 0 => format!("{}ms", value.as_millis()),
+        0..600 => format!("{seconds}s"),
+        _ if seconds % 86_400 == 0 => format!("{}d", seconds / 86_400),
+        _ if seconds % 3600 == 0 => format!("{}h", seconds / 3600),
+        _ if seconds % 60 == 0 => format!("{}m", seconds / 60),
+        _ => format!("{seconds}s"),
+    }
+}
+
+fn seconds(text: &str) -> Result<u32, Invalid> {
+    let too_long = |_| Invalid::new(format_args!("`{text}` is too long"));
+    u32::try_from(duration(text)?.as_secs()).map_err(too_long)
+}
+
+/// # Errors
+/// How a size is written.
+pub fn size(text: &str) -> Result<usize, Invalid> {
+    let invalid = || {
+        Invalid::new(format_args!("invalid size `{text}`")).hint("write `4096`, `16KiB` or `1MiB`")
+    };
+    let (number, unit) = split(text);
+    let number: usize = number.parse().map_err(|_| invalid())?;
+    let factor = match unit {
+        "" | "B" => 1,
+        "KiB" | "K" => 1024,
+        "MiB" | "M" => 1024 * 1024,
+        "GiB" | "G" => 1024 * 1024 * 1024,
+        "KB" | "kB" => 1000,
+        "MB" => 1_000_000,
+        "GB" => 1_000_000_000,
+        _ => return Err(invalid()),
+    };
+    number.checked_mul(factor).ok_or_else(invalid)
+}
+
+fn show_size(value: usize) -> String {
+    match value {
+        _ if value > 0 && value.is_multiple_of(1024 * 1024) => {
+            format!("{}MiB", value / (1024 * 1024))
+        }
+        _ if value > 0 && value.is_multiple_of(1024) => format!("{}KiB", value / 1024),
+        _ => value.to_string(),
+    }
+}
+
+fn split(text: &str) -> (&str, &str) {
+    let text = text.trim();
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    (&text[..end], text[end..].trim_start())
+}
+
+/// # Errors
+/// What is wrong with the URL; never its user name or password.
+pub fn http_url(text: &str) -> Result<url::Url, Invalid> {
+    let invalid = |why: String| Invalid::new(why).hint("write it like `https://auth.example.com`");
+    let url = url::Url::parse(text).map_err(|why| match why {
+        url::ParseError::RelativeUrlWithoutBase => invalid("not an absolute URL".to_owned()),
+        why => invalid(format!("invalid URL: {why}")),
+    })?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(invalid(format!("`{}:` is neither `http:` nor `https:`", url.scheme())));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(Invalid::new("a URL must not carry a user name or password"));
+    }
+    if url.fragment().is_some() {
+        return Err(Invalid::new("a URL must not carry a fragment (`#…`)"));
+    }
+    Ok(url)
+}
+
+/// A string or a list of strings.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OneOrMany(pub Vec<String>);
+
+impl OneOrMany {
+    /// # Errors
+    /// Another type than a string or a list of strings.
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+        struct Either;
+
+        impl<'de> Visitor<'de> for Either {
+            type Value = Vec<String>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string or a list of strings")
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Vec<String>, E> {
+                Ok(vec![text.to_owned()])
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Vec<String>, A::Error> {
+                let mut all = Vec::new();
+                while let Some(one) = seq.next_element()? {
+                    all.push(one);
+                }
+                Ok(all)
+            }
+        }
+
+        from.deserialize_any(Either)
+    }
+
+    /// # Errors
+    /// The serializer's own.
+    pub fn serialize<S: Serializer>(value: &[String], to: S) -> Result<S::Ok, S::Error> {
+        let mut list = to.serialize_seq(Some(value.len()))?;
+        value.iter().try_for_each(|one| list.serialize_element(one))?;
+        list.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for OneOrMany {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        Self::deserialize(from).map(Self)
+    }
+}
+
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for OneOrMany {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "OneOrMany".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "anyOf": [{ "type": "string" }, { "type": "array", "items": { "type": "string" } }]
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn durations() {
+        for (text, seconds, shown) in [
+            ("300s", 300, "300s"),
+            ("7d", 604_800, "7d"),
+            (" 5 min ", 300, "300s"),
+            ("60m", 3600, "1h"),
+            ("10m", 600, "10m"),
+            ("0s", 0, "0s"),
+        ] {
+            let read = duration(text).unwrap();
+            assert_eq!(read, Duration::from_secs(seconds), "{text}");
+            assert_eq!(show_duration(&read), shown);
+            assert_eq!(duration(shown), Ok(read));
+        }
+        assert_eq!(show_duration(&Duration::from_millis(1500)), "1500ms");
+        for bad in ["", "5", "s", "-1s", "1.5h", "1y", "99999999999999999999s", "40000d"] {
+            assert!(duration(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn sizes() {
+        for (text, bytes, shown) in [
+            ("512KiB", 524_288, "512KiB"),
+            ("1 MiB", 1_048_576, "1MiB"),
+            ("4097", 4097, "4097"),
+            ("0", 0, "0"),
+        ] {
+            assert_eq!(size(text), Ok(bytes), "{text}");
+            assert_eq!(show_size(bytes), shown);
+        }
+        for bad in ["", "KiB", "-1", "1TiB", "18446744073709551615GiB"] {
+            assert!(size(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_url_error_shows_no_password() {
+        let error = http_url("https://u:hunter2@a").unwrap_err();
+        assert!(!error.to_string().contains("hunter2"));
+    }
+
+    #[test]
+    fn a_hint_passes_through_serde() {
+        let invalid = duration("5x").unwrap_err();
+        assert_eq!(Invalid::from_message(&invalid.to_string()), invalid);
+        assert_eq!(Invalid::from_message("why"), Invalid::new("why"));
+    }
+}

@@ -1,0 +1,121 @@
+//! What no two issuers may share.
+
+use std::collections::HashMap;
+
+use super::IssuerSettings;
+use super::publisher::COMMON_PATH;
+use crate::jose::names::{Issuer, IssuerName};
+use crate::jose::tenants;
+
+/// What the issuer at `index` shares with another one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConflictAt {
+    pub index: usize,
+    pub name: IssuerName,
+    pub kind: Conflict,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Conflict {
+    #[error("another issuer is called {0} too")]
+    Name(IssuerName),
+    #[error("{0} is an `iss` of {1} too")]
+    Issuer(Issuer, IssuerName),
+    #[error("tokens of {1} leave with {0} too")]
+    Output(Issuer, IssuerName),
+    #[error("{0} is the `iss` of the tokens of {1}, which leave unchanged")]
+    OutputIsIssuer(Issuer, IssuerName),
+    #[error("with several issuers {COMMON_PATH} holds our own keys alone")]
+    CommonPath,
+    #[error("{0} already answers with the set of {1}")]
+    Path(String, IssuerName),
+}
+
+impl Conflict {
+    /// The key of `[[issuer]]` that is at fault.
+    pub fn key(&self) -> &'static str {
+        match self {
+            Self::Name(_) => "name",
+            Self::Issuer(..) => "issuer",
+            Self::Output(..) | Self::OutputIsIssuer(..) => "output_issuer",
+            Self::CommonPath | Self::Path(..) => "jwks_path",
+        }
+    }
+
+    /// Why it must not be, or what to do.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Name(_) => "give each [[issuer]] a `name` of its own",
+            Self::Issuer(..) => "a token's `iss` decides whose keys it is checked with",
+            Self::Output(..) | Self::OutputIsIssuer(..) => {
+                "two issuers would share one `iss`: equal `sub`s would be one user"
+            }
+            Self::CommonPath => "else one issuer could sign for another; choose another path",
+            Self::Path(..) => "in one set, one issuer could sign for the other",
+        }
+    }
+}
+
+/// # Errors
+/// The first conflict, in the order of the configuration.
+pub fn check(issuers: &[IssuerSettings]) -> Result<(), ConflictAt> {
+    let many = issuers.len() > 1;
+    let mut names = HashMap::new();
+    // By the text of `iss`, or its pattern.
+    let mut claimed: HashMap<String, &IssuerName> = HashMap::new();
+    // By the `iss` with which tokens leave.
+    let mut outputs = HashMap::new();
+    let mut paths = HashMap::new();
+    for (index, issuer) in issuers.iter().enumerate() {
+        let name = issuer.name();
+        let found = |kind| Err(ConflictAt { index, name: name.clone(), kind });
+        if names.insert(name, ()).is_some() {
+            return found(Conflict::Name(name.clone()));
+        }
+        for (iss, written) in spellings(issuer) {
+            if let Some(other) = claimed.insert(written, name).filter(|other| *other != name) {
+                return found(Conflict::Issuer(iss.clone(), other.clone()));
+            }
+        }
+        if let Some(iss) = &issuer.policy.output_issuer
+            && let Some(other) = outputs.insert(iss, name)
+        {
+            return found(Conflict::Output(iss.clone(), other.clone()));
+        }
+        for path in &issuer.jwks_paths {
+            if many && path == COMMON_PATH {
+                return found(Conflict::CommonPath);
+            }
+            if let Some(other) = paths.insert(path, name).filter(|other| *other != name) {
+                return found(Conflict::Path(path.clone(), other.clone()));
+            }
+        }
+    }
+    outputs_differ_from_kept(issuers)
+}
+
+/// Each `iss` of an issuer, with the text or pattern it is found by.
+fn spellings(issuer: &IssuerSettings) -> impl Iterator<Item = (&Issuer, String)> {
+    let templates = issuer.policy.tenants.iter().flat_map(|tenants| &tenants.templates);
+    let plain = issuer.policy.issuers.iter().map(|iss| (iss, iss.to_string()));
+    plain.chain(templates.map(|template| (template.text(), template.pattern())))
+}
+
+/// No token may become one of an issuer whose own tokens keep their `iss`.
+fn outputs_differ_from_kept(issuers: &[IssuerSettings]) -> Result<(), ConflictAt> {
+    let keeps = |issuer: &&IssuerSettings| issuer.policy.output_issuer.is_none();
+    let kept: HashMap<String, &IssuerName> = issuers
+        .iter()
+        .filter(keeps)
+        .flat_map(|issuer| spellings(issuer).map(|(_, written)| (written, issuer.name())))
+        .collect();
+    for (index, issuer) in issuers.iter().enumerate() {
+        let Some(iss) = &issuer.policy.output_issuer else { continue };
+        let by_pattern = || tenants::patterns(iss.as_str()).find_map(|p| kept.get(&p));
+        if let Some(other) = kept.get(iss.as_str()).or_else(by_pattern) {
+            let kind = Conflict::OutputIsIssuer(iss.clone(), (*other).clone());
+            return Err(ConflictAt { index, name: issuer.name().clone(), kind });
+        }
+    }
+    Ok(())
+}

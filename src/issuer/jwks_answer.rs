@@ -1,0 +1,227 @@
+//! The HTTP answers of a published key set, made once when the set is published: a read of it is a
+//! copy of prepared bytes.
+
+use bytes::{BufMut as _, Bytes, BytesMut};
+
+use super::publisher::PublishedSet;
+
+/// The two media types a key set may be sent as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Media {
+    /// `application/jwk-set+json`, RFC 7517 §8.5.1.
+    JwkSet,
+    /// For a request whose `Accept` admits nothing else.
+    Json,
+}
+
+impl Media {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::JwkSet => "application/jwk-set+json",
+            Self::Json => "application/json",
+        }
+    }
+
+    /// RFC 9110 §12.5.1. A request that admits neither gets the registered type all the same: a
+    /// verifier that cannot read the set is worse off than one that reads an unasked type.
+    pub fn for_accept(accept: Option<&[u8]>) -> Self {
+        let Some(accept) = accept else { return Self::JwkSet };
+        // The commonest spellings first, so that they cost a comparison.
+        match accept {
+            b"*/*" | b"" => return Self::JwkSet,
+            b"application/json" => return Self::Json,
+            _ => {}
+        }
+        let Ok(accept) = std::str::from_utf8(accept) else { return Self::JwkSet };
+        let (set, json) = (quality(accept, Self::JwkSet), quality(accept, Self::Json));
+        if set == 0 && json > 0 { Self::Json } else { Self::JwkSet }
+    }
+}
+
+/// The weight of the most specific range that matches, in thousandths; 0 when none does.
+fn quality(accept: &str, media: Media) -> u16 {
+    let mut best = (0, 0);
+    for range in accept.split(',') {
+        let mut parts = range.split(';').map(str::trim);
+        let specific = match parts.next() {
+            Some(name) if name.eq_ignore_ascii_case(media.as_str()) => 3,
+            Some(name) if name.eq_ignore_ascii_case("application/*") => 2,
+            Some("*/*") => 1,
+            _ => continue,
+        };
+        let mut weight = 1000;
+        for parameter in parts {
+            if let Some((name, value)) = parameter.split_once('=')
+                && name.trim().eq_ignore_ascii_case("q")
+            {
+                weight = thousandths(value.trim());
+            }
+        }
+        if specific > best.0 {
+            best = (specific, weight);
+        }
+    }
+    best.1
+}
+
+/// `qvalue`, RFC 9110 §12.4.2: at most three decimals. Anything else counts as 1.
+fn thousandths(text: &str) -> u16 {
+    let parsed = match text.split_once('.') {
+        None => text.parse::<u16>().ok().map(|whole| whole.saturating_mul(1000)),
+        Some((whole, decimals)) if decimals.len() <= 3 => {
+            let whole = whole.parse::<u16>().ok().map(|w| w.saturating_mul(1000));
+            let part = format!("{decimals:0<3}").parse::<u16>().ok();
+            whole.zip(part).map(|(w, p)| w.saturating_add(p))
+        }
+        Some(_) => None,
+    };
+    parsed.unwrap_or(1000).min(1000)
+}
+
+/// `If-None-Match`, RFC 9110 §13.1.2, by weak comparison: a list, `*`, weak tags.
+pub fn has_it(if_none_match: Option<&[u8]>, etag: &str) -> bool {
+    let Some(field) = if_none_match else { return false };
+    if field == etag.as_bytes() || field == b"*" {
+        return true;
+    }
+    let Ok(field) = std::str::from_utf8(field) else { return false };
+    // Our own tag holds no comma, so a split inside a foreign tag cannot make up ours.
+    field.split(',').map(str::trim).any(|tag| tag.strip_prefix("W/").unwrap_or(tag) == etag)
+}
+
+/// The finished heads of a set's answers, by media type.
+#[derive(Debug)]
+pub struct JwksAnswer {
+    full: [Bytes; 2],
+    not_modified: [Bytes; 2],
+}
+
+/// What a request for a set says.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct JwksRequest<'a> {
+    /// `HEAD`: the head alone.
+    pub head: bool,
+    pub accept: Option<&'a [u8]>,
+    pub if_none_match: Option<&'a [u8]>,
+}
+
+impl JwksAnswer {
+    /// The answers of a set with this body, quoted `ETag` and `max-age` in seconds.
+    pub fn new(body: &Bytes, etag: &str, max_age: u32) -> Self {
+        let head = |status: &str, media: Media, full: bool| {
+            let mut text = format!("HTTP/1.1 {status}\r\n");
+            for (name, value) in fields(body, etag, max_age, media) {
+                if full || is_in_304(name) {
+                    text.push_str(name);
+                    text.push_str(": ");
+                    text.push_str(&value);
+                    text.push_str("\r\n");
+                }
+            }
+            Bytes::from(text)
+        };
+        Self {
+            full: [Media::JwkSet, Media::Json].map(|media| head("200 OK", media, true)),
+            not_modified: [Media::JwkSet, Media::Json]
+                .map(|media| head("304 Not Modified", media, false)),
+        }
+    }
+}
+
+impl PublishedSet {
+    /// Appends a whole HTTP/1.1 answer and returns its status. `date` is an IMF-fixdate; `last`
+    /// closes the connection.
+    pub fn write(
+        &self,
+        request: &JwksRequest<'_>,
+        date: &[u8],
+        last: bool,
+        out: &mut BytesMut,
+    ) -> u16 {
+        let media = Media::for_accept(request.accept);
+        let same = has_it(request.if_none_match, &self.etag);
+        let heads = if same { &self.answer.not_modified } else { &self.answer.full };
+        out.put_slice(&heads[media as usize]);
+        out.put_slice(b"Date: ");
+        out.put_slice(date);
+        out.put_slice(if last { b"\r\nConnection: close\r\n\r\n" } else { b"\r\n\r\n" });
+        if !same && !request.head {
+            out.put_slice(&self.body);
+        }
+        if same { 304 } else { 200 }
+    }
+
+    /// The fields of an answer, `Date` and `Connection` left out.
+    pub fn fields(&self, media: Media) -> [(&'static str, String); 7] {
+        fields(&self.body, &self.etag, self.max_age, media)
+    }
+}
+
+/// Whether a field of the set's answer stands in a `304` too: without a body there is no metadata of
+/// one, apart from the validators (RFC 9110 §15.4.5).
+pub fn is_in_304(name: &str) -> bool {
+    !matches!(name, "Content-Type" | "Content-Length")
+}
+
+fn fields(body: &Bytes, etag: &str, max_age: u32, media: Media) -> [(&'static str, String); 7] {
+    [
+        ("Content-Type", media.as_str().to_owned()),
+        ("Content-Length", body.len().to_string()),
+        ("Cache-Control", format!("public, max-age={max_age}")),
+        ("ETag", etag.to_owned()),
+        ("Vary", "Accept".to_owned()),
+        ("Access-Control-Allow-Origin", "*".to_owned()),
+        ("X-Content-Type-Options", "nosniff".to_owned()),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_is_sent_only_where_nothing_else_is_admitted() {
+        for (accept, media) in [
+            (None, Media::JwkSet),
+            (Some("*/*"), Media::JwkSet),
+            (Some("application/json"), Media::Json),
+            (Some("application/json; charset=utf-8"), Media::Json),
+            (Some("application/json, */*;q=0.1"), Media::JwkSet),
+            (Some("application/json, application/jwk-set+json"), Media::JwkSet),
+            (Some("application/jwk-set+json;q=0, application/json"), Media::Json),
+            (Some("application/jwk-set+json;q=0.000, */*"), Media::Json),
+            (Some("APPLICATION/JSON"), Media::Json),
+            (Some("text/html"), Media::JwkSet),
+            (Some("text/html, application/json;q=0.9"), Media::Json),
+            (Some("application/*"), Media::JwkSet),
+        ] {
+            assert_eq!(Media::for_accept(accept.map(str::as_bytes)), media, "{accept:?}");
+        }
+    }
+
+    #[test]
+    fn validators_are_compared_weakly_and_in_lists() {
+        let etag = "\"abc\"";
+        for (field, hit) in [
+            ("\"abc\"", true),
+            ("W/\"abc\"", true),
+            ("*", true),
+            ("\"x\", W/\"abc\" , \"y\"", true),
+            ("\"ab\"", false),
+            ("abc", false),
+            ("\"x,\"abc\"\"", false),
+            ("", false),
+        ] {
+            assert_eq!(has_it(Some(field.as_bytes()), etag), hit, "{field}");
+        }
+        assert!(!has_it(None, etag));
+    }
+
+    #[test]
+    fn weights_follow_rfc_9110() {
+        for (text, value) in [("1", 1000), ("0", 0), ("0.5", 500), ("0.001", 1), ("1.000", 1000)] {
+            assert_eq!(thousandths(text), value, "{text}");
+        }
+        assert_eq!(thousandths("nonsense"), 1000);
+    }
+}

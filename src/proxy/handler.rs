@@ -1,0 +1,474 @@
+//! The request handler: each phase of pingora's proxy, from a request's route to its line in the log.
+
+use std::io::Cursor;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{Version, header};
+use parking_lot::Mutex;
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::modules::http::HttpModules;
+use pingora::protocols::http::ServerSession;
+use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
+use pingora::upstreams::peer::HttpPeer;
+use pingora::{Error, ErrorType, Result};
+use tokio::time::Instant;
+
+use super::counters::Kind;
+use super::http::fault::{self, Plain};
+use super::http::headers::{self, TransferCoding};
+use super::http::{call, downstream, reply, response};
+use super::outbound::{self, Changes};
+use super::routes::{self, Route};
+use super::state::State;
+use crate::answer::Failure;
+use crate::log;
+use crate::otel::{self, RequestSpan};
+use crate::rewrite::TokenRule;
+
+/// Answers the requests of both versions of HTTP.
+pub struct RequestHandler {
+    state: Arc<State>,
+}
+
+/// Where the handler leaves a session of HTTP/1 at the end of its request: bytes of the next request
+/// that came early are in it, and pingora gives them to nobody else.
+pub type ServedSlot = Arc<Mutex<Option<Served>>>;
+
+/// A session whose request was answered.
+pub struct Served {
+    pub session: Box<ServerSession>,
+    /// The answer was written whole.
+    pub complete: bool,
+}
+
+/// What is known of one request.
+pub struct Ctx {
+    began: Instant,
+    kind: Kind,
+    changes: Changes,
+    /// The rule whose header fields hold tokens.
+    rule: Option<Arc<TokenRule>>,
+    span: RequestSpan,
+    /// Why no connection was made.
+    failure: Option<Failure>,
+    /// Why an answer that had begun broke off.
+    broken: Option<&'static str>,
+    connects: usize,
+    interim: usize,
+    /// The client asks for a WebSocket.
+    websocket: bool,
+    /// An error answer was written whole, or an answer that makes the upload superfluous.
+    told: bool,
+    /// The client sends its body only after `100 Continue`, which has not come (RFC 9110 §10.1.1).
+    awaits_continue: bool,
+    slot: Option<ServedSlot>,
+}
+
+impl Ctx {
+    fn id(&self) -> &str {
+        self.changes.id.as_ref().and_then(|id| id.to_str().ok()).unwrap_or("-")
+    }
+}
+
+impl RequestHandler {
+    pub fn new(state: Arc<State>) -> Self {
+        Self { state }
+    }
+
+    /// Answers what is ours; `false` for what the upstream answers.
+    async fn answer(&self, session: &mut ServerSession, ctx: &mut Ctx) -> Result<bool> {
+        let state = &self.state;
+        let request = session.req_header();
+        let path = request.uri.path().to_owned();
+        let route = state.routes.load().of(&path, |p| state.publisher.is_jwks_path(p));
+        ctx.changes.id = Some(headers::request_id(request));
+        ctx.span = state.spans.request(&request.headers);
+        ctx.changes.trace = ctx.span.outgoing();
+        ctx.websocket = headers::is_websocket(request);
+        if outbound::came_round(request, state) {
+            session.set_keepalive(None);
+            return reply::fail(session, &state.counters, &Failure::Loop, &[]).await.map(|()| true);
+        }
+        // Each answer stands in a box of its own: a future is as large as the largest in it, and is
+        // moved whole.
+        let rule = match route {
+            Route::Jwks => {
+                ctx.kind = Kind::Jwks;
+                let answer = Box::pin(routes::jwks::answer(session, state));
+                return ctx.span.within(answer).await.map(|()| true);
+            }
+            Route::Exchange => {
+                ctx.kind = Kind::Exchange;
+                let answer = Box::pin(routes::exchange::answer(session, state));
+                return ctx.span.within(answer).await.map(|()| true);
+            }
+            Route::Discovery => {
+                ctx.kind = Kind::Discovery;
+                if routes::discovery::is_read(session) {
+                    let answer = routes::discovery::answer(session, state, &ctx.changes);
+                    return Box::pin(answer).await.map(|()| true);
+                }
+                None
+            }
+            Route::Token(rule) => Some(rule),
+            Route::Forward => None,
+        };
+        let refused = match &state.upstream {
+            None => Some(Failure::NoUpstream),
+            Some(upstream) if !upstream.base_path().is_empty() && outbound::climbs_out(&path) => {
+                Some(Failure::InvalidTarget)
+            }
+            Some(_) => None,
+        };
+        if let Some(failure) = refused {
+            return reply::fail(session, &state.counters, &failure, &[]).await.map(|()| true);
+        }
+        if session.req_header().headers.contains_key(header::AUTHORIZATION) {
+            let bearer = Box::pin(outbound::authorization(session, state, rule.as_deref()));
+            ctx.changes.authorization = ctx.span.within(bearer).await;
+        }
+        if let Some(rule) = rule {
+            ctx.kind = Kind::Token;
+            ctx.changes.query = routes::restore::query(session.req_header(), state, &rule);
+            ctx.changes.cookie = routes::restore::cookies(session.req_header(), state, &rule);
+            if !ctx.websocket && routes::tokens::is_read(session.req_header(), &rule) {
+                // The ID stays: the access line names it too.
+                let id = ctx.changes.id.clone();
+                let changes =
+                    std::mem::replace(&mut ctx.changes, Changes { id, ..Changes::default() });
+                let answer = Box::pin(routes::tokens::answer(session, state, &rule, changes));
+                return ctx.span.within(answer).await.map(|()| true);
+            }
+            ctx.rule = Some(rule).filter(|rule| rule.reads_header());
+        }
+        Ok(false)
+    }
+
+    /// Counts the request, ends its span, and writes its access line.
+    fn account(&self, session: &ServerSession, ctx: &mut Ctx) {
+        let written = answered(session);
+        let status = written.map_or(0, |header| header.status.as_u16());
+        let code = written.and_then(|header| header.extensions.get::<reply::Code>());
+        let code = code.map(|code| code.0).or(ctx.broken);
+        let took = ctx.began.elapsed();
+        self.state.finished(ctx.kind, status, code);
+        // The life of a WebSocket says nothing about speed.
+        if !written.is_some_and(response::switches) {
+            self.state.counters.took(ctx.kind, took);
+        }
+        let route = ctx.kind.name();
+        ctx.span.end(&otel::Ended { method: &session.req_header().method, route, status, code });
+        if log::access_wanted() {
+            let request = session.req_header();
+            let access = log::Access {
+                request_id: ctx.id(),
+                method: request.method.as_str(),
+                path: request.uri.path(),
+                status,
+                code,
+                route,
+                bytes: session.body_bytes_sent() as u64,
+                seconds: took.as_secs_f64(),
+            };
+            access.log();
+        }
+    }
+}
+
+/// The head of the answer, once it was written: an interim one (RFC 9110 §15.2) is none.
+fn answered(session: &ServerSession) -> Option<&ResponseHeader> {
+    session.response_written().filter(|header| !response::is_interim(header))
+}
+
+/// Ends the wait for a body that the client will not send: its answer came instead of `100 Continue`.
+/// pingora would otherwise wait for the whole of the read timeout.
+fn stop_upload(session: &mut Session, ctx: &mut Ctx) {
+    session.set_read_timeout(Some(std::time::Duration::from_millis(1)));
+    ctx.told = true;
+}
+
+#[async_trait]
+impl ProxyHttp for RequestHandler {
+    type CTX = Ctx;
+
+    fn new_ctx(&self) -> Ctx {
+        Ctx {
+            began: Instant::now(),
+            kind: Kind::default(),
+            changes: Changes::default(),
+            rule: None,
+            span: RequestSpan::default(),
+            failure: None,
+            broken: None,
+            connects: 0,
+            interim: 0,
+            websocket: false,
+            told: false,
+            awaits_continue: false,
+            slot: None,
+        }
+    }
+
+    /// None: pingora's compression module would cost each request.
+    fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
+
+    fn on_connection_reuse(
+        &self,
+        _session: &mut Session,
+        ctx: &mut Ctx,
+        context: Box<dyn std::any::Any + Send + Sync>,
+    ) {
+        ctx.slot = context.downcast::<ServedSlot>().ok().map(|slot| *slot);
+    }
+
+    async fn request_filter(&self, session: &mut Session, ctx: &mut Ctx) -> Result<bool> {
+        let session = session.as_downstream_mut();
+        session.set_write_timeout(Some(downstream::WRITE_TIMEOUT));
+        session.set_read_timeout(Some(self.state.server.limits.read_timeout));
+        let request = session.req_header();
+        let http11 = request.version == Version::HTTP_11;
+        let chunked = headers::transfer_coding(&request.headers) != TransferCoding::None;
+        if !http11 {
+            // HTTP/1.0 has no interim answers (RFC 9110 §15.2).
+            session.set_ignore_info_resp(true);
+        }
+        ctx.awaits_continue = downstream::expects_continue(session);
+        if chunked {
+            // Readers differ on where a chunk ends: should one before us have read another request
+            // in this one, it gets no answer here.
+            session.set_keepalive(None);
+        }
+        self.answer(session, ctx).await
+    }
+
+    async fn upstream_peer(&self, _session: &mut Session, ctx: &mut Ctx) -> Result<Box<HttpPeer>> {
+        let peer = match &self.state.upstream {
+            Some(upstream) => upstream.peer().await.map(|peer| {
+                let mut peer = Box::new(HttpPeer::clone(&peer));
+                peer.options.idle_timeout = upstream.idle_timeout();
+                if ctx.websocket {
+                    // A WebSocket may be silent for longer than an answer may.
+                    peer.options.read_timeout = None;
+                }
+                peer
+            }),
+            None => Err(Failure::NoUpstream),
+        };
+        peer.map_err(|failure| {
+            ctx.failure = Some(failure);
+            Error::new_up(ErrorType::ConnectError)
+        })
+    }
+
+    async fn upstream_request_filter(
+        &self,
+        session: &mut Session,
+        request: &mut RequestHeader,
+        ctx: &mut Ctx,
+    ) -> Result<()> {
+        let Some(upstream) = &self.state.upstream else { return Ok(()) };
+        let session = session.as_downstream_mut();
+        headers::strip_request(request);
+        outbound::prepare(request, session, &self.state, upstream, &ctx.changes)?;
+        if !downstream::expects_continue(session) || session.is_body_empty() {
+            request.remove_header(&header::EXPECT);
+        }
+        if ctx.websocket {
+            request.insert_header(header::CONNECTION, "Upgrade")?;
+            request.insert_header(header::UPGRADE, "websocket")?;
+        } else if !session.is_body_empty() {
+            // An upstream may answer before it has read the body, and take the rest of it for the
+            // next request on the connection: none may follow. pingora decides on reuse by this
+            // field, not by whether the request was sent whole before its answer began.
+            request.insert_header(header::CONNECTION, "close")?;
+        }
+        Ok(())
+    }
+
+    /// pingora takes an empty last part for one more end of a chunked body (cloudflare/pingora#935).
+    async fn request_body_filter(
+        &self,
+        _session: &mut Session,
+        body: &mut Option<Bytes>,
+        end_of_stream: bool,
+        _ctx: &mut Ctx,
+    ) -> Result<()> {
+        if end_of_stream && body.as_ref().is_some_and(Bytes::is_empty) {
+            *body = None;
+        }
+        Ok(())
+    }
+
+    async fn upstream_response_filter(
+        &self,
+        session: &mut Session,
+        response: &mut ResponseHeader,
+        ctx: &mut Ctx,
+    ) -> Result<()> {
+        if let Some(upstream) = &self.state.upstream {
+            upstream.note_keep_alive(response.headers.get("keep-alive"));
+        }
+        ctx.interim += usize::from(response::is_interim(response));
+        ctx.awaits_continue &= response.status != http::StatusCode::CONTINUE;
+        let switches = response::switches(response);
+        let unasked = switches && !(ctx.websocket && response::switches_to_websocket(response));
+        if unasked || ctx.interim > response::MAX_INTERIM || !response::is_understood(response) {
+            return Err(Error::new_up(ErrorType::InvalidHTTPHeader));
+        }
+        // A version is of one hop (RFC 9110 §6.2).
+        response.set_version(Version::HTTP_11);
+        if response.status.is_informational() || response.status == http::StatusCode::NO_CONTENT {
+            headers::strip_bodiless(response);
+        } else {
+            headers::strip_response(response);
+        }
+        if switches {
+            response.insert_header(header::CONNECTION, "Upgrade")?;
+            response.insert_header(header::UPGRADE, "websocket")?;
+            return Ok(());
+        }
+        if let Some(upstream) = &self.state.upstream {
+            outbound::point_at_us(response, session, &self.state, upstream)?;
+            routes::issuer_name::in_location(response, &self.state)?;
+        }
+        if let Some(rule) = &ctx.rule {
+            let fields = Box::pin(routes::tokens::fields(response, &self.state, rule));
+            ctx.span.within(fields).await?;
+        }
+        Ok(())
+    }
+
+    async fn response_filter(
+        &self,
+        session: &mut Session,
+        response: &mut ResponseHeader,
+        ctx: &mut Ctx,
+    ) -> Result<()> {
+        if response::switches(response) {
+            session.set_read_timeout(None);
+        } else if session.req_header().version < Version::HTTP_11
+            && response.headers.contains_key(header::TRANSFER_ENCODING)
+        {
+            // HTTP/1.0 has no chunks: the end of the connection is the end of the answer.
+            response.remove_header(&header::TRANSFER_ENCODING);
+            session.set_keepalive(None);
+        }
+        let empty = !response::has_body(&session.req_header().method, response.status)
+            || response.headers.get(header::CONTENT_LENGTH).is_some_and(|length| length == "0");
+        if ctx.awaits_continue && empty && !response::is_interim(response) {
+            stop_upload(session, ctx);
+        }
+        Ok(())
+    }
+
+    fn response_body_filter(
+        &self,
+        session: &mut Session,
+        _body: &mut Option<Bytes>,
+        end_of_stream: bool,
+        ctx: &mut Ctx,
+    ) -> Result<Option<std::time::Duration>> {
+        if ctx.awaits_continue && end_of_stream {
+            stop_upload(session, ctx);
+        }
+        Ok(None)
+    }
+
+    fn fail_to_connect(
+        &self,
+        _session: &mut Session,
+        _peer: &HttpPeer,
+        ctx: &mut Ctx,
+        mut error: Box<Error>,
+    ) -> Box<Error> {
+        ctx.connects += 1;
+        ctx.failure = Some(call::connect_failure(&error));
+        let again = self.state.upstream.as_ref().is_some_and(|upstream| {
+            upstream.connecting_failed();
+            ctx.connects < upstream.addresses().min(call::TRIES)
+        });
+        error.set_retry(again);
+        if !again {
+            tracing::warn!(%error, "the upstream cannot be reached");
+        }
+        error
+    }
+
+    /// A request is sent twice only where its connection was a pooled one that had been closed
+    /// meanwhile, and where that does no harm (RFC 9110 §9.2.2).
+    fn error_while_proxy(
+        &self,
+        _peer: &HttpPeer,
+        session: &mut Session,
+        mut error: Box<Error>,
+        ctx: &mut Ctx,
+        client_reused: bool,
+    ) -> Box<Error> {
+        let idempotent = session.req_header().method.is_idempotent();
+        if !idempotent || session.retry_buffer_truncated() || ctx.websocket {
+            error.set_retry(false);
+        } else {
+            error.retry.decide_reuse(client_reused);
+        }
+        error
+    }
+
+    async fn fail_to_proxy(
+        &self,
+        session: &mut Session,
+        error: &Error,
+        ctx: &mut Ctx,
+    ) -> FailToProxy {
+        let session = session.as_downstream_mut();
+        let gone = FailToProxy { error_code: 0, can_reuse_downstream: false };
+        let failure = ctx.failure.take().unwrap_or_else(|| fault::failure(error));
+        // Without its query, which may hold a token.
+        let request = session.req_header();
+        let (method, path, id) = (&request.method, request.uri.path(), ctx.id());
+        let plain = Plain(error);
+        if ctx.told {
+            return gone;
+        }
+        if fault::has_gone(error) {
+            tracing::debug!(error = %plain, %method, path, id, "the client has gone");
+            return gone;
+        }
+        if !matches!(failure, Failure::UpstreamUnreachable) {
+            tracing::warn!(error = %plain, %method, path, id, "response incomplete");
+        }
+        if answered(session).is_some() {
+            ctx.broken = Some(failure.code());
+            return gone;
+        }
+        session.set_keepalive(None);
+        ctx.told = reply::fail(session, &self.state.counters, &failure, &[]).await.is_ok();
+        let error_code = if ctx.told { crate::answer::http(&failure).status } else { 0 };
+        FailToProxy { error_code, can_reuse_downstream: false }
+    }
+
+    /// The handler writes its own line: pingora's quotes the head of an answer that it cannot read.
+    fn suppress_error_log(&self, _session: &Session, _ctx: &Ctx, _error: &Error) -> bool {
+        true
+    }
+
+    fn suppress_proxy_warn_log(
+        &self,
+        _session: &Session,
+        _ctx: &Ctx,
+        _error: &Error,
+        _context: ProxyWarnLogContext,
+    ) -> bool {
+        true
+    }
+
+    async fn logging(&self, session: &mut Session, error: Option<&Error>, ctx: &mut Ctx) {
+        self.account(session.as_downstream(), ctx);
+        let Some(slot) = ctx.slot.take() else { return };
+        let nothing = Cursor::new(Vec::<u8>::new());
+        let ended = Box::new(ServerSession::new_http1(Box::new(nothing)));
+        let session = std::mem::replace(&mut session.downstream_session, ended);
+        *slot.lock() = Some(Served { session, complete: error.is_none() || ctx.told });
+    }
+}

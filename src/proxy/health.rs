@@ -1,0 +1,142 @@
+//! Whether the auth server answers, judged by the requests that go there. While it fails, a task asks
+//! it again and again ([`UpstreamHealth::failing`]), since a proxy that is not ready gets no requests.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use serde::Serialize;
+
+use crate::answer::Failure;
+use crate::jose::names::UnixTime;
+use crate::status::Fault;
+
+/// Failures are counted in slots of this many seconds; ten of them are five minutes.
+const SLOT: i64 = 30;
+const SLOTS: usize = 10;
+
+/// Counts answers and failures. An answer, when all is well, costs one atomic load.
+#[derive(Debug, Default)]
+pub struct UpstreamHealth {
+    failing: AtomicBool,
+    inner: Mutex<FailureLog>,
+}
+
+#[derive(Debug, Default)]
+struct FailureLog {
+    /// The first failure since the last answer.
+    since: Option<UnixTime>,
+    last: Option<Fault>,
+    /// Number of the slot and failures in it.
+    slots: [(i64, u64); SLOTS],
+}
+
+/// What the status page, `/metrics` and `/readyz` show.
+#[derive(Debug, Clone, Serialize)]
+pub struct UpstreamStatus {
+    /// Scheme, host and port.
+    pub address: String,
+    /// When it began to give nothing but failures; seconds since 1970. `None`: it answers.
+    pub failing_since: Option<i64>,
+    /// In the last five minutes.
+    pub recent_failures: u64,
+    pub last_error: Option<Fault>,
+}
+
+impl UpstreamHealth {
+    /// It answered, whatever it said.
+    pub fn answered(&self) {
+        if self.failing() {
+            self.inner().since = None;
+            self.failing.store(false, Ordering::Release);
+            tracing::info!("the auth server answers again");
+        }
+    }
+
+    /// It did not answer, or its answer broke off.
+    pub fn failed(&self, code: &'static str, text: String, now: UnixTime) {
+        let mut inner = self.inner();
+        let slot = now.secs() / SLOT;
+        let (number, count) = &mut inner.slots[usize::try_from(slot).unwrap_or(0) % SLOTS];
+        if *number != slot {
+            (*number, *count) = (slot, 0);
+        }
+        *count += 1;
+        inner.last = Some(Fault { code, text, at: now.secs() });
+        if inner.since.is_none() {
+            inner.since = Some(now);
+            self.failing.store(true, Ordering::Release);
+        }
+    }
+
+    /// Notes how a request ended that went to the auth server: the code of our error answer, if any.
+    pub fn note(&self, code: Option<&'static str>, now: UnixTime) {
+        let failures =
+            [Failure::UpstreamUnreachable, Failure::UpstreamTimeout, Failure::UpstreamInvalid];
+        match code {
+            None => self.answered(),
+            Some(code) => {
+                if let Some(failure) = failures.iter().find(|failure| failure.code() == code) {
+                    self.failed(code, failure.to_string(), now);
+                }
+            }
+        }
+    }
+
+    pub fn failing(&self) -> bool {
+        self.failing.load(Ordering::Acquire)
+    }
+
+    pub fn status(&self, address: String, now: UnixTime) -> UpstreamStatus {
+        let inner = self.inner();
+        let oldest = now.secs() / SLOT - SLOTS as i64;
+        let recent = inner.slots.iter().filter(|(slot, _)| *slot > oldest);
+        UpstreamStatus {
+            address,
+            failing_since: inner.since.map(UnixTime::secs),
+            recent_failures: recent.map(|(_, count)| count).sum(),
+            last_error: inner.last.clone(),
+        }
+    }
+
+    fn inner(&self) -> MutexGuard<'_, FailureLog> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(secs: i64) -> UnixTime {
+        UnixTime::from_secs(1_800_000_000 + secs)
+    }
+
+    #[test]
+    fn an_answer_ends_a_time_of_failures() {
+        let health = UpstreamHealth::default();
+        health.note(Some("upstream_unreachable"), at(0));
+        health.note(Some("upstream_timeout"), at(10));
+        // Our own refusal says nothing about the auth server.
+        health.note(Some("framing"), at(20));
+        let status = health.status("http://a".into(), at(20));
+        assert_eq!(status.failing_since, Some(at(0).secs()));
+        assert_eq!(status.recent_failures, 2);
+        assert_eq!(status.last_error.unwrap().code, "upstream_timeout");
+        health.note(None, at(30));
+        let status = health.status("http://a".into(), at(30));
+        assert_eq!((status.failing_since, status.recent_failures), (None, 2));
+        health.note(Some("upstream_invalid"), at(40));
+        assert_eq!(health.status(String::new(), at(41)).failing_since, Some(at(40).secs()));
+    }
+
+    #[test]
+    fn failures_are_forgotten_after_five_minutes() {
+        let health = UpstreamHealth::default();
+        for secs in 0..600 {
+            health.note(Some("upstream_timeout"), at(secs));
+        }
+        let recent = |secs| health.status(String::new(), at(secs)).recent_failures;
+        assert!((270..=300).contains(&recent(599)), "{}", recent(599));
+        assert_eq!(recent(599 + 330), 0);
+    }
+}

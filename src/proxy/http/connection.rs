@@ -1,0 +1,355 @@
+//! What stands first on a connection: the count of connections, the bounds on a request head, its
+//! validation, and the answer to the request that is made most, `GET` of a key set, which is one
+//! write of prepared bytes. Everything else goes to pingora's proxy and the [`RequestHandler`].
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
+use futures::FutureExt as _;
+use pingora::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerApp};
+use pingora::prelude::timeout;
+use pingora::protocols::http::ServerSession;
+use pingora::protocols::http::v2::server::{H2Options, default_h2_options};
+use pingora::protocols::l4::stream::Stream as TcpStream;
+use pingora::protocols::{ALPN, Stream};
+use pingora::proxy::{HttpProxy, http_proxy};
+use pingora::server::ShutdownWatch;
+use pingora::server::configuration::ServerConf;
+
+use super::downstream::{self, LINGER};
+use super::head::{self, Bounds, Read};
+use super::{date, refusal, reply, validate};
+use crate::answer::Failure;
+use crate::issuer::jwks_answer::JwksRequest;
+use crate::proxy::counters::Kind;
+use crate::proxy::handler::{RequestHandler, Served, ServedSlot};
+use crate::proxy::state::State;
+
+/// RFC 9113 §3.4.
+const H2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// Header fields that are parsed on the stack; a head with more is parsed on the heap.
+const FEW_FIELDS: usize = 32;
+/// Header fields of a request at most: pingora's own bound.
+const MAX_FIELDS: usize = 256;
+/// Connections to the upstream that are kept.
+const POOL: usize = 128;
+
+/// The application pingora's listeners hand connections to.
+pub struct ConnectionHandler {
+    http2: Arc<Http2>,
+    state: Arc<State>,
+    bounds: Bounds,
+    /// Between two requests of a connection, seconds.
+    keepalive: u64,
+}
+
+type Proxy = HttpProxy<RequestHandler>;
+
+impl ConnectionHandler {
+    pub fn new(state: Arc<State>) -> Self {
+        let limits = &state.server.limits;
+        let bounds =
+            Bounds { size: limits.header, time: limits.read_timeout, idle: limits.idle_timeout };
+        // Three tries: a pooled connection may have been closed meanwhile, a name may have several
+        // addresses.
+        let conf = ServerConf {
+            threads: state.server.threads(),
+            max_retries: super::call::TRIES,
+            upstream_keepalive_pool_size: POOL,
+            ca_file: Some(super::upstream::NO_ROOTS.to_owned()),
+            ..ServerConf::default()
+        };
+        let proxy = Arc::new(http_proxy(&Arc::new(conf), RequestHandler::new(state.clone())));
+        Self {
+            http2: Arc::new(Http2::new(proxy, state.clone())),
+            keepalive: bounds.idle.as_secs().max(1),
+            bounds,
+            state,
+        }
+    }
+
+    async fn http1(&self, mut stream: Stream, mut buffer: BytesMut, shutdown: &ShutdownWatch) {
+        // One for the connection: otherwise each request would register with the shutdown anew.
+        let stop = stopped(shutdown).fuse();
+        tokio::pin!(stop);
+        loop {
+            let read = tokio::select! {
+                biased;
+                read = head::read(&mut stream, &mut buffer, &self.bounds) => read,
+                // Between two requests a connection may be closed; within one it is served.
+                () = &mut stop => match self.last_read(&mut stream, &mut buffer).await {
+                    Some(read) => read,
+                    None => return,
+                },
+            };
+            let end = match read {
+                Read::Head(end) => end,
+                Read::Closed => return,
+                Read::Slow => return self.refuse(&mut stream, &[], &Failure::Slow).await,
+                Read::TooLarge => {
+                    let failure = Failure::HeaderTooLarge { limit: self.bounds.size };
+                    return self.refuse(&mut stream, &buffer, &failure).await;
+                }
+            };
+            let stopping = *shutdown.borrow();
+            match self.look(&buffer[..end], stopping) {
+                Look::Refuse(failure) => {
+                    return self.refuse(&mut stream, &buffer[..end], &failure).await;
+                }
+                Look::Answer { bytes, last } => {
+                    let _ = buffer.split_to(end);
+                    if !downstream::write_all(&mut stream, &bytes).await || last {
+                        return downstream::shutdown(stream.shutdown()).await;
+                    }
+                }
+                Look::Proxy(head) => {
+                    let mut session = ServerSession::new_http1(stream);
+                    let keepalive = !stopping && !head.close;
+                    session.set_keepalive(keepalive.then_some(self.keepalive));
+                    // What comes before its time is kept, and comes back below.
+                    session.set_pipelining_enabled(true);
+                    // Split off, a buffer becomes a shared one; mostly there is nothing to keep.
+                    session.set_pipelined_prefix(match head.bodiless && buffer.len() > end {
+                        true => buffer.split_to(end),
+                        false => std::mem::take(&mut buffer),
+                    });
+                    let next = self.serve(session, head.close, shutdown).await;
+                    let Some((reused, early)) = next else { return };
+                    stream = reused;
+                    buffer.extend_from_slice(&early.unwrap_or_default());
+                }
+            }
+        }
+    }
+
+    /// Has a request answered. Returned is a connection on which another may follow, and the bytes of
+    /// it that came early.
+    async fn serve(
+        &self,
+        mut session: ServerSession,
+        close: bool,
+        shutdown: &ShutdownWatch,
+    ) -> Option<(Stream, Option<BytesMut>)> {
+        let slot = ServedSlot::default();
+        session.set_connection_user_context(Some(Box::new(slot.clone())));
+        self.http2.proxy.process_new_http(session, shutdown).await;
+        let Served { mut session, complete } = slot.lock().take()?;
+        if !complete {
+            return None;
+        }
+        if close {
+            session.set_keepalive(None);
+        }
+        downstream::drain(&mut session).await;
+        let finished = timeout(downstream::WRITE_TIMEOUT, session.finish()).await.ok()?.ok()??;
+        Some(finished.into_parts())
+    }
+
+    /// At a stop a request may be on its way on this connection: closed now, it would be lost. It is
+    /// awaited for a moment, and answered with `Connection: close`. `None`: there was none.
+    async fn last_read(&self, stream: &mut Stream, buffer: &mut BytesMut) -> Option<Read> {
+        let reading = head::read(stream, buffer, &self.bounds);
+        match tokio::time::timeout(LINGER, reading).await {
+            Ok(read) => Some(read),
+            Err(_) if buffer.is_empty() => {
+                downstream::shutdown(stream.shutdown()).await;
+                None
+            }
+            Err(_) => Some(head::read(stream, buffer, &self.bounds).await),
+        }
+    }
+
+    /// Judges a whole head without consuming it.
+    fn look(&self, bytes: &[u8], stopping: bool) -> Look {
+        let mut few = [httparse::EMPTY_HEADER; FEW_FIELDS];
+        let mut request = httparse::Request::new(&mut few);
+        match request.parse(bytes) {
+            Ok(httparse::Status::Complete(_)) => self.judge(&request, stopping),
+            Err(httparse::Error::TooManyHeaders) => {
+                let mut many = vec![httparse::EMPTY_HEADER; MAX_FIELDS];
+                let mut request = httparse::Request::new(&mut many);
+                match request.parse(bytes) {
+                    Ok(httparse::Status::Complete(_)) => self.judge(&request, stopping),
+                    Err(httparse::Error::TooManyHeaders) => {
+                        Look::Refuse(Failure::HeaderTooLarge { limit: self.bounds.size })
+                    }
+                    _ => Look::Refuse(Failure::BadRequest),
+                }
+            }
+            Err(_) if refusal::has_bad_target(bytes) => Look::Refuse(Failure::InvalidTarget),
+            _ => Look::Refuse(Failure::BadRequest),
+        }
+    }
+
+    fn judge(&self, request: &httparse::Request<'_, '_>, stopping: bool) -> Look {
+        let head = match validate::http1(request) {
+            Ok(head) => head,
+            Err(failure) => return Look::Refuse(failure),
+        };
+        let set = match (request.method, request.path, request.version) {
+            (Some("GET" | "HEAD"), Some(path), Some(1)) if head.bodiless => {
+                let path = path.split_once('?').map_or(path, |(path, _)| path);
+                self.state.publisher.for_path(path).ok()
+            }
+            _ => None,
+        };
+        let Some(set) = set else { return Look::Proxy(head) };
+        let mut asked = JwksRequest { head: request.method == Some("HEAD"), ..Default::default() };
+        for field in request.headers.iter() {
+            // Repeated or unusual fields go the long way.
+            let repeated = match field.name.len() {
+                6 if field.name.eq_ignore_ascii_case("accept") => {
+                    asked.accept.replace(field.value).is_some()
+                }
+                13 if field.name.eq_ignore_ascii_case("if-none-match") => {
+                    asked.if_none_match.replace(field.value).is_some()
+                }
+                6 if field.name.eq_ignore_ascii_case("expect") => true,
+                _ => false,
+            };
+            if repeated {
+                return Look::Proxy(head);
+            }
+        }
+        let last = stopping || head.close;
+        let mut out = BytesMut::with_capacity(512 + set.body.len());
+        let status = date::with(|date| set.write(&asked, date, last, &mut out));
+        self.state.counters.request(Kind::Jwks, status);
+        Look::Answer { bytes: out.freeze(), last }
+    }
+
+    /// Answers and closes: after a head that cannot be trusted, nothing on the connection can be.
+    async fn refuse(&self, stream: &mut Stream, head: &[u8], failure: &Failure) {
+        let bytes = refusal::http1(&self.state.counters, head, failure);
+        if downstream::write_all(stream, &bytes).await {
+            downstream::linger(stream).await;
+        }
+    }
+}
+
+async fn stopped(shutdown: &ShutdownWatch) {
+    // The value's lock must not be held across the caller's next wait.
+    let _ = shutdown.clone().wait_for(|stop| *stop).await;
+}
+
+enum Look {
+    Answer { bytes: Bytes, last: bool },
+    Refuse(Failure),
+    Proxy(validate::Head),
+}
+
+#[async_trait]
+impl ServerApp for ConnectionHandler {
+    async fn process_new(
+        self: &Arc<Self>,
+        mut stream: Stream,
+        shutdown: &ShutdownWatch,
+    ) -> Option<Stream> {
+        let Some(_entered) = self.state.connections.enter() else {
+            self.refuse(&mut stream, &[], &Failure::Overloaded).await;
+            return None;
+        };
+        if matches!(stream.selected_alpn_proto(), Some(ALPN::H2)) {
+            return self.http2.process_new(stream, shutdown).await;
+        }
+        let mut buffer = BytesMut::with_capacity(2048);
+        let preface = tokio::select! {
+            biased;
+            preface = preface(&mut stream, &mut buffer, self.bounds.idle) => preface,
+            () = async { stopped(shutdown).await; tokio::time::sleep(LINGER).await } => {
+                Preface::Closed
+            }
+        };
+        match preface {
+            Preface::Http2 => {
+                let stream = rewound(stream, &buffer)?;
+                self.http2.process_new(stream, shutdown).await
+            }
+            Preface::Http1 => {
+                self.http1(stream, buffer, shutdown).await;
+                None
+            }
+            Preface::Closed => None,
+        }
+    }
+}
+
+/// The streams of HTTP/2 connections, each a request of its own.
+struct Http2 {
+    proxy: Arc<Proxy>,
+    state: Arc<State>,
+    h2: H2Options,
+    options: HttpServerOptions,
+}
+
+impl Http2 {
+    fn new(proxy: Arc<Proxy>, state: Arc<State>) -> Self {
+        let limits = &state.server.limits;
+        let mut h2 = default_h2_options();
+        h2.max_header_list_size(u32::try_from(limits.header).unwrap_or(u32::MAX));
+        let mut options = HttpServerOptions::default();
+        // The connection handler has told the two versions apart; over TLS, ALPN has.
+        options.h2c = true;
+        options.h2_idle_timeout = Some(limits.idle_timeout);
+        Self { proxy, state, h2, options }
+    }
+}
+
+#[async_trait]
+impl HttpServerApp for Http2 {
+    async fn process_new_http(
+        self: &Arc<Self>,
+        mut session: ServerSession,
+        shutdown: &ShutdownWatch,
+    ) -> Option<ReusedHttpStream> {
+        if let Err(failure) = validate::http2(session.req_header()) {
+            refusal::log(&self.state.counters, session.req_header(), &failure);
+            let _ = reply::fail(&mut session, &self.state.counters, &failure, &[]).await;
+            return None;
+        }
+        self.proxy.process_new_http(session, shutdown).await
+    }
+
+    fn h2_options(&self) -> Option<H2Options> {
+        Some(self.h2.clone())
+    }
+
+    fn server_options(&self) -> Option<&HttpServerOptions> {
+        Some(&self.options)
+    }
+}
+
+enum Preface {
+    Http1,
+    Http2,
+    Closed,
+}
+
+/// Reads as far as it takes to tell HTTP/2 with prior knowledge (RFC 9113 §3.3) from HTTP/1.
+async fn preface(stream: &mut Stream, buffer: &mut BytesMut, idle: Duration) -> Preface {
+    use tokio::io::AsyncReadExt as _;
+    let reading = async {
+        loop {
+            if buffer.starts_with(H2_PREFACE) {
+                return Preface::Http2;
+            }
+            if !buffer.is_empty() && !H2_PREFACE.starts_with(buffer) {
+                return Preface::Http1;
+            }
+            match stream.read_buf(buffer).await {
+                Ok(n) if n > 0 => {}
+                _ => return Preface::Closed,
+            }
+        }
+    };
+    tokio::time::timeout(idle, reading).await.unwrap_or(Preface::Closed)
+}
+
+/// The stream as if nothing had been read. Only plain TCP comes here: over TLS, ALPN has decided.
+fn rewound(stream: Stream, read: &[u8]) -> Option<Stream> {
+    let mut tcp = stream.into_any().downcast::<TcpStream>().ok()?;
+    tcp.rewind(read);
+    Some(tcp)
+}

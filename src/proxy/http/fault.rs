@@ -1,0 +1,106 @@
+//! What an error of pingora's means: to the client, and in the log.
+
+use std::fmt;
+
+use pingora::{Error, ErrorSource, ErrorType};
+
+use crate::answer::Failure;
+
+/// An error for the log: whose it is, its type, and what the system says. What pingora tells beside it
+/// is left out: of a head it cannot parse it quotes the bytes, and tokens may stand in them.
+pub struct Plain<'a>(pub &'a Error);
+
+impl fmt::Display for Plain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(error) = self;
+        let source = match error.esource() {
+            ErrorSource::Upstream => "upstream: ",
+            ErrorSource::Downstream => "client: ",
+            ErrorSource::Internal | ErrorSource::Unset => "",
+        };
+        write!(f, "{source}{}", error.etype().as_str())?;
+        match error.cause.as_ref().and_then(|cause| cause.downcast_ref::<std::io::Error>()) {
+            Some(system) => write!(f, ": {system}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What an error means to the client.
+pub fn failure(error: &Error) -> Failure {
+    use ErrorType as T;
+    let timed_out = matches!(
+        error.etype(),
+        T::ConnectTimedout | T::TLSHandshakeTimedout | T::ReadTimedout | T::WriteTimedout
+    );
+    match (error.esource(), error.etype()) {
+        (ErrorSource::Downstream, _) if timed_out => Failure::Slow,
+        (ErrorSource::Downstream, _) => Failure::BadRequest,
+        _ if timed_out => Failure::UpstreamTimeout,
+        (
+            _,
+            T::ConnectRefused
+            | T::ConnectNoRoute
+            | T::ConnectError
+            | T::ConnectProxyFailure
+            | T::BindError
+            | T::SocketError
+            | T::TLSHandshakeFailure
+            | T::TLSWantX509Lookup
+            | T::InvalidCert
+            | T::HandshakeError,
+        ) => Failure::UpstreamUnreachable,
+        (ErrorSource::Upstream, _) => Failure::UpstreamInvalid,
+        (ErrorSource::Internal | ErrorSource::Unset, _) => Failure::Internal,
+    }
+}
+
+/// Whether the client itself ended it, or takes nothing: nobody is left to be told, and nobody failed.
+pub fn has_gone(error: &Error) -> bool {
+    use ErrorType as T;
+    let ended = matches!(
+        error.etype(),
+        T::WriteError | T::WriteTimedout | T::ReadError | T::ConnectionClosed | T::H2Error
+    );
+    *error.esource() == ErrorSource::Downstream && ended
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_read_is_not_told() {
+        let bytes = "buf: HTTP/1.1 200 OK\r\nSet-Cookie: session=secret\r\n";
+        let system = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+        let error = Error::because(ErrorType::InvalidHTTPHeader, bytes, system).into_up();
+        let told = Plain(&error).to_string();
+        assert_eq!(told, "upstream: InvalidHTTPHeader: connection reset");
+        assert!(error.to_string().contains("secret"), "there is something to leave out");
+    }
+
+    #[test]
+    fn whose_failure_it_is_comes_before_what_failed() {
+        for (error, code) in [
+            (Error::new_down(ErrorType::ReadTimedout), Failure::Slow),
+            (Error::new_down(ErrorType::ConnectError), Failure::BadRequest),
+            (Error::new_up(ErrorType::WriteTimedout), Failure::UpstreamTimeout),
+            (Error::new_up(ErrorType::ConnectRefused), Failure::UpstreamUnreachable),
+            (Error::new(ErrorType::TLSHandshakeFailure), Failure::UpstreamUnreachable),
+            (Error::new_up(ErrorType::InvalidHTTPHeader), Failure::UpstreamInvalid),
+            (Error::new(ErrorType::InvalidHTTPHeader), Failure::Internal),
+        ] {
+            assert_eq!(failure(&error).code(), code.code(), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_client_that_has_gone_is_nobodys_failure() {
+        let reset = ErrorType::H2Error;
+        assert!(has_gone(&Error::new_down(reset.clone())));
+        assert!(!has_gone(&Error::new_up(reset)));
+        // Half a head may be on its way to it: no other may follow.
+        assert!(has_gone(&Error::new_down(ErrorType::WriteTimedout)));
+        assert!(!has_gone(&Error::new_down(ErrorType::ReadTimedout)));
+    }
+}

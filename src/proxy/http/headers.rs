@@ -1,0 +1,536 @@
+//! Fields between hops: which end at this hop (RFC 9110 §7.6.1), which tell where a request came
+//! from, and the request ID.
+
+use std::io::Write as _;
+use std::net::IpAddr;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use http::header::{self, HeaderName, HeaderValue};
+use pingora::http::{RequestHeader, ResponseHeader};
+
+/// Fields of one hop (RFC 9110 §7.6.1).
+pub const HOP_BY_HOP: [HeaderName; 10] = [
+    header::CONNECTION,
+    HeaderName::from_static("http2-settings"),
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    header::PROXY_AUTHENTICATE,
+    header::PROXY_AUTHORIZATION,
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+];
+
+/// Fields that speak of the bytes of a body, besides their number, and are wrong once it is changed:
+/// RFC 9110 §8.8.3, RFC 9530, RFC 3230.
+const OF_THE_BYTES: [HeaderName; 7] = [
+    header::CONTENT_ENCODING,
+    header::ETAG,
+    HeaderName::from_static("digest"),
+    HeaderName::from_static("content-digest"),
+    HeaderName::from_static("repr-digest"),
+    HeaderName::from_static("content-md5"),
+    header::ACCEPT_RANGES,
+];
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+/// Other fields that name scheme, host or path of the public address; frameworks believe one or the
+/// other before ours.
+const OTHER_SPELLINGS: [HeaderName; 8] = [
+    header::FORWARDED,
+    HeaderName::from_static("x-forwarded-port"),
+    HeaderName::from_static("x-forwarded-prefix"),
+    HeaderName::from_static("x-forwarded-scheme"),
+    HeaderName::from_static("x-forwarded-server"),
+    HeaderName::from_static("x-forwarded-ssl"),
+    HeaderName::from_static("x-original-host"),
+    HeaderName::from_static("x-host"),
+];
+pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const HEX: &[u8; 16] = b"0123456789abcdef";
+
+/// Where a request came from.
+pub struct Origin<'a> {
+    pub client: Option<IpAddr>,
+    pub tls: bool,
+    /// The address the operator says the world knows us by.
+    pub public: Option<&'a url::Url>,
+}
+
+/// Sets `X-Forwarded-*`. The client's address is appended to the list, never trusted from it. With a
+/// configured public URL, scheme and host are its own, whatever the request says, and other fields
+/// that say the same (`Forwarded`, RFC 7239) are taken out; without one, what
+/// a TLS terminator before us set is kept, and where nothing was set it is what we see ourselves.
+pub fn forward(header: &mut RequestHeader, origin: &Origin<'_>) -> pingora::Result<()> {
+    if let Some(client) = origin.client {
+        // As bytes: what is not ASCII in it must not take the rest with it.
+        let mut list = Vec::new();
+        for value in header.headers.get_all(X_FORWARDED_FOR) {
+            list.extend_from_slice(value.as_bytes());
+            list.extend_from_slice(b", ");
+        }
+        let _ = write!(list, "{client}");
+        header.insert_header(X_FORWARDED_FOR, list)?;
+    }
+    let host = header.headers.get(header::HOST).cloned();
+    match origin.public {
+        Some(public) => {
+            header.insert_header(X_FORWARDED_PROTO, public.scheme())?;
+            let authority = &public[url::Position::BeforeHost..url::Position::AfterPort];
+            header.insert_header(X_FORWARDED_HOST, authority)?;
+            for name in among(&header.headers, &OTHER_SPELLINGS) {
+                header.remove_header(&name);
+            }
+            let prefix = public.path().trim_end_matches('/');
+            if !prefix.is_empty() {
+                header.insert_header(X_FORWARDED_PREFIX, prefix)?;
+            }
+        }
+        None => {
+            if !header.headers.contains_key(X_FORWARDED_PROTO) {
+                let scheme = scheme(&header.headers, origin.tls);
+                header.insert_header(X_FORWARDED_PROTO, scheme)?;
+            }
+            if let Some(host) = host.filter(|_| !header.headers.contains_key(X_FORWARDED_HOST)) {
+                header.insert_header(X_FORWARDED_HOST, host)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The scheme the client used, as far as a TLS terminator before us tells: the first of
+/// `X-Forwarded-Proto`'s list, else the first `proto` of `Forwarded` (RFC 7239 §5.4).
+pub fn scheme(headers: &http::HeaderMap, tls: bool) -> &'static str {
+    let first = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    let proto = first(&X_FORWARDED_PROTO).and_then(|list| list.split(',').next());
+    let proto = proto.or_else(|| {
+        let element = first(&header::FORWARDED)?.split(',').next()?;
+        element.split(';').find_map(|pair| {
+            let (name, value) = pair.trim().split_once('=')?;
+            name.trim().eq_ignore_ascii_case("proto").then(|| value.trim().trim_matches('"'))
+        })
+    });
+    match proto.map(str::trim) {
+        Some(proto) if proto.eq_ignore_ascii_case("https") => "https",
+        Some(proto) if proto.eq_ignore_ascii_case("http") => "http",
+        _ if tls => "https",
+        _ => "http",
+    }
+}
+
+/// Scheme, host and port as the client used them.
+pub fn client_origin(session: &super::ServerSession) -> Option<String> {
+    let request = session.req_header();
+    let tls = session.digest().is_some_and(|digest| digest.ssl_digest.is_some());
+    let field = request.headers.get(header::HOST).and_then(|v| v.to_str().ok());
+    let host = field.or(request.uri.authority().map(|a| a.as_str()))?;
+    let address = format!("{}://{host}", scheme(&request.headers, tls));
+    Some(url::Url::parse(&address).ok()?.origin().ascii_serialization())
+}
+
+/// Takes out what ends at this hop.
+///
+/// What `Connection` names stays unless it is a field of the hop anyway: otherwise a client could take
+/// out what a proxy before us has put in (`CF-Connecting-IP`, `X-SSL-Client-Verify`, …), as nginx and
+/// others have decided against RFC 9110 §7.6.1.
+pub fn strip_request(header: &mut RequestHeader) {
+    let ends_here = |name: &&HeaderName| HOP_BY_HOP.contains(name) || is_alias(name);
+    let names: Vec<_> = header.headers.keys().filter(ends_here).cloned().collect();
+    for name in names {
+        header.remove_header(&name);
+    }
+    if let Some(length) = one_length(&header.headers) {
+        let _ = header.insert_header(header::CONTENT_LENGTH, length);
+    }
+    if let Some(cookie) = one_cookie(&header.headers) {
+        let _ = header.insert_header(header::COOKIE, cookie);
+    }
+}
+
+/// Takes out what ends at this hop.
+pub fn strip_response(header: &mut ResponseHeader) {
+    for name in nominated(&header.headers).into_iter().chain(among(&header.headers, &HOP_BY_HOP)) {
+        header.remove_header(&name);
+    }
+    if let Some(length) = one_length(&header.headers) {
+        let _ = header.insert_header(header::CONTENT_LENGTH, length);
+    }
+}
+
+/// Takes out what ends at this hop, and a length: an interim answer has no body (RFC 9110 §15.2), nor
+/// has `204`.
+pub fn strip_bodiless(header: &mut ResponseHeader) {
+    strip_response(header);
+    header.remove_header(&header::CONTENT_LENGTH);
+}
+
+/// The transfer coding of a message (RFC 9112 §6.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TransferCoding {
+    None,
+    /// `chunked` alone: the one that pingora undoes.
+    Chunked,
+    Other,
+}
+
+/// The transfer coding these fields name.
+pub fn transfer_coding(headers: &http::HeaderMap) -> TransferCoding {
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    match (codings.next(), codings.next()) {
+        (None, _) => TransferCoding::None,
+        (Some(one), None) if one.as_bytes().eq_ignore_ascii_case(b"chunked") => {
+            TransferCoding::Chunked
+        }
+        _ => TransferCoding::Other,
+    }
+}
+
+/// A length that is said more than once, said once: the next reader may not take a list as we do
+/// (RFC 9110 §8.6). That all say the same was seen where the head was read.
+fn one_length(headers: &http::HeaderMap) -> Option<HeaderValue> {
+    let mut values = headers.get_all(header::CONTENT_LENGTH).iter();
+    let first = values.next()?.as_bytes();
+    if values.next().is_none() && !first.contains(&b',') {
+        return None;
+    }
+    let one = first.split(|b| *b == b',').next()?;
+    HeaderValue::from_bytes(one.trim_ascii()).ok()
+}
+
+/// The pieces in which HTTP/2 may send a `Cookie`, as the one line HTTP/1 must have (RFC 9113 §8.2.3).
+fn one_cookie(headers: &http::HeaderMap) -> Option<HeaderValue> {
+    let pieces = headers.get_all(header::COOKIE);
+    pieces.iter().nth(1)?;
+    let pieces: Vec<_> = pieces.iter().map(HeaderValue::as_bytes).collect();
+    let mut line = HeaderValue::from_bytes(&pieces.join(&b"; "[..])).ok()?;
+    line.set_sensitive(true);
+    Some(line)
+}
+
+/// Whether it asks for a WebSocket, the one protocol that is passed on (RFC 6455 §4.1). One with a
+/// body is an ordinary request: where the body ends and the other protocol begins is for nobody to
+/// guess.
+pub fn is_websocket(header: &RequestHeader) -> bool {
+    if header.method != http::Method::GET || header.version != http::Version::HTTP_11 {
+        return false;
+    }
+    let bodiless = || {
+        let length = header.headers.get(header::CONTENT_LENGTH);
+        length.is_none_or(|length| length == "0")
+            && !header.headers.contains_key(header::TRANSFER_ENCODING)
+    };
+    let mut asked = header.headers.get_all(header::UPGRADE).iter();
+    let websocket = asked.next().is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"websocket"));
+    let upgrade = || {
+        let mut values = header.headers.get_all(header::CONNECTION).iter();
+        values.any(|value| {
+            let mut options = value.as_bytes().split(|b| *b == b',');
+            options.any(|option| option.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
+        })
+    };
+    websocket && asked.next().is_none() && bodiless() && upgrade()
+}
+
+/// Makes `header` that of another body, `length` bytes long.
+pub fn of_new_body(header: &mut ResponseHeader, length: usize) -> pingora::Result<()> {
+    for name in among(&header.headers, &OF_THE_BYTES) {
+        header.remove_header(&name);
+    }
+    header.insert_header(header::CONTENT_LENGTH, length)
+}
+
+/// Which of `names` are there, mostly none: looking at each field once is less than looking for each
+/// name.
+fn among(headers: &http::HeaderMap, names: &[HeaderName]) -> Vec<HeaderName> {
+    headers.keys().filter(|name| names.contains(name)).cloned().collect()
+}
+
+/// Fields an answer's own `Connection` names (RFC 9110 §7.6.1), without those that are of the message.
+fn nominated(headers: &http::HeaderMap) -> Vec<HeaderName> {
+    let mut names = Vec::new();
+    for value in headers.get_all(header::CONNECTION) {
+        for name in value.to_str().unwrap_or_default().split(',') {
+            let Ok(name) = HeaderName::try_from(name.trim()) else { continue };
+            if name != header::CONTENT_LENGTH {
+                names.push(name);
+            }
+        }
+    }
+    names
+}
+
+/// Names that a CGI, WSGI or PHP upstream reads as one of ours: there `_` and `-` are the same.
+fn is_alias(name: &HeaderName) -> bool {
+    name.as_str().contains('_') && is_trusted(&name.as_str().replace('_', "-"))
+}
+
+/// Fields by which an upstream learns who the request is from, where it came from and where it ends.
+fn is_trusted(name: &str) -> bool {
+    const EXACT: [&str; 14] = [
+        "authorization",
+        "cf-connecting-ip",
+        "connection",
+        "content-length",
+        "content-type",
+        "cookie",
+        "fastly-client-ip",
+        "forwarded",
+        "host",
+        "transfer-encoding",
+        "true-client-ip",
+        "upgrade",
+        "via",
+        "x-host",
+    ];
+    const PREFIXES: [&str; 11] = [
+        "x-amzn-",
+        "x-auth-request-",
+        "x-azure-",
+        "x-client-",
+        "x-cluster-client-",
+        "x-envoy-",
+        "x-forwarded-",
+        "x-original-",
+        "x-real-",
+        "x-request-",
+        "x-ssl-",
+    ];
+    EXACT.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+}
+
+/// The request's own ID where it is harmless in a log line, else a new one.
+pub fn request_id(header: &RequestHeader) -> HeaderValue {
+    if let Some(own) = header.headers.get(X_REQUEST_ID)
+        && (1..=128).contains(&own.len())
+        && own.as_bytes().iter().all(|b| b.is_ascii_graphic())
+    {
+        return own.clone();
+    }
+    fresh_id()
+}
+
+/// A name for `Via`, unlike that of any other process.
+pub fn pseudonym() -> String {
+    let id = fresh_id();
+    format!("countersign-{}", id.to_str().unwrap_or_default().get(..12).unwrap_or_default())
+}
+
+/// Unlike any other of this process, and of others all but surely: a random start, counted up. An ID
+/// is no secret, and a random number for each request would cost more than the rest of its fields.
+fn fresh_id() -> HeaderValue {
+    static START: OnceLock<(u64, u64)> = OnceLock::new();
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let (process, start) = START.get_or_init(|| {
+        let mut random = [[0; 8]; 2];
+        // An ID of zeros is still an ID.
+        let _ = aws_lc_rs::rand::fill(random.as_flattened_mut());
+        (u64::from_ne_bytes(random[0]), u64::from_ne_bytes(random[1]))
+    });
+    let id = [*process, start.wrapping_add(COUNT.fetch_add(1, Ordering::Relaxed))];
+    let mut text = [0; 32];
+    for (at, byte) in id.iter().flat_map(|part| part.to_be_bytes()).enumerate() {
+        text[2 * at] = HEX[usize::from(byte >> 4)];
+        text[2 * at + 1] = HEX[usize::from(byte & 15)];
+    }
+    HeaderValue::from_bytes(&text).unwrap_or(HeaderValue::from_static("-"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(fields: &[(&'static str, &str)]) -> RequestHeader {
+        let mut header = RequestHeader::build("GET", b"/", None).unwrap();
+        for (name, value) in fields {
+            header.append_header(*name, *value).unwrap();
+        }
+        header
+    }
+
+    fn get<'a>(header: &'a RequestHeader, name: &str) -> &'a str {
+        header.headers.get(name).unwrap().to_str().unwrap()
+    }
+
+    #[test]
+    fn the_client_is_appended_never_believed() {
+        let mut header = request(&[
+            ("host", "auth.example"),
+            ("x-forwarded-for", "6.6.6.6"),
+            ("x-forwarded-for", "7.7.7.7"),
+        ]);
+        let client = Some("10.0.0.1".parse().unwrap());
+        forward(&mut header, &Origin { client, tls: false, public: None }).unwrap();
+        assert_eq!(get(&header, "x-forwarded-for"), "6.6.6.6, 7.7.7.7, 10.0.0.1");
+        assert_eq!(header.headers.get_all("x-forwarded-for").iter().count(), 1);
+        assert_eq!(get(&header, "x-forwarded-proto"), "http");
+        assert_eq!(get(&header, "x-forwarded-host"), "auth.example");
+    }
+
+    #[test]
+    fn a_configured_public_url_overrules_the_request() {
+        let public = url::Url::parse("https://auth.example:8443/x").unwrap();
+        let mut header = request(&[
+            ("host", "evil.example"),
+            ("x-forwarded-proto", "http"),
+            ("x-forwarded-host", "evil.example"),
+            ("forwarded", "for=6.6.6.6;host=evil.example;proto=http"),
+            ("x-forwarded-port", "81"),
+            ("x-forwarded-prefix", "/evil"),
+        ]);
+        forward(&mut header, &Origin { client: None, tls: false, public: Some(&public) }).unwrap();
+        assert_eq!(get(&header, "x-forwarded-prefix"), "/x");
+        for other in ["forwarded", "x-forwarded-port"] {
+            assert!(!header.headers.contains_key(other), "{other}");
+        }
+        assert_eq!(get(&header, "x-forwarded-proto"), "https");
+        assert_eq!(get(&header, "x-forwarded-host"), "auth.example:8443");
+        assert_eq!(get(&header, "host"), "evil.example");
+    }
+
+    #[test]
+    fn the_scheme_is_read_in_every_spelling() {
+        for (name, value, expected) in [
+            ("x-forwarded-proto", "https", "https"),
+            ("x-forwarded-proto", "https,http", "https"),
+            ("x-forwarded-proto", "HTTPS", "https"),
+            ("x-forwarded-proto", "http, https", "http"),
+            ("forwarded", "for=1.2.3.4;proto=https, for=2.2.2.2;proto=http", "https"),
+            ("forwarded", "Proto=\"HTTPS\"", "https"),
+            ("forwarded", "for=1.2.3.4", "http"),
+            ("x-forwarded-proto", "ftp", "http"),
+        ] {
+            assert_eq!(scheme(&request(&[(name, value)]).headers, false), expected, "{value}");
+        }
+        let both = request(&[("x-forwarded-proto", "http"), ("forwarded", "proto=https")]);
+        assert_eq!(scheme(&both.headers, true), "http");
+    }
+
+    #[test]
+    fn fields_of_the_hop_end_here() {
+        let mut header = request(&[
+            ("host", "a"),
+            ("connection", "close, X-Mine"),
+            ("x-mine", "1"),
+            ("keep-alive", "timeout=5"),
+            ("te", "trailers"),
+            ("proxy-authorization", "Basic eDp5"),
+            ("http2-settings", "AAMAAABkAAQ"),
+        ]);
+        strip_request(&mut header);
+        let left: Vec<_> = header.headers.keys().map(HeaderName::as_str).collect();
+        assert_eq!(left, ["host", "x-mine"]);
+    }
+
+    /// CGI, WSGI and PHP read `_` and `-` as one: a client could otherwise write our fields.
+    #[test]
+    fn spellings_of_our_fields_with_an_underscore_are_dropped() {
+        let mut header = request(&[
+            ("x_forwarded_for", "6.6.6.6"),
+            ("x_forwarded-host", "evil.example"),
+            ("x_real_ip", "6.6.6.6"),
+            ("content_length", "5"),
+            ("api_key", "k"),
+        ]);
+        strip_request(&mut header);
+        let left: Vec<_> = header.headers.keys().map(HeaderName::as_str).collect();
+        assert_eq!(left, ["api_key"]);
+    }
+
+    #[test]
+    fn a_length_is_said_once_and_cookies_in_one_line() {
+        for lengths in [&["30, 30"][..], &["30", "30"], &["30 ,30", "30"]] {
+            let mut header = request(&[("cookie", "a=1"), ("cookie", "b=2")]);
+            for length in lengths {
+                header.append_header("content-length", *length).unwrap();
+            }
+            strip_request(&mut header);
+            let all = |name| header.headers.get_all(name).iter().collect::<Vec<_>>();
+            assert_eq!(all("content-length"), ["30"], "{lengths:?}");
+            assert_eq!(all("cookie"), ["a=1; b=2"]);
+        }
+    }
+
+    /// What a proxy before us has written stands behind what its client wrote.
+    #[test]
+    fn a_byte_that_is_not_ascii_takes_no_address_away() {
+        let mut header = request(&[]);
+        let value = HeaderValue::from_bytes(b"\xe9, 203.0.113.9").unwrap();
+        header.append_header("x-forwarded-for", value).unwrap();
+        let client = Some("10.0.0.1".parse().unwrap());
+        forward(&mut header, &Origin { client, tls: false, public: None }).unwrap();
+        assert_eq!(header.headers["x-forwarded-for"].as_bytes(), b"\xe9, 203.0.113.9, 10.0.0.1");
+    }
+
+    /// A client behind a load balancer could else say that it is the load balancer.
+    #[test]
+    fn what_others_put_in_cannot_be_nominated_away() {
+        let kept = [
+            "host",
+            "authorization",
+            "cookie",
+            "content-length",
+            "forwarded",
+            "x-forwarded-for",
+            "X-Forwarded-Proto",
+            "x-forwarded-host",
+            "x-forwarded-port",
+            "x-real-ip",
+            "x-request-id",
+            "traceparent",
+            "true-client-ip",
+            "cf-connecting-ip",
+            "x-client-ip",
+            "x-amzn-oidc-data",
+            "x-ssl-client-verify",
+            "via",
+            "content-type",
+            "dpop",
+            "origin",
+        ];
+        let nominated = kept.join(", ");
+        let mut header = request(&[("connection", &nominated)]);
+        for name in kept {
+            header.append_header(name, "1").unwrap();
+        }
+        strip_request(&mut header);
+        assert_eq!(header.headers.len(), kept.len(), "{:?}", header.headers);
+    }
+
+    #[test]
+    fn only_a_bodiless_get_asks_for_a_websocket() {
+        let asks = |method: &str, fields: &[(&'static str, &str)]| {
+            let mut header = request(&[("connection", "Upgrade"), ("upgrade", "websocket")]);
+            header.set_method(method.parse().unwrap());
+            for (name, value) in fields {
+                header.append_header(*name, *value).unwrap();
+            }
+            is_websocket(&header)
+        };
+        assert!(asks("GET", &[]));
+        assert!(asks("GET", &[("content-length", "0")]));
+        assert!(!asks("POST", &[]));
+        assert!(!asks("HEAD", &[]));
+        assert!(!asks("GET", &[("content-length", "4")]));
+        assert!(!asks("GET", &[("transfer-encoding", "chunked")]));
+        assert!(!asks("GET", &[("upgrade", "h2c")]));
+    }
+
+    #[test]
+    fn an_id_that_could_break_a_log_line_is_replaced() {
+        assert_eq!(request_id(&request(&[("x-request-id", "abc-1")])), "abc-1");
+        let long = "x".repeat(129);
+        let mut seen = std::collections::HashSet::new();
+        for bad in ["a b", "", long.as_str()] {
+            let id = request_id(&request(&[("x-request-id", bad)]));
+            assert_eq!(id.len(), 32, "{bad:?}");
+            assert!(id.as_bytes().iter().all(u8::is_ascii_hexdigit), "{id:?}");
+            assert!(seen.insert(id));
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! The auth server behind us: its address, how a connection to it is made, and one call to it.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use pingora::connectors::ConnectorOptions;
+use pingora::connectors::http::Connector;
+use pingora::protocols::TcpKeepalive;
+use pingora::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy, PeerOptions};
+use pingora::utils::tls::{CertKey, WrappedX509, parse_x509};
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::time::Instant;
+use url::Url;
+
+use crate::answer::Failure;
+use crate::dns::Resolver;
+use crate::proxy::settings::{HostHeader, UpstreamSettings};
+
+/// A name is asked for again after this long.
+const ADDRESSES_FOR: Duration = Duration::from_secs(30);
+/// TCP keep-alive idle time; detects dead WebSocket peers.
+pub const TCP_KEEP_ALIVE: Duration = Duration::from_secs(60);
+/// An empty store of roots: the roots are given with each connection. Pingora would else read the
+/// system's store at start, which a container from scratch does not have.
+pub const NO_ROOTS: &str = "/dev/null";
+
+#[derive(Debug, thiserror::Error)]
+pub enum UpstreamError {
+    #[error("`{0}` has no host")]
+    NoHost(Url),
+    #[error("cannot read {path}: {why}")]
+    File { path: PathBuf, why: String },
+}
+
+struct Addresses {
+    /// One peer for each address, made once and shared by its requests.
+    list: Vec<Arc<HttpPeer>>,
+    until: Option<Instant>,
+}
+
+/// Where and how to connect.
+pub struct Upstream {
+    url: Url,
+    host: String,
+    port: u16,
+    tls: bool,
+    sni: String,
+    options: PeerOptions,
+    client: Option<Arc<CertKey>>,
+    host_header: HostHeader,
+    resolver: Resolver,
+    addresses: ArcSwap<Addresses>,
+    next: AtomicUsize,
+    /// Seconds; what the upstream said in `Keep-Alive`.
+    idle: AtomicU32,
+}
+
+impl Upstream {
+    /// # Errors
+    /// [`UpstreamError`] when a certificate or key file cannot be used.
+    pub fn new(settings: &UpstreamSettings, resolver: Resolver) -> Result<Self, UpstreamError> {
+        let url = settings.url.clone();
+        let host = url.host_str().ok_or_else(|| UpstreamError::NoHost(url.clone()))?.to_owned();
+        let tls = url.scheme() == "https";
+        let port = url.port_or_known_default().unwrap_or(if tls { 443 } else { 80 });
+        let bare = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        let sni = settings.tls.sni.clone().unwrap_or_else(|| bare.clone());
+        let mut options = PeerOptions::new();
+        options.connection_timeout = Some(settings.timeouts.connect);
+        options.total_connection_timeout = Some(settings.timeouts.connect * 2);
+        options.read_timeout = Some(settings.timeouts.read);
+        options.write_timeout = Some(settings.timeouts.write);
+        options.idle_timeout = Some(settings.timeouts.idle);
+        options.tcp_keepalive = Some(TcpKeepalive {
+            idle: TCP_KEEP_ALIVE,
+            interval: TCP_KEEP_ALIVE / 4,
+            count: 4,
+            #[cfg(target_os = "linux")]
+            user_timeout: Duration::ZERO,
+        });
+        // `headers::strip_request` decides what ends at this hop.
+        options.http_upstream_request_policy = HttpUpstreamRequestPolicy::preserve();
+        options.verify_cert = settings.tls.verify;
+        options.verify_hostname = settings.tls.verify;
+        if tls {
+            options.ca = Some(roots(settings.tls.ca.as_deref())?);
+        }
+        let client = match settings.tls.client() {
+            Some(files) => Some(Arc::new(client_identity(&files.cert, &files.key)?)),
+            None => None,
+        };
+        let fixed = bare.parse().ok().map(|ip| SocketAddr::new(ip, port));
+        let upstream = Self {
+            url,
+            host,
+            port,
+            tls,
+            sni,
+            options,
+            client,
+            host_header: settings.host.clone().unwrap_or(HostHeader::Client),
+            resolver,
+            addresses: ArcSwap::from_pointee(Addresses { list: Vec::new(), until: None }),
+            next: AtomicUsize::new(0),
+            idle: AtomicU32::new(u32::MAX),
+        };
+        let list = fixed.map(|address| upstream.peer_at(address)).into_iter().collect();
+        upstream.addresses.store(Arc::new(Addresses { list, until: None }));
+        Ok(upstream)
+    }
+
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// The path every request's path is put behind: `""` or `/auth`.
+    pub fn base_path(&self) -> &str {
+        self.url.path().trim_end_matches('/')
+    }
+
+    /// The `Host` it is told; `None` for the one the client used.
+    pub fn host_header(&self) -> Option<&str> {
+        match &self.host_header {
+            HostHeader::Client => None,
+            HostHeader::Upstream => Some(self.authority()),
+            HostHeader::Name(name) => Some(name),
+        }
+    }
+
+    /// `host` or `host:port`, as a `Host` field wants it.
+    pub fn authority(&self) -> &str {
+        &self.url[url::Position::BeforeHost..url::Position::AfterPort]
+    }
+
+    /// What makes and keeps connections.
+    pub fn connector(pool: usize) -> Connector {
+        let mut options = ConnectorOptions::new(pool);
+        options.ca_file = Some(NO_ROOTS.to_owned());
+        Connector::new(Some(options))
+    }
+
+    /// The next address to try, and how.
+    ///
+    /// # Errors
+    /// [`Failure::UpstreamUnreachable`] when the name leads nowhere.
+    pub async fn peer(&self) -> Result<Arc<HttpPeer>, Failure> {
+        let known = self.addresses.load();
+        let fresh = known.until.is_none_or(|until| until > Instant::now());
+        if !known.list.is_empty() && fresh {
+            return Ok(self.pick(&known.list));
+        }
+        match self.resolver.resolve(&self.host, self.port).await {
+            Ok(list) if !list.is_empty() => {
+                let list: Vec<_> = list.into_iter().map(|address| self.peer_at(address)).collect();
+                let peer = self.pick(&list);
+                let until = Some(Instant::now() + ADDRESSES_FOR);
+                self.addresses.store(Arc::new(Addresses { list, until }));
+                Ok(peer)
+            }
+            // An old address is better than none.
+            _ if !known.list.is_empty() => Ok(self.pick(&known.list)),
+            other => {
+                if let Err(why) = other {
+                    tracing::warn!(host = self.host, %why, "the upstream's name cannot be resolved");
+                }
+                Err(Failure::UpstreamUnreachable)
+            }
+        }
+    }
+
+    fn peer_at(&self, address: SocketAddr) -> Arc<HttpPeer> {
+        let mut peer = HttpPeer::new(address, self.tls, self.sni.clone());
+        peer.options = self.options.clone();
+        peer.client_cert_key.clone_from(&self.client);
+        Arc::new(peer)
+    }
+
+    /// How long a silent connection is kept: as configured, or as long as the upstream keeps it.
+    pub fn idle_timeout(&self) -> Option<Duration> {
+        let learnt = Duration::from_secs(self.idle.load(Ordering::Relaxed).into());
+        self.options.idle_timeout.map(|own| own.min(learnt))
+    }
+
+    /// Notes from an answer how long the upstream keeps a silent connection, so that ours is closed
+    /// first: a request sent into a closing connection is lost, and one that uses up a code cannot
+    /// be sent again.
+    pub fn note_keep_alive(&self, keep_alive: Option<&http::HeaderValue>) {
+        let Some(seconds) = keep_alive.and_then(|v| v.to_str().ok()).and_then(timeout) else {
+            return;
+        };
+        // One second for the way.
+        let idle = u32::try_from(seconds.saturating_sub(1).max(1)).unwrap_or(u32::MAX);
+        self.idle.fetch_min(idle, Ordering::Relaxed);
+    }
+
+    /// The next connection tries another address, where there are several.
+    pub fn connecting_failed(&self) {
+        self.next.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many addresses are known.
+    pub fn addresses(&self) -> usize {
+        self.addresses.load().list.len()
+    }
+
+    fn pick(&self, list: &[Arc<HttpPeer>]) -> Arc<HttpPeer> {
+        list[self.next.load(Ordering::Relaxed) % list.len()].clone()
+    }
+}
+
+/// `Keep-Alive: timeout=5, max=100`, RFC 2068 §19.7.1.1.
+fn timeout(keep_alive: &str) -> Option<u64> {
+    let mut parts = keep_alive.split(',').map(str::trim);
+    parts.find_map(|part| part.strip_prefix("timeout=")).and_then(|text| text.parse().ok())
+}
+
+/// The Mozilla program's roots, and those configured.
+fn roots(ca: Option<&Path>) -> Result<Arc<[WrappedX509]>, UpstreamError> {
+    let own = ca.map(certificates).transpose()?.unwrap_or_default();
+    let public = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned();
+    Ok(public.chain(own).map(wrapped).collect())
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "maps over owned certificates")]
+fn wrapped(der: CertificateDer<'_>) -> WrappedX509 {
+    WrappedX509::new(der.to_vec(), parse_x509)
+}
+
+fn client_identity(cert: &Path, key: &Path) -> Result<CertKey, UpstreamError> {
+    let chain = certificates(cert)?.into_iter().map(|der| der.to_vec()).collect();
+    let key = PrivateKeyDer::from_pem_file(key).map_err(|e| file(key, &e))?;
+    Ok(CertKey::new(chain, key.secret_der().to_vec()))
+}
+
+/// Every certificate of a PEM file; each is parsed once, because pingora panics on one it cannot.
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, UpstreamError> {
+    let list: Vec<_> = CertificateDer::pem_file_iter(path)
+        .and_then(Iterator::collect::<Result<_, _>>)
+        .map_err(|e| file(path, &e))?;
+    if list.is_empty() {
+        return Err(file(path, &"it holds no certificate"));
+    }
+    for der in &list {
+        x509_parser::parse_x509_certificate(der).map_err(|e| file(path, &e))?;
+    }
+    Ok(list)
+}
+
+fn file(path: &Path, why: &dyn std::fmt::Display) -> UpstreamError {
+    UpstreamError::File { path: path.to_owned(), why: why.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_configured_ca_adds_to_the_public_roots() {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let ca = rcgen::CertificateParams::default().self_signed(&key).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("ca.pem");
+        std::fs::write(&file, ca.pem()).unwrap();
+        let public = roots(None).unwrap().len();
+        assert_eq!(public, webpki_root_certs::TLS_SERVER_ROOT_CERTS.len());
+        assert_eq!(roots(Some(&file)).unwrap().len(), public + 1);
+        assert!(roots(Some(&dir.path().join("missing.pem"))).is_err());
+    }
+
+    #[test]
+    fn the_upstreams_patience_is_read() {
+        assert_eq!(timeout("timeout=5"), Some(5));
+        assert_eq!(timeout("max=3, timeout=72"), Some(72));
+        assert_eq!(timeout("max=3"), None);
+        assert_eq!(timeout("timeout=soon"), None);
+    }
+}

@@ -1,0 +1,351 @@
+//! The discovery document: the upstream's own, with the addresses and algorithms that hold once
+//! everything comes through here.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use http::{Method, StatusCode, header};
+use pingora::Result;
+use pingora::http::{RequestHeader, ResponseHeader};
+
+use super::discovery_cache::Key;
+use super::{Routes, tokens};
+use crate::answer::Failure;
+use crate::issuer::publisher::COMMON_PATH;
+use crate::proxy::http::call::{self, Body, Reply};
+use crate::proxy::http::upstream::Upstream;
+use crate::proxy::http::{ServerSession, downstream, headers, reply};
+use crate::proxy::outbound::{self, Changes};
+use crate::proxy::state::State;
+use crate::rewrite::discovery::{self, Discovered, DiscoveryRewrite, EndpointRewrite};
+
+/// OpenID Connect Discovery 1.0 §4.
+const OPENID_CONFIGURATION: &str = "/.well-known/openid-configuration";
+/// Bytes of a document.
+const LIMIT: usize = 256 * 1024;
+
+/// Redirects within the upstream that are followed.
+const REDIRECTS: usize = 3;
+
+/// Fields that do not change what the upstream says: those set or taken out on the way to it, and
+/// those that differ with each request.
+const UNKEYED: [&str; 11] = [
+    "accept-encoding",
+    "cache-control",
+    "cf-ray",
+    "content-length",
+    "if-modified-since",
+    "if-none-match",
+    "pragma",
+    "range",
+    "traceparent",
+    "tracestate",
+    "x-request-id",
+];
+
+/// Fields that differ with each client. With a public URL the document is ours whatever they say.
+const OF_THE_CLIENT: [&str; 4] = ["cf-connecting-ip", "user-agent", "x-forwarded-for", "x-real-ip"];
+
+/// Whether a request is one this room answers; others go to the upstream as they are.
+pub fn is_read(session: &ServerSession) -> bool {
+    matches!(session.req_header().method, Method::GET | Method::HEAD)
+}
+
+/// Answers the request whole.
+pub(in crate::proxy) async fn answer(
+    session: &mut ServerSession,
+    state: &State,
+    changes: &Changes,
+) -> Result<()> {
+    let Some(upstream) = &state.upstream else {
+        return match made_up(session.req_header().uri.path(), state) {
+            Some(new) => {
+                let mut header = json(&new)?;
+                for_anybody(&mut header, state)?;
+                reply::write(session, header, new).await
+            }
+            None => reply::fail(session, &state.counters, &Failure::NoUpstream, &[]).await,
+        };
+    };
+    // Of what is sent on: a field that ends here decides nothing.
+    let request = outbound::copy(session);
+    let key = key(&request, state.server.public_url.is_some());
+    if let Some(kept) = key.as_ref().and_then(|key| state.discovery.get(key)) {
+        return reply::write(session, kept.header, kept.body).await;
+    }
+    let (mut header, body) = match fetch(session, state, upstream, request, changes).await? {
+        Ok(found) => found,
+        Err(failure) => return reply::fail(session, &state.counters, &failure, &[]).await,
+    };
+    match header.status {
+        StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED => headers::strip_bodiless(&mut header),
+        _ => headers::strip_response(&mut header),
+    }
+    outbound::point_at_us(&mut header, session, state, upstream)?;
+    let plain = tokens::decoded(&header, &body, LIMIT).unwrap_or(Cow::Borrowed(&body));
+    let found = match header.status {
+        StatusCode::OK => discovery::read(&plain).ok(),
+        _ => None,
+    };
+    let new = match &found {
+        Some(found) => rewritten(session, state, upstream, &plain, found),
+        // An app's page, a login, `null`: no document, so ours is none of its business.
+        None if !header.status.is_server_error() => {
+            let new = made_up(session.req_header().uri.path(), state);
+            if let Some(new) = &new {
+                header = json(new)?;
+            }
+            new
+        }
+        None => None,
+    };
+    let Some(new) = new else {
+        if reply::has_body(session, header.status) {
+            header.insert_header(header::CONTENT_LENGTH, body.len())?;
+        }
+        return reply::write(session, header, body).await;
+    };
+    headers::of_new_body(&mut header, new.len())?;
+    // A cookie keeps strict caches from keeping the document (RFC 9111 §7.3).
+    header.remove_header(&header::SET_COOKIE);
+    header.insert_header(header::CONTENT_TYPE, "application/json")?;
+    for_anybody(&mut header, state)?;
+    if let Some(key) = key {
+        state.discovery.put(key, &header, &new);
+    }
+    reply::write(session, header, new).await
+}
+
+/// Verifiers and browsers read the document as they read the key set.
+fn for_anybody(header: &mut ResponseHeader, state: &State) -> Result<()> {
+    let fresh = header.headers.get(header::CACHE_CONTROL).map(|v| v.as_bytes());
+    if !fresh.is_some_and(|value| memchr::memmem::find(value, b"max-age").is_some()) {
+        let value = format!("public, max-age={}", state.server.max_age);
+        header.insert_header(header::CACHE_CONTROL, value)?;
+    }
+    if !header.headers.contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN) {
+        header.insert_header(header::ACCESS_CONTROL_ALLOW_ORIGIN, "*")?;
+    }
+    Ok(())
+}
+
+async fn fetch(
+    session: &mut ServerSession,
+    state: &State,
+    upstream: &Upstream,
+    mut request: Box<RequestHeader>,
+    changes: &Changes,
+) -> Result<Result<(ResponseHeader, Bytes), Failure>> {
+    request.set_method(Method::GET);
+    outbound::prepare(&mut request, session, state, upstream, changes)?;
+    request.insert_header(header::ACCEPT_ENCODING, "identity")?;
+    for name in [header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE, header::RANGE] {
+        request.remove_header(&name);
+    }
+    request.remove_header(&header::CONTENT_LENGTH);
+    for left in (0..=REDIRECTS).rev() {
+        let asking = call::ask(&request, LIMIT, upstream, &state.connector);
+        match downstream::cancel_on_reset(session, asking).await? {
+            Ok(Reply { header, body: Body::Whole(body) }) => {
+                match redirected(&header, &request, upstream).filter(|_| left > 0) {
+                    Some(target) => request.set_raw_path(target.as_bytes())?,
+                    None => return Ok(Ok((*header, body))),
+                }
+            }
+            Ok(Reply { body: Body::Open(..), .. }) => return Ok(Err(Failure::UpstreamInvalid)),
+            Err(failure) => return Ok(Err(failure)),
+        }
+    }
+    Ok(Err(Failure::UpstreamInvalid))
+}
+
+/// Where a redirect leads that stays a document's address on the upstream: a verifier would follow it,
+/// and read there a document that nobody has rewritten.
+fn redirected(
+    header: &ResponseHeader,
+    request: &RequestHeader,
+    upstream: &Upstream,
+) -> Option<String> {
+    if !header.status.is_redirection() {
+        return None;
+    }
+    let location = header.headers.get(header::LOCATION)?.to_str().ok()?;
+    let from = upstream.url().join(std::str::from_utf8(request.raw_path()).ok()?).ok()?;
+    let to = from.join(location).ok()?;
+    let is_document = super::is_discovery(to.path().trim_end_matches('/'));
+    let same = to.origin() == upstream.url().origin() && is_document;
+    same.then(|| to[url::Position::BeforePath..url::Position::AfterQuery].to_owned())
+}
+
+/// The new document; `None` where it is that of an issuer unknown here, which passes as it is.
+fn rewritten(
+    session: &ServerSession,
+    state: &State,
+    upstream: &Upstream,
+    body: &[u8],
+    found: &Discovered,
+) -> Option<Bytes> {
+    if !state.bridge.is_ours(&found.issuer) {
+        return None;
+    }
+    let routes = state.routes.load();
+    let base = base(session, state, upstream, found)?;
+    let renamed = routes.discovery.issuer.as_ref();
+    let renamed = renamed.filter(|to| {
+        found.issuer == to.as_str() || state.bridge.names_of(to).contains(&found.issuer)
+    });
+    let public = state.server.public_text();
+    let to = DiscoveryRewrite {
+        jwks_uri: Some(format!("{base}{}", jwks_path(state, upstream, found))),
+        algs: vec![state.bridge.signing_alg()],
+        issuer: renamed.map(|issuer| issuer.as_str().to_owned()),
+        endpoints: endpoints(&routes, upstream, found, public),
+    };
+    discovery::rewrite(body, &to).ok().map(Bytes::from)
+}
+
+/// A document for an issuer that goes by our public URL and whose server has none: relying parties
+/// that find the keys by discovery alone could not verify its tokens otherwise.
+fn made_up(path: &str, state: &State) -> Option<Bytes> {
+    let base = state.server.public_text()?;
+    if path != OPENID_CONFIGURATION {
+        return None;
+    }
+    let (issuer, path) = state.bridge.issuing_as(base)?;
+    let algs = [state.bridge.signing_alg()];
+    let document = discovery::minimal(issuer.as_str(), base, &format!("{base}{path}"), &algs);
+    Some(Bytes::from(document))
+}
+
+fn json(body: &Bytes) -> Result<ResponseHeader> {
+    let mut header = ResponseHeader::build(StatusCode::OK, Some(2))?;
+    header.insert_header(header::CONTENT_TYPE, "application/json")?;
+    header.insert_header(header::CONTENT_LENGTH, body.len())?;
+    Ok(header)
+}
+
+fn endpoints(
+    routes: &Routes,
+    upstream: &Upstream,
+    found: &Discovered,
+    public: Option<&str>,
+) -> Option<EndpointRewrite> {
+    let public = public.filter(|_| routes.discovery.endpoints)?;
+    Some(EndpointRewrite::to_public(&found.issuer, upstream.url(), public))
+}
+
+/// The path the normalised set is served at: the issuer's own where it is one of ours.
+fn jwks_path(state: &State, upstream: &Upstream, found: &Discovered) -> String {
+    let own = found.jwks_uri.as_deref().and_then(|uri| url::Url::parse(uri).ok());
+    let own = own.map(|url| url.path().to_owned());
+    let below = |path: &String| path.strip_prefix(upstream.base_path()).map(str::to_owned);
+    own.iter()
+        .flat_map(|path| [Some(path.clone()), below(path)])
+        .flatten()
+        .find(|path| state.publisher.is_jwks_path(path))
+        .unwrap_or_else(|| COMMON_PATH.to_owned())
+}
+
+/// Where clients find us: the configured public URL; else the issuer's own origin, where that is not
+/// the upstream's, because then the provider already calls itself by our name; else the host the
+/// client used, since there is nothing better (the answer is kept for that host alone).
+fn base(
+    session: &ServerSession,
+    state: &State,
+    upstream: &Upstream,
+    found: &Discovered,
+) -> Option<String> {
+    if let Some(public) = state.server.public_text() {
+        return Some(public.to_owned());
+    }
+    if let Ok(issuer) = url::Url::parse(&found.issuer)
+        && issuer.origin().is_tuple()
+        && issuer.origin() != upstream.url().origin()
+    {
+        return Some(issuer.origin().ascii_serialization());
+    }
+    headers::client_origin(session)
+}
+
+/// Whatever a client sends may decide what the upstream answers: one that believes
+/// `X-Forwarded-Host` or `Forwarded` writes its addresses by it. An answer is given again only to
+/// requests that would have got the same, or one client could choose what all others read.
+///
+/// `None`: the answer is kept for nobody.
+fn key(request: &RequestHeader, public: bool) -> Option<Key> {
+    let target = request.uri.path_and_query().map_or("/", |p| p.as_str());
+    let host = host(request)?;
+    let mut key = [host, b"\n", target.as_bytes(), b"\n"].concat();
+    let keyed = |name: &str| {
+        let of_client = public && OF_THE_CLIENT.contains(&name);
+        name != "host" && !UNKEYED.contains(&name) && !of_client
+    };
+    let fields = request.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+    let mut fields: Vec<_> = fields.filter(|(name, _)| keyed(name)).collect();
+    // Stable, so that the order of repeated fields still counts.
+    fields.sort_by_key(|(name, _)| *name);
+    for (name, value) in fields {
+        // Neither part can hold a line end.
+        key.extend([name.as_bytes(), b":", value, b"\n"].concat());
+    }
+    Some(key)
+}
+
+/// As it was sent, for that is what the upstream is told.
+fn host(request: &RequestHeader) -> Option<&[u8]> {
+    let field = request.headers.get(header::HOST).map(|v| v.as_bytes());
+    let host = field.or(request.uri.authority().map(|a| a.as_str().as_bytes()))?;
+    (host.len() <= 255).then_some(host)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keyed(fields: &[(&'static str, &str)]) -> Key {
+        let mut request = RequestHeader::build("GET", b"/.well-known/x?a", None).unwrap();
+        for (name, value) in [("host", "auth.example")].iter().chain(fields) {
+            request.append_header(*name, *value).unwrap();
+        }
+        key(&request, true).unwrap()
+    }
+
+    #[test]
+    fn no_client_chooses_the_answer_of_another() {
+        let plain = keyed(&[]);
+        for field in [
+            ("x-forwarded-host", "evil.example"),
+            ("x-forwarded-proto", "http"),
+            ("forwarded", "host=evil.example"),
+            ("x-original-host", "evil.example"),
+            ("origin", "https://evil.example"),
+            ("cookie", "tenant=evil"),
+            ("authorization", "Basic eA=="),
+        ] {
+            assert_ne!(keyed(&[field]), plain, "{field:?}");
+        }
+        let mut request = RequestHeader::build("GET", b"/.well-known/x?a", None).unwrap();
+        assert_eq!(key(&request, true), None, "no Host, kept for nobody");
+        request.append_header("host", "a".repeat(256)).unwrap();
+        assert_eq!(key(&request, true), None, "a Host that is too long");
+        request.insert_header("host", "auth.example").unwrap();
+        let plain = key(&request, false);
+        request.insert_header("host", "AUTH.example").unwrap();
+        assert_ne!(key(&request, false), plain, "as it is sent");
+        request.insert_header("host", "auth.example").unwrap();
+        for field in OF_THE_CLIENT {
+            request.insert_header(field, "evil").unwrap();
+            assert_ne!(key(&request, false), plain, "{field}");
+            request.remove_header(field);
+        }
+        assert_ne!(keyed(&[("a", "1"), ("a", "2")]), keyed(&[("a", "2"), ("a", "1")]));
+    }
+
+    #[test]
+    fn what_differs_with_each_request_is_one_answer() {
+        let plain = keyed(&[]);
+        assert_eq!(keyed(&[("user-agent", "x"), ("x-request-id", "1")]), plain);
+        assert_eq!(keyed(&[("x-forwarded-for", "6.6.6.6"), ("range", "bytes=0-1")]), plain);
+        assert_eq!(keyed(&[("a", "1"), ("b", "2")]), keyed(&[("b", "2"), ("a", "1")]));
+    }
+}

@@ -1,0 +1,219 @@
+//! `POST /_countersign/token`: RFC 8693 token exchange.
+
+use bytes::Bytes;
+use http::{HeaderName, Method, header};
+use pingora::Result;
+use pingora::http::ResponseHeader;
+
+use super::form::{self, ExchangeRequest, TokenType};
+use crate::answer::{ExchangeFailure, Failure};
+use crate::bridge::Bridged;
+use crate::jose::base64url;
+use crate::jose::jws::CompactJws;
+use crate::pipeline::Ask;
+use crate::proxy::http::downstream::{self, Upload};
+use crate::proxy::http::{ServerSession, reply};
+use crate::proxy::settings::{Cors, ExchangeSettings};
+use crate::proxy::state::State;
+use crate::rewrite::is_jws;
+
+const ALLOW: &str = "POST, OPTIONS";
+/// What pages send: the form's type, and what tracing adds to each request (W3C Trace Context, Sentry).
+const ALLOW_HEADERS: &str = "Content-Type, traceparent, tracestate, baggage, sentry-trace";
+
+/// Answers the request whole.
+pub(in crate::proxy) async fn answer(session: &mut ServerSession, state: &State) -> Result<()> {
+    let cors = cors(session, &state.server.exchange);
+    if session.req_header().method == Method::OPTIONS {
+        return preflight(session, cors).await;
+    }
+    let granted = match asked(session, state).await {
+        Ok(body) => {
+            let cookies = state.vouching.as_ref().and_then(|v| v.cookies(session));
+            downstream::cancel_on_reset(session, exchange(&body, cookies, state)).await?
+        }
+        Err(failure) => Err(failure),
+    };
+    match granted {
+        Ok(body) => {
+            let mut header = ResponseHeader::build(200, Some(5 + cors.len()))?;
+            header.insert_header(header::CONTENT_TYPE, "application/json")?;
+            header.insert_header(header::CONTENT_LENGTH, body.len())?;
+            for (name, value) in no_store().iter().chain(&cors) {
+                header.insert_header(name, value.as_str())?;
+            }
+            reply::write(session, header, body).await
+        }
+        Err(failure) => {
+            let fields: Vec<_> = no_store().into_iter().chain(cors).collect();
+            reply::fail(session, &state.counters, &failure, &fields).await
+        }
+    }
+}
+
+/// The form.
+async fn asked(session: &mut ServerSession, state: &State) -> Result<Bytes, Failure> {
+    let request = session.req_header();
+    if request.method != Method::POST {
+        return Err(Failure::MethodNotAllowed { allow: ALLOW });
+    }
+    let content_type = request.headers.get(header::CONTENT_TYPE).map(|v| v.as_bytes());
+    let encoded = request.headers.get(header::CONTENT_ENCODING);
+    if !form::is_form(content_type) || encoded.is_some_and(|v| v != "identity") {
+        return Err(ExchangeFailure::MediaType.into());
+    }
+    Upload::of(session, state.server.limits.read_timeout).whole(state.server.limits.body).await
+}
+
+async fn exchange(body: &[u8], cookies: Option<String>, state: &State) -> Result<Bytes, Failure> {
+    let request = match ExchangeRequest::parse(body) {
+        Err(ExchangeFailure::Missing("subject_token")) => return by_cookie(cookies, state).await,
+        other => other?,
+    };
+    let token = request.subject_token.as_str();
+    let by_bridge = is_jws(token) || state.vouching.is_none();
+    if request.subject_type == TokenType::IdToken && by_bridge {
+        not_an_access_token(token, state)?;
+    }
+    // Of several audiences the first that can be had (RFC 8693 §2.1); the verifier wants one alone.
+    let mut wanted = request.audiences.iter().map(Some).collect::<Vec<_>>();
+    if wanted.is_empty() {
+        wanted.push(None);
+    }
+    let mut refused = None;
+    for audience in wanted {
+        let ask = Ask { audience, downscope: true, ..Ask::default() };
+        let exchanged = match &state.vouching {
+            Some(vouching) if !is_jws(token) => vouching.opaque(token, &ask).await,
+            _ => state.bridge.countersign(token, &ask).await.map_err(ExchangeFailure::from),
+        };
+        match exchanged {
+            Ok(bridged) => return Ok(granted(state, &bridged, &request)),
+            Err(failure) if failure.is_target() => refused = Some(failure),
+            Err(failure) => return Err(failure.into()),
+        }
+    }
+    Err(refused.unwrap_or(ExchangeFailure::Audience).into())
+}
+
+/// An access token (RFC 9068 §2.1) says less about who logged in than an ID token does.
+fn not_an_access_token(token: &str, state: &State) -> Result<(), ExchangeFailure> {
+    let Ok(jws) = CompactJws::parse(token.to_owned(), state.bridge.limits(), true) else {
+        return Ok(());
+    };
+    let is = |typ: &str| {
+        let typ = typ.to_ascii_lowercase();
+        typ.strip_prefix("application/").unwrap_or(&typ) == "at+jwt"
+    };
+    if jws.unverified_typ().is_some_and(is) { Err(ExchangeFailure::TokenKind) } else { Ok(()) }
+}
+
+/// The session itself is the subject, where a cookie may speak for it.
+async fn by_cookie(cookies: Option<String>, state: &State) -> Result<Bytes, Failure> {
+    let Some((vouching, cookies)) = state.vouching.as_ref().zip(cookies) else {
+        return Err(ExchangeFailure::Missing("subject_token").into());
+    };
+    let bridged = vouching.session(&cookies, &Ask::default()).await?;
+    let request = ExchangeRequest {
+        subject_token: String::new(),
+        subject_type: TokenType::Jwt,
+        issued_type: TokenType::Jwt,
+        audiences: Vec::new(),
+        scope: None,
+    };
+    Ok(granted(state, &bridged, &request))
+}
+
+/// RFC 8693 §2.2.1.
+#[derive(serde::Serialize)]
+struct Granted<'a> {
+    access_token: &'a str,
+    issued_token_type: &'static str,
+    token_type: &'static str,
+    expires_in: u64,
+    /// Where it is not the scope that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scope: Option<String>,
+}
+
+fn granted(state: &State, bridged: &Bridged, request: &ExchangeRequest) -> Bytes {
+    let token = bridged.jwt.as_deref().unwrap_or(&request.subject_token);
+    let scope = request.scope.as_ref().and_then(|asked| {
+        let scope = scope_of(token)?;
+        (!same_scope(asked, &scope)).then_some(scope)
+    });
+    let granted = Granted {
+        access_token: token,
+        issued_token_type: request.issued_type.uri(),
+        token_type: "Bearer",
+        scope,
+        expires_in: bridged.expires.since(state.clock.now()).as_secs(),
+    };
+    // One allocation: a token is long, and the rest is not.
+    let mut body = Vec::with_capacity(granted.access_token.len() + 256);
+    // Strings and a number: there is nothing in it that could fail.
+    let _ = serde_json::to_writer(&mut body, &granted);
+    body.push(b'\n');
+    Bytes::from(body)
+}
+
+/// `scope` (RFC 8693 §4.2) of a token that is given out here, verified or signed a moment ago.
+fn scope_of(token: &str) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Scoped {
+        scope: Option<String>,
+    }
+    let payload = base64url::decode(token.split('.').nth(1)?).ok()?;
+    let scoped: Scoped = serde_json::from_slice(&payload).ok()?;
+    Some(scoped.scope.unwrap_or_default())
+}
+
+/// The order of the words does not matter (RFC 6749 §3.3).
+fn same_scope(a: &str, b: &str) -> bool {
+    let words = |text: &str| {
+        let mut words: Vec<_> = text.split(' ').map(str::to_owned).collect();
+        words.retain(|word| !word.is_empty());
+        words.sort();
+        words.dedup();
+        words
+    };
+    words(a) == words(b)
+}
+
+/// RFC 6749 §5.1.
+fn no_store() -> [(HeaderName, String); 2] {
+    [(header::CACHE_CONTROL, "no-store".into()), (header::PRAGMA, "no-cache".into())]
+}
+
+/// The CORS fields for this request's origin; none for one that is not allowed.
+fn cors(session: &ServerSession, settings: &ExchangeSettings) -> Vec<(HeaderName, String)> {
+    let cors = &settings.cors;
+    let mut fields = Vec::new();
+    if matches!(cors, Cors::Origins(_)) {
+        fields.push((header::VARY, "Origin".to_owned()));
+    }
+    let origin = session.get_header(header::ORIGIN).and_then(|v| v.to_str().ok());
+    if let Some(origin) = origin
+        && cors.allows(origin)
+    {
+        let allowed = if *cors == Cors::Any { "*" } else { origin };
+        fields.push((header::ACCESS_CONTROL_ALLOW_ORIGIN, allowed.to_owned()));
+        // Only where a cookie may speak, and never with `*`, which the configuration refuses there.
+        let cookies = settings.session.as_ref().is_some_and(|session| !session.cookies.is_empty());
+        if cookies && allowed != "*" {
+            fields.push((header::ACCESS_CONTROL_ALLOW_CREDENTIALS, "true".to_owned()));
+        }
+    }
+    fields
+}
+
+/// Fetch §3.2.2. Without an allowed origin the answer allows nothing, and the browser stops there.
+async fn preflight(session: &mut ServerSession, mut cors: Vec<(HeaderName, String)>) -> Result<()> {
+    if cors.iter().any(|(name, _)| *name == header::ACCESS_CONTROL_ALLOW_ORIGIN) {
+        cors.push((header::ACCESS_CONTROL_ALLOW_METHODS, "POST".into()));
+        cors.push((header::ACCESS_CONTROL_ALLOW_HEADERS, ALLOW_HEADERS.into()));
+        cors.push((header::ACCESS_CONTROL_MAX_AGE, "600".into()));
+    }
+    cors.push((header::ALLOW, ALLOW.into()));
+    reply::empty(session, 204, &cors).await
+}

@@ -1,0 +1,250 @@
+//! The form of a token exchange (RFC 8693 §2.1), read into types.
+
+use std::borrow::Cow;
+
+use crate::answer::ExchangeFailure;
+use crate::jose::names::Audience;
+
+const GRANT: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+/// Audiences asked for at once; each that cannot be had is one verification.
+const MAX_AUDIENCES: usize = 8;
+const TYPE_PREFIX: &str = "urn:ietf:params:oauth:token-type:";
+
+/// The token types that are taken and given, RFC 8693 §3.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum TokenType {
+    Jwt,
+    IdToken,
+    AccessToken,
+}
+
+impl TokenType {
+    fn parse(text: &str) -> Option<Self> {
+        match text.strip_prefix(TYPE_PREFIX)? {
+            "jwt" => Some(Self::Jwt),
+            "id_token" => Some(Self::IdToken),
+            "access_token" => Some(Self::AccessToken),
+            _ => None,
+        }
+    }
+
+    pub(super) fn uri(self) -> &'static str {
+        match self {
+            Self::Jwt => "urn:ietf:params:oauth:token-type:jwt",
+            Self::IdToken => "urn:ietf:params:oauth:token-type:id_token",
+            Self::AccessToken => "urn:ietf:params:oauth:token-type:access_token",
+        }
+    }
+}
+
+/// A valid request.
+#[derive(PartialEq, Eq)]
+pub(super) struct ExchangeRequest {
+    pub(super) subject_token: String,
+    pub(super) subject_type: TokenType,
+    /// What the answer calls the new token.
+    pub(super) issued_type: TokenType,
+    /// Where the new token is to be used, in the order they were asked for; `resource` (RFC 8707)
+    /// names such a place too.
+    pub(super) audiences: Vec<Audience>,
+    /// The scope asked for, RFC 6749 §3.3.
+    pub(super) scope: Option<String>,
+}
+
+impl std::fmt::Debug for ExchangeRequest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ExchangeRequest")
+            .field("subject_type", &self.subject_type)
+            .field("audiences", &self.audiences)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The parameters by position, so that a repeated one is seen.
+#[derive(Default)]
+struct Parameters {
+    grant_type: Option<String>,
+    subject_token: Option<String>,
+    subject_token_type: Option<String>,
+    requested_token_type: Option<String>,
+    /// `audience` and `resource` may stand more than once (RFC 8693 §2.1).
+    audiences: Vec<String>,
+    actor_token: Option<String>,
+    scope: Option<String>,
+}
+
+impl Parameters {
+    fn slot(&mut self, name: &str) -> Option<(&'static str, &mut Option<String>)> {
+        Some(match name {
+            "grant_type" => ("grant_type", &mut self.grant_type),
+            "subject_token" => ("subject_token", &mut self.subject_token),
+            "subject_token_type" => ("subject_token_type", &mut self.subject_token_type),
+            "requested_token_type" => ("requested_token_type", &mut self.requested_token_type),
+            "actor_token" => ("actor_token", &mut self.actor_token),
+            "scope" => ("scope", &mut self.scope),
+            _ => return None,
+        })
+    }
+}
+
+impl ExchangeRequest {
+    /// Reads an `application/x-www-form-urlencoded` body. Unknown parameters are ignored, empty ones
+    /// count as left out, and none may stand twice (RFC 6749 §3.2).
+    ///
+    /// # Errors
+    /// [`ExchangeFailure`] naming the parameter.
+    pub(super) fn parse(body: &[u8]) -> Result<Self, ExchangeFailure> {
+        let body = std::str::from_utf8(body).map_err(|_| ExchangeFailure::Form)?;
+        let mut parameters = Parameters::default();
+        for (name, value) in body.split('&').filter_map(pair) {
+            // A token read from a file ends in a line end.
+            let value = match value.trim() {
+                trimmed if trimmed.len() < value.len() => Cow::Owned(trimmed.to_owned()),
+                _ => value,
+            };
+            if matches!(&*name, "audience" | "resource") && !value.is_empty() {
+                parameters.audiences.push(value.into_owned());
+                continue;
+            }
+            if let Some((name, slot)) = parameters.slot(&name)
+                && !value.is_empty()
+                && slot.replace(value.into_owned()).is_some()
+            {
+                return Err(ExchangeFailure::Repeated(name));
+            }
+        }
+        parameters.check()
+    }
+}
+
+/// A name and its value. What needs no decoding, a token mostly, is not gone through byte by byte.
+fn pair(text: &str) -> Option<(Cow<'_, str>, Cow<'_, str>)> {
+    if memchr::memchr2(b'%', b'+', text.as_bytes()).is_some() || text.is_empty() {
+        return form_urlencoded::parse(text.as_bytes()).next();
+    }
+    let (name, value) = text.split_once('=').unwrap_or((text, ""));
+    Some((name.into(), value.into()))
+}
+
+impl Parameters {
+    fn check(self) -> Result<ExchangeRequest, ExchangeFailure> {
+        let grant = self.grant_type.ok_or(ExchangeFailure::Missing("grant_type"))?;
+        if grant != GRANT {
+            return Err(ExchangeFailure::GrantType);
+        }
+        let subject_token = self.subject_token.ok_or(ExchangeFailure::Missing("subject_token"))?;
+        let subject_type =
+            self.subject_token_type.ok_or(ExchangeFailure::Missing("subject_token_type"))?;
+        let subject_type =
+            TokenType::parse(&subject_type).ok_or(ExchangeFailure::SubjectTokenType)?;
+        let issued_type = match self.requested_token_type {
+            Some(asked) => TokenType::parse(&asked).ok_or(ExchangeFailure::RequestedTokenType)?,
+            None => subject_type,
+        };
+        if self.actor_token.is_some() {
+            return Err(ExchangeFailure::ActorToken);
+        }
+        if self.audiences.len() > MAX_AUDIENCES {
+            return Err(ExchangeFailure::Audience);
+        }
+        let audiences = self.audiences.iter().map(|text| Audience::parse(text));
+        let audiences: Result<_, _> = audiences.collect();
+        let audiences = audiences.map_err(|_| ExchangeFailure::Audience)?;
+        let scope = self.scope;
+        Ok(ExchangeRequest { subject_token, subject_type, issued_type, audiences, scope })
+    }
+}
+
+/// Whether a `Content-Type` is that of a form; parameters such as `charset` do not matter.
+pub(super) fn is_form(content_type: Option<&[u8]>) -> bool {
+    content_type
+        .and_then(|value| std::str::from_utf8(value).ok())
+        .and_then(|value| value.split(';').next())
+        .is_some_and(|media| media.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn form(pairs: &[(&str, &str)]) -> Result<ExchangeRequest, ExchangeFailure> {
+        let mut text = form_urlencoded::Serializer::new(String::new());
+        text.extend_pairs(pairs);
+        ExchangeRequest::parse(text.finish().as_bytes())
+    }
+
+    const GOOD: [(&str, &str); 3] = [
+        ("grant_type", GRANT),
+        ("subject_token", "a.b.c"),
+        ("subject_token_type", "urn:ietf:params:oauth:token-type:id_token"),
+    ];
+
+    proptest::proptest! {
+        #[test]
+        fn pairs_are_read_as_the_library_reads_them(text in "[a-c=&%+2é ]{0,40}") {
+            let ours: Vec<_> = text.split('&').filter_map(pair).collect();
+            let theirs: Vec<_> = form_urlencoded::parse(text.as_bytes()).collect();
+            proptest::prop_assert_eq!(ours, theirs);
+        }
+    }
+
+    #[test]
+    fn a_good_request_is_read() {
+        let request = form(&[&GOOD[..], &[("audience", "app"), ("x", "y"), ("x", "z")]].concat());
+        let request = request.unwrap();
+        assert_eq!(request.subject_token, "a.b.c");
+        assert_eq!(request.issued_type, TokenType::IdToken);
+        assert_eq!(request.audiences[0].as_str(), "app");
+        assert!(form(&[&GOOD[..], &[("audience", "")]].concat()).unwrap().audiences.is_empty());
+        let several = [("audience", "a"), ("resource", "https://b"), ("scope", "read")];
+        let several = form(&[&GOOD[..], &several].concat()).unwrap();
+        let names: Vec<_> = several.audiences.iter().map(Audience::as_str).collect();
+        assert_eq!(names, ["a", "https://b"]);
+        assert_eq!(several.scope.as_deref(), Some("read"));
+    }
+
+    #[test]
+    fn white_space_around_a_value_is_not_of_it() {
+        let mut pairs = GOOD.to_vec();
+        pairs[1].1 = " a.b.c\r\n";
+        assert_eq!(form(&pairs).unwrap().subject_token, "a.b.c");
+    }
+
+    #[test]
+    fn every_fault_has_its_name() {
+        for (i, pair) in GOOD.iter().enumerate() {
+            let mut pairs = GOOD.to_vec();
+            pairs.remove(i);
+            assert_eq!(form(&pairs), Err(ExchangeFailure::Missing(pair.0)));
+            let repeated = [&GOOD[..], &[*pair]].concat();
+            assert_eq!(form(&repeated), Err(ExchangeFailure::Repeated(pair.0)));
+        }
+        let with = |name, value| {
+            let mut pairs = GOOD.to_vec();
+            pairs.retain(|(n, _)| *n != name);
+            pairs.push((name, value));
+            form(&pairs).unwrap_err()
+        };
+        assert_eq!(with("grant_type", "authorization_code"), ExchangeFailure::GrantType);
+        let refresh = "urn:ietf:params:oauth:token-type:refresh_token";
+        assert_eq!(with("subject_token_type", refresh), ExchangeFailure::SubjectTokenType);
+        assert_eq!(with("requested_token_type", refresh), ExchangeFailure::RequestedTokenType);
+        assert_eq!(with("actor_token", "x"), ExchangeFailure::ActorToken);
+        let many = vec![("audience", "a"); MAX_AUDIENCES + 1];
+        assert_eq!(form(&[&GOOD[..], &many].concat()), Err(ExchangeFailure::Audience));
+        assert_eq!(with("audience", "a\nb"), ExchangeFailure::Audience);
+        assert_eq!(ExchangeRequest::parse(b"\xff"), Err(ExchangeFailure::Form));
+    }
+
+    #[test]
+    fn the_media_type_is_compared_without_its_parameters() {
+        assert!(is_form(Some(b"application/x-www-form-urlencoded; charset=UTF-8")));
+        assert!(is_form(Some(b"Application/X-WWW-Form-Urlencoded")));
+        assert!(!is_form(Some(b"application/json")) && !is_form(None));
+    }
+
+    #[test]
+    fn the_token_does_not_print() {
+        assert!(!format!("{:?}", form(&GOOD)).contains("a.b.c"));
+    }
+}

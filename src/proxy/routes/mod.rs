@@ -1,0 +1,110 @@
+//! What is answered by this program, and the table that says which request that is, from its path
+//! alone.
+
+pub mod discovery;
+pub mod discovery_cache;
+pub(super) mod exchange;
+mod form;
+pub(super) mod issuer_name;
+pub(super) mod jwks;
+pub(super) mod restore;
+mod swap;
+pub(super) mod tokens;
+pub mod vouch;
+
+use std::sync::Arc;
+
+use super::settings::DiscoverySettings;
+use crate::rewrite::TokenRule;
+
+/// `POST` here exchanges a token (RFC 8693).
+pub const EXCHANGE: &str = "/_countersign/token";
+const DISCOVERY: [&str; 2] =
+    ["/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"];
+
+/// The route table; swapped whole at a reload.
+#[derive(Debug, Default)]
+pub struct Routes {
+    pub tokens: Vec<Arc<TokenRule>>,
+    pub discovery: DiscoverySettings,
+    pub exchange: bool,
+}
+
+#[derive(Debug, Clone)]
+pub enum Route {
+    Jwks,
+    Exchange,
+    Discovery,
+    Token(Arc<TokenRule>),
+    Forward,
+}
+
+impl Routes {
+    /// `tokens` as configured or learnt; all else as configured.
+    pub fn new(tokens: Vec<TokenRule>, discovery: DiscoverySettings, exchange: bool) -> Self {
+        Self { tokens: tokens.into_iter().map(Arc::new).collect(), discovery, exchange }
+    }
+
+    /// `is_jwks` says whether a key set is served at a path. First come the paths of our own.
+    pub fn of(&self, path: &str, is_jwks: impl Fn(&str) -> bool) -> Route {
+        if is_jwks(path) {
+            return Route::Jwks;
+        }
+        if path == EXCHANGE && self.exchange {
+            return Route::Exchange;
+        }
+        if is_discovery(path) {
+            return Route::Discovery;
+        }
+        match self.tokens.iter().find(|rule| rule.path.matches(path)) {
+            Some(rule) => Route::Token(rule.clone()),
+            None => Route::Forward,
+        }
+    }
+}
+
+/// OpenID Connect Discovery §4 puts the well-known part behind the issuer's path, RFC 8414 §3.1
+/// before it.
+pub fn is_discovery(path: &str) -> bool {
+    DISCOVERY.iter().any(|known| {
+        path.strip_prefix(known).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            || path.strip_suffix(known).is_some_and(|before| before.starts_with('/'))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn discovery_stands_before_or_behind_the_issuers_path() {
+        for path in [
+            "/.well-known/openid-configuration",
+            "/tenant/.well-known/openid-configuration",
+            "/.well-known/oauth-authorization-server/tenant",
+            "/.well-known/openid-configuration/tenant",
+            "/a/b/.well-known/oauth-authorization-server",
+        ] {
+            assert!(is_discovery(path), "{path}");
+        }
+        for path in [
+            "/.well-known/openid-configurationx",
+            "x/.well-known/openid-configuration",
+            "/.well-known/jwks.json",
+            "/",
+        ] {
+            assert!(!is_discovery(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn our_own_paths_come_first() {
+        let routes = Routes { exchange: true, ..Routes::default() };
+        let of = |path: &str| routes.of(path, |p| p == "/jwks");
+        assert!(matches!(of("/jwks"), Route::Jwks));
+        assert!(matches!(of(EXCHANGE), Route::Exchange));
+        assert!(matches!(of("/_countersign/tokens"), Route::Forward));
+        let off = Routes::default();
+        assert!(matches!(off.of(EXCHANGE, |_| false), Route::Forward));
+    }
+}

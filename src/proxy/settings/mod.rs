@@ -1,0 +1,131 @@
+//! What the proxy is told by the configuration. Defaults are in each type's `Default`.
+
+mod exchange;
+mod upstream;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer};
+use url::Url;
+
+pub use self::exchange::{Cors, ExchangeSettings, IntrospectionSettings, SessionSettings};
+pub use self::upstream::{HostHeader, UpstreamSettings, UpstreamTimeouts, UpstreamTls};
+use crate::jose::names::Issuer;
+use crate::setting::{self, Listen};
+
+/// The public listener, `[server]`.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ServerSettings {
+    /// Address of the public listener.
+    pub listen: Listen,
+    /// What clients and verifiers call this proxy, `https://auth.example.com`.
+    #[serde(deserialize_with = "some_url")]
+    #[schemars(with = "Option<String>")]
+    pub public_url: Option<Url>,
+    pub tls: Option<TlsFiles>,
+    /// Proxy threads; one per core.
+    pub threads: Option<usize>,
+    /// `max-age` of the served key set.
+    #[serde(with = "setting::Seconds")]
+    pub max_age: u32,
+    /// How long running requests may take at a stop.
+    #[serde(with = "setting::Duration")]
+    pub grace: Duration,
+    pub limits: ServerLimits,
+    /// `[exchange]`, a table of its own.
+    #[serde(skip)]
+    pub exchange: ExchangeSettings,
+}
+
+impl Default for ServerSettings {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)).into(),
+            public_url: None,
+            tls: None,
+            threads: None,
+            max_age: 300,
+            grace: Duration::from_secs(30),
+            limits: ServerLimits::default(),
+            exchange: ExchangeSettings::default(),
+        }
+    }
+}
+
+impl ServerSettings {
+    /// Proxy threads on this machine: those configured, else one per core.
+    pub fn threads(&self) -> usize {
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        self.threads.unwrap_or_else(cores)
+    }
+
+    /// `public_url` as text without a trailing slash: a prefix for paths.
+    pub fn public_text(&self) -> Option<&str> {
+        self.public_url.as_ref().map(|url| url.as_str().trim_end_matches('/'))
+    }
+}
+
+fn some_url<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Url>, D::Error> {
+    setting::Url::deserialize(from).map(Some)
+}
+
+/// PEM files; read again when they change.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TlsFiles {
+    /// The certificate chain.
+    pub cert: PathBuf,
+    /// The private key.
+    pub key: PathBuf,
+}
+
+/// Bounds of the public listener, `[server.limits]`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ServerLimits {
+    /// Size of a request's header.
+    #[serde(with = "setting::Size")]
+    pub header: usize,
+    /// Size of a request body that is read: exchange and token requests.
+    #[serde(with = "setting::Size")]
+    pub body: usize,
+    /// Size of an answer that is searched for tokens; a longer one passes unchanged.
+    #[serde(with = "setting::Size")]
+    pub answer: usize,
+    /// Client connections at once.
+    pub connections: usize,
+    /// A kept-alive connection without a request is closed.
+    #[serde(with = "setting::Duration")]
+    pub idle_timeout: Duration,
+    /// A client must have sent its header, then each part of its body.
+    #[serde(with = "setting::Duration")]
+    pub read_timeout: Duration,
+}
+
+impl Default for ServerLimits {
+    fn default() -> Self {
+        Self {
+            header: 64 * 1024,
+            body: 256 * 1024,
+            answer: 1024 * 1024,
+            connections: 10_000,
+            idle_timeout: Duration::from_secs(60),
+            read_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+/// `[discovery]`: how the upstream's discovery document is changed beyond `jwks_uri` and the
+/// algorithms.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DiscoverySettings {
+    /// What `issuer` becomes, and the `iss` of countersigned tokens with it.
+    pub issuer: Option<Issuer>,
+    /// Endpoints below the upstream's URL become those below `public_url` [true where
+    /// `public_url` is set].
+    pub endpoints: bool,
+}

@@ -1,0 +1,141 @@
+//! `[upstream]`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer};
+use url::Url;
+
+use super::TlsFiles;
+use crate::setting::{self, Invalid, nearest};
+
+/// The auth server.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UpstreamSettings {
+    /// Its address, `https://auth.internal:3001`, with a base path if it lives below one.
+    #[serde(with = "setting::Url")]
+    pub url: Url,
+    /// The `Host` header it sees: the one the client used (`client`), its own name (`upstream`), or
+    /// another name, `auth.example.com`.
+    #[schemars(with = "Option<String>", extend("examples" = ["client", "upstream", "auth.example.com"]))]
+    pub host: Option<HostHeader>,
+    #[serde(default)]
+    pub tls: UpstreamTls,
+    #[serde(default)]
+    pub timeouts: UpstreamTimeouts,
+}
+
+impl UpstreamSettings {
+    /// The path prefix every request gets, `""` or `/auth`.
+    pub fn base_path(&self) -> &str {
+        self.url.path().trim_end_matches('/')
+    }
+
+    /// The upstream's name, where it will hear another one that nobody chose: a hosted auth server
+    /// finds its tenant by the name, and answers to no other. `public` is what clients call us.
+    pub fn unheard_name(&self, public: Option<&Url>) -> Option<&str> {
+        let name = self.url.domain().filter(|_| self.url.scheme() == "https")?;
+        let same = public.is_some_and(|public| public.domain() == Some(name));
+        (self.host.is_none() && !same).then_some(name)
+    }
+}
+
+/// The `Host` header the upstream sees. `X-Forwarded-Host` and `-Proto` always say what the client
+/// used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HostHeader {
+    /// The name the client used.
+    Client,
+    /// The upstream's own name.
+    Upstream,
+    /// This one, `name` or `name:port`.
+    Name(String),
+}
+
+impl HostHeader {
+    fn parse(text: &str) -> Result<Self, Invalid> {
+        const WORDS: [&str; 2] = ["client", "upstream"];
+        match text {
+            "client" => return Ok(Self::Client),
+            "upstream" => return Ok(Self::Upstream),
+            _ => {}
+        }
+        if let Some(meant) = nearest(text, WORDS).filter(|_| !text.contains(['.', ':'])) {
+            return Err(Invalid::new(format_args!(
+                "`{text}` is neither `client`, `upstream` nor a host's name"
+            ))
+            .hint(format_args!("did you mean `{meant}`?")));
+        }
+        // RFC 9110 §7.2: a host and a port, never credentials.
+        match text.parse::<http::uri::Authority>() {
+            Ok(name) if !text.contains('@') && !name.host().is_empty() => {
+                Ok(Self::Name(text.to_owned()))
+            }
+            _ => Err(Invalid::new(format_args!("invalid host name `{text}`"))
+                .hint("write `client`, `upstream`, or a name like `auth.example.com`")),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for HostHeader {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        setting::text(from, Self::parse)
+    }
+}
+
+/// TLS towards the auth server, `[upstream.tls]`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct UpstreamTls {
+    /// A PEM file with further CA certificates.
+    pub ca: Option<PathBuf>,
+    /// A PEM file with the client's certificate (mTLS).
+    pub client_cert: Option<PathBuf>,
+    /// A PEM file with the client's private key (mTLS).
+    pub client_key: Option<PathBuf>,
+    /// The name asked for and checked, instead of the URL's host.
+    pub sni: Option<String>,
+    /// Whether the certificate is checked; `false` for experiments only.
+    pub verify: bool,
+}
+
+impl UpstreamTls {
+    /// The client's certificate and key, where it has one.
+    pub fn client(&self) -> Option<TlsFiles> {
+        let (cert, key) = self.client_cert.clone().zip(self.client_key.clone())?;
+        Some(TlsFiles { cert, key })
+    }
+}
+
+impl Default for UpstreamTls {
+    fn default() -> Self {
+        Self { ca: None, client_cert: None, client_key: None, sni: None, verify: true }
+    }
+}
+
+/// `[upstream.timeouts]`
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct UpstreamTimeouts {
+    /// TCP and TLS.
+    #[serde(with = "setting::Duration")]
+    pub connect: Duration,
+    /// Between two reads; long answers (server-sent events) may take any time in total.
+    #[serde(with = "setting::Duration")]
+    pub read: Duration,
+    /// Between two writes.
+    #[serde(with = "setting::Duration")]
+    pub write: Duration,
+    /// A pooled connection is kept this long.
+    #[serde(with = "setting::Duration")]
+    pub idle: Duration,
+}
+
+impl Default for UpstreamTimeouts {
+    fn default() -> Self {
+        let minute = Duration::from_secs(60);
+        Self { connect: Duration::from_secs(5), read: minute, write: minute, idle: minute }
+    }
+}

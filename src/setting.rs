@@ -1,0 +1,62 @@
+//! Values as a configuration file writes them; see [`countersign_core::setting`]. What needs a socket
+//! address, a path or a secret is here.
+
+mod listen;
+
+pub use countersign_core::setting::*;
+use zeroize::Zeroizing;
+
+pub use self::listen::Listen;
+
+/// The candidate nearest to `word`, when it is near enough to have been meant.
+pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let word = word.to_ascii_lowercase();
+    let distance = |candidate: &str| strsim::levenshtein(&word, &candidate.to_ascii_lowercase());
+    candidates
+        .into_iter()
+        .map(|candidate| (distance(candidate), candidate))
+        .filter(|(distance, candidate)| *distance <= candidate.len().max(word.len()).div_ceil(3))
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+/// A secret from the configuration: never printed, wiped when dropped.
+#[derive(Clone)]
+pub struct Secret(Zeroizing<String>);
+
+impl Secret {
+    pub fn new(text: String) -> Self {
+        Self(Zeroizing::new(text))
+    }
+
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(****)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_typing_error_finds_its_word() {
+        let keys = ["listen", "public_url", "threads"];
+        assert_eq!(nearest("lisen", keys), Some("listen"));
+        assert_eq!(nearest("public-url", keys), Some("public_url"));
+        assert_eq!(nearest("zebra", keys), None);
+        assert_eq!(nearest(&"x".repeat(100), keys), None);
+    }
+
+    #[test]
+    fn a_secret_does_not_print() {
+        let secret = Secret::new("hunter2".into());
+        assert!(!format!("{secret:?}").contains("hunter"));
+        assert_eq!(secret.expose(), "hunter2");
+    }
+}

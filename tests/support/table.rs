@@ -1,0 +1,258 @@
+//! What was found, and the page that tells it.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use serde::{Deserialize, Serialize};
+
+use crate::caches::{Cache, Caches};
+use crate::cases::CASES;
+use crate::judges::{Fed, KINDS, Kind};
+use crate::recipe::file;
+
+const KEPT: &str = "tests/verifiers/found.json";
+
+/// In place of what a verifier says, where it accepts with this setting, and only with it.
+pub const WITHOUT_ORIGINAL: &str = "with carry_original = false";
+
+/// What one verifier said of one issuer: empty where it accepts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cell {
+    pub before: String,
+    pub after: String,
+}
+
+impl Cell {
+    fn no_login(&self) -> bool {
+        self.after.starts_with("no login: ")
+    }
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Found {
+    /// Verifier → name and version.
+    pub versions: BTreeMap<String, String>,
+    /// Issuer → verifier → what it said.
+    pub cells: BTreeMap<String, BTreeMap<String, Cell>>,
+}
+
+impl Found {
+    pub fn read() -> Self {
+        let text = std::fs::read_to_string(file(KEPT));
+        text.map_or_else(|_| Self::default(), |text| serde_json::from_str(&text).unwrap())
+    }
+
+    pub fn write(&self) {
+        let text = serde_json::to_string_pretty(self).unwrap();
+        std::fs::write(file(KEPT), text + "\n").unwrap();
+    }
+
+    /// Who refuses after.
+    pub fn refused(&self) -> impl Iterator<Item = String> {
+        self.cells.iter().flat_map(|(issuer, row)| {
+            let refused = row.iter().filter(|(_, cell)| {
+                !cell.after.is_empty() && !cell.no_login() && cell.after != WITHOUT_ORIGINAL
+            });
+            refused.map(move |(verifier, cell)| format!("{issuer}, {verifier}: {}", cell.after))
+        })
+    }
+
+    /// Where this is not what is kept: who accepts, and, by the same version, in which words.
+    pub fn differences(&self, kept: &Self) -> Vec<String> {
+        let mut out = Vec::new();
+        for (issuer, row) in &self.cells {
+            for (verifier, cell) in row {
+                let same_version = self.versions.get(verifier) == kept.versions.get(verifier);
+                let other = kept.cells.get(issuer).and_then(|row| row.get(verifier));
+                let accepts = |cell: &Cell| (cell.before.is_empty(), cell.after.is_empty());
+                let same = other.is_some_and(|other| match same_version {
+                    true => other == cell,
+                    false => accepts(other) == accepts(cell),
+                });
+                if !same {
+                    out.push(format!("{issuer}, {verifier}: {cell:?}, kept: {other:?}"));
+                }
+            }
+        }
+        out
+    }
+}
+
+const ROTATION: &str = "
+A new key of ours stands in the set for `server.max_age` and `signing.skew` together before it signs, 300 s and
+60 s as they come: longer than any verifier above takes to learn of one. The slowest is the loader in
+ruby-jwt's README, which looks again only when its copy is older than five minutes; before it, do not go below
+the default `max_age`. A key that is retired stays in the set until its last token has expired, so no verifier
+that reads the set anew refuses one. When the *issuer's* key turns, its tokens are countersigned with ours, which
+every copy has, until the new key has stood in the set long enough too. `tests/matrix_rotation.rs` turns both
+between two tokens and asks each verifier, login clients too: none refuses one.
+
+What could not be had: **firebase/php-jwt** is in no registry the tests use (Debian 12 has no package of it), and
+neither is **lua-resty-openidc** (`tests/gateways.rs` runs it where somebody has brought it); **nginx** checks JWTs
+only in its commercial edition, and Debian packages no module that does; **hs-jose** (Hasura) and **PostgREST** are
+not in Debian 12. **HAProxy** 2.6 reads no key set: the program writes the key that `kid` names into the file it
+reads. **mod_auth_openidc** reads key sets over https alone: the program puts TLS before the address.
+
+";
+
+const HEAD: &str = "\
+# Issuer × verifier
+
+What each verifier says of each issuer's own token and key set, and what it says through countersign with
+the recipe of [docs/issuers](issuers/index.md) or `tests/recipes`. Every verifier runs: a small program in
+its own language (`tests/verifiers`), fed with an address, an audience and a token, configured as its own
+documentation shows. Convex's two kinds of provider are the crates it verifies with. oidc-provider,
+oauth2-mock-server, glewlwyd, Better Auth and the Cloudflare Worker (on workerd) run as themselves; the other
+issuers are servers written from what those issuers were seen to issue. Login clients make the whole login.
+
+`make matrix` installs what is missing and runs it all; `UPDATE=1 make matrix` writes this page. `make test`
+runs the verifiers whose language is there.
+
+";
+
+const PAGE: &str = "docs/matrix.md";
+
+/// Writes the page anew.
+pub fn update() {
+    std::fs::write(file(PAGE), page(&Found::read(), &Caches::read())).unwrap();
+}
+
+/// The page as it is.
+pub fn kept() -> String {
+    std::fs::read_to_string(file(PAGE)).unwrap_or_default()
+}
+
+/// The page, from what was found alone.
+pub fn page(found: &Found, caches: &Caches) -> String {
+    let mut page = String::from(HEAD);
+    grid(&mut page, found);
+    verifiers(&mut page, found, caches);
+    words(&mut page, found);
+    page
+}
+
+/// A step of the measurement, in words.
+fn span(seconds: u64) -> &'static str {
+    match seconds {
+        0 => "at once",
+        1..=31 => "within 30 s",
+        32..=61 => "within 1 min",
+        62..=121 => "within 2 min",
+        122..=301 => "within 5 min",
+        302..=601 => "within 10 min",
+        602..=3_601 => "within 1 h",
+        _ => "within a day",
+    }
+}
+
+fn told(kind: &Kind, cache: Option<&Cache>) -> [String; 3] {
+    let Some(cache) = cache else {
+        return ["not measured alone", "see below", "–"].map(str::to_owned);
+    };
+    if !cache.keeps {
+        return ["nothing: the set is read for each token", "at once", "at once"]
+            .map(str::to_owned);
+    }
+    // In real time nothing was waited for but the set's own `max-age`.
+    let real = !kind.is_a_program() || kind.language == "Go";
+    let learns = |after: Option<u64>| match after {
+        None => "not within a day",
+        Some(1..) if real => "with its `max-age`",
+        Some(after) => span(after),
+    };
+    let (first, again) = (learns(cache.learns), learns(cache.learns_again));
+    let unknown = match first == again {
+        true => first.to_owned(),
+        false => format!("{first}; a second one {again}"),
+    };
+    let keeps = if kind.is_a_program() { "the set" } else { "what an HTTP cache keeps" };
+    [keeps.to_owned(), unknown, learns(cache.forgets).to_owned()]
+}
+
+fn verifiers(page: &mut String, found: &Found, caches: &Caches) {
+    page.push_str(
+        "## The verifiers, and what they keep\n\nMeasured with the verifier's clock turned on \
+         (libfaketime; Go and Convex's crates in real time) before a server whose `max-age` is two minutes, in \
+         steps of 30 s, 1, 2, 5 and 10 minutes, an hour and a day. *A new key*: its token comes right after \
+         the set was read without it; when is it taken? *A key that is gone*: when is its token refused?\n\n\
+         | verifier | version | language | fed with | keeps | a new key | a key that is gone |\n\
+         |---|---|---|---|---|---|---|\n",
+    );
+    for kind in KINDS {
+        let version = found.versions.get(kind.name).map_or("", String::as_str);
+        let fed = match kind.fed {
+            Fed::Jwks => "key set",
+            Fed::Issuer => "issuer",
+            Fed::Login => "issuer, whole login",
+        };
+        let [keeps, learns, forgets] = told(kind, caches.of.get(kind.name));
+        let Kind { name, language, .. } = kind;
+        writeln!(
+            page,
+            "| {name} | {version} | {language} | {fed} | {keeps} | {learns} | {forgets} |"
+        )
+        .unwrap();
+    }
+    page.push_str(ROTATION);
+}
+
+fn cells<'a>(found: &'a Found, issuer: &str) -> impl Iterator<Item = (&'static str, &'a Cell)> {
+    let row = found.cells.get(issuer);
+    KINDS.iter().filter_map(move |kind| Some((kind.name, row?.get(kind.name)?)))
+}
+
+fn grid(page: &mut String, found: &Found) {
+    page.push_str(
+        "## The table\n\n`yes`: accepts the issuer's own, and through countersign. `no → yes`: refuses the \
+         issuer's own, accepts through countersign; its words are [below](#in-words). `–`: a login client, \
+         and no login to make, for the reason given below.\n\n¹ with `carry_original = false` \
+         in `[[issuer]]`, and only with it: joserfc refuses a token whose header has a parameter it does not \
+         know, which RFC 7515 §4 has ignored, and any header of more than 512 bytes; Authlib's client, which \
+         reads tokens with joserfc, does the latter. The parameter is [`cso`](cso.md).\n\n",
+    );
+    let names: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();
+    writeln!(page, "| issuer | trouble | {} |", names.join(" | ")).unwrap();
+    writeln!(page, "|---|---|{}", "---|".repeat(names.len())).unwrap();
+    for case in CASES {
+        write!(page, "| {} | {} |", case.name, case.trouble).unwrap();
+        for (_, cell) in cells(found, case.name) {
+            let text = match (cell.before.is_empty(), cell.after.is_empty()) {
+                (true, true) => "yes",
+                (false, true) => "no → **yes**",
+                _ if cell.no_login() => "–",
+                (true, false) if cell.after == WITHOUT_ORIGINAL => "yes → **yes**¹",
+                (false, false) if cell.after == WITHOUT_ORIGINAL => "no → **yes**¹",
+                (true, false) => "yes → NO",
+                (false, false) => "no → NO",
+            };
+            write!(page, " {text} |").unwrap();
+        }
+        page.push('\n');
+    }
+    page.push('\n');
+}
+
+fn words(page: &mut String, found: &Found) {
+    page.push_str(
+        "## In words\n\nWhat those who refuse say of the issuer's own token. `ISSUER` and `PROXY` stand for \
+         the addresses, `KID` for a key ID.\n\n",
+    );
+    for case in CASES {
+        let refusing: Vec<_> =
+            cells(found, case.name).filter(|(_, cell)| !cell.before.is_empty()).collect();
+        writeln!(page, "### {}\n", case.name.replace('`', "")).unwrap();
+        if refusing.is_empty() {
+            page.push_str("All accept.\n\n");
+            continue;
+        }
+        page.push_str("| verifier | says |\n|---|---|\n");
+        for (verifier, cell) in refusing {
+            let says = match cell.no_login() {
+                true => cell.before.clone(),
+                false => format!("`{}`", cell.before),
+            };
+            writeln!(page, "| {verifier} | {says} |").unwrap();
+        }
+        page.push('\n');
+    }
+}
