@@ -37,7 +37,7 @@ pub fn decode<'a>(
     for coding in codings.iter().rev() {
         let decoded = match coding.to_ascii_lowercase().as_str() {
             "identity" => continue,
-            "gzip" | "x-gzip" => bounded(flate2::read::MultiGzDecoder::new(&bytes[..]), limit)?,
+            "gzip" | "x-gzip" => gzip(&bytes, limit)?,
             "deflate" => deflate(&bytes, limit)?,
             "br" => bounded(brotli::Decompressor::new(&bytes[..], 4096), limit)?,
             "zstd" => bounded(zstd_decoder(&bytes)?, limit)?,
@@ -46,6 +46,61 @@ pub fn decode<'a>(
         bytes = Cow::Owned(decoded);
     }
     Ok(bytes)
+}
+
+/// A document whose codings were undone as far as they are known.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Decoded<'a> {
+    pub body: Cow<'a, [u8]>,
+    /// A name in `Content-Encoding` that is no coding (`UTF-8`, `aws-chunked`): taken as identity.
+    pub unknown: Option<String>,
+}
+
+/// As [`decode`], but for a document that shows by itself whether it was decoded: what is called by a
+/// name that is no coding is read as it came, as most clients do, and gzip is seen by its first bytes
+/// where nothing names it.
+///
+/// # Errors
+/// [`CodingError`].
+pub fn decode_document<'a>(
+    body: &'a [u8],
+    codings: &str,
+    limit: usize,
+) -> Result<Decoded<'a>, CodingError> {
+    let named = || codings.split(',').map(str::trim).filter(|name| !name.is_empty());
+    let unknown = named().find(|name| !is_known(name));
+    let unknown = unknown.map(|name| name.chars().take(40).collect());
+    let known: Vec<_> =
+        named().filter(|name| is_known(name) && !name.eq_ignore_ascii_case("identity")).collect();
+    let mut decoded = decode(body, &known.join(","), limit)?;
+    // No text begins so.
+    if decoded.starts_with(&GZIP) {
+        decoded = Cow::Owned(gzip(&decoded, limit)?);
+    }
+    Ok(Decoded { body: decoded, unknown })
+}
+
+fn is_known(coding: &str) -> bool {
+    const KNOWN: [&str; 6] = ["identity", "gzip", "x-gzip", "deflate", "br", "zstd"];
+    KNOWN.iter().any(|known| known.eq_ignore_ascii_case(coding))
+}
+
+/// RFC 1952 §2.3.1.
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+
+/// One member after another; zero bytes behind the last are padding, as gzip(1) has it.
+fn gzip(bytes: &[u8], limit: usize) -> Result<Vec<u8>, CodingError> {
+    let mut out = Vec::new();
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let mut member = flate2::bufread::GzDecoder::new(rest);
+        out.extend(bounded(&mut member, limit - out.len())?);
+        rest = member.into_inner();
+        if rest.iter().all(|byte| *byte == 0) {
+            break;
+        }
+    }
+    Ok(out)
 }
 
 /// With the window RFC 9659 §3 allows, 8 MiB: a frame of a few bytes may ask for 128 MiB else.
@@ -77,7 +132,7 @@ mod tests {
 
     use super::*;
 
-    fn gzip(bytes: &[u8]) -> Vec<u8> {
+    fn gzipped(bytes: &[u8]) -> Vec<u8> {
         let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         encoder.write_all(bytes).unwrap();
         encoder.finish().unwrap()
@@ -94,13 +149,13 @@ mod tests {
         brotli::CompressorWriter::new(&mut br, 4096, 3, 20).write_all(&text).unwrap();
         let zst = zstd::encode_all(&text[..], 1).unwrap();
         for (body, codings) in [
-            (gzip(&text), "gzip"),
-            (gzip(&text), "X-GZIP"),
+            (gzipped(&text), "gzip"),
+            (gzipped(&text), "X-GZIP"),
             (zlib.finish().unwrap(), "deflate"),
             (raw.finish().unwrap(), "deflate"),
             (br, "br"),
             (zst.clone(), "zstd"),
-            (gzip(&zst), "zstd, gzip"),
+            (gzipped(&zst), "zstd, gzip"),
             (text.clone(), "identity"),
         ] {
             assert_eq!(decode(&body, codings, 4096).as_deref(), Ok(&text[..]), "{codings}");
@@ -108,8 +163,45 @@ mod tests {
     }
 
     #[test]
+    fn a_document_is_read_whatever_is_said_of_it() {
+        let text = b"{\"keys\":[]}".to_vec();
+        let zipped = gzipped(&text);
+        let mut br = Vec::new();
+        brotli::CompressorWriter::new(&mut br, 4096, 3, 20).write_all(&text).unwrap();
+        for (body, codings, unknown) in [
+            (&text, "", None),
+            (&text, "UTF-8", Some("UTF-8")),
+            (&text, "aws-chunked", Some("aws-chunked")),
+            (&text, "none", Some("none")),
+            (&text, "identity,identity , identity", None),
+            (&zipped, "gzip,aws-chunked", Some("aws-chunked")),
+            // Two lines of the field, one of them blank.
+            (&br, ",br", None),
+            (&zipped, ",gzip", None),
+            (&zipped, "", None),
+            (&[zipped.clone(), vec![0; 16]].concat(), "gzip", None),
+        ] {
+            let decoded = decode_document(body, codings, 4096).unwrap();
+            assert_eq!(&decoded.body[..], &text[..], "{codings}");
+            assert_eq!(decoded.unknown.as_deref(), unknown, "{codings}");
+        }
+        let two = [zipped.clone(), zipped.clone()].concat();
+        assert_eq!(decode(&two, "gzip", 4096).unwrap().len(), 2 * text.len());
+        for tail in [&b"x"[..], b"\0x", &zipped[..5]] {
+            let cut = [&zipped[..], tail].concat();
+            assert_eq!(decode(&cut, "gzip", 4096), Err(CodingError::Corrupt), "{tail:?}");
+        }
+        // The bound holds over all members, and for what nothing named.
+        let bomb = gzipped(&vec![b' '; 3000]);
+        let bombs = [bomb.clone(), bomb].concat();
+        assert_eq!(decode(&bombs, "gzip", 4096), Err(CodingError::TooLarge));
+        assert_eq!(decode_document(&bombs, "", 4096), Err(CodingError::TooLarge));
+        assert_eq!(decode_document(&text, "gzip", 4096), Err(CodingError::Corrupt));
+    }
+
+    #[test]
     fn a_bomb_an_unknown_coding_and_rubbish_are_left_alone() {
-        let bomb = gzip(&vec![0; 1 << 20]);
+        let bomb = gzipped(&vec![0; 1 << 20]);
         assert!(bomb.len() < 65536);
         assert_eq!(decode(&bomb, "gzip", 65536), Err(CodingError::TooLarge));
         assert_eq!(decode(b"x", "compress", 10), Err(CodingError::Unknown));

@@ -13,12 +13,17 @@
 //! | [`bridge`] | the async face of [`countersign`]: cache, unknown kids, crypto threads |
 //! | [`proxy`] | pingora: routes and phases, no decision |
 //! | [`answer`] | the one place that turns errors into HTTP |
-//! | [`doctor`] | why a strict verifier refuses an issuer or a token |
+//! | `doctor` (feature `verifier`) | why a verifier refuses an issuer or a token, and the fix |
 //! | [`inspect`] | a token decoded without trust, for people |
-//! | `verdict` (feature `demo`) | what the strict verifier itself says, for `demo` and the tests |
+//! | `verifier` (feature `verifier`) | what Convex says, by the crates it verifies with |
+//! | [`net`] | outgoing HTTP: clients, and what they may dial |
 //! | [`config`] | the configuration file; fills the settings types of the rooms |
-//! | [`admin`], [`cli`], [`clock`], [`coding`], [`dns`], [`env`], [`histogram`], [`setting`] | the rest of the edge |
+//! | [`admin`], [`cli`], [`clock`], [`coding`], [`env`], [`histogram`], [`setting`] | the rest of the edge |
 //! | [`otel`] (feature `otel`) | spans of requests, exported |
+
+#[cfg(feature = "verifier")]
+pub use countersign_core::verifier;
+pub use net::dns;
 
 pub use countersign_core::{inspect, jose, pipeline, profile, refresh, rewrite, rotation};
 
@@ -29,17 +34,16 @@ pub mod cli;
 pub mod clock;
 pub mod coding;
 pub mod config;
-pub mod dns;
+#[cfg(feature = "verifier")]
 pub mod doctor;
 pub mod env;
 pub mod histogram;
 pub mod issuer;
 pub mod keyring;
 pub mod log;
+pub mod net;
 pub mod otel;
 pub mod proxy;
 pub mod serve;
 pub mod setting;
 pub mod status;
-#[cfg(feature = "demo")]
-pub mod verdict;

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use countersign::config::env::NoEnv;
-use countersign::config::{self, Config, ConfigError, RunOverrides};
+use countersign::config::{self, Config, ConfigError, HostHeader, RunOverrides};
 use countersign::issuer::Source;
 use countersign::jose::alg::{Alg, AlgSet};
 use countersign::jose::policy::Vouching;
@@ -460,25 +460,34 @@ fn every_error_of_a_file_has_a_position() {
     }
 }
 
+/// A hosted server finds its tenant by the name, and answers to no other.
 #[test]
-fn a_name_the_upstream_will_not_hear_is_noticed() {
-    let unheard = |toml: &str| {
-        let config = load(toml).unwrap();
-        let upstream = config.upstream.unwrap();
-        upstream.unheard_name(config.server.public_url.as_ref()).map(str::to_owned)
-    };
+fn a_hosted_upstream_hears_its_own_name_unless_told_otherwise() {
+    let host = |toml: &str| load(toml).unwrap().upstream.unwrap().host.unwrap();
     let at = |url: &str| format!("[upstream]\nurl = \"{url}\"\n");
     let hosted = at("https://tenant.example.com");
     let public = |url: &str| format!("[server]\npublic_url = \"{url}\"\n");
-    assert_eq!(unheard(&hosted).as_deref(), Some("tenant.example.com"));
+    assert_eq!(host(&hosted), HostHeader::Upstream);
     let other = format!("{}{hosted}", public("https://login.example.com"));
-    assert_eq!(unheard(&other).as_deref(), Some("tenant.example.com"));
+    assert_eq!(host(&other), HostHeader::Upstream);
     // The same name at another port; with the same port the upstream would be this proxy.
     let same = format!("{}{hosted}", public("https://tenant.example.com:8443"));
-    assert_eq!(unheard(&same), None);
-    for host in ["client", "upstream", "auth.example.com:8443"] {
-        assert_eq!(unheard(&format!("{hosted}host = \"{host}\"\n")), None);
+    assert_eq!(host(&same), HostHeader::Client);
+    assert_eq!(host(&format!("{hosted}host = \"client\"\n")), HostHeader::Client);
+    assert_eq!(host(&at("http://auth:3000")), HostHeader::Client);
+    assert_eq!(host(&at("https://10.0.0.1")), HostHeader::Client);
+    for (flag, expected) in [
+        ("client", HostHeader::Client),
+        ("upstream", HostHeader::Upstream),
+        ("auth.example.com:8443", HostHeader::Name("auth.example.com:8443".into())),
+    ] {
+        let overrides =
+            RunOverrides { upstream_host: Some(flag.to_owned()), ..RunOverrides::default() };
+        let config = config::load_text(&hosted, None, &overrides, &NoEnv).unwrap();
+        assert_eq!(config.upstream.unwrap().host, Some(expected));
     }
-    assert_eq!(unheard(&at("http://auth:3000")), None);
-    assert_eq!(unheard(&at("https://10.0.0.1")), None);
+    let overrides =
+        RunOverrides { upstream_host: Some("upstrem".to_owned()), ..RunOverrides::default() };
+    let error = config::load_text(&hosted, None, &overrides, &NoEnv).unwrap_err().to_string();
+    assert!(error.contains("--upstream-host") && error.contains("`upstream`"), "{error}");
 }

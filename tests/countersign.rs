@@ -28,7 +28,7 @@ use countersign::jose::tenants::{Allowed, IssuerTemplate, Tenants};
 use countersign::jose::vouched::{Vouched, Voucher};
 use countersign::pipeline::{Ask, Companions, Verdict, restore, sign_claims};
 use countersign::profile::Profile;
-use countersign::verdict::Response;
+use countersign::verifier::Answer as Response;
 use serde_json::{Value, json};
 use tokens::*;
 

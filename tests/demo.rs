@@ -5,7 +5,7 @@
     clippy::panic,
     reason = "a test stops at the first surprise"
 )]
-#![cfg(feature = "demo")]
+#![cfg(feature = "verifier")]
 
 use std::process::{Command, Stdio};
 use std::time::Duration;

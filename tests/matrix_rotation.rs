@@ -12,7 +12,7 @@
     dead_code,
     reason = "a test stops at the first surprise"
 )]
-#![cfg(feature = "demo")]
+#![cfg(feature = "verifier")]
 
 #[path = "support/caches.rs"]
 mod caches;
@@ -40,7 +40,7 @@ use axum::Router;
 use axum::extract::Request;
 use axum::http::header;
 use axum::response::IntoResponse;
-use caches::{Cache, Caches};
+use caches::{Cache, Caches, Lost};
 use countersign::clock::Clock;
 use e2e::decode;
 use judges::{Fed, KINDS, Kind, Question, Verifier};
@@ -156,7 +156,10 @@ impl Key {
     }
 
     fn token(&self, issuer: &str) -> String {
-        let now = Clock::system().now().secs();
+        self.token_at(issuer, Clock::system().now().secs())
+    }
+
+    fn token_at(&self, issuer: &str, now: i64) -> String {
         let header = json!({ "alg": "RS256", "typ": "JWT", "kid": self.kid });
         let claims = json!({
             "iss": issuer, "aud": "app", "sub": "user-1", "iat": now, "exp": now + 10 * 86_400,
@@ -373,4 +376,74 @@ async fn our_key_turns_between_two_tokens_and_no_verifier_refuses_one() {
     all.clock.to(2 * AHEAD);
     all.take(&first, "our key turned, a token of the old one").await;
     all.end().await;
+}
+
+/// Keys of other kinds than the one that signs, with its `alg` and `use`.
+fn odd_keys() -> Vec<(&'static str, Value)> {
+    let rsa = |alg: &str, used: &str| {
+        let mut key = Signer::rs256().jwk("odd");
+        (key["alg"], key["use"]) = (json!(alg), json!(used));
+        key
+    };
+    let mut bare = Signer::eddsa().jwk("odd");
+    bare.as_object_mut().unwrap().remove("alg");
+    let p521 = json!({
+        "kty": "EC", "crv": "P-521", "kid": "odd", "alg": "ES512", "use": "sig",
+        "x": "AavxwGeO5Ws9cwLKkLpiG1kKYXviPPCaKpJ98LcEIJ7D0iks9SWqInDCVEIYW6h6M2ujTkkgBAVQRV5r-ewRXNtj",
+        "y": "AeJqS9igJn-Dy0iyc_e24gUHAdDgd3Vl-evwaUUG-EmzB32fmnfMnPmqjfu_94VrjOTxUWM5Y8IRQnv1LsMl1bYY",
+    });
+    let koblitz = json!({
+        "kty": "EC", "crv": "secp256k1", "kid": "odd", "alg": "ES256K", "use": "sig",
+        "x": "AvSGeXWcyCG7hZsclIA912-8uJrn15BKC0BLhihNxDw", "y": "_a0lJ4sIHPjeuItTSEHGVxC7BLU_KO0S2PLCGzt3rxg",
+    });
+    let exchange = json!({
+        "kty": "OKP", "crv": "X25519", "kid": "odd", "use": "enc",
+        "x": "dIvRXAcKhXnr3WoOfAmznZPV6dQTvv65uC8inT0FZkQ",
+    });
+    let post_quantum = json!({
+        "kty": "AKP", "kid": "odd", "alg": "ML-DSA-65", "use": "sig", "pub": "AAAA",
+    });
+    vec![
+        ("RS512", rsa("RS512", "sig")),
+        ("PS256", rsa("PS256", "sig")),
+        ("RSA-OAEP-512", rsa("RSA-OAEP-512", "enc")),
+        ("P-256", Signer::es256().jwk("odd")),
+        ("P-384", Signer::es384().jwk("odd")),
+        ("P-521", p521),
+        ("Ed25519", Signer::eddsa().jwk("odd")),
+        ("Ed25519 without `alg`", bare),
+        ("secp256k1", koblitz),
+        ("X25519", exchange),
+        ("`kty: AKP`", post_quantum),
+    ]
+}
+
+#[tokio::test]
+async fn which_key_makes_which_verifier_lose_the_set() {
+    let kept = Lost::read();
+    let mut found = kept.clone();
+    let (good, odd) = (Key::new("good"), odd_keys());
+    let now = Clock::system().now().secs();
+    for kind in KINDS.iter().filter(|kind| kind.fed != Fed::Login && kind.name != "HAProxy") {
+        let Some(mut verifier) = Verifier::start(kind, &[]).await else { continue };
+        let sets = Sets::start(MAX_AGE).await;
+        let mut lost = Vec::new();
+        for (nth, (name, jwk)) in odd.iter().enumerate() {
+            *sets.now.lock().unwrap() = json!({ "keys": [jwk, good.signer.jwk(good.kid)] });
+            let issuer = format!("{}/{nth}", sets.url);
+            let (jwks, token) = (format!("{issuer}/jwks"), good.token_at(&issuer, now));
+            let question =
+                Question { issuer: &issuer, jwks: &jwks, audience: "app", token: &token };
+            if verifier.ask(&question).await.is_err() {
+                lost.push((*name).to_owned());
+            }
+        }
+        found.of.insert(kind.name.to_owned(), lost);
+        verifier.end().await;
+    }
+    if std::env::vars().any(|(name, _)| name == "UPDATE") {
+        found.write();
+        table::update();
+    }
+    assert_eq!(Lost::read(), found, "not what was measured: run with UPDATE=1");
 }

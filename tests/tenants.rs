@@ -234,7 +234,7 @@ fn a_template_is_not_learnt() {
     });
     let found = discovery::read(document.to_string().as_bytes()).unwrap();
     let upstream = config.upstream.clone().unwrap();
-    let fault = issuer_from_discovery(Some(&found), &upstream, &config).unwrap_err();
+    let fault = issuer_from_discovery(Some(&found), &upstream, &config, false).unwrap_err();
     assert!(matches!(fault, DiscoveredFault::Template(_)));
     assert_eq!(fault.code(), "discovery_issuer_template");
     let text = fault.to_string();

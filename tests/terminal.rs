@@ -66,7 +66,7 @@ async fn doctor_shows_a_hostile_issuer_and_obeys_it_not() {
         &json!({"alg": "RS256", "kid": EVIL, "typ": EVIL}),
         &json!({"iss": format!("{url}/{EVIL}"), "aud": [EVIL], "sub": EVIL, "exp": EVIL}),
     );
-    for profile in ["convex", "standard"] {
+    for profile in ["convex", "standard", "federation", "hasura", "login"] {
         for more in [&[][..], &["--json"], &["--token", &token], &["--token", &token, "--json"]] {
             for at in [url.clone(), format!("{url}/jwks"), format!("{url}/tenant")] {
                 let args = [&["doctor", &at, "--profile", profile], more].concat();

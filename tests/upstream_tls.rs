@@ -256,9 +256,9 @@ async fn a_client_certificate_is_shown() {
     }
 }
 
-/// Kept as the client said it, behind TLS too, unless another was asked for.
+/// Behind TLS and under another name than ours it is the server's own, unless another was asked for.
 #[tokio::test(flavor = "multi_thread")]
-async fn host_is_the_clients_unless_configured() {
+async fn host_is_the_servers_own_unless_configured() {
     provider();
     let upstream = Upstream::start().await;
     let authority = Authority::new();
@@ -266,7 +266,7 @@ async fn host_is_the_clients_unless_configured() {
     let toml = configured(Some(&authority.path()), &[], &upstream.url());
     let own = format!("localhost:{}", address.port());
     for (configured, host) in [
-        ("", "login.example"),
+        ("", own.as_str()),
         ("host = \"client\"\n", "login.example"),
         ("host = \"upstream\"\n", own.as_str()),
         ("host = \"auth.example:8443\"\n", "auth.example:8443"),

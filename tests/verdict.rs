@@ -9,7 +9,7 @@
     clippy::needless_pass_by_value,
     reason = "a test stops at the first surprise"
 )]
-#![cfg(feature = "demo")]
+#![cfg(feature = "verifier")]
 
 #[path = "support/signer.rs"]
 mod signer;
@@ -117,7 +117,7 @@ async fn media_types() {
     ] {
         row(kind, Response::of(kind, set.clone()), &token, &a, b).await;
     }
-    let none = Response { status: 200, content_type: None, body: set.clone().into() };
+    let none = Response { content_type: None, ..Response::json(set.clone()) };
     row("none", none, &token, &refused("unknown"), "ACCEPT").await;
     let missing = Response { status: 404, ..Response::json("") };
     let text = "InvalidAuthHeader: Could not fetch JWKS from URL 'http://issuer/jwks': HTTP 404 Not \
@@ -385,6 +385,29 @@ async fn es256_works_with_custom_jwt_alone() {
     assert_eq!(custom_jwt(&answer, &custom, &token, now), Ok(()));
     let error = oidc(paper(ISSUER, &answer), &open, &token, now).await.unwrap_err();
     assert!(error.to_string().contains("algorithm `ES256` is not one of"), "{error}");
+}
+
+/// Production does not show what it is configured with.
+#[tokio::test]
+async fn the_texts_of_production() {
+    let answer = Response::json(json!({"keys": [good_jwk()]}).to_string());
+    let now = UnixTime::from_secs(NOW);
+    let (custom, _) = providers(ISSUER, JWKS, "app");
+    let head = |kid: &str| json!({"alg": "RS256", "kid": kid});
+    let decode = "Could not decode token. The JWT's 'kid' (key ID) header doesn't match any key in the \
+        provider's JWKS, or the JWT signature is invalid.";
+    let forged = Signer::rs256().token(&head("k1"), &claims());
+    let other = with(claims(), json!({"iss": "http://other"}));
+    for (token, shown) in [
+        (key().token(&head("k2"), &claims()), Some(decode)),
+        (key().token(&json!({"alg": "RS256"}), &claims()), Some(decode)),
+        (forged, Some(decode)),
+        (key().token(&head("k1"), &other), Some("No auth provider found matching the given token")),
+        (key().token(&head("k1"), &with(claims(), json!({"exp": NOW - 60}))), None),
+    ] {
+        let refusal = custom_jwt(&answer, &custom, &token, now).unwrap_err();
+        assert_eq!(refusal.in_production(), shown, "{refusal}");
+    }
 }
 
 /// The crate `rsa` stops at 4096 bits, Convex's AWS-LC at 8192. A fixture, for the key takes ten

@@ -11,6 +11,7 @@
 //! | [`rotation`] | when our own keys change state: next, active, retired, gone |
 //! | [`inspect`] | a token decoded without trust, for people |
 //! | [`setting`] | durations, sizes and addresses as a configuration file writes them |
+//! | `verifier` (feature of that name) | what Convex says, by the crates it verifies with, and why |
 //!
 //! A key set in the shape a hand-made server sends it, as a verifier wants it:
 //!
@@ -48,3 +49,5 @@ pub mod refresh;
 pub mod rewrite;
 pub mod rotation;
 pub mod setting;
+#[cfg(feature = "verifier")]
+pub mod verifier;

@@ -12,6 +12,13 @@ use crate::setting;
 const BACKOFF_FIRST: Duration = Duration::from_secs(5);
 /// Longest wait between tries while an issuer fails: it is back within this of its own recovery.
 const BACKOFF_MAX: Duration = Duration::from_secs(300);
+/// The same while there is no set to serve: nobody can log in, so the issuer is asked at once when it
+/// is there. One small request in these seconds is no load.
+const COLD_BACKOFF_FIRST: Duration = Duration::from_secs(1);
+const COLD_BACKOFF_MAX: Duration = Duration::from_secs(8);
+/// A `Retry-After` beyond this is read as this while there is no set: it is mostly a guess of a gateway
+/// about a server that is starting.
+const COLD_RETRY_AFTER_MAX: Duration = Duration::from_secs(120);
 /// A `Retry-After` beyond this is read as this: an issuer must not silence us for days.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
 /// A refresh starts between 75 % and 90 % of the age, so that many proxies do not ask at once and a
@@ -116,7 +123,7 @@ pub enum Outcome {
 /// How far the last good set may be trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Standing {
+pub enum Freshness {
     /// Never read.
     None,
     /// It is as young as it should be.
@@ -170,22 +177,28 @@ pub fn after(
         }
         Outcome::Bad { retry_after } => {
             let failures = state.failures.saturating_add(1);
-            let own = backoff(failures, jitter);
-            let wait = retry_after.map_or(own, |asked| asked.min(RETRY_AFTER_MAX).max(own));
+            let served =
+                matches!(freshness(state, refresh, now), Freshness::Fresh | Freshness::Stale);
+            let (first, most, longest) = match served {
+                true => (BACKOFF_FIRST, BACKOFF_MAX, RETRY_AFTER_MAX),
+                false => (COLD_BACKOFF_FIRST, COLD_BACKOFF_MAX, COLD_RETRY_AFTER_MAX),
+            };
+            let own = backoff(first, most, failures, jitter);
+            let wait = retry_after.map_or(own, |asked| asked.min(longest).max(own));
             State { failures, tried: Some(now), not_before: Some(now.plus(wait)), ..*state }
         }
     }
 }
 
 /// How far the last good set may be trusted at `now`.
-pub fn standing(state: &State, refresh: &RefreshSettings, now: UnixTime) -> Standing {
+pub fn freshness(state: &State, refresh: &RefreshSettings, now: UnixTime) -> Freshness {
     match state.fetched {
-        None => Standing::None,
-        Some(fetched) if now.since(fetched) > refresh.stale_max => Standing::Expired,
+        None => Freshness::None,
+        Some(fetched) if now.since(fetched) > refresh.stale_max => Freshness::Expired,
         // A refresh is due ahead of the end; while it is under way or failing once, the set has not
         // passed its age yet, but nobody needs the finer answer.
-        Some(_) if state.failures > 0 => Standing::Stale,
-        Some(_) => Standing::Fresh,
+        Some(_) if state.failures > 0 => Freshness::Stale,
+        Some(_) => Freshness::Fresh,
     }
 }
 
@@ -200,10 +213,10 @@ fn cooled(state: &State, refresh: &RefreshSettings, now: UnixTime) -> bool {
     state.tried.is_none_or(|tried| tried > now || now.since(tried) >= refresh.cooldown)
 }
 
-fn backoff(failures: u32, jitter: f64) -> Duration {
-    let full = BACKOFF_FIRST.saturating_mul(1 << failures.saturating_sub(1).min(10));
+fn backoff(first: Duration, most: Duration, failures: u32, jitter: f64) -> Duration {
+    let full = first.saturating_mul(1 << failures.saturating_sub(1).min(10));
     // Half fixed, half random: never a thundering herd, never at once.
-    at_least_a_second(full.min(BACKOFF_MAX).mul_f64(0.5 + 0.5 * jitter.clamp(0.0, 1.0)))
+    at_least_a_second(full.min(most).mul_f64(0.5 + 0.5 * jitter.clamp(0.0, 1.0)))
 }
 
 /// Time until `t`; zero when it lies further ahead than anything we set, that is, when the clock was
@@ -297,17 +310,44 @@ mod tests {
                 tries.push(t);
                 let bad = Outcome::Bad { retry_after: None };
                 state = after(&state, bad, &rules(), 1.0, at(t));
-                assert_eq!(standing(&state, &rules(), at(t)), Standing::Stale);
+                assert_eq!(freshness(&state, &rules(), at(t)), Freshness::Stale);
             }
         }
         let gaps: Vec<_> = tries.windows(2).map(|w| w[1] - w[0]).collect();
         assert_eq!(gaps[..7], [5, 10, 20, 40, 80, 160, 300]);
         assert!(gaps.iter().all(|g| *g <= 300));
-        assert_eq!(standing(&state, &rules(), at(7 * 86_400)), Standing::Stale);
-        assert_eq!(standing(&state, &rules(), at(7 * 86_400 + 1)), Standing::Expired);
+        assert_eq!(freshness(&state, &rules(), at(7 * 86_400)), Freshness::Stale);
+        assert_eq!(freshness(&state, &rules(), at(7 * 86_400 + 1)), Freshness::Expired);
         let back = after(&state, Outcome::Good { age: None }, &rules(), 0.0, at(8000));
-        assert_eq!(standing(&back, &rules(), at(8000)), Standing::Fresh);
+        assert_eq!(freshness(&back, &rules(), at(8000)), Freshness::Fresh);
         assert_eq!(back.failures, 0);
+    }
+
+    #[test]
+    fn an_issuer_never_read_is_asked_again_within_seconds() {
+        let mut state = State::default();
+        let mut tries = Vec::new();
+        for t in 0..600 {
+            if decide(&state, Event::Timer, &rules(), at(t)) == Action::Fetch {
+                tries.push(t);
+                let bad = Outcome::Bad { retry_after: None };
+                state = after(&state, bad, &rules(), 1.0, at(t));
+                assert_eq!(freshness(&state, &rules(), at(t)), Freshness::None);
+            }
+        }
+        let gaps: Vec<_> = tries.windows(2).map(|w| w[1] - w[0]).collect();
+        assert_eq!(gaps[..4], [1, 2, 4, 8]);
+        assert!(gaps.iter().all(|gap| *gap <= 8), "{gaps:?}");
+        // It says when, within reason.
+        let asked = |s| Outcome::Bad { retry_after: Some(secs(s)) };
+        let state = after(&State::default(), asked(30), &rules(), 0.0, at(0));
+        assert_eq!(decide(&state, Event::Timer, &rules(), at(0)), Action::Wait(secs(30)));
+        let state = after(&State::default(), asked(3600), &rules(), 0.0, at(0));
+        assert_eq!(decide(&state, Event::Timer, &rules(), at(0)), Action::Wait(secs(120)));
+        // A set too old to be served is as good as none.
+        let old = good(at(-8 * 86_400));
+        let state = after(&old, Outcome::Bad { retry_after: None }, &rules(), 1.0, at(0));
+        assert_eq!(decide(&state, Event::Timer, &rules(), at(0)), Action::Wait(secs(1)));
     }
 
     /// Row 20 of the catalogue.
@@ -332,6 +372,6 @@ mod tests {
         let failed = after(&state, Outcome::Bad { retry_after: None }, &rules(), 0.0, at(10));
         assert_eq!(decide(&failed, Event::NoKeys, &rules(), long_ago), Action::Fetch);
         assert_eq!(decide(&state, Event::Timer, &rules(), at(86_400)), Action::Fetch);
-        assert_eq!(standing(&state, &rules(), long_ago), Standing::Fresh);
+        assert_eq!(freshness(&state, &rules(), long_ago), Freshness::Fresh);
     }
 }

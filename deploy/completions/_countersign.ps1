@@ -46,6 +46,7 @@ Register-ArgumentCompleter -Native -CommandName 'countersign' -ScriptBlock {
             [CompletionResult]::new('-c', '-c', [CompletionResultType]::ParameterName, 'Configuration file (TOML) [default: countersign.toml, where there is one]')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Configuration file (TOML) [default: countersign.toml, where there is one]')
             [CompletionResult]::new('--upstream', '--upstream', [CompletionResultType]::ParameterName, 'The auth server, `https://auth.example.com`; alone it is enough')
+            [CompletionResult]::new('--upstream-host', '--upstream-host', [CompletionResultType]::ParameterName, 'The `Host` the auth server hears: `client`, `upstream` or a name [default: `upstream` for an `https` upstream that has another name than the public URL, else `client`]')
             [CompletionResult]::new('--listen', '--listen', [CompletionResultType]::ParameterName, 'Address of the public listener [default: every address at port PORT where that variable is set, else 127.0.0.1:8080]')
             [CompletionResult]::new('--public-url', '--public-url', [CompletionResultType]::ParameterName, 'What clients and the verifier call this proxy, `https://auth.example.com`')
             [CompletionResult]::new('--admin', '--admin', [CompletionResultType]::ParameterName, 'Address of the admin listener, or `off` [default: 127.0.0.1:9090]')
@@ -96,11 +97,14 @@ Register-ArgumentCompleter -Native -CommandName 'countersign' -ScriptBlock {
             break
         }
         'countersign;doctor' {
-            [CompletionResult]::new('--token', '--token', [CompletionResultType]::ParameterName, 'A token to check too, or `@FILE`')
+            [CompletionResult]::new('--token', '--token', [CompletionResultType]::ParameterName, 'A token to check too, or `@FILE`; two of one person: which claims change between them')
             [CompletionResult]::new('--issuer', '--issuer', [CompletionResultType]::ParameterName, '`iss` the verifier is configured with [default: the address]')
             [CompletionResult]::new('--audience', '--audience', [CompletionResultType]::ParameterName, '`aud` the verifier is configured with')
             [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'The verifier: `convex`, `standard`, `federation`, `hasura` or `login`')
             [CompletionResult]::new('--for', '--for', [CompletionResultType]::ParameterName, 'The kind of provider that must accept; without it, either is enough')
+            [CompletionResult]::new('--allow-private', '--allow-private', [CompletionResultType]::ParameterName, 'Follow documents and redirects into private networks')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Every check, not the faults alone')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Every check, not the faults alone')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'One JSON object instead of text')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
@@ -206,6 +210,8 @@ Register-ArgumentCompleter -Native -CommandName 'countersign' -ScriptBlock {
         }
         'countersign;init' {
             [CompletionResult]::new('--upstream', '--upstream', [CompletionResultType]::ParameterName, 'The auth server, `https://auth.example.com`')
+            [CompletionResult]::new('--from', '--from', [CompletionResultType]::ParameterName, 'Ask this address, the issuer or its JWKS, and write the `[[issuer]]` that fits')
+            [CompletionResult]::new('--issuer', '--issuer', [CompletionResultType]::ParameterName, '`iss` of the tokens, where it is not the address')
             [CompletionResult]::new('--public-url', '--public-url', [CompletionResultType]::ParameterName, 'What clients and the verifier will call this proxy')
             [CompletionResult]::new('--audience', '--audience', [CompletionResultType]::ParameterName, 'The `aud` of your tokens (the client ID)')
             [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'The file to write, or `-` for stdout')

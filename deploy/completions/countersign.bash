@@ -206,7 +206,7 @@ _countersign() {
             return 0
             ;;
         countersign__subcmd__doctor)
-            opts="-h --token --issuer --audience --profile --for --json --help"
+            opts="-v -h --token --issuer --audience --profile --for --allow-private --verbose --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -556,13 +556,21 @@ _countersign() {
             return 0
             ;;
         countersign__subcmd__init)
-            opts="-o -h --upstream --public-url --audience --output --force --help"
+            opts="-o -h --upstream --from --issuer --public-url --audience --output --force --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --upstream)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --from)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --issuer)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1116,7 +1124,7 @@ _countersign() {
             return 0
             ;;
         countersign__subcmd__run)
-            opts="-c -h --config --upstream --listen --public-url --admin --data-dir --store --threads --profile --log --log-format --check --upgrade --help"
+            opts="-c -h --config --upstream --upstream-host --listen --public-url --admin --data-dir --store --threads --profile --log --log-format --check --upgrade --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1153,6 +1161,10 @@ _countersign() {
                     return 0
                     ;;
                 --upstream)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --upstream-host)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -42,6 +42,7 @@ set edit:completion:arg-completer[countersign] = {|@words|
             cand -c 'Configuration file (TOML) [default: countersign.toml, where there is one]'
             cand --config 'Configuration file (TOML) [default: countersign.toml, where there is one]'
             cand --upstream 'The auth server, `https://auth.example.com`; alone it is enough'
+            cand --upstream-host 'The `Host` the auth server hears: `client`, `upstream` or a name [default: `upstream` for an `https` upstream that has another name than the public URL, else `client`]'
             cand --listen 'Address of the public listener [default: every address at port PORT where that variable is set, else 127.0.0.1:8080]'
             cand --public-url 'What clients and the verifier call this proxy, `https://auth.example.com`'
             cand --admin 'Address of the admin listener, or `off` [default: 127.0.0.1:9090]'
@@ -87,11 +88,14 @@ set edit:completion:arg-completer[countersign] = {|@words|
             cand --help 'Print help'
         }
         &'countersign;doctor'= {
-            cand --token 'A token to check too, or `@FILE`'
+            cand --token 'A token to check too, or `@FILE`; two of one person: which claims change between them'
             cand --issuer '`iss` the verifier is configured with [default: the address]'
             cand --audience '`aud` the verifier is configured with'
             cand --profile 'The verifier: `convex`, `standard`, `federation`, `hasura` or `login`'
             cand --for 'The kind of provider that must accept; without it, either is enough'
+            cand --allow-private 'Follow documents and redirects into private networks'
+            cand -v 'Every check, not the faults alone'
+            cand --verbose 'Every check, not the faults alone'
             cand --json 'One JSON object instead of text'
             cand -h 'Print help'
             cand --help 'Print help'
@@ -182,6 +186,8 @@ set edit:completion:arg-completer[countersign] = {|@words|
         }
         &'countersign;init'= {
             cand --upstream 'The auth server, `https://auth.example.com`'
+            cand --from 'Ask this address, the issuer or its JWKS, and write the `[[issuer]]` that fits'
+            cand --issuer '`iss` of the tokens, where it is not the address'
             cand --public-url 'What clients and the verifier will call this proxy'
             cand --audience 'The `aud` of your tokens (the client ID)'
             cand -o 'The file to write, or `-` for stdout'

@@ -43,6 +43,7 @@ complete -c countersign -n "__fish_countersign_needs_command" -f -a "schema" -d 
 complete -c countersign -n "__fish_countersign_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c countersign -n "__fish_countersign_using_subcommand run" -s c -l config -d 'Configuration file (TOML) [default: countersign.toml, where there is one]' -r -F
 complete -c countersign -n "__fish_countersign_using_subcommand run" -l upstream -d 'The auth server, `https://auth.example.com`; alone it is enough' -r -f
+complete -c countersign -n "__fish_countersign_using_subcommand run" -l upstream-host -d 'The `Host` the auth server hears: `client`, `upstream` or a name [default: `upstream` for an `https` upstream that has another name than the public URL, else `client`]' -r
 complete -c countersign -n "__fish_countersign_using_subcommand run" -l listen -d 'Address of the public listener [default: every address at port PORT where that variable is set, else 127.0.0.1:8080]' -r
 complete -c countersign -n "__fish_countersign_using_subcommand run" -l public-url -d 'What clients and the verifier call this proxy, `https://auth.example.com`' -r -f
 complete -c countersign -n "__fish_countersign_using_subcommand run" -l admin -d 'Address of the admin listener, or `off` [default: 127.0.0.1:9090]' -r
@@ -73,12 +74,14 @@ complete -c countersign -n "__fish_countersign_using_subcommand resign" -l store
 complete -c countersign -n "__fish_countersign_using_subcommand resign" -l audience -d 'The audience wanted, where the token names several' -r
 complete -c countersign -n "__fish_countersign_using_subcommand resign" -l json -d 'One JSON object instead of the token alone'
 complete -c countersign -n "__fish_countersign_using_subcommand resign" -s h -l help -d 'Print help'
-complete -c countersign -n "__fish_countersign_using_subcommand doctor" -l token -d 'A token to check too, or `@FILE`' -r
+complete -c countersign -n "__fish_countersign_using_subcommand doctor" -l token -d 'A token to check too, or `@FILE`; two of one person: which claims change between them' -r
 complete -c countersign -n "__fish_countersign_using_subcommand doctor" -l issuer -d '`iss` the verifier is configured with [default: the address]' -r
 complete -c countersign -n "__fish_countersign_using_subcommand doctor" -l audience -d '`aud` the verifier is configured with' -r
 complete -c countersign -n "__fish_countersign_using_subcommand doctor" -l profile -d 'The verifier: `convex`, `standard`, `federation`, `hasura` or `login`' -r
 complete -c countersign -n "__fish_countersign_using_subcommand doctor" -l for -d 'The kind of provider that must accept; without it, either is enough' -r -f -a "custom-jwt\t''
 oidc\t''"
+complete -c countersign -n "__fish_countersign_using_subcommand doctor" -l allow-private -d 'Follow documents and redirects into private networks'
+complete -c countersign -n "__fish_countersign_using_subcommand doctor" -s v -l verbose -d 'Every check, not the faults alone'
 complete -c countersign -n "__fish_countersign_using_subcommand doctor" -l json -d 'One JSON object instead of text'
 complete -c countersign -n "__fish_countersign_using_subcommand doctor" -s h -l help -d 'Print help'
 complete -c countersign -n "__fish_countersign_using_subcommand inspect" -l json -d 'One JSON object instead of text'
@@ -128,6 +131,8 @@ complete -c countersign -n "__fish_countersign_using_subcommand keys; and __fish
 complete -c countersign -n "__fish_countersign_using_subcommand keys; and __fish_seen_subcommand_from help" -f -a "generate" -d 'Make a key for `store = "env:NAME"`, in a file of its own'
 complete -c countersign -n "__fish_countersign_using_subcommand keys; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c countersign -n "__fish_countersign_using_subcommand init" -l upstream -d 'The auth server, `https://auth.example.com`' -r -f
+complete -c countersign -n "__fish_countersign_using_subcommand init" -l from -d 'Ask this address, the issuer or its JWKS, and write the `[[issuer]]` that fits' -r -f
+complete -c countersign -n "__fish_countersign_using_subcommand init" -l issuer -d '`iss` of the tokens, where it is not the address' -r
 complete -c countersign -n "__fish_countersign_using_subcommand init" -l public-url -d 'What clients and the verifier will call this proxy' -r -f
 complete -c countersign -n "__fish_countersign_using_subcommand init" -l audience -d 'The `aud` of your tokens (the client ID)' -r
 complete -c countersign -n "__fish_countersign_using_subcommand init" -s o -l output -d 'The file to write, or `-` for stdout' -r -F

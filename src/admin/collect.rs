@@ -44,6 +44,7 @@ pub fn collect(rooms: &StatusSource, started: UnixTime) -> Status {
         },
         issuers,
         issuers_total,
+        issuer_discovery: rooms.issuers.discovery().as_deref().cloned(),
         sets,
         signing: ring.keys.iter().map(signing).collect(),
         store: ring,

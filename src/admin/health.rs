@@ -8,6 +8,7 @@
 use serde::Serialize;
 
 use super::StatusSource;
+use crate::issuer::NoSet;
 use crate::jose::names::UnixTime;
 use crate::proxy::health::UpstreamStatus;
 
@@ -37,15 +38,20 @@ impl Readiness {
 pub fn readiness(source: &StatusSource) -> Readiness {
     let mut found = Readiness { ready: true, ..Readiness::default() };
     if source.issuers.is_empty() {
-        found.not_ready("no issuer is known yet".to_owned());
+        found.not_ready(NoSet::NoIssuer(source.issuers.discovery()).to_string());
+    }
+    if let Some(discovery) = source.issuers.discovery().filter(|_| source.issuers.is_undecided())
+        && !source.issuers.is_empty()
+    {
+        found.degraded(format!("discovery: {}", discovery.text));
     }
     // With thousands of issuers only those in use are fetched.
     let few = source.issuers.len() <= ALL_AT_ONCE;
     for issuer in source.issuers.iter().take(ALL_AT_ONCE) {
         let status = issuer.status();
         if few && issuer.snapshot().is_none() {
-            let last = status.last_error;
-            let last = last.map_or("not fetched yet".to_owned(), |e| reason(e.code, &e.text));
+            let last =
+                issuer.last_reason().map_or("not fetched yet".to_owned(), |last| last.to_string());
             found.not_ready(format!("issuer {}: no key set ({last})", issuer.name()));
         }
         if let Some(fault) = status.store_error {
@@ -85,15 +91,6 @@ fn judge(upstream: &UpstreamStatus, source: &StatusSource, found: &mut Readiness
     match source.settings.not_ready_after {
         Some(limit) if lasted >= limit => found.not_ready(reason),
         _ => found.degraded(reason),
-    }
-}
-
-/// The code, and the number of an answer: anyone may ask, so no address and no text of a server's.
-fn reason(code: &str, text: &str) -> String {
-    let number = text.rsplit(' ').next().filter(|_| code == "status");
-    match number.filter(|word| word.bytes().all(|b| b.is_ascii_digit())) {
-        Some(number) => format!("{code} {number}"),
-        None => code.to_owned(),
     }
 }
 

@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::health::Readiness;
 use crate::bridge::BridgeStatus;
 use crate::issuer::IssuerStatus;
+use crate::issuer::discovery::DiscoveryStatus;
 use crate::jose::jwks::Change;
 use crate::keyring::KeyringStatus;
 use crate::proxy::counters::ProxyStatus;
@@ -28,6 +29,9 @@ pub struct Status {
     /// At most [`MAX_ISSUERS`], those in trouble first.
     pub issuers: Vec<IssuerView>,
     pub issuers_total: usize,
+    /// Where the issuer is learnt from the upstream: who it is, why that is believed, and what the last
+    /// look gave.
+    pub issuer_discovery: Option<DiscoveryStatus>,
     /// One for each path of the public listener that answers with a key set.
     pub sets: Vec<SetView>,
     pub signing: Vec<SigningView>,

@@ -260,16 +260,16 @@ impl Bridge {
             Err(Refusal::IssuerMissing) => None,
             Err(refusal) => return Err(refusal.into()),
         };
-        // Nothing was learnt yet: whose tokens are good is not known, so none is called bad.
-        if self.issuers.is_empty() {
-            return Err(BridgeError::KeysUnavailable);
-        }
         let found = match &iss {
             Some(iss) => self.issuers.by_iss(iss.as_str()).ok_or_else(|| {
                 Refusal::issuer_unknown(iss.as_str(), |near| self.issuers.by_iss(near).is_some())
             }),
             None => self.issuers.when_missing().ok_or(Refusal::IssuerMissing),
         };
+        // Nothing was learnt yet: whose tokens are good is not known, so none is called bad.
+        if found.is_err() && self.issuers.is_undecided() {
+            return Err(BridgeError::KeysUnavailable);
+        }
         Ok(found?)
     }
 

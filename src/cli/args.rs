@@ -12,16 +12,16 @@ macro_rules! after_help {
     ($try:literal) => {
         concat!(
             "Exit status: 0 good; 1 the answer is no (invalid token, faults found); 2 could not run.\n\n",
-            "Start:  countersign run --upstream https://auth.example.com\n",
-            "Look:   countersign doctor https://auth.example.com",
+            "Start:  countersign run --upstream https://auth.example.com",
             $try
         )
     };
 }
-#[cfg(feature = "demo")]
-const AFTER_HELP: &str = after_help!("\nTry:    countersign demo");
-/// Built without it, the command is not there to be tried.
-#[cfg(not(feature = "demo"))]
+#[cfg(feature = "verifier")]
+const AFTER_HELP: &str =
+    after_help!("\nLook:   countersign doctor https://auth.example.com\nTry:    countersign demo");
+/// Built without it, the commands are not there to be tried.
+#[cfg(not(feature = "verifier"))]
 const AFTER_HELP: &str = after_help!("");
 
 /// Makes what an auth server issues acceptable to a strict verifier: a reverse proxy that
@@ -39,7 +39,7 @@ pub enum Command {
     /// Run the proxy
     Run(RunArgs),
     /// Show the main job on an embedded, broken issuer
-    #[cfg(feature = "demo")]
+    #[cfg(feature = "verifier")]
     Demo(DemoArgs),
     /// Normalise a JWKS: the document on stdout, what was done on stderr
     Normalize(NormalizeArgs),
@@ -48,6 +48,7 @@ pub enum Command {
     /// Countersign one token offline, as the proxy would
     Resign(ResignArgs),
     /// Find out why a verifier refuses an issuer, and how to fix it
+    #[cfg(feature = "verifier")]
     Doctor(DoctorArgs),
     /// Decode a token without trusting it
     Inspect(InspectArgs),
@@ -83,6 +84,10 @@ pub struct RunArgs {
     /// The auth server, `https://auth.example.com`; alone it is enough
     #[arg(long, value_name = "URL", env = "COUNTERSIGN_UPSTREAM", value_hint = ValueHint::Url)]
     pub upstream: Option<String>,
+    /// The `Host` the auth server hears: `client`, `upstream` or a name [default: `upstream` for an
+    /// `https` upstream that has another name than the public URL, else `client`]
+    #[arg(long, value_name = "HOST", env = "COUNTERSIGN_UPSTREAM_HOST")]
+    pub upstream_host: Option<String>,
     /// Address of the public listener [default: every address at port PORT where that variable is set,
     /// else 127.0.0.1:8080]
     #[arg(long, value_name = "ADDR", env = "COUNTERSIGN_LISTEN")]
@@ -126,6 +131,7 @@ impl RunArgs {
         let said = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
         RunOverrides {
             upstream: said(&self.upstream),
+            upstream_host: said(&self.upstream_host),
             listen: said(&self.listen),
             public_url: said(&self.public_url),
             admin: said(&self.admin),
@@ -223,9 +229,9 @@ pub struct DoctorArgs {
     /// The issuer, or the address of its JWKS
     #[arg(value_name = "ISSUER-OR-JWKS-URL", value_hint = ValueHint::Url)]
     pub url: String,
-    /// A token to check too, or `@FILE`
-    #[arg(long, value_name = "T|@F")]
-    pub token: Option<String>,
+    /// A token to check too, or `@FILE`; two of one person: which claims change between them
+    #[arg(long, value_name = "TOKEN|@FILE")]
+    pub token: Vec<String>,
     /// `iss` the verifier is configured with [default: the address]
     #[arg(long, value_name = "ISS")]
     pub issuer: Option<String>,
@@ -238,6 +244,12 @@ pub struct DoctorArgs {
     /// The kind of provider that must accept; without it, either is enough
     #[arg(long = "for", value_enum, value_name = "KIND")]
     pub way: Option<Provider>,
+    /// Follow documents and redirects into private networks
+    #[arg(long)]
+    pub allow_private: bool,
+    /// Every check, not the faults alone
+    #[arg(long, short)]
+    pub verbose: bool,
     /// One JSON object instead of text
     #[arg(long)]
     pub json: bool,
@@ -365,7 +377,17 @@ pub enum KeyAlgorithm {
 pub struct InitArgs {
     /// The auth server, `https://auth.example.com`
     #[arg(long, value_name = "URL", env = "COUNTERSIGN_UPSTREAM", value_hint = ValueHint::Url)]
-    pub upstream: String,
+    #[cfg_attr(feature = "verifier", arg(required_unless_present = "from"))]
+    #[cfg_attr(not(feature = "verifier"), arg(required = true))]
+    pub upstream: Option<String>,
+    /// Ask this address, the issuer or its JWKS, and write the `[[issuer]]` that fits
+    #[cfg(feature = "verifier")]
+    #[arg(long, value_name = "ISSUER-OR-JWKS-URL", value_hint = ValueHint::Url)]
+    pub from: Option<String>,
+    /// `iss` of the tokens, where it is not the address
+    #[cfg(feature = "verifier")]
+    #[arg(long, value_name = "ISS", requires = "from")]
+    pub issuer: Option<String>,
     /// What clients and the verifier will call this proxy
     #[arg(long, value_name = "URL", env = "COUNTERSIGN_PUBLIC_URL", value_hint = ValueHint::Url)]
     pub public_url: Option<String>,

@@ -12,16 +12,25 @@ use crate::env::NoEnv;
 /// Stands for the address the proxy will have where nobody said.
 const SOMEWHERE: &str = "https://login.example.com";
 
+/// What the file is about.
+struct Subject {
+    upstream: String,
+    issuer: String,
+    /// `jwks` of an `[[issuer]]`, where discovery alone does not lead to the keys.
+    jwks: Option<String>,
+}
+
 /// # Errors
 /// [`CliError`] when an address is none, or the file exists or cannot be written.
 pub fn run(args: &InitArgs, out: &mut Output) -> Result<Exit, CliError> {
+    let subject = subject(args)?;
     let overrides = RunOverrides {
-        upstream: Some(args.upstream.clone()),
+        upstream: Some(subject.upstream.clone()),
         public_url: args.public_url.clone(),
         ..RunOverrides::default()
     };
     config::load(None, &overrides, &NoEnv)?;
-    let text = file(args);
+    let text = file(args, &subject);
     if args.output == "-" {
         out.text(text);
         return Ok(Exit::Good);
@@ -31,8 +40,51 @@ pub fn run(args: &InitArgs, out: &mut Output) -> Result<Exit, CliError> {
     out.note(format_args!("next: countersign run --config {}", args.output));
     out.note("");
     out.note("convex/auth.config.ts:");
-    out.text(block(args));
+    out.text(block(args, &subject));
     Ok(Exit::Good)
+}
+
+fn subject(args: &InitArgs) -> Result<Subject, CliError> {
+    #[cfg(feature = "verifier")]
+    if let Some(from) = &args.from {
+        return looked_up(args, from);
+    }
+    let upstream = args.upstream.clone().unwrap_or_default();
+    let issuer = upstream.trim_end_matches('/').to_owned();
+    Ok(Subject { upstream, issuer, jwks: None })
+}
+
+/// What `doctor` finds out about the address.
+#[cfg(feature = "verifier")]
+fn looked_up(args: &InitArgs, from: &str) -> Result<Subject, CliError> {
+    use super::doctor::gather::Question;
+    use super::doctor::{fetched, ours};
+    use crate::doctor::finding::Setup;
+
+    let question = Question {
+        address: from,
+        issuer: args.issuer.as_deref(),
+        audience: None,
+        token: None,
+        profile: crate::profile::Profile::default(),
+        way: None,
+    };
+    let case = fetched(&question, false)?;
+    let origin = url::Url::parse(&case.jwks_url).map(|url| url.origin().ascii_serialization());
+    let (found, jwks) = match &case.ours.setup {
+        Setup::Upstream(upstream) => (upstream.clone(), None),
+        Setup::Issuer { upstream, .. } => {
+            let upstream = args.upstream.as_deref().unwrap_or(upstream);
+            (upstream.to_owned(), Some(ours::jwks_setting(upstream, &case.jwks_url)))
+        }
+        Setup::None => {
+            let why = case.ours.read.err().map(|no| no.why).unwrap_or_default();
+            return Err(CliError::new(origin.unwrap_or_else(|_| from.to_owned()), why)
+                .hint(format!("countersign doctor {from}")));
+        }
+    };
+    let upstream = args.upstream.clone().unwrap_or(found);
+    Ok(Subject { upstream, issuer: case.spelled, jwks })
 }
 
 fn write(path: &Path, text: &str, force: bool) -> Result<(), CliError> {
@@ -59,15 +111,15 @@ fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-fn file(args: &InitArgs) -> String {
-    let upstream = quoted(&args.upstream);
-    let issuer = quoted(args.upstream.trim_end_matches('/'));
+fn file(args: &InitArgs, subject: &Subject) -> String {
+    let upstream = quoted(&subject.upstream);
+    let issuer = quoted(&subject.issuer);
     let public_url = match &args.public_url {
         Some(url) => format!("public_url = {}", quoted(url)),
         None => format!("#public_url = {}", quoted(SOMEWHERE)),
     };
     // A hosted server answers only to its own name; one beside us hears the name clients use.
-    let hosted = url::Url::parse(&args.upstream)
+    let hosted = url::Url::parse(&subject.upstream)
         .is_ok_and(|url| url.scheme() == "https" && url.domain().is_some());
     let host = match hosted {
         true => {
@@ -78,6 +130,26 @@ fn file(args: &InitArgs) -> String {
         }
     };
     let audience = quoted(args.audience.as_deref().unwrap_or("my-app"));
+    let server = match subject.jwks {
+        Some(_) => "# The auth server.",
+        None => {
+            "# The auth server. Issuer, key set and token endpoints are learnt from its discovery \
+             document."
+        }
+    };
+    let sharp = if args.audience.is_some() { "" } else { "#" };
+    let issuer = match &subject.jwks {
+        Some(jwks) => format!(
+            "# Who issues the tokens, and where its keys are.\n[[issuer]]\nissuer = {issuer}\njwks = {}\n\
+             {sharp}audience = {audience}\n",
+            quoted(jwks)
+        ),
+        None => format!(
+            "# Without a discovery document, or to hold its tokens to an audience, say who the issuer \
+             is:\n#[[issuer]]\n#issuer = {issuer}\n#jwks = \"/.well-known/jwks.json\"\n\
+             #algorithms = [\"ES384\"]\n#audience = {audience}\n"
+        ),
+    };
     format!(
         r#"# Every key with its meaning: conf/countersign.toml in countersign's sources.
 # `countersign run --check --config FILE` says whether this file is good.
@@ -91,7 +163,7 @@ listen = "127.0.0.1:8080"
 [admin]
 listen = "127.0.0.1:9090"
 
-# The auth server. Issuer, key set and token endpoints are learnt from its discovery document.
+{server}
 [upstream]
 url = {upstream}
 {host}
@@ -105,13 +177,7 @@ algorithm = "RS256"
 # By itself, or by hand: `countersign keys rotate`.
 #rotate_every = "90d"
 
-# Without a discovery document, or to hold its tokens to an audience, say who the issuer is:
-#[[issuer]]
-#issuer = {issuer}
-#jwks = "/.well-known/jwks.json"
-#algorithms = ["ES384"]
-#audience = {audience}
-
+{issuer}
 # And where its tokens stand, one block for each path:
 #[[tokens]]
 #path = "/oauth/token"
@@ -125,8 +191,8 @@ algorithm = "RS256"
 }
 
 /// The provider as the verifier's own file wants it.
-fn block(args: &InitArgs) -> String {
-    let issuer = quoted(args.upstream.trim_end_matches('/'));
+fn block(args: &InitArgs, subject: &Subject) -> String {
+    let issuer = quoted(&subject.issuer);
     let public = args.public_url.as_deref().unwrap_or(SOMEWHERE).trim_end_matches('/');
     let jwks = quoted(&format!("{public}/.well-known/jwks.json"));
     let application = match &args.audience {

@@ -4,8 +4,8 @@ use super::args::InspectArgs;
 use super::output::{CliError, Output, one_line, paint};
 use super::{Exit, token};
 use crate::clock::Clock;
-use crate::inspect::tree::Tree;
 use crate::inspect::{Form, Inspection, MAX_TOKEN, Outcome, ProfileView, inspect};
+use crate::jose::tree::Json;
 
 /// # Errors
 /// [`CliError`] when there is no token, or what is there cannot be decoded as one.
@@ -63,9 +63,9 @@ fn text(inspection: &Inspection, color: bool) -> String {
     lines.iter().map(|line| one_line(line) + "\n").collect()
 }
 
-fn members(tree: &Tree, lines: &mut Vec<String>, aside: impl Fn(&str) -> Option<String>) {
+fn members(tree: &Json<'_>, lines: &mut Vec<String>, aside: impl Fn(&str) -> Option<String>) {
     // A name may hold anything, line ends included: written as JSON has it, without the quotes.
-    let name = |n: &str| Tree::Text(n.to_owned()).to_string().trim_matches('"').to_owned();
+    let name = |n: &str| Json::String(n.into()).to_string().trim_matches('"').to_owned();
     let width = tree.members().iter().map(|(n, _)| name(n).chars().count()).max().unwrap_or(0);
     for (member, value) in tree.members() {
         let shown = name(member);

@@ -2,8 +2,9 @@
 
 pub mod args;
 pub mod completions;
-#[cfg(feature = "demo")]
+#[cfg(feature = "verifier")]
 pub mod demo;
+#[cfg(feature = "verifier")]
 pub mod doctor;
 pub mod healthcheck;
 pub mod init;
@@ -64,11 +65,12 @@ pub fn main() -> ExitCode {
 fn dispatch(command: &Command, out: &mut Output) -> Result<Exit, CliError> {
     match command {
         Command::Run(args) => run::run(args, out),
-        #[cfg(feature = "demo")]
+        #[cfg(feature = "verifier")]
         Command::Demo(args) => demo::run(args, out),
         Command::Normalize(args) => normalize::run(args, out),
         Command::Verify(args) => verify::run(args, out),
         Command::Resign(args) => resign::run(args, out),
+        #[cfg(feature = "verifier")]
         Command::Doctor(args) => doctor::run(args, out),
         Command::Inspect(args) => inspect::run(args, out),
         Command::Keys(args) => keys::run(args, out),

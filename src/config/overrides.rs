@@ -6,6 +6,8 @@ use std::path::PathBuf;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RunOverrides {
     pub upstream: Option<String>,
+    /// `client`, `upstream` or a name.
+    pub upstream_host: Option<String>,
     pub listen: Option<String>,
     pub public_url: Option<String>,
     /// An address or `off`.
@@ -29,10 +31,11 @@ pub(super) struct Flag<'a> {
 
 impl RunOverrides {
     /// Every flag whose value is written as in the file.
-    pub(super) fn flags(&self) -> [Flag<'_>; 8] {
+    pub(super) fn flags(&self) -> [Flag<'_>; 9] {
         let flag = |name, table, key, value| Flag { name, table, key, value };
         [
             flag("--upstream", "upstream", "url", &self.upstream),
+            flag("--upstream-host", "upstream", "host", &self.upstream_host),
             flag("--listen", "server", "listen", &self.listen),
             flag("--public-url", "server", "public_url", &self.public_url),
             flag("--admin", "admin", "listen", &self.admin),

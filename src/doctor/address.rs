@@ -4,48 +4,30 @@ use std::net::IpAddr;
 
 use url::{Host, Url};
 
+use crate::net::Class;
+
 /// Why `url` cannot be reached from the internet, if it cannot; `None` also for names that only the
 /// resolver could tell.
 pub fn unreachable(url: &str) -> Option<&'static str> {
     let url = Url::parse(url).ok()?;
-    match url.host()? {
-        Host::Domain(name) => {
-            let name = name.trim_end_matches('.').to_ascii_lowercase();
-            let ends = |suffixes: &[&str]| suffixes.iter().any(|s| name.ends_with(s));
-            if name == "localhost" || name.ends_with(".localhost") {
-                Some("this machine only")
-            } else if ends(&[".local", ".internal", ".lan", ".home.arpa", ".svc", ".intranet"])
-                || !name.contains('.')
-            {
-                Some("a name of a local network")
-            } else {
-                None
-            }
-        }
-        Host::Ipv4(ip) => unreachable_ip(IpAddr::V4(ip)),
-        Host::Ipv6(ip) => unreachable_ip(IpAddr::V6(ip)),
+    let class = Class::of_url(&url)?;
+    match (url.host()?, class) {
+        (Host::Domain(_), Class::Private) => Some("a name of a local network"),
+        _ => described(class),
     }
 }
 
 /// The same for an address a name resolved to.
 pub fn unreachable_ip(ip: IpAddr) -> Option<&'static str> {
-    match ip {
-        _ if ip.is_loopback() => Some("this machine only"),
-        _ if ip.is_unspecified() => Some("no address at all"),
-        IpAddr::V4(v4) => {
-            let [a, b, ..] = v4.octets();
-            let shared = a == 100 && (64..128).contains(&b);
-            let closed = v4.is_private() || v4.is_link_local() || shared;
-            closed.then_some("a private network")
-        }
-        IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
-            Some(v4) => unreachable_ip(IpAddr::V4(v4)),
-            None => {
-                let first = v6.segments()[0];
-                let closed = first & 0xfe00 == 0xfc00 || first & 0xffc0 == 0xfe80;
-                closed.then_some("a private network")
-            }
-        },
+    described(Class::of(ip))
+}
+
+fn described(class: Class) -> Option<&'static str> {
+    match class {
+        Class::Public => None,
+        Class::Loopback => Some("this machine only"),
+        Class::Unspecified => Some("no address at all"),
+        Class::Private | Class::LinkLocal | Class::Metadata => Some("a private network"),
     }
 }
 

@@ -1,25 +1,24 @@
 //! All checks of one case, and what came out: findings with cause and fix, a verdict for each way in.
 
+use futures::FutureExt as _;
 use serde::Serialize;
 use url::Url;
 
-use super::custom_jwt::{self, Algorithm, CustomJwt};
-use super::finding::{Case, Finding, Level, Verdict, Way};
-use super::oidc::{self, Oidc};
-use super::{Cause, Refusal, address, fix, generic, headers};
-use crate::inspect::inspect;
-use crate::inspect::tree::Tree;
-use crate::jose::jwks::{self, Normalized};
+use super::finding::{CUSTOM_JWT, Case, Fetched, Finding, Level, NoAnswer, OIDC, Verdict, Way};
+use super::{Answer, Cause, address, fix, generic, headers};
+use crate::inspect::{inspect, words};
 use crate::jose::jws::CompactJws;
-use crate::jose::names::{Issuer, IssuerName, Limits};
-use crate::jose::policy::IssuerPolicy;
+use crate::jose::names::Limits;
+use crate::jose::tree::Json;
 use crate::jose::verify::{Budget, verify};
 use crate::log::scrub::scrub;
 use crate::profile::Judge;
+use crate::verifier::convex::{self, Algorithm, CustomJwt, Oidc};
+use crate::verifier::{Reason, Refusal, explain};
 
 #[derive(Debug, Clone, Serialize)]
 pub struct Diagnosis {
-    /// Whether countersign could make a key set of what was fetched.
+    /// Whether countersign could make a key set of what the issuer answers.
     pub readable: bool,
     pub verdicts: Vec<Verdict>,
     pub findings: Vec<Finding>,
@@ -29,36 +28,23 @@ pub struct Diagnosis {
     pub audience: Option<String>,
 }
 
-/// An outcome in the verifier's words, with what to do about it.
-fn as_said(about: &'static str, title: String, outcome: Result<(), Refusal>) -> Finding {
-    match outcome {
-        Ok(()) => Finding::new(about, Level::Good, title),
-        Err(refusal) => Finding {
-            // It may repeat an answer whole, and secrets in it are none of the reader's.
-            says: Some(scrub(&refusal.message).into_owned()),
-            fixes: fix::fixes(about, &refusal.causes),
-            causes: refusal.causes,
-            ..Finding::new(about, Level::Fault, title)
-        },
-    }
-}
-
 impl Diagnosis {
     /// No way in that was asked about takes it.
     pub fn refused(&self) -> bool {
         !self.verdicts.iter().any(|v| v.accepts)
     }
+
+    pub fn accepts(&self, way: &str) -> bool {
+        self.verdicts.iter().any(|v| v.way == way && v.accepts)
+    }
 }
 
 /// Runs every check.
 pub fn examine(case: &Case) -> Diagnosis {
-    let mut findings = Vec::new();
+    let mut findings = case.notes.clone();
     reach(case, &mut findings);
+    let expired = expired(case);
     let audience = case.audience.clone().or_else(|| token_audience(case));
-    let normalized = case.jwks.as_ref().ok().map(|answer| {
-        let options = jwks::Options { now: Some(case.now), ..jwks::Options::default() };
-        jwks::normalize(&answer.body, &options)
-    });
     let algorithm = algorithm(case);
     let mut verdicts = Vec::new();
     if case.profile.judge == Judge::Convex {
@@ -69,23 +55,24 @@ pub fn examine(case: &Case) -> Diagnosis {
             verdicts.push(open(case, audience.as_deref(), &mut findings));
         }
     } else {
-        let read = normalized.as_ref().and_then(|n| n.as_ref().ok());
-        let token = read.and_then(|read| plain_token(case, read));
-        verdicts.push(generic::checked(case, normalized.as_ref(), token, &mut findings));
+        let token = plain_token(case);
+        verdicts.push(generic::checked(case, token, &mut findings));
+    }
+    if let Some(finding) = expired {
+        // Before all else: what an old token is refused for besides may have passed with it.
+        findings.insert(0, finding);
+        verdicts.iter_mut().for_each(|verdict| verdict.accepts = false);
     }
     if let Some(answer) = case.jwks.as_ref().ok().filter(|answer| answer.status == 200) {
         let warn = |cause: Cause| {
-            let fixes = fix::fixes("headers", std::slice::from_ref(&cause));
             let title = format!("{}: {}", cause.place, cause.text);
+            let fixes = fix::fixes("headers", &[cause], case);
             findings.push(Finding { fixes, ..Finding::new("headers", Level::Warning, title) });
         };
         headers::warnings(answer).into_iter().for_each(warn);
     }
-    ours(case, normalized.as_ref(), &mut findings);
-    let readable = matches!(normalized, Some(Ok(_)));
-    if !readable {
-        findings.iter_mut().for_each(fix::without_countersign);
-    }
+    ours(case, &mut findings);
+    let readable = case.ours.read.is_ok();
     Diagnosis { readable, verdicts, findings, algorithm: algorithm.name(), audience }
 }
 
@@ -101,28 +88,67 @@ fn reach(case: &Case, findings: &mut Vec<Finding>) {
     closed.dedup_by(|a, b| a == b || (host(&a.0).is_some() && host(&a.0) == host(&b.0)));
     for (url, why) in closed {
         let title = format!("{url}: {why}; a verifier on the internet cannot reach it");
-        let fixes = vec!["give it a public address (for a try: a tunnel)".to_owned()];
-        findings.push(Finding { fixes, ..Finding::new("address", Level::Warning, title) });
+        let finding = Finding::new("address", Level::Warning, title);
+        findings.push(finding.fix("give it a public address (for a try: a tunnel)"));
     }
 }
 
+/// A token that has run out, whatever else is wrong with it.
+fn expired(case: &Case) -> Option<Finding> {
+    let exp = section(case.token.as_deref()?, 1)?.get("exp")?.seconds()?;
+    let late = case.now.secs().checked_sub(exp).filter(|late| *late > 5)?;
+    let cause =
+        Cause::new("expired", "claims.exp", format!("the token expired {} ago", words::span(late)));
+    let fixes = fix::fixes("token", std::slice::from_ref(&cause), case);
+    let causes = vec![cause];
+    Some(Finding { causes, fixes, ..Finding::new("token", Level::Fault, "the token has expired") })
+}
+
 fn algorithm(case: &Case) -> Algorithm {
-    let provider = |algorithm| CustomJwt {
-        issuer: case.issuer.clone(),
-        jwks: case.jwks_url.clone(),
-        algorithm,
-        application_id: None,
-    };
     let has = |algorithm| {
         let answer = case.jwks.as_ref();
-        answer.is_ok_and(|answer| custom_jwt::has_usable_key(answer, &provider(algorithm)))
+        answer.is_ok_and(|a| convex::custom_jwt_has_usable_key(a, &case.jwks_url, algorithm))
     };
     let of_token = case.token.as_deref().and_then(|t| header_member(t, "alg"));
     match of_token.as_deref() {
         Some("ES256") => Algorithm::Es256,
-        None if !has(Algorithm::Rs256) && has(Algorithm::Es256) => Algorithm::Es256,
+        Some("RS256") => Algorithm::Rs256,
+        // What a countersigned token will have.
+        _ if !has(Algorithm::Rs256) && has(Algorithm::Es256) => Algorithm::Es256,
         _ => Algorithm::Rs256,
     }
+}
+
+/// A refusal with its causes and fixes, or a good finding.
+fn told(
+    about: &'static str,
+    title: String,
+    outcome: Result<(), (Refusal, Vec<Cause>)>,
+    case: &Case,
+) -> Finding {
+    let Err((refusal, causes)) = outcome else { return Finding::new(about, Level::Good, title) };
+    Finding {
+        // It may repeat an answer whole, and secrets in it are none of the reader's.
+        says: Some(scrub(&refusal.message).into_owned()),
+        in_production: refusal.in_production(),
+        detail: refusal.detail.as_deref().map(|detail| scrub(detail).into_owned()),
+        fixes: fix::fixes(about, &causes, case),
+        causes,
+        ..Finding::new(about, Level::Fault, title)
+    }
+}
+
+/// The cause of a document that did not come, by the code of the fetch.
+fn unfetched(no_answer: &NoAnswer, url: &str) -> Cause {
+    Cause::new(no_answer.code, "address", format!("{url}: {}", no_answer.why))
+}
+
+/// A way in that has no key for the algorithms it takes.
+fn no_key(about: &'static str, what: &str, case: &Case) -> Finding {
+    let cause = Cause::new("no_usable_key", "$.keys", format!("the set has no key for {what}"));
+    let fixes = fix::fixes(about, std::slice::from_ref(&cause), case);
+    let causes = vec![cause];
+    Finding { fixes, causes, ..Finding::new(about, Level::Fault, format!("key for {what}")) }
 }
 
 fn custom(
@@ -131,7 +157,6 @@ fn custom(
     audience: Option<&str>,
     findings: &mut Vec<Finding>,
 ) -> Verdict {
-    const WAY: &str = "customJwt";
     let before = findings.len();
     let provider = CustomJwt {
         issuer: case.issuer.clone(),
@@ -141,68 +166,158 @@ fn custom(
     };
     let title = format!("key set {}", case.jwks_url);
     match &case.jwks {
-        Err(why) => {
-            findings.push(as_said(WAY, title, Err(custom_jwt::unfetched(&case.jwks_url, why))));
+        Err(no_answer) => {
+            let refusal = convex::custom_jwt_fetch_failed(&case.jwks_url, &no_answer.why);
+            let causes = vec![unfetched(no_answer, &case.jwks_url)];
+            findings.push(told(CUSTOM_JWT, title, Err((refusal, causes)), case));
         }
         Ok(answer) => {
-            let read = custom_jwt::key_set(answer, &case.jwks_url);
+            let explained = |refusal: Refusal, token| {
+                let causes = explain::custom_jwt(&refusal, answer, &provider, token);
+                (refusal, causes)
+            };
+            let read = convex::custom_jwt_key_set(answer, &case.jwks_url);
             let readable = read.is_ok();
-            findings.push(as_said(WAY, title, read));
-            if readable && !custom_jwt::has_usable_key(answer, &provider) {
-                let what = algorithm.name();
-                let cause = Cause::new(
-                    "no_usable_key",
-                    "$.keys",
-                    format!("no key for {what} with a `kid`"),
-                );
-                findings.push(Finding {
-                    fixes: fix::fixes(WAY, std::slice::from_ref(&cause)),
-                    causes: vec![cause],
-                    ..Finding::new(WAY, Level::Fault, format!("key for {what}"))
-                });
+            let read = read.map_err(|refusal| explained(refusal, None));
+            findings.push(told(CUSTOM_JWT, title, read, case));
+            if readable && !convex::custom_jwt_has_usable_key(answer, &case.jwks_url, algorithm) {
+                findings.push(no_key(CUSTOM_JWT, algorithm.name(), case));
             }
             if let Some(token) = &case.token {
-                let said = custom_jwt::token(answer, &provider, token, case.now);
-                findings.push(as_said(WAY, "token".to_owned(), said));
+                let said = convex::custom_jwt(answer, &provider, token, case.now);
+                let said = without_time(
+                    said,
+                    |now| convex::custom_jwt(answer, &provider, token, now),
+                    token,
+                );
+                // That the set cannot be read has been told.
+                let again = said.as_ref().is_err_and(|refusal| {
+                    !readable
+                        && matches!(
+                            refusal.reason,
+                            Reason::Status | Reason::MediaType | Reason::KeySet
+                        )
+                });
+                if !again {
+                    let said = said.map_err(|refusal| explained(refusal, Some(token)));
+                    findings.push(told(CUSTOM_JWT, "token".to_owned(), said, case));
+                }
             }
         }
     }
-    Verdict::of(WAY, &findings[before..])
+    Verdict::of(CUSTOM_JWT, &findings[before..])
+}
+
+/// The verdict on a token apart from its expiry, which is told once for all.
+fn without_time(
+    said: Result<(), Refusal>,
+    at: impl Fn(crate::jose::names::UnixTime) -> Result<(), Refusal>,
+    token: &str,
+) -> Result<(), Refusal> {
+    use crate::jose::names::UnixTime;
+    match &said {
+        Err(refusal) if refusal.reason == Reason::Expired => {
+            let exp = section(token, 1).and_then(|claims| claims.get("exp")?.seconds());
+            exp.map_or(said, |exp| at(UnixTime::from_secs(exp.saturating_sub(1))))
+        }
+        _ => said,
+    }
 }
 
 fn open(case: &Case, audience: Option<&str>, findings: &mut Vec<Finding>) -> Verdict {
-    const WAY: &str = "OIDC";
     let before = findings.len();
-    let read = oidc::discovery(&case.oidc, &case.spelled);
+    let text = |fetched: &Fetched| fetched.clone().map_err(|no_answer| no_answer.why);
+    let discovery_url = convex::discovery_url(&case.spelled).unwrap_or_default();
+    let fetch = |url: String| {
+        let found = if url == discovery_url {
+            text(&case.discovery)
+        } else {
+            match &case.discovery_jwks {
+                Some(fetched) => text(fetched),
+                None => Err("it was not fetched".to_owned()),
+            }
+        };
+        std::future::ready(found)
+    };
+    let provider = Oidc {
+        domain: case.issuer.clone(),
+        application_id: audience.unwrap_or_default().to_owned(),
+    };
+    // Every answer is at hand, so there is nothing to wait for.
+    let pending = || Refusal {
+        code: "Internal",
+        message: "not asked".to_owned(),
+        detail: None,
+        reason: Reason::Other,
+    };
+    let explained = |refusal: Refusal, token: Option<&str>| {
+        let keys = case.discovery_jwks.as_ref();
+        let lost = match (&case.discovery, keys) {
+            (Err(no_answer), _) => Some((no_answer, discovery_url.as_str())),
+            (Ok(_), Some(Err(no_answer))) => Some((no_answer, case.jwks_url.as_str())),
+            _ => None,
+        };
+        let causes = match (&refusal.reason, lost) {
+            (Reason::Fetch, Some((no_answer, url))) => vec![unfetched(no_answer, url)],
+            _ => {
+                let discovery = case.discovery.as_ref().ok();
+                let keys = keys.and_then(|keys| keys.as_ref().ok());
+                // A document that was refused itself is the one at fault, whatever was fetched after.
+                let keys = keys.filter(|_| is_document(discovery, &case.spelled));
+                explain::oidc(&refusal, discovery, keys, &provider, token)
+            }
+        };
+        (refusal, causes)
+    };
+    let read = convex::oidc_discovery(fetch, &case.spelled).now_or_never();
+    let read = read.unwrap_or_else(|| Err(pending()));
     let readable = read.is_ok();
-    let title = "discovery and key set".to_owned();
-    findings.push(as_said(WAY, title, read));
-    if readable && !oidc::has_usable_key(&case.oidc, &case.spelled) {
-        let cause = Cause::new("no_usable_key", "$.keys", "no key for RS256 or EdDSA");
-        findings.push(Finding {
-            fixes: fix::fixes(WAY, std::slice::from_ref(&cause)),
-            causes: vec![cause],
-            ..Finding::new(WAY, Level::Fault, "key for RS256 or EdDSA")
-        });
+    let read = read.map_err(|refusal| explained(refusal, None));
+    findings.push(told(OIDC, "discovery and key set".to_owned(), read, case));
+    let usable = convex::oidc_has_usable_key(fetch, &case.spelled).now_or_never();
+    if readable && !matches!(usable, Some(Ok(true))) {
+        findings.push(no_key(OIDC, "RS256 or EdDSA", case));
     }
-    let skipped = oidc::skipped(&case.oidc, &case.spelled);
-    if !skipped.is_empty() {
-        let title = format!("skips {} of the keys, silently", skipped.len());
-        findings.push(Finding { causes: skipped, ..Finding::new(WAY, Level::Note, title) });
+    if let (true, Some(Ok(set))) = (readable, &case.discovery_jwks) {
+        let causes = explain::skipped(set);
+        if !causes.is_empty() {
+            let title = format!("skips {} of the keys, silently", causes.len());
+            findings.push(Finding { causes, ..Finding::new(OIDC, Level::Note, title) });
+        }
     }
-    if let Some(token) = &case.token {
-        let application_id = audience.unwrap_or_default().to_owned();
-        let provider = Oidc { domain: case.issuer.clone(), application_id };
-        let said = oidc::token(&case.oidc, &provider, token, case.now);
-        findings.push(as_said(WAY, "token".to_owned(), said));
+    if let Some(token) = case.token.as_deref().filter(|_| readable) {
+        let ask = |now| {
+            let said = convex::oidc(fetch, &provider, token, now).now_or_never();
+            said.unwrap_or_else(|| Err(pending()))
+        };
+        let said = without_time(ask(case.now), ask, token);
+        let said = said.map_err(|refusal| explained(refusal, Some(token)));
+        findings.push(told(OIDC, "token".to_owned(), said, case));
     }
-    Verdict::of(WAY, &findings[before..])
+    Verdict::of(OIDC, &findings[before..])
+}
+
+/// Was the discovery document itself one that is read, with this issuer?
+fn is_document(answer: Option<&Answer>, issuer: &str) -> bool {
+    let typed = |answer: &Answer| {
+        let given = answer.content_type.as_deref().unwrap_or("application/json");
+        given.to_ascii_lowercase().starts_with("application/json")
+    };
+    answer.is_some_and(|answer| {
+        answer.status == 200
+            && typed(answer)
+            && Json::parse(&answer.body)
+                .is_ok_and(|document| document.get("issuer").and_then(Json::text) == Some(issuer))
+    })
 }
 
 /// The token as a verifier by the RFCs takes it, which knows the issuer's keys as they stand.
-fn plain_token(case: &Case, normalized: &Normalized) -> Option<Result<(), Cause>> {
+fn plain_token(case: &Case) -> Option<Result<(), Cause>> {
     let token = case.token.as_deref()?;
-    let said = countersignable(case, normalized, token).and_then(|()| {
+    if case.ours.read.is_err() {
+        return None;
+    }
+    let said = countersignable(case, token).and_then(|()| {
         let audiences = token_audiences(token);
         match &case.audience {
             Some(wanted) if !audiences.contains(wanted) => {
@@ -212,7 +327,9 @@ fn plain_token(case: &Case, normalized: &Normalized) -> Option<Result<(), Cause>
             _ => Ok(()),
         }
     });
-    Some(said.and_then(|()| as_the_profile(case, token)))
+    // Told once for all.
+    let said = said.and_then(|()| as_the_profile(case, token));
+    Some(said.or_else(|cause| if cause.code == "expired" { Ok(()) } else { Err(cause) }))
 }
 
 /// What the profile says of a token that is good otherwise. By the RFCs a token needs no `kid`.
@@ -227,73 +344,68 @@ fn as_the_profile(case: &Case, token: &str) -> Result<(), Cause> {
 }
 
 /// What countersign itself would make of it.
-fn ours(
-    case: &Case,
-    normalized: Option<&Result<Normalized, crate::jose::fault::DocumentRefusal>>,
-    findings: &mut Vec<Finding>,
-) {
-    const WAY: &str = "countersign";
-    let normalized = match normalized {
-        None => return,
-        Some(Err(refusal)) => {
-            let cause = Cause::new(refusal.code(), "$", refusal.to_string());
+fn ours(case: &Case, findings: &mut Vec<Finding>) {
+    const ABOUT: &str = "countersign";
+    let read = match &case.ours.read {
+        Err(no_answer) => {
+            let cause = Cause::new(no_answer.code, "$", no_answer.why.clone());
             let title = "cannot make a key set of this";
-            findings
-                .push(Finding { causes: vec![cause], ..Finding::new(WAY, Level::Fault, title) });
+            let finding = Finding::new(ABOUT, Level::Note, title);
+            findings.push(Finding { causes: vec![cause], ..finding });
             return;
         }
-        Some(Ok(normalized)) => normalized,
+        Ok(read) => read,
     };
-    for alarm in &normalized.report.alarms {
+    for alarm in &read.report.alarms {
         let members = alarm.members.join(", ");
         let title = format!("{}: the issuer publishes a secret ({members})", alarm.path);
-        let fixes = vec![
-            "replace this key today: whoever fetched the set can sign as the issuer".to_owned(),
-        ];
-        findings.push(Finding { fixes, ..Finding::new("secret", Level::Alarm, title) });
+        let finding = Finding::new("secret", Level::Alarm, title);
+        findings.push(
+            finding.fix("replace this key today: whoever fetched the set can sign as the issuer"),
+        );
     }
-    let count = normalized.keys.keys().len();
-    let changes = normalized.report.changes.len();
     let s = |n: usize| if n == 1 { "" } else { "s" };
+    let count = read.keys.keys().len();
+    let changes = read.report.changes.len();
     let mut title = format!("reads {count} key{}", s(count));
     if changes > 0 {
         title = format!("{title}, {changes} thing{} put right", s(changes));
     }
-    findings.push(Finding::new(WAY, Level::Good, title));
+    findings.push(Finding::new(ABOUT, Level::Good, title));
     if let Some(token) = &case.token {
-        findings.push(match countersignable(case, normalized, token) {
-            Ok(()) => Finding::new(WAY, Level::Good, "verifies the token; it can be countersigned"),
+        findings.push(match countersignable(case, token) {
+            Ok(()) => {
+                Finding::new(ABOUT, Level::Good, "verifies the token; it can be countersigned")
+            }
             Err(cause) => {
-                let title = "would not countersign the token";
-                Finding { causes: vec![cause], ..Finding::new(WAY, Level::Fault, title) }
+                let finding = Finding::new(ABOUT, Level::Note, "would not countersign the token");
+                Finding { causes: vec![cause], ..finding }
             }
         });
     }
 }
 
-fn countersignable(case: &Case, normalized: &Normalized, token: &str) -> Result<(), Cause> {
+fn countersignable(case: &Case, token: &str) -> Result<(), Cause> {
     let refused = |e: crate::jose::refusal::Refusal| Cause::new(e.code(), "token", e.to_string());
-    let name = |_| Cause::new("issuer", "claims.iss", "it is no valid name");
     let limits = Limits::default();
+    let Ok(read) = &case.ours.read else {
+        return Err(Cause::new("no_keys", "$", "there are no keys to check it with"));
+    };
     let jws = CompactJws::parse(token, &limits, false).map_err(refused)?;
-    let issuers = vec![
-        Issuer::parse(&case.issuer).map_err(name)?,
-        Issuer::parse(&case.spelled).map_err(name)?,
-    ];
-    let policy = IssuerPolicy::new(IssuerName::parse("doctor").map_err(name)?, issuers);
     let mut budget = Budget::new(&limits);
-    verify(&jws, &policy, &normalized.keys, case.now, &mut budget).map(drop).map_err(refused)
+    verify(&jws, &read.policy, &read.keys, case.now, &mut budget).map(drop).map_err(refused)
 }
 
 fn token_audience(case: &Case) -> Option<String> {
     token_audiences(case.token.as_deref()?).into_iter().next()
 }
 
-fn token_audiences(token: &str) -> Vec<String> {
+/// The token's `aud`, not verified; empty without one.
+pub fn token_audiences(token: &str) -> Vec<String> {
     let claims = section(token, 1);
     match claims.as_ref().and_then(|claims| claims.get("aud")) {
-        Some(Tree::Text(one)) => vec![one.clone()],
-        Some(Tree::List(list)) => list.iter().filter_map(Tree::text).map(str::to_owned).collect(),
+        Some(Json::String(one)) => vec![one.clone().into_owned()],
+        Some(Json::Array(list)) => list.iter().filter_map(Json::text).map(str::to_owned).collect(),
         _ => Vec::new(),
     }
 }
@@ -307,9 +419,10 @@ fn header_member(token: &str, name: &str) -> Option<String> {
     section(token, 0)?.get(name)?.text().map(str::to_owned)
 }
 
-fn section(token: &str, nth: usize) -> Option<Tree> {
+/// Header (0) or claims (1) of a token, not verified.
+pub(super) fn section(token: &str, nth: usize) -> Option<Json<'static>> {
     use base64::Engine as _;
     let part = token.split('.').nth(nth)?;
     let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(part).ok()?;
-    Tree::parse(&bytes).ok()
+    Json::parse(&bytes).ok().map(Json::into_owned)
 }

@@ -2,13 +2,28 @@
 
 use serde::Serialize;
 
-use super::oidc::Fetched;
 use super::{Answer, Cause};
+use crate::jose::jwks::{KeySet, Report};
 use crate::jose::names::UnixTime;
+use crate::jose::policy::IssuerPolicy;
 use crate::profile::Profile;
 
-/// The name of a way in that is no vendor's.
-pub(super) const BY_THE_RFCS: &str = "by the RFCs";
+/// The name of a way in that belongs to no vendor.
+pub const BY_THE_RFCS: &str = "by the RFCs";
+/// The two ways in of Convex.
+pub const CUSTOM_JWT: &str = "customJwt";
+pub const OIDC: &str = "OIDC";
+
+/// An answer, or why there is none.
+pub type Fetched = Result<Answer, NoAnswer>;
+
+/// Why a fetch gave no answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NoAnswer {
+    /// Stable: `dns`, `connect`, `tls`, `timeout`, `private_address`, …
+    pub code: &'static str,
+    pub why: String,
+}
 
 /// What was fetched and asked.
 #[derive(Debug, Clone)]
@@ -18,8 +33,10 @@ pub struct Case {
     /// `iss` as the issuer itself spells it, where discovery or the token says.
     pub spelled: String,
     pub jwks_url: String,
-    pub jwks: Result<Answer, String>,
-    pub oidc: Fetched,
+    pub jwks: Fetched,
+    pub discovery: Fetched,
+    /// What `jwks_uri` of the discovery document answered; `None` without one.
+    pub discovery_jwks: Option<Fetched>,
     pub token: Option<String>,
     pub audience: Option<String>,
     pub now: UnixTime,
@@ -28,6 +45,10 @@ pub struct Case {
     pub profile: Profile,
     /// The only way in that counts; `None`: either is enough.
     pub way: Option<Way>,
+    pub place: Place,
+    pub ours: Ours,
+    /// What was found while fetching.
+    pub notes: Vec<Finding>,
 }
 
 /// How the verifier is configured, where it has two kinds of provider.
@@ -35,6 +56,48 @@ pub struct Case {
 pub enum Way {
     CustomJwt,
     Oidc,
+}
+
+/// What answers at the address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Place {
+    /// An auth server, as far as anybody can tell.
+    AuthServer,
+    /// A proxy of ours.
+    Countersign,
+    /// `*.convex.cloud`: the API of a Convex deployment, which issues no tokens.
+    ConvexCloud,
+    /// `*.convex.site`: the HTTP actions of a Convex deployment; an auth server may run in them.
+    ConvexSite,
+    /// A single-page app, whose router answers every path with its page.
+    WebApp,
+}
+
+/// What `countersign run` would make of the issuer, found by the code that `run` runs.
+#[derive(Debug, Clone)]
+pub struct Ours {
+    pub setup: Setup,
+    pub read: Result<Read, NoAnswer>,
+}
+
+/// The configuration it was found with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Setup {
+    /// `--upstream URL` alone.
+    Upstream(String),
+    /// A file with an `[[issuer]]`; why `--upstream` alone is not enough.
+    Issuer { upstream: String, file: String, why: String },
+    /// Neither; there is nothing to begin with.
+    None,
+}
+
+/// An issuer's keys as countersign reads them.
+#[derive(Debug, Clone)]
+pub struct Read {
+    pub keys: KeySet,
+    pub report: Report,
+    pub policy: IssuerPolicy,
 }
 
 /// Would this way in take the issuer, and the token where there is one?
@@ -57,20 +120,38 @@ pub enum Level {
 
 #[derive(Debug, Clone, Serialize)]
 pub struct Finding {
-    /// `customJwt`, `OIDC`, `address`, `headers`, `countersign`.
+    /// `customJwt`, `OIDC`, `by the RFCs`, `token`, `address`, `headers`, `secret`, `countersign`.
     pub about: &'static str,
     pub level: Level,
     pub title: String,
     /// The verifier's own words.
     pub says: Option<String>,
+    /// What a production deployment shows its clients in their place.
+    pub in_production: Option<&'static str>,
+    /// What stands in the verifier's log beneath.
+    pub detail: Option<String>,
     pub causes: Vec<Cause>,
     pub fixes: Vec<String>,
 }
 
 impl Finding {
-    pub(super) fn new(about: &'static str, level: Level, title: impl Into<String>) -> Self {
-        let (causes, fixes) = (Vec::new(), Vec::new());
-        Self { about, level, title: title.into(), says: None, causes, fixes }
+    pub fn new(about: &'static str, level: Level, title: impl Into<String>) -> Self {
+        Self {
+            about,
+            level,
+            title: title.into(),
+            says: None,
+            in_production: None,
+            detail: None,
+            causes: Vec::new(),
+            fixes: Vec::new(),
+        }
+    }
+
+    #[must_use]
+    pub fn fix(mut self, text: impl Into<String>) -> Self {
+        self.fixes.push(text.into());
+        self
     }
 }
 

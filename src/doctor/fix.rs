@@ -1,22 +1,24 @@
-//! What to do about a cause. The lines name settings of `auth.config.ts` and `countersign.toml`.
+//! What to do about a cause: short sentences that name the setting and the file it is in, the most
+//! useful first.
 
 use super::Cause;
-use super::finding::{BY_THE_RFCS, Finding};
+use super::finding::{BY_THE_RFCS, Case, OIDC, Place, Setup};
 
-const IN_FRONT: &str = "put countersign in front, it serves the set corrected: `jwks` in auth.config.ts \
-    becomes \"https://<countersign>/.well-known/jwks.json\"";
-const DOMAIN_IN_FRONT: &str = "put countersign in front, `domain` in auth.config.ts becomes \
-    \"https://<countersign>\"; or use a `customJwt` provider";
-const IN_FRONT_OF_ANY: &str = "put countersign in front with `--profile standard` and have the verifier \
-    read https://<countersign>/.well-known/jwks.json: it serves the set corrected";
-const EXCHANGE: &str = "countersign the token: in `fetchToken` send it to POST /_countersign/token, or \
-    let [[tokens]] in countersign.toml rewrite the issuer's answers";
+const EXCHANGE: &str = "countersign the token: send it to POST /_countersign/token of the proxy in your \
+    `fetchToken`, or log in through the proxy";
+const LOOK: &str = "look at what the address answers: countersign finds no key set in it either";
+const USE_CUSTOM_JWT: &str =
+    "use a `customJwt` provider: it reads no discovery document, only the key set";
 
-/// One line a kind of cause, each once.
-pub(super) fn fixes(about: &str, causes: &[Cause]) -> Vec<String> {
+/// The lines for some causes of one finding, each once.
+pub(super) fn fixes(about: &str, causes: &[Cause], case: &Case) -> Vec<String> {
     let mut out: Vec<String> = Vec::new();
     for cause in causes {
-        for line in fix(about, cause) {
+        let lines = match about {
+            BY_THE_RFCS => generic(cause, case),
+            _ => fix(about, cause, case),
+        };
+        for line in lines {
             if !out.contains(&line) {
                 out.push(line);
             }
@@ -25,95 +27,187 @@ pub(super) fn fixes(about: &str, causes: &[Cause]) -> Vec<String> {
     out
 }
 
-fn fix(about: &str, cause: &Cause) -> Vec<String> {
-    if about == BY_THE_RFCS {
-        return generic(cause);
+/// What the proxy in front would do, if it can read what the issuer answers.
+fn in_front(case: &Case) -> String {
+    match (case.place, case.ours.read.is_ok(), &case.ours.setup) {
+        (Place::Countersign, ..) => {
+            "this is a countersign proxy already: look at its status page (admin listener), which says \
+             what it cannot read from the auth server behind it"
+                .to_owned()
+        }
+        (_, true, Setup::Issuer { .. }) => {
+            "put countersign in front of the auth server, with the `[[issuer]]` below".to_owned()
+        }
+        (_, true, _) => "put countersign in front of the auth server (see below)".to_owned(),
+        (_, false, _) => LOOK.to_owned(),
     }
-    let in_token = cause.place.starts_with("claims") || cause.place.starts_with("header");
+}
+
+fn in_front_of_oidc(case: &Case) -> String {
+    match case.place {
+        Place::Countersign => {
+            "let the proxy serve the discovery document itself: set `output_issuer` of the [[issuer]] \
+             in its countersign.toml to this address; or use a `customJwt` provider"
+                .to_owned()
+        }
+        _ => in_front(case),
+    }
+}
+
+fn fix(about: &str, cause: &Cause, case: &Case) -> Vec<String> {
+    let in_token = ["claims", "header", "signature", "token"];
+    let in_token = in_token.iter().any(|place| cause.place.starts_with(place));
+    let oidc = about == OIDC;
+    let one = |line: &str| vec![line.to_owned()];
+    if let Some(lines) = transport(cause) {
+        return lines;
+    }
+    match cause.code {
+        "status" => status(cause, oidc),
+        "html" if oidc && case.place == Place::Countersign => vec![in_front_of_oidc(case)],
+        "html" | "empty" => {
+            vec![
+                "give the address of the auth server's API: this one answers a web page".to_owned(),
+            ]
+        }
+        "audience" => one("set `applicationID` in auth.config.ts to the token's `aud`"),
+        "aud_missing" if oidc => one(
+            "an OIDC provider needs an `aud`: use a `customJwt` provider without `applicationID`, or \
+             let the auth server set one",
+        ),
+        "aud_missing" => one(
+            "leave `applicationID` out of auth.config.ts (then any token of this issuer is taken), or \
+             let the auth server set an `aud`",
+        ),
+        "issuer" | "domain" if oidc => one("set `domain` in auth.config.ts to the token's `iss`"),
+        "issuer" | "domain" => one("set `issuer` in auth.config.ts to the token's `iss`"),
+        "issuer_mismatch" => one(
+            "use a `customJwt` provider, for which a slash at the end does not count: an OIDC provider \
+             compares byte by byte",
+        ),
+        "issuer_url" => one("use a `customJwt` provider: it adds `https://` to such an `iss`"),
+        "issuer_missing" | "jwks_uri" | "jwks_uri_missing" | "discovery_member" | "discovery" => {
+            match case.jwks.as_ref().is_ok_and(|answer| answer.status == 200) {
+                true => one(USE_CUSTOM_JWT),
+                false => one(
+                    "find out where the key set is, and give that address: `countersign doctor \
+                     https://…/jwks --issuer https://…`",
+                ),
+            }
+        }
+        "expired" => one("get a fresh token and ask again"),
+        "not_yet" => one("set the clock of the auth server: it is ahead"),
+        "exp_range" => one(
+            "set `milliseconds = true` under [issuer.claims] in countersign.toml if the times are in \
+             milliseconds",
+        ),
+        "kid_unknown" | "alg" if case.place == Place::Countersign => one(EXCHANGE),
+        "kid_unknown" => one(
+            "compare the `kid`s: the token is of another server or stage, or the key was changed after \
+             the set was cached (Convex keeps a set as long as its Cache-Control says)",
+        ),
+        "signature" => one("the token is of another server or stage, or was changed on the way"),
+        "claim_missing" if cause.place == "claims.sub" => one("let the auth server set `sub`"),
+        "format" => {
+            one("give a signed token (three parts): an opaque or encrypted one cannot be used")
+        }
+        "iss_missing" => one("let the auth server set `iss`"),
+        "refetch" | "vary" | "set_cookie" | "stale" | "heuristic" => one(
+            "let the server send `Cache-Control: public, max-age=300` and no cookie, as countersign does",
+        ),
+        "no_usable_key" if oidc => vec![in_front_of_oidc(case)],
+        _ if in_token && case.place != Place::Countersign && case.ours.read.is_ok() => {
+            vec![in_front(case), EXCHANGE.to_owned()]
+        }
+        _ if in_token => one(EXCHANGE),
+        _ if oidc => vec![in_front_of_oidc(case)],
+        _ => vec![in_front(case)],
+    }
+}
+
+/// Faults below HTTP, which are the same for everybody who asks.
+fn transport(cause: &Cause) -> Option<Vec<String>> {
+    let why = cause.text.to_ascii_lowercase();
+    let plain = ["connect", "tls", "broken"].contains(&cause.code)
+        && (why.contains("invalidcontenttype") || why.contains("corrupt message"));
     let line = match cause.code {
-        "fetch" if cause.text.contains("dns error") => "is the name spelt right? Nobody knows it",
-        "fetch" if cause.text.contains("refused") => {
+        _ if plain => "write the address with `http://`: there is no TLS at this port",
+        "dns" => "check the spelling of the host: no name server knows it",
+        "connect" if why.contains("refused") => {
             "nothing listens there: is the server up, are host and port right?"
         }
-        "fetch" if cause.text.contains("InvalidContentType") => {
-            "there is no TLS at this address: write it with `http://`"
+        "connect" => {
+            "the host cannot be reached: is it up, and does its firewall let the port through?"
         }
-        "status" if cause.text.contains("answers 404") && about == "OIDC" => {
-            "use a `customJwt` provider, it reads no discovery document; or put countersign in front"
+        "timeout" => {
+            "ask again in a minute (a small host may have been asleep); if it stays so, look at its \
+             firewall, which may drop what comes from outside, and at its load"
         }
-        "status" if cause.text.contains("answers 404") => {
-            "is the key set elsewhere? Give its whole address instead: `countersign doctor \
-             https://…/jwks --issuer https://…`; what its tokens call `iss` goes to --issuer"
+        "tls" if why.contains("unknownissuer") => {
+            "get a certificate of a public authority (Let's Encrypt), or send the intermediate \
+             certificates too: this chain leads to none that verifiers know"
         }
-        "status" | "fetch" | "html" | "empty" => {
-            "open the address without a login: it must answer 200 with JSON, for anybody"
+        "tls" if why.contains("expired") => "renew the certificate: it has run out",
+        "tls" if why.contains("not valid for") || why.contains("notvalidforname") => {
+            "use the host name that the certificate is for, or get one for this name"
         }
-        "audience" => "set `applicationID` in auth.config.ts to what `aud` is, or leave it out",
-        "issuer" | "domain" => {
-            "set `issuer` (`domain` for OIDC) in auth.config.ts to what `iss` is, to the letter"
+        "tls" => "look at the TLS of the server: `openssl s_client -connect HOST:443`",
+        "private_address" => {
+            "if you meant it, say so with `--allow-private`: the document or a redirect leads into a \
+             private network, where a verifier cannot follow either"
         }
-        "issuer_mismatch" => {
-            "OIDC compares byte by byte, slash at the end included: set `output_issuer` of \
-             [[issuer]] in countersign.toml, or use `customJwt`"
+        "redirects" | "redirect_location" => "give the address that the redirects should end at",
+        "too_large" | "broken" | "encoding" => {
+            "fetch the address with `curl -i` and look at what comes: the answer cannot be read whole"
         }
-        "issuer_url" => "use a `customJwt` provider: it adds `https://` to such an `iss`",
-        "issuer_missing" | "jwks_uri" | "discovery_member" => {
-            "use a `customJwt` provider, it reads no discovery document; or let countersign rewrite it"
+        _ => return None,
+    };
+    Some(vec![line.to_owned()])
+}
+
+fn status(cause: &Cause, oidc: bool) -> Vec<String> {
+    let status = cause.text.split("answers ").nth(1).and_then(|rest| rest.split(';').next());
+    let status = status.or_else(|| cause.text.split("status is ").nth(1)?.split(';').next());
+    let line = match status.unwrap_or_default() {
+        "401" | "403" => {
+            "let the address through without a login: key set and discovery are public"
         }
-        "expired" => "get a fresh token; compare the clocks of both machines",
-        "not_yet" => "set the issuer's clock",
-        "exp_range" => {
-            "times are in seconds; for milliseconds set `milliseconds = true` under claims of \
-             [[issuer]] in countersign.toml"
+        "404" | "405" | "410" if oidc => USE_CUSTOM_JWT,
+        "404" | "405" | "410" => {
+            "is the key set elsewhere? Give its whole address: `countersign doctor https://…/jwks \
+             --issuer https://…`, where --issuer is the `iss` of the tokens"
         }
-        "kid_unknown" => {
-            "was the key changed? The verifier keeps the old set as long as Cache-Control says and \
-             asks for no new one; or the token is of another issuer"
-        }
-        "signature" => "the token is of another issuer or stage, or was changed on the way",
-        "claim_missing" if cause.place == "claims.sub" => "the issuer must set `sub`",
-        "format" => "a signed token is needed, not an opaque or encrypted one",
-        "refetch" | "vary" | "set_cookie" | "stale" | "heuristic" => {
-            "countersign serves the set with `Cache-Control: public, max-age=300` and nothing else"
-        }
-        "no_usable_key" if about == "OIDC" => {
-            return vec![DOMAIN_IN_FRONT.to_owned(), EXCHANGE.to_owned()];
-        }
-        "no_usable_key" => {
-            return vec![IN_FRONT.to_owned(), EXCHANGE.to_owned()];
-        }
-        _ if in_token || about == "headers" => EXCHANGE,
-        _ if about == "OIDC" => DOMAIN_IN_FRONT,
-        _ => IN_FRONT,
+        "429" => "ask again later: the server limits how often it may be asked",
+        code if code.starts_with('5') => "look at the log of the auth server: it fails itself",
+        _ => "open the address without a login: it must answer 200 with JSON, for anybody",
     };
     vec![line.to_owned()]
 }
 
-/// Nothing countersign does helps against an answer it cannot read either.
-pub(super) fn without_countersign(finding: &mut Finding) {
-    let before = finding.fixes.len();
-    finding.fixes.retain(|fix| !fix.starts_with("put countersign in front"));
-    if finding.fixes.is_empty() && before > 0 {
-        let look = "look at what the address answers: countersign finds no key set in it either";
-        finding.fixes.push(look.to_owned());
-    }
-}
-
 /// For a verifier whose settings nobody here knows.
-fn generic(cause: &Cause) -> Vec<String> {
+fn generic(cause: &Cause, case: &Case) -> Vec<String> {
+    if let Some(lines) = transport(cause) {
+        return lines;
+    }
     let in_token = ["claims", "header", "signature", "token"];
     let in_token = in_token.iter().any(|place| cause.place.starts_with(place));
     let line = match cause.code {
-        "status" | "fetch" | "html" | "empty" => {
+        "status" | "html" | "empty" => {
             "open the address without a login: it must answer 200 with JSON, for anybody"
         }
         "audience" => "set the verifier's audience to what `aud` is",
         "issuer" | "issuer_unknown" => "set the verifier's issuer to what `iss` is, to the letter",
-        "expired" => "get a fresh token; compare the clocks of both machines",
+        "expired" => "get a fresh token and ask again",
         "kid_unknown" => "was the key changed? or the token is of another issuer",
         "signature" => "the token is of another issuer or stage, or was changed on the way",
         _ if in_token => return Vec::new(),
-        _ => IN_FRONT_OF_ANY,
+        _ if case.place == Place::Countersign || case.ours.read.is_err() => {
+            return vec![in_front(case)];
+        }
+        _ => {
+            "put countersign in front with `--profile standard` and have the verifier read its \
+             /.well-known/jwks.json"
+        }
     };
     vec![line.to_owned()]
 }

@@ -1,21 +1,16 @@
 //! A strict verifier that nobody has named: what the RFCs demand of a key set and a token is a fault,
 //! what some of the libraries we measured stumble over, though the RFCs allow it, is a doubt.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-
 use super::finding::{BY_THE_RFCS as WAY, Case, Finding, Level, Verdict};
-use super::{Answer, Cause, document, fix};
-use crate::inspect::tree::Tree;
+use super::{Answer, Cause, fix};
 use crate::jose::alg::Alg;
-use crate::jose::fault::DocumentRefusal;
-use crate::jose::jwks::Normalized;
+use crate::jose::tree::Json;
 use crate::profile::{Judge, Profile};
+use crate::verifier::explain::{self, key};
 
 /// Key set, then token.
 pub(super) fn checked(
     case: &Case,
-    normalized: Option<&Result<Normalized, DocumentRefusal>>,
     token: Option<Result<(), Cause>>,
     findings: &mut Vec<Finding>,
 ) -> Verdict {
@@ -23,22 +18,22 @@ pub(super) fn checked(
     let title = format!("key set {}", case.jwks_url);
     let mut doubts = Vec::new();
     let mut causes = match &case.jwks {
-        Err(why) => vec![Cause::new("fetch", "$", why.clone())],
+        Err(no_answer) => vec![Cause::new(no_answer.code, "address", no_answer.why.clone())],
         Ok(answer) => key_set(answer, &case.profile, &mut doubts),
     };
-    if let (true, Some(Ok(normalized))) = (causes.is_empty(), normalized) {
-        let usable = |alg: Alg| normalized.keys.keys().iter().any(|key| key.permits(alg));
+    if let (true, Ok(read)) = (causes.is_empty(), &case.ours.read) {
+        let usable = |alg: Alg| read.keys.keys().iter().any(|key| key.permits(alg));
         if !case.profile.accepts.iter().any(usable) {
             causes.push(Cause::new("no_usable_key", "$.keys", "no public key for a signature"));
         }
     }
-    findings.push(found(title, causes));
+    findings.push(found(title, causes, case));
     if let Some(said) = token {
-        findings.push(found("token".to_owned(), said.err().into_iter().collect()));
+        findings.push(found("token".to_owned(), said.err().into_iter().collect(), case));
     }
     let verdict = Verdict::of(WAY, &findings[before..]);
     if !doubts.is_empty() {
-        let fixes = fix::fixes(WAY, &doubts);
+        let fixes = fix::fixes(WAY, &doubts, case);
         let title = "not every library takes this set";
         let finding = Finding::new(WAY, Level::Warning, title);
         findings.push(Finding { causes: doubts, fixes, ..finding });
@@ -46,9 +41,9 @@ pub(super) fn checked(
     verdict
 }
 
-fn found(title: String, causes: Vec<Cause>) -> Finding {
+fn found(title: String, causes: Vec<Cause>, case: &Case) -> Finding {
     let level = if causes.is_empty() { Level::Good } else { Level::Fault };
-    let fixes = fix::fixes(WAY, &causes);
+    let fixes = fix::fixes(WAY, &causes, case);
     Finding { fixes, causes, ..Finding::new(WAY, level, title) }
 }
 
@@ -66,7 +61,7 @@ fn key_set(answer: &Answer, profile: &Profile, doubts: &mut Vec<Cause>) -> Vec<C
         };
         doubts.push(Cause::new("content_type", "Content-Type", text));
     }
-    let entries = match document::entries(&answer.body, true) {
+    let entries = match explain::entries(&answer.body) {
         Ok(entries) => entries,
         Err(cause) => return vec![cause],
     };
@@ -75,7 +70,7 @@ fn key_set(answer: &Answer, profile: &Profile, doubts: &mut Vec<Cause>) -> Vec<C
     for (i, entry) in entries.iter().enumerate() {
         let place = format!("$.keys[{i}]");
         look.key(entry, &place);
-        if let Some(kid) = entry.get("kid").and_then(Tree::text) {
+        if let Some(kid) = entry.get("kid").and_then(Json::text) {
             if kids.contains(&kid) {
                 let text = "another key has it too: some take the first, some none";
                 look.doubts.push(Cause::new("kid_twice", &format!("{place}.kid"), text));
@@ -101,79 +96,54 @@ impl Look<'_> {
         self.doubts.push(Cause::new(code, place, text));
     }
 
-    /// RFC 7517 §4.
-    fn key(&mut self, key: &Tree, place: &str) {
-        if !matches!(key, Tree::Object(_)) {
-            return self.fault("entry", place, format!("{} in place of a key", key.kind()));
-        }
-        for name in key.duplicates() {
-            self.fault("duplicate_member", place, format!("`{name}` stands there twice"));
+    /// RFC 7517 §4, RFC 7518 §6, RFC 8037 §2.
+    fn key(&mut self, key: &Json<'_>, place: &str) {
+        self.faults.extend(key::shape(key, place));
+        if !key.is_object() {
+            return;
         }
         let at = |name: &str| format!("{place}.{name}");
-        for name in ["kty", "use", "alg", "kid", "crv"] {
-            if let Some(value) = key.get(name).filter(|value| value.text().is_none()) {
-                let code = if name == "kid" { "kid_type" } else { "member_type" };
-                let text = format!("`{name}` is {}, not a string", value.kind());
-                self.fault(code, &at(name), text);
-            }
-        }
-        let text = |name: &str| key.get(name).and_then(Tree::text);
+        let text = |name: &str| key.get(name).and_then(Json::text);
         match text("kid") {
             Some("") => self.doubt("kid_missing", &at("kid"), "it is empty"),
-            Some(_) => {}
-            None if key.get("kid").is_some() => {}
-            None => {
+            None if key.present("kid").is_none() => {
                 let text = "there is none: some verifiers never try such a key";
                 self.doubt("kid_missing", &at("kid"), text);
             }
+            _ => {}
         }
         match text("alg") {
-            None if key.get("alg").is_some() => {}
-            None => {
+            None if key.present("alg").is_none() => {
                 let text = "there is none: some verifiers want to be told";
                 self.doubt("alg_missing", &at("alg"), text);
             }
-            Some(name) => {
-                let published =
+            Some(name) if text("use") != Some("enc") => {
+                let known =
                     Alg::from_name(name).is_some_and(|a| self.profile.tolerates.contains(a));
-                let encryption = text("use") == Some("enc");
-                if !published && self.profile.judge == Judge::WholeSet {
+                if !known && self.profile.judge == Judge::WholeSet {
                     let text = format!("it does not know `{name}` and refuses the whole set");
                     self.fault("alg_unknown", &at("alg"), text);
-                } else if !published && !encryption {
+                } else if !known {
                     let text =
                         format!("some libraries do not know `{name}` and refuse the whole set");
                     self.doubt("alg_unknown", &at("alg"), text);
                 }
             }
+            _ => {}
         }
         if let Some(other) = text("use").filter(|name| !["sig", "enc"].contains(name)) {
             self.doubt("use", &at("use"), format!("`{other}` is not `sig`"));
         }
-        if let Some(value) = key.get("key_ops") {
-            let ops = value.list().filter(|ops| ops.iter().all(|op| op.text().is_some()));
-            match ops {
-                None => {
-                    let text = format!("`key_ops` is {}, not a list of strings", value.kind());
-                    self.fault("member_type", &at("key_ops"), text);
-                }
-                Some(ops) if ops.iter().all(|op| op.text() != Some("verify")) => {
-                    self.doubt("key_ops", &at("key_ops"), "`verify` is not in it");
-                }
-                Some(_) => {}
-            }
+        let ops = key.get("key_ops").and_then(Json::texts);
+        if ops.is_some_and(|ops| !ops.contains(&"verify")) {
+            self.doubt("key_ops", &at("key_ops"), "`verify` is not in it");
         }
-        self.material(key, place);
-    }
-
-    /// RFC 7518 §6, RFC 8037 §2.
-    fn material(&mut self, key: &Tree, place: &str) {
-        let at = |name: &str| format!("{place}.{name}");
-        let curve = key.get("crv").and_then(Tree::text);
-        match key.get("kty").and_then(Tree::text) {
+        let curve = text("crv");
+        let number = |name: &str| key.get(name).and_then(|value| key::number(value).ok());
+        match text("kty") {
             Some("RSA") => {
                 for name in ["n", "e"] {
-                    let Some(bytes) = self.number(key, name, &at(name)) else { continue };
+                    let Some(bytes) = number(name) else { continue };
                     if bytes.first() == Some(&0) {
                         let text = "it has a leading zero byte (RFC 7518 §2)";
                         self.doubt("leading_zero", &at(name), text);
@@ -195,13 +165,10 @@ impl Look<'_> {
                         self.doubt("crv_unknown", &at("crv"), text);
                         None
                     }
-                    None => {
-                        self.missing(key, "crv", &at("crv"));
-                        None
-                    }
+                    None => None,
                 };
                 for name in ["x", "y"] {
-                    let Some(bytes) = self.number(key, name, &at(name)) else { continue };
+                    let Some(bytes) = number(name) else { continue };
                     if let Some(length) = length.filter(|length| bytes.len() != *length) {
                         let text = format!(
                             "{} bytes; its curve has {length} (RFC 7518 §6.2.1)",
@@ -212,8 +179,6 @@ impl Look<'_> {
                 }
             }
             Some("OKP") => {
-                self.missing(key, "crv", &at("crv"));
-                let _ = self.number(key, "x", &at("x"));
                 let text = "not every library knows OKP; some refuse the whole set";
                 self.doubt("kty_okp", &at("kty"), text);
             }
@@ -224,39 +189,16 @@ impl Look<'_> {
                 let text = format!("some libraries do not know `{other}` and refuse the whole set");
                 self.doubt("kty_unknown", &at("kty"), text);
             }
-            None if key.get("kty").is_some() => {}
-            None => self.fault("kty_missing", &at("kty"), "`kty` is missing (RFC 7517 §4.1)"),
+            None => {}
         }
-    }
-
-    fn missing(&mut self, key: &Tree, name: &str, place: &str) {
-        if key.get(name).is_none() {
-            self.fault("member_missing", place, format!("`{name}` is missing"));
-        }
-    }
-
-    /// A member that is base64url of bytes (RFC 7518 §2).
-    fn number(&mut self, key: &Tree, name: &str, place: &str) -> Option<Vec<u8>> {
-        let Some(value) = key.get(name) else {
-            self.missing(key, name, place);
-            return None;
-        };
-        let Some(text) = value.text() else {
-            let text = format!("`{name}` is {}, not a string", value.kind());
-            self.fault("member_type", place, text);
-            return None;
-        };
-        let bytes = URL_SAFE_NO_PAD.decode(text).ok().filter(|bytes| !bytes.is_empty());
-        if bytes.is_none() {
-            let why = if text.ends_with('=') { "is padded with `=`" } else { "is not base64url" };
-            self.fault("b64", place, format!("`{name}` {why}"));
-        }
-        bytes
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
     use super::*;
 
     fn look(set: &str) -> (Vec<&'static str>, Vec<&'static str>) {
@@ -311,7 +253,7 @@ mod tests {
             (key("{\"x\":null}"), "member_missing"),
             (key("{\"x\":\"AA==\"}"), "b64"),
             (key("{\"x\":\"AAAA\"}"), "coordinate_length"),
-            (key("{\"kty\":\"oct\"}"), "kty_secret"),
+            (key("{\"kty\":\"oct\",\"k\":\"AAAA\"}"), "kty_secret"),
             (key("{\"key_ops\":\"verify\"}"), "member_type"),
             ("{\"keys\":[{\"kty\":\"x\",\"kty\":\"x\"}]}".into(), "duplicate_member"),
         ] {

@@ -1,68 +1,24 @@
-//! Why a strict verifier refuses an issuer or a token: its own steps as checks that can say which
-//! member is at fault. Pure: what was fetched goes in, findings come out. A test holds the verdict
-//! equal to that of the crates the verifier uses, over the whole corpus.
+//! Why a verifier refuses an issuer or a token, and what to do about it. The verdict, its text and its
+//! code are those of [`crate::verifier`]; this room finds the words and the fix. Pure: what was fetched
+//! goes in, findings come out.
 //!
-//! | file | reads |
+//! | file | what |
 //! |---|---|
-//! | [`custom_jwt`] | the `customJwt` provider: [`strict`] key set, then the token |
-//! | [`oidc`] | the OIDC provider: [`metadata`], [`lax`] key set, [`id_token`] |
+//! | [`finding`] | the case that goes in, the findings that come out |
+//! | [`exam`] | all checks of one case |
+//! | [`summary`] | the verdict in one line, and each fault once |
+//! | `fix` | what to do about a cause |
 //! | `generic` | a verifier by the RFCs: faults, and what libraries stumble over |
-//! | [`exam`] | all of it for one case, told as [`finding`]s with cause and fix |
 //! | [`headers`], [`address`] | what is not refused, but hurts: caching, addresses nobody can reach |
+//! | [`changing`] | claims that differ from token to token |
 
 pub mod address;
-mod check;
-mod claims;
-pub mod custom_jwt;
-mod document;
+pub mod changing;
 pub mod exam;
 pub mod finding;
 mod fix;
 mod generic;
 pub mod headers;
-mod id_token;
-mod lax;
-mod media;
-mod metadata;
-pub mod oidc;
-mod said;
-mod strict;
+pub mod summary;
 
-use serde::Serialize;
-
-/// An HTTP answer, after redirects and decompression.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Answer {
-    /// The address that answered.
-    pub url: String,
-    pub status: u16,
-    pub content_type: Option<String>,
-    /// All headers, names in lower case.
-    pub headers: Vec<(String, String)>,
-    pub body: Vec<u8>,
-}
-
-/// A refusal in the verifier's own words, and what is at fault in ours.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Refusal {
-    /// The verifier's short code; `Panic` where its server would panic.
-    pub code: &'static str,
-    pub message: String,
-    pub causes: Vec<Cause>,
-}
-
-/// One thing at fault.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Cause {
-    /// Stable code.
-    pub code: &'static str,
-    /// `$.keys[2].n`, `header.typ`, `claims.aud`, `Content-Type`.
-    pub place: String,
-    pub text: String,
-}
-
-impl Cause {
-    fn new(code: &'static str, place: &str, text: impl Into<String>) -> Self {
-        Self { code, place: place.to_owned(), text: text.into() }
-    }
-}
+pub use crate::verifier::{Answer, Cause};

@@ -1,6 +1,8 @@
 //! One issuer: its keys now, one fetch at a time whatever the load, the last good set through every
 //! outage.
 
+mod fetching;
+
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,18 +11,16 @@ use std::time::Duration;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::watch;
 
-use super::set::{self, Removed};
+use super::set::Removed;
 use super::shared::{Shared, UNKNOWN_FOR};
 use super::snapshot::Snapshot;
-use super::source::{Got, NewSet, Reading, SourceError};
-use super::status::{Fetches, IssuerState, IssuerStatus};
+use super::status::{Fetches, IssuerState, IssuerStatus, Reason};
 use super::{IssuerSettings, Source, store};
-use crate::jose::jwk::PublicJwk;
 use crate::jose::jwks::{KeySet, Report};
 use crate::jose::names::{IssuerName, UnixTime};
 use crate::jose::policy::IssuerPolicy;
-use crate::otel::{self, Parent, Work};
-use crate::refresh::{self, Action, Event, Outcome, Standing, State};
+use crate::otel::Parent;
+use crate::refresh::{self, Action, Event, Freshness, State};
 use crate::status::{Fault, Lasting};
 
 /// Slack over the total time of a fetch that a cold start waits: parsing, and a busy machine.
@@ -41,8 +41,8 @@ pub struct IssuerHandle {
     /// Counts finished fetches; who waits for one watches it.
     finished: watch::Sender<u64>,
     shared: Arc<Shared>,
-    /// Whether a task keeps the set fresh.
-    tended: AtomicBool,
+    /// Whether a task refreshes the set.
+    refreshing: AtomicBool,
     /// When a request last asked, seconds since 1970.
     used: AtomicI64,
 }
@@ -50,14 +50,21 @@ pub struct IssuerHandle {
 #[derive(Default)]
 struct Inner {
     state: State,
-    flying: bool,
+    in_flight: bool,
+    /// Of the set last read; sent back, so that the issuer may say that it still holds.
     etag: Option<String>,
+    /// When the set was last read whole.
+    read: Option<UnixTime>,
+    /// What stood for a content coding and is none; said once.
+    unknown_coding: Option<String>,
     removed: Vec<Removed>,
     /// The file last read.
     stamp: Option<crate::keyring::file::Stamp>,
     /// The last kid asked for by itself was not there.
     missed: bool,
     last_error: Option<Fault>,
+    /// The same in short.
+    last_reason: Option<Reason>,
     fetches: Fetches,
 }
 
@@ -79,7 +86,7 @@ impl IssuerHandle {
             unsaved: Lasting::default(),
             finished: watch::Sender::new(0),
             shared,
-            tended: AtomicBool::new(false),
+            refreshing: AtomicBool::new(false),
             used: AtomicI64::new(i64::MIN),
         };
         handle.load();
@@ -136,8 +143,8 @@ impl IssuerHandle {
     /// Notes that somebody needs this issuer's keys; starts the task that keeps them fresh.
     pub fn touch(self: &Arc<Self>) {
         self.used.store(self.shared.clock.now().secs(), Ordering::Relaxed);
-        if !self.tended.load(Ordering::Relaxed) && !self.is_static() {
-            self.tend();
+        if !self.refreshing.load(Ordering::Relaxed) && !self.is_static() {
+            self.start_refreshing();
         }
     }
 
@@ -146,9 +153,9 @@ impl IssuerHandle {
         let now = self.shared.clock.now();
         let snapshot = self.snapshot.load_full();
         let inner = self.inner();
-        let standing = match self.is_static() {
-            true => Standing::Fresh,
-            false => refresh::standing(&inner.state, &settings.refresh, now),
+        let freshness = match self.is_static() {
+            true => Freshness::Fresh,
+            false => refresh::freshness(&inner.state, &settings.refresh, now),
         };
         IssuerStatus {
             name: self.name.to_string(),
@@ -156,9 +163,9 @@ impl IssuerHandle {
             source: settings.source.describe(),
             state: match settings.source {
                 Source::File(_) | Source::Inline(_) | Source::Secrets => IssuerState::Fixed,
-                _ => IssuerState::of(standing, inner.state.failures),
+                _ => IssuerState::of(freshness, inner.state.failures),
             },
-            standing,
+            freshness,
             age: snapshot.as_ref().map(|s| now.since(s.fetched).as_secs()),
             fetched: snapshot.as_ref().map(|s| s.fetched.secs()),
             next_refresh: inner.state.not_before.max(inner.state.due).map(UnixTime::secs),
@@ -172,9 +179,9 @@ impl IssuerHandle {
         }
     }
 
-    /// The code of the last failure, while it lasts.
-    pub(super) fn last_error_code(&self) -> Option<&'static str> {
-        self.inner().last_error.as_ref().map(|e| e.code)
+    /// Why the last fetch failed, while it lasts.
+    pub fn last_reason(&self) -> Option<Reason> {
+        self.inner().last_reason
     }
 
     /// Takes new settings; true if the keys stay (same source), else the caller makes a new handle.
@@ -205,7 +212,7 @@ impl IssuerHandle {
     fn join(self: &Arc<Self>, event: Event, kid: Option<&str>) -> bool {
         {
             let mut inner = self.inner();
-            if inner.flying {
+            if inner.in_flight {
                 return true;
             }
             let settings = self.settings.load();
@@ -219,7 +226,7 @@ impl IssuerHandle {
             {
                 return false;
             }
-            inner.flying = true;
+            inner.in_flight = true;
         }
         let handle = Arc::clone(self);
         let kid = kid.map(str::to_owned);
@@ -227,118 +234,6 @@ impl IssuerHandle {
         let asked_by = Parent::current();
         self.shared.spawn(async move { handle.fetch(kid, &asked_by).await });
         true
-    }
-
-    /// One fetch, then the next state. Only ever one at a time: `flying` is set.
-    async fn fetch(self: Arc<Self>, kid: Option<String>, asked_by: &Parent) {
-        let landing = Landing(&self);
-        let work = Work::fetch(asked_by);
-        let settings = self.settings.load_full();
-        let etag = self.inner().etag.clone();
-        let held = self.snapshot.load_full();
-        let reading = Reading {
-            settings: &settings,
-            fetcher: &self.shared.fetcher,
-            options: &self.shared.options(&settings),
-            etag: etag.as_deref(),
-            now: self.shared.clock.now(),
-        };
-        let held = held.as_ref().map(|s| &s.keys);
-        let got = match (&settings.source, kid) {
-            (Source::UrlPerKid(template), Some(kid)) => {
-                let one = reading.one(template, &kid).await;
-                one.map(|new| self.with_one(held, &kid, new))
-            }
-            _ => reading.set(held).await,
-        };
-        let good = got.is_ok();
-        let code = match &got {
-            Ok(got) => {
-                if got.set.is_some() {
-                    "ok"
-                } else {
-                    "not_modified"
-                }
-            }
-            Err(error) => error.code(),
-        };
-        work.end(&otel::Outcome { issuer: Some(&self.name), code, failed: !good });
-        self.land(got, &settings);
-        drop(landing);
-        if good {
-            self.save();
-        }
-    }
-
-    /// The set with what the issuer has for one kid.
-    fn with_one(&self, held: Option<&KeySet>, kid: &str, new: Vec<PublicJwk>) -> Got {
-        self.inner().missed = new.is_empty();
-        let mut keys = held.map(|set| set.keys().to_vec()).unwrap_or_default();
-        keys.retain(|key| key.kid().is_none_or(|k| k.as_str() != kid));
-        keys.extend(new);
-        let surplus = keys.len().saturating_sub(self.settings.load().limits.keys);
-        keys.drain(..surplus);
-        let set = NewSet { keys: KeySet::new(keys), report: Report::default(), etag: None };
-        Got { set: Some(Box::new(set)), age: None }
-    }
-
-    fn land(&self, got: Result<Got, SourceError>, settings: &IssuerSettings) {
-        let now = self.shared.clock.now();
-        let jitter = self.shared.jitter();
-        let refresh = &settings.refresh;
-        let mut inner = self.inner();
-        let outcome = match &got {
-            Ok(got) => Outcome::Good { age: got.age },
-            Err(e) => e.outcome(),
-        };
-        inner.state = refresh::after(&inner.state, outcome, refresh, jitter, now);
-        let old = self.snapshot.load_full();
-        match got.map(|got| got.set) {
-            Ok(Some(new)) => {
-                inner.fetches.good += 1;
-                inner.last_error = None;
-                inner.etag = new.etag;
-                let before = old.as_ref().map(|s| &s.keys);
-                let grace = refresh.removed_key_grace;
-                let keys = set::merge(before, new.keys, &mut inner.removed, grace, now);
-                self.accept(old.as_deref(), keys, new.report, now);
-            }
-            Ok(None) => {
-                inner.fetches.not_modified += 1;
-                inner.last_error = None;
-                if let Some(old) = &old {
-                    let keys = set::expire(&old.keys, &mut inner.removed, now);
-                    let keys = keys.unwrap_or_else(|| old.keys.clone());
-                    self.accept(Some(old), keys, old.report.clone(), now);
-                }
-            }
-            Err(e) => {
-                *inner.fetches.failed.entry(e.code()).or_default() += 1;
-                let at = settings.source.describe();
-                tracing::warn!(issuer = %self.name, at, code = e.code(), error = %e,
-                    failures = inner.state.failures, "reading the key set failed");
-                let text = e.to_string();
-                inner.last_error = Some(Fault { code: e.code(), text, at: now.secs() });
-                if let Some(old) = &old
-                    && let Some(keys) = set::expire(&old.keys, &mut inner.removed, now)
-                {
-                    self.accept(Some(old), keys, old.report.clone(), old.fetched);
-                }
-            }
-        }
-    }
-
-    /// Makes `keys` the set from now on.
-    fn accept(&self, old: Option<&Snapshot>, keys: KeySet, report: Report, fetched: UnixTime) {
-        let same = old.is_some_and(|old| old.keys.same_keys(&keys));
-        let epoch = old.map_or(1, |old| if same { old.epoch } else { old.epoch + 1 });
-        let snapshot = Arc::new(Snapshot { keys, epoch, fetched, report });
-        self.snapshot.store(Some(Arc::clone(&snapshot)));
-        if !same {
-            let count = snapshot.keys.keys().len();
-            tracing::info!(issuer = %self.name, epoch, keys = count, "new key set");
-            self.shared.changed(&self.name);
-        }
     }
 
     /// Writes the set to disk, off the threads that serve.
@@ -400,8 +295,8 @@ impl IssuerHandle {
     }
 
     /// Starts the task that keeps the set fresh while somebody uses it.
-    fn tend(self: &Arc<Self>) {
-        if !self.tended.swap(true, Ordering::AcqRel) {
+    fn start_refreshing(self: &Arc<Self>) {
+        if !self.refreshing.swap(true, Ordering::AcqRel) {
             let handle = Arc::clone(self);
             self.shared.spawn(async move { handle.keep_fresh().await });
         }
@@ -420,7 +315,7 @@ impl IssuerHandle {
             let idle = now.since(UnixTime::from_secs(self.used.load(Ordering::Relaxed)));
             if self.shared.may_rest(idle) || self.shared.stopped() {
                 // The next request starts a new task.
-                self.tended.store(false, Ordering::Release);
+                self.refreshing.store(false, Ordering::Release);
                 return;
             }
             match action {
@@ -474,16 +369,5 @@ impl IssuerHandle {
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Says that the fetch is over, whatever became of it: a panic must not leave the issuer in flight
-/// for ever.
-struct Landing<'a>(&'a IssuerHandle);
-
-impl Drop for Landing<'_> {
-    fn drop(&mut self) {
-        self.0.inner().flying = false;
-        self.0.finished.send_modify(|n| *n += 1);
     }
 }

@@ -11,6 +11,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::{Notify, watch};
 
 use super::conflicts::{self, Conflict, ConflictAt};
+use super::discovery::{Belief, DiscoveryStatus};
 use super::fetch::Fetcher;
 use super::handle::IssuerHandle;
 use super::shared::Shared;
@@ -174,6 +175,30 @@ impl Issuers {
     /// All, in the order of the configuration.
     pub fn iter(&self) -> impl Iterator<Item = Arc<IssuerHandle>> + use<> {
         self.table.load().list.clone().into_iter()
+    }
+
+    /// How discovery stands; `None` where issuers are configured, and before the first look.
+    pub fn discovery(&self) -> Option<Arc<DiscoveryStatus>> {
+        self.shared.discovery.load_full()
+    }
+
+    pub fn set_discovery(&self, status: DiscoveryStatus) {
+        self.shared.discovery.store(Some(Arc::new(status)));
+    }
+
+    /// Whether whose tokens are good is not known yet: nothing was learnt, or what was guessed has not
+    /// proved right.
+    pub fn is_undecided(&self) -> bool {
+        if self.is_empty() {
+            return true;
+        }
+        let guessed = self.discovery().is_some_and(|d| d.belief == Some(Belief::Guess));
+        guessed && self.iter().all(|handle| handle.snapshot().is_none())
+    }
+
+    /// What asks for documents.
+    pub fn fetcher(&self) -> &Fetcher {
+        &self.shared.fetcher
     }
 
     /// Where things that outlive the process are kept.

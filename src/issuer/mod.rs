@@ -1,12 +1,14 @@
 //! One issuer's keys over time.
 
 pub mod conflicts;
+pub mod discovery;
 pub mod fetch;
+pub mod forwarded;
 mod handle;
 mod headers;
 pub mod issuers;
 pub mod jwks_answer;
-mod maturity;
+mod propagation;
 pub mod publisher;
 mod set;
 mod shared;
@@ -17,18 +19,20 @@ mod store;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 use url::Url;
 
+pub use self::forwarded::Forwarded;
 pub use self::handle::IssuerHandle;
 pub use self::issuers::{IssuerDeps, IssuerError, Issuers};
 pub use self::publisher::{NoSet, PublishedSet, Publisher};
 pub use self::snapshot::Snapshot;
 pub use self::source::SourceError;
-pub use self::status::{Fetches, IssuerState, IssuerStatus};
+pub use self::status::{Fetches, IssuerState, IssuerStatus, Reason};
 use crate::jose::names::{IssuerName, Limits};
 use crate::jose::policy::IssuerPolicy;
 pub use crate::refresh::RefreshSettings;
@@ -96,10 +100,18 @@ pub struct FetchSettings {
     pub status: Vec<u16>,
     /// Link-local and cloud metadata addresses may be dialled.
     pub allow_link_local: bool,
+    /// Loopback and private addresses are dialled: not for a host that only a discovery document names.
+    #[serde(skip, default = "yes")]
+    #[schemars(skip)]
+    pub inside: bool,
     /// A PEM file with further CA certificates.
     pub ca: Option<PathBuf>,
     /// Header lines to send.
     pub headers: BTreeMap<String, String>,
+    /// The server is the upstream: it is asked as its clients' requests reach it.
+    #[serde(skip)]
+    #[schemars(skip)]
+    pub forwarded: Option<Arc<Forwarded>>,
 }
 
 impl std::fmt::Debug for FetchSettings {
@@ -111,7 +123,9 @@ impl std::fmt::Debug for FetchSettings {
             .field("redirects", &self.redirects)
             .field("status", &self.status)
             .field("allow_link_local", &self.allow_link_local)
+            .field("inside", &self.inside)
             .field("ca", &self.ca)
+            .field("forwarded", &self.forwarded)
             .field("headers", &self.headers.keys())
             .finish()
     }
@@ -125,8 +139,15 @@ impl Default for FetchSettings {
             redirects: 3,
             status: vec![200],
             allow_link_local: false,
+            inside: true,
             ca: None,
             headers: BTreeMap::new(),
+            forwarded: None,
         }
     }
+}
+
+/// [`FetchSettings::inside`] of what the configuration names.
+fn yes() -> bool {
+    true
 }

@@ -13,10 +13,12 @@ use aws_lc_rs::digest;
 use bytes::Bytes;
 use tokio::sync::watch;
 
+use super::discovery::DiscoveryStatus;
 use super::handle::IssuerHandle;
 use super::issuers::Issuers;
 use super::jwks_answer::JwksAnswer;
-use super::maturity::Memory;
+use super::propagation::PublishedHistory;
+use super::status::Reason;
 use crate::clock::Clock;
 use crate::jose::base64url;
 use crate::jose::jwks::Change;
@@ -55,17 +57,19 @@ pub enum NoSet {
     NotAPath,
     /// Never an empty set in its place: a verifier would take that for the truth and keep it.
     #[error("the key set of issuer `{issuer}` has not been read yet{}", because(.last))]
-    NotRead { issuer: IssuerName, last: Option<&'static str> },
+    NotRead { issuer: IssuerName, last: Option<Reason> },
     /// Our own keys alone would be kept by a verifier for a whole `max-age`, the issuer's missing.
-    #[error("no issuer is known yet: the upstream's discovery document has not been read")]
-    NoIssuer,
+    #[error("no issuer is known yet: {}", .0.as_deref().map_or(NOT_LOOKED, |status| status.text.as_str()))]
+    NoIssuer(Option<Arc<DiscoveryStatus>>),
     /// See [`read_back`].
     #[error("the key set was made and is not served: {0}")]
     NotReadBack(ReadBackFault),
 }
 
-fn because(last: &Option<&'static str>) -> String {
-    last.map(|code| format!(" ({code})")).unwrap_or_default()
+const NOT_LOOKED: &str = "the upstream's discovery document has not been read";
+
+fn because(last: &Option<Reason>) -> String {
+    last.map(|reason| format!(" ({reason})")).unwrap_or_default()
 }
 
 impl NoSet {
@@ -73,8 +77,12 @@ impl NoSet {
     pub fn code(&self) -> String {
         match self {
             Self::NotAPath => "not_found".to_owned(),
-            Self::NotRead { last: Some(code), .. } => format!("upstream_{code}"),
-            Self::NotRead { last: None, .. } | Self::NoIssuer => "upstream_not_read".to_owned(),
+            Self::NotRead { last: Some(reason), .. } => format!("upstream_{}", reason.code),
+            Self::NoIssuer(Some(status)) if status.reason.is_some() => {
+                let code = status.reason.map_or("not_read", |reason| reason.code);
+                format!("upstream_{code}")
+            }
+            Self::NotRead { last: None, .. } | Self::NoIssuer(_) => "upstream_not_read".to_owned(),
             Self::NotReadBack(fault) => fault.code().to_owned(),
         }
     }
@@ -88,7 +96,7 @@ pub struct Publisher {
     max_age: Duration,
     clock: Clock,
     table: ArcSwap<Table>,
-    memory: Mutex<Memory>,
+    history: Mutex<PublishedHistory>,
 }
 
 #[derive(Default)]
@@ -105,7 +113,7 @@ struct Slot {
     /// Why the set last built is not served; the one before it stays.
     fault: ArcSwapOption<ReadBackFault>,
     /// The kids of the issuer's keys that every cached copy of the set has by now.
-    settled: ArcSwap<PublishedKids>,
+    propagated: ArcSwap<PublishedKids>,
 }
 
 impl std::fmt::Debug for Publisher {
@@ -123,7 +131,7 @@ impl Publisher {
         max_age: Duration,
         clock: Clock,
     ) -> Arc<Self> {
-        let memory = Memory::load(issuers.data_dir(), clock.now());
+        let history = PublishedHistory::load(issuers.data_dir(), clock.now());
         let publisher = Self {
             issuers,
             keyring,
@@ -131,7 +139,7 @@ impl Publisher {
             max_age,
             clock,
             table: ArcSwap::default(),
-            memory: Mutex::new(memory),
+            history: Mutex::new(history),
         };
         publisher.reroute();
         publisher.rebuild_all();
@@ -145,7 +153,7 @@ impl Publisher {
     pub fn for_path(&self, path: &str) -> Result<Arc<PublishedSet>, NoSet> {
         let table = self.table.load();
         let slot = table.by_path.get(path).ok_or(NoSet::NotAPath)?;
-        slot.get()
+        self.set_of(slot)
     }
 
     /// As [`Publisher::for_path`], but where the issuer's set was never read it waits for the first
@@ -155,12 +163,12 @@ impl Publisher {
     /// [`NoSet`] when that fetch failed too.
     pub async fn wait_for_path(&self, path: &str) -> Result<Arc<PublishedSet>, NoSet> {
         let slot = self.table.load().by_path.get(path).cloned().ok_or(NoSet::NotAPath)?;
-        match (slot.get(), &slot.issuer) {
+        match (self.set_of(&slot), &slot.issuer) {
             (Err(_), Some(issuer)) => {
                 if issuer.fresh_for(None).await.is_some() {
                     self.build(&slot);
                 }
-                slot.get()
+                self.set_of(&slot)
             }
             (found, _) => found,
         }
@@ -175,7 +183,7 @@ impl Publisher {
     /// not yet among them; its tokens are countersigned meanwhile.
     pub fn kids_for(&self, issuer: &IssuerName) -> Arc<PublishedKids> {
         match self.table.load().by_issuer.get(issuer) {
-            Some(slot) => slot.settled.load_full(),
+            Some(slot) => slot.propagated.load_full(),
             None => Arc::default(),
         }
     }
@@ -201,7 +209,7 @@ impl Publisher {
                     }
                 }
                 _ = ring.changed() => self.rebuild_all(),
-                () = self.clock.sleep(LOOK) => self.settle_all(),
+                () = self.clock.sleep(LOOK) => self.reconcile(),
                 _ = shutdown.changed() => {}
             }
         }
@@ -255,11 +263,11 @@ impl Publisher {
         if snapshot.is_none() && (slot.issuer.is_some() || self.issuers.is_empty()) {
             slot.set.store(None);
             slot.fault.store(None);
-            slot.settled.store(Arc::default());
+            slot.propagated.store(Arc::default());
             return;
         }
         let now = self.clock.now();
-        let mut memory = self.memory();
+        let mut history = self.history();
         let publishes = slot.issuer.as_ref().is_some_and(|issuer| issuer.policy().publishes());
         let upstream: Vec<_> = snapshot.iter().filter(|_| publishes).map(|s| &s.keys).collect();
         let name = slot.issuer.as_ref().map(|issuer| issuer.name());
@@ -267,7 +275,7 @@ impl Publisher {
             own: &ring.public,
             upstream: &upstream,
             profile: &self.profile.load(),
-            remembered: memory.remembered(name),
+            remembered: history.remembered(name),
         });
         let etag = format!("\"{}\"", &base64url::encode(hash(document.body.as_bytes()))[..22]);
         let is_new = slot.set.load().as_ref().is_none_or(|old| old.etag != etag);
@@ -276,9 +284,9 @@ impl Publisher {
             return;
         }
         if let Some(name) = name {
-            memory.note(name, &document.kids, self.keyring.is_shared(), now);
-            let settled = memory.settled(name, &document.kids, self.ahead(slot), now);
-            slot.settled.store(Arc::new(settled));
+            history.note(name, &document.kids, self.keyring.is_shared(), now);
+            let propagated = history.propagated(name, &document.kids, self.ahead(slot), now);
+            slot.propagated.store(Arc::new(propagated));
         }
         if is_new {
             let body = Bytes::from(document.body);
@@ -296,7 +304,7 @@ impl Publisher {
     }
 
     /// Lets keys grow into use, and sets end with their issuers' last good ones.
-    fn settle_all(&self) {
+    fn reconcile(&self) {
         let now = self.clock.now();
         let table = self.table.load_full();
         for (name, slot) in &table.by_issuer {
@@ -305,13 +313,13 @@ impl Publisher {
                 self.build(slot);
                 continue;
             }
-            let memory = self.memory();
+            let history = self.history();
             let ahead = self.ahead(slot);
-            if memory.is_growing(name, ahead, now) {
-                slot.settled.store(Arc::new(memory.settled(name, &set.kids, ahead, now)));
+            if history.is_growing(name, ahead, now) {
+                slot.propagated.store(Arc::new(history.propagated(name, &set.kids, ahead, now)));
             }
         }
-        self.memory().save();
+        self.history().save();
     }
 
     /// How long until every copy of the set has an issuer's key. Another replica may have read the
@@ -328,15 +336,22 @@ impl Publisher {
         }
     }
 
-    fn memory(&self) -> std::sync::MutexGuard<'_, Memory> {
-        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    fn set_of(&self, slot: &Slot) -> Result<Arc<PublishedSet>, NoSet> {
+        slot.get().map_err(|why| match why {
+            NoSet::NoIssuer(None) => NoSet::NoIssuer(self.issuers.discovery()),
+            why => why,
+        })
+    }
+
+    fn history(&self) -> std::sync::MutexGuard<'_, PublishedHistory> {
+        self.history.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Slot {
     fn new(issuer: Option<Arc<IssuerHandle>>) -> Self {
         let (set, fault) = (ArcSwapOption::empty(), ArcSwapOption::empty());
-        Self { issuer, set, fault, settled: ArcSwap::default() }
+        Self { issuer, set, fault, propagated: ArcSwap::default() }
     }
 
     /// Has another implementation read a set that was made. Where it cannot, or does not verify with it
@@ -370,13 +385,13 @@ impl Slot {
             (Some(set), _) => Ok(set),
             (None, _) if self.fault.load().is_some() => {
                 let fault = self.fault.load_full().map(Arc::unwrap_or_clone);
-                Err(fault.map_or(NoSet::NoIssuer, NoSet::NotReadBack))
+                Err(fault.map_or(NoSet::NoIssuer(None), NoSet::NotReadBack))
             }
             (None, Some(issuer)) => {
-                let last = issuer.last_error_code();
+                let last = issuer.last_reason();
                 Err(NoSet::NotRead { issuer: issuer.name().clone(), last })
             }
-            (None, None) => Err(NoSet::NoIssuer),
+            (None, None) => Err(NoSet::NoIssuer(None)),
         }
     }
 }

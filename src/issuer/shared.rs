@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwapOption;
 use moka::Expiry;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
@@ -15,6 +16,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 
 use super::IssuerSettings;
+use super::discovery::DiscoveryStatus;
 use super::fetch::Fetcher;
 use crate::clock::Clock;
 use crate::jose::jwks::Options;
@@ -35,6 +37,8 @@ pub(super) struct Shared {
     /// Directory of the last good sets.
     pub(super) store: Option<PathBuf>,
     pub(super) unknown: Unknown,
+    /// Where the issuer is learnt from the upstream: how that stands.
+    pub(super) discovery: ArcSwapOption<DiscoveryStatus>,
     /// Few enough to keep all of them fresh all the time.
     pub(super) few: AtomicBool,
     runtime: OnceLock<Handle>,
@@ -57,6 +61,7 @@ impl Shared {
             fetcher,
             options,
             store,
+            discovery: ArcSwapOption::empty(),
             few: AtomicBool::new(true),
             runtime: OnceLock::new(),
             shutdown: OnceLock::new(),

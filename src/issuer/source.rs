@@ -6,7 +6,8 @@ use std::time::Duration;
 use tokio::io::AsyncReadExt as _;
 use url::Url;
 
-use super::fetch::{Ask, FetchError, Fetched, Fetcher};
+use super::fetch::{Ask, FetchError, Fetched, Fetcher, Wanted};
+use super::status::Reason;
 use super::{IssuerSettings, Source};
 use crate::jose::jwk::PublicJwk;
 use crate::jose::jwks::{self, DocumentRefusal, KeySet, Normalized, Options, Report};
@@ -40,6 +41,15 @@ impl SourceError {
         }
     }
 
+    /// In short, for people.
+    pub fn reason(&self) -> Reason {
+        let status = match self {
+            Self::Fetch(e) => e.status(),
+            _ => None,
+        };
+        Reason { code: self.code(), status }
+    }
+
     /// What the policy makes of it.
     pub fn outcome(&self) -> Outcome {
         match self {
@@ -63,6 +73,14 @@ pub(super) struct NewSet {
     pub(super) keys: KeySet,
     pub(super) report: Report,
     pub(super) etag: Option<String>,
+    /// A name in `Content-Encoding` that is no coding.
+    pub(super) unknown_coding: Option<String>,
+}
+
+impl NewSet {
+    pub(super) fn new(keys: KeySet, report: Report) -> Self {
+        Self { keys, report, etag: None, unknown_coding: None }
+    }
 }
 
 impl Got {
@@ -72,7 +90,7 @@ impl Got {
 
     fn document(body: &[u8], options: &Options) -> Result<Self, SourceError> {
         let Normalized { keys, report } = jwks::normalize(body, options)?;
-        Ok(Self { set: Some(Box::new(NewSet { keys, report, etag: None })), age: None })
+        Ok(Self { set: Some(Box::new(NewSet::new(keys, report))), age: None })
     }
 }
 
@@ -105,11 +123,18 @@ impl Reading<'_> {
     async fn url(self, url: &Url) -> Result<Got, SourceError> {
         match self.get(url).await? {
             Fetched::NotModified { age } => Ok(Got::same(age)),
-            Fetched::Document { body, etag, age, .. } => {
-                let mut got = Got::document(&body, self.options)?;
+            Fetched::Document { body, etag, age, unknown_coding, .. } => {
+                let mut got = match (Got::document(&body, self.options), &unknown_coding) {
+                    // What the server says of the body is the likelier cause.
+                    (Err(_), Some(coding)) => {
+                        return Err(FetchError::Encoding(coding.clone()).into());
+                    }
+                    (got, _) => got?,
+                };
                 got.age = age;
                 if let Some(set) = &mut got.set {
                     set.etag = etag;
+                    set.unknown_coding = unknown_coding;
                 }
                 Ok(got)
             }
@@ -119,7 +144,8 @@ impl Reading<'_> {
     async fn get(self, url: &Url) -> Result<Fetched, FetchError> {
         let limit = self.options.limits.document;
         let settings = &self.settings.fetch;
-        self.fetcher.get(Ask { url, settings, limit, etag: self.etag, now: self.now }).await
+        let (wanted, etag, now) = (Wanted::KeySet, self.etag, self.now);
+        self.fetcher.get(Ask { url, wanted, settings, limit, etag, now }).await
     }
 
     async fn file(self, path: &Path) -> Result<Got, SourceError> {
@@ -145,7 +171,7 @@ impl Reading<'_> {
                 keys.extend(self.one(template, kid.as_str()).await?);
             }
         }
-        let set = NewSet { keys: KeySet::new(keys), report: Report::default(), etag: None };
+        let set = NewSet::new(KeySet::new(keys), Report::default());
         Ok(Got { set: Some(Box::new(set)), age: None })
     }
 

@@ -3,8 +3,30 @@
 use serde::{Serialize, Serializer};
 
 use crate::jose::jwks::Report;
-use crate::refresh::Standing;
+use crate::refresh::Freshness;
 use crate::status::{self, Counts, Fault};
+
+/// Why something of the issuer's could not be read, in short: a stable code, and the status code where
+/// that is the reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Reason {
+    pub code: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+}
+
+impl Reason {
+    pub fn of(code: &'static str) -> Self {
+        Self { code, status: None }
+    }
+}
+
+impl std::fmt::Display for Reason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.code)?;
+        self.status.map_or(Ok(()), |status| write!(f, " {status}"))
+    }
+}
 
 /// What the status page and the metrics show.
 #[derive(Debug, Clone, Serialize)]
@@ -26,7 +48,7 @@ pub struct IssuerStatus {
     #[serde(rename = "alarms", serialize_with = "alarms")]
     pub report: Option<Report>,
     #[serde(skip)]
-    pub standing: Standing,
+    pub freshness: Freshness,
     /// Seconds since the issuer last confirmed the set.
     #[serde(skip)]
     pub age: Option<u64>,
@@ -54,12 +76,12 @@ pub enum IssuerState {
 }
 
 impl IssuerState {
-    pub(super) fn of(standing: Standing, failures: u32) -> Self {
-        match standing {
-            Standing::None | Standing::Expired => Self::Cold,
-            Standing::Stale => Self::Stale,
-            Standing::Fresh if failures > 0 => Self::Failing,
-            Standing::Fresh => Self::Fresh,
+    pub(super) fn of(freshness: Freshness, failures: u32) -> Self {
+        match freshness {
+            Freshness::None | Freshness::Expired => Self::Cold,
+            Freshness::Stale => Self::Stale,
+            Freshness::Fresh if failures > 0 => Self::Failing,
+            Freshness::Fresh => Self::Fresh,
         }
     }
 }

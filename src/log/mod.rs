@@ -465,7 +465,7 @@ mod tests {
     #[test]
     fn a_wrong_level_is_told() {
         let wrong = "verbose".parse::<Filter>().unwrap_err();
-        assert!(wrong.to_string().contains("`verbose` is no level"), "{wrong}");
+        assert!(wrong.to_string().contains("invalid log level `verbose`"), "{wrong}");
         assert!("countersign=loud".parse::<Filter>().is_err());
     }
 

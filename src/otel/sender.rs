@@ -7,15 +7,15 @@ use std::time::Duration;
 use async_trait::async_trait;
 use http::{HeaderMap, Request, Response};
 use opentelemetry_http::{Bytes, HttpClient, HttpError};
-use reqwest::Client;
 use tokio::runtime::Handle;
 
 use crate::dns::Resolver;
-use crate::issuer::fetch::{self, FetchError, Unread};
+use crate::net::{ClientSettings, FetchError, HttpClient as Client, Reach, TlsOptions};
 
 /// For one try, from connecting to the last byte of the answer.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 const CONNECT: Duration = Duration::from_secs(3);
+const USER_AGENT: &str = concat!("countersign/", env!("CARGO_PKG_VERSION"));
 /// Bytes of an answer; a collector says `{}`, or which spans it rejects.
 const ANSWER: usize = 64 * 1024;
 
@@ -39,18 +39,13 @@ impl Sender {
         resolver: &Resolver,
         runtime: Handle,
     ) -> Result<Self, String> {
-        let client = Client::builder()
-            .tls_backend_preconfigured(fetch::tls_config(ca)?)
-            .connect_timeout(CONNECT)
-            .timeout(PATIENCE)
-            // The headers are shown to the configured address and to no other.
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .retry(reqwest::retry::never())
-            .dns_resolver(resolver.guarded(false))
-            .pool_max_idle_per_host(1)
-            .build()
-            .map_err(|e| e.to_string())?;
+        // No redirects: the headers are shown to the configured address and to no other.
+        let settings = ClientSettings {
+            timeout: Some(PATIENCE),
+            tls: TlsOptions::with_ca(ca),
+            ..ClientSettings::new(USER_AGENT, Reach::CONFIGURED, CONNECT)
+        };
+        let client = Client::new(&settings, resolver).map_err(|e| e.to_string())?;
         Ok(Self { client, headers, runtime, failing: AtomicBool::new(false) })
     }
 
@@ -83,7 +78,7 @@ impl HttpClient for Sender {
             .headers(parts.headers)
             .headers(self.headers.clone())
             .body(body);
-        let outcome = match self.runtime.spawn(send(request)).await {
+        let outcome = match self.runtime.spawn(send(self.client.clone(), request)).await {
             Ok(outcome) => outcome,
             // The server has stopped.
             Err(_) => Err(FetchError::Broken { why: "stopped".to_owned() }),
@@ -93,16 +88,14 @@ impl HttpClient for Sender {
     }
 }
 
-async fn send(request: reqwest::RequestBuilder) -> Result<Response<Bytes>, FetchError> {
-    let sort = |error: reqwest::Error| fetch::sorted(&error, PATIENCE);
-    let mut response = request.send().await.map_err(sort)?;
+async fn send(
+    client: Client,
+    request: reqwest::RequestBuilder,
+) -> Result<Response<Bytes>, FetchError> {
+    let mut response = client.send(request).await?;
     let mut answer = Response::new(Bytes::new());
     *answer.status_mut() = response.status();
     *answer.headers_mut() = response.headers().clone();
-    *answer.body_mut() =
-        fetch::body(&mut response, ANSWER).await.map_err(|unread| match unread {
-            Unread::TooLarge => FetchError::TooLarge { limit: ANSWER },
-            Unread::Broken(error) => sort(error),
-        })?;
+    *answer.body_mut() = client.body(&mut response, ANSWER).await?;
     Ok(answer)
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
-use super::learn::Learner;
+use super::discovery::{self, Discovery};
 use crate::admin::StatusSource;
 use crate::bridge::{Bridge, BridgeDeps};
 use crate::clock::Clock;
@@ -48,7 +48,7 @@ pub struct App {
     pub keyring: Arc<Keyring>,
     pub bridge: Arc<Bridge>,
     pub clock: Clock,
-    pub(super) learner: Option<Arc<Learner>>,
+    pub(super) discovery: Option<Arc<Discovery>>,
     /// As it was at the start or the last reload.
     pub(super) config: arc_swap::ArcSwap<Config>,
 }
@@ -69,13 +69,16 @@ impl App {
             Some(settings) => Some(Arc::new(Upstream::new(settings, resolver.clone())?)),
             None => None,
         };
-        let learner = Learner::of(&config);
-        let known = learner.as_ref().and_then(|learner| learner.remembered());
+        let discovery = Discovery::of(&config);
+        let known = discovery.as_ref().and_then(|discovery| discovery.remembered());
         let (settings, tokens) = match &known {
-            Some(known) => (known.issuers.clone(), known.tokens.clone()),
+            Some(known) => (vec![known.learnt.issuer.clone()], known.tokens.clone()),
             None => (config.issuers.clone(), config.tokens.clone()),
         };
         let issuers = Issuers::new(settings, deps)?;
+        if let Some(known) = &known {
+            discovery::remembered_status(&issuers, known, clock.now().secs());
+        }
         let publisher = Publisher::new(
             issuers.clone(),
             keyring.clone(),
@@ -112,7 +115,7 @@ impl App {
             keyring,
             bridge,
             clock,
-            learner,
+            discovery,
             config: arc_swap::ArcSwap::from_pointee(config),
         }))
     }
@@ -146,9 +149,9 @@ impl App {
         runtime.spawn(async move { publisher.run(shutdown).await });
         let (app, shutdown) = (self.clone(), stop.clone());
         runtime.spawn(async move { super::probe::run(&app, shutdown).await });
-        if let Some(learner) = &self.learner {
-            let (learner, app, shutdown) = (learner.clone(), self.clone(), stop.clone());
-            runtime.spawn(async move { learner.run(&app, shutdown).await });
+        if let Some(discovery) = &self.discovery {
+            let (discovery, app, shutdown) = (discovery.clone(), self.clone(), stop.clone());
+            runtime.spawn(async move { discovery.run(&app, shutdown).await });
         }
     }
 }

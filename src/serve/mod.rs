@@ -5,7 +5,7 @@
 //! soon as the last request has, and several servers fit in one process.
 
 mod assemble;
-mod learn;
+mod discovery;
 pub mod listen;
 mod probe;
 mod reload;
@@ -34,7 +34,7 @@ use self::threads::Threads;
 use self::tls::{Certificate, TlsError};
 use crate::admin;
 use crate::clock::Clock;
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, HostHeader};
 use crate::issuer::publisher::COMMON_PATH;
 
 /// Why the server could not run.
@@ -97,14 +97,13 @@ pub fn run(config: Config, options: Options) -> Result<(), RunError> {
         true => Sockets::taken_over(&handover)?,
         false => Sockets::new(),
     };
-    let upstream = config.upstream.as_ref();
-    if let Some(name) =
-        upstream.and_then(|upstream| upstream.unheard_name(config.server.public_url.as_ref()))
+    if let Some(upstream) = &config.upstream
+        && upstream.host == Some(HostHeader::Upstream)
     {
-        tracing::warn!(
-            upstream = name,
-            "the upstream hears the Host that clients use; hosted servers answer only to their own \
-             name: set `[upstream] host = \"upstream\"` (or \"client\" if this is meant)"
+        tracing::info!(
+            upstream = upstream.url.host_str(),
+            "the upstream hears its own name as `Host`, as hosted servers want it; `--upstream-host \
+             client` passes on the name that clients use"
         );
     }
     let server = Server::start(config, sockets, Clock::system())?;

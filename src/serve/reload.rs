@@ -21,8 +21,8 @@ pub(super) fn apply(app: &Arc<App>, config: &Config) -> Result<(), String> {
     {
         tracing::warn!("listeners, upstream, data directory and otel change only with a new start");
     }
-    // A learned issuer is learned again by itself.
-    let learns = app.learner.is_some();
+    // A discovered issuer is looked at again by itself.
+    let learns = app.discovery.is_some();
     if learns != config.discover {
         return Err("issuers cannot change from configured to discovered or back".to_owned());
     }

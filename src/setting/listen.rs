@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use url::{Host, Url};
 
 use super::Invalid;
@@ -129,6 +129,18 @@ impl<'de> Deserialize<'de> for Listen {
     }
 }
 
+impl Serialize for Listen {
+    /// As the configuration writes it.
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let port = self.port();
+        match self.also {
+            None => to.collect_str(&self.first),
+            Some(also) if also.ip().is_unspecified() => to.collect_str(&format_args!(":{port}")),
+            Some(_) => to.collect_str(&format_args!("localhost:{port}")),
+        }
+    }
+}
+
 impl fmt::Display for Listen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.first)?;
@@ -147,6 +159,9 @@ mod tests {
         assert_eq!(at("localhost:1"), "127.0.0.1:1 and [::1]:1");
         assert_eq!(at("[::]:8080"), "[::]:8080");
         assert_eq!(at("127.0.0.1:8080"), "127.0.0.1:8080");
+        for text in [":8080", "localhost:1", "[::]:8080"] {
+            assert_eq!(serde_json::to_value(text.parse::<Listen>().unwrap()).unwrap(), text);
+        }
         let no = |text: &str| text.parse::<Listen>().unwrap_err().to_string();
         assert!(no("127.0.0.1").contains("lacks a port"));
         assert!(no("::1").contains("write `[::1]:8080`"));

@@ -8,13 +8,14 @@ use countersign::admin::status::{
 };
 use countersign::bridge::{BridgeStatus, CacheStatus, QueueStatus, RefusalCount, TokenCount};
 use countersign::histogram::{Bucket, Distribution};
+use countersign::issuer::discovery::{Belief, DiscoveryState, DiscoveryStatus};
 use countersign::issuer::{Fetches, IssuerState, IssuerStatus};
 use countersign::jose::jwks::{Change, Report};
 use countersign::jose::report::{Alarm, Effect};
 use countersign::keyring::KeyringStatus;
 use countersign::proxy::counters::ProxyStatus;
 use countersign::proxy::health::UpstreamStatus;
-use countersign::refresh::Standing;
+use countersign::refresh::Freshness;
 use countersign::status::Fault;
 
 pub const NOW: i64 = 1_800_000_000;
@@ -34,7 +35,7 @@ fn issuer(name: &str, state: IssuerState) -> IssuerView {
         fetches: Fetches { good: 12, ..Fetches::default() },
         store_error: None,
         report: None,
-        standing: Standing::Fresh,
+        freshness: Freshness::Fresh,
         age: Some(120),
         epoch: 1,
         keys: 0,
@@ -146,6 +147,15 @@ pub fn status() -> Status {
         log_lines_lost: 2,
         issuers: vec![login, down, evil],
         issuers_total: 3,
+        issuer_discovery: Some(DiscoveryStatus {
+            state: DiscoveryState::Learnt,
+            issuer: Some(EVIL.into()),
+            belief: Some(Belief::PrivateUpstream),
+            keys: Some(EVIL.into()),
+            reason: None,
+            text: EVIL.into(),
+            looked: NOW,
+        }),
         sets: vec![
             SetView {
                 path: "/.well-known/jwks.json".into(),

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::recipe::file;
 
 const KEPT: &str = "tests/verifiers/caches.json";
+const LOST: &str = "tests/verifiers/lost.json";
 
 /// Times in seconds, one of the steps of the measurement; none: not within a day.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,5 +35,23 @@ impl Caches {
     pub fn write(&self) {
         let text = serde_json::to_string_pretty(self).unwrap();
         std::fs::write(file(KEPT), text + "\n").unwrap();
+    }
+}
+
+/// Verifier → the kinds of key for which it loses a set.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lost {
+    pub of: BTreeMap<String, Vec<String>>,
+}
+
+impl Lost {
+    pub fn read() -> Self {
+        let text = std::fs::read_to_string(file(LOST));
+        text.map_or_else(|_| Self::default(), |text| serde_json::from_str(&text).unwrap())
+    }
+
+    pub fn write(&self) {
+        let text = serde_json::to_string_pretty(self).unwrap();
+        std::fs::write(file(LOST), text + "\n").unwrap();
     }
 }

@@ -113,7 +113,7 @@ pub struct Verifier {
 
 enum Judge {
     Convex(ClientWithMiddleware),
-    Program { child: Child, to: ChildStdin, from: Lines<BufReader<ChildStdout>> },
+    Program { child: Box<Child>, to: ChildStdin, from: Lines<BufReader<ChildStdout>> },
 }
 
 /// The program, below the root of the repository or on the `PATH`.
@@ -161,7 +161,7 @@ impl Verifier {
             .unwrap();
         let to = child.stdin.take().unwrap();
         let from = BufReader::new(child.stdout.take().unwrap()).lines();
-        Some(Self { kind, version, judge: Judge::Program { child, to, from } })
+        Some(Self { kind, version, judge: Judge::Program { child: Box::new(child), to, from } })
     }
 
     /// `Ok`, or why it refuses the token.
@@ -208,7 +208,8 @@ async fn convex(
         let content_type =
             answer.headers().get("content-type").map(|v| v.to_str().unwrap().to_owned());
         let status = answer.status().as_u16();
-        Ok(Response { status, content_type, body: answer.bytes().await.unwrap().to_vec() })
+        let body = answer.bytes().await.unwrap().to_vec();
+        Ok(Response { status, content_type, body, ..Response::default() })
     };
     let said = |error: crate::verifiers::VerdictError| error.to_string();
     match fed {

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 
-use crate::caches::{Cache, Caches};
+use crate::caches::{Cache, Caches, Lost};
 use crate::cases::CASES;
 use crate::judges::{Fed, KINDS, Kind};
 use crate::recipe::file;
@@ -57,19 +57,15 @@ impl Found {
         })
     }
 
-    /// Where this is not what is kept: who accepts, and, by the same version, in which words.
+    /// Where this is not what is kept. Who accepts counts, not the words: key material and the order of a
+    /// set stand in some, and they change with versions.
     pub fn differences(&self, kept: &Self) -> Vec<String> {
         let mut out = Vec::new();
         for (issuer, row) in &self.cells {
             for (verifier, cell) in row {
-                let same_version = self.versions.get(verifier) == kept.versions.get(verifier);
                 let other = kept.cells.get(issuer).and_then(|row| row.get(verifier));
-                let accepts = |cell: &Cell| (cell.before.is_empty(), cell.after.is_empty());
-                let same = other.is_some_and(|other| match same_version {
-                    true => other == cell,
-                    false => accepts(other) == accepts(cell),
-                });
-                if !same {
+                let accepts = |cell: &Cell| (cell.before.is_empty(), cell.after.clone());
+                if other.map(accepts) != Some(accepts(cell)) {
                     out.push(format!("{issuer}, {verifier}: {cell:?}, kept: {other:?}"));
                 }
             }
@@ -86,6 +82,10 @@ the default `max_age`. A key that is retired stays in the set until its last tok
 that reads the set anew refuses one. When the *issuer's* key turns, its tokens are countersigned with ours, which
 every copy has, until the new key has stood in the set long enough too. `tests/matrix_rotation.rs` turns both
 between two tokens and asks each verifier, login clients too: none refuses one.
+
+python-jose tries the keys of a set in order and stops at the first of another family than RSA; ours stands first
+in every set we serve. go-oidc and go-jose read all of a set or nothing, and so does Convex's `customJwt`: what they
+lose it to is published to none of them.
 
 What could not be had: **firebase/php-jwt** is in no registry the tests use (Debian 12 has no package of it), and
 neither is **lua-resty-openidc** (`tests/gateways.rs` runs it where somebody has brought it); **nginx** checks JWTs
@@ -114,7 +114,7 @@ const PAGE: &str = "docs/matrix.md";
 
 /// Writes the page anew.
 pub fn update() {
-    std::fs::write(file(PAGE), page(&Found::read(), &Caches::read())).unwrap();
+    std::fs::write(file(PAGE), page(&Found::read(), &Caches::read(), &Lost::read())).unwrap();
 }
 
 /// The page as it is.
@@ -123,10 +123,10 @@ pub fn kept() -> String {
 }
 
 /// The page, from what was found alone.
-pub fn page(found: &Found, caches: &Caches) -> String {
+pub fn page(found: &Found, caches: &Caches, lost: &Lost) -> String {
     let mut page = String::from(HEAD);
     grid(&mut page, found);
-    verifiers(&mut page, found, caches);
+    verifiers(&mut page, found, caches, lost);
     words(&mut page, found);
     page
 }
@@ -169,14 +169,15 @@ fn told(kind: &Kind, cache: Option<&Cache>) -> [String; 3] {
     [keeps.to_owned(), unknown, learns(cache.forgets).to_owned()]
 }
 
-fn verifiers(page: &mut String, found: &Found, caches: &Caches) {
+fn verifiers(page: &mut String, found: &Found, caches: &Caches, lost: &Lost) {
     page.push_str(
         "## The verifiers, and what they keep\n\nMeasured with the verifier's clock turned on \
          (libfaketime; Go and Convex's crates in real time) before a server whose `max-age` is two minutes, in \
          steps of 30 s, 1, 2, 5 and 10 minutes, an hour and a day. *A new key*: its token comes right after \
-         the set was read without it; when is it taken? *A key that is gone*: when is its token refused?\n\n\
-         | verifier | version | language | fed with | keeps | a new key | a key that is gone |\n\
-         |---|---|---|---|---|---|---|\n",
+         the set was read without it; when is it taken? *A key that is gone*: when is its token refused? *Loses the set*: \
+         for one key of that kind in front of the one that signed.\n\n\
+         | verifier | version | language | fed with | keeps | a new key | a key that is gone | loses the set |\n\
+         |---|---|---|---|---|---|---|---|\n",
     );
     for kind in KINDS {
         let version = found.versions.get(kind.name).map_or("", String::as_str);
@@ -187,9 +188,14 @@ fn verifiers(page: &mut String, found: &Found, caches: &Caches) {
         };
         let [keeps, learns, forgets] = told(kind, caches.of.get(kind.name));
         let Kind { name, language, .. } = kind;
+        let loses = match lost.of.get(*name) {
+            None => "–".to_owned(),
+            Some(kinds) if kinds.is_empty() => "to none".to_owned(),
+            Some(kinds) => kinds.join(", "),
+        };
         writeln!(
             page,
-            "| {name} | {version} | {language} | {fed} | {keeps} | {learns} | {forgets} |"
+            "| {name} | {version} | {language} | {fed} | {keeps} | {learns} | {forgets} | {loses} |"
         )
         .unwrap();
     }

@@ -1,10 +1,11 @@
-//! What the strict verifier itself says: `countersign::verdict`, under the names tests use.
+//! What Convex says: `countersign::verifier`, under the names tests use.
 
 #[allow(unused_imports, reason = "each test uses its part")]
-pub use countersign::verdict::{
-    Algorithm, CustomJwt, Oidc, Response, VerdictError, custom_jwt, custom_jwt_key_set, oidc,
-    oidc_discovery,
+pub use countersign::verifier::convex::{
+    Algorithm, CustomJwt, Oidc, custom_jwt, custom_jwt_key_set, oidc, oidc_discovery,
 };
+#[allow(unused_imports, reason = "each test uses its part")]
+pub use countersign::verifier::{Answer as Response, Refusal as VerdictError};
 
 /// The two providers of one issuer, as `auth.config.ts` would have them.
 pub fn providers(issuer: &str, jwks: &str, audience: &str) -> (CustomJwt, Oidc) {

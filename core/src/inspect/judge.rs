@@ -1,64 +1,14 @@
 //! What each profile would make of a decoded token: the claim shape as a list of rules.
 
-use super::tree::Tree;
-use super::{Form, Inspection, Note, Outcome, ProfileView};
+use super::{Form, Inspection, Note, Outcome, ProfileView, UNREADABLE};
 use crate::jose::alg::Alg;
 use crate::jose::names::UnixTime;
+use crate::jose::standard_claims;
+use crate::jose::tree::Json;
 use crate::profile::{ClaimShape, Profile};
 
 /// Clock skew granted to `nbf` and `iat`, never to `exp`.
 const LEEWAY: i64 = 5;
-
-/// The claims of OpenID Connect Core §5.1 and §2 whose JSON type a strict parser insists on.
-const TYPED: [(&str, Wanted); 14] = [
-    ("email_verified", Wanted::Bool),
-    ("phone_number_verified", Wanted::Bool),
-    ("email", Wanted::Text),
-    ("phone_number", Wanted::Text),
-    ("preferred_username", Wanted::Text),
-    ("locale", Wanted::Text),
-    ("gender", Wanted::Text),
-    ("nonce", Wanted::Text),
-    ("acr", Wanted::Text),
-    ("azp", Wanted::Text),
-    ("at_hash", Wanted::Text),
-    ("auth_time", Wanted::Number),
-    ("amr", Wanted::List),
-    ("address", Wanted::Object),
-];
-
-#[derive(Clone, Copy)]
-enum Wanted {
-    Bool,
-    Text,
-    Number,
-    List,
-    Object,
-}
-
-impl Wanted {
-    fn fits(self, value: &Tree) -> bool {
-        match (self, value) {
-            (_, Tree::Null)
-            | (Self::Bool, Tree::Bool(_))
-            | (Self::Text, Tree::Text(_))
-            | (Self::Number, Tree::Number(_))
-            | (Self::Object, Tree::Object(_)) => true,
-            (Self::List, Tree::List(list)) => list.iter().all(|v| v.text().is_some()),
-            _ => false,
-        }
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Bool => "a boolean",
-            Self::Text => "a string",
-            Self::Number => "a number",
-            Self::List => "a list of strings",
-            Self::Object => "an object",
-        }
-    }
-}
 
 pub(super) fn judge(inspection: &mut Inspection, now: UnixTime) {
     let fatal = fatal(inspection, now);
@@ -96,12 +46,15 @@ fn fatal(inspection: &Inspection, now: UnixTime) -> Vec<Note> {
         say("format", "header and claims must be JSON objects in base64url".to_owned());
         return notes;
     };
+    if inspection.notes.iter().any(|note| note.code == UNREADABLE) {
+        say(UNREADABLE, "verifiers cannot read its JSON".to_owned());
+    }
     for (place, tree) in [("header", header), ("claims", claims)] {
         if let Some(name) = tree.duplicates().first() {
             say("duplicate_member", format!("the {place} name `{name}` twice; verifiers disagree"));
         }
     }
-    match header.get("alg").and_then(Tree::text) {
+    match header.get("alg").and_then(Json::text) {
         Some(name) if Alg::from_name(name).is_some() => {}
         Some(name) if name.eq_ignore_ascii_case("none") => {
             say("alg", "`alg` is none: it is not signed at all".to_owned());
@@ -117,14 +70,14 @@ fn fatal(inspection: &Inspection, now: UnixTime) -> Vec<Note> {
             "`crit` asks for extensions nobody here understands (RFC 7515 §4.1.11)".to_owned(),
         );
     }
-    if header.get("b64").is_some_and(|v| *v == Tree::Bool(false)) {
+    if header.get("b64").is_some_and(|v| *v == Json::Bool(false)) {
         say("b64_false", "`b64: false` is not for tokens (RFC 7797 §7)".to_owned());
     }
-    if claims.get("iss").and_then(Tree::text).is_none() {
+    if claims.get("iss").and_then(Json::text).is_none() {
         say("iss_missing", "no `iss`: nobody can tell whose keys to check it with".to_owned());
     }
     match claims.get("exp") {
-        None | Some(Tree::Null) => say("exp_missing", "no `exp`: it would never end".to_owned()),
+        None | Some(Json::Null) => say("exp_missing", "no `exp`: it would never end".to_owned()),
         Some(exp) => match exp.seconds() {
             None => say("exp_type", format!("`exp` is {}, not a number", exp.kind())),
             Some(exp) if exp <= now.secs() => {
@@ -135,7 +88,7 @@ fn fatal(inspection: &Inspection, now: UnixTime) -> Vec<Note> {
     }
     for name in ["nbf", "iat"] {
         match claims.get(name) {
-            None | Some(Tree::Null) => {}
+            None | Some(Json::Null) => {}
             Some(time) => match time.seconds() {
                 None => say("time_type", format!("`{name}` is {}, not a number", time.kind())),
                 Some(at) if at > now.secs().saturating_add(LEEWAY) => {
@@ -149,16 +102,16 @@ fn fatal(inspection: &Inspection, now: UnixTime) -> Vec<Note> {
 }
 
 /// What this profile's verifier would stumble over. True: it cannot be mended.
-fn shape(header: &Tree, claims: &Tree, profile: &Profile, reasons: &mut Vec<Note>) -> bool {
+fn shape(header: &Json<'_>, claims: &Json<'_>, profile: &Profile, reasons: &mut Vec<Note>) -> bool {
     let shape: &ClaimShape = &profile.claims;
     let mut never = false;
-    let alg = header.get("alg").and_then(Tree::text).and_then(Alg::from_name);
+    let alg = header.get("alg").and_then(Json::text).and_then(Alg::from_name);
     if let Some(alg) = alg.filter(|alg| !profile.accepts.contains(*alg)) {
         let accepted: Vec<_> = profile.accepts.iter().map(Alg::name).collect();
         let text = format!("signed with {alg}; accepted: {}", accepted.join(", "));
         reasons.push(Note::new("alg", text));
     }
-    if header.get("kid").and_then(Tree::text).is_none() {
+    if header.get("kid").and_then(Json::text).is_none() {
         reasons.push(Note::new("kid_missing", "the header has no `kid`, so no key is found"));
     }
     if shape.typ_jwt
@@ -168,22 +121,22 @@ fn shape(header: &Tree, claims: &Tree, profile: &Profile, reasons: &mut Vec<Note
         reasons.push(Note::new("typ", format!("`typ` is {typ}; JWT or nothing is accepted")));
     }
     match claims.get("aud") {
-        None | Some(Tree::Null) if shape.single_audience => {
+        None | Some(Json::Null) if shape.single_audience => {
             reasons.push(Note::new("aud_missing", "no `aud`"));
         }
-        Some(Tree::List(list)) if shape.single_audience && list.len() != 1 => {
+        Some(Json::Array(list)) if shape.single_audience && list.len() != 1 => {
             let text = format!("`aud` names {}; exactly one is accepted", list.len());
             reasons.push(Note::new("aud_many", text));
         }
         _ => {}
     }
-    if shape.needs_iat && claims.get("iat").is_none_or(Tree::is_null) {
+    if shape.needs_iat && claims.get("iat").is_none_or(Json::is_null) {
         reasons.push(Note::new("iat_missing", "no `iat`"));
     }
     if shape.needs_sub {
         match claims.get("sub") {
-            Some(Tree::Text(_)) => {}
-            Some(Tree::Number(_)) => reasons.push(Note::new("sub_type", "`sub` is a number")),
+            Some(Json::String(_)) => {}
+            Some(Json::Number(_)) => reasons.push(Note::new("sub_type", "`sub` is a number")),
             _ => {
                 never = true;
                 reasons.push(Note::new("sub_missing", "no `sub`: whose login is it?"));
@@ -191,14 +144,14 @@ fn shape(header: &Tree, claims: &Tree, profile: &Profile, reasons: &mut Vec<Note
         }
     }
     if shape.coerce_standard {
-        for (name, wanted) in TYPED {
-            if let Some(value) = claims.get(name).filter(|v| !wanted.fits(v)) {
-                let text = format!("`{name}` is {}, not {}", value.kind(), wanted.name());
+        for (name, value) in claims.members() {
+            if let Some(wanted) = standard_claims::mistyped(name, value) {
+                let text = format!("`{name}` is {}, not {wanted}", value.kind());
                 reasons.push(Note::new("claim_type", text));
             }
         }
     }
-    let time = |name: &str| claims.get(name).and_then(Tree::seconds);
+    let time = |name: &str| claims.get(name).and_then(Json::seconds);
     if let (Some(life), Some(exp), Some(iat)) = (shape.longest_life, time("exp"), time("iat"))
         && exp.saturating_sub(iat) > i64::try_from(life.as_secs()).unwrap_or(i64::MAX)
     {
@@ -206,7 +159,7 @@ fn shape(header: &Tree, claims: &Tree, profile: &Profile, reasons: &mut Vec<Note
         reasons.push(Note::new("life", text));
     }
     for name in ["exp", "iat", "nbf"] {
-        let at = claims.get(name).and_then(Tree::seconds);
+        let at = claims.get(name).and_then(Json::seconds);
         if at.is_some_and(|at| at > shape.latest_time) {
             never = true;
             let text = format!("`{name}` is out of range; is it in milliseconds or microseconds?");
@@ -255,6 +208,12 @@ mod tests {
             (r#"{"alg":"RS256","kid":"k"}"#, r#"{"iss":"i","sub":"s"}"#, "exp_missing"),
             (r#"{"alg":"RS256","kid":"k"}"#, r#"{"iss":"i","exp":1}"#, "expired"),
             (r#"{"alg":"RS256","alg":"RS256"}"#, GOOD, "duplicate_member"),
+            (
+                r#"{"alg":"RS256"}"#,
+                r#"{"iss":"i","exp":1900000000,"x":"\ud83d"}"#,
+                "json_unreadable",
+            ),
+            (r#"{"alg":"RS256"}"#, r#"{"iss":"i","exp":1900000000,"x":1e400}"#, "json_unreadable"),
         ] {
             for (outcome, codes) in views(header, claims) {
                 assert_eq!(outcome, Outcome::Refused);

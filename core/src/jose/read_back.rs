@@ -246,7 +246,7 @@ mod tests {
         for name in ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"] {
             let rsa = SigningKey::generate(Alg::Rs256).unwrap();
             let mut jwk = String::new();
-            rsa.public().write_json(rsa.kid(), Alg::from_name(name).unwrap(), &mut jwk);
+            rsa.public().write_json(rsa.kid(), Alg::from_name(name), &mut jwk);
             let mut jwk: serde_json::Value = serde_json::from_str(&jwk).unwrap();
             // A name that must be quoted.
             jwk["kid"] = format!("{name} \"ü\\").into();
@@ -256,7 +256,7 @@ mod tests {
         let read = super::super::jwks::normalize(document.as_bytes(), &Default::default()).unwrap();
         let upstream: [&KeySet; 1] = [&read.keys];
         let publish_all = super::super::alg::AlgSet::asymmetric();
-        let profile = Profile { publish: publish_all, ..Profile::standard() };
+        let profile = Profile { tolerates: publish_all, ..Profile::standard() };
         let ours = [SigningKey::generate(Alg::EdDsa).unwrap()];
         let own = [ours[0].public().clone()];
         let remembered = Default::default();

@@ -1,45 +1,81 @@
 //! The registered claims of OpenID Connect (Core §5.1, §2) and JWT, and the JSON type each must have.
-//! A strict reader refuses the whole token for one of the wrong type.
+//! A typed reader refuses the whole token for one of the wrong type. The one table of them: what is
+//! coerced before signing, what `inspect` foretells, and what the doctor names.
 
 use super::edits::Edits;
 use super::json;
+use super::tree::Json;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Text,
     Flag,
-    Number,
+    /// Seconds, or a time as ISO text, which typed readers know too.
+    Time,
     List,
     Object,
+    /// OpenID Connect Core §5.1.1: its members are strings.
+    Address,
 }
 
+/// Which readers insist on the type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reader {
+    /// A parser of ID tokens (measured on openidconnect).
+    IdToken,
+    /// The same, and a language tag may follow the name: `family_name#ja-Hani-JP` (Core §5.2).
+    IdTokenTagged,
+    /// Nobody measured so far; coerced all the same.
+    Other,
+}
+
+use Kind::{Address, Flag, List, Object, Text, Time};
+use Reader::{IdToken, IdTokenTagged, Other};
+
 #[rustfmt::skip]
-const CLAIMS: [(&str, Kind); 33] = [
-    ("name", Kind::Text), ("given_name", Kind::Text), ("family_name", Kind::Text),
-    ("middle_name", Kind::Text), ("nickname", Kind::Text), ("preferred_username", Kind::Text),
-    ("profile", Kind::Text), ("picture", Kind::Text), ("website", Kind::Text),
-    ("email", Kind::Text), ("gender", Kind::Text), ("birthdate", Kind::Text),
-    ("zoneinfo", Kind::Text), ("locale", Kind::Text), ("phone_number", Kind::Text),
-    ("nonce", Kind::Text), ("acr", Kind::Text), ("azp", Kind::Text), ("jti", Kind::Text),
-    ("sid", Kind::Text), ("client_id", Kind::Text), ("at_hash", Kind::Text),
-    ("c_hash", Kind::Text), ("s_hash", Kind::Text), ("sub_jwk", Kind::Object),
-    ("email_verified", Kind::Flag), ("phone_number_verified", Kind::Flag),
-    ("auth_time", Kind::Number), ("updated_at", Kind::Number),
-    ("amr", Kind::List),
-    ("address", Kind::Object), ("cnf", Kind::Object), ("act", Kind::Object),
+const CLAIMS: [(&str, Kind, Reader); 34] = [
+    ("name", Text, IdTokenTagged), ("given_name", Text, IdTokenTagged),
+    ("family_name", Text, IdTokenTagged), ("middle_name", Text, IdTokenTagged),
+    ("nickname", Text, IdTokenTagged), ("profile", Text, IdTokenTagged),
+    ("picture", Text, IdTokenTagged), ("website", Text, IdTokenTagged),
+    ("preferred_username", Text, IdToken), ("email", Text, IdToken), ("gender", Text, IdToken),
+    ("birthdate", Text, IdToken), ("birthday", Text, IdToken), ("zoneinfo", Text, IdToken),
+    ("locale", Text, IdToken), ("phone_number", Text, IdToken), ("nonce", Text, IdToken),
+    ("acr", Text, IdToken), ("azp", Text, IdToken), ("at_hash", Text, IdToken),
+    ("c_hash", Text, IdToken),
+    ("email_verified", Flag, IdToken), ("phone_number_verified", Flag, IdToken),
+    ("auth_time", Time, IdToken), ("updated_at", Time, IdToken),
+    ("amr", List, IdToken), ("address", Address, IdToken),
+    ("jti", Text, Other), ("sid", Text, Other), ("client_id", Text, Other), ("s_hash", Text, Other),
+    ("sub_jwk", Object, Other), ("cnf", Object, Other), ("act", Object, Other),
 ];
 
 /// Claims that say for whom else, or with what, a token is good (RFC 7800, RFC 8693 §4.1). Without them
 /// it would be good for more, so they stay even where no reader takes them.
 const LIMITING: [&str; 2] = ["cnf", "act"];
 
+/// What a parser of ID tokens wants of the claim `name` in place of `value`; `None` where the type is
+/// right, the value `null`, or the claim not one it types.
+pub(crate) fn mistyped(name: &str, value: &Json<'_>) -> Option<&'static str> {
+    let (base, tagged) = match name.split_once('#') {
+        Some((base, _)) => (base, true),
+        None => (name, false),
+    };
+    let (_, kind, reader) = CLAIMS.iter().find(|(claim, ..)| *claim == base)?;
+    let typed = match reader {
+        Reader::IdToken => !tagged,
+        Reader::IdTokenTagged => true,
+        Reader::Other => false,
+    };
+    (typed && !kind.fits(value)).then(|| kind.wanted())
+}
+
 /// Gives standard claims their type where nothing is lost by it, and leaves out the others: one claim
 /// less is better than no login. `null` stands for "absent" and stays.
 pub(super) fn coerce(edits: &mut Edits<'_>, notes: &mut Vec<&'static str>) {
     for name in edits.names() {
-        // `family_name#ja-Hani-JP`, OpenID Connect Core §5.2.
         let base = name.split('#').next().unwrap_or(&name);
-        let Some((_, kind)) = CLAIMS.iter().find(|(claim, _)| *claim == base) else { continue };
+        let Some((_, kind, _)) = CLAIMS.iter().find(|(claim, ..)| *claim == base) else { continue };
         let Some(value) = edits.get(&name) else { continue };
         if value == "null" || kind.is(value) {
             continue;
@@ -49,8 +85,8 @@ pub(super) fn coerce(edits: &mut Edits<'_>, notes: &mut Vec<&'static str>) {
                 edits.put(&name, value);
                 notes.push("claim_coerced");
             }
-            // A time as ISO text is what some issuers send, and readers know it.
             None if LIMITING.contains(&base) => {}
+            // A time as ISO text is what some issuers send, and readers know it.
             None if base == "updated_at" && json::string(value).is_some() => {}
             None => {
                 edits.drop(&name);
@@ -61,13 +97,43 @@ pub(super) fn coerce(edits: &mut Edits<'_>, notes: &mut Vec<&'static str>) {
 }
 
 impl Kind {
+    fn fits(self, value: &Json<'_>) -> bool {
+        const PARTS: [&str; 6] =
+            ["formatted", "street_address", "locality", "region", "postal_code", "country"];
+        match (self, value) {
+            (_, Json::Null)
+            | (Self::Text, Json::String(_))
+            | (Self::Flag, Json::Bool(_))
+            | (Self::Object, Json::Object(_)) => true,
+            (Self::Time, Json::Number(text)) => is_time(text),
+            (Self::Time, Json::String(text)) => is_iso_time(text),
+            (Self::List, value) => value.texts().is_some(),
+            (Self::Address, Json::Object(_)) => PARTS.iter().all(|part| {
+                value.all(part).count() < 2
+                    && value.present(part).is_none_or(|v| v.text().is_some())
+            }),
+            _ => false,
+        }
+    }
+
+    fn wanted(self) -> &'static str {
+        match self {
+            Self::Text => "a string",
+            Self::Flag => "a boolean",
+            Self::Time => "a time in seconds",
+            Self::List => "a list of strings",
+            Self::Object => "an object",
+            Self::Address => "an object of strings",
+        }
+    }
+
     fn is(self, value: &str) -> bool {
         match self {
             Self::Text => value.starts_with('"'),
             Self::Flag => matches!(value, "true" | "false"),
-            Self::Number => is_number(value),
+            Self::Time => is_number(value) && is_time(value),
             Self::List => serde_json::from_str::<Vec<String>>(value).is_ok(),
-            Self::Object => value.starts_with('{'),
+            Self::Object | Self::Address => value.starts_with('{'),
         }
     }
 
@@ -78,12 +144,12 @@ impl Kind {
             Self::Flag => json::string(value)
                 .filter(|text| matches!(&**text, "true" | "false"))
                 .map(|text| text.into_owned()),
-            Self::Number => json::string(value)
+            Self::Time => json::string(value)
                 .filter(|text| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()))
                 .filter(|text| text.len() == 1 || !text.starts_with('0'))
                 .map(|text| text.into_owned()),
             Self::List => value.starts_with('"').then(|| format!("[{value}]")),
-            Self::Text | Self::Object => None,
+            Self::Text | Self::Object | Self::Address => None,
         }
     }
 }
@@ -92,10 +158,45 @@ fn is_number(value: &str) -> bool {
     value.starts_with(|c: char| c == '-' || c.is_ascii_digit())
 }
 
+/// Seconds that a calendar has: typed readers refuse what lies beyond (measured on chrono, the years
+/// -262143 to 262142).
+fn is_time(number: &str) -> bool {
+    let seconds = number.parse::<f64>();
+    seconds.is_ok_and(|at| (-8_334_601_228_800.0..=8_210_266_876_799.0).contains(&at))
+}
+
+/// `2026-11-24T11:00:00Z`, by its shape: what is in it is the verifier's to judge.
+fn is_iso_time(text: &str) -> bool {
+    let shape: Vec<u8> = text.bytes().map(|b| if b.is_ascii_digit() { b'0' } else { b }).collect();
+    shape.len() >= 20 && shape.starts_with(b"0000-00-00") && shape[11..].starts_with(b"00:00:00")
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::json::Object;
     use super::*;
+
+    #[test]
+    fn a_parser_of_id_tokens_wants_types() {
+        for (name, value, wanted) in [
+            ("email_verified", "\"true\"", Some("a boolean")),
+            ("email_verified", "null", None),
+            ("name#de", "7", Some("a string")),
+            ("email#de", "7", None),
+            ("updated_at", "\"2026-01-01T00:00:00Z\"", None),
+            ("updated_at", "\"yesterday\"", Some("a time in seconds")),
+            ("auth_time", "[]", Some("a time in seconds")),
+            ("auth_time", "1800000000000000", Some("a time in seconds")),
+            ("amr", "[\"pwd\",1]", Some("a list of strings")),
+            ("address", "{\"country\":7}", Some("an object of strings")),
+            ("address", "{\"country\":null,\"house\":7}", None),
+            ("cnf", "7", None),
+            ("mine", "7", None),
+        ] {
+            let value = Json::parse(value.as_bytes()).unwrap();
+            assert_eq!(mistyped(name, &value), wanted, "{name} {value}");
+        }
+    }
 
     #[test]
     fn each_kind_is_coerced_or_left_out() {
@@ -105,6 +206,7 @@ mod tests {
             (r#"{"email_verified":1}"#, "{}"),
             (r#"{"auth_time":"1700000000"}"#, r#"{"auth_time":1700000000}"#),
             (r#"{"auth_time":"yesterday"}"#, "{}"),
+            (r#"{"auth_time":1800000000000000,"updated_at":1e300}"#, "{}"),
             (r#"{"auth_time":"007"}"#, "{}"),
             (
                 r#"{"updated_at":"2026-01-01T00:00:00Z"}"#,

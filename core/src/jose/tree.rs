@@ -4,25 +4,37 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
+use std::fmt;
+
+use serde::ser::{Error as _, Serialize, SerializeMap as _, Serializer};
+use serde_json::value::RawValue;
 
 use super::fault::DocumentRefusal;
 
-#[derive(Debug, PartialEq)]
-pub(super) enum Json<'a> {
+/// One JSON value; members keep their order, and a repeated one is kept.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Json<'a> {
+    /// `null`.
     Null,
+    /// `true` or `false`.
     Bool(bool),
     /// As it is written.
-    Number(&'a str),
+    Number(Cow<'a, str>),
+    /// A string, its escapes undone.
     String(Cow<'a, str>),
+    /// An array.
     Array(Vec<Json<'a>>),
+    /// An object.
     Object(Object<'a>),
 }
 
-#[derive(Debug, PartialEq)]
-pub(super) struct Object<'a> {
-    pub(super) members: Vec<(Cow<'a, str>, Json<'a>)>,
+/// The members of an object.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Object<'a> {
+    /// Names and values, in their order.
+    pub members: Vec<(Cow<'a, str>, Json<'a>)>,
     /// A member that stands twice.
-    pub(super) repeated: Option<String>,
+    pub repeated: Option<String>,
 }
 
 impl<'a> Object<'a> {
@@ -51,7 +63,7 @@ impl<'a> Object<'a> {
         for (name, value) in &self.members {
             let value = match value {
                 Json::String(text) => Json::String(Cow::Borrowed(&**text)),
-                Json::Number(text) => Json::Number(text),
+                Json::Number(text) => Json::Number(Cow::Borrowed(&**text)),
                 _ => continue,
             };
             if ["kid", "alg", "use"].contains(&&**name) {
@@ -69,9 +81,107 @@ impl<'a> Object<'a> {
     }
 }
 
-impl Json<'_> {
+impl<'a> Json<'a> {
+    /// Reads one JSON text in UTF-8, nesting bounded at 128.
+    ///
+    /// # Errors
+    /// [`DocumentRefusal`]: not UTF-8, not JSON, or too deep.
+    pub fn parse(text: &'a [u8]) -> Result<Self, DocumentRefusal> {
+        let text = std::str::from_utf8(text).map_err(|_| DocumentRefusal::NotUtf8)?;
+        parse(text, MAX_DEPTH)
+    }
+
+    /// The members of an object; none for any other value.
+    pub fn members(&self) -> &[(Cow<'a, str>, Self)] {
+        match self {
+            Self::Object(object) => &object.members,
+            _ => &[],
+        }
+    }
+
+    /// Every member of that name.
+    pub fn all<'b>(&'b self, name: &str) -> impl Iterator<Item = &'b Self> {
+        self.members().iter().filter(move |(own, _)| own == name).map(|(_, value)| value)
+    }
+
+    /// The first member of that name.
+    pub fn get(&self, name: &str) -> Option<&Self> {
+        self.all(name).next()
+    }
+
+    /// The same, where `null` counts as absent.
+    pub fn present(&self, name: &str) -> Option<&Self> {
+        self.get(name).filter(|value| !value.is_null())
+    }
+
+    /// Names that stand more than once in this object, in their order.
+    pub fn duplicates(&self) -> Vec<&str> {
+        let Self::Object(object) = self else { return Vec::new() };
+        let twice = object.twice();
+        let mut seen = HashSet::new();
+        let names = object.members.iter().map(|(name, _)| &**name);
+        names.filter(|name| twice.contains(name) && seen.insert(*name)).collect()
+    }
+
+    /// The text of a string.
+    pub fn text(&self) -> Option<&str> {
+        match self {
+            Self::String(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The values of an array.
+    pub fn list(&self) -> Option<&[Self]> {
+        match self {
+            Self::Array(list) => Some(list),
+            _ => None,
+        }
+    }
+
+    /// The strings of a list of strings.
+    pub fn texts(&self) -> Option<Vec<&str>> {
+        self.list()?.iter().map(Self::text).collect()
+    }
+
+    /// Whether this is `null`.
+    pub fn is_null(&self) -> bool {
+        matches!(self, Self::Null)
+    }
+
+    /// Whether this is an object.
+    pub fn is_object(&self) -> bool {
+        matches!(self, Self::Object(_))
+    }
+
+    /// Whole seconds of a NumericDate (RFC 7519 §2); a fraction is cut off, out of range saturates.
+    pub fn seconds(&self) -> Option<i64> {
+        let Self::Number(number) = self else { return None };
+        #[expect(clippy::cast_possible_truncation, reason = "saturates")]
+        let whole = || number.parse::<f64>().ok().map(|value| value as i64);
+        number.parse().ok().or_else(whole)
+    }
+
+    /// The same value, free of the text it was read from.
+    pub fn into_owned(self) -> Json<'static> {
+        match self {
+            Self::Null => Json::Null,
+            Self::Bool(value) => Json::Bool(value),
+            Self::Number(text) => Json::Number(Cow::Owned(text.into_owned())),
+            Self::String(text) => Json::String(Cow::Owned(text.into_owned())),
+            Self::Array(items) => Json::Array(items.into_iter().map(Json::into_owned).collect()),
+            Self::Object(object) => {
+                let own = |(name, value): (Cow<'_, str>, Json<'_>)| {
+                    (Cow::Owned(name.into_owned()), value.into_owned())
+                };
+                let members = object.members.into_iter().map(own).collect();
+                Json::Object(Object { members, repeated: object.repeated })
+            }
+        }
+    }
+
     /// What kind of value it is, for reports that must not show the value.
-    pub(super) fn kind(&self) -> &'static str {
+    pub fn kind(&self) -> &'static str {
         match self {
             Self::Null => "null",
             Self::Bool(_) => "a boolean",
@@ -79,6 +189,35 @@ impl Json<'_> {
             Self::String(_) => "a string",
             Self::Array(_) => "an array",
             Self::Object(_) => "an object",
+        }
+    }
+}
+
+/// Compact JSON.
+impl fmt::Display for Json<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&serde_json::to_string(self).unwrap_or_default())
+    }
+}
+
+/// As it was written: numbers keep their text, members their order and their duplicates.
+impl Serialize for Json<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Null => serializer.serialize_unit(),
+            Self::Bool(value) => value.serialize(serializer),
+            Self::Number(text) => serde_json::from_str::<&RawValue>(text)
+                .map_err(S::Error::custom)?
+                .serialize(serializer),
+            Self::String(text) => text.serialize(serializer),
+            Self::Array(items) => items.serialize(serializer),
+            Self::Object(object) => {
+                let mut map = serializer.serialize_map(Some(object.members.len()))?;
+                for (name, value) in &object.members {
+                    map.serialize_entry(name, value)?;
+                }
+                map.end()
+            }
         }
     }
 }
@@ -149,7 +288,7 @@ impl<'a> Reader<'a> {
             Some(b'{') => self.object(depth + 1).map(Json::Object),
             Some(b'[') => self.array(depth + 1).map(Json::Array),
             Some(b'"') => self.string().map(Json::String),
-            Some(b'-' | b'0'..=b'9') => self.number().map(Json::Number),
+            Some(b'-' | b'0'..=b'9') => self.number().map(|text| Json::Number(Cow::Borrowed(text))),
             Some(b't') => self.word("true", Json::Bool(true)),
             Some(b'f') => self.word("false", Json::Bool(false)),
             Some(b'n') => self.word("null", Json::Null),
@@ -373,6 +512,20 @@ mod tests {
         ] {
             assert!(!accepts(bad), "{bad}");
         }
+    }
+
+    #[test]
+    fn what_was_written_stays() {
+        let text = r#"{"b":1,"a":[null,true,1.50,"x",123456789012345678901],"b":{},"c":0,"b":2}"#;
+        let tree = Json::parse(text.as_bytes()).unwrap().into_owned();
+        assert_eq!(tree.to_string(), text);
+        assert_eq!(tree.duplicates(), ["b"]);
+        assert_eq!(tree.all("b").count(), 3);
+        assert_eq!(Json::parse(b"\xff"), Err(DocumentRefusal::NotUtf8));
+        let seconds = |text: &'static str| Json::Number(text.into()).seconds();
+        assert_eq!(seconds("1.9"), Some(1));
+        assert_eq!(seconds("1e400"), Some(i64::MAX));
+        assert_eq!(seconds("18446744073709551615"), Some(i64::MAX));
     }
 
     #[test]

@@ -165,10 +165,14 @@ pub struct EndpointRewrite {
 }
 
 impl EndpointRewrite {
-    /// From what the upstream calls itself (its address, and the issuer's origin with the upstream's
-    /// base path) to `to`.
+    /// From what the upstream calls itself (its address, and the issuer's and our own origin with the
+    /// upstream's base path) to `to`. Ours is among them because a provider may build its addresses from
+    /// the host it is told, which is ours, and its own path.
     pub fn to_public(issuer: &str, upstream: &Url, to: &str) -> Self {
-        let from = bases(issuer, upstream);
+        let mut from = bases(issuer, upstream);
+        if !upstream.path().trim_end_matches('/').is_empty() {
+            from.extend(bases(to, upstream).pop());
+        }
         let from = from.iter().map(|url| url.as_str().trim_end_matches('/').to_owned()).collect();
         Self { from, to: to.trim_end_matches('/').to_owned() }
     }
@@ -517,5 +521,8 @@ mod tests {
         assert_eq!(to.apply("http://10.0.0.1/auth/token").as_deref(), Some("https://p/token"));
         assert_eq!(to.apply("https://a.example/authx"), None);
         assert_eq!(to.apply("https://b.example/auth/token"), None);
+        // Built from the host that we told it.
+        assert_eq!(to.apply("https://p/auth/token").as_deref(), Some("https://p/token"));
+        assert_eq!(to.apply("https://p/token"), None);
     }
 }

@@ -19,7 +19,8 @@ use crate::clock::Clock;
 use crate::config;
 use crate::jose::names::UnixTime;
 use crate::serve::{self, Handle};
-use crate::verdict::{Algorithm, CustomJwt, Oidc, Response, custom_jwt, oidc};
+use crate::verifier::convex::{Algorithm, CustomJwt, Oidc, custom_jwt, oidc};
+use crate::verifier::{Answer, Refusal};
 
 /// How long the proxy may take to read the issuer's keys.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -134,7 +135,7 @@ fn start(issuer: &Issuer, dir: &Path) -> Result<Proxy, CliError> {
 
 async fn compare(issuer: &Arc<Issuer>, proxy: &Proxy) -> Result<Report, String> {
     let client = reqwest::Client::builder()
-        .tls_backend_preconfigured(crate::issuer::fetch::tls_config(None)?)
+        .tls_backend_preconfigured(crate::net::TlsOptions::default().config()?)
         .no_proxy()
         .timeout(PATIENCE)
         .build()
@@ -190,14 +191,14 @@ async fn look(
     let custom = custom_jwt(&set, &provider, token, now);
     let provider = Oidc { domain: base.to_owned(), application_id: AUDIENCE.to_owned() };
     let open = oidc(|url| get(client, url), &provider, token, now).await;
-    let said = |r: Result<(), crate::verdict::VerdictError>| match r {
+    let said = |r: Result<(), Refusal>| match r {
         Ok(()) => Said::Accepts,
         Err(e) => Said::Refuses(e.message),
     };
     let inspected = crate::inspect::inspect(token, now);
     let member = |name| {
         let value = inspected.header.as_ref().and_then(|h| h.get(name));
-        value.and_then(crate::inspect::tree::Tree::text).unwrap_or("none").to_owned()
+        value.and_then(crate::jose::tree::Json::text).unwrap_or("none").to_owned()
     };
     Ok(Side {
         jwks: jwks.to_owned(),
@@ -209,14 +210,14 @@ async fn look(
     })
 }
 
-async fn get(client: &reqwest::Client, url: String) -> Result<Response, String> {
+async fn get(client: &reqwest::Client, url: String) -> Result<Answer, String> {
     let request = client.get(url).header("accept", "application/json");
     let answer = request.send().await.map_err(|e| e.to_string())?;
     let content_type = answer.headers().get("content-type");
     let content_type = content_type.and_then(|v| v.to_str().ok()).map(str::to_owned);
     let status = answer.status().as_u16();
     let body = answer.bytes().await.map_err(|e| e.to_string())?.to_vec();
-    Ok(Response { status, content_type, body })
+    Ok(Answer { status, content_type, body, ..Answer::default() })
 }
 
 /// A folder of its own for the demonstration's keys, gone at the end.

@@ -1,62 +1,104 @@
-//! Fetches as the verifier does: `Accept: application/json`, up to ten redirects, gzip only, and no
-//! more patience than a person has.
+//! Fetches as the verifier does: `Accept: application/json`, up to ten redirects, gzip only. Two things
+//! are this command's own: nobody waits long without a line, and a document or redirect leads into a
+//! private network only where the person who asks said so.
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::cell::RefCell;
+use std::collections::HashSet;
 use std::time::Duration;
 
-use reqwest::{Client, header, redirect};
+use reqwest::{Response, header};
 use url::Url;
 
+use crate::cli::output::Output;
 use crate::coding;
 use crate::dns::Resolver;
+use crate::doctor::finding::{Fetched, NoAnswer};
 use crate::doctor::{Answer, address};
-use crate::issuer::fetch::{self, Unread};
+use crate::net::client::joined;
+use crate::net::{ClientSettings, FetchError, HttpClient, Reach};
 
 /// Bytes read of one answer; no key set comes near.
 const LIMIT: usize = 4 * 1024 * 1024;
+const USER_AGENT: &str = concat!("countersign-doctor/", env!("CARGO_PKG_VERSION"));
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// One answer, redirects included. Convex has no limit of its own, its users have.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// A person is told what is being waited for after this long.
+const SAY_SO: Duration = Duration::from_secs(4);
+const REDIRECTS: usize = 10;
+const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
-pub(super) struct Fetcher {
-    client: Client,
+pub(in crate::cli) struct Fetcher {
+    /// For the hosts that the command line names, and for all with `--allow-private`.
+    named: HttpClient,
+    /// For others, which a document or a redirect names.
+    others: HttpClient,
+    hosts: HashSet<String>,
+    allow_private: bool,
     resolver: Resolver,
+    notes: RefCell<Output>,
 }
 
 impl Fetcher {
-    pub(super) fn new() -> Result<Self, String> {
+    /// `named`: addresses that stand on the command line.
+    pub(in crate::cli) fn new(named: &[&str], allow_private: bool) -> Result<Self, String> {
         let resolver = Resolver::system().map_err(|e| e.to_string())?;
-        let client = Client::builder()
-            .tls_backend_preconfigured(fetch::tls_config(None)?)
-            .user_agent(concat!("countersign-doctor/", env!("CARGO_PKG_VERSION")))
-            .redirect(redirect::Policy::limited(10))
-            .dns_resolver(Arc::new(resolver.clone()))
-            .connect_timeout(Duration::from_secs(10))
-            .timeout(Duration::from_secs(30))
-            .build()
-            .map_err(|e| e.to_string())?;
-        Ok(Self { client, resolver })
+        let host = |text: &&str| Url::parse(text).ok()?.host_str().map(bare);
+        let mut hosts: HashSet<String> = named.iter().filter_map(host).collect();
+        // One machine, by any of its names.
+        if LOOPBACK.iter().any(|name| hosts.contains(*name)) {
+            hosts.extend(LOOPBACK.map(str::to_owned));
+        }
+        // Each hop is judged in `follow`, so that no client follows redirects itself.
+        let client = |reach| {
+            let settings = ClientSettings::new(USER_AGENT, reach, CONNECT_TIMEOUT);
+            HttpClient::new(&settings, &resolver).map_err(|e| e.to_string())
+        };
+        Ok(Self {
+            named: client(Reach::CONFIGURED)?,
+            others: client(Reach::PUBLIC)?,
+            hosts,
+            allow_private,
+            resolver: resolver.clone(),
+            notes: RefCell::new(Output::system()),
+        })
     }
 
-    /// `Err` says why there is no answer.
-    pub(super) async fn get(&self, url: &str) -> Result<Answer, String> {
-        let request = self.client.get(url).header(header::ACCEPT, "application/json");
-        let request = request.header(header::ACCEPT_ENCODING, "gzip");
-        let mut response = request.send().await.map_err(|e| chain(&e))?;
-        let text = |v: &header::HeaderValue| String::from_utf8_lossy(v.as_bytes()).into_owned();
-        let headers: Vec<_> =
-            response.headers().iter().map(|(n, v)| (n.as_str().to_owned(), text(v))).collect();
-        let content_type = response.headers().get(header::CONTENT_TYPE).map(text);
-        let (status, from) = (response.status().as_u16(), response.url().to_string());
-        let body = fetch::body(&mut response, LIMIT).await.map_err(|unread| match unread {
-            Unread::TooLarge => format!("the answer is larger than {} MiB", LIMIT >> 20),
-            Unread::Broken(error) => chain(&error),
-        })?;
-        let mut body = Vec::from(body);
-        let coding = headers.iter().find(|(name, _)| name == "content-encoding");
-        if let Some((_, gzip)) = coding.filter(|(_, coding)| coding.eq_ignore_ascii_case("gzip")) {
-            let decoded = coding::decode(&body, gzip, LIMIT).map(Cow::into_owned);
-            body = decoded.map_err(|_| "the answer does not decode as gzip".to_owned())?;
+    /// One GET; what it asks may take up to ten seconds, and says so.
+    pub(in crate::cli) async fn get(&self, url: &str) -> Fetched {
+        let answer = tokio::time::timeout(TIMEOUT, self.follow(url));
+        tokio::pin!(answer);
+        let outcome = tokio::select! {
+            outcome = &mut answer => outcome,
+            () = tokio::time::sleep(SAY_SO) => {
+                self.notes.borrow_mut().note(format_args!("waiting for {url} …"));
+                answer.await
+            }
+        };
+        let late = || NoAnswer {
+            code: "timeout",
+            why: format!("no complete answer within {} seconds", TIMEOUT.as_secs()),
+        };
+        outcome.unwrap_or_else(|_| Err(late()))
+    }
+
+    async fn follow(&self, url: &str) -> Fetched {
+        let no = |code, why: String| NoAnswer { code, why };
+        let mut url = Url::parse(url).map_err(|e| no("request", e.to_string()))?;
+        for _ in 0..=REDIRECTS {
+            let named = url.host_str().is_some_and(|host| self.hosts.contains(&bare(host)));
+            let client = if named || self.allow_private { &self.named } else { &self.others };
+            let request = client.get(url.clone()).header(header::ACCEPT, "application/json");
+            let request = request.header(header::ACCEPT_ENCODING, "gzip");
+            let response = client.send(request).await.map_err(|e| failed(&url, &e))?;
+            let to = response.status().is_redirection().then(|| location(&url, &response));
+            match to.flatten() {
+                Some(next) => url = next,
+                None => return read(&url, client, response).await,
+            }
         }
-        Ok(Answer { url: from, status, content_type, headers, body })
+        Err(no("redirects", format!("more than {REDIRECTS} redirects")))
     }
 
     /// Why the host of `url` cannot be reached from the internet, when all its addresses say so.
@@ -68,14 +110,58 @@ impl Fetcher {
             found.iter().map(|socket| address::unreachable_ip(socket.ip())).collect();
         all?.first().copied()
     }
+
+    pub(super) fn resolver(&self) -> Resolver {
+        self.resolver.clone()
+    }
 }
 
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
+/// A host as it is compared: lower case, an IPv6 literal without brackets.
+fn bare(host: &str) -> String {
+    host.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase()
+}
+
+fn location(from: &Url, response: &Response) -> Option<Url> {
+    let to = response.headers().get(header::LOCATION)?.to_str().ok()?;
+    from.join(to).ok().filter(|url| matches!(url.scheme(), "http" | "https"))
+}
+
+fn failed(url: &Url, error: &FetchError) -> NoAnswer {
+    let why = match error {
+        FetchError::Address(_) => {
+            let host = url.host_str().map(bare).unwrap_or_default();
+            let why = format!("{host} leads into a private network");
+            return NoAnswer { code: "private_address", why };
+        }
+        // What the resolver tells beyond that is a page long.
+        FetchError::Dns { .. } => "the name was not resolved".to_owned(),
+        FetchError::TooLarge { limit } => {
+            format!("the answer is larger than {} MiB", limit >> 20)
+        }
+        error => error.to_string().replace("client error (Connect): ", ""),
+    };
+    let code = match error.code() {
+        "connect" if why.contains("certificate") || why.contains("handshake") => "tls",
+        code => code,
+    };
+    NoAnswer { code, why }
+}
+
+async fn read(url: &Url, client: &HttpClient, mut response: Response) -> Fetched {
+    let text = |v: &header::HeaderValue| String::from_utf8_lossy(v.as_bytes()).into_owned();
+    let headers: Vec<_> =
+        response.headers().iter().map(|(n, v)| (n.as_str().to_owned(), text(v))).collect();
+    let content_type = response.headers().get(header::CONTENT_TYPE).map(text);
+    let (status, from) = (response.status().as_u16(), response.url().to_string());
+    let codings = joined(&response, &header::CONTENT_ENCODING);
+    let body = client.body(&mut response, LIMIT).await.map_err(|e| failed(url, &e))?;
+    let mut body = Vec::from(body);
+    if codings.trim().eq_ignore_ascii_case("gzip") {
+        let decoded = coding::decode(&body, &codings, LIMIT).map(Cow::into_owned);
+        body = decoded.map_err(|_| NoAnswer {
+            code: "encoding",
+            why: "the answer does not decode as gzip".to_owned(),
+        })?;
     }
-    text
+    Ok(Answer { url: from, status, content_type, headers, body })
 }

@@ -1,111 +1,415 @@
-//! A diagnosis on the terminal.
+//! A diagnosis on the terminal: the verdict first, then each fault once. `--verbose` shows every check.
 
+use super::gather::Question;
 use crate::cli::output::{one_line, paint};
-use crate::doctor::exam::Diagnosis;
-use crate::doctor::finding::{Case, Finding, Level};
+use crate::doctor::changing::Changing;
+use crate::doctor::exam::{Diagnosis, token_audiences};
+use crate::doctor::finding::{CUSTOM_JWT, Case, Finding, Level, NoAnswer, OIDC, Place, Setup};
+use crate::doctor::summary::{self, Fault};
 
-/// Causes shown of one finding.
+/// The proxy's address in everything that is to be copied.
+pub(in crate::cli) const PROXY: &str = "https://login.example.com";
+/// Places shown of one fault, and causes of one finding.
 const MANY: usize = 6;
+/// Characters shown of a text that repeats what a server answered.
+const LONG: usize = 200;
 
-pub(super) fn text(case: &Case, diagnosis: &Diagnosis, color: bool) -> String {
-    let mut lines = vec![format!("{}, checked as {} would", case.issuer, case.profile.name)];
+/// Lines of one width, or as long as they are where nobody set one.
+pub(super) struct Page {
+    lines: Vec<String>,
+    color: bool,
+    width: Option<usize>,
+}
+
+impl Page {
+    pub(super) fn new(color: bool, width: Option<usize>) -> Self {
+        Self { lines: Vec::new(), color, width: width.map(|width| width.max(40)) }
+    }
+
+    fn paint(&self, style: &str, text: &str) -> String {
+        paint(self.color, style, text)
+    }
+
+    fn blank(&mut self) {
+        self.lines.push(String::new());
+    }
+
+    fn bold(&mut self, text: &str) {
+        let text = self.paint("1", text);
+        self.lines.push(text);
+    }
+
+    /// `lead` (not wrapped, `indent` columns wide), then `text`, wrapped behind it.
+    fn wrapped(&mut self, lead: &str, indent: usize, text: &str, style: Option<&str>) {
+        let text = one_line(text);
+        let room = self.width.map_or(usize::MAX, |width| width.saturating_sub(indent).max(20));
+        for (i, line) in wrap(&text, room).into_iter().enumerate() {
+            let line = match style {
+                Some(style) => self.paint(style, &line),
+                None => line,
+            };
+            match i {
+                0 => self.lines.push(format!("{lead}{line}")),
+                _ => self.lines.push(format!("{}{line}", " ".repeat(indent))),
+            }
+        }
+    }
+
+    pub(super) fn into_text(self) -> String {
+        self.lines.iter().map(|line| one_line(line) + "\n").collect()
+    }
+}
+
+/// Broken at blanks, and inside a word that is longer than a line.
+fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    let mut used = 0;
+    for word in text.split(' ') {
+        let letters: Vec<char> = word.chars().collect();
+        for (i, piece) in letters.chunks(width).enumerate() {
+            let gap = usize::from(i == 0 && used > 0);
+            if used > 0 && used + gap + piece.len() > width {
+                lines.push(String::new());
+                used = 0;
+            }
+            if let Some(line) = lines.last_mut() {
+                if used > 0 && gap > 0 {
+                    line.push(' ');
+                    used += 1;
+                }
+                line.extend(piece);
+            }
+            used += piece.len();
+        }
+    }
+    lines
+}
+
+pub(super) fn page(
+    case: &Case,
+    diagnosis: &Diagnosis,
+    changing: Option<&Changing>,
+    question: &Question<'_>,
+    verbose: bool,
+    mut page: Page,
+) -> Page {
+    let style = if diagnosis.refused() { "1;31" } else { "1;32" };
+    page.wrapped("", 0, &summary::headline(case, diagnosis), Some(style));
+    page.blank();
+    verdicts(case, diagnosis, &mut page);
+    for finding in case.notes.iter().filter(|finding| finding.about == "address") {
+        warning(finding, &mut page);
+    }
+    let mut told = Vec::new();
+    for (i, fault) in summary::faults(diagnosis).iter().enumerate() {
+        page.blank();
+        one_fault(i + 1, fault, &mut told, &mut page);
+    }
+    let warnings: Vec<_> = diagnosis
+        .findings
+        .iter()
+        .filter(|f| {
+            f.level == Level::Warning && (verbose || f.about != "address" || !told.is_empty())
+        })
+        .collect();
+    if !warnings.is_empty() {
+        page.blank();
+        warnings.into_iter().for_each(|finding| warning(finding, &mut page));
+    }
+    if let Some(changing) = changing {
+        page.blank();
+        claims(changing, &mut page);
+    }
+    if verbose {
+        every_check(diagnosis, &mut page);
+    }
+    if case.profile.name == "convex" && !matches!(case.place, Place::ConvexCloud | Place::WebApp) {
+        config(case, diagnosis, question, &mut page);
+    }
+    if !verbose && diagnosis.findings.iter().any(|f| f.level == Level::Fault) {
+        page.blank();
+        let hint = page.paint("2", "--verbose shows every check.");
+        page.lines.push(hint);
+    }
+    page
+}
+
+/// One line each: what the ways in say, and what countersign would make of it.
+fn verdicts(case: &Case, diagnosis: &Diagnosis, page: &mut Page) {
+    for verdict in &diagnosis.verdicts {
+        let word = match verdict.accepts {
+            true => page.paint("1;32", "would accept"),
+            false => page.paint("1;31", "would refuse"),
+        };
+        page.lines.push(format!("{} {word}", verdict.way));
+    }
+    // What nobody can fetch is told once.
+    let lost = |fetched: &Result<_, NoAnswer>, no_answer: &NoAnswer| {
+        fetched.as_ref().is_err_and(|other| other.code == no_answer.code)
+    };
+    let down = case.ours.read.as_ref().is_err_and(|no_answer| lost(&case.jwks, no_answer));
+    if case.place == Place::Countersign || down {
+        return;
+    }
+    let ours = diagnosis.findings.iter().filter(|f| f.about == "countersign");
+    // What it would not do is of no interest to a person who does not need it.
+    let unneeded = |f: &&Finding| !diagnosis.refused() && f.title.starts_with("would not");
+    for finding in ours.filter(|finding| !unneeded(finding)) {
+        let text = match (&case.ours.setup, finding.level) {
+            (Setup::Issuer { why, .. }, Level::Good) if finding.title.starts_with("reads") => {
+                format!("with an `[[issuer]]` (--upstream alone: {why}): {}", finding.title)
+            }
+            _ => match finding.causes.first() {
+                Some(cause) => format!("{}: {}", finding.title, cause.text),
+                None => finding.title.clone(),
+            },
+        };
+        let (style, sign) = match (finding.level, &case.ours.setup) {
+            (Level::Good, Setup::Issuer { .. }) if finding.title.starts_with("reads") => ("2", "·"),
+            (Level::Good, _) => ("1;32", "✓"),
+            _ => ("1;31", "✗"),
+        };
+        let lead = format!("countersign {} ", page.paint(style, sign));
+        page.wrapped(&lead, 14, &text, None);
+    }
+}
+
+fn one_fault(n: usize, fault: &Fault, told: &mut Vec<String>, page: &mut Page) {
+    let number = if fault.alarm { "ALARM ".to_owned() } else { format!("{n}. ") };
+    let indent = number.chars().count();
+    let style = if fault.alarm { "1;97;41" } else { "1;31" };
+    let lead = page.paint(style, &number);
+    page.wrapped(&lead, indent, &fault.title, Some("1"));
+    let pad = " ".repeat(3);
+    let label = |name: &str, text: &str, page: &mut Page| {
+        let lead = format!("{pad}{} ", page.paint("2", name));
+        let indent = pad.len() + name.chars().count() + 1;
+        page.wrapped(&lead, indent, text, None);
+    };
+    let seen: Vec<_> = fault.places.iter().take(MANY).map(String::as_str).collect();
+    let more = fault.places.len().saturating_sub(MANY);
+    let mut places = seen.join(", ");
+    if more > 0 {
+        places = format!("{places} and {more} more");
+    }
+    if !places.is_empty() {
+        label("at", &places, page);
+    }
+    for (way, text, production) in &fault.says {
+        label(&format!("{way} says:"), &shortened(text), page);
+        if let Some(production) = production {
+            label("in production:", production, page);
+        }
+    }
+    let fresh: Vec<_> = fault.fixes.iter().filter(|fix| !told.contains(fix)).cloned().collect();
+    for (i, fix) in fresh.iter().enumerate() {
+        label(if i == 0 { "fix:" } else { "or:" }, fix, page);
+    }
+    if fresh.is_empty() && !fault.fixes.is_empty() {
+        label("fix:", "as above", page);
+    }
+    told.extend(fresh);
+}
+
+fn warning(finding: &Finding, page: &mut Page) {
+    let lead = match finding.level {
+        Level::Warning => format!("{} ", page.paint("1;33", "!")),
+        _ => format!("{} ", page.paint("2", "·")),
+    };
+    page.wrapped(&lead, 2, &finding.title, None);
+    for cause in finding.causes.iter().take(MANY) {
+        page.wrapped("  ", 2, &format!("{}: {}", cause.place, cause.text), None);
+    }
+    for fix in &finding.fixes {
+        let lead = format!("  {} ", page.paint("2", "fix:"));
+        page.wrapped(&lead, 7, fix, None);
+    }
+}
+
+fn claims(changing: &Changing, page: &mut Page) {
+    let text = match changing {
+        Changing::Claims(names) if names.is_empty() => {
+            "no private claim changes between these tokens: a renewal re-runs no query".to_owned()
+        }
+        Changing::Claims(names) => format!(
+            "{} from token to token: {}. Convex keys its query cache by all private claims, so that \
+             every renewal re-runs every query that reads the identity (convex-backend#542)",
+            if names.len() == 1 { "one claim changes" } else { "these claims change" },
+            names.join(", ")
+        ),
+        Changing::OtherPerson => {
+            "the tokens differ in `iss` or `sub`: give two of one person, to see which claims change"
+                .to_owned()
+        }
+        Changing::Unreadable => "one of the tokens cannot be decoded; nothing to compare".to_owned(),
+    };
+    let bad = !matches!(changing, Changing::Claims(names) if names.is_empty());
+    let lead = match bad {
+        true => format!("{} ", page.paint("1;33", "!")),
+        false => format!("{} ", page.paint("1;32", "✓")),
+    };
+    page.wrapped(&lead, 2, &text, None);
+    if let Changing::Claims(names) = changing
+        && !names.is_empty()
+    {
+        // A rule is about a whole claim, nested members included.
+        let mut list: Vec<_> = names
+            .iter()
+            .map(|name| format!("{:?}", name.split('.').next().unwrap_or(name)))
+            .collect();
+        list.dedup();
+        let text = format!(
+            "if no query needs them, let the auth server leave them out, or countersign: `drop = [{}]` \
+             under [issuer.claims]",
+            list.join(", ")
+        );
+        let lead = format!("  {} ", page.paint("2", "fix:"));
+        page.wrapped(&lead, 7, &text, None);
+    }
+}
+
+fn every_check(diagnosis: &Diagnosis, page: &mut Page) {
     let mut about = "";
     for finding in &diagnosis.findings {
         if finding.about != about {
             about = finding.about;
-            lines.push(String::new());
-            lines.push(paint(color, "1", about));
+            page.blank();
+            page.bold(about);
         }
-        show(finding, color, &mut lines);
-    }
-    lines.push(String::new());
-    for verdict in &diagnosis.verdicts {
-        let word = match verdict.accepts {
-            true => paint(color, "1;32", "would accept"),
-            false => paint(color, "1;31", "would refuse"),
+        let (style, sign) = match finding.level {
+            Level::Good => ("1;32", "✓"),
+            Level::Fault => ("1;31", "✗"),
+            Level::Warning => ("1;33", "!"),
+            Level::Alarm => ("1;97;41", "ALARM"),
+            Level::Note => ("2", "·"),
         };
-        lines.push(format!("{:<9} {word}", verdict.way));
-    }
-    if case.profile.name == "convex" && (diagnosis.readable || !diagnosis.refused()) {
-        lines.extend(config(case, diagnosis, color));
-    }
-    lines.iter().map(|line| one_line(line) + "\n").collect()
-}
-
-fn show(finding: &Finding, color: bool, lines: &mut Vec<String>) {
-    let (style, sign) = match finding.level {
-        Level::Good => ("1;32", "✓"),
-        Level::Fault => ("1;31", "✗"),
-        Level::Warning => ("1;33", "!"),
-        Level::Alarm => ("1;97;41", "ALARM"),
-        Level::Note => ("2", "·"),
-    };
-    lines.push(format!("  {} {}", paint(color, style, sign), finding.title));
-    let label = |text: &str| paint(color, "2", text);
-    if let Some(says) = &finding.says {
-        lines.push(format!("      {} {}", label("says "), shortened(says)));
-    }
-    for cause in finding.causes.iter().take(MANY) {
-        lines.push(format!("      {} {}: {}", label("cause"), cause.place, cause.text));
-    }
-    if finding.causes.len() > MANY {
-        lines.push(format!("      {} and {} more", label("cause"), finding.causes.len() - MANY));
-    }
-    for fix in &finding.fixes {
-        lines.push(format!("      {} {fix}", label("fix  ")));
+        let lead = format!("  {} ", page.paint(style, sign));
+        page.wrapped(&lead, 4, &finding.title, None);
+        let says = finding.says.as_deref().map(|text| ("says  ", shortened(text)));
+        let detail = finding.detail.as_deref().map(|text| ("log   ", shortened(text)));
+        let production = finding.in_production.map(|text| ("prod. ", text.to_owned()));
+        let causes = finding.causes.iter().map(|c| ("cause ", format!("{}: {}", c.place, c.text)));
+        let fixes = finding.fixes.iter().map(|fix| ("fix   ", fix.clone()));
+        let rows = says.into_iter().chain(production).chain(detail).chain(causes).chain(fixes);
+        for (name, text) in rows {
+            let lead = format!("      {}", page.paint("2", name));
+            page.wrapped(&lead, 12, &text, None);
+        }
     }
 }
 
 /// The verifier repeats the whole answer in some texts; a page of HTML is cut here.
 fn shortened(text: &str) -> String {
     let flat: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    match flat.char_indices().nth(400) {
+    match flat.char_indices().nth(LONG) {
         Some((at, _)) => format!("{}…", &flat[..at]),
         None => flat,
     }
 }
 
 /// The block that works: as things are where one way in accepts, with countersign in front else.
-fn config(case: &Case, diagnosis: &Diagnosis, color: bool) -> Vec<String> {
-    let accepts = |way| diagnosis.verdicts.iter().any(|v| v.way == way && v.accepts);
+fn config(case: &Case, diagnosis: &Diagnosis, question: &Question<'_>, page: &mut Page) {
+    let custom = diagnosis.accepts(CUSTOM_JWT);
+    let as_things_are = custom || diagnosis.accepts(OIDC);
+    if !as_things_are && (!diagnosis.readable || case.place == Place::Countersign) {
+        return;
+    }
     let quoted = |t: &str| serde_json::to_string(t).unwrap_or_default();
-    let audience = diagnosis.audience.as_deref().unwrap_or("<aud of your tokens>");
-    let custom = |issuer: &str, jwks: &str, algorithm: &str| {
+    let without_aud = case.token.as_deref().is_some_and(|t| token_audiences(t).is_empty())
+        && case.audience.is_none();
+    let application = match (&diagnosis.audience, without_aud) {
+        (_, true) => {
+            "// no applicationID: the tokens have no `aud`, so any token of this issuer is taken"
+                .into()
+        }
+        (Some(audience), _) => format!("applicationID: {},", quoted(audience)),
+        (None, _) => "applicationID: \"my-app\", // the `aud` of your tokens".to_owned(),
+    };
+    page.blank();
+    page.bold(match as_things_are {
+        true => "convex/auth.config.ts, without a proxy",
+        false => "convex/auth.config.ts, with countersign in front",
+    });
+    let (jwks, algorithm) = match custom {
+        true => (case.jwks_url.clone(), diagnosis.algorithm),
+        false => (format!("{PROXY}/.well-known/jwks.json"), "RS256"),
+    };
+    let entry = if as_things_are && !custom {
+        vec![format!("domain: {},", quoted(&case.spelled)), application]
+    } else {
         vec![
-            "  {".to_owned(),
-            "    type: \"customJwt\",".to_owned(),
-            format!("    issuer: {},", quoted(issuer)),
-            format!("    jwks: {},", quoted(jwks)),
-            format!("    algorithm: {},", quoted(algorithm)),
-            format!("    applicationID: {},", quoted(audience)),
-            "  },".to_owned(),
+            "type: \"customJwt\",".to_owned(),
+            format!("issuer: {},", quoted(&case.spelled)),
+            format!("jwks: {},", quoted(&jwks)),
+            format!("algorithm: {},", quoted(algorithm)),
+            application,
         ]
     };
-    let (title, entry) = if accepts("customJwt") {
-        let entry = custom(&case.spelled, &case.jwks_url, diagnosis.algorithm);
-        ("as things are", entry)
-    } else if accepts("OIDC") {
-        let domain = quoted(&case.spelled);
-        (
-            "as things are",
-            vec![format!("  {{ domain: {domain}, applicationID: {} }},", quoted(audience))],
-        )
-    } else {
-        let jwks = "https://<countersign>/.well-known/jwks.json";
-        ("with countersign in front", custom(&case.spelled, jwks, "RS256"))
-    };
-    let mut lines = vec![String::new(), paint(color, "1", &format!("auth.config.ts, {title}"))];
-    lines.push("  export default { providers: [".to_owned());
-    lines.extend(entry.into_iter().map(|l| format!("  {l}")));
-    lines.push("  ] };".to_owned());
-    if title != "as things are" {
-        let origin = url::Url::parse(&case.jwks_url).map(|u| u.origin().ascii_serialization());
-        lines.push(String::new());
-        lines.push(paint(color, "1", "and on your side"));
-        lines.push(format!(
-            "  countersign run --upstream {} --public-url https://<countersign>",
-            origin.unwrap_or_default()
-        ));
+    page.lines.push("  export default { providers: [".to_owned());
+    page.lines.push("    {".to_owned());
+    page.lines.extend(entry.into_iter().map(|line| format!("      {line}")));
+    page.lines.push("    },".to_owned());
+    page.lines.push("  ] };".to_owned());
+    if as_things_are {
+        return;
     }
-    lines
+    page.blank();
+    let note = format!("{PROXY} stands for the address that you give the proxy.");
+    match &case.ours.setup {
+        Setup::Upstream(upstream) => {
+            page.bold("the proxy");
+            page.lines
+                .push(format!("  countersign run --upstream {upstream} --public-url {PROXY}"));
+        }
+        Setup::Issuer { file, .. } => {
+            page.bold("countersign.toml");
+            page.lines.extend(
+                file.lines().map(
+                    |line| {
+                        if line.is_empty() { String::new() } else { format!("  {line}") }
+                    },
+                ),
+            );
+            page.blank();
+            page.bold("the same, with comments, and the proxy");
+            let (from, issuer) = match question.issuer.is_none() && case.token.is_none() {
+                true => (shell(question.address), String::new()),
+                false => (shell(&case.jwks_url), format!(" --issuer {}", shell(&case.spelled))),
+            };
+            page.lines.push(format!("  countersign init --from {from}{issuer}"));
+            page.lines
+                .push(format!("  countersign run --config countersign.toml --public-url {PROXY}"));
+        }
+        Setup::None => return,
+    }
+    page.wrapped("  ", 2, &note, Some("2"));
+}
+
+/// A word of a shell's command line, quoted where it must be.
+fn shell(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+,".contains(c);
+    match !text.is_empty() && text.chars().all(plain) {
+        true => text.to_owned(),
+        false => format!("'{}'", text.replace('\'', "'\\''")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{shell, wrap};
+
+    #[test]
+    fn lines_are_no_wider_than_asked() {
+        assert_eq!(wrap("aa bb cc", 5), ["aa bb", "cc"]);
+        assert_eq!(wrap("a bbbbbbb c", 4), ["a", "bbbb", "bbb", "c"]);
+        assert_eq!(wrap("", 5), [""]);
+        assert_eq!(wrap("one line", usize::MAX), ["one line"]);
+    }
+
+    #[test]
+    fn what_is_to_be_copied_is_one_word() {
+        assert_eq!(shell("https://a.example/jwks"), "https://a.example/jwks");
+        assert_eq!(shell("https://a/k?p=1&q"), "'https://a/k?p=1&q'");
+        assert_eq!(shell("a'; rm"), "'a'\\''; rm'");
+    }
 }

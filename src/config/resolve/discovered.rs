@@ -1,15 +1,17 @@
 //! An issuer learnt from the upstream's discovery document.
 
-use url::{Host, Url};
+use url::Url;
 
 use super::super::settings::Config;
 use super::issuer::{below, label, path_below};
-use super::server::is_private;
+use super::upstream::forwarded;
+use crate::issuer::discovery::Belief;
 use crate::issuer::publisher::COMMON_PATH;
-use crate::issuer::{FetchSettings, IssuerSettings, RefreshSettings, Source};
+use crate::issuer::{FetchSettings, IssuerSettings, RefreshSettings, Source, forwarded as served};
 use crate::jose::names::{Issuer, IssuerName};
 use crate::jose::policy::IssuerPolicy;
 use crate::jose::tenants::IssuerTemplate;
+use crate::net::Class;
 use crate::proxy::settings::UpstreamSettings;
 use crate::rewrite::discovery::Discovered;
 
@@ -19,14 +21,24 @@ pub enum DiscoveredFault {
     #[error("`issuer` {0}")]
     Issuer(crate::jose::names::NameError),
     #[error(
-        "`issuer` is a template, `{0}`, and which tenants may log in is not to be learnt: configure \
-         an [[issuer]] with it and `tenants`"
+        "`issuer` is a template, `{0}`, and which tenants may log in cannot be learnt: configure an \
+         [[issuer]] with it and `tenants`"
     )]
     Template(Issuer),
+    #[error(
+        "`issuer` is `{issuer}`, which is neither at the upstream's origin, {upstream}, nor at \
+         `public_url`'s; if that is right, configure an [[issuer]] with it"
+    )]
+    Elsewhere { issuer: Issuer, upstream: String },
     #[error("`jwks_uri` is missing")]
     JwksMissing,
     #[error("`jwks_uri` {0}")]
     Jwks(&'static str),
+    #[error(
+        "`jwks_uri` is plain `http:` on another host, {0}, where keys can be replaced on the way; if \
+         that is right, configure an [[issuer]] whose `jwks` is that address"
+    )]
+    JwksPlain(String),
 }
 
 impl DiscoveredFault {
@@ -34,18 +46,25 @@ impl DiscoveredFault {
         match self {
             Self::Issuer(_) => "discovery_issuer",
             Self::Template(_) => "discovery_issuer_template",
+            Self::Elsewhere { .. } => "discovery_issuer_elsewhere",
             Self::JwksMissing => "jwks_uri_missing",
-            Self::Jwks(_) => "jwks_uri",
+            Self::Jwks(_) | Self::JwksPlain(_) => "jwks_uri",
         }
     }
+}
+
+/// An issuer that was learnt, and why it is believed.
+#[derive(Debug, Clone)]
+pub struct Learnt {
+    pub issuer: IssuerSettings,
+    pub belief: Belief,
 }
 
 /// The issuer the upstream says it is, or, where it has no discovery document (`None`), one whose
 /// `iss` is the upstream's address and whose keys are at `/.well-known/jwks.json`.
 ///
-/// The operator named the upstream, so the document is trusted for the issuer's name. Its keys are
-/// read from the upstream itself wherever they belong to it: the public name may already lead to
-/// this proxy.
+/// `private`: the upstream's name was found to lead to private addresses alone. Its keys are read from
+/// the upstream itself wherever they belong to it: the public name may already lead to this proxy.
 ///
 /// # Errors
 /// [`DiscoveredFault`]
@@ -53,18 +72,20 @@ pub fn issuer_from_discovery(
     found: Option<&Discovered>,
     upstream: &UpstreamSettings,
     config: &Config,
-) -> Result<IssuerSettings, DiscoveredFault> {
-    let (issuers, source) = match found {
+    private: bool,
+) -> Result<Learnt, DiscoveredFault> {
+    let (issuers, source, belief) = match found {
         Some(found) => {
             let issuer = Issuer::parse(&found.issuer).map_err(DiscoveredFault::Issuer)?;
             if IssuerTemplate::is_meant(&found.issuer) {
                 return Err(DiscoveredFault::Template(issuer));
             }
+            let belief = belief(&issuer, upstream, config, private)?;
             let uri = found.jwks_uri.as_deref().ok_or(DiscoveredFault::JwksMissing)?;
             let url = jwks_url(uri, &found.issuer, upstream, config)?;
-            (vec![issuer], url)
+            (vec![issuer], url, belief)
         }
-        None => (spellings(&upstream.url)?, below(upstream, COMMON_PATH)),
+        None => (spellings(&upstream.url)?, below(upstream, COMMON_PATH), Belief::Guess),
     };
     let name = issuers.first().and_then(|issuer| label(issuer.as_str()));
     let name = match name {
@@ -73,14 +94,62 @@ pub fn issuer_from_discovery(
     };
     let mut policy = IssuerPolicy::new(name, issuers);
     policy.output_issuer.clone_from(&config.discovery.issuer);
-    Ok(IssuerSettings {
+    let issuer = IssuerSettings {
         policy,
         jwks_paths: path_below(&source, upstream).into_iter().collect(),
+        fetch: fetch(&source, upstream, config),
         source: Source::Url(source),
         refresh: RefreshSettings::default(),
-        fetch: FetchSettings { ca: upstream.tls.ca.clone(), ..FetchSettings::default() },
         limits: config.bridge.limits,
-    })
+    };
+    Ok(Learnt { issuer, belief })
+}
+
+/// How the upstream is asked for its documents.
+pub fn upstream_fetch(upstream: &UpstreamSettings, config: &Config) -> FetchSettings {
+    fetch(&upstream.url, upstream, config)
+}
+
+/// Another server than the upstream is dialled at public addresses alone, on another port of the same
+/// host too: a document must not send us to addresses inside the operator's network.
+fn fetch(url: &Url, upstream: &UpstreamSettings, config: &Config) -> FetchSettings {
+    let public = config.server.public_url.as_ref();
+    let at_upstream = url.origin() == upstream.url.origin();
+    FetchSettings {
+        inside: at_upstream,
+        ca: upstream.tls.ca.clone(),
+        forwarded: at_upstream.then(|| forwarded(upstream, public)),
+        ..FetchSettings::default()
+    }
+}
+
+/// Why the document may say that it is `issuer` (RFC 8414 §3.3). Else a server that was taken over could
+/// sign in the name of any other.
+fn belief(
+    issuer: &Issuer,
+    upstream: &UpstreamSettings,
+    config: &Config,
+    private: bool,
+) -> Result<Belief, DiscoveredFault> {
+    let url = Url::parse(issuer.as_str()).ok();
+    let same = |base: &Url| {
+        url.as_ref().is_some_and(|url| {
+            // The upstream's port may be one that its own proxy has behind `https:`.
+            let fronted = url.scheme() == "https" && url.port().is_none();
+            url.origin() == base.origin() || (fronted && url.host() == base.host())
+        })
+    };
+    if same(&upstream.url) {
+        return Ok(Belief::Upstream);
+    }
+    if config.server.public_url.as_ref().is_some_and(same) {
+        return Ok(Belief::PublicUrl);
+    }
+    if private || Class::of_url(&upstream.url).is_some_and(Class::is_inside) {
+        return Ok(Belief::PrivateUpstream);
+    }
+    let upstream = upstream.url.origin().ascii_serialization();
+    Err(DiscoveredFault::Elsewhere { issuer: issuer.clone(), upstream })
 }
 
 /// Without and with a trailing slash: issuers disagree, and there is nobody to ask.
@@ -92,9 +161,9 @@ fn spellings(url: &Url) -> Result<Vec<Issuer>, DiscoveredFault> {
         .collect()
 }
 
-/// Where the keys are fetched. An address of the issuer's, the upstream's or this proxy's own origin
-/// is read at the upstream; another host must be a public `https:` one, as a document must not send
-/// us to addresses inside the operator's network.
+/// Where the keys are fetched. An address at the issuer's, the upstream's or this proxy's own origin is
+/// read at the upstream, and so is a plain `http:` one on their hosts: a server that does not know of
+/// the TLS in front of it writes that. Another host is asked by `https:` alone.
 fn jwks_url(
     uri: &str,
     issuer: &str,
@@ -111,34 +180,137 @@ fn jwks_url(
     if !url.username().is_empty() || url.password().is_some() {
         return refuse("carries a user name or password");
     }
-    let issuer = Url::parse(issuer).ok();
-    let public = config.server.public_url.as_ref();
     if url.origin() == upstream.url.origin() {
         return Ok(url);
     }
-    let of = |base: Option<&Url>| base.is_some_and(|base| base.origin() == url.origin());
-    if of(issuer.as_ref()) || of(public) {
-        // The upstream may be the issuer's path (`https://host/oidc` at `http://localhost:3001/oidc`
-        // or `http://localhost:3001`): its base path is not added a second time.
-        let base = upstream.base_path();
-        let path = match url.path().strip_prefix(base) {
-            Some(rest) if rest.starts_with('/') => rest,
-            _ => url.path(),
-        };
-        let query = url.query().map(|query| format!("{path}?{query}"));
-        return Ok(below(upstream, query.as_deref().unwrap_or(path)));
-    }
-    if url.scheme() == "http" {
-        return refuse("is plain `http:` on another host");
-    }
-    let private = match url.host() {
-        Some(Host::Ipv4(ip)) => is_private(ip.into()),
-        Some(Host::Ipv6(ip)) => is_private(ip.into()),
-        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        None => true,
+    let issuer = Url::parse(issuer).ok();
+    let plain = url.scheme() == "http";
+    let of = |base: Option<&Url>| {
+        base.is_some_and(|base| {
+            base.origin() == url.origin() || (plain && base.has_host() && base.host() == url.host())
+        })
     };
-    if private {
-        return refuse("is a private address on another host");
+    if of(issuer.as_ref()) || of(config.server.public_url.as_ref()) {
+        return Ok(served::below(&upstream.url, &url));
+    }
+    if plain {
+        return Err(DiscoveredFault::JwksPlain(url.host_str().unwrap_or_default().to_owned()));
     }
     Ok(url)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{RunOverrides, load_text};
+    use crate::env::NoEnv;
+
+    /// What a document at `upstream` leads to: why it is believed, where the keys are read, and whether
+    /// inside addresses are dialled for them.
+    fn learnt(
+        upstream: &str,
+        public: Option<&str>,
+        issuer: &str,
+        jwks: &str,
+        private: bool,
+    ) -> Result<(Belief, String, bool), &'static str> {
+        let overrides = RunOverrides {
+            upstream: Some(upstream.to_owned()),
+            public_url: public.map(str::to_owned),
+            ..RunOverrides::default()
+        };
+        let config = load_text("", None, &overrides, &NoEnv).unwrap();
+        let found = Discovered {
+            issuer: issuer.to_owned(),
+            jwks_uri: Some(jwks.to_owned()),
+            ..Discovered::default()
+        };
+        let upstream = config.upstream.clone().unwrap();
+        let learnt = issuer_from_discovery(Some(&found), &upstream, &config, private);
+        let learnt = learnt.map_err(|fault| fault.code())?;
+        let Source::Url(url) = learnt.issuer.source else { return Err("no URL") };
+        Ok((learnt.belief, url.to_string(), learnt.issuer.fetch.inside))
+    }
+
+    const HOSTED: &str = "https://auth.example.com";
+
+    #[test]
+    fn a_document_may_not_name_somebody_else_as_the_issuer() {
+        let google = "https://accounts.google.com";
+        let own = "https://auth.example.com/keys";
+        let belief = |upstream, public, issuer, private| {
+            learnt(upstream, public, issuer, own, private).map(|(belief, ..)| belief)
+        };
+        let elsewhere = Err("discovery_issuer_elsewhere");
+        assert_eq!(
+            belief(HOSTED, None, "https://auth.example.com/oidc", false),
+            Ok(Belief::Upstream)
+        );
+        assert_eq!(belief(HOSTED, None, google, false), elsewhere);
+        assert_eq!(belief(HOSTED, Some("https://login.example.com"), google, false), elsewhere);
+        for near in [
+            "https://auth.example.com.evil.example",
+            "https://auth.example.com:8443",
+            "http://auth.example.com",
+            "https://login.example.com:1",
+            "auth.example.com",
+            "urn:issuer",
+        ] {
+            let public = Some("https://login.example.com");
+            assert_eq!(belief(HOSTED, public, near, false), elsewhere, "{near}");
+        }
+        let public = Some("https://login.example.com/app");
+        assert_eq!(
+            belief(HOSTED, public, "https://login.example.com/oidc", false),
+            Ok(Belief::PublicUrl)
+        );
+        // What only the operator reaches may go by any name.
+        for inside in ["http://127.0.0.1:3000", "http://keycloak:8080", "http://10.1.2.3"] {
+            assert_eq!(
+                belief(inside, public, google, false),
+                Ok(Belief::PrivateUpstream),
+                "{inside}"
+            );
+        }
+        let named = "http://keycloak.corp-network.example:8080";
+        assert_eq!(belief(named, public, google, false), elsewhere);
+        assert_eq!(belief(named, public, google, true), Ok(Belief::PrivateUpstream));
+        // The port of a server behind its own TLS.
+        let fronted = "https://keycloak.corp-network.example/realms/a";
+        assert_eq!(belief(named, None, fronted, false), Ok(Belief::Upstream));
+    }
+
+    #[test]
+    fn keys_are_read_at_the_upstream_or_at_a_public_address() {
+        let local = "http://127.0.0.1:3001/oidc";
+        let public = Some("https://login.example.com");
+        let iss = "https://login.example.com/oidc";
+        let keys = |jwks: &str| {
+            learnt(local, public, iss, jwks, false).map(|(_, at, inside)| (at, inside))
+        };
+        let at_upstream = |path: &str| Ok((format!("http://127.0.0.1:3001/oidc{path}"), true));
+        assert_eq!(keys("https://login.example.com/oidc/jwks?x"), at_upstream("/jwks?x"));
+        assert_eq!(keys("https://login.example.com/jwks"), at_upstream("/jwks"));
+        // A server that does not know of the TLS in front of it.
+        assert_eq!(keys("http://login.example.com/oidc/jwks"), at_upstream("/jwks"));
+        assert_eq!(keys("http://login.example.com:8080/oidc/jwks"), at_upstream("/jwks"));
+        assert_eq!(
+            keys("http://127.0.0.1:3001/keys"),
+            Ok(("http://127.0.0.1:3001/keys".into(), true))
+        );
+        // Another host is dialled, at public addresses alone.
+        for other in ["https://keys.example/jwks", "https://localhost.:9443/", "https://10.0.0.1/"]
+        {
+            assert_eq!(keys(other), Ok((other.to_owned(), false)));
+        }
+        for refused in [
+            "http://keycloak:8080/jwks",
+            "/jwks",
+            "login.example.com/jwks",
+            "ftp://a/",
+            "https://u:p@a/",
+        ] {
+            assert_eq!(keys(refused), Err("jwks_uri"), "{refused}");
+        }
+    }
 }

@@ -12,7 +12,7 @@ mod server;
 mod signing;
 mod tenants;
 mod tokens;
-mod upstream;
+pub(super) mod upstream;
 mod verifier;
 
 use std::path::Path;
@@ -39,12 +39,16 @@ pub(super) fn config(
         (None, None) => default_data_dir(env),
     };
     limits(&raw.limits)?;
-    let upstream = raw.upstream.map(|upstream| upstream::resolve(upstream, base)).transpose()?;
+    let mut upstream =
+        raw.upstream.map(|upstream| upstream::resolve(upstream, base)).transpose()?;
     let mut server = server::resolve(raw.server, overrides.threads, base)?;
-    if let Some(upstream) = &upstream {
+    let mut issuers = issuer::all(raw.issuer, base, upstream.as_ref(), &raw.limits)?;
+    if let Some(upstream) = &mut upstream {
         server::not_ourselves(&upstream.url, &server)?;
+        let public = server.public_url.as_ref();
+        upstream::default_host(upstream, public);
+        upstream::ask_as_clients(&mut issuers, upstream, public);
     }
-    let issuers = issuer::all(raw.issuer, base, upstream.as_ref(), &raw.limits)?;
     if upstream.is_none() && issuers.is_empty() {
         return Err(KeyFault::new(
             "upstream",

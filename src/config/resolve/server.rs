@@ -1,12 +1,12 @@
 //! `[server]`.
 
-use std::net::IpAddr;
 use std::path::Path;
 
-use url::{Host, Url};
+use url::Url;
 
 use super::super::error::Checked;
 use super::place::At;
+use crate::net::Class;
 use crate::proxy::settings::ServerSettings;
 
 /// Without the exchange, which needs the issuers.
@@ -69,49 +69,12 @@ fn public_url(at: &At, url: &Url) -> Checked<()> {
     if url.query().is_some() {
         return Err(at.fault("it is a prefix of paths, so it has no query"));
     }
-    if url.scheme() == "http" && !is_local(url) {
+    if url.scheme() == "http" && !Class::of_url(url).is_some_and(Class::is_inside) {
         return Err(at
             .fault("keys and tokens over plain `http:` can be replaced on the way")
             .hint("write `https:`; `http:` is for localhost and private names"));
     }
     Ok(())
-}
-
-/// Loopback, private addresses, and names that the public DNS has not.
-fn is_local(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => {
-            let private = ["localhost", "local", "internal", "test", "svc", "lan", "home.arpa"];
-            !name.contains('.')
-                || private
-                    .iter()
-                    .any(|end| name.strip_suffix(end).is_some_and(|head| head.ends_with('.')))
-        }
-        Some(Host::Ipv4(ip)) => is_private(ip.into()),
-        Some(Host::Ipv6(ip)) => is_private(ip.into()),
-        None => false,
-    }
-}
-
-/// Addresses that are not routed on the internet.
-pub(super) fn is_private(ip: IpAddr) -> bool {
-    match ip.to_canonical() {
-        IpAddr::V4(ip) => {
-            let [a, b, ..] = ip.octets();
-            ip.is_loopback()
-                || ip.is_private()
-                || ip.is_link_local()
-                || ip.is_unspecified()
-                // Carrier-grade NAT, RFC 6598.
-                || (a == 100 && (64..128).contains(&b))
-        }
-        IpAddr::V6(ip) => {
-            ip.is_loopback()
-                || ip.is_unspecified()
-                || ip.is_unique_local()
-                || ip.is_unicast_link_local()
-        }
-    }
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{self, HeaderValue};
-use reqwest::{Client, RequestBuilder};
+use reqwest::RequestBuilder;
 use serde_json::{Map, Value};
 
 use crate::answer::ExchangeFailure;
@@ -15,11 +15,11 @@ use crate::bridge::{Bridge, BridgeError, Bridged};
 use crate::clock::Clock;
 use crate::coding::{self, CodingError};
 use crate::dns::Resolver;
-use crate::issuer::fetch::{self, Unread};
 use crate::jose::names::{IssuerName, Limits};
 use crate::jose::policy::IssuerPolicy;
 use crate::jose::refusal::Refusal;
 use crate::jose::vouched::{Vouched, Voucher};
+use crate::net::{ClientSettings, FetchError, HttpClient, Reach, TlsOptions};
 use crate::pipeline::Ask;
 use crate::proxy::http::ServerSession;
 use crate::proxy::settings::{ExchangeSettings, IntrospectionSettings, SessionSettings};
@@ -27,10 +27,11 @@ use crate::proxy::settings::{ExchangeSettings, IntrospectionSettings, SessionSet
 /// A login waits for this; a longer one is an outage.
 const PATIENCE: Duration = Duration::from_secs(5);
 const CONNECT: Duration = Duration::from_secs(3);
+const USER_AGENT: &str = concat!("countersign/", env!("CARGO_PKG_VERSION"));
 
 /// The configured ways.
 pub struct Vouching {
-    client: Client,
+    client: HttpClient,
     bridge: Arc<Bridge>,
     clock: Clock,
     introspection: Vec<IntrospectionSettings>,
@@ -52,16 +53,14 @@ impl Vouching {
         if settings.introspection.is_empty() && settings.session.is_none() {
             return Ok(None);
         }
-        let client = Client::builder()
-            .tls_backend_preconfigured(fetch::tls_config(ca)?)
-            .connect_timeout(CONNECT)
-            .timeout(PATIENCE)
-            // A secret is shown to the configured address and to no other.
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .dns_resolver(resolver.guarded(true))
-            .build()
-            .map_err(|e| e.to_string())?;
+        // No redirects: a secret is shown to the configured address and to no other. Both addresses
+        // stand in the configuration, so they may be anywhere.
+        let client = ClientSettings {
+            timeout: Some(PATIENCE),
+            tls: TlsOptions::with_ca(ca),
+            ..ClientSettings::new(USER_AGENT, Reach { link_local: true, inside: true }, CONNECT)
+        };
+        let client = HttpClient::new(&client, resolver).map_err(|e| e.to_string())?;
         Ok(Some(Self {
             client,
             bridge: bridge.clone(),
@@ -142,7 +141,8 @@ impl Vouching {
         let request =
             request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded").body(body);
         let limits = self.bridge.limits();
-        let answer = answer(request, limits).await?.ok_or(BridgeError::KeysUnavailable)?;
+        let answer =
+            answer(&self.client, request, limits).await?.ok_or(BridgeError::KeysUnavailable)?;
         let voucher = Voucher {
             policy: &policy,
             audience: settings.audience.as_ref(),
@@ -161,7 +161,7 @@ impl Vouching {
     ) -> Result<Bridged, ExchangeFailure> {
         let limits = self.bridge.limits();
         // Anything but 200 says that the session is no good.
-        let answer = answer(request, limits).await?;
+        let answer = answer(&self.client, request, limits).await?;
         let answer = answer.ok_or(BridgeError::Refused(Refusal::Inactive))?;
         let claims = mapped(&answer, settings).ok_or(BridgeError::Refused(Refusal::Payload))?;
         let policy = self.bridge.policy_for(&settings.issuer).or_else(|| {
@@ -181,13 +181,17 @@ impl Vouching {
 }
 
 /// The body of a `200`; `None` for another status.
-async fn answer(request: RequestBuilder, limits: &Limits) -> Result<Option<Vec<u8>>, BridgeError> {
-    let away = |error: reqwest::Error| {
-        tracing::warn!(error = %error.without_url(), "the auth server cannot be asked");
+async fn answer(
+    client: &HttpClient,
+    request: RequestBuilder,
+    limits: &Limits,
+) -> Result<Option<Vec<u8>>, BridgeError> {
+    let away = |error: FetchError| {
+        tracing::warn!(code = error.code(), %error, "the auth server cannot be asked");
         BridgeError::KeysUnavailable
     };
     let request = request.header(header::ACCEPT, "application/json");
-    let mut response = request.send().await.map_err(away)?;
+    let mut response = client.send(request).await.map_err(away)?;
     if response.status().is_server_error() {
         return Err(BridgeError::KeysUnavailable);
     }
@@ -197,10 +201,10 @@ async fn answer(request: RequestBuilder, limits: &Limits) -> Result<Option<Vec<u
     let codings = response.headers_mut().remove(header::CONTENT_ENCODING);
     let codings = codings.unwrap_or(HeaderValue::from_static(""));
     let too_large = || BridgeError::from(Refusal::TooLarge { limit: limits.document });
-    let body = fetch::body(&mut response, limits.document).await;
-    let body = body.map_err(|unread| match unread {
-        Unread::TooLarge => too_large(),
-        Unread::Broken(error) => away(error),
+    let body = client.body(&mut response, limits.document).await;
+    let body = body.map_err(|error| match error {
+        FetchError::TooLarge { .. } => too_large(),
+        error => away(error),
     })?;
     let codings = codings.to_str().unwrap_or("unreadable");
     match coding::decode(&body, codings, limits.document) {

@@ -21,6 +21,6 @@ while (my $line = <STDIN>) {
             verify_exp => 1,
         );
         { accepted => JSON::PP::true, message => '' };
-    } || { accepted => JSON::PP::false, message => "$@" };
+    } || { accepted => JSON::PP::false, message => $@ =~ s/ at \S+ line \d+\.?\s*$//r };
     print $json->encode($said), "\n";
 }

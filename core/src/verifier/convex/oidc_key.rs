@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(transparent)]
-pub(super) struct Key(CoreJsonWebKey);
+pub(crate) struct Key(CoreJsonWebKey);
 
 impl Key {
     fn number(&self, member: &str) -> Result<Vec<u8>, Failure> {
@@ -67,4 +67,21 @@ impl JsonWebKey for Key {
     fn hash_bytes(&self, bytes: &[u8], alg: &CoreJwsSigningAlgorithm) -> Result<Vec<u8>, String> {
         self.0.hash_bytes(bytes, alg)
     }
+}
+
+/// Could it check an RS256 or an EdDSA signature?
+pub(super) fn can_check(key: &Key) -> bool {
+    let (wanted, numbers): (_, &[&str]) = match key.key_type() {
+        CoreJsonWebKeyType::RSA => (CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha256, &["n", "e"]),
+        CoreJsonWebKeyType::OctetKeyPair => (CoreJwsSigningAlgorithm::EdDsa, &["x", "crv"]),
+        _ => return false,
+    };
+    let stated = match key.signing_alg() {
+        JsonWebKeyAlgorithm::Unspecified => true,
+        JsonWebKeyAlgorithm::Algorithm(stated) => *stated == wanted,
+        JsonWebKeyAlgorithm::Unsupported => false,
+    };
+    let signs = key.key_use().is_none_or(openidconnect::JsonWebKeyUse::allows_signature);
+    let json = serde_json::to_value(&key.0).unwrap_or_default();
+    stated && signs && numbers.iter().all(|name| json.get(name).is_some_and(|v| !v.is_null()))
 }

@@ -1,29 +1,52 @@
 //! `type: "customJwt"`: the key set is fetched from a configured address and read by biscuit.
 
+use biscuit::errors::{Error, ValidationError};
 use biscuit::jwa::{self, SignatureAlgorithm};
 use biscuit::jwk::{AlgorithmParameters, JWKSet};
 use biscuit::jws::Compact;
 use biscuit::{ClaimsSet, Empty, TemporalOptions, ValidationOptions};
 
+use super::super::{Answer, Reason, Refusal};
 use super::claims::{self, Candidate, Claims};
-use super::{Response, VerdictError};
 use crate::jose::names::UnixTime;
 
 /// The two algorithms a `customJwt` provider can have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Algorithm {
+    /// RSASSA-PKCS1-v1_5 with SHA-256.
     #[default]
     Rs256,
+    /// ECDSA on P-256 with SHA-256.
     Es256,
+}
+
+impl Algorithm {
+    /// The name in `auth.config.ts`, that of RFC 7518 §3.1.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Rs256 => "RS256",
+            Self::Es256 => "ES256",
+        }
+    }
+
+    fn of_biscuit(self) -> SignatureAlgorithm {
+        match self {
+            Self::Rs256 => SignatureAlgorithm::RS256,
+            Self::Es256 => SignatureAlgorithm::ES256,
+        }
+    }
 }
 
 /// A `customJwt` provider of `auth.config.ts`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CustomJwt {
+    /// `issuer`, which `iss` must equal.
     pub issuer: String,
     /// Where the key set is fetched; stands in the error texts.
     pub jwks: String,
+    /// `algorithm`.
     pub algorithm: Algorithm,
+    /// `applicationID`, which `aud` must hold.
     pub application_id: Option<String>,
 }
 
@@ -32,13 +55,13 @@ type Token = Compact<Claims<serde_json::Value>, Empty>;
 /// Would Convex take `token` with this provider, had its JWKS address answered `answer`?
 ///
 /// # Errors
-/// [`VerdictError`] with Convex's own text when it would not.
+/// [`Refusal`] with Convex's own text when it would not.
 pub fn custom_jwt(
-    answer: &Response,
+    answer: &Answer,
     provider: &CustomJwt,
     token: &str,
     now: UnixTime,
-) -> Result<(), VerdictError> {
+) -> Result<(), Refusal> {
     let issuer = claims::configured_issuer(&provider.issuer)?;
     let app_id = provider.application_id.as_deref();
     claims::choose_provider(
@@ -57,11 +80,12 @@ pub fn custom_jwt(
     };
     if !claims::same_issuer(token_issuer, &issuer) {
         let text = format!("Invalid issuer: {token_issuer} != {issuer}");
-        return Err(VerdictError::auth_header(text));
+        return Err(Refusal::auth_header(Reason::Provider, text));
     }
     if let Some(app_id) = app_id {
         let Some(audience) = &registered.aud else {
-            return Err(VerdictError::auth_header(
+            return Err(Refusal::auth_header(
+                Reason::Provider,
                 "Missing audience claim ('aud') in JWT payload. The JWT must include an 'aud' claim \
                  that matches your configured application ID.",
             ));
@@ -69,21 +93,26 @@ pub fn custom_jwt(
         if !audience.iter().any(|one| one == app_id) {
             let all: Vec<_> = audience.iter().collect();
             let text = format!("Invalid audience: {app_id} not in {all:?}");
-            return Err(VerdictError::auth_header(text));
+            return Err(Refusal::auth_header(Reason::Provider, text));
         }
     }
 
     let claims = ClaimsSet { registered: registered.to_biscuit()?, private: Empty {} };
-    claims
-        .registered
-        .validate(temporal(now)?)
-        .map_err(|e| VerdictError::auth_header(format!("Could not validate token: {e}")))?;
-    for (present, what) in [
-        (registered.sub.is_some(), "Missing subject"),
-        (registered.exp.is_some(), "Missing expiry"),
+    claims.registered.validate(temporal(now)?).map_err(|error| {
+        let reason = match error {
+            ValidationError::Expired(_) => Reason::Expired,
+            ValidationError::NotYetValid(_) | ValidationError::TooOld(_) => Reason::NotYet,
+            _ => Reason::Other,
+        };
+        Refusal::auth_header(reason, format!("Could not validate token: {error}"))
+    })?;
+    for (present, name, what) in [
+        (registered.sub.is_some(), "sub", "Missing subject"),
+        (registered.exp.is_some(), "exp", "Missing expiry"),
     ] {
         if !present {
-            return Err(VerdictError::auth_header(
+            return Err(Refusal::auth_header(
+                Reason::ClaimMissing(name),
                 "Could not verify token claim. Check that the JWT contains valid claims and matches \
                  your auth provider configuration.",
             )
@@ -93,37 +122,61 @@ pub fn custom_jwt(
     Ok(())
 }
 
+/// What Convex says when the key set cannot be fetched at all.
+pub fn custom_jwt_fetch_failed(jwks: &str, why: &str) -> Refusal {
+    let text = format!(
+        "Could not fetch JWKS from URL '{jwks}': {why}. Check that the URL is correct and accessible."
+    );
+    Refusal::auth_header(Reason::Fetch, text)
+}
+
+/// Does the set hold a key that a token signed with `algorithm` could name?
+pub fn custom_jwt_has_usable_key(answer: &Answer, jwks: &str, algorithm: Algorithm) -> bool {
+    let wanted = algorithm.of_biscuit();
+    let fits = |key: &biscuit::jwk::JWK<Empty>| {
+        let kind = match key.algorithm {
+            AlgorithmParameters::RSA(_) => algorithm == Algorithm::Rs256,
+            AlgorithmParameters::EllipticCurve(_) => algorithm == Algorithm::Es256,
+            AlgorithmParameters::OctetKey(_) | AlgorithmParameters::OctetKeyPair(_) => false,
+        };
+        let stated = match key.common.algorithm {
+            None => true,
+            Some(jwa::Algorithm::Signature(stated)) => stated == wanted,
+            Some(_) => false,
+        };
+        kind && stated && key.common.key_id.is_some()
+    };
+    read_key_set(answer, jwks).is_ok_and(|set| set.keys.iter().any(fits))
+}
+
 /// Would Convex read the key set in `answer` at all? `jwks` is the address, for the error text.
 ///
 /// # Errors
-/// [`VerdictError`] with Convex's own text when it would not.
-pub fn custom_jwt_key_set(answer: &Response, jwks: &str) -> Result<(), VerdictError> {
+/// [`Refusal`] with Convex's own text when it would not.
+pub fn custom_jwt_key_set(answer: &Answer, jwks: &str) -> Result<(), Refusal> {
     read_key_set(answer, jwks).map(drop)
 }
 
-fn read_key_set(answer: &Response, jwks: &str) -> Result<JWKSet<Empty>, VerdictError> {
+fn read_key_set(answer: &Answer, jwks: &str) -> Result<JWKSet<Empty>, Refusal> {
     // A `data:` URL is read without a look at its media type.
     if !jwks.starts_with("data:") {
         check_answer(answer, jwks)?;
     }
     serde_json::from_slice(&answer.body).map_err(|e| {
-        VerdictError::auth_header(format!(
+        let text = format!(
             "Invalid JWKS response body from '{jwks}'. The response is not valid JSON or doesn't \
              match the expected JWKS format."
-        ))
-        .because(&e)
+        );
+        Refusal::auth_header(Reason::KeySet, text).because(&e)
     })
 }
 
-fn check_answer(answer: &Response, jwks: &str) -> Result<(), VerdictError> {
+fn check_answer(answer: &Answer, jwks: &str) -> Result<(), Refusal> {
     if answer.status != 200 {
-        let reason = http::StatusCode::from_u16(answer.status).ok();
+        let reason = openidconnect::http::StatusCode::from_u16(answer.status).ok();
         let reason = reason.and_then(|s| s.canonical_reason()).unwrap_or("Unknown");
-        return Err(VerdictError::auth_header(format!(
-            "Could not fetch JWKS from URL '{jwks}': HTTP {} {reason}. Check that the URL is correct \
-             and accessible.",
-            answer.status
-        )));
+        let refusal = custom_jwt_fetch_failed(jwks, &format!("HTTP {} {reason}", answer.status));
+        return Err(Refusal { reason: Reason::Status, ..refusal });
     }
     // `HeaderValue::to_str` is `None` for anything but visible ASCII.
     let visible = |t: &&str| t.bytes().all(|b| b == b'\t' || (32..127).contains(&b));
@@ -136,11 +189,12 @@ fn check_answer(answer: &Response, jwks: &str) -> Result<(), VerdictError> {
     if fits {
         return Ok(());
     }
-    Err(VerdictError::auth_header(format!(
+    let text = format!(
         "Invalid Content-Type '{}' when fetching JWKS from '{jwks}'. Expected 'application/json' or \
          'application/jwk-set+json'.",
         content_type.unwrap_or("unknown")
-    )))
+    );
+    Err(Refusal::auth_header(Reason::MediaType, text))
 }
 
 /// Checks the signature; what comes back has not been judged any further.
@@ -148,18 +202,16 @@ fn signed_claims(
     keys: &JWKSet<Empty>,
     algorithm: Algorithm,
     token: &str,
-) -> Result<claims::Registered, VerdictError> {
-    let algorithm = match algorithm {
-        Algorithm::Rs256 => SignatureAlgorithm::RS256,
-        Algorithm::Es256 => SignatureAlgorithm::ES256,
-    };
+) -> Result<claims::Registered, Refusal> {
+    let algorithm = algorithm.of_biscuit();
     let encoded = Token::new_encoded(token);
     if reaches_unreachable(keys, algorithm, &encoded) {
-        return Err(VerdictError::panics(
+        return Err(Refusal::panics(
+            Reason::Algorithm,
             "the server panics on this token: the key it names does not fit the provider's algorithm",
         ));
     }
-    let decoded = encoded.decode_with_jwks(keys, Some(algorithm)).map_err(|e| {
+    let decoded = encoded.decode_with_jwks(keys, Some(algorithm)).map_err(|error| {
         let kid = encoded.unverified_header().ok().and_then(|h| h.registered.key_id);
         let text = match kid {
             Some(kid) => format!(
@@ -170,10 +222,29 @@ fn signed_claims(
                 "Could not decode token. JWT may be missing a 'kid' (key ID) header.".to_owned()
             }
         };
-        VerdictError::auth_header(text).because(&e)
+        Refusal::auth_header(reason(&error), text).because(&error)
     })?;
-    let claims = decoded.payload().map_err(|e| VerdictError::new("Internal", e.to_string()))?;
+    let claims = decoded.payload();
+    let claims = claims.map_err(|e| Refusal::new("Internal", Reason::Other, e.to_string()))?;
     Ok(claims.registered.clone())
+}
+
+fn reason(error: &Error) -> Reason {
+    match error {
+        Error::ValidationError(ValidationError::KidMissing) => Reason::KidMissing,
+        Error::ValidationError(ValidationError::KeyNotFound) => Reason::KidUnknown,
+        Error::ValidationError(
+            ValidationError::WrongAlgorithmHeader
+            | ValidationError::UnsupportedKeyAlgorithm
+            | ValidationError::MissingAlgorithm,
+        ) => Reason::Algorithm,
+        Error::ValidationError(ValidationError::InvalidSignature) => Reason::Signature,
+        Error::WrongKeyType { .. } | Error::KeyRejected(_) | Error::UnsupportedOperation => {
+            Reason::Key
+        }
+        Error::UnspecifiedCryptographicError => Reason::Signature,
+        _ => Reason::Token,
+    }
 }
 
 /// The two ways into biscuit's `unreachable!`: an RSA key asked for ES256, an `oct` key asked for
@@ -197,9 +268,9 @@ fn reaches_unreachable(keys: &JWKSet<Empty>, algorithm: SignatureAlgorithm, toke
 }
 
 /// Convex grants five seconds to `exp`, `nbf` and `iat` alike.
-fn temporal(now: UnixTime) -> Result<ValidationOptions, VerdictError> {
+fn temporal(now: UnixTime) -> Result<ValidationOptions, Refusal> {
     let now = chrono::DateTime::from_timestamp(now.secs(), 0)
-        .ok_or_else(|| VerdictError::new("Internal", "no such time"))?;
+        .ok_or_else(|| Refusal::new("Internal", Reason::Other, "no such time"))?;
     let temporal_options =
         TemporalOptions { now: Some(now), epsilon: chrono::Duration::seconds(5) };
     Ok(ValidationOptions { temporal_options, ..ValidationOptions::default() })

@@ -1,8 +1,8 @@
-//! Since when each of the issuers' keys stands in the served sets.
+//! When each of the issuers' keys was first published.
 //!
 //! A verifier that follows our `max-age` may hold a copy from before a key appeared. So a token of a
 //! new key passes as it stands only when every such copy has run out; until then it is countersigned.
-//! The memory outlives the process, because the copies do. With no memory at all, and no replica
+//! The history outlives the process, because the copies do. With no history at all, and no replica
 //! beside us, no set was ever served: then every key counts as old.
 
 use std::collections::HashMap;
@@ -22,7 +22,7 @@ const MAX_KIDS: usize = 1000;
 
 /// See the module.
 #[derive(Default)]
-pub(super) struct Memory {
+pub(super) struct PublishedHistory {
     issuers: HashMap<String, Known>,
     dir: Option<PathBuf>,
     dirty: bool,
@@ -43,22 +43,22 @@ struct Entry {
     since: i64,
 }
 
-impl Memory {
+impl PublishedHistory {
     /// Reads what an earlier process published; a file that cannot be read counts as none.
     pub(super) fn load(dir: Option<&Path>, now: UnixTime) -> Self {
-        let mut memory = Self { dir: dir.map(Path::to_owned), ..Self::default() };
+        let mut history = Self { dir: dir.map(Path::to_owned), ..Self::default() };
         let Some(bytes) = dir.and_then(|dir| std::fs::read(dir.join(FILE)).ok()) else {
-            return memory;
+            return history;
         };
         let stored: HashMap<String, Vec<Entry>> = match serde_json::from_slice(&bytes) {
             Ok(stored) => stored,
             Err(error) => {
                 tracing::warn!(%error, file = FILE, "what was published before is not known");
-                return memory;
+                return history;
             }
         };
         for (issuer, entries) in stored {
-            let known = memory.issuers.entry(issuer).or_default();
+            let known = history.issuers.entry(issuer).or_default();
             for entry in entries {
                 let (Ok(kid), Some(key)) = (Kid::parse(&entry.kid), Thumbprint::parse(&entry.key))
                 else {
@@ -69,7 +69,7 @@ impl Memory {
                 known.keys.insert(kid, key);
             }
         }
-        memory
+        history
     }
 
     /// The key last published under each kid.
@@ -106,7 +106,7 @@ impl Memory {
     }
 
     /// The kids every copy has by now.
-    pub(super) fn settled(
+    pub(super) fn propagated(
         &self,
         issuer: &IssuerName,
         kids: &PublishedKids,
@@ -130,7 +130,7 @@ impl Memory {
         })
     }
 
-    /// Writes the memory, if something was added.
+    /// Writes the history, if something was added.
     pub(super) fn save(&mut self) {
         let Some(dir) = self.dir.as_ref().filter(|_| self.dirty) else { return };
         self.dirty = false;

@@ -11,20 +11,23 @@ use openidconnect::core::{
     CoreJwsSigningAlgorithm, CoreResponseMode, CoreResponseType, CoreSubjectIdentifierType,
 };
 use openidconnect::{
-    AdditionalClaims, ClientId, DiscoveryError, EmptyAdditionalProviderMetadata, HttpRequest,
-    HttpResponse, IdToken, IdTokenVerifier, IssuerUrl, Nonce, ProviderMetadata,
+    AdditionalClaims, ClaimsVerificationError, ClientId, DiscoveryError,
+    EmptyAdditionalProviderMetadata, HttpRequest, HttpResponse, IdToken, IdTokenVerifier,
+    IssuerUrl, Nonce, ProviderMetadata, SignatureVerificationError,
 };
 use serde::{Deserialize, Serialize};
 
+use super::super::{Answer, Reason, Refusal};
 use super::claims::{self, Candidate};
-use super::oidc_key::Key;
-use super::{Response, VerdictError};
+use super::oidc_key::{Key, can_check};
 use crate::jose::names::UnixTime;
 
 /// An OIDC provider of `auth.config.ts`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Oidc {
+    /// `domain`, from which the discovery document is read.
     pub domain: String,
+    /// `applicationID`, which `aud` must hold.
     pub application_id: String,
 }
 
@@ -54,16 +57,16 @@ type Token =
 /// issuer's server does, or says why it could not.
 ///
 /// # Errors
-/// [`VerdictError`] with Convex's own text when it would not.
-pub async fn oidc<F, Answer>(
+/// [`Refusal`] with Convex's own text when it would not.
+pub async fn oidc<F, Fut>(
     fetch: F,
     provider: &Oidc,
     token: &str,
     now: UnixTime,
-) -> Result<(), VerdictError>
+) -> Result<(), Refusal>
 where
-    F: Fn(String) -> Answer,
-    Answer: Future<Output = Result<Response, String>>,
+    F: Fn(String) -> Fut,
+    Fut: Future<Output = Result<Answer, String>>,
 {
     let domain = claims::configured_issuer(&provider.domain)?;
     let issuer = claims::choose_provider(
@@ -81,13 +84,44 @@ where
 /// Would Convex read this issuer's discovery document and key set? `issuer` is the `iss` of its tokens.
 ///
 /// # Errors
-/// [`VerdictError`] with Convex's own text when it would not.
-pub async fn oidc_discovery<F, Answer>(fetch: F, issuer: &str) -> Result<(), VerdictError>
+/// [`Refusal`] with Convex's own text when it would not.
+pub async fn oidc_discovery<F, Fut>(fetch: F, issuer: &str) -> Result<(), Refusal>
 where
-    F: Fn(String) -> Answer,
-    Answer: Future<Output = Result<Response, String>>,
+    F: Fn(String) -> Fut,
+    Fut: Future<Output = Result<Answer, String>>,
 {
     discover(fetch, issuer).await.map(drop)
+}
+
+/// Does its key set hold a key that an RS256 or EdDSA signature could be checked with? `issuer` is the
+/// `iss` of its tokens.
+///
+/// # Errors
+/// As [`oidc_discovery`].
+pub async fn oidc_has_usable_key<F, Fut>(fetch: F, issuer: &str) -> Result<bool, Refusal>
+where
+    F: Fn(String) -> Fut,
+    Fut: Future<Output = Result<Answer, String>>,
+{
+    let metadata = discover(fetch, issuer).await?;
+    Ok(metadata.jwks().keys().iter().any(can_check))
+}
+
+/// The address of the discovery document of an issuer (OpenID Connect Discovery §4.1), as the crate
+/// makes it; a query stays behind the path.
+///
+/// # Errors
+/// When `issuer` is not an absolute URL.
+pub fn discovery_url(issuer: &str) -> Result<String, url::ParseError> {
+    let (path, query) = match issuer.split_once('?') {
+        Some((path, query)) => (path, Some(query)),
+        None => (issuer, None),
+    };
+    let slash = if path.ends_with('/') { "" } else { "/" };
+    url::Url::parse(path)?;
+    let mut url = url::Url::parse(&format!("{path}{slash}.well-known/openid-configuration"))?;
+    url.set_query(query);
+    Ok(url.into())
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -96,14 +130,14 @@ struct FetchError(String);
 
 /// The crate's own discovery, asked again each time one more answer is at hand: it stays in charge of
 /// what is fetched and how it is judged, and no client type of its leaks out.
-async fn discover<F, Answer>(fetch: F, issuer: &str) -> Result<Metadata, VerdictError>
+async fn discover<F, Fut>(fetch: F, issuer: &str) -> Result<Metadata, Refusal>
 where
-    F: Fn(String) -> Answer,
-    Answer: Future<Output = Result<Response, String>>,
+    F: Fn(String) -> Fut,
+    Fut: Future<Output = Result<Answer, String>>,
 {
     let url = IssuerUrl::new(issuer.to_owned())
-        .map_err(|e| VerdictError::new("Internal", e.to_string()))?;
-    let mut known: Vec<Result<Response, String>> = Vec::new();
+        .map_err(|e| Refusal::new("Internal", Reason::IssuerUrl, e.to_string()))?;
+    let mut known: Vec<Result<Answer, String>> = Vec::new();
     loop {
         let wanted = Mutex::new(None);
         let asked = Mutex::new(0);
@@ -126,18 +160,18 @@ where
             Some(address) => known.push(fetch(address).await),
             None => {
                 let last = known.last().and_then(|answer| answer.as_ref().ok());
-                return outcome.map_err(|e| refusal(issuer, &e, last));
+                return outcome.map_err(|e| refusal(issuer, &e, last, known.len() > 1));
             }
         }
     }
 }
 
-fn respond(answer: &Response, discovery: bool) -> Result<HttpResponse, FetchError> {
+fn respond(answer: &Answer, discovery: bool) -> Result<HttpResponse, FetchError> {
     let body =
         if discovery { fill_in(&answer.body) } else { None }.unwrap_or_else(|| answer.body.clone());
-    let mut response = http::Response::builder().status(answer.status);
+    let mut response = openidconnect::http::Response::builder().status(answer.status);
     if let Some(content_type) = &answer.content_type {
-        response = response.header(http::header::CONTENT_TYPE, content_type);
+        response = response.header(openidconnect::http::header::CONTENT_TYPE, content_type);
     }
     response.body(body).map_err(|e| FetchError(e.to_string()))
 }
@@ -174,28 +208,42 @@ fn fill_in(document: &[u8]) -> Option<Vec<u8>> {
 fn refusal(
     issuer: &str,
     error: &DiscoveryError<FetchError>,
-    last: Option<&Response>,
-) -> VerdictError {
+    last: Option<&Answer>,
+    second: bool,
+) -> Refusal {
     let long = format!("Auth provider discovery of {issuer} failed");
-    let text = match error {
+    let (reason, text) = match error {
         DiscoveryError::Response(status, body, _) => {
             // As it was sent, without what was filled in.
             let body = last.map_or(body.as_slice(), |answer| &answer.body);
-            format!("{long}: {status} {}", String::from_utf8_lossy(body))
+            let reason = if status.as_u16() == 200 { Reason::MediaType } else { Reason::Status };
+            (reason, format!("{long}: {status} {}", String::from_utf8_lossy(body)))
         }
-        _ => long,
+        DiscoveryError::Request(_) => (Reason::Fetch, long),
+        DiscoveryError::Parse(_) if second => (Reason::KeySet, long),
+        DiscoveryError::Parse(error) => {
+            let stopped = member(&error.path().to_string(), &error.inner().to_string());
+            (Reason::Discovery(stopped), long)
+        }
+        DiscoveryError::Validation(_) => (Reason::IssuerMismatch, long),
+        DiscoveryError::UrlParse(_) => (Reason::IssuerUrl, long),
+        _ => (Reason::Other, long),
     };
-    VerdictError::new("AuthProviderDiscoveryFailed", text).because(error)
+    Refusal::new("AuthProviderDiscoveryFailed", reason, text).because(error)
 }
 
-fn verify(
-    metadata: &Metadata,
-    provider: &Oidc,
-    token: &str,
-    now: UnixTime,
-) -> Result<(), VerdictError> {
+/// The member a parser stopped at; a missing one is named in its message only.
+fn member(path: &str, text: &str) -> String {
+    let name = match path {
+        "." | "" => text.split('`').nth(1),
+        path => path.split(['.', '[', '?']).next(),
+    };
+    name.unwrap_or_default().to_owned()
+}
+
+fn verify(metadata: &Metadata, provider: &Oidc, token: &str, now: UnixTime) -> Result<(), Refusal> {
     let now = chrono::DateTime::from_timestamp(now.secs(), 0)
-        .ok_or_else(|| VerdictError::new("Internal", "no such time"))?;
+        .ok_or_else(|| Refusal::new("Internal", Reason::Other, "no such time"))?;
     let keys = metadata.jwks().clone();
     let client = ClientId::new(provider.application_id.clone());
     let verifier = IdTokenVerifier::new_public_client(client, metadata.issuer().clone(), keys)
@@ -207,17 +255,38 @@ fn verify(
         .require_audience_match(true)
         .set_time_fn(|| now);
     let token = Token::from_str(token).map_err(|e| {
-        VerdictError::auth_header(
+        Refusal::auth_header(
+            Reason::IdToken,
             "Could not parse as OIDC ID token. Token might not be an OIDC-compliant JWT.",
         )
         .because(&e)
     })?;
     token.claims(&verifier, |_: Option<&Nonce>| Ok(())).map(drop).map_err(|e| {
-        VerdictError::new(
+        Refusal::new(
             "Unauthenticated",
+            reason(&e),
             "Could not verify OIDC token claim. Check that the token signature is valid and the \
              token hasn't expired.",
         )
         .because(&e)
     })
+}
+
+fn reason(error: &ClaimsVerificationError) -> Reason {
+    use SignatureVerificationError as Failure;
+    match error {
+        ClaimsVerificationError::Expired(_) => Reason::Expired,
+        ClaimsVerificationError::InvalidAudience(_) => Reason::Audience,
+        ClaimsVerificationError::InvalidIssuer(_) => Reason::IssuerMismatch,
+        ClaimsVerificationError::Unsupported(_) => Reason::Header,
+        ClaimsVerificationError::SignatureVerification(failure) => match failure {
+            Failure::NoMatchingKey => Reason::KidUnknown,
+            Failure::AmbiguousKeyId(_) => Reason::KidAmbiguous,
+            Failure::DisallowedAlg(_) | Failure::UnsupportedAlg(_) => Reason::Algorithm,
+            Failure::InvalidKey(_) => Reason::Key,
+            Failure::CryptoError(_) | Failure::NoSignature => Reason::Signature,
+            _ => Reason::Other,
+        },
+        _ => Reason::Other,
+    }
 }

@@ -3,10 +3,7 @@
 use biscuit::{CompactJson, RegisteredClaims, SingleOrMultiple};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::VerdictError;
-
-/// The last second biscuit can hold; one more and `Timestamp::from` unwraps a `None`.
-pub const LATEST_TIME: i64 = 8_210_266_876_799;
+use super::super::{Reason, Refusal};
 
 /// Seconds since the epoch; a fraction is cut off, as in Convex's fork.
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -51,10 +48,11 @@ impl CompactJson for Claims<serde_json::Value> {}
 
 impl Registered {
     /// biscuit's own form, for its validation. Refuses what would make biscuit panic.
-    pub(super) fn to_biscuit(&self) -> Result<RegisteredClaims, VerdictError> {
+    pub(super) fn to_biscuit(&self) -> Result<RegisteredClaims, Refusal> {
         let time = |at: Option<Seconds>| match at {
             Some(Seconds(at)) if chrono::DateTime::from_timestamp(at, 0).is_none() => {
-                Err(VerdictError::panics(
+                Err(Refusal::panics(
+                    Reason::TimeRange,
                     "the server panics on this token: exp, nbf or iat lies outside what it can hold \
                      (are they in microseconds?)",
                 ))
@@ -87,16 +85,14 @@ pub(super) struct Candidate<'a> {
 
 /// Reads `iss` and `aud` without trust and matches them with the one provider there is.
 /// Returns the token's `iss`.
-pub(super) fn choose_provider(
-    token: &str,
-    provider: &Candidate<'_>,
-) -> Result<String, VerdictError> {
+pub(super) fn choose_provider(token: &str, provider: &Candidate<'_>) -> Result<String, Refusal> {
     let encoded =
         biscuit::jws::Compact::<Claims<biscuit::Empty>, biscuit::Empty>::new_encoded(token);
     let registered = encoded
         .unverified_payload()
         .map_err(|e| {
-            VerdictError::auth_header(
+            Refusal::auth_header(
+                Reason::Payload,
                 "Could not parse JWT payload. Check that the token is a valid JWT format with three \
                  base64-encoded parts separated by dots.",
             )
@@ -112,8 +108,9 @@ pub(super) fn choose_provider(
     if audience_fits && same_issuer(&issuer, provider.issuer) {
         return Ok(issuer);
     }
-    Err(VerdictError::new(
+    Err(Refusal::new(
         "NoAuthProvider",
+        Reason::Provider,
         format!(
             "No auth provider found matching the given token. Check that your JWT's issuer and \
              audience match one of your configured providers: [{}]",
@@ -123,8 +120,8 @@ pub(super) fn choose_provider(
 }
 
 /// The comparison of issuers: a missing scheme is `https`, trailing slashes do not count.
-pub(super) fn same_issuer(token: &str, configured: &str) -> bool {
-    with_scheme(token).trim_end_matches('/') == configured.trim_end_matches('/')
+pub fn same_issuer(token: &str, configured: &str) -> bool {
+    with_scheme(token).trim_end_matches('/') == with_scheme(configured).trim_end_matches('/')
 }
 
 fn with_scheme(issuer: &str) -> String {
@@ -135,8 +132,9 @@ fn with_scheme(issuer: &str) -> String {
     }
 }
 
-pub(super) fn missing_issuer() -> VerdictError {
-    VerdictError::auth_header(
+pub(super) fn missing_issuer() -> Refusal {
+    Refusal::auth_header(
+        Reason::IssuerMissing,
         "Missing issuer claim ('iss') in JWT payload. The JWT must include an 'iss' claim that \
          matches one of your configured auth providers.",
     )
@@ -146,10 +144,11 @@ pub(super) fn missing_issuer() -> VerdictError {
 ///
 /// # Errors
 /// `InvalidProviderDomainUrl` when it is no `http` or `https` address.
-pub(super) fn configured_issuer(text: &str) -> Result<String, VerdictError> {
+pub(super) fn configured_issuer(text: &str) -> Result<String, Refusal> {
     let invalid = |why: &str| {
-        VerdictError::new(
+        Refusal::new(
             "InvalidProviderDomainUrl",
+            Reason::Domain,
             format!("Invalid provider domain URL \"{text}\": {why}"),
         )
     };

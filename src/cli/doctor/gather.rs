@@ -1,0 +1,353 @@
+//! What is fetched about an address: discovery, key set, and, where one of them is missing, the places
+//! they usually are.
+
+use futures::future::join_all;
+use url::Url;
+
+use super::fetch::Fetcher;
+use super::ours::{self, DISCOVERY, Subject};
+use crate::cli::output::CliError;
+use crate::clock::Clock;
+use crate::doctor::Answer;
+use crate::doctor::address::unreachable;
+use crate::doctor::exam::claim;
+use crate::doctor::finding::{Case, Fetched, Finding, Level, NoAnswer, Place, Way};
+use crate::jose::tree::Json;
+use crate::profile::Profile;
+use crate::proxy::routes::EXCHANGE;
+use crate::verifier::convex::{discovery_url, same_issuer};
+
+const WELL_KNOWN: &str = "/.well-known/openid-configuration";
+
+/// Where key sets usually are, below the address or at its origin.
+const USUAL: [&str; 14] = [
+    "/.well-known/jwks.json",
+    "/jwks",
+    "/api/auth/jwks",
+    "/oauth/jwks",
+    "/oauth2/jwks",
+    "/oidc/jwks",
+    "/jwks.json",
+    "/.well-known/openid-configuration/jwks",
+    "/oauth/discovery/keys",
+    "/oauth2/v1/keys",
+    "/protocol/openid-connect/certs",
+    "/auth/v1/.well-known/jwks.json",
+    "/keys",
+    "/certs",
+];
+
+/// What was asked.
+pub(in crate::cli) struct Question<'a> {
+    pub(in crate::cli) address: &'a str,
+    pub(in crate::cli) issuer: Option<&'a str>,
+    pub(in crate::cli) audience: Option<&'a str>,
+    pub(in crate::cli) token: Option<String>,
+    pub(in crate::cli) profile: Profile,
+    pub(in crate::cli) way: Option<Way>,
+}
+
+pub(in crate::cli) async fn gather(
+    question: &Question<'_>,
+    fetcher: &Fetcher,
+) -> Result<Case, CliError> {
+    let given = address(question.address)?;
+    let token_iss = question.token.as_deref().and_then(|token| claim(token, "iss"));
+    let is_jwks = names_a_key_set(&given);
+    let base = bare(&given);
+    let mut notes = Vec::new();
+
+    let mut issuer = match (question.issuer, is_jwks) {
+        (Some(issuer), _) => issuer.to_owned(),
+        (None, false) => base.clone(),
+        (None, true) => token_iss.clone().unwrap_or_else(|| given.origin().ascii_serialization()),
+    };
+    let first = match (given.query(), is_jwks) {
+        (Some(query), false) => format!("{base}{WELL_KNOWN}?{query}"),
+        _ => discovery_url(&with_scheme(&issuer)).unwrap_or_default(),
+    };
+    let found = fetcher.get(&first).await;
+    if given.query().is_some() && !is_jwks {
+        notes.push(query_note(&given));
+        let stated = found.as_ref().ok().and_then(|answer| member(answer, "issuer"));
+        if let (Some(stated), None) = (stated, question.issuer) {
+            issuer = stated;
+        }
+    }
+    let spelled = spelling(&issuer, &found, token_iss.as_deref());
+    // The verifier asks where the token's `iss` leads, slash or not, and never with a query.
+    let discovery = match discovery_url(&with_scheme(&spelled)) {
+        Ok(url) if url != first && !is_down(&found) => fetcher.get(&url).await,
+        _ => found.clone(),
+    };
+
+    let announced = [&discovery, &found].into_iter().flatten().find_map(jwks_uri);
+    let mut jwks_url = match (&announced, is_jwks) {
+        (_, true) => given.to_string(),
+        (Some(announced), false) => announced.clone(),
+        (None, false) => format!("{}/.well-known/jwks.json", with_scheme(&base)),
+    };
+    let mut jwks = match &found {
+        // The same server is as far away a second time.
+        Err(no_answer) if is_down(&found) && same_origin(&first, &jwks_url) => {
+            Err(no_answer.clone())
+        }
+        _ => fetcher.get(&jwks_url).await,
+    };
+    let discovery_jwks = match jwks_of(&discovery) {
+        Some(url) if url != jwks_url => Some(fetcher.get(&url).await),
+        Some(_) => Some(jwks.clone()),
+        None => None,
+    };
+    if announced.is_none() && !is_jwks && !is_key_set(&jwks) && !is_down(&jwks) {
+        let iss = token_iss.as_deref().map(with_scheme);
+        if let Some((url, answer)) = probe(&base, iss.as_deref(), fetcher).await {
+            let title = format!("the key set was found at {url}, by trying the usual addresses");
+            notes.push(Finding::new("address", Level::Note, title));
+            (jwks_url, jwks) = (url, Ok(answer));
+        }
+    }
+
+    if let Some(Err(no_answer)) = [&discovery, &found].into_iter().find(|f| is_inside(f)) {
+        let title = format!("the discovery document was not read: {}", no_answer.why);
+        let finding = Finding::new("address", Level::Warning, title);
+        notes.push(finding.fix("if you meant it, say so with `--allow-private`"));
+    }
+    let stated = [&discovery, &found].into_iter().flatten().any(|a| member(a, "issuer").is_some());
+    if question.issuer.is_none() && token_iss.is_none() && !stated && !is_down(&jwks) {
+        let title = format!(
+            "`iss` of the tokens is taken to be {issuer}: give a `--token`, or `--issuer`, if it is another"
+        );
+        notes.push(Finding::new("address", Level::Note, title));
+    }
+    let mut closed = Vec::new();
+    for url in [&with_scheme(&issuer), &jwks_url] {
+        if let (None, Some(why)) = (unreachable(url), fetcher.closed(url).await) {
+            closed.push((url.clone(), why));
+        }
+    }
+    let place = place(&given, &[&found, &jwks], fetcher).await;
+    place_note(place, &mut notes);
+    let banned = [&jwks, &discovery].into_iter().find(|fetched| is_inside(fetched));
+    let banned = banned.and_then(|fetched| fetched.as_ref().err().cloned());
+    let upstream = match is_jwks {
+        true => given.origin().ascii_serialization(),
+        false => base.clone(),
+    };
+    let subject = Subject { upstream: &upstream, issuer: &spelled, jwks_url: &jwks_url, banned };
+    let ours = match is_down(&jwks) {
+        true => lost(&jwks),
+        false => ours::look(&subject, fetcher.resolver()).await,
+    };
+    Ok(Case {
+        issuer,
+        spelled,
+        jwks_url,
+        jwks,
+        discovery,
+        discovery_jwks,
+        token: question.token.clone(),
+        audience: question.audience.map(str::to_owned),
+        now: Clock::system().now(),
+        closed,
+        profile: question.profile.clone(),
+        way: question.way,
+        place,
+        ours,
+        notes,
+    })
+}
+
+fn lost(jwks: &Fetched) -> crate::doctor::finding::Ours {
+    use crate::doctor::finding::{Ours, Setup};
+    let nothing = || NoAnswer { code: "connect", why: "no answer".to_owned() };
+    let read = Err(jwks.as_ref().err().cloned().unwrap_or_else(nothing));
+    Ours { setup: Setup::None, read }
+}
+
+/// The address that was typed.
+fn address(text: &str) -> Result<Url, CliError> {
+    let local = text.starts_with("file:") || std::path::Path::new(text).is_file();
+    if local {
+        return Err(CliError::new(text, "this is a file, and a verifier fetches by https").hint(
+            format!("`countersign normalize {text}` says what is wrong with a key set in a file"),
+        ));
+    }
+    let full = with_scheme(text);
+    let url = Url::parse(&full).map_err(|e| CliError::new(text, e))?;
+    match url.scheme() {
+        "http" | "https" if url.has_host() => Ok(url),
+        _ => Err(CliError::new(text, "this is not an http or https address")
+            .hint("give the issuer, https://auth.example.com, or the address of its JWKS")),
+    }
+}
+
+fn with_scheme(text: &str) -> String {
+    if text.contains("://") { text.to_owned() } else { format!("https://{text}") }
+}
+
+/// The issuer of its discovery address, or of itself: without query, and without the slash that
+/// parsing adds.
+fn bare(url: &Url) -> String {
+    let mut url = url.clone();
+    url.set_query(None);
+    url.set_fragment(None);
+    let text = url.as_str();
+    let text = text.strip_suffix(WELL_KNOWN).unwrap_or(text);
+    text.trim_end_matches('/').to_owned()
+}
+
+fn names_a_key_set(url: &Url) -> bool {
+    let last = url.path_segments().and_then(|mut s| s.next_back()).unwrap_or_default();
+    let last = last.to_ascii_lowercase();
+    let named =
+        ["jwks", "jwk", "keys", "certs", "token_key"].iter().any(|name| last.contains(name));
+    named || (last.ends_with(".json") && !url.path().ends_with(WELL_KNOWN))
+}
+
+/// `iss` as the tokens spell it: what the token or the discovery document says, if that is the same
+/// issuer but for scheme and slash; else as it was given.
+fn spelling(issuer: &str, found: &Fetched, token: Option<&str>) -> String {
+    let announced = found.as_ref().ok().and_then(|answer| member(answer, "issuer"));
+    let same = |other: &str| same_issuer(other, issuer);
+    token
+        .map(str::to_owned)
+        .filter(|iss| same(iss))
+        .or(announced.filter(|iss| same(iss)))
+        .unwrap_or_else(|| issuer.to_owned())
+}
+
+fn member(answer: &Answer, name: &str) -> Option<String> {
+    Json::parse(&answer.body).ok()?.get(name)?.text().map(str::to_owned)
+}
+
+/// `jwks_uri` of a document that may be read.
+fn jwks_uri(answer: &Answer) -> Option<String> {
+    let uri = member(answer, "jwks_uri").filter(|_| answer.status == 200)?;
+    let url = Url::parse(&uri).ok()?;
+    matches!(url.scheme(), "http" | "https").then_some(uri)
+}
+
+fn jwks_of(discovery: &Fetched) -> Option<String> {
+    discovery.as_ref().ok().and_then(jwks_uri)
+}
+
+fn same_origin(a: &str, b: &str) -> bool {
+    match (Url::parse(a), Url::parse(b)) {
+        (Ok(a), Ok(b)) => a.origin() == b.origin(),
+        _ => false,
+    }
+}
+
+/// Nothing that speaks HTTP answers there.
+fn is_down(fetched: &Fetched) -> bool {
+    let down = ["dns", "connect", "tls", "timeout"];
+    fetched.as_ref().is_err_and(|no_answer| down.contains(&no_answer.code))
+}
+
+/// It leads into a private network, and nobody said that it may.
+fn is_inside(fetched: &Fetched) -> bool {
+    fetched.as_ref().is_err_and(|no_answer| no_answer.code == "private_address")
+}
+
+/// Could it be a key set, in whatever shape? What came with another status is somebody's error page.
+fn is_key_set(fetched: &Fetched) -> bool {
+    let options = crate::jose::jwks::Options::default();
+    fetched.as_ref().is_ok_and(|answer| {
+        answer.status == 200
+            && crate::jose::jwks::normalize(&answer.body, &options)
+                .is_ok_and(|normalized| !normalized.keys.keys().is_empty())
+    })
+}
+
+/// The key set at one of the usual places: what a second discovery document says, below the address,
+/// at its origin, at the token's own issuer.
+async fn probe(base: &str, token_iss: Option<&str>, fetcher: &Fetcher) -> Option<(String, Answer)> {
+    let origin = Url::parse(base).ok()?.origin().ascii_serialization();
+    let mut roots = vec![base.to_owned()];
+    let others = token_iss.map(|iss| iss.trim_end_matches('/').to_owned());
+    for root in [Some(origin), others].into_iter().flatten() {
+        if Url::parse(&root).is_ok() && !roots.contains(&root) {
+            roots.push(root);
+        }
+    }
+    let documents = roots.iter().flat_map(|root| DISCOVERY.map(|path| format!("{root}{path}")));
+    let answers = join_all(documents.map(|url| async move { fetcher.get(&url).await })).await;
+    let announced = answers.iter().filter_map(jwks_of);
+    let usual = roots.iter().flat_map(|root| USUAL.map(|path| format!("{root}{path}")));
+    let mut urls: Vec<String> = Vec::new();
+    for url in announced.chain(usual) {
+        if !urls.contains(&url) {
+            urls.push(url);
+        }
+    }
+    // A few at a time: it is somebody's server.
+    for some in urls.chunks(6) {
+        let answers = join_all(some.iter().map(|url| fetcher.get(url))).await;
+        for (url, fetched) in some.iter().zip(answers) {
+            if is_key_set(&fetched) {
+                return fetched.ok().map(|answer| (url.clone(), answer));
+            }
+        }
+    }
+    None
+}
+
+async fn place(given: &Url, answers: &[&Fetched], fetcher: &Fetcher) -> Place {
+    let host = given.host_str().unwrap_or_default();
+    if host.ends_with(".convex.cloud") {
+        return Place::ConvexCloud;
+    }
+    if answers.iter().all(|fetched| is_down(fetched)) {
+        return Place::AuthServer;
+    }
+    let exchange = format!("{}{EXCHANGE}", given.origin().ascii_serialization());
+    if let Ok(answer) = fetcher.get(&exchange).await
+        && answer.status == 405
+        && member(&answer, "code").as_deref() == Some("method_not_allowed")
+    {
+        return Place::Countersign;
+    }
+    let page = |fetched: &Fetched| {
+        fetched.as_ref().is_ok_and(|answer| {
+            let html = answer.content_type.as_deref().unwrap_or_default();
+            answer.status == 200
+                && html.to_ascii_lowercase().starts_with("text/html")
+                && answer.body.trim_ascii_start().starts_with(b"<")
+        })
+    };
+    if answers.iter().copied().all(page) {
+        return Place::WebApp;
+    }
+    match host.ends_with(".convex.site") {
+        true => Place::ConvexSite,
+        false => Place::AuthServer,
+    }
+}
+
+fn place_note(place: Place, notes: &mut Vec<Finding>) {
+    let title = match place {
+        Place::AuthServer => return,
+        Place::Countersign => "this is a countersign proxy",
+        Place::ConvexCloud => {
+            "this is the API of a Convex deployment, which issues no tokens; Convex Auth and Better \
+             Auth inside Convex answer at the address that ends in .convex.site"
+        }
+        Place::ConvexSite => {
+            "these are the HTTP actions of a Convex deployment: they are an issuer only where Convex \
+             Auth or the Better Auth component runs in them"
+        }
+        Place::WebApp => "this is a web app: it answers every path with its page, status 200",
+    };
+    notes.push(Finding::new("address", Level::Note, title));
+}
+
+fn query_note(given: &Url) -> Finding {
+    let query = given.query().unwrap_or_default();
+    let title = format!(
+        "the address has a query, `?{query}`: an OIDC provider of Convex finds the discovery document \
+         by `iss` alone and does not send it"
+    );
+    let fix = "use a `customJwt` provider: its `jwks` may have a query";
+    Finding::new("address", Level::Note, title).fix(fix)
+}

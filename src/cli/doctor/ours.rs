@@ -1,0 +1,186 @@
+//! What `countersign run` would do with an issuer, asked of the code that does it: the configuration's
+//! loader, the discovery rules, the issuers' fetcher, the normaliser. Nothing is kept or served.
+
+use url::Url;
+
+use crate::clock::Clock;
+use crate::config::env::NoEnv;
+use crate::config::{self, RunOverrides, UpstreamSettings, issuer_from_discovery, upstream_fetch};
+use crate::dns::Resolver;
+use crate::doctor::finding::{NoAnswer, Ours, Read, Setup};
+use crate::issuer::discovery;
+use crate::issuer::fetch::{Ask, Fetched, Fetcher, Wanted};
+use crate::issuer::{FetchSettings, IssuerSettings, Source};
+use crate::jose::jwks;
+use crate::net::Class;
+use crate::rewrite::discovery::read as read_document;
+
+/// Where `run` looks for a discovery document, below the upstream.
+pub(super) const DISCOVERY: [&str; 2] =
+    ["/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"];
+
+/// What is known about the issuer.
+pub(super) struct Subject<'a> {
+    /// Where the auth server is, without a query.
+    pub(super) upstream: &'a str,
+    /// `iss` of its tokens.
+    pub(super) issuer: &'a str,
+    pub(super) jwks_url: &'a str,
+    /// Why the key set may not be fetched at all.
+    pub(super) banned: Option<NoAnswer>,
+}
+
+pub(super) async fn look(subject: &Subject<'_>, resolver: Resolver) -> Ours {
+    if let Some(no_answer) = &subject.banned {
+        return Ours { setup: Setup::None, read: Err(no_answer.clone()) };
+    }
+    let fetcher = Fetcher::new(resolver);
+    let alone = match by_upstream(subject.upstream, &fetcher).await {
+        Ok(read) if read.policy.issuers.iter().any(|i| i.as_str() == subject.issuer) => {
+            return Ours { setup: Setup::Upstream(subject.upstream.to_owned()), read: Ok(read) };
+        }
+        Ok(read) => {
+            let learnt = read.policy.issuers.first().map_or("", |issuer| issuer.as_str());
+            NoAnswer {
+                code: "discovery_issuer",
+                why: format!("its discovery document says `issuer` {learnt}"),
+            }
+        }
+        Err(no_answer) => no_answer,
+    };
+    // The whole server is proxied, so that the paths stay what clients call them.
+    let origin = Url::parse(subject.upstream).map(|url| url.origin().ascii_serialization());
+    let upstream = origin.unwrap_or_else(|_| subject.upstream.to_owned());
+    let file = file(&upstream, subject.issuer, subject.jwks_url);
+    match by_file(&file, &fetcher).await {
+        Ok(read) => {
+            Ours { setup: Setup::Issuer { upstream, file, why: alone.why }, read: Ok(read) }
+        }
+        Err(no_answer) => Ours { setup: Setup::None, read: Err(no_answer) },
+    }
+}
+
+/// The least configuration with an `[[issuer]]`.
+pub(super) fn file(upstream: &str, issuer: &str, jwks_url: &str) -> String {
+    let jwks = jwks_setting(upstream, jwks_url);
+    format!(
+        "[upstream]\nurl = {}\n\n[[issuer]]\nissuer = {}\njwks = {}\n",
+        quoted(upstream),
+        quoted(issuer),
+        quoted(&jwks)
+    )
+}
+
+/// `jwks` of an `[[issuer]]`: a path where it lies below the upstream, else the whole address.
+pub(in crate::cli) fn jwks_setting(upstream: &str, jwks_url: &str) -> String {
+    let (Ok(upstream), Ok(jwks)) = (Url::parse(upstream), Url::parse(jwks_url)) else {
+        return jwks_url.to_owned();
+    };
+    let base = upstream.path().trim_end_matches('/');
+    match jwks.path().strip_prefix(base) {
+        Some(path)
+            if jwks.origin() == upstream.origin()
+                && path.starts_with('/')
+                && jwks.query().is_none() =>
+        {
+            path.to_owned()
+        }
+        _ => jwks_url.to_owned(),
+    }
+}
+
+/// A string as TOML and JSON both write it.
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+async fn by_upstream(upstream: &str, fetcher: &Fetcher) -> Result<Read, NoAnswer> {
+    let overrides = RunOverrides { upstream: Some(upstream.to_owned()), ..RunOverrides::default() };
+    let config = config::load(None, &overrides, &NoEnv).map_err(|error| configuration(&error))?;
+    let Some(upstream) = &config.upstream else {
+        return Err(NoAnswer { code: "config", why: "there is no upstream".to_owned() });
+    };
+    let (fetch, private) = (upstream_fetch(upstream, &config), is_private(upstream, fetcher).await);
+    let learnt = |document: &[u8]| {
+        let found = read_document(document);
+        let found = found.map_err(|e| NoAnswer { code: e.code(), why: e.to_string() })?;
+        issuer_from_discovery(Some(&found), upstream, &config, private)
+            .map_err(|fault| NoAnswer { code: fault.code(), why: fault.to_string() })
+    };
+    let now = Clock::system().now();
+    let enough = |document: &[u8]| learnt(document).is_ok();
+    let look = discovery::look(fetcher, &upstream.url, &fetch, now, enough).await;
+    let mut refused = None;
+    for document in look.documents() {
+        match learnt(document) {
+            Ok(learnt) => return read(&learnt.issuer, fetcher).await,
+            Err(no_answer) => refused = refused.or(Some(no_answer)),
+        }
+    }
+    let guess = issuer_from_discovery(None, upstream, &config, false);
+    match (refused, guess) {
+        (None, Ok(guess)) if look.says_none() => read(&guess.issuer, fetcher).await.map_err(|_| {
+            NoAnswer { code: "no_discovery", why: "there is no discovery document".to_owned() }
+        }),
+        (refused, _) => {
+            Err(refused.unwrap_or_else(|| NoAnswer { code: "no_discovery", why: look.describe() }))
+        }
+    }
+}
+
+/// Does the upstream's name lead to private addresses alone?
+async fn is_private(upstream: &UpstreamSettings, fetcher: &Fetcher) -> bool {
+    if let Some(class) = Class::of_url(&upstream.url) {
+        return class.is_inside();
+    }
+    let host = upstream.url.host_str().unwrap_or_default();
+    let found = fetcher.resolver().resolve(host, 443).await.unwrap_or_default();
+    !found.is_empty() && found.iter().all(|socket| Class::of(socket.ip()).is_inside())
+}
+
+async fn by_file(file: &str, fetcher: &Fetcher) -> Result<Read, NoAnswer> {
+    let config = config::load_text(file, None, &RunOverrides::default(), &NoEnv)
+        .map_err(|error| configuration(&error))?;
+    let issuer = config.issuers.first();
+    let issuer = issuer.ok_or(NoAnswer { code: "config", why: "there is no issuer".to_owned() })?;
+    read(issuer, fetcher).await
+}
+
+fn configuration(error: &config::ConfigError) -> NoAnswer {
+    NoAnswer { code: "config", why: error.why.clone() }
+}
+
+async fn read(settings: &IssuerSettings, fetcher: &Fetcher) -> Result<Read, NoAnswer> {
+    let Source::Url(url) = &settings.source else {
+        return Err(NoAnswer { code: "config", why: "the key set has no address".to_owned() });
+    };
+    let limit = settings.limits.document;
+    let body = get(url.as_str(), &settings.fetch, limit, fetcher).await?;
+    let options = jwks::Options {
+        now: Some(Clock::system().now()),
+        limits: settings.limits,
+        ..jwks::Options::default()
+    };
+    let normalized = jwks::normalize(&body, &options)
+        .map_err(|refusal| NoAnswer { code: refusal.code(), why: refusal.to_string() })?;
+    Ok(Read { keys: normalized.keys, report: normalized.report, policy: settings.policy.clone() })
+}
+
+/// The one place that calls the issuers' fetcher.
+async fn get(
+    url: &str,
+    settings: &FetchSettings,
+    limit: usize,
+    fetcher: &Fetcher,
+) -> Result<Vec<u8>, NoAnswer> {
+    let url = Url::parse(url).map_err(|e| NoAnswer { code: "request", why: e.to_string() })?;
+    let (wanted, now) = (Wanted::KeySet, Clock::system().now());
+    let ask = Ask { url: &url, wanted, settings, limit, etag: None, now };
+    match fetcher.get(ask).await {
+        Ok(Fetched::Document { body, .. }) => Ok(body.to_vec()),
+        Ok(Fetched::NotModified { .. }) => {
+            Err(NoAnswer { code: "status", why: "304 to a plain request".to_owned() })
+        }
+        Err(error) => Err(NoAnswer { code: error.code(), why: error.to_string() }),
+    }
+}

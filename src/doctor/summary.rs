@@ -1,0 +1,143 @@
+//! A diagnosis for a person in a hurry: the verdict and the one thing to do in one sentence, then each
+//! fault once, whichever ways in stumble over it.
+
+use super::exam::Diagnosis;
+use super::finding::{CUSTOM_JWT, Case, Finding, Level, OIDC, Place};
+
+/// One fault, as one or both ways in met it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    pub code: &'static str,
+    pub alarm: bool,
+    pub title: String,
+    /// `$.keys[2].alg`, …: all places of this kind.
+    pub places: Vec<String>,
+    /// Who says what: the way in, the text, and the text of production where it is another.
+    pub says: Vec<(&'static str, String, Option<&'static str>)>,
+    pub fixes: Vec<String>,
+}
+
+/// The faults that keep the way in from accepting that was asked about; none where one accepts.
+pub fn faults(diagnosis: &Diagnosis) -> Vec<Fault> {
+    let mut faults: Vec<Fault> = Vec::new();
+    for finding in &diagnosis.findings {
+        match finding.level {
+            Level::Alarm => faults.push(Fault {
+                code: "secret",
+                alarm: true,
+                title: finding.title.clone(),
+                places: Vec::new(),
+                says: Vec::new(),
+                fixes: finding.fixes.clone(),
+            }),
+            Level::Fault if diagnosis.refused() => {
+                // Of two ways in the first is advised; the other's own faults are for `--verbose`.
+                let beside = finding.about == OIDC && diagnosis.verdicts.len() > 1;
+                add(finding, beside, &mut faults);
+            }
+            _ => {}
+        }
+    }
+    faults
+}
+
+fn add(finding: &Finding, beside: bool, faults: &mut Vec<Fault>) {
+    let said = |fault: &mut Fault| {
+        let Some(says) = &finding.says else { return };
+        if !fault.says.iter().any(|(way, text, _)| *way == finding.about || text == says) {
+            fault.says.push((finding.about, says.clone(), finding.in_production));
+        }
+    };
+    let fixes = |fault: &mut Fault| {
+        for fix in &finding.fixes {
+            if !fault.fixes.contains(fix) {
+                fault.fixes.push(fix.clone());
+            }
+        }
+    };
+    let fresh = faults.len();
+    for cause in &finding.causes {
+        let at = faults.iter().position(|fault| fault.code == cause.code);
+        let fault = match at {
+            Some(at) => &mut faults[at],
+            None if beside => continue,
+            None => {
+                faults.push(Fault {
+                    code: cause.code,
+                    alarm: false,
+                    title: cause.text.clone(),
+                    places: Vec::new(),
+                    says: Vec::new(),
+                    fixes: Vec::new(),
+                });
+                let last = faults.len() - 1;
+                &mut faults[last]
+            }
+        };
+        if !beside && !fault.places.contains(&cause.place) {
+            fault.places.push(cause.place.clone());
+        }
+        if at.is_some_and(|at| at < fresh) {
+            // Another way in met it before: its words beside the first ones, and nothing twice.
+            said(fault);
+        }
+    }
+    // One message may be about several kinds of fault; it stands with the first.
+    if let Some(fault) = faults.get_mut(fresh) {
+        said(fault);
+        fixes(fault);
+    }
+}
+
+/// The first line: the verdict, and the one thing to do.
+pub fn headline(case: &Case, diagnosis: &Diagnosis) -> String {
+    let who = match case.profile.claims.single_audience {
+        true => "Convex",
+        false => "A verifier by the RFCs",
+    };
+    let what = match &case.token {
+        Some(_) => format!("this token of {}", case.spelled),
+        None => format!("the tokens of {}", case.spelled),
+    };
+    if !diagnosis.refused() {
+        let secret = diagnosis.findings.iter().any(|f| f.level == Level::Alarm);
+        let todo = match (diagnosis.accepts(CUSTOM_JWT), diagnosis.accepts(OIDC)) {
+            _ if secret => "but its key set holds a secret: replace that key today",
+            (true, true) => {
+                "you need no proxy: use the auth.config.ts block below (customJwt; OIDC works too)"
+            }
+            (true, false) => "you need no proxy: use the auth.config.ts block below (customJwt)",
+            (false, true) => "you need no proxy: use the auth.config.ts block below (OIDC)",
+            (false, false) => "you need no proxy",
+        };
+        return match case.place {
+            Place::Countersign if !secret => format!("{who} would accept {what}: all is well."),
+            _ => format!("{who} would accept {what}: {todo}."),
+        };
+    }
+    let todo = match case.place {
+        Place::ConvexCloud => {
+            "this is the address of your Convex deployment, not of an auth server; give the address \
+             that your users log in at"
+                .to_owned()
+        }
+        Place::WebApp => {
+            "this is a web app that answers every path with its page; give the address of the auth \
+             server"
+                .to_owned()
+        }
+        _ => match faults(diagnosis).into_iter().find(|fault| !fault.alarm) {
+            Some(Fault { fixes, .. }) if !fixes.is_empty() => fixes[0].clone(),
+            Some(fault) => fault.title,
+            None => "see below".to_owned(),
+        },
+    };
+    let end = if todo.ends_with(['.', '?']) { "" } else { "." };
+    let todo = match case.place {
+        Place::ConvexCloud | Place::WebApp => todo,
+        _ => format!("fix: {todo}"),
+    };
+    let mut letters = todo.chars();
+    let first = letters.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
+    format!("{who} would refuse {what}. {first}{}{end}", letters.as_str())
+}

@@ -1,0 +1,298 @@
+//! Looking for the upstream's discovery document, and what became of it.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::Serialize;
+use url::Url;
+
+use super::FetchSettings;
+use super::fetch::{Ask, FetchError, Fetched, Fetcher, Wanted};
+use super::status::Reason;
+use crate::jose::names::UnixTime;
+use crate::rewrite::discovery::{self, DiscoveryFault};
+
+/// OpenID Connect Discovery 1.0 §4, and RFC 8414 §3.
+const PATHS: [&str; 2] =
+    ["/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"];
+/// Bytes of a document.
+const LIMIT: usize = 256 * 1024;
+
+/// Where the document of an issuer at `upstream` may be: behind its path (OpenID Connect Discovery
+/// §4), or with the path behind the well-known part (RFC 8414 §3.1). Those of the first kind come
+/// first.
+pub fn addresses(upstream: &Url) -> Vec<Url> {
+    let base = upstream.path().trim_end_matches('/');
+    let at = |path: String| {
+        let mut url = upstream.clone();
+        url.set_path(&path);
+        url
+    };
+    let mut list: Vec<_> = PATHS.iter().map(|path| at(format!("{base}{path}"))).collect();
+    if !base.is_empty() {
+        list.extend(PATHS.iter().rev().map(|path| at(format!("{path}{base}"))));
+    }
+    list
+}
+
+/// What one address had.
+#[derive(Debug)]
+pub enum Answer {
+    Document(Bytes),
+    /// Something else, with a status that promises a document.
+    NotOne {
+        fault: DiscoveryFault,
+        looks_like: &'static str,
+    },
+    Failed(FetchError),
+}
+
+impl Answer {
+    /// Whether this says that there is no document, rather than that it cannot be had now: a server
+    /// that is starting, or a gateway before one, fails or asks for patience.
+    fn says_none(&self) -> bool {
+        match self {
+            Self::Document(_) => false,
+            Self::NotOne { .. } => true,
+            Self::Failed(error) => error.status().is_some_and(|status| {
+                (400..500).contains(&status) && ![408, 425, 429].contains(&status)
+            }),
+        }
+    }
+
+    fn reason(&self) -> Option<Reason> {
+        match self {
+            Self::Document(_) => None,
+            Self::NotOne { fault, .. } => Some(Reason::of(fault.code())),
+            Self::Failed(error) => Some(Reason { code: error.code(), status: error.status() }),
+        }
+    }
+
+    fn describe(&self) -> String {
+        match self {
+            Self::Document(_) => "a document".to_owned(),
+            Self::NotOne { looks_like, .. } => (*looks_like).to_owned(),
+            Self::Failed(FetchError::Status { status, .. }) => format!("status {status}"),
+            Self::Failed(error) => error.to_string(),
+        }
+    }
+}
+
+/// One look at all addresses.
+#[derive(Debug)]
+pub struct Look {
+    /// In the order of [`addresses`]; after the first that cannot be reached none was asked.
+    pub answers: Vec<(Url, Answer)>,
+    /// How many of them stand behind the issuer's path.
+    own: usize,
+}
+
+impl Look {
+    /// The documents, the better place first.
+    pub fn documents(&self) -> impl Iterator<Item = &Bytes> {
+        self.answers.iter().filter_map(|(_, answer)| match answer {
+            Answer::Document(body) => Some(body),
+            _ => None,
+        })
+    }
+
+    /// Whether the upstream said, at both places behind its own path, that there is none. At the root
+    /// of its host another server may answer.
+    pub fn says_none(&self) -> bool {
+        self.answers.len() >= self.own
+            && self.answers[..self.own].iter().all(|(_, answer)| answer.says_none())
+    }
+
+    /// How long the upstream asked us to wait.
+    pub fn retry_after(&self) -> Option<Duration> {
+        let failed = self.answers.iter().filter_map(|(_, answer)| match answer {
+            Answer::Failed(error) => error.retry_after(),
+            _ => None,
+        });
+        failed.max()
+    }
+
+    /// The code of the first address's answer, which is the one most servers have.
+    pub fn reason(&self) -> Option<Reason> {
+        self.answers.iter().find_map(|(_, answer)| answer.reason())
+    }
+
+    /// What each address answered.
+    pub fn describe(&self) -> String {
+        let each = self
+            .answers
+            .iter()
+            .map(|(url, answer)| format!("{} answered: {}", url.path(), answer.describe()));
+        each.collect::<Vec<_>>().join("; ")
+    }
+}
+
+/// Asks every address, until one has a document that `is_enough`.
+pub async fn look(
+    fetcher: &Fetcher,
+    upstream: &Url,
+    settings: &FetchSettings,
+    now: UnixTime,
+    is_enough: impl Fn(&[u8]) -> bool,
+) -> Look {
+    let mut look = Look { answers: Vec::new(), own: PATHS.len() };
+    for url in addresses(upstream) {
+        let ask =
+            Ask { url: &url, wanted: Wanted::Discovery, settings, limit: LIMIT, etag: None, now };
+        let answer = match fetcher.get(ask).await {
+            Ok(Fetched::Document { body, .. }) => read(body),
+            // Nothing was asked for that a `304` could answer.
+            Ok(Fetched::NotModified { .. }) => {
+                Answer::Failed(FetchError::Status { status: 304, retry_after: None })
+            }
+            Err(error) => Answer::Failed(error),
+        };
+        let last = match &answer {
+            Answer::Document(body) => is_enough(body),
+            Answer::NotOne { .. } => false,
+            Answer::Failed(error) => error.is_unreachable(),
+        };
+        look.answers.push((url, answer));
+        if last {
+            break;
+        }
+    }
+    look
+}
+
+fn read(body: Bytes) -> Answer {
+    match discovery::read(&body) {
+        Ok(_) => Answer::Document(body),
+        Err(fault) => Answer::NotOne { looks_like: looks_like(&body, fault), fault },
+    }
+}
+
+/// In words, for who must find out why a page came instead.
+fn looks_like(body: &[u8], fault: DiscoveryFault) -> &'static str {
+    match (fault, body.trim_ascii_start().first()) {
+        (DiscoveryFault::IssuerMissing, _) => "a JSON object without `issuer`",
+        (DiscoveryFault::Duplicate(_), _) => "a JSON object with a member that stands twice",
+        (_, Some(b'<')) => "an HTML page",
+        (_, Some(b'[')) => "a JSON list, not an object",
+        (_, Some(b'{')) => "an object that is not valid JSON",
+        _ => "not JSON",
+    }
+}
+
+/// Why a document is believed about who the issuer is (RFC 8414 §3.3: the issuer is where its document
+/// was found).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Belief {
+    /// The issuer is at the upstream's own origin.
+    Upstream,
+    /// The issuer is at `public_url`'s origin: the upstream goes by our name.
+    PublicUrl,
+    /// The upstream is on this machine or in a private network: who reaches it is the operator, so it
+    /// may go by any name.
+    PrivateUpstream,
+    /// There is no document: issuer and key set are guessed from the upstream's address.
+    Guess,
+}
+
+impl Belief {
+    /// For the log.
+    pub fn describe(self) -> &'static str {
+        match self {
+            Self::Upstream => "it is at the upstream's own origin",
+            Self::PublicUrl => "it is at the origin of `public_url`",
+            Self::PrivateUpstream => "the upstream is in a private network and may go by any name",
+            Self::Guess => "the upstream has no discovery document",
+        }
+    }
+}
+
+/// How discovery stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DiscoveryState {
+    /// The upstream has not been reached, or asks for patience.
+    Waiting,
+    /// There is a document, and it cannot be used.
+    Refused,
+    /// There is none.
+    Guessed,
+    Learnt,
+}
+
+/// For the status, and for the answers of a proxy that does not know its issuer yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DiscoveryStatus {
+    pub state: DiscoveryState,
+    /// The issuer that is believed, whatever the last look gave.
+    pub issuer: Option<String>,
+    pub belief: Option<Belief>,
+    /// Where its keys are read.
+    pub keys: Option<String>,
+    /// What was wrong at the last look.
+    #[serde(flatten)]
+    pub reason: Option<Reason>,
+    /// What the last look gave, in words.
+    pub text: String,
+    /// The last look, seconds since 1970.
+    pub looked: i64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn paths(upstream: &str) -> Vec<String> {
+        let list = addresses(&Url::parse(upstream).unwrap());
+        list.iter().map(|url| url.path().to_owned()).collect()
+    }
+
+    #[test]
+    fn a_document_is_looked_for_behind_the_path_and_before_it() {
+        assert_eq!(
+            paths("http://a:1"),
+            ["/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"]
+        );
+        assert_eq!(
+            paths("http://a/api/auth/"),
+            [
+                "/api/auth/.well-known/openid-configuration",
+                "/api/auth/.well-known/oauth-authorization-server",
+                "/.well-known/oauth-authorization-server/api/auth",
+                "/.well-known/openid-configuration/api/auth",
+            ]
+        );
+    }
+
+    #[test]
+    fn there_is_none_only_where_both_places_say_so() {
+        let url = Url::parse("http://a").unwrap();
+        let status = |status| {
+            Answer::Failed(FetchError::Status { status, retry_after: Some(Duration::from_secs(7)) })
+        };
+        let page = || read(Bytes::from_static(b" <html>"));
+        let broken = || Answer::Failed(FetchError::Broken { why: "x".into() });
+        let look = |answers: Vec<Answer>| Look {
+            answers: answers.into_iter().map(|answer| (url.clone(), answer)).collect(),
+            own: 2,
+        };
+        for (none, answers) in [
+            (true, vec![status(404), status(404)]),
+            (true, vec![status(401), page()]),
+            // Another server may answer at the root.
+            (true, vec![status(404), status(404), status(503), status(503)]),
+            (false, vec![status(503), status(404)]),
+            (false, vec![status(404), status(429)]),
+            (false, vec![broken(), status(404)]),
+            (false, vec![status(404)]),
+            (false, vec![]),
+        ] {
+            let look = look(answers);
+            assert_eq!(look.says_none(), none, "{}", look.describe());
+        }
+        let look = look(vec![status(404), page()]);
+        assert_eq!(look.describe(), "/ answered: status 404; / answered: an HTML page");
+        assert_eq!(look.reason().unwrap().to_string(), "status 404");
+        assert_eq!(look.retry_after(), Some(Duration::from_secs(7)));
+    }
+}

@@ -1,0 +1,143 @@
+//! Why a request of ours gave no answer that can be used. Everything has a stable code.
+
+use std::time::Duration;
+
+use super::address::AddressRefused;
+
+/// See the module.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FetchError {
+    #[error("the server answered {status}")]
+    Status { status: u16, retry_after: Option<Duration> },
+    #[error("no complete answer within {limit:?}")]
+    Timeout { limit: Duration },
+    #[error("no connection: {why}")]
+    Connect { why: String },
+    #[error("the name was not resolved: {why}")]
+    Dns { why: String },
+    #[error("TLS: {why}")]
+    Tls { why: String },
+    #[error(transparent)]
+    Address(#[from] AddressRefused),
+    #[error("the document is larger than {limit} bytes")]
+    TooLarge { limit: usize },
+    #[error("more than {limit} redirects")]
+    Redirects { limit: u8 },
+    #[error("a redirect to another origin, {to}")]
+    RedirectCrossOrigin { to: String },
+    #[error("a redirect without a usable `Location`")]
+    RedirectLocation,
+    #[error("the body cannot be read, and its content coding `{0}` is unknown")]
+    Encoding(String),
+    #[error("the body does not decode as its content coding says")]
+    Corrupt,
+    #[error("the body is empty")]
+    Empty,
+    #[error("the answer broke off: {why}")]
+    Broken { why: String },
+    #[error("the request cannot be made: {why}")]
+    Request { why: String },
+}
+
+impl FetchError {
+    /// A stable name: metric label, status field.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Status { .. } => "status",
+            Self::Timeout { .. } => "timeout",
+            Self::Connect { .. } => "connect",
+            Self::Dns { .. } => "dns",
+            Self::Tls { .. } => "tls",
+            Self::Address(refused) => refused.code(),
+            Self::TooLarge { .. } => "too_large",
+            Self::Redirects { .. } => "redirects",
+            Self::RedirectCrossOrigin { .. } => "redirect_cross_origin",
+            Self::RedirectLocation => "redirect_location",
+            Self::Encoding(_) | Self::Corrupt => "encoding",
+            Self::Empty => "empty",
+            Self::Broken { .. } => "broken",
+            Self::Request { .. } => "request",
+        }
+    }
+
+    /// The status code, where that is what was wrong.
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Self::Status { status, .. } => Some(*status),
+            _ => None,
+        }
+    }
+
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Status { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+
+    /// Whether the server was not even reached: another path would not be either.
+    pub fn is_unreachable(&self) -> bool {
+        matches!(
+            self,
+            Self::Timeout { .. }
+                | Self::Connect { .. }
+                | Self::Dns { .. }
+                | Self::Tls { .. }
+                | Self::Address(_)
+                | Self::Request { .. }
+        )
+    }
+
+    /// Puts reqwest's error under one of our codes; `limit` is what a timeout has run past. The causes
+    /// are other crates' types, so the chain is searched here and nowhere else.
+    pub(super) fn of(error: &reqwest::Error, limit: Duration) -> Self {
+        let why = chain(error);
+        if let Some(refused) = find::<AddressRefused>(error) {
+            return Self::Address(*refused);
+        }
+        if error.is_timeout() {
+            return Self::Timeout { limit };
+        }
+        if error.is_connect() {
+            let tls = find::<rustls::Error>(error).is_some();
+            let dns = why.contains("dns error");
+            return match (tls, dns) {
+                (true, _) => Self::Tls { why },
+                (_, true) => Self::Dns { why },
+                _ => Self::Connect { why },
+            };
+        }
+        if error.is_builder() {
+            return Self::Request { why };
+        }
+        Self::Broken { why }
+    }
+}
+
+fn find<E: std::error::Error + 'static>(error: &reqwest::Error) -> Option<&E> {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(e) = cause {
+        if let Some(found) = e.downcast_ref::<E>() {
+            return Some(found);
+        }
+        // `io::Error` hides what it was made of from `source`.
+        let io = e.downcast_ref::<std::io::Error>();
+        let hidden = io.and_then(std::io::Error::get_ref).and_then(|inner| inner.downcast_ref());
+        if hidden.is_some() {
+            return hidden;
+        }
+        cause = e.source();
+    }
+    None
+}
+
+/// The causes in one line, the address left out: it may hold a password.
+fn chain(error: &reqwest::Error) -> String {
+    let mut parts = Vec::new();
+    let mut cause = std::error::Error::source(error);
+    while let Some(e) = cause {
+        parts.push(e.to_string());
+        cause = e.source();
+    }
+    if parts.is_empty() { "the request failed".to_owned() } else { parts.join(": ") }
+}

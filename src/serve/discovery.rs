@@ -1,0 +1,394 @@
+//! With an upstream and no issuer configured, the issuer is learnt from the upstream's discovery
+//! document. The last document is kept on disk, so that a restart while the upstream is down serves
+//! at once.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::watch;
+use url::Url;
+
+use super::assemble::App;
+use crate::config::{Config, Learnt, issuer_from_discovery, upstream_fetch};
+use crate::issuer::discovery::{Belief, DiscoveryState, DiscoveryStatus, Look, look};
+use crate::issuer::{FetchSettings, Forwarded, Issuers, Reason, forwarded};
+use crate::keyring::atomic;
+use crate::net::Class;
+use crate::proxy::settings::UpstreamSettings;
+use crate::rewrite::TokenRule;
+use crate::rewrite::discovery::{self, Discovered};
+use crate::status::Fault as StatusFault;
+
+/// The last document, in the data directory.
+const FILE: &str = "discovery.json";
+/// A document once read is looked at again this often.
+const REFRESH_INTERVAL: Duration = Duration::from_secs(600);
+/// The same where there was none: it may come.
+const GUESS_INTERVAL: Duration = Duration::from_secs(60);
+/// While no key set has been read, looks come this far apart at first, then twice as far each time.
+const FIRST_RETRY: Duration = Duration::from_millis(250);
+const LAST_RETRY: Duration = Duration::from_secs(8);
+/// While one has, a failed look is repeated after this.
+const FAILED_INTERVAL: Duration = Duration::from_secs(60);
+/// A `Retry-After` beyond this is read as this.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(120);
+
+/// See the module.
+pub(super) struct Discovery {
+    config: Config,
+    upstream: UpstreamSettings,
+    fetch: FetchSettings,
+}
+
+/// What a document, or its absence, teaches.
+pub(super) struct Known {
+    pub(super) learnt: Learnt,
+    pub(super) tokens: Vec<TokenRule>,
+}
+
+/// The fault of a document, in short and in words.
+struct Fault {
+    reason: Reason,
+    text: String,
+}
+
+/// What is believed now, and what the last look was about.
+#[derive(Default)]
+struct Progress {
+    /// The document that was applied.
+    applied: Option<Bytes>,
+    /// As said in the log; said again when it changes.
+    said: String,
+    retry: Option<Duration>,
+}
+
+impl Discovery {
+    /// One, if the configuration asks for it.
+    pub(super) fn of(config: &Config) -> Option<Arc<Self>> {
+        let upstream = config.upstream.clone().filter(|_| config.discover)?;
+        let fetch = upstream_fetch(&upstream, config);
+        Some(Arc::new(Self { config: config.clone(), upstream, fetch }))
+    }
+
+    /// `None`: nothing is kept on a disk.
+    fn file(&self) -> Option<PathBuf> {
+        self.config.keyring.store.has_disk().then(|| self.config.data_dir.join(FILE))
+    }
+
+    /// What the document of an earlier run taught.
+    pub(super) fn remembered(&self) -> Option<Known> {
+        let text = std::fs::read(self.file()?).ok()?;
+        let (line, document) = split(&text)?;
+        // Another upstream's document teaches nothing about this one.
+        let (address, private) = match line.strip_suffix(PRIVATE.as_bytes()) {
+            Some(address) => (address, true),
+            None => (line, false),
+        };
+        if address != self.upstream.url.as_str().as_bytes() {
+            return None;
+        }
+        match self.taught(document, private) {
+            Ok(known) => Some(known),
+            Err(Fault { reason, text }) => {
+                tracing::warn!(
+                    fault = text,
+                    code = reason.code,
+                    "the kept discovery document is refused"
+                );
+                None
+            }
+        }
+    }
+
+    fn taught(&self, document: &[u8], private: bool) -> Result<Known, Fault> {
+        let fault = |code, text: String| Fault { reason: Reason::of(code), text };
+        let found = discovery::read(document).map_err(|e| fault(e.code(), e.to_string()))?;
+        let learnt = issuer_from_discovery(Some(&found), &self.upstream, &self.config, private)
+            .map_err(|e| fault(e.code(), e.to_string()))?;
+        let tokens = match self.config.tokens.as_slice() {
+            [] => TokenRule::defaults(&self.at_upstream(found), &self.upstream.url),
+            configured => configured.to_vec(),
+        };
+        Ok(Known { learnt, tokens })
+    }
+
+    fn guessed(&self) -> Option<Known> {
+        let learnt = issuer_from_discovery(None, &self.upstream, &self.config, false).ok()?;
+        Some(Known { learnt, tokens: self.config.tokens.clone() })
+    }
+
+    /// The document with endpoints at our own public address written as the upstream's: a provider that
+    /// builds them from the request has written the name that we told it, and its own base path.
+    fn at_upstream(&self, mut found: Discovered) -> Discovered {
+        let Some(public) = &self.config.server.public_url else { return found };
+        for endpoint in [
+            &mut found.authorization_endpoint,
+            &mut found.token_endpoint,
+            &mut found.userinfo_endpoint,
+            &mut found.introspection_endpoint,
+            &mut found.revocation_endpoint,
+            &mut found.end_session_endpoint,
+        ] {
+            let url = endpoint.as_deref().and_then(|text| Url::parse(text).ok());
+            if let Some(mut url) = url.filter(|url| url.origin() == public.origin()) {
+                let prefix = public.path().trim_end_matches('/');
+                let rest = url.path().strip_prefix(prefix).filter(|rest| rest.starts_with('/'));
+                if let Some(rest) = rest.map(str::to_owned) {
+                    url.set_path(&rest);
+                }
+                *endpoint = Some(forwarded::below(&self.upstream.url, &url).into());
+            }
+        }
+        found
+    }
+
+    /// Looks until told to stop.
+    pub(super) async fn run(&self, app: &App, mut stop: watch::Receiver<bool>) {
+        let mut progress = Progress::default();
+        loop {
+            let wait = self.reconcile(app, &mut progress).await;
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                _ = stop.wait_for(|stop| *stop) => return,
+            }
+        }
+    }
+
+    /// One look, and what follows from it; returns how long until the next.
+    async fn reconcile(&self, app: &App, progress: &mut Progress) -> Duration {
+        let private = self.is_private(app).await;
+        let enough = |body: &[u8]| self.taught(body, private).is_ok();
+        let (fetcher, now) = (app.issuers.fetcher(), app.clock.now());
+        let look = look(fetcher, &self.upstream.url, &self.fetch, now, enough).await;
+        let mut refused = None;
+        for document in look.documents() {
+            match self.taught(document, private) {
+                Ok(known) => {
+                    let text = look.describe();
+                    self.learn(app, progress, known, document, private, text);
+                    return self.pause(app, progress, REFRESH_INTERVAL, None);
+                }
+                Err(fault) => refused = refused.or(Some(fault)),
+            }
+        }
+        let none = refused.is_none() && look.says_none();
+        let own_name = none && self.answers_to_own_name(app).await;
+        let interval = if none && self.guess(app, progress, &look, own_name) {
+            GUESS_INTERVAL
+        } else {
+            self.record_fault(app, progress, &look, refused);
+            FAILED_INTERVAL
+        };
+        self.pause(app, progress, interval, look.retry_after())
+    }
+
+    /// How long until the next look: `interval`, where there is a key set to work with.
+    fn pause(
+        &self,
+        app: &App,
+        progress: &mut Progress,
+        interval: Duration,
+        retry_after: Option<Duration>,
+    ) -> Duration {
+        if app.issuers.iter().any(|issuer| issuer.snapshot().is_some()) {
+            progress.retry = None;
+            return interval;
+        }
+        let retry = progress.retry.map_or(FIRST_RETRY, |retry| (retry * 2).min(LAST_RETRY));
+        progress.retry = Some(retry);
+        retry_after.map_or(retry, |asked| asked.min(RETRY_AFTER_MAX).max(retry))
+    }
+
+    fn learn(
+        &self,
+        app: &App,
+        progress: &mut Progress,
+        known: Known,
+        document: &Bytes,
+        private: bool,
+        text: String,
+    ) {
+        let belief = known.learnt.belief;
+        if progress.applied.as_ref() != Some(document) {
+            if !self.apply(app, known) {
+                return;
+            }
+            progress.applied = Some(document.clone());
+            self.remember(document, private && belief == Belief::PrivateUpstream);
+        }
+        let status = status(app, DiscoveryState::Learnt, Some(belief), None, text);
+        let said = format!("{:?} {:?} {:?}", status.issuer, status.keys, belief);
+        if progress.said != said {
+            tracing::info!(
+                issuer = status.issuer,
+                keys = status.keys,
+                because = belief.describe(),
+                "the issuer was learnt from the upstream"
+            );
+            progress.said = said;
+        }
+        app.issuers.set_discovery(status);
+    }
+
+    /// The upstream has no document. False where a guess is not in force: what was learnt once is not
+    /// forgotten for a document that has gone.
+    fn guess(&self, app: &App, progress: &mut Progress, look: &Look, own_name: bool) -> bool {
+        let known = app.issuers.discovery().and_then(|known| known.belief);
+        let in_force = match known {
+            Some(belief) => belief == Belief::Guess,
+            None => self.guessed().is_some_and(|known| self.apply(app, known)),
+        };
+        if !in_force {
+            return false;
+        }
+        let mut text = format!("no discovery document: {}", look.describe());
+        if own_name {
+            text.push_str(ASK_BY_OWN_NAME);
+        }
+        if progress.said != text {
+            tracing::warn!(
+                upstream = %self.upstream.url.origin().ascii_serialization(),
+                "{text}; issuer and key set are guessed: the upstream's address, and \
+                 `/.well-known/jwks.json` below it; an [[issuer]] in the configuration says what they are"
+            );
+            progress.said.clone_from(&text);
+        }
+        let belief = Some(Belief::Guess);
+        let status = status(app, DiscoveryState::Guessed, belief, look.reason(), text);
+        app.issuers.set_discovery(status);
+        true
+    }
+
+    /// There is a document that cannot be used, or the upstream cannot say.
+    fn record_fault(
+        &self,
+        app: &App,
+        progress: &mut Progress,
+        look: &Look,
+        refused: Option<Fault>,
+    ) {
+        let (state, reason, text) = match refused {
+            Some(Fault { reason, text }) => {
+                let at = app.clock.now().secs();
+                let fault = StatusFault { code: reason.code, text: text.clone(), at };
+                let _ = app.state.discovery_fault.set(fault);
+                let text = format!("the discovery document cannot be used: {text} ({reason})");
+                (DiscoveryState::Refused, Some(reason), text)
+            }
+            None => {
+                let text = format!("the discovery document cannot be read: {}", look.describe());
+                (DiscoveryState::Waiting, look.reason(), text)
+            }
+        };
+        if progress.said != text {
+            let code = reason.map(|reason| reason.code);
+            let upstream = self.upstream.url.origin().ascii_serialization();
+            tracing::warn!(upstream, code, "{text}");
+            progress.said.clone_from(&text);
+        }
+        let belief = app.issuers.discovery().and_then(|known| known.belief);
+        app.issuers.set_discovery(status(app, state, belief, reason, text));
+    }
+
+    /// Takes the issuer into use; false where it contradicts itself.
+    fn apply(&self, app: &App, known: Known) -> bool {
+        if let Err(error) = app.issuers.reload(vec![known.learnt.issuer]) {
+            tracing::warn!(%error, "the discovered issuer is invalid");
+            return false;
+        }
+        app.state.discovery_fault.clear();
+        app.state.routes.store(Arc::new(self.config.routes(known.tokens)));
+        app.state.discovery.clear();
+        app.bridge.forget();
+        true
+    }
+
+    fn remember(&self, document: &Bytes, private: bool) {
+        if self.file().is_none() {
+            return;
+        }
+        let mark = if private { PRIVATE } else { "" };
+        let line = format!("{}{mark}\n", self.upstream.url);
+        let text = [line.as_bytes(), document].concat();
+        if let Err(error) = atomic::replace(&self.config.data_dir, FILE, &text) {
+            tracing::warn!(%error, "the discovery document could not be kept");
+        }
+    }
+
+    /// Whether the upstream has a document for who asks by its own name, having none for ours.
+    async fn answers_to_own_name(&self, app: &App) -> bool {
+        let own = forwarded::authority(&self.upstream.url);
+        let Some(told) = self.fetch.forwarded.as_ref().filter(|told| told.host != own) else {
+            return false;
+        };
+        let renamed = Forwarded { host: own.to_owned(), ..Forwarded::clone(told) };
+        let fetch = FetchSettings { forwarded: Some(Arc::new(renamed)), ..self.fetch.clone() };
+        let (fetcher, now) = (app.issuers.fetcher(), app.clock.now());
+        let look = look(fetcher, &self.upstream.url, &fetch, now, |_| true).await;
+        look.documents().next().is_some()
+    }
+
+    /// Whether the upstream's name leads to private addresses and to no others.
+    async fn is_private(&self, app: &App) -> bool {
+        if let Some(class) = Class::of_url(&self.upstream.url) {
+            return class.is_inside();
+        }
+        let url = &self.upstream.url;
+        let Some((host, port)) = url.host_str().zip(url.port_or_known_default()) else {
+            return false;
+        };
+        let found = app.issuers.fetcher().resolver().resolve(host, port).await;
+        found.is_ok_and(|list| {
+            !list.is_empty() && list.iter().all(|address| Class::of(address.ip()).is_inside())
+        })
+    }
+}
+
+const ASK_BY_OWN_NAME: &str = "; there is one for the upstream's own name as `Host`: set \
+     `--upstream-host upstream`, or `host = \"upstream\"` in [upstream]";
+
+/// Behind the address of a kept document: the upstream's name led to private addresses, and that is why
+/// the document was believed.
+const PRIVATE: &str = " private";
+
+/// How it stands: the issuer in use, whatever this look gave.
+fn status(
+    app: &App,
+    state: DiscoveryState,
+    belief: Option<Belief>,
+    reason: Option<Reason>,
+    text: String,
+) -> DiscoveryStatus {
+    let settings = app.issuers.only().map(|issuer| issuer.settings());
+    let first = settings.as_ref().and_then(|settings| settings.policy.issuers.first());
+    DiscoveryStatus {
+        state,
+        issuer: first.map(ToString::to_string),
+        belief,
+        keys: settings.as_ref().map(|settings| settings.source.describe()),
+        reason,
+        text,
+        looked: app.clock.now().secs(),
+    }
+}
+
+fn split(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let at = text.iter().position(|b| *b == b'\n')?;
+    Some((&text[..at], &text[at + 1..]))
+}
+
+/// What the start already knows, for the status before the first look.
+pub(super) fn remembered_status(issuers: &Issuers, known: &Known, now: i64) {
+    let issuer = &known.learnt.issuer;
+    issuers.set_discovery(DiscoveryStatus {
+        state: DiscoveryState::Learnt,
+        issuer: issuer.policy.issuers.first().map(ToString::to_string),
+        belief: Some(known.learnt.belief),
+        keys: Some(issuer.source.describe()),
+        reason: None,
+        text: "the document of an earlier run".to_owned(),
+        looked: now,
+    });
+}
