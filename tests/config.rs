@@ -491,3 +491,35 @@ fn a_hosted_upstream_hears_its_own_name_unless_told_otherwise() {
     let error = config::load_text(&hosted, None, &overrides, &NoEnv).unwrap_err().to_string();
     assert!(error.contains("--upstream-host") && error.contains("`upstream`"), "{error}");
 }
+
+/// What only the program sets of `[issuer.fetch]` cannot be written, and has its defaults.
+#[test]
+fn a_configured_issuer_may_be_inside_the_network() {
+    let toml = |more: &str| {
+        format!(
+            "[upstream]\nurl = \"http://127.0.0.1:1\"\n[[issuer]]\nissuer = \"https://a.example\"\n\
+             jwks = \"https://a.example/jwks\"\n[issuer.fetch]\nredirects = 1\n{more}"
+        )
+    };
+    let config = load(&toml("")).unwrap();
+    let fetch = &config.issuers[0].fetch;
+    assert!(fetch.inside && fetch.forwarded.is_none() && fetch.redirects == 1);
+    for key in ["inside = false", "forwarded = {}"] {
+        let error = load(&toml(key)).unwrap_err();
+        assert_eq!(error.why, "unknown key", "{key}: {error}");
+    }
+    let served = load(&toml("").replace("https://a.example/jwks", "/jwks")).unwrap();
+    let forwarded = served.issuers[0].fetch.forwarded.clone().unwrap();
+    assert_eq!(forwarded.host, "127.0.0.1:1");
+}
+
+#[test]
+fn a_host_makes_no_upstream() {
+    let overrides =
+        RunOverrides { upstream_host: Some("upstream".to_owned()), ..RunOverrides::default() };
+    let error = config::load_text("", None, &overrides, &NoEnv).unwrap_err();
+    assert!(error.hint.unwrap().contains("--upstream "), "{}", error.why);
+    let toml = "[[issuer]]\nissuer = \"https://a.example\"\njwks = \"https://a.example/jwks\"\n";
+    let config = config::load_text(toml, None, &overrides, &NoEnv).unwrap();
+    assert!(config.upstream.is_none());
+}

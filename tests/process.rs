@@ -211,16 +211,16 @@ fn one_error_line(said: &str, part: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_name_the_upstream_will_not_hear_is_warned_of_once() {
+async fn that_the_upstream_hears_its_own_name_is_said_once() {
     provider();
-    let warning = "hosted servers answer only to their own name";
-    for (more, times) in [("", 1), ("host = \"upstream\"\n", 0), ("host = \"client\"\n", 0)] {
+    let said = "the upstream hears its own name";
+    for (more, times) in [("", 1), ("host = \"upstream\"\n", 1), ("host = \"client\"\n", 0)] {
         let place = Place::new(&format!("https://localhost:{}", free_port()), more);
         let mut process = place.start("log", &[]);
         process.says("listening").await;
         process.signal("TERM");
         assert_eq!(process.ends().await, Some(0));
-        assert_eq!(process.log().matches(warning).count(), times, "{}", process.log());
+        assert_eq!(process.log().matches(said).count(), times, "{}", process.log());
     }
 }
 

@@ -167,18 +167,14 @@ async fn a_hiccup_beside_a_404_does_not_mean_that_there_is_no_document() {
         let proxy = Proxy::start(&scene.base(), STANDARD);
         eventually("it was looked for", || scene.server.requests() >= 4).await;
         let status = admin(&proxy, "/api/status").await;
-        assert_eq!(
-            status["issuer_discovery"]["state"], "waiting",
-            "{}",
-            status["issuer_discovery"]
-        );
+        assert_eq!(status["discovery"]["state"], "waiting", "{}", status["discovery"]);
         assert_eq!(status["issuers_total"], 0, "nothing was guessed");
         scene.sound();
         served(&proxy, "hiccup").await;
         let status = admin(&proxy, "/api/status").await;
-        assert_eq!(status["issuer_discovery"]["state"], "learnt");
-        assert_eq!(status["issuer_discovery"]["issuer"], scene.base());
-        assert_eq!(status["issuer_discovery"]["belief"], "upstream");
+        assert_eq!(status["discovery"]["state"], "learnt");
+        assert_eq!(status["discovery"]["issuer"], scene.base());
+        assert_eq!(status["discovery"]["belief"], "upstream");
     }
 }
 
@@ -232,8 +228,8 @@ async fn a_document_is_read_as_a_client_reads_it() {
         let proxy = Proxy::start(&format!("{}{path}", scene.base()), STANDARD);
         served(&proxy, name).await;
         let status = admin(&proxy, "/api/status").await;
-        assert_eq!(status["issuer_discovery"]["state"], "learnt", "{name}");
-        assert_eq!(status["issuer_discovery"]["issuer"], scene.base(), "{name}");
+        assert_eq!(status["discovery"]["state"], "learnt", "{name}");
+        assert_eq!(status["discovery"]["issuer"], scene.base(), "{name}");
     }
 }
 
@@ -325,7 +321,7 @@ async fn a_document_that_is_refused_says_so_where_people_look() {
     let (status, body) = read(&proxy, "/.well-known/jwks.json").await;
     assert_eq!(status, 502);
     assert!(body.contains("jwks_uri") && !body.contains("has not been read"), "{body}");
-    assert_eq!(admin(&proxy, "/api/status").await["issuer_discovery"]["state"], "refused");
+    assert_eq!(admin(&proxy, "/api/status").await["discovery"]["state"], "refused");
     assert_eq!(exchange(&proxy, &scene.token(&scene.base())).await.0, 503);
     // Once it is mended, it is learnt.
     scene.sound();
@@ -444,4 +440,44 @@ async fn a_kept_document_serves_a_restart_while_the_upstream_is_down() {
     second.handle.stop();
     let other = start("http://127.0.0.1:9");
     assert_eq!(admin(&other, "/api/status").await["issuers_total"], 0);
+}
+
+/// It is said that it cannot be used, while what an earlier document taught stays in use.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_document_that_turns_bad_leaves_the_proxy_ready_and_degraded() {
+    let scene = Scene::new().await;
+    scene.sound();
+    let data = tempfile::tempdir().unwrap();
+    let start = || {
+        let config = proxy::config(&scene.base(), STANDARD, data.path());
+        let handle = countersign::serve::start_in_process(config).unwrap();
+        Proxy { handle, data: tempfile::tempdir().unwrap() }
+    };
+    let first = start();
+    served(&first, "first").await;
+    first.handle.stop();
+    let mut document = scene.document();
+    document["jwks_uri"] = json!("/jwks");
+    scene.serve(OPENID, &document);
+    let second = start();
+    served(&second, "second").await;
+    let mut ready = Value::Null;
+    for _ in 0..500 {
+        ready = admin(&second, "/readyz").await;
+        if ready["degraded"] == true && ready["ready"] == true {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!((&ready["ready"], &ready["degraded"]), (&json!(true), &json!(true)), "{ready}");
+    assert!(ready.to_string().contains("the discovery document cannot be used"), "{ready}");
+    let status = admin(&second, "/api/status").await;
+    assert_eq!(status["discovery"]["state"], "refused");
+    assert_eq!(status["discovery"]["issuer"], scene.base());
+    let metrics = format!("http://{}/metrics", second.handle.admin.unwrap());
+    let metrics = reqwest::get(metrics).await.unwrap().text().await.unwrap();
+    for line in ["countersign_discovery_usable 0\n", "countersign_discovery_refused 1\n"] {
+        assert!(metrics.contains(line), "{line}");
+    }
+    assert_eq!(exchange(&second, &scene.token(&scene.base())).await.0, 200);
 }

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::StatusSource;
 use crate::issuer::NoSet;
+use crate::issuer::discovery::DiscoveryState;
 use crate::jose::names::UnixTime;
 use crate::proxy::health::UpstreamStatus;
 
@@ -39,10 +40,10 @@ pub fn readiness(source: &StatusSource) -> Readiness {
     let mut found = Readiness { ready: true, ..Readiness::default() };
     if source.issuers.is_empty() {
         found.not_ready(NoSet::NoIssuer(source.issuers.discovery()).to_string());
-    }
-    if let Some(discovery) = source.issuers.discovery().filter(|_| source.issuers.is_undecided())
-        && !source.issuers.is_empty()
+    } else if let Some(discovery) = source.issuers.discovery()
+        && (source.issuers.is_undecided() || discovery.state == DiscoveryState::Refused)
     {
+        // What was known before stays in use.
         found.degraded(format!("discovery: {}", discovery.text));
     }
     // With thousands of issuers only those in use are fetched.
@@ -68,9 +69,6 @@ pub fn readiness(source: &StatusSource) -> Readiness {
         found.degraded(format!(
             "signing keys: key_ring_full, rotation waits until one of {keys} leaves"
         ));
-    }
-    if let Some(fault) = source.proxy.discovery_fault.get() {
-        found.degraded(format!("discovery document refused: {}", fault.text));
     }
     if let Some(upstream) = source.proxy.upstream_status() {
         judge(&upstream, source, &mut found);

@@ -11,6 +11,7 @@ use std::fmt::Write as _;
 use super::status::{MAX_ISSUERS, Status};
 use crate::histogram::Distribution;
 use crate::issuer::IssuerState;
+use crate::issuer::discovery::DiscoveryState;
 
 /// Media type of the text.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -46,6 +47,18 @@ fn issuers(status: &Status, out: &mut MetricsText) {
     let fetched = || issuers().filter(|issuer| issuer.state != IssuerState::Fixed);
     out.gauge("countersign_issuers", "Configured issuers.");
     out.sample("countersign_issuers", &[], whole(status.issuers_total));
+    if let Some(discovery) = &status.discovery {
+        out.gauge(
+            "countersign_discovery_usable",
+            "Whether the last look at the upstream's discovery document gave one that can be used.",
+        );
+        let usable = discovery.state == DiscoveryState::Learnt;
+        out.sample("countersign_discovery_usable", &[], flag(usable));
+        let help = "Whether there is a discovery document that cannot be used.";
+        out.gauge("countersign_discovery_refused", help);
+        let refused = discovery.state == DiscoveryState::Refused;
+        out.sample("countersign_discovery_refused", &[], flag(refused));
+    }
     out.gauge("countersign_jwks_age_seconds", "Age of the key set in use.");
     for issuer in fetched() {
         if let Some(at) = issuer.fetched {
@@ -182,9 +195,6 @@ fn upstream(status: &Status, out: &mut MetricsText) {
         let failures = counted(upstream.recent_failures);
         out.sample("countersign_upstream_recent_failures", &[], failures);
     }
-    let help = "Whether the auth server's discovery document is of no use.";
-    out.gauge("countersign_discovery_refused", help);
-    out.sample("countersign_discovery_refused", &[], flag(status.discovery.is_some()));
 }
 
 fn traffic(status: &Status, out: &mut MetricsText) {

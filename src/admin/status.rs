@@ -12,7 +12,6 @@ use crate::jose::jwks::Change;
 use crate::keyring::KeyringStatus;
 use crate::proxy::counters::ProxyStatus;
 use crate::proxy::health::UpstreamStatus;
-use crate::status::Fault;
 
 /// The whole answer.
 #[derive(Debug, Clone, Serialize)]
@@ -24,14 +23,12 @@ pub struct Status {
     pub profile: ProfileStatus,
     /// `None`: none is configured.
     pub upstream: Option<UpstreamStatus>,
-    /// Why the upstream's discovery document is of no use, while it is.
-    pub discovery: Option<Fault>,
     /// At most [`MAX_ISSUERS`], those in trouble first.
     pub issuers: Vec<IssuerView>,
     pub issuers_total: usize,
     /// Where the issuer is learnt from the upstream: who it is, why that is believed, and what the last
     /// look gave.
-    pub issuer_discovery: Option<DiscoveryStatus>,
+    pub discovery: Option<DiscoveryStatus>,
     /// One for each path of the public listener that answers with a key set.
     pub sets: Vec<SetView>,
     pub signing: Vec<SigningView>,

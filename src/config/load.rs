@@ -119,6 +119,10 @@ fn section<'t, 'a>(table: &'t mut DeTable<'a>, name: &'static str) -> Option<&'t
 fn put_flags(table: &mut DeTable<'_>, overrides: &RunOverrides) {
     for (n, flag) in overrides.flags().into_iter().enumerate() {
         let Some(value) = flag.value else { continue };
+        // A `Host` is heard by an upstream; it does not make one.
+        if flag.key == "host" && !table.contains_key(flag.table) {
+            continue;
+        }
         if let Some(section) = section(table, flag.table) {
             let value = DeValue::String(value.clone().into());
             let key = Spanned::new(flag_span(n), flag.key.into());

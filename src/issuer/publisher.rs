@@ -381,18 +381,19 @@ impl Slot {
         if let Some(issuer) = &self.issuer {
             issuer.touch();
         }
-        match (self.set.load_full(), &self.issuer) {
-            (Some(set), _) => Ok(set),
-            (None, _) if self.fault.load().is_some() => {
-                let fault = self.fault.load_full().map(Arc::unwrap_or_clone);
-                Err(fault.map_or(NoSet::NoIssuer(None), NoSet::NotReadBack))
-            }
-            (None, Some(issuer)) => {
-                let last = issuer.last_reason();
-                Err(NoSet::NotRead { issuer: issuer.name().clone(), last })
-            }
-            (None, None) => Err(NoSet::NoIssuer(None)),
+        if let Some(set) = self.set.load_full() {
+            return Ok(set);
         }
+        if let Some(fault) = self.fault.load_full() {
+            return Err(NoSet::NotReadBack(Arc::unwrap_or_clone(fault)));
+        }
+        Err(match &self.issuer {
+            Some(issuer) => {
+                let (issuer, last) = (issuer.name().clone(), issuer.last_reason());
+                NoSet::NotRead { issuer, last }
+            }
+            None => NoSet::NoIssuer(None),
+        })
     }
 }
 

@@ -6,70 +6,28 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{Version, header};
-use parking_lot::Mutex;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
 use pingora::protocols::http::ServerSession;
 use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType, Result};
-use tokio::time::Instant;
 
 use super::counters::Kind;
 use super::http::fault::{self, Plain};
 use super::http::headers::{self, TransferCoding};
 use super::http::{call, downstream, reply, response};
 use super::outbound::{self, Changes};
+use super::request::{Ctx, Served, ServedSlot};
 use super::routes::{self, Route};
 use super::state::State;
 use crate::answer::Failure;
 use crate::log;
-use crate::otel::{self, RequestSpan};
-use crate::rewrite::TokenRule;
+use crate::otel;
 
 /// Answers the requests of both versions of HTTP.
 pub struct RequestHandler {
     state: Arc<State>,
-}
-
-/// Where the handler leaves a session of HTTP/1 at the end of its request: bytes of the next request
-/// that came early are in it, and pingora gives them to nobody else.
-pub type ServedSlot = Arc<Mutex<Option<Served>>>;
-
-/// A session whose request was answered.
-pub struct Served {
-    pub session: Box<ServerSession>,
-    /// The answer was written whole.
-    pub complete: bool,
-}
-
-/// What is known of one request.
-pub struct Ctx {
-    began: Instant,
-    kind: Kind,
-    changes: Changes,
-    /// The rule whose header fields hold tokens.
-    rule: Option<Arc<TokenRule>>,
-    span: RequestSpan,
-    /// Why no connection was made.
-    failure: Option<Failure>,
-    /// Why an answer that had begun broke off.
-    broken: Option<&'static str>,
-    connects: usize,
-    interim: usize,
-    /// The client asks for a WebSocket.
-    websocket: bool,
-    /// An error answer was written whole, or an answer that makes the upload superfluous.
-    told: bool,
-    /// The client sends its body only after `100 Continue`, which has not come (RFC 9110 §10.1.1).
-    awaits_continue: bool,
-    slot: Option<ServedSlot>,
-}
-
-impl Ctx {
-    fn id(&self) -> &str {
-        self.changes.id.as_ref().and_then(|id| id.to_str().ok()).unwrap_or("-")
-    }
 }
 
 impl RequestHandler {
@@ -194,21 +152,7 @@ impl ProxyHttp for RequestHandler {
     type CTX = Ctx;
 
     fn new_ctx(&self) -> Ctx {
-        Ctx {
-            began: Instant::now(),
-            kind: Kind::default(),
-            changes: Changes::default(),
-            rule: None,
-            span: RequestSpan::default(),
-            failure: None,
-            broken: None,
-            connects: 0,
-            interim: 0,
-            websocket: false,
-            told: false,
-            awaits_continue: false,
-            slot: None,
-        }
+        Ctx::new()
     }
 
     /// None: pingora's compression module would cost each request.

@@ -6,6 +6,7 @@ pub mod handler;
 pub mod health;
 pub mod http;
 pub mod outbound;
+pub mod request;
 pub mod routes;
 pub mod settings;
 pub mod state;

@@ -18,7 +18,6 @@ use crate::bridge::Bridge;
 use crate::clock::Clock;
 use crate::issuer::Publisher;
 use crate::otel::Spans;
-use crate::status::Lasting;
 
 pub struct State {
     pub server: ServerSettings,
@@ -38,8 +37,6 @@ pub struct State {
     /// Our name in `Via` (RFC 9110 §7.6.3), unlike that of any other process.
     pub pseudonym: String,
     pub health: UpstreamHealth,
-    /// Why the upstream's discovery document is of no use, while it is.
-    pub discovery_fault: Lasting,
 }
 
 /// The parts of a [`State`].
@@ -71,7 +68,6 @@ impl State {
             spans: parts.spans,
             pseudonym: headers::pseudonym(),
             health: UpstreamHealth::default(),
-            discovery_fault: Lasting::default(),
         }
     }
 

@@ -19,7 +19,6 @@ use crate::net::Class;
 use crate::proxy::settings::UpstreamSettings;
 use crate::rewrite::TokenRule;
 use crate::rewrite::discovery::{self, Discovered};
-use crate::status::Fault as StatusFault;
 
 /// The last document, in the data directory.
 const FILE: &str = "discovery.json";
@@ -164,12 +163,12 @@ impl Discovery {
         let look = look(fetcher, &self.upstream.url, &self.fetch, now, enough).await;
         let mut refused = None;
         for document in look.documents() {
-            match self.taught(document, private) {
-                Ok(known) => {
-                    let text = look.describe();
-                    self.learn(app, progress, known, document, private, text);
-                    return self.pause(app, progress, REFRESH_INTERVAL, None);
-                }
+            let taught = self.taught(document, private);
+            let learnt = taught.and_then(|known| {
+                self.learn(app, progress, known, document, private, look.describe())
+            });
+            match learnt {
+                Ok(()) => return self.pause(app, progress, REFRESH_INTERVAL, None),
                 Err(fault) => refused = refused.or(Some(fault)),
             }
         }
@@ -209,12 +208,10 @@ impl Discovery {
         document: &Bytes,
         private: bool,
         text: String,
-    ) {
+    ) -> Result<(), Fault> {
         let belief = known.learnt.belief;
         if progress.applied.as_ref() != Some(document) {
-            if !self.apply(app, known) {
-                return;
-            }
+            self.apply(app, known)?;
             progress.applied = Some(document.clone());
             self.remember(document, private && belief == Belief::PrivateUpstream);
         }
@@ -230,6 +227,7 @@ impl Discovery {
             progress.said = said;
         }
         app.issuers.set_discovery(status);
+        Ok(())
     }
 
     /// The upstream has no document. False where a guess is not in force: what was learnt once is not
@@ -238,7 +236,7 @@ impl Discovery {
         let known = app.issuers.discovery().and_then(|known| known.belief);
         let in_force = match known {
             Some(belief) => belief == Belief::Guess,
-            None => self.guessed().is_some_and(|known| self.apply(app, known)),
+            None => self.guessed().is_some_and(|known| self.apply(app, known).is_ok()),
         };
         if !in_force {
             return false;
@@ -271,9 +269,6 @@ impl Discovery {
     ) {
         let (state, reason, text) = match refused {
             Some(Fault { reason, text }) => {
-                let at = app.clock.now().secs();
-                let fault = StatusFault { code: reason.code, text: text.clone(), at };
-                let _ = app.state.discovery_fault.set(fault);
                 let text = format!("the discovery document cannot be used: {text} ({reason})");
                 (DiscoveryState::Refused, Some(reason), text)
             }
@@ -292,17 +287,16 @@ impl Discovery {
         app.issuers.set_discovery(status(app, state, belief, reason, text));
     }
 
-    /// Takes the issuer into use; false where it contradicts itself.
-    fn apply(&self, app: &App, known: Known) -> bool {
-        if let Err(error) = app.issuers.reload(vec![known.learnt.issuer]) {
-            tracing::warn!(%error, "the discovered issuer is invalid");
-            return false;
-        }
-        app.state.discovery_fault.clear();
+    /// Takes the issuer into use, unless it contradicts itself.
+    fn apply(&self, app: &App, known: Known) -> Result<(), Fault> {
+        app.issuers.reload(vec![known.learnt.issuer]).map_err(|error| Fault {
+            reason: Reason::of("issuer_conflict"),
+            text: error.to_string(),
+        })?;
         app.state.routes.store(Arc::new(self.config.routes(known.tokens)));
         app.state.discovery.clear();
         app.bridge.forget();
-        true
+        Ok(())
     }
 
     fn remember(&self, document: &Bytes, private: bool) {

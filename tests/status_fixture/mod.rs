@@ -143,11 +143,10 @@ pub fn status() -> Status {
             recent_failures: 7,
             last_error: Some(Fault { code: EVIL, text: EVIL.into(), at: NOW - 1 }),
         }),
-        discovery: Some(Fault { code: EVIL, text: EVIL.into(), at: NOW - 1 }),
         log_lines_lost: 2,
         issuers: vec![login, down, evil],
         issuers_total: 3,
-        issuer_discovery: Some(DiscoveryStatus {
+        discovery: Some(DiscoveryStatus {
             state: DiscoveryState::Learnt,
             issuer: Some(EVIL.into()),
             belief: Some(Belief::PrivateUpstream),

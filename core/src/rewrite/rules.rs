@@ -33,6 +33,8 @@ pub struct TokenRule {
     pub restore_cookies: Vec<String>,
     /// The `aud` wanted where a token names several.
     pub audience: Option<Audience>,
+    /// Clients register here (RFC 7591): the algorithms the server itself signs ID tokens with.
+    pub registration: Option<Vec<String>>,
 }
 
 /// What happens to `Authorization: Bearer` on the way to the upstream.
@@ -62,12 +64,16 @@ impl TokenRule {
             restore_query: Vec::new(),
             restore_cookies: Vec::new(),
             audience: None,
+            registration: None,
         }
     }
 
     /// Whether the answer's body is searched.
     pub fn reads_body(&self) -> bool {
-        !self.json.is_empty() || !self.form_post.is_empty() || self.jwt_body
+        !self.json.is_empty()
+            || !self.form_post.is_empty()
+            || self.jwt_body
+            || self.registration.is_some()
     }
 
     /// Whether the answer's header is searched.
@@ -148,6 +154,10 @@ impl TokenRule {
                 rule.restore_form = text(&["id_token_hint"]);
                 rules.push(rule);
             }
+        }
+        if let Some(mut rule) = on(&found.registration_endpoint) {
+            rule.registration = Some(found.id_token_signing_algs.clone());
+            rules.push(rule);
         }
         if let Some(mut rule) = on(&found.end_session_endpoint) {
             rule.restore_query = text(&["id_token_hint"]);

@@ -83,6 +83,7 @@ fn one(raw: &RawTokens, at: &At) -> Checked<TokenRule> {
         restore_query: names(&at.key("restore_query"), raw.restore_query.as_ref())?,
         restore_cookies: names(&at.key("restore_cookies"), raw.restore_cookies.as_ref())?,
         audience,
+        registration: None,
     };
     if !rule.reads_body() && !rule.reads_header() && !rule.changes_request() {
         return Err(at.fault("it names no place").hint(

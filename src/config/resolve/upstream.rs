@@ -46,14 +46,13 @@ pub(super) fn forwarded(upstream: &UpstreamSettings, public: Option<&Url>) -> Ar
         Some(HostHeader::Upstream) => own,
         Some(HostHeader::Client) | None => public.map_or(own, authority),
     };
-    let client = upstream.tls.client();
     Arc::new(Forwarded {
         upstream: upstream.url.clone(),
         host: host.to_owned(),
         public: public.cloned(),
         tls: TlsOptions {
             ca: upstream.tls.ca.clone(),
-            client: client.map(|files| (files.cert.clone(), files.key.clone())),
+            client: upstream.tls.client().map(|files| (files.cert, files.key)),
             sni: upstream.tls.sni.clone(),
             verify: upstream.tls.verify,
             http2: true,

@@ -24,7 +24,8 @@ use super::{date, refusal, reply, validate};
 use crate::answer::Failure;
 use crate::issuer::jwks_answer::JwksRequest;
 use crate::proxy::counters::Kind;
-use crate::proxy::handler::{RequestHandler, Served, ServedSlot};
+use crate::proxy::handler::RequestHandler;
+use crate::proxy::request::{Served, ServedSlot};
 use crate::proxy::state::State;
 
 /// RFC 9113 §3.4.

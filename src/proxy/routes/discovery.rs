@@ -89,8 +89,8 @@ pub(in crate::proxy) async fn answer(
     };
     let new = match &found {
         Some(found) => rewritten(session, state, upstream, &plain, found),
-        // An app's page, a login, `null`: no document, so ours is none of its business.
-        None if !header.status.is_server_error() => {
+        // An app's page, a login, `null`: the server has no document there, so ours takes no place.
+        None if has_no_document(header.status) => {
             let new = made_up(session.req_header().uri.path(), state);
             if let Some(new) = &new {
                 header = json(new)?;
@@ -116,10 +116,18 @@ pub(in crate::proxy) async fn answer(
     reply::write(session, header, new).await
 }
 
+/// Whether this is how a server answers that has no document, and not how one answers that is in
+/// trouble or keeps it to itself.
+fn has_no_document(status: StatusCode) -> bool {
+    status.is_success()
+        || status.is_redirection()
+        || matches!(status, StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED)
+}
+
 /// Verifiers and browsers read the document as they read the key set.
 fn for_anybody(header: &mut ResponseHeader, state: &State) -> Result<()> {
     let fresh = header.headers.get(header::CACHE_CONTROL).map(|v| v.as_bytes());
-    if !fresh.is_some_and(|value| memchr::memmem::find(value, b"max-age").is_some()) {
+    if fresh.is_none_or(|value| memchr::memmem::find(value, b"max-age").is_none()) {
         let value = format!("public, max-age={}", state.server.max_age);
         header.insert_header(header::CACHE_CONTROL, value)?;
     }

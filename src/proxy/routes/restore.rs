@@ -51,6 +51,10 @@ pub(in crate::proxy) fn body(
     state: &State,
     rule: &TokenRule,
 ) -> Option<Bytes> {
+    if let Some(theirs) = &rule.registration {
+        let new = rewrite::registration::request(body, state.bridge.signing_alg(), theirs);
+        return new.map(Bytes::from);
+    }
     let content_type = header.headers.get(header::CONTENT_TYPE).map(|v| v.as_bytes());
     let encoded = header.headers.contains_key(header::CONTENT_ENCODING);
     if rule.restore_form.is_empty() || encoded || !is_form(content_type) {

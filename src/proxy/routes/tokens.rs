@@ -251,6 +251,11 @@ async fn rewritten(
         state.counters.place("answer_encoding");
         return None;
     };
+    if rule.registration.is_some() {
+        let ours = state.bridge.signing_alg();
+        let passes = |alg| state.bridge.accepts(alg);
+        return rewrite::registration::answer(&decoded, ours, passes).map(Bytes::from);
+    }
     let renamed = match is_form_post(header) {
         true => issuer_name::in_form_post(&decoded, state),
         false => Vec::new(),
