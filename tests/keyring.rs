@@ -674,6 +674,7 @@ async fn a_full_ring_says_so_and_a_compromised_key_goes_all_the_same() {
     assert_eq!(error.code(), "key_ring_full");
     let said = refused(&keys(dir.path(), &["rotate"]));
     assert!(said.contains("the ring is full: 32 keys wait"), "{said}");
+    assert!(said.contains(" WARN "), "the log is written to the end: {said}");
     let mine = dir.path().join("mine.pem");
     fs::write(&mine, pem().1).unwrap();
     assert!(refused(&keys(dir.path(), &["import", mine.to_str().unwrap()])).contains("full"));

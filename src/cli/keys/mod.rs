@@ -24,8 +24,9 @@ const NO_UPSTREAM: &str = "http://upstream.invalid";
 /// # Errors
 /// [`CliError`] where the store cannot be read or written.
 pub fn run(args: &KeysArgs, out: &mut Output) -> Result<Exit, CliError> {
-    // What the store has to say while a command waits: a warning, on stderr.
-    let _ = log::init(log::Format::Text, &log::Filter::warnings());
+    // What the store has to say while a command waits: a warning, on stderr. Held to the end, since a
+    // log that is dropped writes nothing.
+    let _log = log::init(log::Format::Text, &log::Filter::warnings());
     match &args.command {
         KeysCommand::List { place, json } => list::run(&settings(place, out)?, *json, out),
         KeysCommand::Rotate { place, now, json } => {
