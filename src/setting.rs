@@ -1,31 +1,12 @@
 //! Values as a configuration file writes them; see [`countersign_core::setting`]. What needs a socket
 //! address, a path or a secret is here.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+mod listen;
 
 pub use countersign_core::setting::*;
 use zeroize::Zeroizing;
 
-/// `127.0.0.1:8080`, `[::]:8080`, `localhost:8080`, or `:8080` for every interface.
-///
-/// # Errors
-/// How an address is written.
-pub fn listen_addr(text: &str) -> Result<SocketAddr, Invalid> {
-    let port = |port: &str| port.parse::<u16>().ok();
-    let addr = if let Some(text) = text.strip_prefix(':') {
-        port(text).map(|port| SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)))
-    } else if let Some(text) = text.strip_prefix("localhost:") {
-        port(text).map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
-    } else {
-        text.parse().ok()
-    };
-    addr.ok_or_else(|| match text.parse::<IpAddr>() {
-        Ok(_) => Invalid::new(format_args!("`{text}` lacks a port"))
-            .hint(format_args!("write `{text}:8080`")),
-        Err(_) => Invalid::new(format_args!("invalid address `{text}`"))
-            .hint("write `127.0.0.1:8080` or `0.0.0.0:8080`"),
-    })
-}
+pub use self::listen::Listen;
 
 /// The candidate nearest to `word`, when it is near enough to have been meant.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
@@ -62,18 +43,6 @@ impl std::fmt::Debug for Secret {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn addresses() {
-        let at = |text| listen_addr(text).unwrap().to_string();
-        assert_eq!(at(":8080"), "0.0.0.0:8080");
-        assert_eq!(at("localhost:1"), "127.0.0.1:1");
-        assert_eq!(at("[::]:8080"), "[::]:8080");
-        assert!(listen_addr("127.0.0.1").unwrap_err().why.contains("lacks a port"));
-        for bad in ["", "example.com:80", "127.0.0.1:99999", "::1:80:", "8080"] {
-            assert!(listen_addr(bad).is_err(), "{bad}");
-        }
-    }
 
     #[test]
     fn a_typing_error_finds_its_word() {

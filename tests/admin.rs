@@ -53,6 +53,15 @@ fn the_metrics_are_what_prometheus_reads() {
 }
 
 #[test]
+fn a_full_ring_has_a_gauge() {
+    let mut status = status();
+    status.store.full = false;
+    assert!(metrics::render(&status).contains("\ncountersign_key_ring_full 0\n"));
+    status.store.full = true;
+    assert!(metrics::render(&status).contains("\ncountersign_key_ring_full 1\n"));
+}
+
+#[test]
 fn names_follow_the_convention() {
     let text = metrics::render(&status());
     for (name, kind) in families(&text) {

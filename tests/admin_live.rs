@@ -268,6 +268,7 @@ async fn prometheus_reads_the_metrics() {
         "countersign_refusals_total{issuer=\"login\",reason=\"expired\"} 1",
         "countersign_jwks_leaked_secrets{issuer=\"login\"} 1",
         "countersign_signing_keys{state=\"active\"} 1",
+        "countersign_key_ring_full 0",
         "countersign_requests_total{route=\"exchange\",status=\"2xx\"} 2",
         "countersign_request_duration_seconds_count{route=\"exchange\"} 3",
         "countersign_request_duration_seconds_bucket{route=\"exchange\",le=\"+Inf\"} 3",

@@ -448,6 +448,17 @@ fn kill_9_at_any_moment_leaves_a_readable_ring() {
         command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
         command
     };
+    // A rotation needs a ring.
+    let made = dir.path().join("first.pem").display().to_string();
+    for args in [&["generate", "--algorithm", "es256", "--output", &made][..], &["import", &made]] {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_countersign"));
+        command.arg("keys").args(args);
+        if args[0] == "import" {
+            command.arg("--config").arg(&config);
+        }
+        let first = command.output().unwrap();
+        assert!(first.status.success(), "{}", String::from_utf8_lossy(&first.stderr));
+    }
     let mut whole = Duration::ZERO;
     for _ in 0..3 {
         let start = tokio::time::Instant::now();
@@ -468,13 +479,13 @@ fn kill_9_at_any_moment_leaves_a_readable_ring() {
         let list = command(&["list", "--json"]).output().unwrap();
         assert!(list.status.success(), "{}", String::from_utf8_lossy(&list.stderr));
         let keys: serde_json::Value = serde_json::from_slice(&list.stdout).unwrap();
-        let keys = keys.as_array().unwrap();
-        let active: Vec<_> = keys.iter().filter(|k| k["office"] == "active").collect();
+        let keys = keys["keys"].as_array().unwrap();
+        let active: Vec<_> = keys.iter().filter(|k| k["state"] == "active").collect();
         assert_eq!(active.len(), 1, "{keys:?}");
         let kid = active[0]["kid"].as_str().unwrap().to_owned();
         if round > 0 && kid != last {
             turned += 1;
-            let old = keys.iter().any(|k| k["kid"] == last.as_str() && k["office"] == "retired");
+            let old = keys.iter().any(|k| k["kid"] == last.as_str() && k["state"] == "retired");
             assert!(old, "the key before stays published: {keys:?}");
         }
         last = kid;

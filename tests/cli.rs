@@ -35,6 +35,7 @@ fn said(args: &[&str], dir: &Path) -> String {
         writeln!(said, "2> {line}").unwrap();
     }
     writeln!(said, "[{}]", status.unwrap()).unwrap();
+    let said = said.replace(&dir.display().to_string(), "DIR");
     said.replace(&format!(" {}", env!("CARGO_PKG_VERSION")), " VERSION")
 }
 
@@ -50,6 +51,8 @@ fn usage_errors_are_status_2_and_say_what_is_possible() {
     let mut all = String::new();
     for args in [
         &["--version"][..],
+        &["version"],
+        &["help", "healthcheck"],
         &["normalise"],
         &["run", "--upstraem", "https://a"],
         &["run", "--threads", "many"],
@@ -73,6 +76,20 @@ fn a_configuration_error_has_file_line_and_hint() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("c.toml"), "[server]\nlisen = \":1\"\n").unwrap();
     std::fs::write(dir.path().join("good.toml"), "[upstream]\nurl = \"http://a\"\n").unwrap();
+    for (name, text) in [
+        ("table.toml", "[upstream]\nurl = \"http://a\"\n[issuer]\nissuer = \"https://a\"\n"),
+        ("port.toml", "[server]\nlisten = 8080\n"),
+        ("unit.toml", "[server]\nmax_age = 300\n"),
+        ("host.toml", "[upstream]\nurl = \"http://a\"\nhost = \"\"\n"),
+        ("empty.toml", "[upstream]\nurl = \"https://\"\n"),
+        (
+            "self.toml",
+            "[server]\npublic_url = \"https://a.example\"\n[upstream]\nurl = \"https://A.example/oidc\"\n",
+        ),
+        ("file", "mine"),
+    ] {
+        std::fs::write(dir.path().join(name), text).unwrap();
+    }
     let mut all = String::new();
     for args in [
         &["run"][..],
@@ -83,6 +100,15 @@ fn a_configuration_error_has_file_line_and_hint() {
         &["run", "--upstream", "http://a", "--profile", "standart"],
         &["run", "--upstream", "http://a", "--public-url", "http://auth.example.com"],
         &["run", "--config", "good.toml", "--check"],
+        &["run", "--config", "table.toml"],
+        &["run", "--config", "port.toml"],
+        &["run", "--config", "unit.toml"],
+        &["run", "--config", "host.toml"],
+        &["run", "--config", "empty.toml"],
+        &["run", "--config", "self.toml"],
+        &["run", "--upstream", "http://localhost:8080"],
+        &["run", "--upstream", "http://a", "--listen", "127.0.0.1:0", "--data-dir", "file"],
+        &["keys", "list", "--data-dir", "file"],
     ] {
         all.push_str(&said(args, dir.path()));
         all.push('\n');
@@ -90,12 +116,39 @@ fn a_configuration_error_has_file_line_and_hint() {
     insta::assert_snapshot!(all);
 }
 
+/// `countersign.toml` in the working directory is taken where no file is named, and said.
+#[test]
+fn the_file_in_this_folder_is_taken() {
+    let dir = tempfile::tempdir().unwrap();
+    let check = ["run", "--check"];
+    let (status, _, said) = countersign(&check, dir.path());
+    assert_eq!(status, Some(2), "{said}");
+    std::fs::write(dir.path().join("countersign.toml"), "[upstream]\nurl = \"http://a\"\n")
+        .unwrap();
+    let (status, _, said) = countersign(&check, dir.path());
+    let expected =
+        "configuration: countersign.toml, found in this folder\nthe configuration is good\n";
+    assert_eq!((status, said.as_str()), (Some(0), expected));
+    std::fs::write(dir.path().join("countersign.toml"), "[server]\nlisen = \"a\"\n").unwrap();
+    let (status, _, said) = countersign(&check, dir.path());
+    assert_eq!(status, Some(2));
+    assert!(said.contains("countersign.toml:2:1: server.lisen"), "{said}");
+}
+
 #[test]
 fn each_run_flag_has_its_variable() {
     let (_, help, _) = countersign(&["run", "--help"], Path::new("."));
-    for flag in
-        ["config", "upstream", "listen", "public-url", "admin", "data-dir", "threads", "profile"]
-    {
+    for flag in [
+        "config",
+        "upstream",
+        "listen",
+        "public-url",
+        "admin",
+        "data-dir",
+        "store",
+        "threads",
+        "profile",
+    ] {
         let variable = format!("COUNTERSIGN_{}", flag.to_uppercase().replace('-', "_"));
         assert!(help.contains(&format!("--{flag} <")), "{flag}");
         assert!(help.contains(&variable), "{variable}");
@@ -173,6 +226,10 @@ fn init_writes_a_configuration_that_works_and_overwrites_nothing() {
 
 /// Answers one request with `status`, and says what was asked for.
 fn one_answer(status: &'static str) -> (String, std::thread::JoinHandle<String>) {
+    answers(status, "{}")
+}
+
+fn answers(status: &'static str, body: &'static str) -> (String, std::thread::JoinHandle<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = listener.local_addr().unwrap().to_string();
     let asked = std::thread::spawn(move || {
@@ -183,8 +240,12 @@ fn one_answer(status: &'static str) -> (String, std::thread::JoinHandle<String>)
             let n = stream.read(&mut part).unwrap();
             request.extend_from_slice(&part[..n]);
         }
-        write!(stream, "HTTP/1.1 {status}\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{{}}")
-            .unwrap();
+        let length = body.len();
+        write!(
+            stream,
+            "HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
+        )
+        .unwrap();
         String::from_utf8(request).unwrap().lines().next().unwrap().to_owned()
     });
     (addr, asked)
@@ -196,6 +257,12 @@ fn healthcheck_asks_the_admin_listener() {
     let (addr, asked) = one_answer("200 OK");
     assert_eq!(countersign(&["healthcheck", "--admin", &addr], here).0, Some(0));
     assert_eq!(asked.join().unwrap(), "GET /readyz HTTP/1.1");
+    let reasons = r#"{"ready":false,"reasons":["issuer login: no key set (status 404)"]}"#;
+    let (addr, asked) = answers("503 Service Unavailable", reasons);
+    let (status, _, err) = countersign(&["healthcheck", "--admin", &addr], here);
+    assert_eq!(status, Some(1));
+    assert_eq!(err, "not ready: /readyz answered 503\n  issuer login: no key set (status 404)\n");
+    asked.join().unwrap();
     let (addr, asked) = one_answer("503 Service Unavailable");
     let (status, _, err) = countersign(&["healthcheck", "--live", "--admin", &addr], here);
     assert_eq!(status, Some(1));
@@ -204,6 +271,7 @@ fn healthcheck_asks_the_admin_listener() {
     // Nobody there any more.
     assert_eq!(countersign(&["healthcheck", "--admin", &addr], here).0, Some(1));
     assert_eq!(countersign(&["healthcheck", "--admin", "nonsense"], here).0, Some(2));
+    assert_eq!(countersign(&["healthcheck", "--admin", "off"], here).0, Some(2));
 }
 
 /// A generated file is the shipped one; `COUNTERSIGN_UPDATE_DOCS=1` writes it anew.

@@ -69,6 +69,7 @@ fn one_token_by_exit_status() {
         for text in [token.clone(), format!("{token}\n"), format!("Bearer {token}\r\n")] {
             let ran = run(&["verify", "--jwks", &jwks], &text);
             assert_eq!((ran.status, ran.out.as_str()), (0, "valid: ES384\n"), "{}", ran.err);
+            assert!(ran.err.contains("times and other claims were not looked at"), "{}", ran.err);
         }
         let file = write(folder.path(), "token", &token);
         assert_eq!(run(&["verify", "--jwks", &jwks, &file], "").status, 0);
@@ -76,6 +77,7 @@ fn one_token_by_exit_status() {
         assert_eq!(ran.status, 1);
         let said: Value = serde_json::from_str(&ran.out).unwrap();
         assert_eq!(said, json!({"valid": false, "reason": "alg"}));
+        assert_eq!(ran.err, "");
         let other = TestKey::new(Alg::Es384, "k1");
         let forged = other.signed(&key.header().to_string(), payload);
         let ran = run(&["verify", "--jwks", &jwks], &forged);

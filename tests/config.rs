@@ -139,7 +139,7 @@ fn an_upstream_alone_is_enough() {
     };
     let config = config::load(None, &overrides, &NoEnv).unwrap();
     assert!(config.discover && config.tokens.is_empty() && config.issuers.is_empty());
-    assert_eq!(config.server.listen.to_string(), "0.0.0.0:9000");
+    assert_eq!(config.server.listen.to_string(), "0.0.0.0:9000 and [::]:9000");
     assert_eq!(config.admin.listen, None);
     assert_eq!(config.profile.accepts, AlgSet::of(&[Alg::Rs256]));
     assert_eq!(config.data_dir, Path::new("countersign-data"));
@@ -470,7 +470,8 @@ fn a_hosted_upstream_hears_its_own_name_unless_told_otherwise() {
     assert_eq!(host(&hosted), HostHeader::Upstream);
     let other = format!("{}{hosted}", public("https://login.example.com"));
     assert_eq!(host(&other), HostHeader::Upstream);
-    let same = format!("{}{hosted}", public("https://tenant.example.com"));
+    // The same name at another port; with the same port the upstream would be this proxy.
+    let same = format!("{}{hosted}", public("https://tenant.example.com:8443"));
     assert_eq!(host(&same), HostHeader::Client);
     assert_eq!(host(&format!("{hosted}host = \"client\"\n")), HostHeader::Client);
     assert_eq!(host(&at("http://auth:3000")), HostHeader::Client);

@@ -243,7 +243,6 @@ fn signing_key() -> String {
 }
 
 #[test]
-#[ignore = "the store `env:NAME` is not in this branch yet"]
 fn a_key_from_a_secret_loads_in_the_chart() {
     let key = signing_key();
     let env = [("COUNTERSIGN_SIGNING_KEY", key.as_str())];

@@ -18,9 +18,12 @@ use serde_json::{Value, json};
 use signer::{Signer, b64};
 
 fn inspect(argument: &str, more: &[&str], stdin: &str) -> Output {
+    run(&[&["inspect", argument], more].concat(), stdin)
+}
+
+fn run(args: &[&str], stdin: &str) -> Output {
     let mut child = Command::new(env!("CARGO_BIN_EXE_countersign"))
-        .args(["inspect", argument])
-        .args(more)
+        .args(args)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -51,6 +54,65 @@ fn what_a_person_reads() {
     settings.bind(|| insta::assert_snapshot!(text(&output.stdout)));
 }
 
+/// Each command reads a token in each of the four ways, whatever is left around it.
+#[test]
+fn a_token_is_read_alike_everywhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let token = token();
+    let another = json!({"keys": [Signer::es384().jwk("k")]});
+    let jwks = write("jwks", &another.to_string());
+    let config = write(
+        "c.toml",
+        &format!(
+            "data_dir = {:?}\n[[issuer]]\nissuer = \"https://other.example\"\njwks = \"file:jwks\"\n",
+            folder.path()
+        ),
+    );
+    let around = [
+        token.clone(),
+        format!("{token}\r\n"),
+        format!("\"{token}\""),
+        format!("Bearer {token}"),
+        format!(" Authorization: Bearer '{token}'\n"),
+    ];
+    // What each command says of this token, which no key here verifies.
+    for (command, status) in [
+        (&["inspect"][..], 0),
+        (&["verify", "--jwks", &jwks], 1),
+        (&["resign", "--config", &config], 1),
+    ] {
+        for text in &around {
+            let file = write("token", text);
+            for (argument, stdin) in [
+                (text.clone(), ""),
+                (file.clone(), ""),
+                (format!("@{file}"), ""),
+                ("-".into(), text.as_str()),
+            ] {
+                let output = run(&[command, &[&argument]].concat(), stdin);
+                assert_eq!(output.status.code(), Some(status), "{command:?} {output:?}");
+            }
+        }
+        for bad in ["", "x", "hunter2.hunter2.hunter2", "/nowhere/at/all", "@/nowhere/at/all"] {
+            let output = run(&[command, &[bad]].concat(), "");
+            assert_eq!(output.status.code(), Some(2), "{command:?} {bad:?} {output:?}");
+            assert!(
+                output.stdout.is_empty() && !text_of(&output).contains("hunter2"),
+                "{output:?}"
+            );
+        }
+    }
+}
+
+fn text_of(output: &Output) -> String {
+    text(&[&output.stdout[..], &output.stderr[..]].concat())
+}
+
 #[test]
 fn what_a_script_reads() {
     let output = inspect(&token(), &["--json"], "");
@@ -64,11 +126,17 @@ fn what_a_script_reads() {
 }
 
 #[test]
-fn no_and_could_not_run() {
-    assert_eq!(inspect("not-a-token", &[], "").status.code(), Some(1));
+fn what_is_not_a_token_could_not_be_inspected() {
+    for (argument, more) in [("not-a-token", &[][..]), ("hunter2.hunter2.x", &["--json"])] {
+        let output = inspect(argument, more, "");
+        assert_eq!((output.status.code(), text(&output.stdout)), (Some(2), String::new()));
+        let said = text(&output.stderr);
+        assert!(said.starts_with("error: token: ") && !said.contains("hunter2"), "{said}");
+        assert!(!said.contains("not-a-token"), "{said}");
+    }
     let empty = inspect("-", &[], "\n");
     assert_eq!(empty.status.code(), Some(2));
-    assert!(text(&empty.stderr).starts_with("error: token: there is none\nhint: "));
+    assert!(text(&empty.stderr).starts_with("error: stdin: there is none\nhint: "));
     let missing = inspect("@/nowhere/at/all", &[], "");
     assert_eq!(missing.status.code(), Some(2));
     let jwe = format!("{}....", b64(r#"{"alg":"RSA-OAEP","enc":"A256GCM"}"#));

@@ -115,6 +115,76 @@ fn a_corrupt_key_file_is_exit_2_and_never_overwritten() {
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "rubbish\n");
 }
 
+/// A start that cannot go on says why after a second, and goes on when it can.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_that_waits_for_the_lock_says_so() {
+    let place = Place::new("http://127.0.0.1:1", "");
+    let data = place.dir.path().join("data");
+    std::fs::create_dir(&data).unwrap();
+    let lock = std::fs::File::create(data.join("keys.lock")).unwrap();
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    let mut process = place.start("log", &[]);
+    process.says("another process holds the lock of the signing keys").await;
+    assert!(process.log().contains("keys.lock"), "{}", process.log());
+    assert!(!process.log().contains("listening"), "{}", process.log());
+    drop(lock);
+    process.says("listening").await;
+}
+
+/// `PORT` as platforms set it: every address, where nothing else says where to listen.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_variable_port_is_where_it_listens() {
+    let place = Place::new("http://127.0.0.1:1", "");
+    let port = free_port();
+    let start = |name: &str, args: &[&str], vars: &[(&str, &str)]| {
+        let args =
+            [&["run", "--upstream", "http://127.0.0.1:1", "--data-dir", "data"], args].concat();
+        place.started(name, &args, vars)
+    };
+    let port_text = port.to_string();
+    let mut process = start("one", &["--admin", "off"], &[("PORT", &port_text)]);
+    process.says("listening").await;
+    let log = process.log();
+    assert!(log.contains(&format!("0.0.0.0:{port}")) && !log.contains("Some("), "{log}");
+    for at in ["127.0.0.1", "127.0.0.2"] {
+        std::net::TcpStream::connect((at, port)).unwrap();
+    }
+    if std::net::UdpSocket::bind("[::1]:0").is_ok() {
+        std::net::TcpStream::connect(("::1", port)).unwrap();
+    }
+    // A flag, its variable or the file win; the admin listener is not meant.
+    let other = format!("127.0.0.1:{}", free_port());
+    let listen = ("COUNTERSIGN_LISTEN", other.as_str());
+    let mut process = start("two", &["--admin", "off"], &[("PORT", &port_text), listen]);
+    process.says(&format!("public=\"{other}\"")).await;
+    let mut process = start("three", &["--admin", "off"], &[("PORT", "http")]);
+    assert_eq!(process.ends().await, Some(2));
+    assert!(process.log().contains("PORT: the variable says `http`"), "{}", process.log());
+}
+
+/// Where clients, the verifier and the operator go next stands in the log, and that a key was made.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_says_where_to_go_next() {
+    let place = Place::new("http://127.0.0.1:1", "");
+    let mut process = place.start("log", &["--public-url", "https://login.example.com"]);
+    process.says("listening").await;
+    let log = process.log();
+    for part in [
+        "the first signing key was made",
+        "url=\"https://login.example.com\"",
+        "jwks=\"https://login.example.com/.well-known/jwks.json\"",
+        "admin=\"off\"",
+        "store=\"file:",
+    ] {
+        assert!(log.contains(part), "{part}\n{log}");
+    }
+    process.signal("TERM");
+    assert_eq!(process.ends().await, Some(0));
+    let mut process = place.start("again", &[]);
+    process.says("listening").await;
+    assert!(!process.log().contains("key was made"), "{}", process.log());
+}
+
 #[test]
 fn a_data_directory_that_is_none_is_exit_2() {
     let place = Place::new("http://127.0.0.1:1", "");

@@ -14,14 +14,20 @@ use std::path::{Path, PathBuf};
 
 use countersign::config::{self, Config, ConfigError, RunOverrides};
 
-/// Every variable a page may name is set; a secret is long enough for HS512, and 32 bytes in base64.
-/// OpenTelemetry's addresses win over the page and are not set.
+/// Every variable a page may name is set: an address, a store, or a secret that is long enough for
+/// HS512 and 32 bytes in base64. OpenTelemetry's addresses win over the page and are not set.
 struct EverySet;
 
 impl config::env::Env for EverySet {
     fn var(&self, name: &str) -> Option<String> {
-        (!name.starts_with("OTEL_EXPORTER_"))
-            .then(|| "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LXNlY3I=".repeat(2)[..44].to_owned())
+        let value = match name {
+            "PORT" => return None,
+            _ if name.starts_with("OTEL_EXPORTER_") => return None,
+            _ if name.ends_with("_URL") => "https://app.example.com",
+            _ if name.ends_with("_STORE") => "redis://127.0.0.1:6379/0",
+            _ => "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LXNlY3I=",
+        };
+        Some(value.to_owned())
     }
 }
 
@@ -30,7 +36,10 @@ fn files(folder: &Path, out: &mut Vec<PathBuf>) {
         let path = entry.unwrap().path();
         if path.is_dir() && !path.ends_with("node_modules") {
             files(&path, out);
-        } else if path.extension().is_some_and(|e| e == "md" || e == "toml") {
+        } else if path.extension().is_some_and(|e| e == "md" || e == "toml")
+            // Fly's own.
+            && !path.ends_with("fly.toml")
+        {
             out.push(path);
         }
     }

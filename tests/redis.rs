@@ -27,7 +27,7 @@ use std::time::Duration;
 
 use countersign::clock::Clock;
 use countersign::jose::alg::Alg;
-use countersign::keyring::{Keyring, KeyringSettings, Office, RedisKey, StoreSettings};
+use countersign::keyring::{KeyState, Keyring, KeyringSettings, RedisKey, StoreSettings};
 use parts::eventually;
 use redis_server::RedisServer;
 use relay::Relay;
@@ -92,7 +92,7 @@ async fn replicas_that_start_together_have_one_key_and_rotate_once() {
     .await;
     let keys = replicas.rings[0].snapshot().keys.clone();
     assert_eq!(keys.len(), 2, "rotated once: {keys:?}");
-    assert_eq!(keys.iter().filter(|k| k.office == Office::Retired).count(), 1);
+    assert_eq!(keys.iter().filter(|k| k.state == KeyState::Retired).count(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -116,6 +116,51 @@ async fn what_lies_in_redis_is_sealed() {
     let after: HashMap<String, String> =
         redis::cmd("HGETALL").arg("test:ring").query_async(&mut connection).await.unwrap();
     assert_eq!(stored, after);
+}
+
+/// `keys rotate` says that a key signs when it does, in every replica.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rotation_by_hand_waits_for_every_replica() {
+    let server = RedisServer::start().await;
+    let settings = settings(&server, 7);
+    let replicas = replicas(3, &settings, &Clock::system()).await;
+    let dir = tempfile::tempdir().unwrap();
+    use base64::Engine as _;
+    let key = base64::engine::general_purpose::STANDARD.encode([7; 32]);
+    let config = format!(
+        "[signing]\nalgorithm = \"ES256\"\nstore = \"redis://127.0.0.1:{}/0?ring=test\"\n\
+         encryption_key = \"{key}\"\n",
+        server.port
+    );
+    std::fs::write(dir.path().join("countersign.toml"), config).unwrap();
+    let rotate = async |args: &[&str]| {
+        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_countersign"));
+        command.args(["keys", "rotate", "--json"]).args(args).current_dir(dir.path());
+        let output = command.output().await.unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap()
+    };
+    // Each has said that it runs.
+    let client = redis::Client::open(format!("redis://127.0.0.1:{}/0", server.port)).unwrap();
+    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    let mut known: u64 = 0;
+    while known < 3 {
+        known = redis::cmd("HLEN").arg("test:replicas").query_async(&mut connection).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let said = rotate(&["--now"]).await;
+    // At once, without another look.
+    let active = said["kid"].as_str().unwrap().to_owned();
+    assert_eq!(actives(&replicas), BTreeSet::from([active]));
+    assert_eq!((said["running"].as_u64(), said["behind"].as_u64()), (Some(3), Some(0)));
+    assert!(said["store"].as_str().unwrap().ends_with("test:ring"), "{said}");
+    // Those that end take their word back.
+    drop(replicas);
+    while known > 0 {
+        known = redis::cmd("HLEN").arg("test:replicas").query_async(&mut connection).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(rotate(&["--now"]).await["running"], 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -147,7 +192,7 @@ async fn without_redis_signing_goes_on_and_a_lost_ring_comes_back() {
     let fresh = Keyring::open(settings, clock).await.unwrap();
     assert_eq!(BTreeSet::from([fresh.snapshot().active.kid().to_string()]), active);
     eventually("what was signed meanwhile is known", || {
-        replicas.rings[0].status().keys[0].horizon >= later.secs()
+        replicas.rings[0].status().keys[0].latest_exp >= later.secs()
     })
     .await;
 }
@@ -192,7 +237,7 @@ async fn a_replica_cut_off_for_long_is_told_blocks_nobody_and_catches_up() {
     assert!(near.rings.iter().all(|ring| has(ring, old.as_str())));
     let stored = |ring: &Keyring| {
         let keys = ring.status().keys;
-        keys.into_iter().find(|key| key.kid == old.as_str()).map_or(0, |key| key.horizon)
+        keys.into_iter().find(|key| key.kid == old.as_str()).map_or(0, |key| key.latest_exp)
     };
     assert!(stored(&near.rings[0]) < exp.secs());
 

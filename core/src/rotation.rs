@@ -21,13 +21,13 @@ use crate::jose::names::{Kid, UnixTime};
 /// Keys in one ring at most. A flood of long-lived tokens must not grow the served set without end;
 /// at the bound rotation waits and the status says so.
 pub const MAX_KEYS: usize = 32;
-/// After a key has left office, signatures begun with it may still be on their way.
+/// After a key was retired, signatures begun with it may still be on their way.
 pub const LATE: Duration = Duration::from_secs(60);
 
-/// The office a key is in.
+/// Where a key is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Office {
+pub enum KeyState {
     /// Published, does not sign yet.
     Next,
     /// Signs.
@@ -36,13 +36,24 @@ pub enum Office {
     Retired,
 }
 
+impl KeyState {
+    /// As it is stored and shown.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Next => "next",
+            Self::Active => "active",
+            Self::Retired => "retired",
+        }
+    }
+}
+
 /// One key's life.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyTimes {
     /// Its name.
     pub kid: Kid,
     /// What it is for now.
-    pub office: Office,
+    pub state: KeyState,
     /// When it first stood in the served set.
     pub published: UnixTime,
     /// When the last copy of the set without it has run out of its `max-age`.
@@ -52,7 +63,7 @@ pub struct KeyTimes {
     /// When it was retired.
     pub retired: Option<UnixTime>,
     /// The latest `exp` it may have signed.
-    pub horizon: UnixTime,
+    pub latest_exp: UnixTime,
 }
 
 /// What governs the ring.
@@ -89,16 +100,16 @@ pub fn due(keys: &[KeyTimes], rules: &Rules, asked: bool, now: UnixTime) -> Vec<
         .filter(|key| removable(key, rules).is_some_and(|at| at <= now))
         .map(|key| Transition::Remove(key.kid.clone()))
         .collect();
-    let Some(active) = find(keys, Office::Active) else {
+    let Some(active) = find(keys, KeyState::Active) else {
         // A ring without an active key has never signed, or was imported: the oldest next key
-        // takes office, or a first one is made.
-        out.push(match find(keys, Office::Next) {
+        // becomes active, or a first one is made.
+        out.push(match find(keys, KeyState::Next) {
             Some(next) => Transition::Promote(next.kid.clone()),
             None => Transition::First,
         });
         return out;
     };
-    match find(keys, Office::Next) {
+    match find(keys, KeyState::Next) {
         Some(next) if takes_over(active, next, rules, asked).is_some_and(|at| at <= now) => {
             out.push(Transition::Promote(next.kid.clone()));
         }
@@ -112,11 +123,16 @@ pub fn due(keys: &[KeyTimes], rules: &Rules, asked: bool, now: UnixTime) -> Vec<
     out
 }
 
+/// When the next key leaves the ring; `None`: none is retired.
+pub fn next_leaves(keys: &[KeyTimes], rules: &Rules) -> Option<UnixTime> {
+    keys.iter().filter_map(|key| removable(key, rules)).min()
+}
+
 /// When something is due next; `None`: nothing until somebody asks.
 pub fn next_due(keys: &[KeyTimes], rules: &Rules, asked: bool, now: UnixTime) -> Option<UnixTime> {
-    let leaves = keys.iter().filter_map(|key| removable(key, rules)).min();
-    let Some(active) = find(keys, Office::Active) else { return Some(now) };
-    let turns = match find(keys, Office::Next) {
+    let leaves = next_leaves(keys, rules);
+    let Some(active) = find(keys, KeyState::Active) else { return Some(now) };
+    let turns = match find(keys, KeyState::Next) {
         Some(next) => takes_over(active, next, rules, asked),
         None => wanted(active, rules, asked, now),
     };
@@ -146,11 +162,11 @@ fn retires(active: &KeyTimes, rules: &Rules) -> Option<UnixTime> {
 
 /// The first second at which a retired key is needed by nobody.
 fn removable(key: &KeyTimes, rules: &Rules) -> Option<UnixTime> {
-    let retired = key.retired.filter(|_| key.office == Office::Retired)?;
-    let last = key.horizon.max(retired.plus(LATE).plus(rules.outage));
+    let retired = key.retired.filter(|_| key.state == KeyState::Retired)?;
+    let last = key.latest_exp.max(retired.plus(LATE).plus(rules.outage));
     Some(last.plus(rules.skew).plus(Duration::from_secs(1)))
 }
 
-fn find(keys: &[KeyTimes], office: Office) -> Option<&KeyTimes> {
-    keys.iter().find(|key| key.office == office)
+fn find(keys: &[KeyTimes], state: KeyState) -> Option<&KeyTimes> {
+    keys.iter().find(|key| key.state == state)
 }

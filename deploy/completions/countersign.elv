@@ -29,22 +29,25 @@ set edit:completion:arg-completer[countersign] = {|@words|
             cand resign 'Countersign one token offline, as the proxy would'
             cand doctor 'Find out why a verifier refuses an issuer, and how to fix it'
             cand inspect 'Decode a token without trusting it'
-            cand keys 'List, rotate, import or export the signing keys'
+            cand keys 'List, rotate, import, export or make signing keys'
             cand init 'Write a commented countersign.toml'
             cand healthcheck 'Ask a running proxy whether it is ready (for a container''s health check)'
             cand completions 'Print shell completions'
+            cand version 'Print the version'
             cand man 'Write the man pages'
             cand schema 'Print the JSON schema of countersign.toml'
+            cand help 'Print this message or the help of the given subcommand(s)'
         }
         &'countersign;run'= {
-            cand -c 'Configuration file (TOML)'
-            cand --config 'Configuration file (TOML)'
+            cand -c 'Configuration file (TOML) [default: countersign.toml, where there is one]'
+            cand --config 'Configuration file (TOML) [default: countersign.toml, where there is one]'
             cand --upstream 'The auth server, `https://auth.example.com`; alone it is enough'
             cand --upstream-host 'The `Host` the auth server hears: `client`, `upstream` or a name [default: `upstream` for an `https` upstream that has another name than the public URL, else `client`]'
-            cand --listen 'Address of the public listener [default: 127.0.0.1:8080]'
+            cand --listen 'Address of the public listener [default: every address at port PORT where that variable is set, else 127.0.0.1:8080]'
             cand --public-url 'What clients and the verifier call this proxy, `https://auth.example.com`'
             cand --admin 'Address of the admin listener, or `off` [default: 127.0.0.1:9090]'
             cand --data-dir 'Where signing keys and last good key sets are kept'
+            cand --store 'Where the signing keys are kept: `file:DIR`, `readonly:DIR`, `env:NAME` or `redis://HOST:PORT/DB`'
             cand --threads 'Proxy threads [default: one per core]'
             cand --profile 'The verifier to please: `convex`, `standard`, `federation`, `hasura` or `login` [default: convex]'
             cand --log '`error`, `warn`, `info`, `debug`, `trace`, or `target=level` pairs [default: info]'
@@ -75,9 +78,10 @@ set edit:completion:arg-completer[countersign] = {|@words|
             cand --help 'Print help'
         }
         &'countersign;resign'= {
-            cand -c 'Configuration file (TOML)'
-            cand --config 'Configuration file (TOML)'
+            cand -c 'Configuration file (TOML) [default: countersign.toml, where there is one]'
+            cand --config 'Configuration file (TOML) [default: countersign.toml, where there is one]'
             cand --data-dir 'Where the signing keys are kept, instead of the configuration''s'
+            cand --store 'Where the signing keys are kept: `file:DIR`, `readonly:DIR`, `env:NAME` or `redis://HOST:PORT/DB`'
             cand --audience 'The audience wanted, where the token names several'
             cand --json 'One JSON object instead of the token alone'
             cand -h 'Print help'
@@ -107,41 +111,78 @@ set edit:completion:arg-completer[countersign] = {|@words|
             cand list 'The keys, their states and times'
             cand rotate 'Publish a new key; it signs once every cache can have seen it'
             cand import 'Take in an existing private key, PEM or JWK'
-            cand export 'Print the public set, or the private keys for a backup'
+            cand export 'Print the public key set, or write the private keys into a file for a backup'
+            cand generate 'Make a key for `store = "env:NAME"`, in a file of its own'
+            cand help 'Print this message or the help of the given subcommand(s)'
         }
         &'countersign;keys;list'= {
-            cand -c 'Configuration file, for its store and algorithm'
-            cand --config 'Configuration file, for its store and algorithm'
+            cand -c 'Configuration file of the proxy [default: countersign.toml, where there is one]'
+            cand --config 'Configuration file of the proxy [default: countersign.toml, where there is one]'
             cand --data-dir 'Where the signing keys are kept'
+            cand --store 'The store: `file:DIR`, `readonly:DIR`, `env:NAME` or `redis://HOST:PORT/DB`'
             cand --json 'JSON instead of a table'
             cand -h 'Print help'
             cand --help 'Print help'
         }
         &'countersign;keys;rotate'= {
-            cand -c 'Configuration file, for its store and algorithm'
-            cand --config 'Configuration file, for its store and algorithm'
+            cand -c 'Configuration file of the proxy [default: countersign.toml, where there is one]'
+            cand --config 'Configuration file of the proxy [default: countersign.toml, where there is one]'
             cand --data-dir 'Where the signing keys are kept'
+            cand --store 'The store: `file:DIR`, `readonly:DIR`, `env:NAME` or `redis://HOST:PORT/DB`'
             cand --now 'Sign with it at once (after a compromise: verifiers refuse tokens until they refetch)'
-            cand --json 'json'
+            cand --json 'JSON instead of text'
             cand -h 'Print help'
             cand --help 'Print help'
         }
         &'countersign;keys;import'= {
-            cand -c 'Configuration file, for its store and algorithm'
-            cand --config 'Configuration file, for its store and algorithm'
+            cand -c 'Configuration file of the proxy [default: countersign.toml, where there is one]'
+            cand --config 'Configuration file of the proxy [default: countersign.toml, where there is one]'
             cand --data-dir 'Where the signing keys are kept'
-            cand --json 'json'
+            cand --store 'The store: `file:DIR`, `readonly:DIR`, `env:NAME` or `redis://HOST:PORT/DB`'
+            cand --json 'JSON instead of text'
             cand -h 'Print help'
             cand --help 'Print help'
         }
         &'countersign;keys;export'= {
-            cand -c 'Configuration file, for its store and algorithm'
-            cand --config 'Configuration file, for its store and algorithm'
+            cand -c 'Configuration file of the proxy [default: countersign.toml, where there is one]'
+            cand --config 'Configuration file of the proxy [default: countersign.toml, where there is one]'
             cand --data-dir 'Where the signing keys are kept'
-            cand --public 'The public JWKS alone'
+            cand --store 'The store: `file:DIR`, `readonly:DIR`, `env:NAME` or `redis://HOST:PORT/DB`'
+            cand --private 'Write the private keys into this new file (PEM, mode 0600)'
+            cand --public 'The public JWKS, which is the default'
             cand --data-uri 'The public JWKS as a `data:` URI'
+            cand --json 'With --private: say what was written as JSON'
             cand -h 'Print help'
             cand --help 'Print help'
+        }
+        &'countersign;keys;generate'= {
+            cand -o 'The new file (PEM, mode 0600)'
+            cand --output 'The new file (PEM, mode 0600)'
+            cand --algorithm 'What it signs with'
+            cand --base64 'The base64 of the PEM, on one line: for variables that take no line ends'
+            cand --json 'JSON instead of text'
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
+        &'countersign;keys;help'= {
+            cand list 'The keys, their states and times'
+            cand rotate 'Publish a new key; it signs once every cache can have seen it'
+            cand import 'Take in an existing private key, PEM or JWK'
+            cand export 'Print the public key set, or write the private keys into a file for a backup'
+            cand generate 'Make a key for `store = "env:NAME"`, in a file of its own'
+            cand help 'Print this message or the help of the given subcommand(s)'
+        }
+        &'countersign;keys;help;list'= {
+        }
+        &'countersign;keys;help;rotate'= {
+        }
+        &'countersign;keys;help;import'= {
+        }
+        &'countersign;keys;help;export'= {
+        }
+        &'countersign;keys;help;generate'= {
+        }
+        &'countersign;keys;help;help'= {
         }
         &'countersign;init'= {
             cand --upstream 'The auth server, `https://auth.example.com`'
@@ -166,6 +207,10 @@ set edit:completion:arg-completer[countersign] = {|@words|
             cand -h 'Print help'
             cand --help 'Print help'
         }
+        &'countersign;version'= {
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
         &'countersign;man'= {
             cand -h 'Print help'
             cand --help 'Print help'
@@ -173,6 +218,68 @@ set edit:completion:arg-completer[countersign] = {|@words|
         &'countersign;schema'= {
             cand -h 'Print help'
             cand --help 'Print help'
+        }
+        &'countersign;help'= {
+            cand run 'Run the proxy'
+            cand demo 'Show the main job on an embedded, broken issuer'
+            cand normalize 'Normalise a JWKS: the document on stdout, what was done on stderr'
+            cand verify 'Check the signature of a JWS against a key set'
+            cand resign 'Countersign one token offline, as the proxy would'
+            cand doctor 'Find out why a verifier refuses an issuer, and how to fix it'
+            cand inspect 'Decode a token without trusting it'
+            cand keys 'List, rotate, import, export or make signing keys'
+            cand init 'Write a commented countersign.toml'
+            cand healthcheck 'Ask a running proxy whether it is ready (for a container''s health check)'
+            cand completions 'Print shell completions'
+            cand version 'Print the version'
+            cand man 'Write the man pages'
+            cand schema 'Print the JSON schema of countersign.toml'
+            cand help 'Print this message or the help of the given subcommand(s)'
+        }
+        &'countersign;help;run'= {
+        }
+        &'countersign;help;demo'= {
+        }
+        &'countersign;help;normalize'= {
+        }
+        &'countersign;help;verify'= {
+        }
+        &'countersign;help;resign'= {
+        }
+        &'countersign;help;doctor'= {
+        }
+        &'countersign;help;inspect'= {
+        }
+        &'countersign;help;keys'= {
+            cand list 'The keys, their states and times'
+            cand rotate 'Publish a new key; it signs once every cache can have seen it'
+            cand import 'Take in an existing private key, PEM or JWK'
+            cand export 'Print the public key set, or write the private keys into a file for a backup'
+            cand generate 'Make a key for `store = "env:NAME"`, in a file of its own'
+        }
+        &'countersign;help;keys;list'= {
+        }
+        &'countersign;help;keys;rotate'= {
+        }
+        &'countersign;help;keys;import'= {
+        }
+        &'countersign;help;keys;export'= {
+        }
+        &'countersign;help;keys;generate'= {
+        }
+        &'countersign;help;init'= {
+        }
+        &'countersign;help;healthcheck'= {
+        }
+        &'countersign;help;completions'= {
+        }
+        &'countersign;help;version'= {
+        }
+        &'countersign;help;man'= {
+        }
+        &'countersign;help;schema'= {
+        }
+        &'countersign;help;help'= {
         }
     ]
     $completions[$command]

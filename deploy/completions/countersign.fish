@@ -33,19 +33,22 @@ complete -c countersign -n "__fish_countersign_needs_command" -f -a "verify" -d 
 complete -c countersign -n "__fish_countersign_needs_command" -f -a "resign" -d 'Countersign one token offline, as the proxy would'
 complete -c countersign -n "__fish_countersign_needs_command" -f -a "doctor" -d 'Find out why a verifier refuses an issuer, and how to fix it'
 complete -c countersign -n "__fish_countersign_needs_command" -f -a "inspect" -d 'Decode a token without trusting it'
-complete -c countersign -n "__fish_countersign_needs_command" -f -a "keys" -d 'List, rotate, import or export the signing keys'
+complete -c countersign -n "__fish_countersign_needs_command" -f -a "keys" -d 'List, rotate, import, export or make signing keys'
 complete -c countersign -n "__fish_countersign_needs_command" -f -a "init" -d 'Write a commented countersign.toml'
 complete -c countersign -n "__fish_countersign_needs_command" -f -a "healthcheck" -d 'Ask a running proxy whether it is ready (for a container\'s health check)'
 complete -c countersign -n "__fish_countersign_needs_command" -f -a "completions" -d 'Print shell completions'
+complete -c countersign -n "__fish_countersign_needs_command" -f -a "version" -d 'Print the version'
 complete -c countersign -n "__fish_countersign_needs_command" -f -a "man" -d 'Write the man pages'
 complete -c countersign -n "__fish_countersign_needs_command" -f -a "schema" -d 'Print the JSON schema of countersign.toml'
-complete -c countersign -n "__fish_countersign_using_subcommand run" -s c -l config -d 'Configuration file (TOML)' -r -F
+complete -c countersign -n "__fish_countersign_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c countersign -n "__fish_countersign_using_subcommand run" -s c -l config -d 'Configuration file (TOML) [default: countersign.toml, where there is one]' -r -F
 complete -c countersign -n "__fish_countersign_using_subcommand run" -l upstream -d 'The auth server, `https://auth.example.com`; alone it is enough' -r -f
 complete -c countersign -n "__fish_countersign_using_subcommand run" -l upstream-host -d 'The `Host` the auth server hears: `client`, `upstream` or a name [default: `upstream` for an `https` upstream that has another name than the public URL, else `client`]' -r
-complete -c countersign -n "__fish_countersign_using_subcommand run" -l listen -d 'Address of the public listener [default: 127.0.0.1:8080]' -r
+complete -c countersign -n "__fish_countersign_using_subcommand run" -l listen -d 'Address of the public listener [default: every address at port PORT where that variable is set, else 127.0.0.1:8080]' -r
 complete -c countersign -n "__fish_countersign_using_subcommand run" -l public-url -d 'What clients and the verifier call this proxy, `https://auth.example.com`' -r -f
 complete -c countersign -n "__fish_countersign_using_subcommand run" -l admin -d 'Address of the admin listener, or `off` [default: 127.0.0.1:9090]' -r
 complete -c countersign -n "__fish_countersign_using_subcommand run" -l data-dir -d 'Where signing keys and last good key sets are kept' -r -f -a "(__fish_complete_directories)"
+complete -c countersign -n "__fish_countersign_using_subcommand run" -l store -d 'Where the signing keys are kept: `file:DIR`, `readonly:DIR`, `env:NAME` or `redis://HOST:PORT/DB`' -r
 complete -c countersign -n "__fish_countersign_using_subcommand run" -l threads -d 'Proxy threads [default: one per core]' -r
 complete -c countersign -n "__fish_countersign_using_subcommand run" -l profile -d 'The verifier to please: `convex`, `standard`, `federation`, `hasura` or `login` [default: convex]' -r
 complete -c countersign -n "__fish_countersign_using_subcommand run" -l log -d '`error`, `warn`, `info`, `debug`, `trace`, or `target=level` pairs [default: info]' -r
@@ -65,8 +68,9 @@ complete -c countersign -n "__fish_countersign_using_subcommand verify" -l alg -
 complete -c countersign -n "__fish_countersign_using_subcommand verify" -l batch -d 'JSON lines in (`{"token":…}` or `{"token":…,"jwks":{…}}`), `{"valid":…,"reason":…}` out'
 complete -c countersign -n "__fish_countersign_using_subcommand verify" -l json -d 'One JSON object instead of text'
 complete -c countersign -n "__fish_countersign_using_subcommand verify" -s h -l help -d 'Print help'
-complete -c countersign -n "__fish_countersign_using_subcommand resign" -s c -l config -d 'Configuration file (TOML)' -r -F
+complete -c countersign -n "__fish_countersign_using_subcommand resign" -s c -l config -d 'Configuration file (TOML) [default: countersign.toml, where there is one]' -r -F
 complete -c countersign -n "__fish_countersign_using_subcommand resign" -l data-dir -d 'Where the signing keys are kept, instead of the configuration\'s' -r -f -a "(__fish_complete_directories)"
+complete -c countersign -n "__fish_countersign_using_subcommand resign" -l store -d 'Where the signing keys are kept: `file:DIR`, `readonly:DIR`, `env:NAME` or `redis://HOST:PORT/DB`' -r
 complete -c countersign -n "__fish_countersign_using_subcommand resign" -l audience -d 'The audience wanted, where the token names several' -r
 complete -c countersign -n "__fish_countersign_using_subcommand resign" -l json -d 'One JSON object instead of the token alone'
 complete -c countersign -n "__fish_countersign_using_subcommand resign" -s h -l help -d 'Print help'
@@ -82,29 +86,50 @@ complete -c countersign -n "__fish_countersign_using_subcommand doctor" -l json 
 complete -c countersign -n "__fish_countersign_using_subcommand doctor" -s h -l help -d 'Print help'
 complete -c countersign -n "__fish_countersign_using_subcommand inspect" -l json -d 'One JSON object instead of text'
 complete -c countersign -n "__fish_countersign_using_subcommand inspect" -s h -l help -d 'Print help'
-complete -c countersign -n "__fish_countersign_using_subcommand keys; and not __fish_seen_subcommand_from list rotate import export" -s h -l help -d 'Print help'
-complete -c countersign -n "__fish_countersign_using_subcommand keys; and not __fish_seen_subcommand_from list rotate import export" -f -a "list" -d 'The keys, their states and times'
-complete -c countersign -n "__fish_countersign_using_subcommand keys; and not __fish_seen_subcommand_from list rotate import export" -f -a "rotate" -d 'Publish a new key; it signs once every cache can have seen it'
-complete -c countersign -n "__fish_countersign_using_subcommand keys; and not __fish_seen_subcommand_from list rotate import export" -f -a "import" -d 'Take in an existing private key, PEM or JWK'
-complete -c countersign -n "__fish_countersign_using_subcommand keys; and not __fish_seen_subcommand_from list rotate import export" -f -a "export" -d 'Print the public set, or the private keys for a backup'
-complete -c countersign -n "__fish_countersign_using_subcommand keys; and __fish_seen_subcommand_from list" -s c -l config -d 'Configuration file, for its store and algorithm' -r -F
+complete -c countersign -n "__fish_countersign_using_subcommand keys; and not __fish_seen_subcommand_from list rotate import export generate help" -s h -l help -d 'Print help'
+complete -c countersign -n "__fish_countersign_using_subcommand keys; and not __fish_seen_subcommand_from list rotate import export generate help" -f -a "list" -d 'The keys, their states and times'
+complete -c countersign -n "__fish_countersign_using_subcommand keys; and not __fish_seen_subcommand_from list rotate import export generate help" -f -a "rotate" -d 'Publish a new key; it signs once every cache can have seen it'
+complete -c countersign -n "__fish_countersign_using_subcommand keys; and not __fish_seen_subcommand_from list rotate import export generate help" -f -a "import" -d 'Take in an existing private key, PEM or JWK'
+complete -c countersign -n "__fish_countersign_using_subcommand keys; and not __fish_seen_subcommand_from list rotate import export generate help" -f -a "export" -d 'Print the public key set, or write the private keys into a file for a backup'
+complete -c countersign -n "__fish_countersign_using_subcommand keys; and not __fish_seen_subcommand_from list rotate import export generate help" -f -a "generate" -d 'Make a key for `store = "env:NAME"`, in a file of its own'
+complete -c countersign -n "__fish_countersign_using_subcommand keys; and not __fish_seen_subcommand_from list rotate import export generate help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c countersign -n "__fish_countersign_using_subcommand keys; and __fish_seen_subcommand_from list" -s c -l config -d 'Configuration file of the proxy [default: countersign.toml, where there is one]' -r -F
 complete -c countersign -n "__fish_countersign_using_subcommand keys; and __fish_seen_subcommand_from list" -l data-dir -d 'Where the signing keys are kept' -r -f -a "(__fish_complete_directories)"
+complete -c countersign -n "__fish_countersign_using_subcommand keys; and __fish_seen_subcommand_from list" -l store -d 'The store: `file:DIR`, `readonly:DIR`, `env:NAME` or `redis://HOST:PORT/DB`' -r
 complete -c countersign -n "__fish_countersign_using_subcommand keys; and __fish_seen_subcommand_from list" -l json -d 'JSON instead of a table'
 complete -c countersign -n "__fish_countersign_using_subcommand keys; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
-complete -c countersign -n "__fish_countersign_using_subcommand keys; and __fish_seen_subcommand_from rotate" -s c -l config -d 'Configuration file, for its store and algorithm' -r -F
+complete -c countersign -n "__fish_countersign_using_subcommand keys; and __fish_seen_subcommand_from rotate" -s c -l config -d 'Configuration file of the proxy [default: countersign.toml, where there is one]' -r -F
 complete -c countersign -n "__fish_countersign_using_subcommand keys; and __fish_seen_subcommand_from rotate" -l data-dir -d 'Where the signing keys are kept' -r -f -a "(__fish_complete_directories)"
+complete -c countersign -n "__fish_countersign_using_subcommand keys; and __fish_seen_subcommand_from rotate" -l store -d 'The store: `file:DIR`, `readonly:DIR`, `env:NAME` or `redis://HOST:PORT/DB`' -r
 complete -c countersign -n "__fish_countersign_using_subcommand keys; and __fish_seen_subcommand_from rotate" -l now -d 'Sign with it at once (after a compromise: verifiers refuse tokens until they refetch)'
-complete -c countersign -n "__fish_countersign_using_subcommand keys; and __fish_seen_subcommand_from rotate" -l json
+complete -c countersign -n "__fish_countersign_using_subcommand keys; and __fish_seen_subcommand_from rotate" -l json -d 'JSON instead of text'
 complete -c countersign -n "__fish_countersign_using_subcommand keys; and __fish_seen_subcommand_from rotate" -s h -l help -d 'Print help'
-complete -c countersign -n "__fish_countersign_using_subcommand keys; and __fish_seen_subcommand_from import" -s c -l config -d 'Configuration file, for its store and algorithm' -r -F
+complete -c countersign -n "__fish_countersign_using_subcommand keys; and __fish_seen_subcommand_from import" -s c -l config -d 'Configuration file of the proxy [default: countersign.toml, where there is one]' -r -F
 complete -c countersign -n "__fish_countersign_using_subcommand keys; and __fish_seen_subcommand_from import" -l data-dir -d 'Where the signing keys are kept' -r -f -a "(__fish_complete_directories)"
-complete -c countersign -n "__fish_countersign_using_subcommand keys; and __fish_seen_subcommand_from import" -l json
+complete -c countersign -n "__fish_countersign_using_subcommand keys; and __fish_seen_subcommand_from import" -l store -d 'The store: `file:DIR`, `readonly:DIR`, `env:NAME` or `redis://HOST:PORT/DB`' -r
+complete -c countersign -n "__fish_countersign_using_subcommand keys; and __fish_seen_subcommand_from import" -l json -d 'JSON instead of text'
 complete -c countersign -n "__fish_countersign_using_subcommand keys; and __fish_seen_subcommand_from import" -s h -l help -d 'Print help'
-complete -c countersign -n "__fish_countersign_using_subcommand keys; and __fish_seen_subcommand_from export" -s c -l config -d 'Configuration file, for its store and algorithm' -r -F
+complete -c countersign -n "__fish_countersign_using_subcommand keys; and __fish_seen_subcommand_from export" -s c -l config -d 'Configuration file of the proxy [default: countersign.toml, where there is one]' -r -F
 complete -c countersign -n "__fish_countersign_using_subcommand keys; and __fish_seen_subcommand_from export" -l data-dir -d 'Where the signing keys are kept' -r -f -a "(__fish_complete_directories)"
-complete -c countersign -n "__fish_countersign_using_subcommand keys; and __fish_seen_subcommand_from export" -l public -d 'The public JWKS alone'
+complete -c countersign -n "__fish_countersign_using_subcommand keys; and __fish_seen_subcommand_from export" -l store -d 'The store: `file:DIR`, `readonly:DIR`, `env:NAME` or `redis://HOST:PORT/DB`' -r
+complete -c countersign -n "__fish_countersign_using_subcommand keys; and __fish_seen_subcommand_from export" -l private -d 'Write the private keys into this new file (PEM, mode 0600)' -r -F
+complete -c countersign -n "__fish_countersign_using_subcommand keys; and __fish_seen_subcommand_from export" -l public -d 'The public JWKS, which is the default'
 complete -c countersign -n "__fish_countersign_using_subcommand keys; and __fish_seen_subcommand_from export" -l data-uri -d 'The public JWKS as a `data:` URI'
+complete -c countersign -n "__fish_countersign_using_subcommand keys; and __fish_seen_subcommand_from export" -l json -d 'With --private: say what was written as JSON'
 complete -c countersign -n "__fish_countersign_using_subcommand keys; and __fish_seen_subcommand_from export" -s h -l help -d 'Print help'
+complete -c countersign -n "__fish_countersign_using_subcommand keys; and __fish_seen_subcommand_from generate" -s o -l output -d 'The new file (PEM, mode 0600)' -r -F
+complete -c countersign -n "__fish_countersign_using_subcommand keys; and __fish_seen_subcommand_from generate" -l algorithm -d 'What it signs with' -r -f -a "RS256\t''
+ES256\t''
+EdDSA\t''"
+complete -c countersign -n "__fish_countersign_using_subcommand keys; and __fish_seen_subcommand_from generate" -l base64 -d 'The base64 of the PEM, on one line: for variables that take no line ends'
+complete -c countersign -n "__fish_countersign_using_subcommand keys; and __fish_seen_subcommand_from generate" -l json -d 'JSON instead of text'
+complete -c countersign -n "__fish_countersign_using_subcommand keys; and __fish_seen_subcommand_from generate" -s h -l help -d 'Print help'
+complete -c countersign -n "__fish_countersign_using_subcommand keys; and __fish_seen_subcommand_from help" -f -a "list" -d 'The keys, their states and times'
+complete -c countersign -n "__fish_countersign_using_subcommand keys; and __fish_seen_subcommand_from help" -f -a "rotate" -d 'Publish a new key; it signs once every cache can have seen it'
+complete -c countersign -n "__fish_countersign_using_subcommand keys; and __fish_seen_subcommand_from help" -f -a "import" -d 'Take in an existing private key, PEM or JWK'
+complete -c countersign -n "__fish_countersign_using_subcommand keys; and __fish_seen_subcommand_from help" -f -a "export" -d 'Print the public key set, or write the private keys into a file for a backup'
+complete -c countersign -n "__fish_countersign_using_subcommand keys; and __fish_seen_subcommand_from help" -f -a "generate" -d 'Make a key for `store = "env:NAME"`, in a file of its own'
+complete -c countersign -n "__fish_countersign_using_subcommand keys; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c countersign -n "__fish_countersign_using_subcommand init" -l upstream -d 'The auth server, `https://auth.example.com`' -r -f
 complete -c countersign -n "__fish_countersign_using_subcommand init" -l from -d 'Ask this address, the issuer or its JWKS, and write the `[[issuer]]` that fits' -r -f
 complete -c countersign -n "__fish_countersign_using_subcommand init" -l issuer -d '`iss` of the tokens, where it is not the address' -r
@@ -118,5 +143,26 @@ complete -c countersign -n "__fish_countersign_using_subcommand healthcheck" -l 
 complete -c countersign -n "__fish_countersign_using_subcommand healthcheck" -l live -d 'Ask whether it is alive (`/healthz`) instead of ready (`/readyz`)'
 complete -c countersign -n "__fish_countersign_using_subcommand healthcheck" -s h -l help -d 'Print help'
 complete -c countersign -n "__fish_countersign_using_subcommand completions" -s h -l help -d 'Print help'
+complete -c countersign -n "__fish_countersign_using_subcommand version" -s h -l help -d 'Print help'
 complete -c countersign -n "__fish_countersign_using_subcommand man" -s h -l help -d 'Print help'
 complete -c countersign -n "__fish_countersign_using_subcommand schema" -s h -l help -d 'Print help'
+complete -c countersign -n "__fish_countersign_using_subcommand help; and not __fish_seen_subcommand_from run demo normalize verify resign doctor inspect keys init healthcheck completions version man schema help" -f -a "run" -d 'Run the proxy'
+complete -c countersign -n "__fish_countersign_using_subcommand help; and not __fish_seen_subcommand_from run demo normalize verify resign doctor inspect keys init healthcheck completions version man schema help" -f -a "demo" -d 'Show the main job on an embedded, broken issuer'
+complete -c countersign -n "__fish_countersign_using_subcommand help; and not __fish_seen_subcommand_from run demo normalize verify resign doctor inspect keys init healthcheck completions version man schema help" -f -a "normalize" -d 'Normalise a JWKS: the document on stdout, what was done on stderr'
+complete -c countersign -n "__fish_countersign_using_subcommand help; and not __fish_seen_subcommand_from run demo normalize verify resign doctor inspect keys init healthcheck completions version man schema help" -f -a "verify" -d 'Check the signature of a JWS against a key set'
+complete -c countersign -n "__fish_countersign_using_subcommand help; and not __fish_seen_subcommand_from run demo normalize verify resign doctor inspect keys init healthcheck completions version man schema help" -f -a "resign" -d 'Countersign one token offline, as the proxy would'
+complete -c countersign -n "__fish_countersign_using_subcommand help; and not __fish_seen_subcommand_from run demo normalize verify resign doctor inspect keys init healthcheck completions version man schema help" -f -a "doctor" -d 'Find out why a verifier refuses an issuer, and how to fix it'
+complete -c countersign -n "__fish_countersign_using_subcommand help; and not __fish_seen_subcommand_from run demo normalize verify resign doctor inspect keys init healthcheck completions version man schema help" -f -a "inspect" -d 'Decode a token without trusting it'
+complete -c countersign -n "__fish_countersign_using_subcommand help; and not __fish_seen_subcommand_from run demo normalize verify resign doctor inspect keys init healthcheck completions version man schema help" -f -a "keys" -d 'List, rotate, import, export or make signing keys'
+complete -c countersign -n "__fish_countersign_using_subcommand help; and not __fish_seen_subcommand_from run demo normalize verify resign doctor inspect keys init healthcheck completions version man schema help" -f -a "init" -d 'Write a commented countersign.toml'
+complete -c countersign -n "__fish_countersign_using_subcommand help; and not __fish_seen_subcommand_from run demo normalize verify resign doctor inspect keys init healthcheck completions version man schema help" -f -a "healthcheck" -d 'Ask a running proxy whether it is ready (for a container\'s health check)'
+complete -c countersign -n "__fish_countersign_using_subcommand help; and not __fish_seen_subcommand_from run demo normalize verify resign doctor inspect keys init healthcheck completions version man schema help" -f -a "completions" -d 'Print shell completions'
+complete -c countersign -n "__fish_countersign_using_subcommand help; and not __fish_seen_subcommand_from run demo normalize verify resign doctor inspect keys init healthcheck completions version man schema help" -f -a "version" -d 'Print the version'
+complete -c countersign -n "__fish_countersign_using_subcommand help; and not __fish_seen_subcommand_from run demo normalize verify resign doctor inspect keys init healthcheck completions version man schema help" -f -a "man" -d 'Write the man pages'
+complete -c countersign -n "__fish_countersign_using_subcommand help; and not __fish_seen_subcommand_from run demo normalize verify resign doctor inspect keys init healthcheck completions version man schema help" -f -a "schema" -d 'Print the JSON schema of countersign.toml'
+complete -c countersign -n "__fish_countersign_using_subcommand help; and not __fish_seen_subcommand_from run demo normalize verify resign doctor inspect keys init healthcheck completions version man schema help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c countersign -n "__fish_countersign_using_subcommand help; and __fish_seen_subcommand_from keys" -f -a "list" -d 'The keys, their states and times'
+complete -c countersign -n "__fish_countersign_using_subcommand help; and __fish_seen_subcommand_from keys" -f -a "rotate" -d 'Publish a new key; it signs once every cache can have seen it'
+complete -c countersign -n "__fish_countersign_using_subcommand help; and __fish_seen_subcommand_from keys" -f -a "import" -d 'Take in an existing private key, PEM or JWK'
+complete -c countersign -n "__fish_countersign_using_subcommand help; and __fish_seen_subcommand_from keys" -f -a "export" -d 'Print the public key set, or write the private keys into a file for a backup'
+complete -c countersign -n "__fish_countersign_using_subcommand help; and __fish_seen_subcommand_from keys" -f -a "generate" -d 'Make a key for `store = "env:NAME"`, in a file of its own'

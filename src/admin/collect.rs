@@ -11,7 +11,7 @@ use crate::jose::jwks::{Change, Report};
 use crate::jose::names::UnixTime;
 use crate::jose::publish::PublishedKids;
 use crate::jose::report::Effect;
-use crate::keyring::{KeyView, KeyringStatus, Office};
+use crate::keyring::{KeyState, KeyView, KeyringStatus};
 use crate::profile::Tolerance;
 
 /// Sets shown key by key.
@@ -48,6 +48,7 @@ pub fn collect(rooms: &StatusSource, started: UnixTime) -> Status {
         sets,
         signing: ring.keys.iter().map(signing).collect(),
         store: ring,
+        key_sets_in_memory: !rooms.issuers.keeps_sets(),
         ready: health::readiness(rooms),
         upstream: rooms.proxy.upstream_status(),
         tokens: rooms.bridge.status(),
@@ -189,19 +190,15 @@ fn set(rooms: &StatusSource, path: String, ring: &KeyringStatus) -> SetView {
 }
 
 fn signing(key: &KeyView) -> SigningView {
-    let retired = key.office == Office::Retired;
+    let retired = key.state == KeyState::Retired;
     SigningView {
         kid: key.kid.clone(),
         alg: key.alg,
-        state: match key.office {
-            Office::Next => "next",
-            Office::Active => "active",
-            Office::Retired => "retired",
-        },
+        state: key.state.name(),
         published: Some(key.published),
         signs_from: Some(key.activated.unwrap_or(key.usable)),
         signs_until: key.retired,
-        leaves: retired.then_some(key.horizon),
+        leaves: retired.then_some(key.latest_exp),
     }
 }
 

@@ -65,10 +65,10 @@ pub fn readiness(source: &StatusSource) -> Readiness {
         found.degraded(format!("signing key store: {}", fault.code));
     }
     if ring.full {
-        found.degraded(
-            "the ring of signing keys is full: rotation pauses until a retired key leaves"
-                .to_owned(),
-        );
+        let keys = ring.keys.len();
+        found.degraded(format!(
+            "signing keys: key_ring_full, rotation waits until one of {keys} leaves"
+        ));
     }
     if let Some(upstream) = source.proxy.upstream_status() {
         judge(&upstream, source, &mut found);

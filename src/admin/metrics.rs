@@ -129,8 +129,9 @@ fn signing(status: &Status, out: &mut MetricsText) {
     }
     out.gauge("countersign_key_store_up", "Whether the store of the signing keys answers.");
     out.sample("countersign_key_store_up", &[], flag(status.store.error.is_none()));
-    out.gauge("countersign_key_ring_full", "Whether so many keys wait that rotation pauses.");
-    out.sample("countersign_key_ring_full", &[], flag(status.store.full));
+    const FULL: &str = "countersign_key_ring_full";
+    out.gauge(FULL, "Whether rotation waits, since no signing key can leave the full ring yet.");
+    out.sample(FULL, &[], flag(status.store.full));
 }
 
 fn tokens(status: &Status, out: &mut MetricsText) {

@@ -1,12 +1,12 @@
 //! What the admin listener is told by the configuration.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 
-use crate::setting::{self, OneOrMany};
+use crate::setting::{self, Invalid, Listen, OneOrMany};
 
 /// The admin listener: health, metrics, status page. `[admin]`
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -15,7 +15,7 @@ pub struct AdminSettings {
     /// Address of the admin listener, or `off`.
     #[serde(deserialize_with = "listen")]
     #[schemars(with = "String")]
-    pub listen: Option<SocketAddr>,
+    pub listen: Option<Listen>,
     /// Names a browser may reach it by, beside addresses, names without a dot and `localhost`.
     #[serde(with = "OneOrMany")]
     pub hosts: Vec<String>,
@@ -29,7 +29,7 @@ pub struct AdminSettings {
 impl Default for AdminSettings {
     fn default() -> Self {
         Self {
-            listen: Some(([127, 0, 0, 1], 9090).into()),
+            listen: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 9090)).into()),
             hosts: Vec::new(),
             not_ready_after: Some(Duration::from_secs(60)),
         }
@@ -43,10 +43,10 @@ fn time_or_never<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>,
     })
 }
 
-fn listen<'de, D: Deserializer<'de>>(from: D) -> Result<Option<SocketAddr>, D::Error> {
+fn listen<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Listen>, D::Error> {
     setting::text(from, |text| match text {
         "off" => Ok(None),
-        _ => setting::listen_addr(text).map(Some).map_err(|invalid| {
+        _ => text.parse().map(Some).map_err(|invalid: Invalid| {
             invalid.hint("write `127.0.0.1:9090`, or `off` for no admin listener")
         }),
     })

@@ -34,6 +34,8 @@ pub struct Status {
     pub signing: Vec<SigningView>,
     /// Where the ring of signing keys lives.
     pub store: KeyringStatus,
+    /// The issuers' last good key sets are kept in memory alone, and are gone after a restart.
+    pub key_sets_in_memory: bool,
     pub tokens: BridgeStatus,
     pub traffic: ProxyStatus,
     pub log_lines_lost: u64,

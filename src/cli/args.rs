@@ -1,12 +1,12 @@
 //! What the command line takes. Other people's scripts depend on these names.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
-use crate::config::env::ProcessEnv;
 use crate::config::{self, Config, ConfigError, RunOverrides};
+use crate::env::ProcessEnv;
 
 macro_rules! after_help {
     ($try:literal) => {
@@ -28,7 +28,7 @@ const AFTER_HELP: &str = after_help!("");
 /// normalises its JWKS and countersigns its tokens.
 #[derive(Debug, Parser)]
 #[command(name = "countersign", version, about, long_about = None, after_help = AFTER_HELP)]
-#[command(disable_help_subcommand = true, arg_required_else_help = true, max_term_width = 100)]
+#[command(arg_required_else_help = true, max_term_width = 100)]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
@@ -52,7 +52,7 @@ pub enum Command {
     Doctor(DoctorArgs),
     /// Decode a token without trusting it
     Inspect(InspectArgs),
-    /// List, rotate, import or export the signing keys
+    /// List, rotate, import, export or make signing keys
     Keys(KeysArgs),
     /// Write a commented countersign.toml
     Init(InitArgs),
@@ -60,6 +60,8 @@ pub enum Command {
     Healthcheck(HealthcheckArgs),
     /// Print shell completions
     Completions(CompletionsArgs),
+    /// Print the version
+    Version,
     /// Write the man pages
     #[command(hide = true)]
     Man(ManArgs),
@@ -68,11 +70,16 @@ pub enum Command {
     Schema,
 }
 
+/// A path that may be empty: `VARIABLE=` in a manifest means that nothing is said.
+fn any_path() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().map(PathBuf::from)
+}
+
 /// Flags win over environment variables, those over the configuration file.
 #[derive(Debug, Default, Clone, Args)]
 pub struct RunArgs {
-    /// Configuration file (TOML)
-    #[arg(long, short, value_name = "FILE", env = "COUNTERSIGN_CONFIG", value_hint = ValueHint::FilePath)]
+    /// Configuration file (TOML) [default: countersign.toml, where there is one]
+    #[arg(long, short, value_name = "FILE", env = "COUNTERSIGN_CONFIG", value_parser = any_path(), value_hint = ValueHint::FilePath)]
     pub config: Option<PathBuf>,
     /// The auth server, `https://auth.example.com`; alone it is enough
     #[arg(long, value_name = "URL", env = "COUNTERSIGN_UPSTREAM", value_hint = ValueHint::Url)]
@@ -81,7 +88,8 @@ pub struct RunArgs {
     /// `https` upstream that has another name than the public URL, else `client`]
     #[arg(long, value_name = "HOST", env = "COUNTERSIGN_UPSTREAM_HOST")]
     pub upstream_host: Option<String>,
-    /// Address of the public listener [default: 127.0.0.1:8080]
+    /// Address of the public listener [default: every address at port PORT where that variable is set,
+    /// else 127.0.0.1:8080]
     #[arg(long, value_name = "ADDR", env = "COUNTERSIGN_LISTEN")]
     pub listen: Option<String>,
     /// What clients and the verifier call this proxy, `https://auth.example.com`
@@ -91,8 +99,11 @@ pub struct RunArgs {
     #[arg(long, value_name = "ADDR", env = "COUNTERSIGN_ADMIN")]
     pub admin: Option<String>,
     /// Where signing keys and last good key sets are kept
-    #[arg(long, value_name = "DIR", env = "COUNTERSIGN_DATA_DIR", value_hint = ValueHint::DirPath)]
+    #[arg(long, value_name = "DIR", env = "COUNTERSIGN_DATA_DIR", value_parser = any_path(), value_hint = ValueHint::DirPath)]
     pub data_dir: Option<PathBuf>,
+    /// Where the signing keys are kept: `file:DIR`, `readonly:DIR`, `env:NAME` or `redis://HOST:PORT/DB`
+    #[arg(long, value_name = "STORE", env = "COUNTERSIGN_STORE")]
+    pub store: Option<String>,
     /// Proxy threads [default: one per core]
     #[arg(long, value_name = "N", env = "COUNTERSIGN_THREADS")]
     pub threads: Option<usize>,
@@ -116,17 +127,20 @@ pub struct RunArgs {
 impl RunArgs {
     /// What wins over the configuration file.
     pub fn overrides(&self) -> RunOverrides {
+        // `VARIABLE=` and `${VARIABLE:-}` in a manifest mean that nothing is said.
+        let said = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
         RunOverrides {
-            upstream: self.upstream.clone(),
-            upstream_host: self.upstream_host.clone(),
-            listen: self.listen.clone(),
-            public_url: self.public_url.clone(),
-            admin: self.admin.clone(),
-            data_dir: self.data_dir.clone(),
+            upstream: said(&self.upstream),
+            upstream_host: said(&self.upstream_host),
+            listen: said(&self.listen),
+            public_url: said(&self.public_url),
+            admin: said(&self.admin),
+            data_dir: self.data_dir.clone().filter(|dir| !dir.as_os_str().is_empty()),
+            store: said(&self.store),
             threads: self.threads,
-            profile: self.profile.clone(),
-            log: self.log.clone(),
-            log_format: self.log_format.clone(),
+            profile: said(&self.profile),
+            log: said(&self.log),
+            log_format: said(&self.log_format),
         }
     }
 
@@ -135,7 +149,8 @@ impl RunArgs {
     /// # Errors
     /// What is wrong with it, and where.
     pub fn load(&self) -> Result<Config, ConfigError> {
-        config::load(self.config.as_deref(), &self.overrides(), &ProcessEnv)
+        let found = config::find(self.config.as_deref());
+        config::load(found.path(), &self.overrides(), &ProcessEnv)
     }
 }
 
@@ -182,27 +197,30 @@ pub struct VerifyArgs {
     /// One JSON object instead of text
     #[arg(long)]
     pub json: bool,
-    /// A file with the token (with --batch: the lines), or `-` for stdin
-    #[arg(value_name = "TOKEN-FILE|-", default_value = "-", value_hint = ValueHint::FilePath)]
+    /// The token itself, `@FILE`, the name of a file, or `-` for stdin (with --batch: a file of lines)
+    #[arg(value_name = "TOKEN|@FILE|-", default_value = "-", value_hint = ValueHint::FilePath)]
     pub token: String,
 }
 
 #[derive(Debug, Args)]
 pub struct ResignArgs {
-    /// Configuration file (TOML)
-    #[arg(long, short, value_name = "FILE", env = "COUNTERSIGN_CONFIG", value_hint = ValueHint::FilePath)]
-    pub config: PathBuf,
+    /// Configuration file (TOML) [default: countersign.toml, where there is one]
+    #[arg(long, short, value_name = "FILE", env = "COUNTERSIGN_CONFIG", value_parser = any_path(), value_hint = ValueHint::FilePath)]
+    pub config: Option<PathBuf>,
     /// Where the signing keys are kept, instead of the configuration's
-    #[arg(long, value_name = "DIR", env = "COUNTERSIGN_DATA_DIR", value_hint = ValueHint::DirPath)]
+    #[arg(long, value_name = "DIR", env = "COUNTERSIGN_DATA_DIR", value_parser = any_path(), value_hint = ValueHint::DirPath)]
     pub data_dir: Option<PathBuf>,
+    /// Where the signing keys are kept: `file:DIR`, `readonly:DIR`, `env:NAME` or `redis://HOST:PORT/DB`
+    #[arg(long, value_name = "STORE", env = "COUNTERSIGN_STORE")]
+    pub store: Option<String>,
     /// The audience wanted, where the token names several
     #[arg(long, value_name = "AUD")]
     pub audience: Option<String>,
     /// One JSON object instead of the token alone
     #[arg(long)]
     pub json: bool,
-    /// A file with the token, or `-` for stdin
-    #[arg(value_name = "TOKEN-FILE|-", default_value = "-", value_hint = ValueHint::FilePath)]
+    /// The token itself, `@FILE`, the name of a file, or `-` for stdin
+    #[arg(value_name = "TOKEN|@FILE|-", default_value = "-", value_hint = ValueHint::FilePath)]
     pub token: String,
 }
 
@@ -246,8 +264,8 @@ pub enum Provider {
 
 #[derive(Debug, Args)]
 pub struct InspectArgs {
-    /// The token itself, `@FILE`, or `-` for stdin
-    #[arg(value_name = "TOKEN|@FILE|-", default_value = "-")]
+    /// The token itself, `@FILE`, the name of a file, or `-` for stdin
+    #[arg(value_name = "TOKEN|@FILE|-", default_value = "-", value_hint = ValueHint::FilePath)]
     pub token: String,
     /// One JSON object instead of text
     #[arg(long)]
@@ -264,12 +282,15 @@ pub struct KeysArgs {
 /// Where the ring is.
 #[derive(Debug, Clone, Args)]
 pub struct KeysPlace {
-    /// Configuration file, for its store and algorithm
-    #[arg(long, short, value_name = "FILE", env = "COUNTERSIGN_CONFIG", value_hint = ValueHint::FilePath)]
+    /// Configuration file of the proxy [default: countersign.toml, where there is one]
+    #[arg(long, short, value_name = "FILE", env = "COUNTERSIGN_CONFIG", value_parser = any_path(), value_hint = ValueHint::FilePath)]
     pub config: Option<PathBuf>,
     /// Where the signing keys are kept
-    #[arg(long, value_name = "DIR", env = "COUNTERSIGN_DATA_DIR", value_hint = ValueHint::DirPath)]
+    #[arg(long, value_name = "DIR", env = "COUNTERSIGN_DATA_DIR", value_parser = any_path(), value_hint = ValueHint::DirPath)]
     pub data_dir: Option<PathBuf>,
+    /// The store: `file:DIR`, `readonly:DIR`, `env:NAME` or `redis://HOST:PORT/DB`
+    #[arg(long, value_name = "STORE", env = "COUNTERSIGN_STORE")]
+    pub store: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -289,6 +310,7 @@ pub enum KeysCommand {
         /// Sign with it at once (after a compromise: verifiers refuse tokens until they refetch)
         #[arg(long)]
         now: bool,
+        /// JSON instead of text
         #[arg(long)]
         json: bool,
     },
@@ -299,20 +321,56 @@ pub enum KeysCommand {
         /// A file with the key, or `-` for stdin
         #[arg(value_name = "FILE|-", value_hint = ValueHint::FilePath)]
         file: String,
+        /// JSON instead of text
         #[arg(long)]
         json: bool,
     },
-    /// Print the public set, or the private keys for a backup
+    /// Print the public key set, or write the private keys into a file for a backup
     Export {
         #[command(flatten)]
         place: KeysPlace,
-        /// The public JWKS alone
-        #[arg(long)]
+        /// The public JWKS, which is the default
+        #[arg(long, hide = true)]
         public: bool,
         /// The public JWKS as a `data:` URI
-        #[arg(long)]
+        #[arg(long, conflicts_with = "private")]
         data_uri: bool,
+        /// Write the private keys into this new file (PEM, mode 0600)
+        #[arg(long, value_name = "FILE", conflicts_with = "public", value_hint = ValueHint::FilePath)]
+        private: Option<PathBuf>,
+        /// With --private: say what was written as JSON
+        #[arg(long, requires = "private")]
+        json: bool,
     },
+    /// Make a key for `store = "env:NAME"`, in a file of its own
+    Generate(GenerateArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct GenerateArgs {
+    /// The new file (PEM, mode 0600)
+    #[arg(long, short, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub output: PathBuf,
+    /// What it signs with
+    #[arg(long, value_enum, value_name = "ALG", ignore_case = true, default_value = "RS256")]
+    pub algorithm: KeyAlgorithm,
+    /// The base64 of the PEM, on one line: for variables that take no line ends
+    #[arg(long)]
+    pub base64: bool,
+    /// JSON instead of text
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What we sign with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum KeyAlgorithm {
+    #[value(name = "RS256")]
+    Rs256,
+    #[value(name = "ES256")]
+    Es256,
+    #[value(name = "EdDSA")]
+    EdDsa,
 }
 
 #[derive(Debug, Args)]
@@ -368,16 +426,4 @@ pub struct ManArgs {
     /// The folder to write to
     #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub dir: PathBuf,
-}
-
-/// An address to listen on: `127.0.0.1:8080`, `[::]:8080`, `:8080` (every interface) or
-/// `localhost:8080`.
-///
-/// # Errors
-/// What an address looks like.
-pub fn listen_addr(text: &str) -> Result<SocketAddr, String> {
-    crate::setting::listen_addr(text).map_err(|invalid| match invalid.hint {
-        Some(hint) => format!("{}; {hint}", invalid.why),
-        None => invalid.why,
-    })
 }

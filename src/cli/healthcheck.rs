@@ -7,56 +7,100 @@ use std::time::Duration;
 use super::Exit;
 use super::args::HealthcheckArgs;
 use super::output::{CliError, Output};
+use crate::serve::reachable;
+use crate::setting::{Invalid, Listen};
+
+/// Bytes of an answer: a head, and reasons of some hundred issuers.
+const LIMIT: u64 = 64 * 1024;
+
+/// What the admin listener answered.
+struct Answer {
+    status: u16,
+    /// Why it is not ready, or what it does without: code and number of each.
+    reasons: Vec<String>,
+}
 
 /// # Errors
 /// [`CliError`] when the address is none. An admin listener that does not answer is a "no".
 pub fn run(args: &HealthcheckArgs, out: &mut Output) -> Result<Exit, CliError> {
-    let admin = super::args::listen_addr(&args.admin).map_err(|why| {
-        CliError::new("--admin", why).hint("give the address of the admin listener")
+    if args.admin == "off" {
+        return Err(CliError::new(
+            "--admin",
+            "the admin listener is off, and only it can be asked",
+        )
+        .hint("let it listen on loopback: COUNTERSIGN_ADMIN=127.0.0.1:9090"));
+    }
+    let admin: Listen = args.admin.parse().map_err(|invalid: Invalid| {
+        let hint = invalid.hint.unwrap_or_default();
+        CliError::new("--admin", invalid.why)
+            .hint(format!("give the address of the admin listener: {hint}"))
     })?;
+    let admin = reachable(admin.first());
     let path = if args.live { "/healthz" } else { "/readyz" };
-    match get(reachable(admin), path, Duration::from_secs(args.timeout.clamp(1, 60))) {
-        Ok(200) => Ok(Exit::Good),
-        Ok(status) => {
-            out.note(format_args!("not ready: {path} answered {status}"));
-            Ok(Exit::No)
-        }
+    let answer = match get(admin, path, Duration::from_secs(args.timeout.clamp(1, 60))) {
+        Ok(answer) => answer,
         Err(error) => {
             out.note(format_args!("not ready: {admin}: {error}"));
-            Ok(Exit::No)
+            return Ok(Exit::No);
         }
+    };
+    let good = answer.status == 200;
+    if !good {
+        out.note(format_args!("not ready: {path} answered {}", answer.status));
     }
+    for reason in answer.reasons {
+        out.note(format_args!("{}{reason}", if good { "ready, but: " } else { "  " }));
+    }
+    Ok(if good { Exit::Good } else { Exit::No })
 }
 
-/// An address that listens on every interface is asked on the loopback one.
-fn reachable(mut addr: SocketAddr) -> SocketAddr {
-    if addr.ip().is_unspecified() {
-        match addr {
-            SocketAddr::V4(_) => addr.set_ip(std::net::Ipv4Addr::LOCALHOST.into()),
-            SocketAddr::V6(_) => addr.set_ip(std::net::Ipv6Addr::LOCALHOST.into()),
-        }
-    }
-    addr
-}
-
-/// The status of one HTTP/1.1 GET.
-fn get(addr: SocketAddr, path: &str, timeout: Duration) -> std::io::Result<u16> {
+/// One HTTP/1.1 GET.
+fn get(addr: SocketAddr, path: &str, timeout: Duration) -> std::io::Result<Answer> {
     let mut stream = TcpStream::connect_timeout(&addr, timeout)?;
     stream.set_read_timeout(Some(timeout))?;
     stream.set_write_timeout(Some(timeout))?;
     write!(stream, "GET {path} HTTP/1.1\r\nhost: {addr}\r\nconnection: close\r\n\r\n")?;
-    let mut head = Vec::new();
-    stream.take(4096).read_to_end(&mut head)?;
-    let text = String::from_utf8_lossy(&head);
-    text.strip_prefix("HTTP/1.")
+    let mut answer = Vec::new();
+    stream.take(LIMIT).read_to_end(&mut answer)?;
+    let text = String::from_utf8_lossy(&answer);
+    let status = text
+        .strip_prefix("HTTP/1.")
         .and_then(|rest| rest.get(2..5))
         .and_then(|status| status.parse().ok())
-        .ok_or_else(|| std::io::Error::other("the answer is not HTTP"))
+        .ok_or_else(|| std::io::Error::other("the answer is not HTTP"))?;
+    Ok(Answer { status, reasons: reasons(&text) })
+}
+
+/// The `reasons` of a `/readyz` body; none where it is something else.
+fn reasons(answer: &str) -> Vec<String> {
+    #[derive(serde::Deserialize)]
+    struct Body {
+        #[serde(default)]
+        reasons: Vec<String>,
+    }
+    let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+    // A body in chunks has its JSON between two lines of sizes.
+    let json = body.find('{').zip(body.rfind('}')).and_then(|(from, to)| body.get(from..=to));
+    let read = json.and_then(|json| serde_json::from_str::<Body>(json).ok());
+    read.map(|body| body.reasons).unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn reasons_are_read_from_any_framing() {
+        let json = r#"{"ready":false,"reasons":["issuer a: no key set (status 404)"]}"#;
+        let plain = format!("HTTP/1.1 503 x\r\ncontent-length: 9\r\n\r\n{json}");
+        let chunked = format!("HTTP/1.1 503 x\r\n\r\n3f\r\n{json}\r\n0\r\n\r\n");
+        for answer in [plain, chunked] {
+            assert_eq!(reasons(&answer), ["issuer a: no key set (status 404)"]);
+        }
+        for other in ["", "HTTP/1.1 200 OK\r\n\r\nok\n", "HTTP/1.1 200 OK\r\n\r\n}{"] {
+            assert!(reasons(other).is_empty(), "{other}");
+        }
+    }
 
     #[test]
     fn every_interface_is_asked_on_loopback() {

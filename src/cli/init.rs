@@ -6,8 +6,8 @@ use std::path::Path;
 use super::Exit;
 use super::args::InitArgs;
 use super::output::{CliError, Output};
-use crate::config::env::NoEnv;
 use crate::config::{self, RunOverrides};
+use crate::env::NoEnv;
 
 /// Stands for the address the proxy will have where nobody said.
 const SOMEWHERE: &str = "https://login.example.com";

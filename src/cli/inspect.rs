@@ -1,55 +1,36 @@
 //! `countersign inspect`: what stands in a token, without trusting it.
 
-use std::io::Read as _;
-
-use super::Exit;
 use super::args::InspectArgs;
 use super::output::{CliError, Output, one_line, paint};
+use super::{Exit, token};
 use crate::clock::Clock;
 use crate::inspect::{Form, Inspection, MAX_TOKEN, Outcome, ProfileView, inspect};
 use crate::jose::tree::Json;
 
-const WAYS: &str = "give the token itself, @FILE, or - to read it from stdin";
-
 /// # Errors
-/// [`CliError`] when the token cannot be read. One that cannot be decoded is the answer no.
+/// [`CliError`] when there is no token, or what is there cannot be decoded as one.
 pub fn run(args: &InspectArgs, out: &mut Output) -> Result<Exit, CliError> {
+    token::prompt(&args.token, out);
     let token = read_token(&args.token)?;
     let inspection = inspect(&token, Clock::system().now());
+    if inspection.form == Form::Malformed {
+        let why: Vec<_> = inspection.notes.iter().map(|note| note.text.as_str()).collect();
+        return Err(CliError::new("token", why.join("; ")));
+    }
     if args.json {
         out.json_pretty(&inspection);
     } else {
         out.text(text(&inspection, out.color()));
     }
-    Ok(if inspection.form == Form::Malformed { Exit::No } else { Exit::Good })
+    Ok(Exit::Good)
 }
 
-/// The token of an argument: itself, `@FILE`, or `-` for stdin.
+/// The token of an argument, as every command reads it.
 ///
 /// # Errors
-/// [`CliError`] when there is nothing to read. Never holds the token's text.
+/// [`CliError`] when there is nothing to read, or no token.
 pub fn read_token(argument: &str) -> Result<String, CliError> {
-    let limit = MAX_TOKEN as u64 + 2;
-    let mut bytes = Vec::new();
-    if argument == "-" {
-        std::io::stdin()
-            .take(limit)
-            .read_to_end(&mut bytes)
-            .map_err(|e| CliError::new("stdin", e).hint(WAYS))?;
-    } else if let Some(file) = argument.strip_prefix('@') {
-        let open = std::fs::File::open(file).map_err(|e| CliError::new(file, e).hint(WAYS))?;
-        open.take(limit).read_to_end(&mut bytes).map_err(|e| CliError::new(file, e))?;
-    } else {
-        bytes.extend_from_slice(argument.as_bytes());
-    }
-    let text = String::from_utf8(bytes)
-        .map_err(|_| CliError::new("token", "it is not text").hint(WAYS))?
-        .trim()
-        .to_owned();
-    if text.is_empty() {
-        return Err(CliError::new("token", "there is none").hint(WAYS));
-    }
-    Ok(text)
+    token::read(argument, MAX_TOKEN)
 }
 
 fn text(inspection: &Inspection, color: bool) -> String {
@@ -74,12 +55,10 @@ fn text(inspection: &Inspection, color: bool) -> String {
     for note in &inspection.notes {
         lines.push(format!("{} {}", paint(color, "1;33", "!"), note.text));
     }
-    if inspection.form != Form::Malformed {
-        lines.push(String::new());
-        lines.push(bold("what a verifier would say, were the signature good"));
-        for view in &inspection.profiles {
-            profile(view, color, &mut lines);
-        }
+    lines.push(String::new());
+    lines.push(bold("what a verifier would say, were the signature good"));
+    for view in &inspection.profiles {
+        profile(view, color, &mut lines);
     }
     lines.iter().map(|line| one_line(line) + "\n").collect()
 }

@@ -16,6 +16,7 @@ pub mod output;
 pub mod resign;
 pub mod run;
 pub mod source;
+pub mod token;
 pub mod verify;
 
 use std::process::ExitCode;
@@ -77,6 +78,10 @@ fn dispatch(command: &Command, out: &mut Output) -> Result<Exit, CliError> {
         Command::Init(args) => init::run(args, out),
         Command::Healthcheck(args) => healthcheck::run(args, out),
         Command::Man(args) => man::run(args, out),
+        Command::Version => {
+            out.line(concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION")));
+            Ok(Exit::Good)
+        }
         Command::Schema => man::schema(out),
     }
 }

@@ -71,7 +71,7 @@ impl Output {
     /// Stdout and stderr of the process. Colours only where a person looks, and not under
     /// `NO_COLOR` (no-color.org).
     pub fn system() -> Self {
-        let allowed = crate::config::env::no_color().is_none();
+        let allowed = crate::env::no_color().is_none();
         Self {
             out_color: allowed && io::stdout().is_terminal(),
             err_color: allowed && io::stderr().is_terminal(),
@@ -88,6 +88,11 @@ impl Output {
     /// Whether stdout takes colours.
     pub fn color(&self) -> bool {
         self.out_color
+    }
+
+    /// Whether stderr takes colours.
+    pub fn note_color(&self) -> bool {
+        self.err_color
     }
 
     /// One line on stdout: the command's result.

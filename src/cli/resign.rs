@@ -5,10 +5,9 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::Exit;
 use super::args::ResignArgs;
 use super::output::{CliError, Output};
-use super::source;
+use super::{Exit, token};
 use crate::clock::Clock;
 use crate::config::{self, Config, RunOverrides};
 use crate::dns::Resolver;
@@ -18,7 +17,7 @@ use crate::jose::jws::CompactJws;
 use crate::jose::names::Audience;
 use crate::jose::publish::{Input, publish};
 use crate::jose::refusal::Refusal;
-use crate::keyring::Keyring;
+use crate::keyring::{Access, Keyring};
 use crate::pipeline::{Ask, Context, Verdict, countersign};
 
 /// What is printed with `--json`.
@@ -60,18 +59,28 @@ impl From<CliError> for Failure {
 /// # Errors
 /// [`CliError`] when configuration, keys or token cannot be read; a refused token is an answer.
 pub fn run(args: &ResignArgs, out: &mut Output) -> Result<Exit, CliError> {
-    let overrides = RunOverrides { data_dir: args.data_dir.clone(), ..RunOverrides::default() };
-    let config = config::load(Some(&args.config), &overrides, &config::env::ProcessEnv)?;
+    let overrides = RunOverrides {
+        data_dir: args.data_dir.clone().filter(|dir| !dir.as_os_str().is_empty()),
+        store: args.store.clone().filter(|store| !store.is_empty()),
+        ..RunOverrides::default()
+    };
+    let found = config::find(args.config.as_deref());
+    if let Some(note) = found.note() {
+        out.note(note);
+    }
+    if found == config::Found::Nothing {
+        return Err(CliError::new("resign", "there is no configuration")
+            .hint("name one by --config; it says which issuers and keys to use"));
+    }
+    let config = config::load(found.path(), &overrides, &config::env::ProcessEnv)?;
     if config.discover {
         return Err(CliError::new("resign", "the configuration names no issuer")
             .hint("add an [[issuer]]; only a running proxy learns it from the upstream"));
     }
     let audience = args.audience.as_deref().map(Audience::parse).transpose();
     let audience = audience.map_err(|why| CliError::new("--audience", why))?;
-    let token = source::read(&args.token, config.bridge.limits.token)?.body;
-    let token = String::from_utf8_lossy(&token);
-    let token = token.trim();
-    let token = token.strip_prefix("Bearer ").map_or(token, str::trim);
+    token::prompt(&args.token, out);
+    let token = &token::read(&args.token, config.bridge.limits.token)?;
 
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|why| CliError::new("runtime", why))?;
@@ -105,7 +114,7 @@ async fn resign(token: &str, config: Config, ask: &Ask<'_>) -> Result<Verdict, F
     let deps = IssuerDeps {
         clock: clock.clone(),
         resolver: Resolver::system().map_err(|why| CliError::new("dns", why))?,
-        data_dir: Some(config.data_dir.clone()),
+        data_dir: config.keyring.store.has_disk().then(|| config.data_dir.clone()),
         options: jwks::Options::default(),
     };
     let issuers = Issuers::new(config.issuers, deps).map_err(|why| CliError::new("issuer", why))?;
@@ -120,7 +129,7 @@ async fn resign(token: &str, config: Config, ask: &Ask<'_>) -> Result<Verdict, F
         CliError::new("issuer_keys_unavailable", "the issuer's keys could not be read")
             .hint("`countersign doctor` says what is wrong with its key set")
     })?;
-    let keyring = Keyring::open(config.keyring, clock.clone()).await;
+    let keyring = Keyring::open_as(Access::Operate, &config.keyring, clock.clone()).await;
     let keyring: Arc<Keyring> = keyring.map_err(|why| CliError::new("signing keys", why))?;
     let ring = keyring.snapshot();
     // The set the verifier reads for this issuer: with the issuer's keys in it only where that set

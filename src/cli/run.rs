@@ -1,27 +1,103 @@
 //! `countersign run`: the proxy.
 
+use std::fmt::Write as _;
+use std::io::IsTerminal as _;
+
 use super::Exit;
 use super::args::RunArgs;
-use super::output::{CliError, Output};
-use crate::keyring::{KeyringError, StoreError};
+use super::output::{CliError, Output, paint};
+use crate::config::{self, Config};
+use crate::issuer::publisher::COMMON_PATH;
 use crate::log;
-use crate::serve::{self, Options, RunError, StartError};
+use crate::serve::{self, OnStart, Options, RunError, StartError, Started, reachable};
 
 /// # Errors
 /// [`CliError`] for a bad configuration or what keeps the proxy from running.
 pub fn run(args: &RunArgs, out: &mut Output) -> Result<Exit, CliError> {
+    let found = config::find(args.config.as_deref());
     let config = args.load()?;
     if args.check {
+        if let Some(note) = found.note() {
+            out.note(note);
+        }
         out.note("the configuration is good");
         return Ok(Exit::Good);
     }
     // Held to the end: what waits is written then.
     let _log =
         log::init(config.log.format, &config.log.filter).map_err(|e| CliError::new("log", e))?;
+    if let Some(note) = found.note() {
+        tracing::info!("{note}");
+    }
     let again = args.clone();
-    let options = Options { upgrade: args.upgrade, reload: Some(Box::new(move || again.load())) };
+    // For a person; who reads the log elsewhere has all of it in the line `listening`.
+    let person = config.log.format == log::Format::Text && std::io::stderr().is_terminal();
+    let banner = person.then(|| Banner::of(&config));
+    let mut terminal = Output::system();
+    let options = Options {
+        upgrade: args.upgrade,
+        reload: Some(Box::new(move || again.load())),
+        started: banner.map(|banner| -> OnStart {
+            Box::new(move |started| {
+                let color = terminal.note_color();
+                terminal.note(banner.text(started, color));
+            })
+        }),
+    };
     serve::run(config, options)?;
     Ok(Exit::Good)
+}
+
+/// What a terminal shows when the proxy listens: where everybody goes next.
+struct Banner {
+    upstream: Option<String>,
+    has_public_url: bool,
+}
+
+impl Banner {
+    fn of(config: &Config) -> Self {
+        Self {
+            upstream: config.upstream.as_ref().map(|upstream| upstream.url.to_string()),
+            has_public_url: config.server.public_url.is_some(),
+        }
+    }
+
+    fn text(&self, started: &Started, color: bool) -> String {
+        let bold = |text: &str| paint(color, "1", text);
+        let dim = |text: &str| paint(color, "2", text);
+        let Started { url, store, .. } = started;
+        let mut text = String::new();
+        let mut row = |what: &str, value: &str, aside: &str| {
+            let aside = if aside.is_empty() { String::new() } else { format!("  {}", dim(aside)) };
+            let _ = writeln!(text, "  {what:<12}{}{aside}", bold(value));
+        };
+        if let Some(upstream) = &self.upstream {
+            row("auth server", upstream.trim_end_matches('/'), "");
+        }
+        let aside = match self.has_public_url {
+            true => "",
+            false => "from this machine; --public-url says what clients call it",
+        };
+        row("clients", url, aside);
+        row("Convex", &format!("{url}{COMMON_PATH}"), "`jwks:` in convex/auth.config.ts");
+        match started.admin.first() {
+            Some(admin) => row("status page", &format!("http://{}/", reachable(*admin)), ""),
+            None => row("status page", "off", "--admin turns it on"),
+        }
+        let made = match started.made {
+            true => "a new signing key was made",
+            false => "the signing keys",
+        };
+        row("keys", store, made);
+        match &started.data_dir {
+            Some(dir) if !store.contains(&dir.display().to_string()) => {
+                row("data", &dir.display().to_string(), "last good key sets of the issuers");
+            }
+            Some(_) => {}
+            None => row("data", "none", "last good key sets are kept in memory alone"),
+        }
+        format!("\n{text}")
+    }
 }
 
 impl From<RunError> for CliError {
@@ -31,10 +107,10 @@ impl From<RunError> for CliError {
         let (what, why) = text.split_once(": ").unwrap_or(("run", &text));
         let hint = match &error {
             RunError::Listen(_) => Some("choose another address with --listen or --admin"),
-            RunError::Start(
-                StartError::DataDir { .. }
-                | StartError::Keyring(KeyringError::Store(StoreError::Io { .. })),
-            ) => Some("--data-dir (COUNTERSIGN_DATA_DIR) names a folder this user may write"),
+            RunError::Start(StartError::Keyring(error)) => error.hint(),
+            RunError::Start(StartError::DataDir { .. }) => {
+                Some("--data-dir (COUNTERSIGN_DATA_DIR) names a folder this user may write")
+            }
             RunError::Tls(_) | RunError::Start(_) | RunError::Threads(_) => None,
         };
         let error = Self::new(what, why);
@@ -42,5 +118,49 @@ impl From<RunError> for CliError {
             Some(hint) => error.hint(hint),
             None => error,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn started() -> Started {
+        Started {
+            public: vec!["0.0.0.0:8080".parse().unwrap()],
+            admin: vec!["0.0.0.0:9090".parse().unwrap()],
+            url: "https://login.example.com".to_owned(),
+            store: "file:/var/lib/countersign".to_owned(),
+            kid: "k".to_owned(),
+            made: true,
+            data_dir: Some("/var/lib/countersign".into()),
+        }
+    }
+
+    #[test]
+    fn a_person_is_told_where_to_go_next() {
+        let banner =
+            Banner { upstream: Some("https://auth.example.com/".to_owned()), has_public_url: true };
+        let text = banner.text(&started(), false);
+        for part in [
+            "auth server https://auth.example.com\n",
+            "clients     https://login.example.com\n",
+            "Convex      https://login.example.com/.well-known/jwks.json  `jwks:`",
+            "status page http://127.0.0.1:9090/\n",
+            "keys        file:/var/lib/countersign  a new signing key was made\n",
+        ] {
+            assert!(text.contains(part), "{part}\n{text}");
+        }
+        assert!(!text.contains("Some(") && !text.contains("data  "), "{text}");
+        let elsewhere = Started {
+            admin: Vec::new(),
+            store: "env:KEY".to_owned(),
+            made: false,
+            data_dir: None,
+            ..started()
+        };
+        let text = Banner { upstream: None, has_public_url: false }.text(&elsewhere, false);
+        assert!(text.contains("status page off") && text.contains("memory alone"), "{text}");
+        assert!(text.contains("--public-url says"), "{text}");
     }
 }

@@ -10,10 +10,9 @@ use std::io::BufRead;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::Exit;
 use super::args::VerifyArgs;
 use super::output::{CliError, Output};
-use super::source;
+use super::{Exit, source, token};
 use crate::jose::alg::{Alg, AlgSet, Family};
 use crate::jose::check::{self, Secrets};
 use crate::jose::jwks::{self, KeySet, Options};
@@ -51,17 +50,14 @@ pub fn run(args: &VerifyArgs, out: &mut Output) -> Result<Exit, CliError> {
         return batch(args, &judge, keys.as_ref(), out);
     }
     let keys = keys.ok_or_else(|| CliError::new("verify", "--jwks is needed"))?;
-    // `curl`, an editor or a copied header leave something around a token; inside nothing is mended.
-    let token = source::read(&args.token, TOKEN_LIMIT)?.body;
-    let token = String::from_utf8_lossy(&token);
-    let token = token.trim();
-    let token = token.strip_prefix("Bearer ").map_or(token, str::trim);
-    let answer = judge.answer(token, &keys);
+    token::prompt(&args.token, out);
+    let answer = judge.answer(&token::read(&args.token, TOKEN_LIMIT)?, &keys);
     let exit = if answer.valid { Exit::Good } else { Exit::No };
     if args.json {
         out.json(&answer);
     } else if let Some(alg) = answer.alg {
         out.line(format_args!("valid: {alg}"));
+        out.note("the signature alone: times and other claims were not looked at (`countersign inspect` shows them)");
     } else {
         out.line(format_args!("invalid: {}", answer.reason.unwrap_or_default()));
     }

@@ -1,7 +1,7 @@
 //! From a file, flags and the environment to a [`Config`]; errors get their line and column here.
 
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use toml::Spanned;
@@ -14,6 +14,47 @@ use super::raw::RawConfig;
 use super::resolve;
 use crate::env::{Env, expand};
 use crate::setting::{Invalid, nearest};
+
+/// Taken from the working directory where no file is named.
+const DEFAULT_FILE: &str = "countersign.toml";
+
+/// The configuration file of a command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    Named(PathBuf),
+    /// `./countersign.toml`, which nobody named.
+    Here(PathBuf),
+    Nothing,
+}
+
+impl Found {
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Named(path) | Self::Here(path) => Some(path),
+            Self::Nothing => None,
+        }
+    }
+
+    /// What to say about it, so that nobody wonders where a setting comes from.
+    pub fn note(&self) -> Option<String> {
+        match self {
+            Self::Here(path) => {
+                Some(format!("configuration: {}, found in this folder", path.display()))
+            }
+            Self::Named(_) | Self::Nothing => None,
+        }
+    }
+}
+
+/// The file that was named (by a flag or its variable), else the one in the working directory.
+pub fn find(named: Option<&Path>) -> Found {
+    let here = Path::new(DEFAULT_FILE);
+    match named.filter(|path| !path.as_os_str().is_empty()) {
+        Some(path) => Found::Named(path.to_owned()),
+        None if here.is_file() => Found::Here(here.to_owned()),
+        None => Found::Nothing,
+    }
+}
 
 /// The configuration of this process.
 ///
@@ -47,6 +88,7 @@ pub fn load_text(
     let mut table = DeTable::parse(text).map_err(|error| document.toml(&error, None))?;
     expand_strings(&mut table, &document, env)?;
     put_flags(table.get_mut(), overrides);
+    put_port(table.get_mut(), &document, env)?;
     let raw = RawConfig::deserialize(toml::Deserializer::from(table.clone()))
         .map_err(|error| document.toml(&error, Some(&table)))?;
     let base = file.and_then(Path::parent).unwrap_or(Path::new(""));
@@ -62,6 +104,17 @@ fn flag_span(n: usize) -> Range<usize> {
     end - 1..end
 }
 
+/// A table of the file, made where the file has none; `None`: something else has its name.
+fn section<'t, 'a>(table: &'t mut DeTable<'a>, name: &'static str) -> Option<&'t mut DeTable<'a>> {
+    let section = table
+        .entry(Spanned::new(NO_SPAN, name.into()))
+        .or_insert_with(|| Spanned::new(NO_SPAN, DeValue::Table(DeTable::new())));
+    match section.get_mut() {
+        DeValue::Table(section) => Some(section),
+        _ => None,
+    }
+}
+
 /// Flags win over the file: their values take the place of those in the table.
 fn put_flags(table: &mut DeTable<'_>, overrides: &RunOverrides) {
     for (n, flag) in overrides.flags().into_iter().enumerate() {
@@ -70,15 +123,34 @@ fn put_flags(table: &mut DeTable<'_>, overrides: &RunOverrides) {
         if flag.key == "host" && !table.contains_key(flag.table) {
             continue;
         }
-        let section = table
-            .entry(Spanned::new(NO_SPAN, flag.table.into()))
-            .or_insert_with(|| Spanned::new(NO_SPAN, DeValue::Table(DeTable::new())));
-        if let DeValue::Table(section) = section.get_mut() {
+        if let Some(section) = section(table, flag.table) {
             let value = DeValue::String(value.clone().into());
             let key = Spanned::new(flag_span(n), flag.key.into());
             section.insert(key, Spanned::new(flag_span(n), value));
         }
     }
+}
+
+/// A platform that sets `PORT` sends requests from outside: they come to every address, unless a flag
+/// or the file says where to listen.
+fn put_port(
+    table: &mut DeTable<'_>,
+    document: &ConfigText<'_>,
+    env: &impl Env,
+) -> Result<(), ConfigError> {
+    let Some(port) = env.var("PORT").filter(|port| !port.is_empty()) else { return Ok(()) };
+    let server = section(table, "server");
+    let Some(server) = server.filter(|server| !server.contains_key("listen")) else {
+        return Ok(());
+    };
+    let port: u16 = port.trim().parse().map_err(|_| {
+        let why = format!("the variable says `{port}`, which is not a port");
+        let hint = "unset it, or say where to listen with --listen (COUNTERSIGN_LISTEN)".to_owned();
+        ConfigError { hint: Some(hint), ..document.error(None, Some("PORT".to_owned()), why) }
+    })?;
+    let value = DeValue::String(format!(":{port}").into());
+    server.insert(Spanned::new(NO_SPAN, "listen".into()), Spanned::new(NO_SPAN, value));
+    Ok(())
 }
 
 type ConfigTable<'a> = Spanned<DeTable<'a>>;
@@ -143,6 +215,7 @@ impl ConfigText<'_> {
             return self.error(span, key, why);
         }
         let Invalid { why, hint } = Invalid::from_message(message);
+        let hint = hint.or_else(|| type_hint(&why, key.as_deref().unwrap_or_default()));
         ConfigError { hint, ..self.error(span, key, without_values(&why)) }
     }
 
@@ -160,6 +233,28 @@ pub(super) fn not_one_of(word: &str, allowed: &[&str]) -> Invalid {
         Some(meant) => invalid.hint(format_args!("did you mean `{meant}`?")),
         None => invalid,
     }
+}
+
+/// How a value of the wrong TOML type is written, where that is known.
+fn type_hint(message: &str, key: &str) -> Option<String> {
+    let name = key.rsplit('.').next().unwrap_or(key);
+    if message.starts_with("invalid type: map, expected a sequence") {
+        return Some(format!("write `[[{key}]]`: there may be several"));
+    }
+    let number = message.strip_prefix("invalid type: integer `")?;
+    let (number, expected) = number.split_once("`, expected ")?;
+    if !expected.starts_with("a string") {
+        return None;
+    }
+    Some(match name {
+        "listen" => {
+            format!("write `listen = \"127.0.0.1:{number}\"`, or \":{number}\" for every address")
+        }
+        _ if name.ends_with("age") || name.ends_with("timeout") || name.ends_with("lifetime") => {
+            format!("write it with its unit, in quotes: `{name} = \"{number}s\"`")
+        }
+        _ => format!("write it in quotes: `{name} = \"{number}\"`"),
+    })
 }
 
 /// serde quotes a string of the wrong type, and that may be an expanded secret.

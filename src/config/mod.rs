@@ -10,7 +10,7 @@ mod schema;
 mod settings;
 
 pub use error::ConfigError;
-pub use load::{load, load_text};
+pub use load::{Found, find, load, load_text};
 pub use overrides::RunOverrides;
 pub use resolve::discovered::{DiscoveredFault, Learnt, issuer_from_discovery, upstream_fetch};
 pub use schema::{SCHEMA, generated_schema};

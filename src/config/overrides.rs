@@ -13,6 +13,8 @@ pub struct RunOverrides {
     /// An address or `off`.
     pub admin: Option<String>,
     pub data_dir: Option<PathBuf>,
+    /// `[signing] store`
+    pub store: Option<String>,
     pub threads: Option<usize>,
     pub profile: Option<String>,
     pub log: Option<String>,
@@ -29,7 +31,7 @@ pub(super) struct Flag<'a> {
 
 impl RunOverrides {
     /// Every flag whose value is written as in the file.
-    pub(super) fn flags(&self) -> [Flag<'_>; 8] {
+    pub(super) fn flags(&self) -> [Flag<'_>; 9] {
         let flag = |name, table, key, value| Flag { name, table, key, value };
         [
             flag("--upstream", "upstream", "url", &self.upstream),
@@ -37,6 +39,7 @@ impl RunOverrides {
             flag("--listen", "server", "listen", &self.listen),
             flag("--public-url", "server", "public_url", &self.public_url),
             flag("--admin", "admin", "listen", &self.admin),
+            flag("--store", "signing", "store", &self.store),
             flag("--profile", "profile", "name", &self.profile),
             flag("--log", "log", "level", &self.log),
             flag("--log-format", "log", "format", &self.log_format),

@@ -80,7 +80,8 @@ pub struct RawSigning {
     /// `RS256`, `ES256` or `EdDSA`.
     #[schemars(extend("enum" = ["RS256", "ES256", "EdDSA"]))]
     pub algorithm: Option<String>,
-    /// `file:DIR`, `readonly:DIR` (PEM or JWK files mounted read-only) or `redis://HOST:PORT/DB`.
+    /// `file:DIR`, `readonly:DIR` (PEM or JWK files mounted read-only), `env:NAME` (a private key in an
+    /// environment variable, with `NAME_NEXT` and `NAME_PREVIOUS`) or `redis://HOST:PORT/DB`.
     pub store: Option<String>,
     /// Age at which a new key takes over, `90d`, or `never`.
     pub rotate_every: Option<String>,

@@ -206,6 +206,11 @@ impl Issuers {
         self.shared.store.as_deref()
     }
 
+    /// Whether the last good key sets outlive the process.
+    pub fn keeps_sets(&self) -> bool {
+        self.data_dir().is_some()
+    }
+
     pub fn len(&self) -> usize {
         self.table.load().list.len()
     }

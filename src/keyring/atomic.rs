@@ -1,14 +1,22 @@
 //! Files that are replaced whole: written beside, synced, renamed, the directory synced. A crash or a
 //! full disk leaves the old file.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown};
 use std::path::Path;
 
 /// Random bytes in a temporary name.
 const RANDOM: usize = 8;
 const SUFFIX: &str = ".tmp";
+
+/// Whose a file is, and who may read it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Rights {
+    /// User and group; `None`: those a new file gets.
+    pub(crate) owner: Option<(u32, u32)>,
+    pub(crate) mode: u32,
+}
 
 /// Replaces `name` in `dir`, with mode 0600 from the first moment.
 ///
@@ -19,15 +27,47 @@ const SUFFIX: &str = ".tmp";
 /// # Errors
 /// [`io::Error`] of the first step that failed; nothing is left behind.
 pub(crate) fn replace(dir: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
+    replace_as(dir, name, bytes, None)
+}
+
+/// [`replace`] with `rights` that the file has before it bears its name, so that a change by root
+/// leaves a file of another user's that user's.
+///
+/// # Errors
+/// [`io::Error`] of the first step that failed, giving the file away included.
+pub(crate) fn replace_as(
+    dir: &Path,
+    name: &str,
+    bytes: &[u8],
+    rights: Option<Rights>,
+) -> io::Result<()> {
     let from = dir.join(beside(name)?);
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&from)?;
     let mut write = || {
         file.write_all(bytes)?;
+        if let Some(rights) = rights {
+            give(&file, rights)?;
+        }
         file.sync_all()?;
         fs::rename(&from, dir.join(name))?;
         File::open(dir)?.sync_all()
     };
     write().inspect_err(|_| drop(fs::remove_file(&from)))
+}
+
+/// Gives an open file of ours to another user.
+///
+/// # Errors
+/// [`io::Error`]: only root may give files away.
+pub(crate) fn give(file: &File, rights: Rights) -> io::Result<()> {
+    let now = file.metadata()?;
+    if let Some((user, group)) = rights.owner.filter(|owner| *owner != (now.uid(), now.gid())) {
+        fchown(file, Some(user), Some(group))?;
+    }
+    if now.mode() & 0o777 != rights.mode {
+        file.set_permissions(Permissions::from_mode(rights.mode))?;
+    }
+    Ok(())
 }
 
 /// Removes what a process that died within [`replace`] left of `name`, or of every file with `None`.
@@ -44,10 +84,15 @@ pub(crate) fn sweep(dir: &Path, name: Option<&str>) {
 }
 
 fn beside(name: &str) -> io::Result<String> {
+    Ok(format!("{name}.{}{SUFFIX}", random()?))
+}
+
+/// A name's part that nobody can guess.
+pub(super) fn random() -> io::Result<String> {
     let mut random = [0; RANDOM];
     aws_lc_rs::rand::fill(&mut random).map_err(|_| io::Error::other("no random bytes"))?;
     let random = u64::from_ne_bytes(random);
-    Ok(format!("{name}.{random:016x}{SUFFIX}"))
+    Ok(format!("{random:016x}"))
 }
 
 /// The file that a temporary name stands beside.
@@ -59,7 +104,7 @@ fn of(temporary: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    use std::os::unix::fs::symlink;
 
     use super::*;
 

@@ -1,18 +1,20 @@
 //! Changes to a stored ring: load, edit, compare-and-set, again if another process was first.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::KeyringError;
 use super::ring::{RingKey, RingState};
 use super::store::{Store, StoreError};
+use super::stored::LAST_SECOND;
+use super::{KeyringError, admit};
 use crate::clock::Clock;
 use crate::jose::alg::Alg;
 use crate::jose::names::{Kid, UnixTime};
 use crate::jose::sign::SigningKey;
-use crate::rotation::{self, Office, Rules, Transition};
+use crate::rotation::{self, KeyState, Rules, Transition};
 
 /// How often a change is tried again because another process was first.
-const TRIES: u32 = 16;
+pub(super) const TRIES: u32 = 16;
 
 /// A store with the rules that govern its ring.
 pub(super) struct Engine {
@@ -20,15 +22,24 @@ pub(super) struct Engine {
     pub(super) rules: Rules,
     pub(super) store: Arc<dyn Store>,
     pub(super) clock: Clock,
+    /// The first key was made here.
+    pub(super) made: AtomicBool,
 }
 
 impl Engine {
+    pub(super) fn new(algorithm: Alg, rules: Rules, store: Arc<dyn Store>, clock: Clock) -> Self {
+        Self { algorithm, rules, store, clock, made: AtomicBool::new(false) }
+    }
+
     /// The stored ring, with everything due done. `memory` is the ring this process serves; its keys
     /// are put back where the store has lost them.
     ///
     /// # Errors
     /// [`KeyringError`]; `memory` is then still what counts.
-    pub(super) async fn settle(&self, memory: &Arc<RingState>) -> Result<RingState, KeyringError> {
+    pub(super) async fn reconcile(
+        &self,
+        memory: &Arc<RingState>,
+    ) -> Result<RingState, KeyringError> {
         let mut fresh: Option<Arc<SigningKey>> = None;
         for _ in 0..TRIES {
             let (stored, expected) = self.load(memory).await?;
@@ -41,7 +52,8 @@ impl Engine {
             if due.is_empty() && !caught_up && !slower && !refill {
                 return Ok(stored);
             }
-            let needs_key = due.iter().any(|t| matches!(t, Transition::First | Transition::Create));
+            let first = due.contains(&Transition::First);
+            let needs_key = first || due.contains(&Transition::Create);
             if needs_key && fresh.is_none() {
                 // Before the compare-and-set, so that no slow work lies between load and replace.
                 fresh = Some(make(self.algorithm).await?);
@@ -49,6 +61,11 @@ impl Engine {
             }
             let ring = Arc::new(ring.apply(&due, &self.rules, now, fresh.as_ref()));
             if self.store.replace(expected, Arc::clone(&ring)).await? {
+                if first && let Some(key) = &fresh {
+                    let (kid, store) = (key.kid(), self.store.describe());
+                    self.made.store(true, Ordering::Relaxed);
+                    tracing::info!(%kid, store, "the first signing key was made");
+                }
                 return Ok(Arc::unwrap_or_clone(ring));
             }
         }
@@ -58,7 +75,7 @@ impl Engine {
     fn due(&self, ring: &RingState, now: UnixTime) -> Vec<Transition> {
         let mut due = rotation::due(&ring.times(), &self.rules, ring.asked, now);
         if !self.store.rotates() {
-            // Keys come from outside; only what is there changes office.
+            // Keys come from outside; only what is there changes its state.
             due.retain(|t| matches!(t, Transition::Promote(_) | Transition::Remove(_)));
         }
         due
@@ -100,28 +117,42 @@ impl Engine {
 
 /// A new key; RSA takes a tenth of a second, so not on a thread that serves.
 pub(super) async fn make(alg: Alg) -> Result<Arc<SigningKey>, KeyringError> {
-    let made = tokio::task::spawn_blocking(move || SigningKey::generate(alg)).await;
+    let made = tokio::task::spawn_blocking(move || admit::generate(alg)).await;
     match made {
-        Ok(Ok(key)) => Ok(Arc::new(key)),
+        Ok(Ok(key)) => Ok(key),
         Ok(Err(e)) => Err(KeyringError::Make(e.to_string())),
         Err(e) => Err(KeyringError::Make(e.to_string())),
     }
 }
 
 /// The ring after a key signed something that expires at `to`; `None` when that was known. Keys that
-/// left office within a minute are raised too: signatures begun before may still be under way.
+/// were retired within a minute are raised too: signatures begun before may still be under way.
 pub(super) fn raise(ring: &RingState, kid: &Kid, to: UnixTime, now: UnixTime) -> Option<RingState> {
+    // An issuer may say any `exp`.
+    let to = to.min(UnixTime::from_secs(LAST_SECOND));
     let concerned = |key: &RingKey| {
         let late = key.times.retired.is_some_and(|at| now.since(at) <= rotation::LATE);
-        (key.times.kid == *kid || late) && key.times.horizon < to
+        (key.times.kid == *kid || late) && key.times.latest_exp < to
     };
     if !ring.keys.iter().any(concerned) {
         return None;
     }
     let mut ring = ring.clone();
-    ring.keys.iter_mut().filter(|k| concerned(k)).for_each(|k| k.times.horizon = to);
+    ring.keys.iter_mut().filter(|k| concerned(k)).for_each(|k| k.times.latest_exp = to);
     ring.epoch += 1;
     Some(ring)
+}
+
+/// Whether the ring takes one more key.
+///
+/// # Errors
+/// [`KeyringError::Full`].
+pub(super) fn has_place(ring: &RingState, rules: &Rules) -> Result<(), KeyringError> {
+    if ring.keys.len() < rotation::MAX_KEYS || ring.next().is_some() {
+        return Ok(());
+    }
+    let until = rotation::next_leaves(&ring.times(), rules).map(UnixTime::secs);
+    Err(KeyringError::Full { keys: ring.keys.len(), until })
 }
 
 /// The ring with a key from outside; `None` where there is no place for it.
@@ -137,7 +168,7 @@ pub(super) fn imported(
     let first = ring.active().is_none();
     let mut ring = ring.clone();
     ring.serve_with(rules, now);
-    ring.add(key, if first { Office::Active } else { Office::Next }, rules, now);
+    ring.add(key, if first { KeyState::Active } else { KeyState::Next }, rules, now);
     ring.asked = !first;
     ring.epoch += 1;
     Some(ring)
@@ -156,7 +187,7 @@ pub(super) fn rotated(
     let kid = match ring.next() {
         Some(next) => next.times.kid.clone(),
         None => {
-            ring.add(fresh, Office::Next, rules, now);
+            ring.add(fresh, KeyState::Next, rules, now);
             fresh.kid().clone()
         }
     };

@@ -2,32 +2,57 @@
 //! crash leaves the old ring or the new one.
 //! Every change happens under a lock and compares the epoch, so two processes on one directory (an
 //! upgrade, the `keys` command beside a running proxy) rotate once.
+//!
+//! Whoever can put a ring in the place of ours signs with keys they know. So the ring is a plain file
+//! that belongs to this user, in a folder that nobody else may write to.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt as _, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use rustix::fs::OFlags;
+use parking_lot::Mutex;
+use rustix::fs::{FlockOperation, OFlags, flock};
+use rustix::process::{getegid, geteuid, getgroups};
 use zeroize::Zeroizing;
 
-use super::atomic;
-use super::ring::{RingState, Seal};
-use super::store::{Store, StoreError};
+use super::atomic::{self, Rights};
+use super::presence::{self, Presence};
+use super::ring::RingState;
+use super::store::{Access, Store, StoreError};
+use super::stored::Seal;
 use crate::jose::names::Kid;
 
 const RING: &str = "keys.json";
 const LOCK: &str = "keys.lock";
+/// Bytes of a ring: some hundred times what 32 RSA keys take.
+const LIMIT: u64 = 16 * 1024 * 1024;
+/// A start that waits longer than this for the lock says so.
+const SAY_AFTER: Duration = Duration::from_secs(1);
+/// A running proxy waits no longer: tokens may be waiting for it.
+const WHILE_SERVING: Duration = Duration::from_secs(2);
+/// Between two tries to get the lock.
+const TRY_AGAIN: Duration = Duration::from_millis(20);
 
 /// See the module.
 #[derive(Debug)]
 pub struct FileStore {
-    dir: Arc<PathBuf>,
+    place: Arc<Place>,
+    presence: Mutex<Option<Presence>>,
+}
+
+#[derive(Debug)]
+struct Place {
+    dir: PathBuf,
+    access: Access,
+    /// Tokens are being signed: the lock is not waited for without end.
+    serving: AtomicBool,
 }
 
 /// The file's own mode protects the keys in it.
@@ -46,43 +71,38 @@ impl Seal for Plain {
 }
 
 impl FileStore {
-    /// Makes the directory, if there is none, with mode 0700.
-    ///
-    /// # Errors
-    /// [`StoreError`] naming the path.
-    pub fn open(dir: &Path) -> Result<Self, StoreError> {
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(dir)
-            .map_err(|e| io_at(dir, &e))?;
-        Ok(Self { dir: Arc::new(dir.to_owned()) })
+    /// The store of a directory, which the first change makes, with mode 0700, where there is none.
+    pub fn new(dir: &Path, access: Access) -> Self {
+        let place = Place { dir: dir.to_owned(), access, serving: AtomicBool::new(false) };
+        Self { place: Arc::new(place), presence: Mutex::new(None) }
     }
 }
 
 #[async_trait]
 impl Store for FileStore {
     async fn load(&self, known: Option<Arc<RingState>>) -> Result<Option<RingState>, StoreError> {
-        let dir = Arc::clone(&self.dir);
-        blocking(move || read(&dir, known.as_deref())).await
+        let place = Arc::clone(&self.place);
+        blocking(move || Ok(place.read(known.as_deref())?.map(|(ring, _)| ring))).await
     }
 
     async fn replace(&self, expected: u64, ring: Arc<RingState>) -> Result<bool, StoreError> {
-        let dir = Arc::clone(&self.dir);
+        let place = Arc::clone(&self.place);
         blocking(move || {
-            let _lock = lock(&dir)?;
-            let there = read(&dir, Some(&ring))?.map_or(0, |ring| ring.epoch);
-            if there != expected {
+            let _lock = place.lock()?;
+            let there = place.read(Some(&ring))?;
+            let (epoch, rights) =
+                there.map_or((0, None), |(ring, rights)| (ring.epoch, Some(rights)));
+            if epoch != expected {
                 return Ok(false);
             }
-            write(&dir, &ring)?;
+            place.write(&ring, rights)?;
             Ok(true)
         })
         .await
     }
 
     async fn changed(&self, since: u64) {
-        let path = self.dir.join(RING);
+        let path = self.place.dir.join(RING);
         let before = stamp(&path);
         let _ = since;
         loop {
@@ -103,7 +123,29 @@ impl Store for FileStore {
     }
 
     fn describe(&self) -> String {
-        format!("file:{}", self.dir.display())
+        // Whole, so that nobody wonders which one is meant.
+        let dir = std::path::absolute(&self.place.dir).unwrap_or_else(|_| self.place.dir.clone());
+        format!("file:{}", dir.display())
+    }
+
+    async fn announce(&self, epoch: u64) -> Result<(), StoreError> {
+        self.place.serving.store(true, Ordering::Relaxed);
+        let mut presence = self.presence.lock();
+        let told = match &*presence {
+            Some(presence) => presence.tell(epoch),
+            None => Presence::new(&self.place.dir, epoch).map(|new| *presence = Some(new)),
+        };
+        told.map_err(|e| io_at(&self.place.dir, &e))
+    }
+
+    async fn withdraw(&self) {
+        *self.presence.lock() = None;
+    }
+
+    async fn served(&self) -> Result<Option<Vec<u64>>, StoreError> {
+        let place = Arc::clone(&self.place);
+        blocking(move || presence::all(&place.dir).map(Some).map_err(|e| io_at(&place.dir, &e)))
+            .await
     }
 }
 
@@ -116,51 +158,160 @@ async fn blocking<T: Send + 'static>(
     }
 }
 
-fn read(dir: &Path, known: Option<&RingState>) -> Result<Option<RingState>, StoreError> {
-    let path = dir.join(RING);
-    let mut file = match File::open(&path) {
-        Ok(file) => file,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(e) => return Err(io_at(&path, &e)),
-    };
-    let mode = file.metadata().map_err(|e| io_at(&path, &e))?.permissions().mode();
-    if mode & 0o077 != 0 {
-        return Err(StoreError::Permissions {
-            path: path.display().to_string(),
-            mode: mode & 0o777,
-        });
+impl Place {
+    /// The ring, and whose its file is.
+    fn read(&self, known: Option<&RingState>) -> Result<Option<(RingState, Rights)>, StoreError> {
+        self.check_folder()?;
+        let path = self.dir.join(RING);
+        // A named pipe would be waited for, a terminal would become ours.
+        let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
+        let file = match OpenOptions::new().read(true).custom_flags(flags).open(&path) {
+            Ok(file) => file,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return self.nothing_at(&path),
+            Err(e) => return Err(io_at(&path, &e)),
+        };
+        let meta = file.metadata().map_err(|e| io_at(&path, &e))?;
+        if let Some(what) = what_else(&meta) {
+            return Err(StoreError::NotAFile { path: path.display().to_string(), what });
+        }
+        self.check_owner(&path, meta.uid(), false)?;
+        if meta.mode() & 0o077 != 0 {
+            let mode = meta.mode() & 0o777;
+            return Err(StoreError::Permissions { path: path.display().to_string(), mode });
+        }
+        let mut text = Zeroizing::new(String::new());
+        file.take(LIMIT).read_to_string(&mut text).map_err(|e| io_at(&path, &e))?;
+        let ring = RingState::from_text(&text, &Plain, known)
+            .map_err(|e| StoreError::Ring { at: path.display().to_string(), why: e })?;
+        let owner = geteuid().is_root().then_some((meta.uid(), meta.gid()));
+        Ok(Some((ring, Rights { owner, mode: meta.mode() & 0o777 })))
     }
-    let mut text = Zeroizing::new(String::new());
-    file.read_to_string(&mut text).map_err(|e| io_at(&path, &e))?;
-    let ring = RingState::from_text(&text, &Plain, known)
-        .map_err(|e| StoreError::Ring { at: path.display().to_string(), why: e })?;
-    Ok(Some(ring))
+
+    /// No ring, unless a link says that there was one.
+    fn nothing_at<T>(&self, path: &Path) -> Result<Option<T>, StoreError> {
+        if fs::symlink_metadata(path).is_ok() {
+            let what = "a link that leads nowhere";
+            return Err(StoreError::NotAFile { path: path.display().to_string(), what });
+        }
+        Ok(None)
+    }
+
+    fn check_folder(&self) -> Result<(), StoreError> {
+        let path = || self.dir.display().to_string();
+        let meta = match fs::metadata(&self.dir) {
+            Ok(meta) => meta,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                return self.nothing_at::<()>(&self.dir).map(drop);
+            }
+            Err(e) => return Err(io_at(&self.dir, &e)),
+        };
+        if !meta.is_dir() {
+            return Err(StoreError::NotAFolder { path: path() });
+        }
+        self.check_owner(&self.dir, meta.uid(), true)?;
+        let by_group = meta.mode() & 0o020 != 0 && !is_own_group(&meta);
+        if meta.mode() & 0o002 != 0 || by_group {
+            return Err(StoreError::Folder { path: path(), mode: meta.mode() & 0o777 });
+        }
+        Ok(())
+    }
+
+    /// A folder may be root's too, who could read the ring anyway.
+    fn check_owner(&self, path: &Path, owner: u32, folder: bool) -> Result<(), StoreError> {
+        let user = geteuid();
+        let operates = self.access == Access::Operate && user.is_root();
+        if owner == user.as_raw() || operates || (folder && owner == 0) {
+            return Ok(());
+        }
+        Err(StoreError::Owner { path: path.display().to_string(), owner, user: user.as_raw() })
+    }
+
+    fn write(&self, ring: &RingState, rights: Option<Rights>) -> Result<(), StoreError> {
+        let text = ring
+            .to_text(&Plain)
+            .map_err(|e| StoreError::Ring { at: self.dir.display().to_string(), why: e })?;
+        // Under the lock: what lies beside belongs to nobody any more.
+        atomic::sweep(&self.dir, Some(RING));
+        let rights = rights.or_else(|| Some(Rights { owner: self.folders_owner(), mode: 0o600 }));
+        atomic::replace_as(&self.dir, RING, text.as_bytes(), rights)
+            .map_err(|e| io_at(&self.dir.join(RING), &e))
+    }
+
+    /// Whom new files belong to when root makes them in another user's folder: that user.
+    fn folders_owner(&self) -> Option<(u32, u32)> {
+        let meta = fs::metadata(&self.dir).ok().filter(|_| geteuid().is_root())?;
+        Some((meta.uid(), meta.gid()))
+    }
+
+    /// Held until dropped; the kernel drops it with the process.
+    fn lock(&self) -> Result<File, StoreError> {
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&self.dir)
+            .map_err(|e| io_at(&self.dir, &e))?;
+        let path = self.dir.join(LOCK);
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(0o600)
+            // A link here would have a file made elsewhere; a named pipe would be waited for.
+            .custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed())
+            .open(&path)
+            .map_err(|e| io_at(&path, &e))?;
+        if let Some(owner) = self.folders_owner() {
+            // Or the proxy could not open it, which is another user.
+            atomic::give(&file, Rights { owner: Some(owner), mode: 0o600 })
+                .map_err(|e| io_at(&path, &e))?;
+        }
+        self.wait_for(&file, &path)?;
+        Ok(file)
+    }
+
+    fn wait_for(&self, file: &File, path: &Path) -> Result<(), StoreError> {
+        let io = |e: rustix::io::Errno| io_at(path, &e.into());
+        let patience = match self.serving.load(Ordering::Relaxed) {
+            true => WHILE_SERVING,
+            false => SAY_AFTER,
+        };
+        let tries = patience.as_millis() / TRY_AGAIN.as_millis();
+        for _ in 0..tries {
+            match flock(file, FlockOperation::NonBlockingLockExclusive) {
+                Err(rustix::io::Errno::WOULDBLOCK) => std::thread::sleep(TRY_AGAIN),
+                done => return done.map_err(io),
+            }
+        }
+        let path = path.display().to_string();
+        if self.serving.load(Ordering::Relaxed) {
+            return Err(StoreError::Locked { path });
+        }
+        tracing::warn!(%path, "another process holds the lock of the signing keys; waiting for it");
+        flock(file, FlockOperation::LockExclusive).map_err(io)
+    }
 }
 
-fn write(dir: &Path, ring: &RingState) -> Result<(), StoreError> {
-    let text = ring
-        .to_text(&Plain)
-        .map_err(|e| StoreError::Ring { at: dir.display().to_string(), why: e })?;
-    // Under the lock: what lies beside belongs to nobody any more.
-    atomic::sweep(dir, Some(RING));
-    atomic::replace(dir, RING, text.as_bytes()).map_err(|e| io_at(&dir.join(RING), &e))
+/// What a path leads to, where it is no plain file.
+fn what_else(meta: &fs::Metadata) -> Option<&'static str> {
+    let kind = meta.file_type();
+    match () {
+        () if kind.is_file() => None,
+        () if kind.is_dir() => Some("a folder, not a file"),
+        () if kind.is_fifo() => Some("a named pipe, not a file"),
+        () if kind.is_socket() => Some("a socket, not a file"),
+        () => Some("a device, not a file"),
+    }
 }
 
-/// Held until dropped; the kernel drops it with the process.
-fn lock(dir: &Path) -> Result<File, StoreError> {
-    let path = dir.join(LOCK);
-    let file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .mode(0o600)
-        // A link here would have a file made elsewhere.
-        .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
-        .open(&path)
-        .map_err(|e| io_at(&path, &e))?;
-    rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive)
-        .map_err(|e| io_at(&path, &e.into()))?;
-    Ok(file)
+/// Whether a folder's group is this process's alone, as far as can be seen: the private group of the
+/// user who owns it, or one that root gave to this process (the `fsGroup` of Kubernetes).
+fn is_own_group(meta: &fs::Metadata) -> bool {
+    let ours = || getegid().as_raw() == meta.gid() || is_in(meta.gid());
+    (meta.uid() == meta.gid() || (meta.uid() == 0 && !geteuid().is_root())) && ours()
+}
+
+fn is_in(group: u32) -> bool {
+    getgroups().is_ok_and(|groups| groups.iter().any(|one| one.as_raw() == group))
 }
 
 /// Tells one state of a file from another: inode, size, times.

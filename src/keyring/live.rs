@@ -10,8 +10,8 @@ use tokio::sync::{Mutex, Notify, watch};
 
 use super::engine::{self, Engine};
 use super::open;
-use super::ring::RingState;
-use super::store::{Store, StoreError};
+use super::ring::{RingKey, RingState};
+use super::store::{Access, Store, StoreError};
 use super::{KeyView, KeyringError, KeyringSettings, KeyringStatus, Ring};
 use crate::clock::Clock;
 use crate::jose::names::UnixTime;
@@ -19,25 +19,29 @@ use crate::jose::sign::SigningKey;
 use crate::rotation::{self, Rules};
 use crate::status::Fault;
 
-/// Horizons are written ahead in steps of this, so that a token costs no write: a retired key stays
-/// published this much longer than its last token needs.
-const HORIZON_STEP: Duration = Duration::from_secs(600);
+/// The latest `exp` is written ahead in steps of this, so that a token costs no write: a retired key
+/// stays published this much longer than its last token needs.
+const LATEST_EXP_STEP: Duration = Duration::from_secs(600);
 /// What whole seconds and the rebuilding of the served set may cost between storing and serving.
 const ROUNDING: Duration = Duration::from_secs(2);
-/// Longest sleep of the rotation task: also how soon a failed write is tried again.
+/// Longest sleep of the rotation task.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
+/// While the store fails, what is owed to it is tried again this soon.
+const RETRY: Duration = Duration::from_secs(1);
+/// Between two looks at which ring the running processes serve.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// Our keys, for everybody in the process.
 pub struct Keyring {
     engine: Engine,
     state: ArcSwap<RingState>,
     ring: ArcSwap<Ring>,
-    /// The `exp` up to which the active key's horizon is stored.
+    /// The `exp` up to which the active key may sign without a write.
     durable: AtomicI64,
     /// One change at a time in this process.
     turn: Mutex<()>,
     fault: std::sync::Mutex<Option<Fault>>,
-    poke: Notify,
+    wake: Notify,
     epochs: watch::Sender<u64>,
 }
 
@@ -47,14 +51,39 @@ impl std::fmt::Debug for Keyring {
     }
 }
 
+/// Which ring the processes serve that run on a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Served {
+    /// No process runs.
+    Nowhere,
+    /// So many run, and each serves the ring in question or a later one.
+    By(usize),
+    /// Some still serve an older ring.
+    Behind { running: usize, behind: usize },
+    /// The store cannot tell.
+    Unknown,
+}
+
 impl Keyring {
     /// Opens the store; makes the first key where there is none.
     ///
     /// # Errors
     /// [`KeyringError`]: a store that is corrupt, unreadable or away is never replaced by a new one.
     pub async fn open(settings: KeyringSettings, clock: Clock) -> Result<Arc<Self>, KeyringError> {
-        let store = open::store(&settings, &clock)?;
-        Self::with_store(&settings, store, clock).await
+        Self::open_as(Access::Serve, &settings, clock).await
+    }
+
+    /// The same for a person at the command line, or for the proxy.
+    ///
+    /// # Errors
+    /// As [`Keyring::open`].
+    pub async fn open_as(
+        access: Access,
+        settings: &KeyringSettings,
+        clock: Clock,
+    ) -> Result<Arc<Self>, KeyringError> {
+        let store = open::store(settings, &clock, access)?;
+        Self::with_store(settings, store, clock).await
     }
 
     /// Takes in a key made elsewhere. In an empty ring it signs at once; else it is published as next
@@ -64,16 +93,15 @@ impl Keyring {
     /// [`KeyringError`] when it cannot be stored, or another key is already next.
     pub async fn import(
         settings: &KeyringSettings,
-        key: SigningKey,
+        key: Arc<SigningKey>,
         clock: Clock,
     ) -> Result<bool, KeyringError> {
-        let store = open::store(settings, &clock)?;
+        let store = open::store(settings, &clock, Access::Operate)?;
         if !store.rotates() {
             return Err(StoreError::ReadOnly { at: store.describe() }.into());
         }
         let rules = rules(settings, &*store);
-        let engine = Engine { algorithm: settings.algorithm, rules, store, clock };
-        let key = Arc::new(key);
+        let engine = Engine::new(settings.algorithm, rules, store, clock);
         let memory = Arc::new(RingState::default());
         let before = engine.store.load(None).await?.unwrap_or_default();
         if before.get(key.kid()).is_some() {
@@ -82,6 +110,7 @@ impl Keyring {
         if before.next().is_some() {
             return Err(KeyringError::NextIsTaken);
         }
+        engine::has_place(&before, &rules)?;
         engine.change(&memory, |ring, now| engine::imported(ring, &key, &rules, now)).await?;
         Ok(true)
     }
@@ -96,9 +125,10 @@ impl Keyring {
         clock: Clock,
     ) -> Result<Arc<Self>, KeyringError> {
         let rules = rules(settings, &*store);
-        let engine = Engine { algorithm: settings.algorithm, rules, store, clock };
-        let state = engine.settle(&Arc::new(RingState::default())).await?;
+        let engine = Engine::new(settings.algorithm, rules, store, clock);
+        let state = engine.reconcile(&Arc::new(RingState::default())).await?;
         let ring = Ring::of(&state)?;
+        tell_if_full(&RingState::default(), &state);
         Ok(Arc::new(Self {
             engine,
             durable: AtomicI64::new(durable(&state)),
@@ -107,7 +137,7 @@ impl Keyring {
             ring: ArcSwap::from_pointee(ring),
             turn: Mutex::new(()),
             fault: std::sync::Mutex::default(),
-            poke: Notify::new(),
+            wake: Notify::new(),
         }))
     }
 
@@ -126,14 +156,25 @@ impl Keyring {
         self.engine.store.is_shared()
     }
 
+    /// Whether the first key was made when the ring was opened.
+    pub fn was_made(&self) -> bool {
+        self.engine.made.load(Ordering::Relaxed)
+    }
+
     /// Told of every new ring, by its epoch.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.epochs.subscribe()
     }
 
-    /// To be awaited before a token that expires at `exp` leaves the process: its key stays published
-    /// until then, also after a crash. As a rule one atomic load; about once in ten minutes a write.
-    /// A store that fails does not stop the token: the horizon is kept in memory and written later.
+    /// To be awaited before a token that expires at `exp` leaves the process: that its key stays
+    /// published until then is stored first, and so holds after a crash too. As a rule one atomic
+    /// load; about once in ten minutes a write.
+    ///
+    /// A store that fails does not stop the token. Then memory alone knows, until the store takes it:
+    /// it is tried again each second and at the end of [`Keyring::run`], and the status says so. No key
+    /// is retired meanwhile, since that is a write too. Only a process that is killed before the store
+    /// is well again loses it: its key, once retired, may leave the set before the last of these
+    /// tokens has expired.
     pub async fn note_signed(&self, exp: UnixTime) {
         if exp.secs() <= self.durable.load(Ordering::Acquire) {
             return;
@@ -143,18 +184,19 @@ impl Keyring {
             return;
         }
         let kid = self.ring.load().active.kid().clone();
-        let to = exp.plus(HORIZON_STEP);
+        let to = exp.plus(LATEST_EXP_STEP);
         let memory = self.state.load_full();
         let edit = |ring: &RingState, now| engine::raise(ring, &kid, to, now);
         match self.engine.change(&memory, edit).await {
             Ok(state) => self.adopt(state),
             Err(e) => {
-                self.complain(&e);
+                self.record_fault(&e);
                 if let Some(state) = engine::raise(&memory, &kid, to, self.engine.clock.now()) {
                     // Same epoch: the store has not changed, and the next write that succeeds puts
-                    // the horizon there.
+                    // it there.
                     self.state.store(Arc::new(RingState { epoch: memory.epoch, ..state }));
                 }
+                self.wake.notify_one();
             }
         }
         self.durable.fetch_max(to.secs(), Ordering::AcqRel);
@@ -164,7 +206,8 @@ impl Keyring {
     /// without it has run out; with `at_once` it signs now, which verifiers that cache may notice.
     ///
     /// # Errors
-    /// [`KeyringError`] when it cannot be stored; nothing has changed then.
+    /// [`KeyringError`] when it cannot be stored, or a full ring has no place for it (`at_once` makes
+    /// one: a compromised key must go); nothing has changed then.
     pub async fn rotate(&self, at_once: bool) -> Result<(), KeyringError> {
         if !self.engine.store.rotates() {
             return Err(StoreError::ReadOnly { at: self.engine.store.describe() }.into());
@@ -172,42 +215,83 @@ impl Keyring {
         let fresh = engine::make(self.engine.algorithm).await?;
         let _turn = self.turn.lock().await;
         let rules = self.engine.rules;
+        if !at_once {
+            engine::has_place(&self.state.load(), &rules)?;
+        }
         let edit =
             |ring: &RingState, now| Some(engine::rotated(ring, &fresh, at_once, &rules, now));
         let state = self.engine.change(&self.state.load_full(), edit).await?;
         self.adopt(state);
-        self.poke.notify_one();
+        self.wake.notify_one();
         Ok(())
     }
 
     /// Looks at the store again (`SIGHUP`).
     pub fn reload(&self) {
-        self.poke.notify_one();
+        self.wake.notify_one();
     }
 
     /// Keeps the ring turning until `shutdown` turns true.
     pub async fn run(&self, mut shutdown: watch::Receiver<bool>) {
         while !*shutdown.borrow() {
-            self.turn_once().await;
+            self.tick().await;
+            // Nobody waits for this but `keys rotate`, who asks again.
+            let _ = self.engine.store.announce(self.ring.load().epoch).await;
             let wait = self.until_due();
             tokio::select! {
                 () = self.engine.clock.sleep(wait) => {}
                 () = self.engine.store.changed(self.state.load().epoch) => {}
-                () = self.poke.notified() => {}
-                _ = shutdown.changed() => {}
+                () = self.wake.notified() => {}
+                changed = shutdown.changed() => {
+                    // Who could say it is gone.
+                    if changed.is_err() {
+                        break;
+                    }
+                }
             }
         }
+        if self.fault().is_some() {
+            // What is owed to the store, if it is well again.
+            self.tick().await;
+        }
+        self.engine.store.withdraw().await;
     }
 
     /// Does what is due now, and reads what others did.
-    pub async fn turn_once(&self) {
+    pub async fn tick(&self) {
         let _turn = self.turn.lock().await;
-        match self.engine.settle(&self.state.load_full()).await {
+        match self.engine.reconcile(&self.state.load_full()).await {
             Ok(state) => {
                 self.adopt(state);
-                *self.fault() = None;
+                if self.fault().take().is_some() {
+                    tracing::info!("the key store is well again; what was owed to it is stored");
+                }
             }
-            Err(e) => self.complain(&e),
+            Err(e) => self.record_fault(&e),
+        }
+    }
+
+    /// Waits until every process that runs on the store serves this ring, `patience` at most.
+    ///
+    /// # Errors
+    /// [`KeyringError`] when the store cannot be asked.
+    pub async fn wait_until_served(&self, patience: Duration) -> Result<Served, KeyringError> {
+        let epoch = self.state.load().epoch;
+        let until = tokio::time::Instant::now() + patience;
+        loop {
+            let Some(epochs) = self.engine.store.served().await? else {
+                return Ok(Served::Unknown);
+            };
+            let running = epochs.len();
+            let behind = epochs.iter().filter(|served| **served < epoch).count();
+            match (running, behind) {
+                (0, _) => return Ok(Served::Nowhere),
+                (_, 0) => return Ok(Served::By(running)),
+                _ if tokio::time::Instant::now() >= until => {
+                    return Ok(Served::Behind { running, behind });
+                }
+                _ => tokio::time::sleep(LOOK).await,
+            }
         }
     }
 
@@ -230,6 +314,9 @@ impl Keyring {
     }
 
     fn until_due(&self) -> Duration {
+        if self.fault().is_some() {
+            return RETRY;
+        }
         let state = self.state.load();
         let now = self.engine.clock.now();
         let due = rotation::next_due(&state.times(), &self.engine.rules, state.asked, now);
@@ -242,15 +329,16 @@ impl Keyring {
         let before = self.state.load_full();
         let ring = match Ring::of(&state) {
             Ok(ring) => ring,
-            Err(error) => return self.complain(&error),
+            Err(error) => return self.record_fault(&error),
         };
         let active = ring.active.kid() == self.ring.load().active.kid();
         let same = before.epoch == state.epoch && active;
         if !same {
-            for key in state.keys.iter().filter(|k| changed_office(&before, k)) {
-                let (kid, office) = (&key.times.kid, key.times.office);
-                tracing::info!(%kid, ?office, epoch = state.epoch, "signing key changed office");
+            for RingKey { times, .. } in state.keys.iter().filter(|k| has_moved(&before, k)) {
+                let (kid, now) = (&times.kid, times.state.name());
+                tracing::info!(%kid, state = now, epoch = state.epoch, "a signing key changed state");
             }
+            tell_if_full(&before, &state);
         }
         let durable = durable(&state);
         let epoch = state.epoch;
@@ -258,7 +346,7 @@ impl Keyring {
         if active {
             self.durable.fetch_max(durable, Ordering::AcqRel);
         } else {
-            // Another key signs from here on; its own horizon counts.
+            // Another key signs from here on; its own `latest_exp` counts.
             self.durable.store(durable, Ordering::Release);
         }
         if !same {
@@ -267,7 +355,7 @@ impl Keyring {
         }
     }
 
-    fn complain(&self, error: &KeyringError) {
+    fn record_fault(&self, error: &KeyringError) {
         let mut fault = self.fault();
         if fault.as_ref().is_none_or(|old| old.code != error.code()) {
             let at = self.engine.clock.now().secs();
@@ -292,10 +380,23 @@ fn rules(settings: &KeyringSettings, store: &dyn Store) -> Rules {
     }
 }
 
-fn changed_office(before: &RingState, key: &super::ring::RingKey) -> bool {
-    before.get(&key.times.kid).map(|k| k.times.office) != Some(key.times.office)
+fn has_moved(before: &RingState, key: &RingKey) -> bool {
+    before.get(&key.times.kid).map(|k| k.times.state) != Some(key.times.state)
+}
+
+/// Once, when it becomes so.
+fn tell_if_full(before: &RingState, now: &RingState) {
+    let full = |ring: &RingState| ring.keys.len() >= rotation::MAX_KEYS;
+    if full(now) && !full(before) {
+        let keys = now.keys.len();
+        tracing::warn!(
+            code = "key_ring_full",
+            keys,
+            "the ring of signing keys is full: rotation waits until a retired key's last token has expired"
+        );
+    }
 }
 
 fn durable(state: &RingState) -> i64 {
-    state.active().map_or(0, |key| key.times.horizon.secs())
+    state.active().map_or(0, |key| key.times.latest_exp.secs())
 }

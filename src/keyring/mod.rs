@@ -1,19 +1,22 @@
 //! Our own signing keys over time.
 //!
-//! [`schedule`] decides (pure), [`store`] keeps, [`Keyring`] holds the ring in memory, performs what
-//! is due and goes on with what it has when the store is away. A change is visible only once it is
-//! stored.
+//! [`crate::rotation`] decides (pure), [`store`] keeps, [`Keyring`] holds the ring in memory, performs
+//! what is due and goes on with what it has when the store is away. A change is visible only once it
+//! is stored.
 
+pub mod admit;
 pub(crate) mod atomic;
 mod engine;
 pub mod file;
 pub mod live;
 pub(crate) mod open;
-pub mod readonly;
+pub mod outside;
+mod presence;
 #[cfg(feature = "redis")]
 pub mod redis;
 pub mod ring;
 pub mod store;
+pub mod stored;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -22,16 +25,16 @@ use std::time::Duration;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
-pub use self::live::Keyring;
+pub use self::live::{Keyring, Served};
 use self::ring::{RingKey, RingState};
-pub use self::store::StoreError;
+pub use self::store::{Access, StoreError};
 use crate::jose::alg::Alg;
 use crate::jose::jwk::PublicJwk;
 use crate::jose::keyset::KeySet;
 use crate::jose::names::UnixTime;
 use crate::jose::read_back::{self, Probe, ReadBackFault};
 use crate::jose::sign::SigningKey;
-pub use crate::rotation::Office;
+pub use crate::rotation::KeyState;
 use crate::status::Fault;
 
 /// `[signing]`, checked.
@@ -56,10 +59,23 @@ pub enum StoreSettings {
     File(PathBuf),
     /// PEM or JWK files mounted read-only (a Kubernetes Secret), reloaded when they change.
     ReadOnly(PathBuf),
+    /// Environment variables, `NAME`, `NAME_NEXT` and `NAME_PREVIOUS`: nothing is kept on a disk.
+    Env {
+        name: String,
+        keys: Vec<(KeyState, Arc<SigningKey>)>,
+    },
     Redis {
         url: String,
         encryption_key: RedisKey,
     },
+}
+
+impl StoreSettings {
+    /// Whether this process may keep other things on the disk: last good key sets, a discovery
+    /// document. Who gives the key by a variable has no disk that stays.
+    pub fn has_disk(&self) -> bool {
+        !matches!(self, Self::Env { .. })
+    }
 }
 
 impl std::fmt::Debug for StoreSettings {
@@ -68,6 +84,7 @@ impl std::fmt::Debug for StoreSettings {
         match self {
             Self::File(dir) => f.debug_tuple("File").field(dir).finish(),
             Self::ReadOnly(dir) => f.debug_tuple("ReadOnly").field(dir).finish(),
+            Self::Env { name, .. } => f.debug_tuple("Env").field(name).finish(),
             Self::Redis { .. } => f.write_str("Redis(****)"),
         }
     }
@@ -90,12 +107,19 @@ pub enum KeyringError {
     Store(#[from] StoreError),
     #[error("no signing key could be made: {0}")]
     Make(String),
-    #[error("the store changes too often")]
+    #[error("gave up after {} conflicting writes to the key store", engine::TRIES)]
     Contended,
     #[error("the ring has no active key")]
     NoActive,
     #[error("another key waits to take over; let it, or rotate first")]
     NextIsTaken,
+    /// Every place is taken by keys that wait for their last token.
+    #[error("the ring is full: {keys} keys wait for the last token they signed to expire")]
+    Full {
+        keys: usize,
+        /// When the first of them leaves, seconds since 1970.
+        until: Option<i64>,
+    },
     #[error("this build has no support for `{0}`")]
     Unsupported(&'static str),
     #[error("the keys of the ring are not used: {0}")]
@@ -111,8 +135,25 @@ impl KeyringError {
             Self::Contended => "store_contended",
             Self::NoActive => "no_active_key",
             Self::NextIsTaken => "next_taken",
+            Self::Full { .. } => "key_ring_full",
             Self::Unsupported(_) => "unsupported",
             Self::ReadBack(fault) => fault.code(),
+        }
+    }
+
+    /// What to do about it, for people.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Store(error) => error.hint(),
+            Self::Full { .. } => Some(
+                "shorter `max_lifetime`s let keys go sooner; `keys rotate --now` changes the key all the same",
+            ),
+            Self::Contended => Some("try again"),
+            Self::Make(_)
+            | Self::NoActive
+            | Self::NextIsTaken
+            | Self::Unsupported(_)
+            | Self::ReadBack(_) => None,
         }
     }
 }
@@ -135,14 +176,15 @@ pub struct Ring {
 pub struct KeyView {
     pub kid: String,
     pub alg: &'static str,
-    pub office: Office,
+    /// `next`, `active` or `retired`.
+    pub state: KeyState,
     /// Times are seconds since 1970.
     pub published: i64,
     pub usable: i64,
     pub activated: Option<i64>,
     pub retired: Option<i64>,
     /// Latest `exp` it may have signed.
-    pub horizon: i64,
+    pub latest_exp: i64,
 }
 
 /// What the status page and the metrics show.
@@ -169,10 +211,10 @@ impl Ring {
     fn of(state: &RingState) -> Result<Self, KeyringError> {
         let active = state.active().ok_or(KeyringError::NoActive)?;
         let active = Arc::clone(&active.key);
-        let rank = |key: &&RingKey| match key.times.office {
-            Office::Active => 0,
-            Office::Next => 1,
-            Office::Retired => 2,
+        let rank = |key: &&RingKey| match key.times.state {
+            KeyState::Active => 0,
+            KeyState::Next => 1,
+            KeyState::Retired => 2,
         };
         let mut keys: Vec<&RingKey> = state.keys.iter().collect();
         keys.sort_by_key(|key| (rank(key), std::cmp::Reverse(key.times.retired)));
@@ -194,12 +236,12 @@ impl KeyView {
         Self {
             kid: times.kid.to_string(),
             alg: key.alg().name(),
-            office: times.office,
+            state: times.state,
             published: times.published.secs(),
             usable: times.usable.secs(),
             activated: times.activated.map(UnixTime::secs),
             retired: times.retired.map(UnixTime::secs),
-            horizon: times.horizon.secs(),
+            latest_exp: times.latest_exp.secs(),
         }
     }
 }

@@ -3,25 +3,27 @@
 use std::sync::Arc;
 
 use super::file::FileStore;
-use super::readonly::{self, ReadOnlyStore};
-use super::store::Store;
+use super::outside::{EnvStore, ReadOnlyStore, SPREAD};
+use super::store::{Access, Store};
 use super::{KeyringError, KeyringSettings, StoreSettings};
 use crate::clock::Clock;
 
 /// Opens it.
 ///
 /// # Errors
-/// [`KeyringError`] for a directory that cannot be made or an address that is none.
+/// [`KeyringError`] for an address that is none.
 pub(crate) fn store(
     settings: &KeyringSettings,
     clock: &Clock,
+    access: Access,
 ) -> Result<Arc<dyn Store>, KeyringError> {
+    let ahead = settings.max_age + settings.skew;
     match &settings.store {
-        StoreSettings::File(dir) => Ok(Arc::new(FileStore::open(dir)?)),
+        StoreSettings::File(dir) => Ok(Arc::new(FileStore::new(dir, access))),
         StoreSettings::ReadOnly(dir) => {
-            let ahead = settings.max_age + settings.skew + readonly::SPREAD;
-            Ok(Arc::new(ReadOnlyStore::new(dir, ahead, clock.clone())))
+            Ok(Arc::new(ReadOnlyStore::new(dir, ahead + SPREAD, clock.clone())))
         }
+        StoreSettings::Env { name, keys } => Ok(Arc::new(EnvStore::new(name, keys, ahead, clock))),
         #[cfg(feature = "redis")]
         StoreSettings::Redis { url, encryption_key } => {
             Ok(Arc::new(super::redis::RedisStore::open(url, encryption_key)?))

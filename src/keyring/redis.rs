@@ -15,9 +15,10 @@ use redis::{AsyncCommands as _, Client, RedisError, Script};
 use tokio::sync::Notify;
 use zeroize::Zeroizing;
 
-use super::RedisKey;
-use super::ring::{RingState, Seal};
+use super::ring::RingState;
 use super::store::{Store, StoreError};
+use super::stored::Seal;
+use super::{RedisKey, atomic};
 use crate::jose::names::Kid;
 
 /// The ring's name where the address names none (`?ring=NAME`).
@@ -25,7 +26,9 @@ const DEFAULT_RING: &str = "countersign";
 /// How often a change is looked for that nobody told of.
 const POLL: Duration = Duration::from_secs(2);
 /// A store that answers later than this counts as away; tokens do not wait for it.
-const PATIENCE: Duration = Duration::from_secs(2);
+const TIMEOUT: Duration = Duration::from_secs(2);
+/// A replica that has said nothing for this long is not counted among those that run.
+const ALIVE: Duration = Duration::from_secs(10);
 /// Version of the sealed form.
 const SEALED: &str = "v1.";
 
@@ -38,12 +41,41 @@ redis.call('PUBLISH', ARGV[4], ARGV[2])
 return 1
 ";
 
+/// KEYS: the hash of replicas. ARGV: a replica, its epoch. By the server's clock, the one clock that
+/// all of them share. The hash goes with the last replica.
+const ANNOUNCE: &str = r"
+local now = redis.call('TIME')[1]
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2] .. ' ' .. now)
+redis.call('EXPIRE', KEYS[1], 86400)
+return 1
+";
+
+/// KEYS: the hash of replicas. ARGV: seconds of silence after which one is forgotten. The epochs.
+const SERVED: &str = r"
+local now = tonumber(redis.call('TIME')[1])
+local all = redis.call('HGETALL', KEYS[1])
+local epochs = {}
+for i = 1, #all, 2 do
+  local epoch, at = string.match(all[i + 1], '^(%d+) (%d+)$')
+  if epoch and now - tonumber(at) <= tonumber(ARGV[1]) then
+    epochs[#epochs + 1] = epoch
+  else
+    redis.call('HDEL', KEYS[1], all[i])
+  end
+end
+return epochs
+";
+
 /// See the module.
 pub struct RedisStore {
     connection: ConnectionManager,
     seal: GcmSeal,
     script: Script,
     key: String,
+    /// Who runs, and which ring each serves.
+    replicas: String,
+    /// This process among them.
+    id: String,
     channel: String,
     place: String,
     told: Arc<Notify>,
@@ -123,8 +155,8 @@ impl RedisStore {
         );
         let client = Client::open(url.as_str()).map_err(|e| away(&place, &e))?;
         let config = ConnectionManagerConfig::new()
-            .set_connection_timeout(Some(PATIENCE))
-            .set_response_timeout(Some(PATIENCE))
+            .set_connection_timeout(Some(TIMEOUT))
+            .set_response_timeout(Some(TIMEOUT))
             .set_number_of_retries(1);
         let connection = ConnectionManager::new_lazy_with_config(client.clone(), config)
             .map_err(|e| away(&place, &e))?;
@@ -137,6 +169,8 @@ impl RedisStore {
             connection,
             script: Script::new(REPLACE),
             key: format!("{ring}:ring"),
+            replicas: format!("{ring}:replicas"),
+            id: atomic::random().map_err(|e| bad(e.to_string()))?,
             seal: GcmSeal { key: gcm, ring },
             channel,
             place,
@@ -190,18 +224,42 @@ impl Store for RedisStore {
 
     fn spread(&self) -> Duration {
         // One poll that just missed it, one slow answer.
-        POLL + PATIENCE + Duration::from_secs(1)
+        POLL + TIMEOUT + Duration::from_secs(1)
     }
 
     fn describe(&self) -> String {
         format!("{} {}", self.place, self.key)
+    }
+
+    async fn announce(&self, epoch: u64) -> Result<(), StoreError> {
+        let mut connection = self.connection.clone();
+        let script = Script::new(ANNOUNCE);
+        let mut call = script.key(&self.replicas);
+        call.arg(&self.id).arg(epoch);
+        let done: Result<(), RedisError> = call.invoke_async(&mut connection).await;
+        done.map_err(|e| away(&self.place, &e))
+    }
+
+    async fn withdraw(&self) {
+        let mut connection = self.connection.clone();
+        let _: Result<(), RedisError> = connection.hdel(&self.replicas, &self.id).await;
+    }
+
+    async fn served(&self) -> Result<Option<Vec<u64>>, StoreError> {
+        let mut connection = self.connection.clone();
+        let script = Script::new(SERVED);
+        let mut call = script.key(&self.replicas);
+        call.arg(ALIVE.as_secs());
+        let epochs: Vec<String> =
+            call.invoke_async(&mut connection).await.map_err(|e| away(&self.place, &e))?;
+        Ok(Some(epochs.iter().filter_map(|epoch| epoch.parse().ok()).collect()))
     }
 }
 
 /// Hears of changes while there is a connection; polling covers the rest.
 async fn listen(client: Client, channel: String, told: Arc<Notify>) {
     loop {
-        if let Ok(Ok(mut pubsub)) = tokio::time::timeout(PATIENCE, client.get_async_pubsub()).await
+        if let Ok(Ok(mut pubsub)) = tokio::time::timeout(TIMEOUT, client.get_async_pubsub()).await
             && pubsub.subscribe(&channel).await.is_ok()
         {
             let mut messages = pubsub.into_on_message();

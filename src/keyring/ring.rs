@@ -3,16 +3,9 @@
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-use zeroize::Zeroizing;
-
-use crate::jose::alg::Alg;
 use crate::jose::names::{Kid, UnixTime};
 use crate::jose::sign::SigningKey;
-use crate::rotation::{KeyTimes, Office, Rules, Transition};
-
-/// Format of the stored text; another one is refused, not guessed at.
-const FORMAT: u32 = 1;
+use crate::rotation::{KeyState, KeyTimes, Rules, Transition};
 
 /// One key: its life and its material.
 #[derive(Debug, Clone)]
@@ -35,63 +28,17 @@ pub struct RingState {
     pub copies_until: i64,
 }
 
-/// Why stored text is no ring. Never answered by making a new one: the old keys are still needed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum RingError {
-    #[error("is not a key ring: {0}")]
-    Corrupt(String),
-    #[error("has format {0}, this program reads format {FORMAT}")]
-    Format(u32),
-    #[error("key {kid}: {why}")]
-    Key { kid: String, why: String },
-}
-
-/// How private keys stand in the stored text.
-pub trait Seal: Send + Sync {
-    fn seal(&self, kid: &Kid, pkcs8: &[u8]) -> Result<String, String>;
-    /// The reverse.
-    fn open(&self, kid: &Kid, text: &str) -> Result<Zeroizing<Vec<u8>>, String>;
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct StoredRing {
-    format: u32,
-    epoch: u64,
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    asked: bool,
-    ahead: u64,
-    copies_until: i64,
-    keys: Vec<StoredKey>,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct StoredKey {
-    kid: String,
-    alg: String,
-    office: Office,
-    published: i64,
-    usable: i64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    activated: Option<i64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    retired: Option<i64>,
-    horizon: i64,
-    private: Zeroizing<String>,
-}
-
 impl RingState {
     pub fn times(&self) -> Vec<KeyTimes> {
         self.keys.iter().map(|key| key.times.clone()).collect()
     }
 
     pub fn active(&self) -> Option<&RingKey> {
-        self.keys.iter().find(|key| key.times.office == Office::Active)
+        self.keys.iter().find(|key| key.times.state == KeyState::Active)
     }
 
     pub fn next(&self) -> Option<&RingKey> {
-        self.keys.iter().find(|key| key.times.office == Office::Next)
+        self.keys.iter().find(|key| key.times.state == KeyState::Next)
     }
 
     pub fn get(&self, kid: &Kid) -> Option<&RingKey> {
@@ -111,8 +58,8 @@ impl RingState {
         let mut ring = self.clone();
         for transition in transitions {
             match (transition, fresh) {
-                (Transition::First, Some(key)) => ring.add(key, Office::Active, rules, now),
-                (Transition::Create, Some(key)) => ring.add(key, Office::Next, rules, now),
+                (Transition::First, Some(key)) => ring.add(key, KeyState::Active, rules, now),
+                (Transition::Create, Some(key)) => ring.add(key, KeyState::Next, rules, now),
                 (Transition::First | Transition::Create, None) => {}
                 (Transition::Promote(kid), _) => ring.promote(kid, now),
                 (Transition::Remove(kid), _) => ring.keys.retain(|key| key.times.kid != *kid),
@@ -123,29 +70,29 @@ impl RingState {
     }
 
     /// Adds a key as published from now on.
-    pub fn add(&mut self, key: &Arc<SigningKey>, office: Office, rules: &Rules, now: UnixTime) {
+    pub fn add(&mut self, key: &Arc<SigningKey>, state: KeyState, rules: &Rules, now: UnixTime) {
         let copies = UnixTime::from_secs(self.copies_until);
-        let active = office == Office::Active;
+        let active = state == KeyState::Active;
         let times = KeyTimes {
             kid: key.kid().clone(),
-            office,
+            state,
             published: now,
             usable: if active { now } else { now.plus(rules.ahead).max(copies) },
             activated: active.then_some(now),
             retired: None,
-            horizon: now,
+            latest_exp: now,
         };
         self.keys.push(RingKey { times, key: Arc::clone(key) });
     }
 
     fn promote(&mut self, kid: &Kid, now: UnixTime) {
         for key in &mut self.keys {
-            if key.times.office == Office::Active {
-                key.times.office = Office::Retired;
+            if key.times.state == KeyState::Active {
+                key.times.state = KeyState::Retired;
                 key.times.retired = Some(now);
             }
             if key.times.kid == *kid {
-                key.times.office = Office::Active;
+                key.times.state = KeyState::Active;
                 key.times.activated = Some(now);
             }
         }
@@ -166,20 +113,20 @@ impl RingState {
     }
 
     /// Takes from `other`, which was served too, what tokens in use may need and this ring lacks: keys,
-    /// as retired, and later horizons. True if there was anything.
+    /// as retired, and later `latest_exp`s. True if there was anything.
     pub fn catch_up(&mut self, other: &Self, now: UnixTime) -> bool {
         let mut changed = false;
         for theirs in &other.keys {
-            let horizon = theirs.times.horizon;
+            let latest_exp = theirs.times.latest_exp;
             let own = self.keys.iter_mut().find(|key| key.times.kid == theirs.times.kid);
             match own {
-                Some(own) if own.times.horizon < horizon => {
-                    own.times.horizon = horizon;
+                Some(own) if own.times.latest_exp < latest_exp => {
+                    own.times.latest_exp = latest_exp;
                     changed = true;
                 }
-                None if theirs.times.office != Office::Next && horizon >= now => {
+                None if theirs.times.state != KeyState::Next && latest_exp >= now => {
                     let mut lost = theirs.clone();
-                    lost.times.office = Office::Retired;
+                    lost.times.state = KeyState::Retired;
                     lost.times.retired.get_or_insert(now);
                     self.keys.push(lost);
                     changed = true;
@@ -189,110 +136,6 @@ impl RingState {
         }
         changed
     }
-
-    /// The text a store keeps.
-    ///
-    /// # Errors
-    /// [`RingError::Key`] when a private key cannot be sealed.
-    pub fn to_text(&self, seal: &dyn Seal) -> Result<Zeroizing<String>, RingError> {
-        let mut keys = Vec::with_capacity(self.keys.len());
-        for RingKey { times, key } in &self.keys {
-            let pkcs8 = key.to_pkcs8().map_err(|e| at(&times.kid, e.to_string()))?;
-            let private = seal.seal(&times.kid, &pkcs8).map_err(|why| at(&times.kid, why))?;
-            keys.push(StoredKey {
-                kid: times.kid.to_string(),
-                alg: key.alg().name().to_owned(),
-                office: times.office,
-                published: times.published.secs(),
-                usable: times.usable.secs(),
-                activated: times.activated.map(UnixTime::secs),
-                retired: times.retired.map(UnixTime::secs),
-                horizon: times.horizon.secs(),
-                private: Zeroizing::new(private),
-            });
-        }
-        let stored = StoredRing {
-            format: FORMAT,
-            epoch: self.epoch,
-            asked: self.asked,
-            ahead: self.ahead,
-            copies_until: self.copies_until,
-            keys,
-        };
-        let mut text =
-            serde_json::to_string_pretty(&stored).map_err(|e| RingError::Corrupt(e.to_string()))?;
-        text.push('\n');
-        Ok(Zeroizing::new(text))
-    }
-
-    /// Reads what [`RingState::to_text`] wrote. `known` keys are not parsed again.
-    ///
-    /// # Errors
-    /// [`RingError`] for anything else, two active keys, or a key that does not match its `kid`.
-    pub fn from_text(text: &str, seal: &dyn Seal, known: Option<&Self>) -> Result<Self, RingError> {
-        #[derive(Deserialize)]
-        struct Head {
-            format: u32,
-        }
-        let corrupt = |e: serde_json::Error| RingError::Corrupt(e.to_string());
-        let head: Head = serde_json::from_str(text).map_err(corrupt)?;
-        if head.format != FORMAT {
-            return Err(RingError::Format(head.format));
-        }
-        let stored: StoredRing = serde_json::from_str(text).map_err(corrupt)?;
-        let mut keys = Vec::with_capacity(stored.keys.len());
-        for key in &stored.keys {
-            keys.push(parse(key, seal, known)?);
-        }
-        for office in [Office::Active, Office::Next] {
-            if keys.iter().filter(|k| k.times.office == office).count() > 1 {
-                return Err(RingError::Corrupt(format!("two keys are {office:?}").to_lowercase()));
-            }
-        }
-        Ok(Self {
-            epoch: stored.epoch,
-            keys,
-            asked: stored.asked,
-            ahead: stored.ahead,
-            copies_until: stored.copies_until,
-        })
-    }
-}
-
-fn parse(
-    stored: &StoredKey,
-    seal: &dyn Seal,
-    known: Option<&RingState>,
-) -> Result<RingKey, RingError> {
-    let fault = |why: String| RingError::Key { kid: stored.kid.clone(), why };
-    let kid = Kid::parse(&stored.kid).map_err(|e| fault(e.to_string()))?;
-    let key = match known.and_then(|ring| ring.get(&kid)) {
-        Some(same) => same.key.clone(),
-        None => {
-            let alg = Alg::from_name(&stored.alg)
-                .ok_or_else(|| fault(format!("algorithm `{}` is not known", stored.alg)))?;
-            let pkcs8 = seal.open(&kid, &stored.private).map_err(fault)?;
-            let key = SigningKey::from_pkcs8(alg, &pkcs8).map_err(|e| fault(e.to_string()))?;
-            if *key.kid() != kid {
-                return Err(fault(format!("the private key is that of {}", key.kid())));
-            }
-            Arc::new(key)
-        }
-    };
-    let times = KeyTimes {
-        kid,
-        office: stored.office,
-        published: UnixTime::from_secs(stored.published),
-        usable: UnixTime::from_secs(stored.usable),
-        activated: stored.activated.map(UnixTime::from_secs),
-        retired: stored.retired.map(UnixTime::from_secs),
-        horizon: UnixTime::from_secs(stored.horizon),
-    };
-    Ok(RingKey { times, key })
-}
-
-fn at(kid: &Kid, why: String) -> RingError {
-    RingError::Key { kid: kid.to_string(), why }
 }
 
 #[cfg(test)]
@@ -302,7 +145,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::engine;
+    use super::super::stored::RingError;
     use super::*;
+    use crate::jose::alg::Alg;
     use crate::rotation::{due, next_due};
 
     const SKEW: u64 = 5;
@@ -464,7 +309,7 @@ mod tests {
                         let kid = ring.active().unwrap().times.kid.clone();
                         let exp = now + life;
                         // Written ahead in steps, as the keyring does.
-                        if at(exp) > ring.get(&kid).unwrap().times.horizon
+                        if at(exp) > ring.get(&kid).unwrap().times.latest_exp
                             && let Some(raised) = engine::raise(&ring, &kid, at(exp + 600), at(now))
                         {
                             ring = raised;
@@ -527,7 +372,7 @@ mod tests {
                         let of = if far { &mut there } else { &mut ring };
                         let kid = of.active().unwrap().times.kid.clone();
                         let exp = now + life;
-                        if at(exp) > of.get(&kid).unwrap().times.horizon
+                        if at(exp) > of.get(&kid).unwrap().times.latest_exp
                             && let Some(raised) = engine::raise(of, &kid, at(exp), at(now))
                         {
                             // A replica that cannot write keeps it in memory, under the same epoch.

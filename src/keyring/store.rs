@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::ring::{RingError, RingState};
+use super::ring::RingState;
+use super::stored::RingError;
 
 /// Why a store did not do what was asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -15,6 +16,16 @@ pub enum StoreError {
     Io { at: String, why: String },
     #[error("{path} may be read by others (mode {mode:o}); `chmod 600` it")]
     Permissions { path: String, mode: u32 },
+    #[error("the folder {path} may be written by others (mode {mode:o}); `chmod 700` it")]
+    Folder { path: String, mode: u32 },
+    #[error("{path} belongs to user {owner}, and this process is user {user}")]
+    Owner { path: String, owner: u32, user: u32 },
+    #[error("{path} is not a folder, and the signing keys need one")]
+    NotAFolder { path: String },
+    #[error("{path} is {what}")]
+    NotAFile { path: String, what: &'static str },
+    #[error("another process holds {path}")]
+    Locked { path: String },
     #[error("{at} {why}")]
     Ring { at: String, why: RingError },
     #[error("{at} cannot be reached: {why}")]
@@ -28,12 +39,54 @@ impl StoreError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Io { .. } => "store_io",
-            Self::Permissions { .. } => "store_permissions",
+            Self::Permissions { .. } | Self::Folder { .. } => "store_permissions",
+            Self::Owner { .. } => "store_owner",
+            Self::NotAFolder { .. } => "store_not_a_folder",
+            Self::NotAFile { .. } => "store_not_a_file",
+            Self::Locked { .. } => "store_locked",
             Self::Ring { .. } => "store_corrupt",
             Self::Away { .. } => "store_away",
             Self::ReadOnly { .. } => "store_read_only",
         }
     }
+
+    /// What to do about it, for people.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Io { .. } | Self::Away { .. } => Some(
+                "nothing was changed; --data-dir (COUNTERSIGN_DATA_DIR) names a folder this user may write",
+            ),
+            Self::NotAFolder { .. } => {
+                Some("--data-dir (COUNTERSIGN_DATA_DIR) names a folder this user may write")
+            }
+            Self::Permissions { .. } => Some("nothing was changed"),
+            Self::Folder { .. } => Some(
+                "whoever may write there can put a key of their own in; or name a folder inside it by --data-dir",
+            ),
+            Self::Owner { .. } => Some(
+                "who owns the ring knows its keys: run as that user, or `chown` it to this one if it is yours",
+            ),
+            Self::NotAFile { .. } => Some(
+                "nothing was changed; put the ring back, or move this away to start with a new key",
+            ),
+            Self::Locked { .. } => None,
+            Self::Ring { .. } => Some(
+                "nothing was changed; restore the ring from a backup, or move it away to start anew",
+            ),
+            Self::ReadOnly { .. } => Some(
+                "publish the new key as `next` there, then let it and the old one change places",
+            ),
+        }
+    }
+}
+
+/// Who opens a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// The proxy, which signs with what it finds.
+    Serve,
+    /// A person at the command line, who as root may work on another user's ring.
+    Operate,
 }
 
 /// See the module.
@@ -63,5 +116,25 @@ pub trait Store: Send + Sync {
     /// Whether keys are made and retired here, or outside.
     fn rotates(&self) -> bool {
         true
+    }
+
+    /// Tells other processes that this one serves the ring of `epoch`, until it ends or calls
+    /// [`Store::withdraw`]. To be called again at least every few seconds.
+    ///
+    /// # Errors
+    /// [`StoreError`]; nobody is told then, and nothing else is affected.
+    async fn announce(&self, _epoch: u64) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// Takes [`Store::announce`] back.
+    async fn withdraw(&self) {}
+
+    /// The epochs that running processes serve from this store; `None` where it cannot tell.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn served(&self) -> Result<Option<Vec<u64>>, StoreError> {
+        Ok(None)
     }
 }

@@ -13,7 +13,7 @@ mod quiet;
 pub mod scrub;
 mod writer;
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal as _, Write};
 use std::str::FromStr;
 
 use schemars::JsonSchema;
@@ -22,12 +22,15 @@ use tracing::Level;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::FormatTime;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::registry;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use self::quiet::Quiet;
 pub use self::writer::{Guard, lost_lines};
+use crate::clock::Clock;
 use crate::otel;
 use crate::setting::{self, Invalid};
 
@@ -82,6 +85,11 @@ impl Default for Filter {
 }
 
 impl Filter {
+    /// What a command that is not the proxy may say beside its answer.
+    pub fn warnings() -> Self {
+        Self::at(LevelFilter::WARN)
+    }
+
     /// One level for this crate. Others are one step quieter, so that a proxy that logs at `info`
     /// does not tell of each connection.
     fn at(level: LevelFilter) -> Self {
@@ -132,6 +140,9 @@ impl<'de> Deserialize<'de> for Filter {
 pub fn init(format: Format, filter: &Filter) -> Result<Guard, LogError> {
     let (queue, guard) = writer::stderr();
     let lines = match format {
+        Format::Text if io::stderr().is_terminal() => {
+            terminal(queue, crate::env::no_color().is_none())
+        }
         Format::Text => text(queue),
         Format::Json => json(queue),
     };
@@ -150,6 +161,23 @@ type Lines = Box<dyn Layer<registry::Registry> + Send + Sync>;
 fn text<W: for<'w> MakeWriter<'w> + Send + Sync + 'static>(to: W) -> Lines {
     let layer = tracing_subscriber::fmt::layer().with_ansi(false).map_event_format(Quiet);
     layer.with_writer(Scrubbed(to)).boxed()
+}
+
+/// For a person who looks: short times, no module names, the level in its colour.
+fn terminal<W: for<'w> MakeWriter<'w> + Send + Sync + 'static>(to: W, colors: bool) -> Lines {
+    let to = Scrubbed(Colored { to, colors });
+    let layer = tracing_subscriber::fmt::layer().with_ansi(false).with_target(false);
+    layer.with_timer(TimeOfDay).map_event_format(Quiet).with_writer(to).boxed()
+}
+
+/// `12:34:56` of UTC.
+struct TimeOfDay;
+
+impl FormatTime for TimeOfDay {
+    fn format_time(&self, w: &mut Writer<'_>) -> std::fmt::Result {
+        let secs = Clock::system().now().secs().rem_euclid(86_400);
+        write!(w, "{:02}:{:02}:{:02}Z", secs / 3600, secs / 60 % 60, secs % 60)
+    }
 }
 
 fn json<W: for<'w> MakeWriter<'w> + Send + Sync + 'static>(to: W) -> Lines {
@@ -193,6 +221,52 @@ impl<W: Write> Write for ScrubbedLine<W> {
     fn flush(&mut self) -> io::Result<()> {
         self.0.flush()
     }
+}
+
+/// Colours the level of each line after [`Scrubbed`]: escapes within a line would hide from that what
+/// it looks for.
+struct Colored<W> {
+    to: W,
+    colors: bool,
+}
+
+struct ColoredLine<W> {
+    to: W,
+    colors: bool,
+}
+
+impl<'w, W: MakeWriter<'w>> MakeWriter<'w> for Colored<W> {
+    type Writer = ColoredLine<W::Writer>;
+
+    fn make_writer(&'w self) -> Self::Writer {
+        ColoredLine { to: self.to.make_writer(), colors: self.colors }
+    }
+}
+
+impl<W: Write> Write for ColoredLine<W> {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(line);
+        let color = self.colors.then(|| colored(&text)).flatten();
+        self.to.write_all(color.as_ref().map_or(line, |text| text.as_bytes()))?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
+    }
+}
+
+/// The line with its level, the second word, in colour and its time dimmed.
+fn colored(line: &str) -> Option<String> {
+    let (time, rest) = line.split_once(' ')?;
+    let (level, rest) = rest.trim_start().split_once(' ')?;
+    let style = match level {
+        "ERROR" => "1;31",
+        "WARN" => "1;33",
+        "INFO" => "32",
+        _ => "2",
+    };
+    Some(format!("\u{1b}[2m{time}\u{1b}[0m \u{1b}[{style}m{level:>5}\u{1b}[0m {rest}"))
 }
 
 /// What one finished request says of itself; see `docs/logging.md` for the fields.
@@ -349,6 +423,22 @@ mod tests {
     fn a_target_can_be_turned_off() {
         let out = said(Format::Text, "info,countersign::access=off", || access(200).log());
         assert_eq!(out, "");
+    }
+
+    #[test]
+    fn a_terminal_gets_short_lines_and_no_secret() {
+        let token = "eyJhbGciOiJFUzM4NCJ9.eyJzdWIiOiJhIn0.c2lnbmF0dXJlLW9mLXRoaXM";
+        let sink = Sink::default();
+        let subscriber = registry().with(terminal(sink.clone(), true));
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::warn!(url = "https://u:hunter2@a.example", "got {token}");
+        });
+        let line = String::from_utf8(sink.0.lock().unwrap().clone()).unwrap();
+        let (time, rest) = line.split_once("Z\u{1b}[0m ").unwrap();
+        assert_eq!(time.len(), "\u{1b}[2m12:34:56".len(), "{line}");
+        assert!(rest.starts_with("\u{1b}[1;33m WARN\u{1b}[0m got [token]"), "{line:?}");
+        assert!(!line.contains("eyJ") && !line.contains("hunter2"), "{line}");
+        assert_eq!(line.matches('\u{1b}').count(), 4, "{line:?}");
     }
 
     #[test]

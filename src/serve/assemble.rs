@@ -1,4 +1,4 @@
-//! The rooms put together from a configuration.
+//! Everything that serves, put together from a configuration.
 
 use std::sync::Arc;
 
@@ -41,7 +41,7 @@ pub enum StartError {
 }
 
 /// Everything that lives as long as the server.
-pub struct Rooms {
+pub struct App {
     pub state: Arc<State>,
     pub issuers: Arc<Issuers>,
     pub publisher: Arc<Publisher>,
@@ -53,8 +53,8 @@ pub struct Rooms {
     pub(super) config: arc_swap::ArcSwap<Config>,
 }
 
-impl Rooms {
-    /// Puts the rooms together; reads the disk, not the network.
+impl App {
+    /// Puts it together; reads the disk, not the network.
     pub(super) async fn assemble(config: Config, clock: Clock) -> Result<Arc<Self>, StartError> {
         let resolver = Resolver::system().map_err(StartError::Resolver)?;
         let keyring = Keyring::open(config.keyring.clone(), clock.clone()).await?;
@@ -62,7 +62,7 @@ impl Rooms {
         let deps = IssuerDeps {
             clock: clock.clone(),
             resolver: resolver.clone(),
-            data_dir: Some(config.data_dir.clone()),
+            data_dir: config.keyring.store.has_disk().then(|| config.data_dir.clone()),
             options: jwks::Options::default(),
         };
         let upstream = match &config.upstream {
@@ -147,11 +147,11 @@ impl Rooms {
         runtime.spawn(async move { keyring.run(shutdown).await });
         let (publisher, shutdown) = (self.publisher.clone(), stop.clone());
         runtime.spawn(async move { publisher.run(shutdown).await });
-        let (rooms, shutdown) = (self.clone(), stop.clone());
-        runtime.spawn(async move { super::probe::run(&rooms, shutdown).await });
+        let (app, shutdown) = (self.clone(), stop.clone());
+        runtime.spawn(async move { super::probe::run(&app, shutdown).await });
         if let Some(discovery) = &self.discovery {
-            let (discovery, rooms, shutdown) = (discovery.clone(), self.clone(), stop.clone());
-            runtime.spawn(async move { discovery.run(&rooms, shutdown).await });
+            let (discovery, app, shutdown) = (discovery.clone(), self.clone(), stop.clone());
+            runtime.spawn(async move { discovery.run(&app, shutdown).await });
         }
     }
 }

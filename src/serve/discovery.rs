@@ -10,7 +10,7 @@ use bytes::Bytes;
 use tokio::sync::watch;
 use url::Url;
 
-use super::assemble::Rooms;
+use super::assemble::App;
 use crate::config::{Config, Learnt, issuer_from_discovery, upstream_fetch};
 use crate::issuer::discovery::{Belief, DiscoveryState, DiscoveryStatus, Look, look};
 use crate::issuer::{FetchSettings, Forwarded, Issuers, Reason, forwarded};
@@ -71,13 +71,14 @@ impl Discovery {
         Some(Arc::new(Self { config: config.clone(), upstream, fetch }))
     }
 
-    fn file(&self) -> PathBuf {
-        self.config.data_dir.join(FILE)
+    /// `None`: nothing is kept on a disk.
+    fn file(&self) -> Option<PathBuf> {
+        self.config.keyring.store.has_disk().then(|| self.config.data_dir.join(FILE))
     }
 
     /// What the document of an earlier run taught.
     pub(super) fn remembered(&self) -> Option<Known> {
-        let text = std::fs::read(self.file()).ok()?;
+        let text = std::fs::read(self.file()?).ok()?;
         let (line, document) = split(&text)?;
         // Another upstream's document teaches nothing about this one.
         let (address, private) = match line.strip_suffix(PRIVATE.as_bytes()) {
@@ -143,10 +144,10 @@ impl Discovery {
     }
 
     /// Looks until told to stop.
-    pub(super) async fn run(&self, rooms: &Rooms, mut stop: watch::Receiver<bool>) {
+    pub(super) async fn run(&self, app: &App, mut stop: watch::Receiver<bool>) {
         let mut progress = Progress::default();
         loop {
-            let wait = self.reconcile(rooms, &mut progress).await;
+            let wait = self.reconcile(app, &mut progress).await;
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
                 _ = stop.wait_for(|stop| *stop) => return,
@@ -155,42 +156,42 @@ impl Discovery {
     }
 
     /// One look, and what follows from it; returns how long until the next.
-    async fn reconcile(&self, rooms: &Rooms, progress: &mut Progress) -> Duration {
-        let private = self.is_private(rooms).await;
+    async fn reconcile(&self, app: &App, progress: &mut Progress) -> Duration {
+        let private = self.is_private(app).await;
         let enough = |body: &[u8]| self.taught(body, private).is_ok();
-        let (fetcher, now) = (rooms.issuers.fetcher(), rooms.clock.now());
+        let (fetcher, now) = (app.issuers.fetcher(), app.clock.now());
         let look = look(fetcher, &self.upstream.url, &self.fetch, now, enough).await;
         let mut refused = None;
         for document in look.documents() {
             let taught = self.taught(document, private);
             let learnt = taught.and_then(|known| {
-                self.learn(rooms, progress, known, document, private, look.describe())
+                self.learn(app, progress, known, document, private, look.describe())
             });
             match learnt {
-                Ok(()) => return self.pause(rooms, progress, REFRESH_INTERVAL, None),
+                Ok(()) => return self.pause(app, progress, REFRESH_INTERVAL, None),
                 Err(fault) => refused = refused.or(Some(fault)),
             }
         }
         let none = refused.is_none() && look.says_none();
-        let own_name = none && self.answers_to_own_name(rooms).await;
-        let interval = if none && self.guess(rooms, progress, &look, own_name) {
+        let own_name = none && self.answers_to_own_name(app).await;
+        let interval = if none && self.guess(app, progress, &look, own_name) {
             GUESS_INTERVAL
         } else {
-            self.record_fault(rooms, progress, &look, refused);
+            self.record_fault(app, progress, &look, refused);
             FAILED_INTERVAL
         };
-        self.pause(rooms, progress, interval, look.retry_after())
+        self.pause(app, progress, interval, look.retry_after())
     }
 
     /// How long until the next look: `interval`, where there is a key set to work with.
     fn pause(
         &self,
-        rooms: &Rooms,
+        app: &App,
         progress: &mut Progress,
         interval: Duration,
         retry_after: Option<Duration>,
     ) -> Duration {
-        if rooms.issuers.iter().any(|issuer| issuer.snapshot().is_some()) {
+        if app.issuers.iter().any(|issuer| issuer.snapshot().is_some()) {
             progress.retry = None;
             return interval;
         }
@@ -201,7 +202,7 @@ impl Discovery {
 
     fn learn(
         &self,
-        rooms: &Rooms,
+        app: &App,
         progress: &mut Progress,
         known: Known,
         document: &Bytes,
@@ -210,11 +211,11 @@ impl Discovery {
     ) -> Result<(), Fault> {
         let belief = known.learnt.belief;
         if progress.applied.as_ref() != Some(document) {
-            self.apply(rooms, known)?;
+            self.apply(app, known)?;
             progress.applied = Some(document.clone());
             self.remember(document, private && belief == Belief::PrivateUpstream);
         }
-        let status = status(rooms, DiscoveryState::Learnt, Some(belief), None, text);
+        let status = status(app, DiscoveryState::Learnt, Some(belief), None, text);
         let said = format!("{:?} {:?} {:?}", status.issuer, status.keys, belief);
         if progress.said != said {
             tracing::info!(
@@ -225,17 +226,17 @@ impl Discovery {
             );
             progress.said = said;
         }
-        rooms.issuers.set_discovery(status);
+        app.issuers.set_discovery(status);
         Ok(())
     }
 
     /// The upstream has no document. False where a guess is not in force: what was learnt once is not
     /// forgotten for a document that has gone.
-    fn guess(&self, rooms: &Rooms, progress: &mut Progress, look: &Look, own_name: bool) -> bool {
-        let known = rooms.issuers.discovery().and_then(|known| known.belief);
+    fn guess(&self, app: &App, progress: &mut Progress, look: &Look, own_name: bool) -> bool {
+        let known = app.issuers.discovery().and_then(|known| known.belief);
         let in_force = match known {
             Some(belief) => belief == Belief::Guess,
-            None => self.guessed().is_some_and(|known| self.apply(rooms, known).is_ok()),
+            None => self.guessed().is_some_and(|known| self.apply(app, known).is_ok()),
         };
         if !in_force {
             return false;
@@ -253,15 +254,15 @@ impl Discovery {
             progress.said.clone_from(&text);
         }
         let belief = Some(Belief::Guess);
-        let status = status(rooms, DiscoveryState::Guessed, belief, look.reason(), text);
-        rooms.issuers.set_discovery(status);
+        let status = status(app, DiscoveryState::Guessed, belief, look.reason(), text);
+        app.issuers.set_discovery(status);
         true
     }
 
     /// There is a document that cannot be used, or the upstream cannot say.
     fn record_fault(
         &self,
-        rooms: &Rooms,
+        app: &App,
         progress: &mut Progress,
         look: &Look,
         refused: Option<Fault>,
@@ -282,23 +283,26 @@ impl Discovery {
             tracing::warn!(upstream, code, "{text}");
             progress.said.clone_from(&text);
         }
-        let belief = rooms.issuers.discovery().and_then(|known| known.belief);
-        rooms.issuers.set_discovery(status(rooms, state, belief, reason, text));
+        let belief = app.issuers.discovery().and_then(|known| known.belief);
+        app.issuers.set_discovery(status(app, state, belief, reason, text));
     }
 
     /// Takes the issuer into use, unless it contradicts itself.
-    fn apply(&self, rooms: &Rooms, known: Known) -> Result<(), Fault> {
-        rooms.issuers.reload(vec![known.learnt.issuer]).map_err(|error| Fault {
+    fn apply(&self, app: &App, known: Known) -> Result<(), Fault> {
+        app.issuers.reload(vec![known.learnt.issuer]).map_err(|error| Fault {
             reason: Reason::of("issuer_conflict"),
             text: error.to_string(),
         })?;
-        rooms.state.routes.store(Arc::new(self.config.routes(known.tokens)));
-        rooms.state.discovery.clear();
-        rooms.bridge.forget();
+        app.state.routes.store(Arc::new(self.config.routes(known.tokens)));
+        app.state.discovery.clear();
+        app.bridge.forget();
         Ok(())
     }
 
     fn remember(&self, document: &Bytes, private: bool) {
+        if self.file().is_none() {
+            return;
+        }
         let mark = if private { PRIVATE } else { "" };
         let line = format!("{}{mark}\n", self.upstream.url);
         let text = [line.as_bytes(), document].concat();
@@ -308,20 +312,20 @@ impl Discovery {
     }
 
     /// Whether the upstream has a document for who asks by its own name, having none for ours.
-    async fn answers_to_own_name(&self, rooms: &Rooms) -> bool {
+    async fn answers_to_own_name(&self, app: &App) -> bool {
         let own = forwarded::authority(&self.upstream.url);
         let Some(told) = self.fetch.forwarded.as_ref().filter(|told| told.host != own) else {
             return false;
         };
         let renamed = Forwarded { host: own.to_owned(), ..Forwarded::clone(told) };
         let fetch = FetchSettings { forwarded: Some(Arc::new(renamed)), ..self.fetch.clone() };
-        let (fetcher, now) = (rooms.issuers.fetcher(), rooms.clock.now());
+        let (fetcher, now) = (app.issuers.fetcher(), app.clock.now());
         let look = look(fetcher, &self.upstream.url, &fetch, now, |_| true).await;
         look.documents().next().is_some()
     }
 
     /// Whether the upstream's name leads to private addresses and to no others.
-    async fn is_private(&self, rooms: &Rooms) -> bool {
+    async fn is_private(&self, app: &App) -> bool {
         if let Some(class) = Class::of_url(&self.upstream.url) {
             return class.is_inside();
         }
@@ -329,7 +333,7 @@ impl Discovery {
         let Some((host, port)) = url.host_str().zip(url.port_or_known_default()) else {
             return false;
         };
-        let found = rooms.issuers.fetcher().resolver().resolve(host, port).await;
+        let found = app.issuers.fetcher().resolver().resolve(host, port).await;
         found.is_ok_and(|list| {
             !list.is_empty() && list.iter().all(|address| Class::of(address.ip()).is_inside())
         })
@@ -345,13 +349,13 @@ const PRIVATE: &str = " private";
 
 /// How it stands: the issuer in use, whatever this look gave.
 fn status(
-    rooms: &Rooms,
+    app: &App,
     state: DiscoveryState,
     belief: Option<Belief>,
     reason: Option<Reason>,
     text: String,
 ) -> DiscoveryStatus {
-    let settings = rooms.issuers.only().map(|issuer| issuer.settings());
+    let settings = app.issuers.only().map(|issuer| issuer.settings());
     let first = settings.as_ref().and_then(|settings| settings.policy.issuers.first());
     DiscoveryStatus {
         state,
@@ -360,7 +364,7 @@ fn status(
         keys: settings.as_ref().map(|settings| settings.source.describe()),
         reason,
         text,
-        looked: rooms.clock.now().secs(),
+        looked: app.clock.now().secs(),
     }
 }
 

@@ -11,19 +11,22 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use pingora::server::Fds;
-use socket2::{SockRef, TcpKeepalive};
+use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::time::Instant;
 
 use crate::proxy::http::downstream::WRITE_TIMEOUT;
 use crate::proxy::http::upstream::TCP_KEEP_ALIVE;
+use crate::setting::Listen;
 
 /// With no new connection for this long, a socket that takes no new ones is empty: longer than a
 /// handshake that has begun takes within a site.
 const QUIET: Duration = Duration::from_millis(50);
 /// Where the system does not stop new connections, the queue may never be empty.
 const LONGEST: Duration = Duration::from_secs(1);
+/// Connections that may wait to be taken; the kernel lowers it to its own bound.
+const BACKLOG: i32 = 1024;
 
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
@@ -66,11 +69,41 @@ impl Sockets {
         Ok(Self { fds: Arc::new(Mutex::new(fds)), copies: Mutex::default() })
     }
 
+    /// Binds what `listen` says, unless it was taken over; the real addresses where the port was 0. The
+    /// second family is left out where the system does not have it.
+    ///
+    /// # Errors
+    /// [`ListenError::Bind`].
+    pub fn bind_all(&self, listen: &Listen) -> Result<Vec<SocketAddr>, ListenError> {
+        let first = self.bind(listen.first())?;
+        let mut bound = vec![first];
+        if let Some(mut also) = listen.also() {
+            also.set_port(first.port());
+            match self.bind_with(also, only_v6) {
+                Ok(address) => bound.push(address),
+                // Somebody else may have the port that the system chose for the first.
+                Err(ListenError::Bind { why, .. }) if listen.port() == 0 || is_lacking(&why) => {
+                    tracing::debug!(%also, %why, "not listening on the second family");
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(bound)
+    }
+
     /// Binds `address`, unless it was taken over; the real address where the port was 0.
     ///
     /// # Errors
     /// [`ListenError::Bind`].
     pub fn bind(&self, address: SocketAddr) -> Result<SocketAddr, ListenError> {
+        self.bind_with(address, TcpListener::bind)
+    }
+
+    fn bind_with(
+        &self,
+        address: SocketAddr,
+        bind: impl FnOnce(SocketAddr) -> io::Result<TcpListener>,
+    ) -> Result<SocketAddr, ListenError> {
         let mut fds = self.fds.lock();
         if let Some(fd) = fds.get(&address.to_string()) {
             match copy(*fd) {
@@ -83,7 +116,7 @@ impl Sockets {
             return Ok(address);
         }
         let fault = |why| ListenError::Bind { address, why };
-        let listener = TcpListener::bind(address).map_err(fault)?;
+        let listener = bind(address).map_err(fault)?;
         listener.set_nonblocking(true).map_err(fault)?;
         let bound = listener.local_addr().map_err(fault)?;
         bound_connections(&listener);
@@ -123,6 +156,22 @@ impl Sockets {
         let fds = self.fds.lock();
         fds.send_to_sock(path.to_string_lossy().as_ref()).map(|_| ()).map_err(|e| e.to_string())
     }
+}
+
+/// A socket for IPv6 alone: the first one has the port for IPv4.
+fn only_v6(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::IPV6, Type::STREAM, None)?;
+    socket.set_only_v6(true)?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// Whether the system, or this container, is without IPv6.
+fn is_lacking(why: &io::Error) -> bool {
+    let family = why.raw_os_error() == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error());
+    family || why.kind() == io::ErrorKind::AddrNotAvailable
 }
 
 /// Sets TCP keep-alive, which detects clients that have vanished, and the TCP user timeout, which ends
@@ -222,6 +271,19 @@ mod tests {
         let address = taken.local_addr().unwrap();
         let error = Sockets::new().bind(address).unwrap_err();
         assert_eq!(error.to_string(), format!("cannot listen on {address}: address in use"));
+    }
+
+    #[test]
+    fn localhost_is_both_families_under_one_port() {
+        let sockets = Sockets::new();
+        let bound = sockets.bind_all(&Listen::localhost(0)).unwrap();
+        assert!(bound[0].is_ipv4());
+        for address in &bound {
+            assert_eq!(address.port(), bound[0].port());
+            std::net::TcpStream::connect(address).unwrap();
+        }
+        let has_v6 = std::net::UdpSocket::bind("[::1]:0").is_ok();
+        assert_eq!(bound.len(), if has_v6 { 2 } else { 1 });
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The process: sockets, threads, rooms put together, and how it ends.
+//! The process: sockets, threads, everything put together, and how it ends.
 //!
 //! Pingora's listeners and proxy are used without pingora's `Server`: that one sleeps a fixed time at
 //! a stop, retries a port in use for half a minute, and can run once a process. Here a stop ends as
@@ -12,6 +12,7 @@ mod reload;
 mod signals;
 mod threads;
 pub mod tls;
+mod volume;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -26,7 +27,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
-use self::assemble::Rooms;
+use self::assemble::App;
 pub use self::assemble::StartError;
 use self::listen::{ListenError, Sockets};
 use self::threads::Threads;
@@ -34,6 +35,7 @@ use self::tls::{Certificate, TlsError};
 use crate::admin;
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError, HostHeader};
+use crate::issuer::publisher::COMMON_PATH;
 
 /// Why the server could not run.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +53,9 @@ pub enum RunError {
 /// Where the configuration comes from when it is read again.
 pub type Reload = Box<dyn Fn() -> Result<Config, ConfigError> + Send + Sync>;
 
+/// What is done once a server listens.
+pub type OnStart = Box<dyn FnOnce(&Started)>;
+
 /// How [`run`] runs.
 #[derive(Default)]
 pub struct Options {
@@ -58,6 +63,27 @@ pub struct Options {
     pub upgrade: bool,
     /// Called at `SIGHUP`.
     pub reload: Option<Reload>,
+    /// Called once when it listens.
+    pub started: Option<OnStart>,
+}
+
+/// What a person wants to know of a server that has just started.
+#[derive(Debug, Clone)]
+pub struct Started {
+    /// Where the public listener is, the first address first.
+    pub public: Vec<SocketAddr>,
+    /// The same of the admin listener; empty: it is off.
+    pub admin: Vec<SocketAddr>,
+    /// What clients and the verifier call it, as far as that is known: `public_url`, or the listener.
+    pub url: String,
+    /// Where the signing keys are kept.
+    pub store: String,
+    /// The key that signs.
+    pub kid: String,
+    /// It was made at this start.
+    pub made: bool,
+    /// Where other things are kept; `None`: nowhere.
+    pub data_dir: Option<PathBuf>,
 }
 
 /// Runs until a signal ends it. `SIGTERM` and `SIGINT` let running requests finish; `SIGQUIT` hands
@@ -81,6 +107,11 @@ pub fn run(config: Config, options: Options) -> Result<(), RunError> {
         );
     }
     let server = Server::start(config, sockets, Clock::system())?;
+    server.log_start(options.started.is_some());
+    volume::warn_if_lost(&server.app.config.load().keyring.store);
+    if let Some(started) = options.started {
+        started(&server.started());
+    }
     let ending = server.background.block_on(signals::serve(&server, options.reload, &handover));
     server.stop(ending);
     Ok(())
@@ -111,7 +142,11 @@ pub fn start_with_clock(config: Config, clock: Clock) -> Result<Handle, RunError
     let thread = std::thread::Builder::new().name("countersign".into()).spawn(move || {
         match Server::start(config, Sockets::new(), clock) {
             Ok(server) => {
-                let _ = started.send(Ok((server.public, server.admin, server.rooms.clone())));
+                let _ = started.send(Ok((
+                    server.public[0],
+                    server.admin.first().copied(),
+                    server.app.clone(),
+                )));
                 // Also when the handle was dropped.
                 let _ = server.background.block_on(stopped);
                 server.stop(Ending::Close);
@@ -123,8 +158,8 @@ pub fn start_with_clock(config: Config, clock: Clock) -> Result<Handle, RunError
     });
     let thread = thread.map_err(RunError::Threads)?;
     match starting.recv() {
-        Ok(Ok((public, admin, rooms))) => {
-            Ok(Handle { public, admin, rooms, stop: Some(stop), thread: Some(thread) })
+        Ok(Ok((public, admin, app))) => {
+            Ok(Handle { public, admin, app, stop: Some(stop), thread: Some(thread) })
         }
         Ok(Err(error)) => Err(error),
         Err(_) => Err(RunError::Threads(std::io::Error::other("the server's thread died"))),
@@ -136,7 +171,7 @@ pub struct Handle {
     pub public: SocketAddr,
     /// `None`: the admin listener is off.
     pub admin: Option<SocketAddr>,
-    rooms: Arc<Rooms>,
+    app: Arc<App>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
@@ -147,12 +182,12 @@ impl Handle {
     /// # Errors
     /// The reason, as text; the old one goes on.
     pub fn reload(&self, config: &Config) -> Result<(), String> {
-        reload::apply(&self.rooms, config)
+        reload::apply(&self.app, config)
     }
 
-    /// The rooms, for tests that look inside.
-    pub fn rooms(&self) -> &Rooms {
-        &self.rooms
+    /// What serves, for tests that look inside.
+    pub fn rooms(&self) -> &App {
+        &self.app
     }
 
     /// Lets running requests finish, then ends.
@@ -186,9 +221,11 @@ enum Ending {
 
 /// The listeners and the threads they run on.
 struct Server {
-    public: SocketAddr,
-    admin: Option<SocketAddr>,
-    rooms: Arc<Rooms>,
+    /// One address, or one of each family.
+    public: Vec<SocketAddr>,
+    /// Empty: the admin listener is off.
+    admin: Vec<SocketAddr>,
+    app: Arc<App>,
     sockets: Sockets,
     certificate: Option<Arc<Certificate>>,
     stopping: watch::Sender<bool>,
@@ -203,35 +240,43 @@ struct Server {
 
 impl Server {
     fn start(config: Config, sockets: Sockets, clock: Clock) -> Result<Self, RunError> {
-        // Once a process; a second time is no fault.
+        // Already installed is fine.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let public = sockets.bind(config.server.listen)?;
-        let admin = config.admin.listen.map(|address| sockets.bind(address)).transpose()?;
+        let public = sockets.bind_all(&config.server.listen)?;
+        let admin = match &config.admin.listen {
+            Some(listen) => sockets.bind_all(listen)?,
+            None => Vec::new(),
+        };
         let certificate = config.server.tls.as_ref().map(Certificate::load).transpose()?;
         let background = threads::many("background", 1).map_err(RunError::Threads)?;
         let proxy = Threads::new("proxy", config.server.threads()).map_err(RunError::Threads)?;
         let grace = config.server.grace;
-        let rooms = background.block_on(Rooms::assemble(config, clock))?;
+        let app = background.block_on(App::assemble(config, clock))?;
         let (stopping, stop) = watch::channel(false);
 
-        let door = rooms.connection_handler();
-        let mut listener = ListenerConfig::tcp(public.to_string()).l4_buffer(one_write());
+        let mut listeners = Vec::new();
+        for address in &public {
+            let mut listener = ListenerConfig::tcp(address.to_string()).l4_buffer(one_write());
+            if let Some(certificate) = &certificate {
+                listener = listener.tls(tls_settings(certificate.clone()));
+            }
+            listeners.push(listener);
+        }
         if let Some(certificate) = &certificate {
-            listener = listener.tls(tls_settings(certificate.clone()));
             background.spawn(certificate.clone().watch(stop.clone()));
         }
-        let accepting = proxy.spawn(listen_on(listener, door, &sockets, stop.clone()));
-        if let Some(admin) = admin {
-            let listener = ListenerConfig::tcp(admin.to_string());
-            let app = admin::App::new(rooms.source());
-            background.spawn(listen_on(listener, app, &sockets, stop.clone()));
+        let handler = app.connection_handler();
+        let accepting = proxy.spawn(listen_on(listeners, handler, &sockets, stop.clone()));
+        if !admin.is_empty() {
+            let listeners = admin.iter().map(|at| ListenerConfig::tcp(at.to_string())).collect();
+            let status = admin::App::new(app.source());
+            background.spawn(listen_on(listeners, status, &sockets, stop.clone()));
         }
-        rooms.spawn(&background, &stop);
-        tracing::info!(%public, admin = ?admin, "listening");
+        app.spawn(&background, &stop);
         Ok(Self {
             public,
             admin,
-            rooms,
+            app,
             sockets,
             certificate,
             stopping,
@@ -242,6 +287,45 @@ impl Server {
         })
     }
 
+    /// Where clients, the verifier and the operator go next.
+    fn started(&self) -> Started {
+        let config = self.app.config.load();
+        let scheme = if config.server.tls.is_some() { "https" } else { "http" };
+        let here = || format!("{scheme}://{}", reachable(self.public[0]));
+        let keyring = &self.app.keyring;
+        Started {
+            public: self.public.clone(),
+            admin: self.admin.clone(),
+            url: config.server.public_text().map_or_else(here, ToOwned::to_owned),
+            store: keyring.status().store,
+            kid: keyring.snapshot().active.kid().to_string(),
+            made: keyring.was_made(),
+            data_dir: config.keyring.store.has_disk().then(|| config.data_dir.clone()),
+        }
+    }
+
+    /// `shown`: a person is shown the rest in another way.
+    fn log_start(&self, shown: bool) {
+        let started = self.started();
+        let all = |list: &[SocketAddr]| {
+            list.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+        };
+        let admin = if started.admin.is_empty() { "off".into() } else { all(&started.admin) };
+        if shown {
+            tracing::info!(public = all(&started.public), admin, "listening");
+            return;
+        }
+        tracing::info!(
+            public = all(&started.public),
+            admin,
+            url = started.url,
+            jwks = format!("{}{COMMON_PATH}", started.url),
+            store = started.store,
+            kid = started.kid,
+            "listening"
+        );
+    }
+
     /// Stops listening, waits for running requests as long as the grace lasts, and ends the threads.
     fn stop(self, ending: Ending) {
         if ending == Ending::Close {
@@ -249,7 +333,7 @@ impl Server {
         }
         drop(self.sockets);
         let _ = self.stopping.send(true);
-        let open = || self.rooms.state.connections.open();
+        let open = || self.app.state.connections.open();
         self.background.block_on(async {
             let until = Instant::now() + self.grace;
             let _ = tokio::time::timeout_at(until, self.accepting).await;
@@ -264,10 +348,21 @@ impl Server {
         }
         self.proxy.shutdown(Duration::from_millis(500));
         // Before the threads that send them end.
-        self.rooms.state.spans.shutdown();
+        self.app.state.spans.shutdown();
         self.background.shutdown_timeout(Duration::from_millis(500));
         tracing::info!("stopped");
     }
+}
+
+/// An address that can be dialled from here: who listens everywhere is also on loopback.
+pub(crate) fn reachable(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        match address {
+            SocketAddr::V4(_) => address.set_ip(std::net::Ipv4Addr::LOCALHOST.into()),
+            SocketAddr::V6(_) => address.set_ip(std::net::Ipv6Addr::LOCALHOST.into()),
+        }
+    }
+    address
 }
 
 /// An answer of our own goes out in one write, head and body: pingora's 1460 bytes are less than a
@@ -285,9 +380,9 @@ fn tls_settings(certificate: Arc<Certificate>) -> TlsSettings {
     settings
 }
 
-/// Runs `app` on a listener until told to stop.
+/// Runs `app` on its listeners until told to stop.
 fn listen_on<A>(
-    listener: ListenerConfig,
+    listeners: Vec<ListenerConfig>,
     app: A,
     sockets: &Sockets,
     stop: watch::Receiver<bool>,
@@ -296,7 +391,9 @@ where
     A: pingora::apps::ServerApp + Send + Sync + 'static,
 {
     let mut service = Service::new(String::new(), app);
-    service.add_listener(listener);
+    for listener in listeners {
+        service.add_listener(listener);
+    }
     let table = sockets.table();
     async move { service.start_service(Some(table), stop, 1).await }
 }

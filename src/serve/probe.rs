@@ -7,7 +7,7 @@ use http::header;
 use pingora::http::RequestHeader;
 use tokio::sync::watch;
 
-use super::assemble::Rooms;
+use super::assemble::App;
 use crate::proxy::http::call;
 
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -15,24 +15,24 @@ const INTERVAL: Duration = Duration::from_secs(5);
 const LIMIT: usize = 64 * 1024;
 
 /// Runs until told to stop; asks nothing while requests are answered.
-pub(super) async fn run(rooms: &Rooms, mut stop: watch::Receiver<bool>) {
+pub(super) async fn run(app: &App, mut stop: watch::Receiver<bool>) {
     loop {
         tokio::select! {
             () = tokio::time::sleep(INTERVAL) => {}
             _ = stop.wait_for(|stop| *stop) => return,
         }
-        if rooms.state.health.failing() && answers(rooms).await == Some(true) {
-            rooms.state.health.answered();
+        if app.state.health.failing() && answers(app).await == Some(true) {
+            app.state.health.answered();
         }
     }
 }
 
-async fn answers(rooms: &Rooms) -> Option<bool> {
-    let upstream = rooms.state.upstream.as_ref()?;
+async fn answers(app: &App) -> Option<bool> {
+    let upstream = app.state.upstream.as_ref()?;
     let path = format!("{}/", upstream.base_path());
     let mut header = RequestHeader::build("GET", path.as_bytes(), Some(2)).ok()?;
     let host = upstream.host_header().unwrap_or_else(|| upstream.authority());
     header.insert_header(header::HOST, host).ok()?;
     header.insert_header(header::ACCEPT_ENCODING, "identity").ok()?;
-    Some(call::ask(&header, LIMIT, upstream, &rooms.state.connector).await.is_ok())
+    Some(call::ask(&header, LIMIT, upstream, &app.state.connector).await.is_ok())
 }

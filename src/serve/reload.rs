@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::assemble::Rooms;
+use super::assemble::App;
 use crate::config::Config;
 
 /// Takes issuers, token places and profile from `config`. What needs a new start (listeners,
@@ -10,8 +10,8 @@ use crate::config::Config;
 ///
 /// # Errors
 /// The reason, as text; nothing was changed then.
-pub(super) fn apply(rooms: &Arc<Rooms>, config: &Config) -> Result<(), String> {
-    let old = rooms.config.load_full();
+pub(super) fn apply(app: &Arc<App>, config: &Config) -> Result<(), String> {
+    let old = app.config.load_full();
     if config.server.listen != old.server.listen
         || config.admin != old.admin
         || config.server.tls != old.server.tls
@@ -22,17 +22,17 @@ pub(super) fn apply(rooms: &Arc<Rooms>, config: &Config) -> Result<(), String> {
         tracing::warn!("listeners, upstream, data directory and otel change only with a new start");
     }
     // A discovered issuer is looked at again by itself.
-    let learns = rooms.discovery.is_some();
+    let learns = app.discovery.is_some();
     if learns != config.discover {
         return Err("issuers cannot change from configured to discovered or back".to_owned());
     }
     if !learns {
         // The only step that can fail comes first.
-        rooms.issuers.reload(config.issuers.clone()).map_err(|e| e.to_string())?;
-        rooms.state.routes.store(Arc::new(config.routes(config.tokens.clone())));
+        app.issuers.reload(config.issuers.clone()).map_err(|e| e.to_string())?;
+        app.state.routes.store(Arc::new(config.routes(config.tokens.clone())));
     }
-    rooms.publisher.set_profile(config.profile.clone());
-    rooms.bridge.reload(config.profile.clone());
-    rooms.config.store(Arc::new(config.clone()));
+    app.publisher.set_profile(config.profile.clone());
+    app.bridge.reload(config.profile.clone());
+    app.config.store(Arc::new(config.clone()));
     Ok(())
 }

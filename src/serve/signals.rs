@@ -50,10 +50,10 @@ pub(super) async fn serve(server: &Server, again: Option<Reload>, handover: &Pat
                 if let Some(certificate) = &server.certificate {
                     certificate.reload();
                 }
-                server.rooms.keyring.reload();
+                server.app.keyring.reload();
                 let config = again.as_ref().map(|again| again().map_err(|e| e.to_string()));
                 let done = match config {
-                    Some(Ok(config)) => reload::apply(&server.rooms, &config),
+                    Some(Ok(config)) => reload::apply(&server.app, &config),
                     Some(Err(why)) => Err(why),
                     None => Ok(()),
                 };

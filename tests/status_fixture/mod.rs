@@ -178,6 +178,7 @@ pub fn status() -> Status {
                 Some(NOW + 900),
             ),
         ],
+        key_sets_in_memory: false,
         store: KeyringStatus {
             store: "file".into(),
             epoch: 3,

@@ -101,6 +101,16 @@ impl Place {
         Process(self.command(args).stderr(file).spawn().unwrap(), log)
     }
 
+    /// Started without the configuration, and with no variable but `vars`.
+    pub fn started(&self, name: &str, args: &[&str], vars: &[(&str, &str)]) -> Process {
+        let log = self.dir.path().join(name);
+        let file = std::fs::File::create(&log).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
+        command.current_dir(self.dir.path()).args(args).env_clear().envs(vars.iter().copied());
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(file);
+        Process(command.spawn().unwrap(), log)
+    }
+
     pub async fn running(&self) -> Process {
         self.running_as("log").await
     }

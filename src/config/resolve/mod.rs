@@ -44,6 +44,7 @@ pub(super) fn config(
     let mut server = server::resolve(raw.server, overrides.threads, base)?;
     let mut issuers = issuer::all(raw.issuer, base, upstream.as_ref(), &raw.limits)?;
     if let Some(upstream) = &mut upstream {
+        server::not_ourselves(&upstream.url, &server)?;
         let public = server.public_url.as_ref();
         upstream::default_host(upstream, public);
         upstream::ask_as_clients(&mut issuers, upstream, public);
@@ -62,7 +63,7 @@ pub(super) fn config(
     Ok(Config {
         admin: raw.admin,
         profile: verifier::resolve(&raw.profile)?,
-        keyring: signing::resolve(&raw.signing, base, &data_dir, server.max_age)?,
+        keyring: signing::resolve(&raw.signing, base, &data_dir, server.max_age, env)?,
         discover: issuers.is_empty(),
         tokens: tokens::all(&raw.tokens)?,
         discovery: discovery(&raw.discovery, &issuers, server.public_url.is_some())?,

@@ -35,6 +35,35 @@ pub(super) fn resolve(
     Ok(server)
 }
 
+/// A request that is passed on to ourselves comes round until every connection is in use.
+///
+/// # Errors
+/// A fault where the upstream is this proxy.
+pub(super) fn not_ourselves(upstream: &Url, server: &ServerSettings) -> Checked<()> {
+    let fault = |why: String| {
+        let hint = "name the auth server itself, as it is reached from this machine";
+        At::root("upstream").key("url").fault(why).hint(hint)
+    };
+    if server.listen.is_at(upstream) {
+        let listen = &server.listen;
+        return Err(fault(format!("{upstream} is where this proxy itself listens ({listen})")));
+    }
+    match &server.public_url {
+        Some(public) if is_below(upstream, public) => {
+            Err(fault(format!("{upstream} is this proxy's own `public_url`")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether `url` is `base`, or a path below it.
+fn is_below(url: &Url, base: &Url) -> bool {
+    let (path, prefix) = (url.path().trim_end_matches('/'), base.path().trim_end_matches('/'));
+    let rest = path.strip_prefix(prefix);
+    url.origin() == base.origin()
+        && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
 /// The address clients use ends up in documents verifiers read, so it must be one they can trust.
 fn public_url(at: &At, url: &Url) -> Checked<()> {
     if url.query().is_some() {
@@ -51,6 +80,20 @@ fn public_url(at: &At, url: &Url) -> Checked<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn below_is_by_whole_segments() {
+        let below =
+            |url: &str, base: &str| is_below(&Url::parse(url).unwrap(), &Url::parse(base).unwrap());
+        assert!(below("https://a.example/", "https://a.example"));
+        assert!(below("https://A.example:443/oidc", "https://a.example"));
+        assert!(below("https://a.example/login/x", "https://a.example/login/"));
+        // A gateway may give two servers one name.
+        assert!(!below("https://a.example/oidc", "https://a.example/login"));
+        assert!(!below("https://a.example/login2", "https://a.example/login"));
+        assert!(!below("http://a.example/", "https://a.example"));
+        assert!(!below("https://b.example/", "https://a.example"));
+    }
 
     #[test]
     fn a_public_url_is_safe() {

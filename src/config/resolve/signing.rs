@@ -7,8 +7,9 @@ use super::super::error::Checked;
 use super::super::raw::RawSigning;
 use super::place::At;
 use super::secret;
+use crate::env::Env;
 use crate::jose::alg::Alg;
-use crate::keyring::{KeyringSettings, RedisKey, StoreSettings};
+use crate::keyring::{KeyringSettings, RedisKey, StoreSettings, outside};
 use crate::setting;
 
 /// Only what every verifier of a profile can check.
@@ -24,6 +25,7 @@ pub(super) fn resolve(
     base: &Path,
     data_dir: &Path,
     max_age: u32,
+    env: &impl Env,
 ) -> Checked<KeyringSettings> {
     let at = At::root("signing");
     let algorithm = match raw.algorithm.as_deref() {
@@ -80,6 +82,15 @@ pub(super) fn resolve(
         Some(text) => match text.split_once(':') {
             Some(("file", dir)) if !dir.is_empty() => StoreSettings::File(base.join(dir)),
             Some(("readonly", dir)) if !dir.is_empty() => StoreSettings::ReadOnly(base.join(dir)),
+            Some(("env", name)) => {
+                let keys = outside::from_variables(name, |name| env.var(name));
+                let keys = keys.map_err(|why| {
+                    store_at
+                        .fault(why)
+                        .hint("`countersign keys generate --output FILE` makes a key for it")
+                })?;
+                StoreSettings::Env { name: name.to_owned(), keys }
+            }
             Some(("redis" | "rediss", _)) => {
                 let key = encryption_key.as_ref().ok_or_else(|| {
                     at.key("encryption_key")
@@ -93,9 +104,9 @@ pub(super) fn resolve(
                 StoreSettings::Redis { url: text.to_owned(), encryption_key }
             }
             _ => {
-                return Err(store_at
-                    .fault("unknown kind of store")
-                    .hint("write `file:DIR`, `readonly:DIR` or `redis://HOST:PORT/DB`"));
+                return Err(store_at.fault("unknown kind of store").hint(
+                    "write `file:DIR`, `readonly:DIR`, `env:NAME` or `redis://HOST:PORT/DB`",
+                ));
             }
         },
     };

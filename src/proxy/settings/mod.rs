@@ -3,7 +3,7 @@
 mod exchange;
 mod upstream;
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -14,16 +14,14 @@ use url::Url;
 pub use self::exchange::{Cors, ExchangeSettings, IntrospectionSettings, SessionSettings};
 pub use self::upstream::{HostHeader, UpstreamSettings, UpstreamTimeouts, UpstreamTls};
 use crate::jose::names::Issuer;
-use crate::setting;
+use crate::setting::{self, Listen};
 
 /// The public listener, `[server]`.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ServerSettings {
     /// Address of the public listener.
-    #[serde(deserialize_with = "listen")]
-    #[schemars(with = "String")]
-    pub listen: SocketAddr,
+    pub listen: Listen,
     /// What clients and verifiers call this proxy, `https://auth.example.com`.
     #[serde(deserialize_with = "some_url")]
     #[schemars(with = "Option<String>")]
@@ -46,7 +44,7 @@ pub struct ServerSettings {
 impl Default for ServerSettings {
     fn default() -> Self {
         Self {
-            listen: ([127, 0, 0, 1], 8080).into(),
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)).into(),
             public_url: None,
             tls: None,
             threads: None,
@@ -69,10 +67,6 @@ impl ServerSettings {
     pub fn public_text(&self) -> Option<&str> {
         self.public_url.as_ref().map(|url| url.as_str().trim_end_matches('/'))
     }
-}
-
-fn listen<'de, D: Deserializer<'de>>(from: D) -> Result<SocketAddr, D::Error> {
-    setting::text(from, setting::listen_addr)
 }
 
 fn some_url<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Url>, D::Error> {

@@ -1,0 +1,168 @@
+//! `keys rotate` and `keys import`: what changes the ring.
+
+use std::io::Read as _;
+use std::time::Duration;
+
+use serde::Serialize;
+use zeroize::Zeroizing;
+
+use super::super::Exit;
+use super::super::output::{CliError, Output};
+use super::list::span;
+use super::{block_on, failed, none_there, store};
+use crate::clock::Clock;
+use crate::keyring::{
+    KeyView, Keyring, KeyringError, KeyringSettings, KeyringStatus, Served, StoreError, admit,
+};
+use crate::rotation::KeyState;
+
+/// A running proxy looks at its store every second or two.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// A key file is small; a longer one is something else.
+const KEY_LIMIT: u64 = 64 * 1024;
+
+/// What `rotate --json` prints.
+#[derive(Serialize)]
+struct Rotated<'a> {
+    store: &'a str,
+    epoch: u64,
+    /// The new key.
+    kid: &'a str,
+    /// `next`: published and waiting; `active`: it signs.
+    state: &'static str,
+    /// Seconds since 1970.
+    signs_from: i64,
+    /// Proxies that run on this store; `null` where the store cannot tell.
+    running: Option<usize>,
+    /// How many of them still serve the ring from before.
+    behind: usize,
+    keys: &'a [KeyView],
+}
+
+pub(super) fn rotate(
+    settings: &KeyringSettings,
+    now: bool,
+    json: bool,
+    out: &mut Output,
+) -> Result<Exit, CliError> {
+    let (status, served) = block_on(async {
+        let (store, name) = store(settings).map_err(|e| failed("the key store", &e))?;
+        let at = |error: KeyringError| failed(&name, &error);
+        if !store.rotates() {
+            return Err(at(StoreError::ReadOnly { at: name.clone() }.into()));
+        }
+        if store.load(None).await.map_err(|e| at(e.into()))?.is_none() {
+            return Err(none_there(&name));
+        }
+        let ring = Keyring::with_store(settings, store, Clock::system()).await.map_err(at)?;
+        ring.rotate(now).await.map_err(at)?;
+        let served = ring.wait_until_served(PATIENCE).await.map_err(at)?;
+        Ok((ring.status(), served))
+    })?;
+    let next = status.keys.iter().find(|key| key.state == KeyState::Next && !now);
+    let active = status.keys.iter().find(|key| key.state == KeyState::Active);
+    let Some(key) = next.or(active) else {
+        return Err(failed(&status.store, &KeyringError::NoActive));
+    };
+    if json {
+        let (running, behind) = match served {
+            Served::Unknown => (None, 0),
+            Served::Nowhere => (Some(0), 0),
+            Served::By(running) => (Some(running), 0),
+            Served::Behind { running, behind } => (Some(running), behind),
+        };
+        out.json_pretty(&Rotated {
+            store: &status.store,
+            epoch: status.epoch,
+            kid: &key.kid,
+            state: key.state.name(),
+            signs_from: key.activated.unwrap_or(key.usable),
+            running,
+            behind,
+            keys: &status.keys,
+        });
+    }
+    if let Served::Behind { running, behind } = served {
+        let why = format!(
+            "the new key is stored, but {behind} of {running} running proxies did not take it within {} s \
+             and go on signing with the old one",
+            PATIENCE.as_secs()
+        );
+        return Err(CliError::new(&status.store, why).hint(
+            "its log and /readyz say why it cannot read the store; a restart takes the new key",
+        ));
+    }
+    if !json {
+        out.line(said(&status, key, served));
+    }
+    Ok(Exit::Good)
+}
+
+/// The outcome in one line.
+fn said(status: &KeyringStatus, key: &KeyView, served: Served) -> String {
+    let (store, kid) = (&status.store, &key.kid);
+    let wait = span(key.usable - Clock::system().now().secs());
+    let who = match served {
+        Served::By(1) => "the running proxy".to_owned(),
+        Served::By(n) => format!("{n} running proxies"),
+        Served::Nowhere | Served::Unknown | Served::Behind { .. } => String::new(),
+    };
+    match (key.state, who.is_empty()) {
+        (KeyState::Next, true) => format!(
+            "{store}: {kid} is published and signs in {wait}; no proxy runs on this store now, the next one takes it"
+        ),
+        (KeyState::Next, false) => {
+            format!("{store}: {kid} is published by {who} and signs in {wait}")
+        }
+        (_, true) => {
+            format!("{store}: {kid} signs from the next start on; no proxy runs on this store now")
+        }
+        (_, false) => format!("{store}: {kid} signs now, in {who}"),
+    }
+}
+
+/// What `import --json` prints.
+#[derive(Serialize)]
+struct Imported<'a> {
+    store: &'a str,
+    kid: &'a str,
+    alg: &'static str,
+    /// False: it was in the ring already.
+    imported: bool,
+}
+
+pub(super) fn import(
+    settings: &KeyringSettings,
+    file: &str,
+    json: bool,
+    out: &mut Output,
+) -> Result<Exit, CliError> {
+    let text = match file {
+        "-" => text(std::io::stdin().lock()).map_err(|e| CliError::new("stdin", e))?,
+        _ => std::fs::File::open(file).and_then(text).map_err(|e| CliError::new(file, e))?,
+    };
+    let key = admit::parse(&text).map_err(|e| {
+        CliError::new(file, e)
+            .hint("PEM (PKCS#8, PKCS#1, SEC 1), a private JWK, or the base64 of either")
+    })?;
+    let (kid, alg) = (key.kid().to_string(), key.alg().name());
+    let (imported, place) = block_on(async {
+        let (_, name) = store(settings).map_err(|e| failed("the key store", &e))?;
+        let done = Keyring::import(settings, key, Clock::system()).await;
+        done.map_err(|e| failed(&name, &e)).map(|new| (new, name))
+    })?;
+    if json {
+        out.json_pretty(&Imported { store: &place, kid: &kid, alg, imported });
+    } else if imported {
+        out.line(format_args!("{place}: {kid} ({alg}) is in the ring"));
+    } else {
+        out.line(format_args!("{place}: {kid} ({alg}) was in the ring already"));
+    }
+    Ok(Exit::Good)
+}
+
+fn text(from: impl std::io::Read) -> std::io::Result<Zeroizing<String>> {
+    let mut text = Zeroizing::new(String::new());
+    from.take(KEY_LIMIT).read_to_string(&mut text)?;
+    Ok(text)
+}

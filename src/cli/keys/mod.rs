@@ -1,0 +1,105 @@
+//! `countersign keys`: the local signing keys. It works on the store itself, also beside a running
+//! proxy, which takes a change within seconds. Every answer names the store.
+
+mod change;
+mod export;
+mod list;
+
+use std::future::Future;
+use std::sync::Arc;
+
+use super::Exit;
+use super::args::{KeysArgs, KeysCommand, KeysPlace};
+use super::output::{CliError, Output};
+use crate::clock::Clock;
+use crate::config::{self, RunOverrides};
+use crate::keyring::ring::RingState;
+use crate::keyring::store::Store;
+use crate::keyring::{Access, KeyringError, KeyringSettings, open};
+use crate::log;
+
+/// Stands for the upstream that a configuration needs and a ring does not.
+const NO_UPSTREAM: &str = "http://upstream.invalid";
+
+/// # Errors
+/// [`CliError`] where the store cannot be read or written.
+pub fn run(args: &KeysArgs, out: &mut Output) -> Result<Exit, CliError> {
+    // What the store has to say while a command waits: a warning, on stderr. Held to the end, since a
+    // log that is dropped writes nothing.
+    let _log = log::init(log::Format::Text, &log::Filter::warnings());
+    match &args.command {
+        KeysCommand::List { place, json } => list::run(&settings(place, out)?, *json, out),
+        KeysCommand::Rotate { place, now, json } => {
+            change::rotate(&settings(place, out)?, *now, *json, out)
+        }
+        KeysCommand::Import { place, file, json } => {
+            change::import(&settings(place, out)?, file, *json, out)
+        }
+        KeysCommand::Export { place, public: _, data_uri, private, json } => {
+            let settings = settings(place, out)?;
+            match private {
+                Some(file) => export::private(&settings, file, *json, out),
+                None => export::public(&settings, *data_uri, out),
+            }
+        }
+        KeysCommand::Generate(args) => export::generate(args, out),
+    }
+}
+
+/// The settings of the proxy that uses the store, found as `run` finds them.
+fn settings(place: &KeysPlace, out: &mut Output) -> Result<KeyringSettings, CliError> {
+    let found = config::find(place.config.as_deref());
+    if let Some(note) = found.note() {
+        out.note(note);
+    }
+    let overrides = RunOverrides {
+        data_dir: place.data_dir.clone().filter(|dir| !dir.as_os_str().is_empty()),
+        store: place.store.clone().filter(|store| !store.is_empty()),
+        upstream: Some(NO_UPSTREAM.to_owned()),
+        ..RunOverrides::default()
+    };
+    let config = config::load(found.path(), &overrides, &config::env::ProcessEnv)?;
+    Ok(config.keyring)
+}
+
+/// An open store and its name.
+fn store(settings: &KeyringSettings) -> Result<(Arc<dyn Store>, String), KeyringError> {
+    let store = open::store(settings, &Clock::system(), Access::Operate)?;
+    let name = store.describe();
+    Ok((store, name))
+}
+
+/// The stored ring and the store's name; a command that only reads makes no ring.
+fn load(settings: &KeyringSettings) -> Result<(RingState, String), CliError> {
+    block_on(async {
+        let (store, name) = store(settings).map_err(|e| failed("the key store", &e))?;
+        match store.load(None).await {
+            Ok(Some(ring)) => Ok((ring, name)),
+            Ok(None) => Err(none_there(&name)),
+            Err(error) => Err(failed(&name, &error.into())),
+        }
+    })
+}
+
+fn none_there(store: &str) -> CliError {
+    CliError::new(store, "there are no keys yet").hint(
+        "is it the store of your proxy? --config, --data-dir or --store name another; `countersign run` \
+         makes the first key, `keys import` takes in yours",
+    )
+}
+
+fn failed(store: &str, error: &KeyringError) -> CliError {
+    let failed = CliError::new(store, error);
+    match error.hint() {
+        Some(hint) => failed.hint(hint),
+        None => failed,
+    }
+}
+
+fn block_on<T>(work: impl Future<Output = Result<T, CliError>>) -> Result<T, CliError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| CliError::new("the runtime", e))?;
+    runtime.block_on(work)
+}

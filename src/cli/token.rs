@@ -1,0 +1,176 @@
+//! The one reader of a token argument: the token itself, `@FILE`, the name of a file, or `-` for stdin.
+//! What editors, shells and copied headers leave around a token is taken off; inside nothing is mended.
+//! No error holds the token's text.
+
+use std::io::{IsTerminal as _, Read};
+use std::path::Path;
+
+use base64::Engine as _;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+
+use super::output::{CliError, Output};
+
+const WAYS: &str = "give the token itself, @FILE, the name of a file, or - to read it from stdin";
+
+/// As lenient as `inspect`, which shows what is wrong with a token that is nearly one.
+const LENIENT: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::URL_SAFE,
+    GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true),
+);
+
+/// The token of an argument, at most `limit` bytes of it.
+///
+/// # Errors
+/// [`CliError`] when there is nothing to read, or what is there is not a token at all.
+pub fn read(argument: &str, limit: usize) -> Result<String, CliError> {
+    let (what, bytes) = if argument == "-" {
+        ("stdin".to_owned(), bounded(std::io::stdin().lock(), limit, "stdin")?)
+    } else if let Some(file) = argument.strip_prefix('@') {
+        (file.to_owned(), file_bytes(Path::new(file), limit)?)
+    } else if Path::new(argument).is_file() {
+        (argument.to_owned(), file_bytes(Path::new(argument), limit)?)
+    } else {
+        ("token".to_owned(), argument.as_bytes().to_vec())
+    };
+    let fault = |why: &str| CliError::new(&what, why).hint(WAYS);
+    let text = String::from_utf8(bytes).map_err(|_| fault("not a token: it is not text"))?;
+    let token = bare(&text);
+    if token.len() > limit {
+        return Err(fault(&format!("longer than {limit} bytes")));
+    }
+    match shape(token) {
+        Shape::Token => Ok(token.to_owned()),
+        Shape::Nothing => Err(fault("there is none")),
+        Shape::Parts(n) => Err(fault(&format!(
+            "neither a token nor the name of a file: {n} part{}, where a token has three, joined by dots",
+            if n == 1 { "" } else { "s" }
+        ))),
+        Shape::Header => {
+            Err(fault("not a token: its first part is not a JSON object in base64url"))
+        }
+    }
+}
+
+/// Says on a terminal that a token is waited for.
+pub fn prompt(argument: &str, out: &mut Output) {
+    if argument == "-" && std::io::stdin().is_terminal() {
+        out.note("paste the token, then press Enter and Ctrl-D");
+    }
+}
+
+fn file_bytes(path: &Path, limit: usize) -> Result<Vec<u8>, CliError> {
+    let what = path.display().to_string();
+    let file = std::fs::File::open(path).map_err(|e| CliError::new(&what, e).hint(WAYS))?;
+    bounded(file, limit, &what)
+}
+
+fn bounded(reader: impl Read, limit: usize, what: &str) -> Result<Vec<u8>, CliError> {
+    let mut bytes = Vec::new();
+    // Room for what is taken off, and for one byte that tells that it is too much.
+    let bound = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(64);
+    reader.take(bound).read_to_end(&mut bytes).map_err(|e| CliError::new(what, e).hint(WAYS))?;
+    let blanks = bytes.len() - bytes.trim_ascii_end().len();
+    bytes.truncate(bytes.len() - blanks);
+    Ok(bytes)
+}
+
+/// Without white space, quotes, `Authorization:` and `Bearer` around it, in whatever order they stand.
+pub fn bare(text: &str) -> &str {
+    let mut token = text;
+    loop {
+        let before = token;
+        token = token.trim_matches(|c: char| {
+            c.is_whitespace() || matches!(c, '"' | '\'' | '`' | ',' | ';' | '\u{feff}')
+        });
+        for word in ["authorization:", "bearer"] {
+            if let Some((head, rest)) = token.split_at_checked(word.len())
+                && head.eq_ignore_ascii_case(word)
+                && (word.ends_with(':') || rest.is_empty() || rest.starts_with(char::is_whitespace))
+            {
+                token = rest;
+            }
+        }
+        if token.len() == before.len() {
+            return token;
+        }
+    }
+}
+
+enum Shape {
+    Token,
+    Nothing,
+    Parts(usize),
+    Header,
+}
+
+/// Whether a text is a compact JWS or JWE at all, good or bad (RFC 7515 §7.1, RFC 7516 §7.1).
+fn shape(text: &str) -> Shape {
+    if text.is_empty() {
+        return Shape::Nothing;
+    }
+    let mut parts = text.split('.');
+    let head = parts.next().unwrap_or_default();
+    match 1 + parts.count() {
+        3 | 5 => {}
+        n => return Shape::Parts(n),
+    }
+    let header = LENIENT.decode(head).ok();
+    let object = header.is_some_and(|bytes| bytes.trim_ascii_start().first() == Some(&b'{'));
+    if object { Shape::Token } else { Shape::Header }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The first example of RFC 7515, appendix A.1.
+    const TOKEN: &str = "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ.dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+
+    #[test]
+    fn what_stands_around_a_token_is_taken_off() {
+        for text in [
+            format!("{TOKEN}\r\n"),
+            format!("\u{feff}  {TOKEN}\t"),
+            format!("\"{TOKEN}\","),
+            format!("'Bearer {TOKEN}'"),
+            format!("Authorization: Bearer {TOKEN}\n"),
+            format!("authorization:bearer  {TOKEN}"),
+            format!("\"Authorization: Bearer '{TOKEN}'\";"),
+        ] {
+            assert_eq!(read(&text, 4096).unwrap(), TOKEN, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_file_may_be_named_with_and_without_an_at() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), format!("Bearer {TOKEN}\n")).unwrap();
+        let name = file.path().to_str().unwrap();
+        assert_eq!(read(name, 4096).unwrap(), TOKEN);
+        assert_eq!(read(&format!("@{name}"), 4096).unwrap(), TOKEN);
+    }
+
+    #[test]
+    fn what_is_not_a_token_is_refused_and_never_repeated() {
+        let parts: Vec<_> = TOKEN.split('.').collect();
+        for (text, why) in [
+            (String::new(), "there is none"),
+            ("Bearer ".to_owned(), "there is none"),
+            ("hunter2".to_owned(), "neither a token nor the name of a file: 1 part,"),
+            (format!("{}.{}", parts[0], parts[1]), "2 parts"),
+            (format!("hunter2.{}.{}", parts[1], parts[2]), "not a JSON object"),
+            (format!("@/nowhere/{}", "x".repeat(20)), "No such file"),
+            ("x".repeat(5000), "longer than 4096 bytes"),
+        ] {
+            let error = read(&text, 4096).unwrap_err();
+            let said = format!("{error} {:?}", error.hint);
+            assert!(said.contains(why), "{why}: {said}");
+            for secret in ["hunter2", parts[1], parts[2]] {
+                assert!(!said.contains(secret), "{said}");
+            }
+        }
+    }
+}

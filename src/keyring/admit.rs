@@ -1,0 +1,109 @@
+//! Where every private key enters a ring, whoever made it: a new one, one that is imported, one laid
+//! down from outside, one read back from a store. A [`SigningKey`] has proved when it was made that
+//! others verify what it signs; nothing is left to check here.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use zeroize::Zeroizing;
+
+use crate::jose::alg::Alg;
+use crate::jose::sign::{SigningKey, SigningKeyError};
+
+const INDIFFERENT: GeneralPurposeConfig =
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+/// Either alphabet, with or without padding: dashboards and shells write both.
+const BASE64: [GeneralPurpose; 2] = [
+    GeneralPurpose::new(&alphabet::STANDARD, INDIFFERENT),
+    GeneralPurpose::new(&alphabet::URL_SAFE, INDIFFERENT),
+];
+
+/// A key as the rings hold it.
+pub(super) fn admit(key: SigningKey) -> Arc<SigningKey> {
+    Arc::new(key)
+}
+
+/// A new key.
+///
+/// # Errors
+/// [`SigningKeyError`] for an algorithm we do not sign with, or when the system fails.
+pub fn generate(alg: Alg) -> Result<Arc<SigningKey>, SigningKeyError> {
+    SigningKey::generate(alg).map(admit)
+}
+
+/// A private key as people keep it: PEM, JWK, or base64 of either, as environment variables need it.
+///
+/// # Errors
+/// [`SigningKeyError`] for any other text; it holds none of it.
+pub fn parse(text: &str) -> Result<Arc<SigningKey>, SigningKeyError> {
+    let text = text.trim_start_matches('\u{feff}').trim();
+    if text.starts_with('{') {
+        return SigningKey::from_jwk(text).map(admit);
+    }
+    if text.contains("-----BEGIN ") {
+        // Dashboards and `.env` files keep line ends as `\n`.
+        let lines = Zeroizing::new(text.replace("\\n", "\n"));
+        return SigningKey::from_pem(&lines).map(admit);
+    }
+    let packed: Zeroizing<String> =
+        Zeroizing::new(text.chars().filter(|c| !c.is_ascii_whitespace()).collect());
+    let inner = BASE64.iter().find_map(|engine| engine.decode(packed.as_bytes()).ok());
+    let inner = inner.map(Zeroizing::new).filter(|bytes| !bytes.is_empty());
+    match inner.as_deref().map(|bytes| std::str::from_utf8(bytes)) {
+        // Once: base64 of base64 is nobody's key.
+        Some(Ok(inner)) if inner.trim_start().starts_with('{') => {
+            SigningKey::from_jwk(inner.trim()).map(admit)
+        }
+        Some(Ok(inner)) => SigningKey::from_pem(inner).map(admit),
+        _ => Err(SigningKeyError::NotPem),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+
+    use super::*;
+
+    fn pem(key: &SigningKey) -> String {
+        let block = pem::Pem::new("PRIVATE KEY", key.to_pkcs8().unwrap().to_vec());
+        pem::encode_config(&block, pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF))
+    }
+
+    #[test]
+    fn a_key_reads_however_it_was_packed() {
+        // The key of RFC 7515, appendix A.3.1.
+        let jwk = r#"{"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0","d":"jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI"}"#;
+        let from_jwk = parse(jwk).unwrap();
+        for text in [format!(" {jwk}\n"), STANDARD.encode(jwk), URL_SAFE_NO_PAD.encode(jwk)] {
+            assert_eq!(parse(&text).unwrap().kid(), from_jwk.kid());
+        }
+        let key = generate(Alg::EdDsa).unwrap();
+        let text = pem(&key);
+        let wrapped: Vec<_> =
+            STANDARD.encode(&text).as_bytes().chunks(20).map(|c| c.to_vec()).collect();
+        let wrapped = String::from_utf8(wrapped.join(&b'\n')).unwrap();
+        for text in [
+            text.clone(),
+            text.replace('\n', "\r\n"),
+            text.replace('\n', "\\n"),
+            format!("\u{feff}{text}"),
+            STANDARD.encode(&text),
+            STANDARD.encode(&text).trim_end_matches('=').to_owned(),
+            wrapped,
+        ] {
+            assert_eq!(parse(&text).unwrap().kid(), key.kid(), "{text}");
+        }
+    }
+
+    #[test]
+    fn other_text_is_refused_and_not_repeated() {
+        let twice = STANDARD.encode(STANDARD.encode(pem(&generate(Alg::EdDsa).unwrap())));
+        for text in ["", "hunter2", "aHVudGVyMg==", "{}", "-----BEGIN X", &twice] {
+            let error = parse(text).unwrap_err().to_string();
+            assert!(!error.contains("hunter2") && !error.contains("aHVu"), "{error}");
+        }
+    }
+}

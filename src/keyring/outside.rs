@@ -1,0 +1,310 @@
+//! Keys that somebody else lays down: PEM or JWK files in a directory that is only read (a Kubernetes
+//! Secret), read again when they change; or environment variables, which stay until the next start.
+//!
+//! A file whose name starts with `next` is published and does not sign; one that starts with
+//! `previous` or `retired` is published for the tokens it signed; the one other file signs. When
+//! another key stands in that place without having been `next` first, it is published at once and
+//! signs only when every cached copy has run out; the old key, still in memory, signs until then and
+//! stays published until its last token has expired.
+//!
+//! A process that reads variables remembers nothing from the one before it: there the order
+//! (published before it signs, published until its last token has expired) is in who redeploys when.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use zeroize::Zeroizing;
+
+use super::admit;
+use super::file::{self, Stamp};
+use super::ring::{RingKey, RingState};
+use super::store::{Store, StoreError};
+use super::stored::RingError;
+use crate::clock::Clock;
+use crate::jose::names::UnixTime;
+use crate::jose::sign::{SigningKey, SigningKeyError};
+use crate::rotation::{KeyState, KeyTimes};
+
+/// How often the files are looked at.
+const LOOK: Duration = Duration::from_secs(1);
+/// The kubelet lays a changed Secret down within about a minute, on each node in its own time.
+pub(super) const SPREAD: Duration = Duration::from_secs(90);
+/// Tokens signed with a `previous` key before the start are taken to live at most this long.
+const PREVIOUS_TOKENS: Duration = Duration::from_secs(86_400);
+/// A key of `NAME_PREVIOUS` stays published for as long as the variable is there.
+const WHILE_SET: Duration = Duration::from_secs(3650 * 86_400);
+
+/// See the module.
+pub struct ReadOnlyStore {
+    dir: PathBuf,
+    clock: Clock,
+    /// `max-age` and the rest: how long a new key waits.
+    ahead: Duration,
+}
+
+impl ReadOnlyStore {
+    pub fn new(dir: &Path, ahead: Duration, clock: Clock) -> Self {
+        Self { dir: dir.to_owned(), clock, ahead }
+    }
+
+    fn fault(&self, why: impl Into<String>) -> StoreError {
+        StoreError::Ring { at: self.dir.display().to_string(), why: RingError::Corrupt(why.into()) }
+    }
+
+    /// Key files, by name; what Kubernetes lays beside them (`..data`) starts with a dot.
+    fn files(&self) -> Result<Vec<PathBuf>, StoreError> {
+        let at = |e: &std::io::Error| StoreError::Io {
+            at: self.dir.display().to_string(),
+            why: e.to_string(),
+        };
+        let mut files = Vec::new();
+        for entry in fs::read_dir(&self.dir).map_err(|e| at(&e))? {
+            let path = entry.map_err(|e| at(&e))?.path();
+            let name = path.file_name().map(|n| n.to_string_lossy().into_owned());
+            let kind = path.extension().and_then(|e| e.to_str()).unwrap_or_default();
+            let key = matches!(kind, "pem" | "key" | "jwk" | "json");
+            if key && name.is_some_and(|n| !n.starts_with('.')) {
+                files.push(path);
+            }
+        }
+        files.sort();
+        Ok(files)
+    }
+
+    fn read(&self) -> Result<Vec<(KeyState, Arc<SigningKey>)>, StoreError> {
+        let mut keys = Vec::new();
+        for path in self.files()? {
+            let text = fs::read_to_string(&path).map(Zeroizing::new).map_err(|e| {
+                StoreError::Io { at: path.display().to_string(), why: e.to_string() }
+            })?;
+            let key = admit::parse(&text).map_err(|e| {
+                let at = path.display().to_string();
+                StoreError::Ring { at, why: RingError::Corrupt(e.to_string()) }
+            })?;
+            let name = path.file_name().map(|n| n.to_string_lossy().into_owned());
+            let name = name.unwrap_or_default();
+            let state = match name {
+                n if n.starts_with("next") => KeyState::Next,
+                n if n.starts_with("previous") || n.starts_with("retired") => KeyState::Retired,
+                _ => KeyState::Active,
+            };
+            keys.push((state, key));
+        }
+        Ok(keys)
+    }
+
+    /// The ring in memory with what the files now say.
+    fn merged(
+        &self,
+        ring: &RingState,
+        keys: &[(KeyState, Arc<SigningKey>)],
+        now: UnixTime,
+    ) -> RingState {
+        let mut new = ring.clone();
+        for (state, key) in keys {
+            let state_now = new.get(key.kid()).map(|k| k.times.state);
+            // Back to an earlier key: it is still published, so it may sign at once.
+            let back = *state == KeyState::Active && state_now == Some(KeyState::Retired);
+            if (state_now.is_none() && *state != KeyState::Retired) || back {
+                let times = KeyTimes {
+                    kid: key.kid().clone(),
+                    state: KeyState::Next,
+                    published: now,
+                    usable: if back { now } else { now.plus(self.ahead) },
+                    activated: None,
+                    retired: None,
+                    latest_exp: now,
+                };
+                // One successor at a time; the newest counts.
+                new.keys.retain(|k| k.times.state != KeyState::Next && k.times.kid != *key.kid());
+                new.keys.push(RingKey { times, key: Arc::clone(key) });
+            }
+        }
+        let named = keys.iter().find(|(state, _)| *state == KeyState::Active);
+        let active = new.active().map(|k| k.times.kid.clone());
+        new.asked = named.is_some_and(|(_, key)| {
+            Some(key.kid()) != active.as_ref()
+                && new.get(key.kid()).is_some_and(|k| k.times.state == KeyState::Next)
+        });
+        let same = |a: &RingKey, b: &RingKey| a.times == b.times;
+        let unchanged = new.asked == ring.asked
+            && new.keys.len() == ring.keys.len()
+            && new.keys.iter().zip(&ring.keys).all(|(a, b)| same(a, b));
+        new.epoch = if unchanged { ring.epoch } else { ring.epoch + 1 };
+        new
+    }
+
+    fn stamps(&self) -> Vec<(PathBuf, Option<Stamp>)> {
+        let files = self.files().unwrap_or_default();
+        files.into_iter().map(|path| (path.clone(), file::stamp(&path))).collect()
+    }
+}
+
+/// The ring of a process that has served none before. A `previous` key is published for `previous`.
+fn first(
+    keys: &[(KeyState, Arc<SigningKey>)],
+    ahead: Duration,
+    previous: Duration,
+    now: UnixTime,
+) -> RingState {
+    let ring = keys.iter().map(|(state, key)| RingKey {
+        times: KeyTimes {
+            kid: key.kid().clone(),
+            state: *state,
+            published: now,
+            usable: if *state == KeyState::Active { now } else { now.plus(ahead) },
+            activated: (*state == KeyState::Active).then_some(now),
+            retired: (*state == KeyState::Retired).then_some(now),
+            latest_exp: if *state == KeyState::Retired { now.plus(previous) } else { now },
+        },
+        key: Arc::clone(key),
+    });
+    RingState { epoch: 1, keys: ring.collect(), ..RingState::default() }
+}
+
+#[async_trait]
+impl Store for ReadOnlyStore {
+    async fn load(&self, known: Option<Arc<RingState>>) -> Result<Option<RingState>, StoreError> {
+        let keys = self.read()?;
+        match keys.iter().filter(|(state, _)| *state == KeyState::Active).count() {
+            1 => {}
+            0 => return Err(self.fault("no key file (`*.pem`, `*.key`, `*.jwk`) that may sign")),
+            n => {
+                return Err(self.fault(format!(
+                    "{n} key files that may sign; call the others `next…` or `previous…`"
+                )));
+            }
+        }
+        let now = self.clock.now();
+        match known.filter(|ring| !ring.keys.is_empty()) {
+            None => Ok(Some(first(&keys, self.ahead, PREVIOUS_TOKENS, now))),
+            Some(ring) => Ok(Some(self.merged(&ring, &keys, now))),
+        }
+    }
+
+    /// What is due happens in memory; nothing is written.
+    async fn replace(&self, _expected: u64, _ring: Arc<RingState>) -> Result<bool, StoreError> {
+        Ok(true)
+    }
+
+    async fn changed(&self, _since: u64) {
+        let before = self.stamps();
+        loop {
+            tokio::time::sleep(LOOK).await;
+            if self.stamps() != before {
+                return;
+            }
+        }
+    }
+
+    fn spread(&self) -> Duration {
+        SPREAD
+    }
+
+    fn describe(&self) -> String {
+        format!("readonly:{}", self.dir.display())
+    }
+
+    fn rotates(&self) -> bool {
+        false
+    }
+}
+
+/// Why variables do not hold the keys they should. Never holds their text.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum VariableError {
+    #[error("`{0}` is not a name of an environment variable")]
+    Name(String),
+    #[error("the environment variable {0} is not set")]
+    Unset(String),
+    #[error("the environment variable {name} does not hold a signing key: {why}")]
+    Key { name: String, why: SigningKeyError },
+    #[error("the environment variables {0} and {1} hold the same key")]
+    Twice(String, String),
+}
+
+/// The keys of `NAME`, `NAME_NEXT` and `NAME_PREVIOUS`. An empty variable counts as unset: platforms
+/// have no other way to take one back.
+///
+/// # Errors
+/// [`VariableError`].
+pub fn from_variables(
+    name: &str,
+    read: impl Fn(&str) -> Option<String>,
+) -> Result<Vec<(KeyState, Arc<SigningKey>)>, VariableError> {
+    let head = name.bytes().next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_');
+    if !head || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
+        return Err(VariableError::Name(name.to_owned()));
+    }
+    let mut keys: Vec<(KeyState, Arc<SigningKey>)> = Vec::new();
+    for (state, suffix) in SUFFIXES {
+        let variable = format!("{name}{suffix}");
+        let text = read(&variable).map(Zeroizing::new).filter(|text| !text.trim().is_empty());
+        let Some(text) = text else { continue };
+        let key = admit::parse(&text)
+            .map_err(|why| VariableError::Key { name: variable.clone(), why })?;
+        if let Some((twin, _)) = keys.iter().find(|(_, other)| other.kid() == key.kid()) {
+            let suffix = SUFFIXES.iter().find(|(state, _)| state == twin).map_or("", |s| s.1);
+            return Err(VariableError::Twice(format!("{name}{suffix}"), variable));
+        }
+        keys.push((state, key));
+    }
+    match keys.first() {
+        Some((KeyState::Active, _)) => Ok(keys),
+        _ => Err(VariableError::Unset(name.to_owned())),
+    }
+}
+
+const SUFFIXES: [(KeyState, &str); 3] =
+    [(KeyState::Active, ""), (KeyState::Next, "_NEXT"), (KeyState::Retired, "_PREVIOUS")];
+
+/// Keys from environment variables, parsed where the configuration is read.
+pub struct EnvStore {
+    name: String,
+    ring: RingState,
+}
+
+impl EnvStore {
+    /// `ahead`: how long a key of `NAME_NEXT` must have been published before it may sign.
+    pub fn new(
+        name: &str,
+        keys: &[(KeyState, Arc<SigningKey>)],
+        ahead: Duration,
+        clock: &Clock,
+    ) -> Self {
+        Self { name: name.to_owned(), ring: first(keys, ahead, WHILE_SET, clock.now()) }
+    }
+}
+
+#[async_trait]
+impl Store for EnvStore {
+    async fn load(&self, known: Option<Arc<RingState>>) -> Result<Option<RingState>, StoreError> {
+        let known = known.filter(|ring| !ring.keys.is_empty());
+        Ok(Some(known.map_or_else(|| self.ring.clone(), Arc::unwrap_or_clone)))
+    }
+
+    /// What is due happens in memory; nothing is written.
+    async fn replace(&self, _expected: u64, _ring: Arc<RingState>) -> Result<bool, StoreError> {
+        Ok(true)
+    }
+
+    /// The environment of a process does not change.
+    async fn changed(&self, _since: u64) {
+        std::future::pending::<()>().await;
+    }
+
+    fn spread(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    fn describe(&self) -> String {
+        format!("env:{}", self.name)
+    }
+
+    fn rotates(&self) -> bool {
+        false
+    }
+}

@@ -1,0 +1,108 @@
+//! Which processes serve the ring of a directory, and which ring of it: each keeps a small file there,
+//! locked for as long as it lives, with the epoch it serves. One that died leaves a file that nobody
+//! holds; whoever looks removes it.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _};
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, OFlags, flock};
+
+use super::atomic;
+
+const PREFIX: &str = "served.";
+
+/// This process's file; gone when dropped.
+#[derive(Debug)]
+pub(super) struct Presence {
+    file: File,
+    path: PathBuf,
+}
+
+impl Presence {
+    /// # Errors
+    /// [`io::Error`] where the directory cannot be written.
+    pub(super) fn new(dir: &Path, epoch: u64) -> io::Result<Self> {
+        let name = format!("{PREFIX}{}", atomic::random()?);
+        let path = dir.join(&name);
+        // Locked before it has its name, so that nobody takes it for one of a dead process.
+        let beside = dir.join(format!("{name}.new"));
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
+        let made = Self { file, path: beside.clone() };
+        flock(&made.file, FlockOperation::NonBlockingLockExclusive)?;
+        made.tell(epoch)?;
+        fs::rename(&beside, &path)?;
+        // Not moved out of `made`, which would remove it.
+        let mut made = made;
+        made.path = path;
+        Ok(made)
+    }
+
+    /// Says that the ring of `epoch` is served. Written in place, always as long: on a full disk too.
+    ///
+    /// # Errors
+    /// [`io::Error`].
+    pub(super) fn tell(&self, epoch: u64) -> io::Result<()> {
+        self.file.write_all_at(format!("{epoch:020}\n").as_bytes(), 0)
+    }
+}
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// The epochs that living processes serve from `dir`.
+///
+/// # Errors
+/// [`io::Error`] where the directory cannot be read.
+pub(super) fn all(dir: &Path) -> io::Result<Vec<u64>> {
+    let mut epochs = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        let ours = entry.file_name().to_str().is_some_and(|name| {
+            name.strip_prefix(PREFIX).is_some_and(|id| id.bytes().all(|b| b.is_ascii_hexdigit()))
+        });
+        if ours && let Some(epoch) = alive(&entry.path()) {
+            epochs.push(epoch);
+        }
+    }
+    Ok(epochs)
+}
+
+fn alive(path: &Path) -> Option<u64> {
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+    let mut file = OpenOptions::new().read(true).custom_flags(flags).open(path).ok()?;
+    if flock(&file, FlockOperation::NonBlockingLockShared).is_ok() {
+        let _ = fs::remove_file(path);
+        return None;
+    }
+    let mut text = String::new();
+    file.by_ref().take(32).read_to_string(&mut text).ok()?;
+    text.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_living_process_is_seen_with_its_epoch_and_a_dead_one_is_swept() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(all(dir.path()).unwrap().is_empty());
+        let one = Presence::new(dir.path(), 7).unwrap();
+        assert_eq!(all(dir.path()).unwrap(), [7]);
+        one.tell(u64::MAX).unwrap();
+        assert_eq!(all(dir.path()).unwrap(), [u64::MAX]);
+        let other = Presence::new(dir.path(), 1).unwrap();
+        assert_eq!(all(dir.path()).unwrap().len(), 2);
+        drop(one);
+        assert_eq!(all(dir.path()).unwrap(), [1]);
+        // As a killed process leaves it: the file is there, the lock is not.
+        flock(&other.file, FlockOperation::Unlock).unwrap();
+        assert!(all(dir.path()).unwrap().is_empty());
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+}

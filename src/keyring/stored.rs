@@ -1,0 +1,301 @@
+//! The ring as text, as files and Redis keep it, and what such text must not say.
+//!
+//! The member names `office` and `horizon` are those of the first release: rings that exist have them.
+
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use super::admit::admit;
+use super::ring::{RingKey, RingState};
+use crate::jose::alg::Alg;
+use crate::jose::names::{Kid, UnixTime};
+use crate::jose::sign::SigningKey;
+use crate::rotation::{KeyState, KeyTimes};
+
+/// Format of the stored text; another one is refused, not guessed at.
+const FORMAT: u32 = 1;
+/// The last second of the year 9999: what calendars and most clocks can say.
+pub(super) const LAST_SECOND: i64 = 253_402_300_799;
+/// Epochs count changes. One a second would take longer than the sun lasts to get here, so a greater
+/// one was not counted; below it adding one never overflows.
+const MAX_EPOCH: u64 = 1 << 53;
+
+/// Why stored text is no ring. Never answered by making a new one: the old keys are still needed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RingError {
+    #[error("is not a key ring: {0}")]
+    Corrupt(String),
+    #[error("has format {0}, this program reads format {FORMAT}")]
+    Format(u32),
+    #[error("holds no key")]
+    Empty,
+    #[error("has the impossible epoch {0}; it counts changes, from 1 to {MAX_EPOCH}")]
+    Epoch(u64),
+    #[error("key {kid}: {why}")]
+    Key { kid: String, why: String },
+}
+
+/// How private keys stand in the stored text.
+pub trait Seal: Send + Sync {
+    fn seal(&self, kid: &Kid, pkcs8: &[u8]) -> Result<String, String>;
+    /// The reverse.
+    fn open(&self, kid: &Kid, text: &str) -> Result<Zeroizing<Vec<u8>>, String>;
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoredRing {
+    format: u32,
+    epoch: u64,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    asked: bool,
+    ahead: u64,
+    copies_until: i64,
+    keys: Vec<StoredKey>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoredKey {
+    kid: String,
+    alg: String,
+    #[serde(rename = "office")]
+    state: KeyState,
+    published: i64,
+    usable: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    activated: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    retired: Option<i64>,
+    #[serde(rename = "horizon")]
+    latest_exp: i64,
+    private: Zeroizing<String>,
+}
+
+impl RingState {
+    /// The text a store keeps.
+    ///
+    /// # Errors
+    /// [`RingError::Key`] when a private key cannot be sealed.
+    pub fn to_text(&self, seal: &dyn Seal) -> Result<Zeroizing<String>, RingError> {
+        let mut keys = Vec::with_capacity(self.keys.len());
+        for RingKey { times, key } in &self.keys {
+            let pkcs8 = key.to_pkcs8().map_err(|e| fault(&times.kid, e))?;
+            let private = seal.seal(&times.kid, &pkcs8).map_err(|why| fault(&times.kid, why))?;
+            keys.push(StoredKey {
+                kid: times.kid.to_string(),
+                alg: key.alg().name().to_owned(),
+                state: times.state,
+                published: times.published.secs(),
+                usable: times.usable.secs(),
+                activated: times.activated.map(UnixTime::secs),
+                retired: times.retired.map(UnixTime::secs),
+                latest_exp: times.latest_exp.secs(),
+                private: Zeroizing::new(private),
+            });
+        }
+        let stored = StoredRing {
+            format: FORMAT,
+            epoch: self.epoch,
+            asked: self.asked,
+            ahead: self.ahead,
+            copies_until: self.copies_until,
+            keys,
+        };
+        let mut text =
+            serde_json::to_string_pretty(&stored).map_err(|e| RingError::Corrupt(e.to_string()))?;
+        text.push('\n');
+        Ok(Zeroizing::new(text))
+    }
+
+    /// Reads what [`RingState::to_text`] wrote. `known` keys are not parsed again.
+    ///
+    /// # Errors
+    /// [`RingError`] for anything else: no key, an epoch or times that cannot be, two active keys, one
+    /// key twice, or a key that does not match its `kid`.
+    pub fn from_text(text: &str, seal: &dyn Seal, known: Option<&Self>) -> Result<Self, RingError> {
+        #[derive(Deserialize)]
+        struct Head {
+            format: u32,
+        }
+        let corrupt = |e: serde_json::Error| RingError::Corrupt(e.to_string());
+        let head: Head = serde_json::from_str(text).map_err(corrupt)?;
+        if head.format != FORMAT {
+            return Err(RingError::Format(head.format));
+        }
+        let stored: StoredRing = serde_json::from_str(text).map_err(corrupt)?;
+        if stored.keys.is_empty() {
+            return Err(RingError::Empty);
+        }
+        if !(1..=MAX_EPOCH).contains(&stored.epoch) {
+            return Err(RingError::Epoch(stored.epoch));
+        }
+        let ahead = i64::try_from(stored.ahead).unwrap_or(i64::MAX);
+        if !is_time(stored.copies_until) || !is_time(ahead) {
+            return Err(RingError::Corrupt("its times cannot be".to_owned()));
+        }
+        let mut keys: Vec<RingKey> = Vec::with_capacity(stored.keys.len());
+        for key in &stored.keys {
+            let key = parse(key, seal, known)?;
+            if keys.iter().any(|other| other.times.kid == key.times.kid) {
+                return Err(fault(&key.times.kid, "it is there twice"));
+            }
+            keys.push(key);
+        }
+        for state in [KeyState::Active, KeyState::Next] {
+            if keys.iter().filter(|k| k.times.state == state).count() > 1 {
+                return Err(RingError::Corrupt(format!("two keys are {state:?}").to_lowercase()));
+            }
+        }
+        Ok(Self {
+            epoch: stored.epoch,
+            keys,
+            asked: stored.asked,
+            ahead: stored.ahead,
+            copies_until: stored.copies_until,
+        })
+    }
+}
+
+fn parse(
+    stored: &StoredKey,
+    seal: &dyn Seal,
+    known: Option<&RingState>,
+) -> Result<RingKey, RingError> {
+    let fault = |why: String| RingError::Key { kid: stored.kid.clone(), why };
+    let kid = Kid::parse(&stored.kid).map_err(|e| fault(e.to_string()))?;
+    check_times(stored).map_err(fault)?;
+    let key = match known.and_then(|ring| ring.get(&kid)) {
+        Some(same) => same.key.clone(),
+        None => {
+            let alg = Alg::from_name(&stored.alg)
+                .ok_or_else(|| fault(format!("algorithm `{}` is not known", stored.alg)))?;
+            let pkcs8 = seal.open(&kid, &stored.private).map_err(fault)?;
+            let key = SigningKey::from_pkcs8(alg, &pkcs8).map_err(|e| fault(e.to_string()))?;
+            if *key.kid() != kid {
+                return Err(fault(format!("the private key is that of {}", key.kid())));
+            }
+            admit(key)
+        }
+    };
+    let times = KeyTimes {
+        kid,
+        state: stored.state,
+        published: UnixTime::from_secs(stored.published),
+        usable: UnixTime::from_secs(stored.usable),
+        activated: stored.activated.map(UnixTime::from_secs),
+        retired: stored.retired.map(UnixTime::from_secs),
+        // An issuer may have said any `exp`; older releases kept it as it was.
+        latest_exp: UnixTime::from_secs(stored.latest_exp.min(LAST_SECOND)),
+    };
+    Ok(RingKey { times, key })
+}
+
+/// Order is not looked at: a clock that was set back leaves times that run backwards.
+fn check_times(key: &StoredKey) -> Result<(), String> {
+    let times = [
+        ("published", Some(key.published)),
+        ("usable", Some(key.usable)),
+        ("activated", key.activated),
+        ("retired", key.retired),
+        ("horizon", Some(key.latest_exp.min(LAST_SECOND))),
+    ];
+    for (name, time) in times {
+        if let Some(time) = time.filter(|time| !is_time(*time)) {
+            return Err(format!("the time `{name}` cannot be {time}"));
+        }
+    }
+    match key.state {
+        KeyState::Active if key.activated.is_none() => {
+            Err("it is active, and nothing says since when".to_owned())
+        }
+        // Without the time it would never leave the set.
+        KeyState::Retired if key.retired.is_none() => {
+            Err("it is retired, and nothing says since when".to_owned())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn is_time(secs: i64) -> bool {
+    (0..=LAST_SECOND).contains(&secs)
+}
+
+fn fault(kid: &Kid, why: impl std::fmt::Display) -> RingError {
+    RingError::Key { kid: kid.to_string(), why: why.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use std::sync::Arc;
+
+    use serde_json::{Value, json};
+
+    use super::super::file::Plain;
+    use super::*;
+    use crate::rotation::Rules;
+
+    /// A ring as it is stored: one active key, one next.
+    fn stored() -> Value {
+        let rules = Rules {
+            rotate_every: None,
+            ahead: Duration::from_secs(305),
+            outage: Duration::ZERO,
+            skew: Duration::from_secs(5),
+        };
+        let now = UnixTime::from_secs(1_000_000);
+        let mut ring = RingState { epoch: 3, ..RingState::default() };
+        for state in [KeyState::Active, KeyState::Next] {
+            ring.add(&Arc::new(SigningKey::generate(Alg::Es256).unwrap()), state, &rules, now);
+        }
+        serde_json::from_str(&ring.to_text(&Plain).unwrap()).unwrap()
+    }
+
+    fn read(ring: &Value) -> Result<RingState, RingError> {
+        RingState::from_text(&ring.to_string(), &Plain, None)
+    }
+
+    #[test]
+    fn a_ring_of_the_first_release_reads() {
+        let mut ring = stored();
+        assert_eq!(ring["keys"][0]["office"], "active");
+        assert_eq!(ring["keys"][0]["horizon"], 1_000_000);
+        assert_eq!(read(&ring).unwrap().epoch, 3);
+        // A token without end was noted as it was.
+        ring["keys"][0]["horizon"] = i64::MAX.into();
+        assert_eq!(read(&ring).unwrap().keys[0].times.latest_exp.secs(), LAST_SECOND);
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused() {
+        type Spoil = fn(&mut Value);
+        let cases: [(&str, Spoil); 13] = [
+            ("holds no key", |r| r["keys"] = json!([])),
+            ("impossible epoch 0", |r| r["epoch"] = 0.into()),
+            ("impossible epoch 18446744073709551615", |r| r["epoch"] = u64::MAX.into()),
+            ("impossible epoch 9007199254740993", |r| r["epoch"] = ((1u64 << 53) + 1).into()),
+            ("times cannot be", |r| r["copies_until"] = (-1).into()),
+            ("times cannot be", |r| r["ahead"] = u64::MAX.into()),
+            ("`published` cannot be -5", |r| r["keys"][0]["published"] = (-5).into()),
+            ("`usable` cannot be", |r| r["keys"][1]["usable"] = i64::MAX.into()),
+            ("`activated` cannot be", |r| r["keys"][0]["activated"] = i64::MIN.into()),
+            ("`horizon` cannot be -1", |r| r["keys"][0]["horizon"] = (-1).into()),
+            ("it is active, and nothing", |r| {
+                r["keys"][0].as_object_mut().unwrap().remove("activated");
+            }),
+            ("it is retired, and nothing", |r| r["keys"][1]["office"] = "retired".into()),
+            ("it is there twice", |r| {
+                let twin = r["keys"][0].clone();
+                r["keys"].as_array_mut().unwrap().push(twin);
+            }),
+        ];
+        for (why, spoil) in cases {
+            let mut ring = stored();
+            spoil(&mut ring);
+            let error = read(&ring).unwrap_err().to_string();
+            assert!(error.contains(why), "{why}: {error}");
+        }
+    }
+}
