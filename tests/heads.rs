@@ -17,8 +17,11 @@ mod scripted;
 #[path = "support/signer.rs"]
 mod signer;
 
+use std::sync::Arc;
+
 use scripted::{OK, Scene, Step, TOKENS, get, post, send};
 use serde_json::Value;
+use tokio::sync::Notify;
 
 /// Head, status, and what of it the upstream is sent (nothing where it is refused).
 #[tokio::test]
@@ -38,7 +41,7 @@ async fn a_request_is_passed_on_only_if_every_reader_takes_it_alike() {
         ("GET foo HTTP/1.1\r\nHost: a\r\n\r\n".into(), 400, "invalid_request_target"),
         ("GET /a b HTTP/1.1\r\nHost: a\r\n\r\n".into(), 400, "invalid_request_target"),
         ("GET  /x HTTP/1.1\r\nHost: a\r\n\r\n".into(), 400, "invalid_request_target"),
-        ("GET /a\"b HTTP/1.1\r\nHost: a\r\n\r\n".into(), 400, "invalid_request_target"),
+        ("GET /a<b HTTP/1.1\r\nHost: a\r\n\r\n".into(), 400, "invalid_request_target"),
         ("GET http://u@a/ HTTP/1.1\r\nHost: a\r\n\r\n".into(), 400, "invalid_request_target"),
         ("CONNECT a:443 HTTP/1.1\r\nHost: a\r\n\r\n".into(), 405, "method_not_allowed"),
         ("GET /h HTTP/1.1\r\n\r\n".into(), 400, "invalid_host"),
@@ -222,4 +225,74 @@ async fn redirects_and_cookies_of_the_inner_server_are_ours() {
     client.ask("GET /%2e%2e/admin HTTP/1.1\r\nHost: a\r\n\r\n").await;
     let answer = client.until("}\n").await;
     assert!(answer.contains("invalid_request_target"), "{answer}");
+}
+
+/// A client that reads nothing holds its connection and the upstream's for the write timeout alone.
+#[tokio::test]
+async fn a_client_that_reads_nothing_is_given_up() {
+    let configured = "[server.limits]\nwrite_timeout = \"1s\"\n";
+    // More than the sockets between hold.
+    let big = "x".repeat(32 * 1024 * 1024);
+    let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{big}", big.len());
+    let scene = Scene::with(configured, move |_| vec![send(&answer)]).await;
+    let mut client = scene.client().await;
+    client.ask(&get("/big")).await;
+    // The upstream's connection ends although the client neither reads nor goes.
+    let ended = tokio::time::timeout(std::time::Duration::from_secs(30), scene.ended.notified());
+    ended.await.unwrap();
+    drop(client);
+}
+
+/// However short its pauses, a body that trickles in has an end.
+#[tokio::test]
+async fn a_body_that_trickles_in_is_cut_off() {
+    let configured = format!("{TOKENS}[server.limits]\nbody_timeout = \"1s\"\n");
+    for path in ["/plain", "/token", "/_countersign/token"] {
+        let scene = Scene::with(&configured, |_| vec![Step::Until("never")]).await;
+        let address = scene.proxy.url("").replace("http://", "");
+        let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        let form = "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 100000\r\n";
+        tokio::io::AsyncWriteExt::write_all(&mut stream, post(path, form).as_bytes())
+            .await
+            .unwrap();
+        let (mut read, mut write) = stream.into_split();
+        let trickling = async {
+            while tokio::io::AsyncWriteExt::write_all(&mut write, b"x").await.is_ok() {
+                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            }
+        };
+        let mut answer = Vec::new();
+        let reading = tokio::io::AsyncReadExt::read_to_end(&mut read, &mut answer);
+        let bounded = std::time::Duration::from_secs(30);
+        tokio::select! {
+            read = tokio::time::timeout(bounded, reading) => drop(read.unwrap()),
+            () = trickling => {}
+        }
+        let answer = String::from_utf8_lossy(&answer);
+        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 408 "), "{path}: {answer}");
+    }
+}
+
+/// One client of HTTP/2 can ask for a hundred things at once; the upstream has a bound of its own.
+#[tokio::test]
+async fn requests_at_the_upstream_have_a_bound_of_their_own() {
+    let configured = "[server.limits]\nupstream_connections = 1\n";
+    let (reached, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (told, waited) = (reached.clone(), go_on.clone());
+    let scene = Scene::with(configured, move |path| match path {
+        "/slow" => vec![Step::Tell(told.clone()), Step::Wait(waited.clone()), send(OK)],
+        _ => vec![send(OK)],
+    })
+    .await;
+    let mut slow = scene.client().await;
+    slow.ask(&get("/slow")).await;
+    reached.notified().await;
+    let mut other = scene.client().await;
+    other.ask(&get("/other")).await;
+    let answer = other.until("}\n").await;
+    assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("overloaded"), "{answer}");
+    go_on.notify_one();
+    slow.until("ok").await;
+    slow.ask(&get("/again")).await;
+    assert!(slow.until("ok").await.starts_with("HTTP/1.1 200 "));
 }

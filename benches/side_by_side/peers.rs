@@ -80,7 +80,8 @@ impl ProxyHttp for Bare {
 
 /// Runs the bare proxy; never returns. The harness starts itself in this mode.
 pub(crate) fn run_bare_proxy(listen: &str, upstream: &str) -> ! {
-    let conf = ServerConf { threads: 1, ..ServerConf::default() };
+    // As ours: one thread, and no work stealing.
+    let conf = ServerConf { threads: 1, work_stealing: false, ..ServerConf::default() };
     let mut server = Server::new_with_opt_and_conf(None, conf);
     server.bootstrap();
     let mut service = http_proxy_service(&server.configuration, Bare(upstream.parse().unwrap()));

@@ -44,7 +44,7 @@ fn jwks_from_memory(plan: &Plan, report: &mut Report) {
         || wrk(&peer_url, CONNECTIONS, plan.seconds, &[]),
     );
     let work = format!("GET JWKS from memory ({} B, keep-alive, 32 connections)", body.len());
-    let goal = Goal { rate: 1.15, p99: Some(1.0) };
+    let goal = Goal { rate: 1.5, p99: Some(0.8) };
     report.pair("1", &work, "nginx `proxy_cache` hit", "req/s", &pair, goal);
 
     let our_tag = format!("If-None-Match: {}", etag(ours.addr, JWKS));
@@ -79,7 +79,7 @@ fn pass_through(plan: &Plan, report: &mut Report) {
         || wrk(&setting.url(ours.addr, "/1k"), CONNECTIONS, plan.seconds, &[]),
         || wrk(&setting.url(bare, "/1k"), CONNECTIONS, plan.seconds, &[]),
     );
-    report.pair("3", "pass-through of 1 KiB", "bare pingora", "req/s", &pair, at_least(0.97));
+    report.pair("3", "pass-through of 1 KiB", "bare pingora", "req/s", &pair, at_least(0.93));
 }
 
 fn large_bodies(plan: &Plan, report: &mut Report) {
@@ -97,7 +97,7 @@ fn large_bodies(plan: &Plan, report: &mut Report) {
         || load::download(bare, "/100m.bin", BIG),
     );
     let down = ours.process.resident_mib() - before;
-    report.pair("4", "100 MiB down", "bare pingora", "MiB/s", &pair, at_least(0.97));
+    report.pair("4", "100 MiB down", "bare pingora", "MiB/s", &pair, at_least(0.95));
     drop(ours);
 
     let sink = crate::peers::sink();
@@ -111,7 +111,7 @@ fn large_bodies(plan: &Plan, report: &mut Report) {
         || load::upload(bare, "/sink", BIG),
     );
     let up = ours.process.resident_mib() - before;
-    report.pair("4", "100 MiB up", "bare pingora", "MiB/s", &pair, at_least(0.97));
+    report.pair("4", "100 MiB up", "bare pingora", "MiB/s", &pair, at_least(0.95));
     let growth = down.max(up);
     let cell = format!("down {down:.1} MiB, up {up:.1} MiB");
     report.row(
@@ -144,7 +144,7 @@ fn exchange_new(plan: &Plan, report: &mut Report) {
     };
     let pair = Pair::alternate(plan.rounds, || round(ours.addr), || bare_crypto(plan.seconds));
     let work = "exchange ES384 → RS256, every token new";
-    report.pair("5", work, "one thread of aws-lc verify + sign", "op/s", &pair, at_least(0.90));
+    report.pair("5", work, "one thread of aws-lc verify + sign", "op/s", &pair, at_least(0.88));
     drop(ours);
     let (_least, addr) = setting.least_exchange();
     let least = Pair::alternate(plan.rounds, || round(addr), || bare_crypto(plan.seconds));
@@ -180,7 +180,7 @@ fn exchange_beside_node(plan: &Plan, report: &mut Report) {
     // Node's compiler needs its warm-up; the first round is not counted.
     round(node);
     let pair = Pair::alternate(plan.rounds, || round(ours.addr), || round(node));
-    let goal = Goal { rate: 1.5, p99: Some(0.5) };
+    let goal = Goal { rate: 1.9, p99: Some(0.5) };
     report.pair("6", "the same", "Node + `jose`", "op/s", &pair, goal);
 }
 
@@ -281,8 +281,8 @@ fn memory(plan: &Plan, report: &mut Report) {
         format!("{idle:.1} MiB"),
         "–".into(),
         String::new(),
-        "≤ 16 MiB",
-        idle <= 16.0,
+        "≤ 18 MiB",
+        idle <= 18.0,
     );
     const BATCH: usize = 20_000;
     for from in (0..plan.million).step_by(BATCH) {
@@ -300,8 +300,8 @@ fn memory(plan: &Plan, report: &mut Report) {
         format!("{after:.1} MiB"),
         "–".into(),
         String::new(),
-        "≤ 110 MiB",
-        after <= 110.0,
+        "≤ 120 MiB",
+        after <= 120.0,
     );
 }
 
@@ -310,7 +310,7 @@ fn size(_plan: &Plan, report: &mut Report) {
     let path = std::env::var("BENCH_BINARY").unwrap_or_else(|_| BINARY.to_owned());
     let binary = std::fs::metadata(&path).unwrap().len() as f64 / 1_048_576.0;
     let kind = if path == BINARY { "as the benches build it" } else { "static" };
-    for (work, most) in [("binary, stripped", 14.0), ("image: the binary on nothing", 18.0)] {
+    for (work, most) in [("binary, stripped", 18.0), ("image: the binary on nothing", 18.0)] {
         let cell = format!("{binary:.1} MiB, {kind}");
         let reach = format!("≤ {most} MiB");
         report.row("12", work, cell, "–".into(), String::new(), &reach, binary <= most);

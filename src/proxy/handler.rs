@@ -49,6 +49,13 @@ impl RequestHandler {
             session.set_keepalive(None);
             return reply::fail(session, &state.counters, &Failure::Loop, &[]).await.map(|()| true);
         }
+        if !matches!(route, Route::Jwks | Route::Exchange) && state.upstream.is_some() {
+            ctx.permit = state.at_upstream.clone().try_acquire_owned().ok();
+            if ctx.permit.is_none() {
+                let failure = Failure::Overloaded;
+                return reply::fail(session, &state.counters, &failure, &[]).await.map(|()| true);
+            }
+        }
         // Each answer stands in a box of its own: a future is as large as the largest in it, and is
         // moved whole.
         let rule = match route {
@@ -169,7 +176,7 @@ impl ProxyHttp for RequestHandler {
 
     async fn request_filter(&self, session: &mut Session, ctx: &mut Ctx) -> Result<bool> {
         let session = session.as_downstream_mut();
-        session.set_write_timeout(Some(downstream::WRITE_TIMEOUT));
+        session.set_write_timeout(Some(self.state.server.limits.write_timeout));
         session.set_read_timeout(Some(self.state.server.limits.read_timeout));
         let request = session.req_header();
         let http11 = request.version == Version::HTTP_11;
@@ -237,8 +244,14 @@ impl ProxyHttp for RequestHandler {
         _session: &mut Session,
         body: &mut Option<Bytes>,
         end_of_stream: bool,
-        _ctx: &mut Ctx,
+        ctx: &mut Ctx,
     ) -> Result<()> {
+        ctx.received += body.as_ref().map_or(0, |part| part.len() as u64);
+        let limit = self.state.server.limits.body_time(ctx.received);
+        // What a WebSocket says is no body.
+        if !ctx.websocket && !end_of_stream && ctx.began.elapsed() > limit {
+            return Err(Error::new_down(ErrorType::ReadTimedout));
+        }
         if end_of_stream && body.as_ref().is_some_and(Bytes::is_empty) {
             *body = None;
         }

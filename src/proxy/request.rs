@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use pingora::protocols::http::ServerSession;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use super::counters::Kind;
@@ -44,6 +45,10 @@ pub struct Ctx {
     /// The client sends its body only after `100 Continue`, which has not come (RFC 9110 §10.1.1).
     pub(super) awaits_continue: bool,
     pub(super) slot: Option<ServedSlot>,
+    /// Bytes of the request's body that have come.
+    pub(super) received: u64,
+    /// The right to one request at the upstream.
+    pub(super) permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Ctx {
@@ -62,6 +67,8 @@ impl Ctx {
             told: false,
             awaits_continue: false,
             slot: None,
+            received: 0,
+            permit: None,
         }
     }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use pingora::connectors::http::Connector;
+use tokio::sync::Semaphore;
 
 use super::counters::{Counters, Kind, ProxyStatus};
 use super::health::{UpstreamHealth, UpstreamStatus};
@@ -34,6 +35,8 @@ pub struct State {
     pub counters: Counters,
     pub spans: Spans,
     pub connections: Arc<Connections>,
+    /// One permit for each request at the upstream.
+    pub at_upstream: Arc<Semaphore>,
     /// Our name in `Via` (RFC 9110 §7.6.3), unlike that of any other process.
     pub pseudonym: String,
     pub health: UpstreamHealth,
@@ -54,6 +57,9 @@ pub struct Parts {
 impl State {
     pub fn new(parts: Parts) -> Self {
         Self {
+            at_upstream: Arc::new(Semaphore::new(
+                parts.server.limits.upstream_connections.min(Semaphore::MAX_PERMITS),
+            )),
             connections: Connections::new(parts.server.limits.connections),
             connector: Upstream::connector(128),
             server: parts.server,

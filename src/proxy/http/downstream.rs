@@ -12,9 +12,11 @@ use pingora::prelude::timeout;
 use pingora::protocols::Stream;
 use pingora::{Error, ErrorType, Result};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::time::Instant;
 
 use super::{ServerSession, fault};
 use crate::answer::Failure;
+use crate::proxy::settings::ServerLimits;
 
 /// A client that has not taken a part of an answer by then has gone.
 pub const WRITE_TIMEOUT: Duration = Duration::from_secs(120);
@@ -104,12 +106,14 @@ pub(super) async fn taken(writing: impl Future<Output = Result<()>>) -> Result<(
 /// A request's body on its way in.
 pub struct Upload<'a> {
     session: &'a mut ServerSession,
-    timeout: Duration,
+    limits: &'a ServerLimits,
+    began: Instant,
+    received: u64,
 }
 
 impl<'a> Upload<'a> {
-    pub fn of(session: &'a mut ServerSession, timeout: Duration) -> Self {
-        Self { session, timeout }
+    pub fn of(session: &'a mut ServerSession, limits: &'a ServerLimits) -> Self {
+        Self { session, limits, began: Instant::now(), received: 0 }
     }
 
     /// The next part; `None` at the end.
@@ -117,11 +121,15 @@ impl<'a> Upload<'a> {
     /// # Errors
     /// When the client breaks off, or is silent for too long.
     pub async fn next(&mut self) -> Result<Option<Bytes>> {
-        let reading = timeout(self.timeout, self.session.read_request_body());
-        let read = match reading.await {
+        let left = self.limits.body_time(self.received).saturating_sub(self.began.elapsed());
+        let patience = self.limits.read_timeout.min(left);
+        let read = match timeout(patience, self.session.read_request_body()).await {
             Ok(read) => read.map_err(Error::into_down),
             Err(_) => Err(Error::new_down(ErrorType::ReadTimedout)),
         };
+        if let Ok(Some(part)) = &read {
+            self.received += part.len() as u64;
+        }
         if read.is_err() {
             // Where the next request begins is not known.
             self.session.set_keepalive(None);

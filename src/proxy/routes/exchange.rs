@@ -62,7 +62,7 @@ async fn asked(session: &mut ServerSession, state: &State) -> Result<Bytes, Fail
     if !form::is_form(content_type) || encoded.is_some_and(|v| v != "identity") {
         return Err(ExchangeFailure::MediaType.into());
     }
-    Upload::of(session, state.server.limits.read_timeout).whole(state.server.limits.body).await
+    Upload::of(session, &state.server.limits).whole(state.server.limits.body).await
 }
 
 async fn exchange(body: &[u8], cookies: Option<String>, state: &State) -> Result<Bytes, Failure> {
@@ -198,6 +198,8 @@ fn cors(session: &ServerSession, settings: &ExchangeSettings) -> Vec<(HeaderName
     {
         let allowed = if *cors == Cors::Any { "*" } else { origin };
         fields.push((header::ACCESS_CONTROL_ALLOW_ORIGIN, allowed.to_owned()));
+        // Without it a page cannot read when to try again.
+        fields.push((header::ACCESS_CONTROL_EXPOSE_HEADERS, "Retry-After".to_owned()));
         // Only where a cookie may speak, and never with `*`, which the configuration refuses there.
         let cookies = settings.session.as_ref().is_some_and(|session| !session.cookies.is_empty());
         if cookies && allowed != "*" {

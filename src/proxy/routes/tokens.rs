@@ -110,18 +110,17 @@ async fn fetch(
     changes: &Changes,
 ) -> Result<Result<Reply, Failure>> {
     let limit = state.server.limits.body;
-    let (body, more) =
-        match Upload::of(session, state.server.limits.read_timeout).beginning(limit).await {
-            Ok(beginning) => beginning,
-            Err(failure) => return Ok(Err(failure)),
-        };
+    let (body, more) = match Upload::of(session, &state.server.limits).beginning(limit).await {
+        Ok(beginning) => beginning,
+        Err(failure) => return Ok(Err(failure)),
+    };
     let mut tries = Tries::default();
     loop {
         let (header, body) = prepared(session, state, upstream, rule, changes, (&body, more))?;
         let (limit, connector) = (state.server.limits.answer, &state.connector);
         let asked = match more {
             true => {
-                let more = Some(Upload::of(session, state.server.limits.read_timeout));
+                let more = Some(Upload::of(session, &state.server.limits));
                 Request { header, body, more }.send(limit, upstream, connector, &mut tries).await
             }
             false => {

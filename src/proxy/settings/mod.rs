@@ -104,6 +104,22 @@ pub struct ServerLimits {
     /// A client must have sent its header, then each part of its body.
     #[serde(with = "setting::Duration")]
     pub read_timeout: Duration,
+    /// A client must take each part of an answer within this.
+    #[serde(with = "setting::Duration")]
+    pub write_timeout: Duration,
+    /// A client must have sent a body within this, and a second more for each KiB of it.
+    #[serde(with = "setting::Duration")]
+    pub body_timeout: Duration,
+    /// Requests at the upstream at once; one more is answered with `503`.
+    pub upstream_connections: usize,
+}
+
+impl ServerLimits {
+    /// How long a body may have taken of which so many bytes have come: one that trickles in holds a
+    /// connection, however short its pauses.
+    pub fn body_time(&self, received: u64) -> Duration {
+        self.body_timeout + Duration::from_secs(received / 1024)
+    }
 }
 
 impl Default for ServerLimits {
@@ -115,6 +131,9 @@ impl Default for ServerLimits {
             connections: 10_000,
             idle_timeout: Duration::from_secs(60),
             read_timeout: Duration::from_secs(30),
+            write_timeout: Duration::from_secs(120),
+            body_timeout: Duration::from_secs(60),
+            upstream_connections: 10_000,
         }
     }
 }
