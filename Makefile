@@ -31,8 +31,8 @@ matrix: ## every verifier on every issuer, each in its own language; UPDATE=1 wr
 
 lint: ## format, clippy without a warning, licences and bans
 	@scripts/install cc cmake components python
-	cargo fmt --check
-	cargo clippy --locked --all-features --all-targets --quiet -- -D warnings
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-features --all-targets --quiet -- -D warnings
 	@scripts/deny
 
 bench: ## the speed beside its peers, written to docs/benchmarks.md
