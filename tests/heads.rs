@@ -84,7 +84,7 @@ async fn a_request_is_passed_on_only_if_every_reader_takes_it_alike() {
     let admin = format!("http://{}/metrics", scene.proxy.handle.admin.unwrap());
     let metrics = reqwest::get(admin).await.unwrap().text().await.unwrap();
     for line in [
-        "countersign_errors_total{code=\"invalid_host\"} 5",
+        "countersign_failures_total{code=\"invalid_host\"} 5",
         "countersign_requests_total{route=\"refused\",status=\"4xx\"} 19",
     ] {
         assert!(metrics.contains(line), "{line}: {metrics}");

@@ -61,7 +61,7 @@ impl Scene {
         .await
     }
 
-    async fn start(
+    pub async fn start(
         base: &str,
         configured: &str,
         script: impl Fn(&str, &str) -> Vec<Step> + Send + Sync + 'static,
@@ -86,8 +86,10 @@ impl Scene {
             }
         });
         let configured = configured.replace("UPSTREAM", &upstream);
+        // What stands behind this mark is about the scene's own issuer.
+        let (configured, own) = configured.split_once("<issuer>\n").unwrap_or((&configured, ""));
         let configured = format!(
-            "{configured}[[issuer]]\nissuer = \"{upstream}\"\njwks = \"{upstream}/jwks\"\n"
+            "{configured}[[issuer]]\nissuer = \"{upstream}\"\njwks = \"{upstream}/jwks\"\n{own}"
         );
         Self { proxy: Proxy::start(&format!("{upstream}{base}"), &configured), heads, ended }
     }

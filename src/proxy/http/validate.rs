@@ -77,6 +77,12 @@ pub fn http2(request: &RequestHeader) -> Result<(), Failure> {
     if request.method == http::Method::CONNECT {
         return Err(Failure::MethodNotAllowed { allow: "" });
     }
+    // `:path` is an origin form, or `*` for `OPTIONS` (RFC 9113 §8.3.1).
+    let target = request.uri.path_and_query().map_or("/", |target| target.as_str());
+    let asterisk = target == "*" && request.method == http::Method::OPTIONS;
+    if !target.starts_with('/') && !asterisk {
+        return Err(Failure::InvalidTarget);
+    }
     if let Some(authority) = request.uri.authority() {
         host(authority.as_str().as_bytes())?;
     }
@@ -305,6 +311,23 @@ mod tests {
         assert_eq!(judged("GET / HTTP/1.1\n\n"), Err("invalid_host"));
         assert_eq!(judged("GET / HTTP/1.1\nHost: a\nHost: a\n\n"), Err("invalid_host"));
         assert!(judged("GET / HTTP/1.0\n\n").is_ok());
+    }
+
+    #[test]
+    fn http2_has_a_path_and_a_host_too() {
+        let of = |method: &str, path: &str, host: &str| {
+            let mut request = RequestHeader::build(method, path.as_bytes(), None).unwrap();
+            request.append_header("host", host).unwrap();
+            http2(&request).map_err(|failure| failure.code())
+        };
+        assert_eq!(of("GET", "/a?b", "a"), Ok(()));
+        assert_eq!(of("OPTIONS", "*", "a"), Ok(()));
+        assert_eq!(of("GET", "*", "a"), Err("invalid_request_target"));
+        assert_eq!(of("GET", "?x", "a"), Err("invalid_request_target"));
+        assert_eq!(of("GET", "/", "a:80x"), Err("invalid_host"));
+        let mut request = RequestHeader::build("POST", b"/", None).unwrap();
+        request.append_header("content-length", "9223372036854775808").unwrap();
+        assert_eq!(http2(&request).map_err(|failure| failure.code()), Err("framing"));
     }
 
     #[test]

@@ -87,9 +87,11 @@ pub(in crate::proxy) async fn answer(
         StatusCode::OK => discovery::read(&plain).ok(),
         _ => None,
     };
-    let new = match &found {
+    let ours = found.as_ref().filter(|found| state.bridge.is_ours(&found.issuer));
+    let new = match ours {
         Some(found) => rewritten(session, state, upstream, &plain, found),
-        // An app's page, a login, `null`: the server has no document there, so ours takes no place.
+        // An app's page, a login, `null`, another issuer's document: where an issuer goes by our
+        // public URL, its document stands here (OpenID Connect Discovery 1.0 §4.3).
         None if has_no_document(header.status) => {
             let new = made_up(session.req_header().uri.path(), state);
             if let Some(new) = &new {
@@ -185,7 +187,7 @@ fn redirected(
     same.then(|| to[url::Position::BeforePath..url::Position::AfterQuery].to_owned())
 }
 
-/// The new document; `None` where it is that of an issuer unknown here, which passes as it is.
+/// The new document of one of our issuers.
 fn rewritten(
     session: &ServerSession,
     state: &State,
@@ -193,9 +195,6 @@ fn rewritten(
     body: &[u8],
     found: &Discovered,
 ) -> Option<Bytes> {
-    if !state.bridge.is_ours(&found.issuer) {
-        return None;
-    }
     let routes = state.routes.load();
     let base = base(session, state, upstream, found)?;
     let renamed = routes.discovery.issuer.as_ref();
