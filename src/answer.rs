@@ -79,6 +79,11 @@ pub enum ExchangeFailure {
     IssuerUnknown,
     #[error("the issuer's keys could not be read")]
     KeysUnavailable,
+    #[error(
+        "the introspection endpoint refused this proxy (status {0}); \
+         check `client_id` and `client_secret`"
+    )]
+    IntrospectionRefused(u16),
     #[error("no signing key is available")]
     NoSigningKey,
     #[error("too much work is waiting")]
@@ -93,6 +98,7 @@ impl From<BridgeError> for ExchangeFailure {
             BridgeError::Refused(refusal) => Self::of(&refusal),
             BridgeError::IssuerUnknown => Self::IssuerUnknown,
             BridgeError::KeysUnavailable => Self::KeysUnavailable,
+            BridgeError::IntrospectionRefused(status) => Self::IntrospectionRefused(status),
             BridgeError::Overloaded => Self::Overloaded,
             BridgeError::Stopped => Self::Internal,
         }
@@ -126,6 +132,7 @@ impl ExchangeFailure {
             Self::Refused { code, .. } => code,
             Self::IssuerUnknown => "issuer_unknown",
             Self::KeysUnavailable => "issuer_keys_unavailable",
+            Self::IntrospectionRefused(_) => "introspection_refused",
             Self::NoSigningKey => "no_signing_key",
             Self::Overloaded => "overloaded",
             Self::Internal => "internal",
@@ -148,9 +155,10 @@ impl ExchangeFailure {
             Self::Refused { error: ExchangeError::ServerError, .. } => ("server_error", 500),
             Self::Refused { error, .. } => (error.as_str(), 400),
             Self::IssuerUnknown => ("invalid_request", 400),
-            Self::KeysUnavailable | Self::NoSigningKey | Self::Overloaded => {
-                ("temporarily_unavailable", 503)
-            }
+            Self::KeysUnavailable
+            | Self::IntrospectionRefused(_)
+            | Self::NoSigningKey
+            | Self::Overloaded => ("temporarily_unavailable", 503),
             Self::Internal => ("server_error", 500),
         }
     }

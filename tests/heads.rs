@@ -296,3 +296,27 @@ async fn requests_at_the_upstream_have_a_bound_of_their_own() {
     slow.ask(&get("/again")).await;
     assert!(slow.until("ok").await.starts_with("HTTP/1.1 200 "));
 }
+
+/// A wrong secret of ours at the introspection endpoint is not the issuer's keys being away.
+#[tokio::test]
+async fn an_introspection_endpoint_that_refuses_us_is_named() {
+    let configured = "[[exchange.introspection]]\nurl = \"UPSTREAM/introspect\"\n\
+                      client_id = \"c\"\nclient_secret = \"long enough a secret\"\n";
+    let scene = Scene::with(configured, |path| match path {
+        "/introspect" => vec![send("HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n")],
+        _ => vec![send(OK)],
+    })
+    .await;
+    let form = [
+        ("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange"),
+        ("subject_token_type", "urn:ietf:params:oauth:token-type:access_token"),
+        ("subject_token", "opaque"),
+    ];
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let answer = client.post(scene.proxy.url("/_countersign/token")).form(&form).send().await;
+    let answer = answer.unwrap();
+    assert_eq!(answer.status(), 503);
+    let body: Value = answer.json().await.unwrap();
+    assert_eq!(body["code"], "introspection_refused");
+    assert!(body["error_description"].as_str().unwrap().contains("401"), "{body}");
+}

@@ -11,6 +11,9 @@ pub enum BridgeError {
     IssuerUnknown,
     #[error("the issuer's keys could not be read")]
     KeysUnavailable,
+    /// The status with which the introspection endpoint refused this program itself.
+    #[error("the introspection endpoint refused this proxy (status {0})")]
+    IntrospectionRefused(u16),
     #[error("too much work is waiting")]
     Overloaded,
     #[error("the crypto threads are gone")]
@@ -24,6 +27,7 @@ impl BridgeError {
             Self::Refused(refusal) => refusal.code(),
             Self::IssuerUnknown => "issuer_unknown",
             Self::KeysUnavailable => "issuer_keys_unavailable",
+            Self::IntrospectionRefused(_) => "introspection_refused",
             Self::Overloaded => "overloaded",
             Self::Stopped => "internal",
         }

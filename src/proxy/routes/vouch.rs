@@ -141,8 +141,14 @@ impl Vouching {
         let request =
             request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded").body(body);
         let limits = self.bridge.limits();
-        let answer =
-            answer(&self.client, request, limits).await?.ok_or(BridgeError::KeysUnavailable)?;
+        let answer = answer(&self.client, request, limits).await?.map_err(|status| {
+            tracing::warn!(
+                status,
+                url = %settings.url,
+                "the introspection endpoint refused this proxy: check client_id and client_secret"
+            );
+            BridgeError::IntrospectionRefused(status)
+        })?;
         let voucher = Voucher {
             policy: &policy,
             audience: settings.audience.as_ref(),
@@ -162,7 +168,7 @@ impl Vouching {
         let limits = self.bridge.limits();
         // Anything but 200 says that the session is no good.
         let answer = answer(&self.client, request, limits).await?;
-        let answer = answer.ok_or(BridgeError::Refused(Refusal::Inactive))?;
+        let answer = answer.map_err(|_| BridgeError::Refused(Refusal::Inactive))?;
         let claims = mapped(&answer, settings).ok_or(BridgeError::Refused(Refusal::Payload))?;
         let policy = self.bridge.policy_for(&settings.issuer).or_else(|| {
             let name = IssuerName::parse("session").ok()?;
@@ -180,12 +186,12 @@ impl Vouching {
     }
 }
 
-/// The body of a `200`; `None` for another status.
+/// The body of a `200`, else the status.
 async fn answer(
     client: &HttpClient,
     request: RequestBuilder,
     limits: &Limits,
-) -> Result<Option<Vec<u8>>, BridgeError> {
+) -> Result<Result<Vec<u8>, u16>, BridgeError> {
     let away = |error: FetchError| {
         tracing::warn!(code = error.code(), %error, "the auth server cannot be asked");
         BridgeError::KeysUnavailable
@@ -196,7 +202,7 @@ async fn answer(
         return Err(BridgeError::KeysUnavailable);
     }
     if response.status() != reqwest::StatusCode::OK {
-        return Ok(None);
+        return Ok(Err(response.status().as_u16()));
     }
     let codings = response.headers_mut().remove(header::CONTENT_ENCODING);
     let codings = codings.unwrap_or(HeaderValue::from_static(""));
@@ -208,7 +214,7 @@ async fn answer(
     })?;
     let codings = codings.to_str().unwrap_or("unreadable");
     match coding::decode(&body, codings, limits.document) {
-        Ok(decoded) => Ok(Some(decoded.into_owned())),
+        Ok(decoded) => Ok(Ok(decoded.into_owned())),
         Err(CodingError::TooLarge) => Err(too_large()),
         Err(why) => {
             tracing::warn!(?why, codings, "the auth server's answer does not decode");
