@@ -19,6 +19,7 @@ mod signer;
 
 use std::sync::Arc;
 
+use proxy::{RequestExt as _, ResponseExt as _};
 use scripted::{OK, Scene, Step, TOKENS, get, post, send};
 use serde_json::Value;
 use tokio::sync::Notify;
