@@ -74,22 +74,40 @@ async fn fifty_exchanges_of_one_new_token_make_one_signature() {
     let upstream = Upstream::start().await;
     // ES256 signatures are made with chance: two of them are never the same.
     let proxy = Proxy::ready(&upstream.url(), "[signing]\nalgorithm = \"ES256\"\n").await;
-    let token = upstream.token(&upstream.claims());
-    let asked = (0..50).map(|_| async {
-        let answer = exchange(&proxy, &token).await;
-        assert_eq!(answer.status(), 200);
-        let body: Value = answer.json().await.unwrap();
-        body["access_token"].as_str().unwrap().to_owned()
-    });
-    let new = futures::future::join_all(asked).await;
-    assert!(new.iter().all(|other| *other == new[0]));
-    assert_eq!(count(&proxy, "countersigned"), 1);
-    let status = proxy.handle.rooms().bridge.status();
-    assert_eq!((status.cache.misses, status.cache.hits, status.cache.entries), (1, 49, 1));
+    let bridge = proxy.handle.rooms().bridge.clone();
+    let mut seen = Vec::new();
+    // A key set published meanwhile makes one of them sign again: see the test below.
+    for attempt in 0..3 {
+        let before = (count(&proxy, "countersigned"), bridge.status().cache);
+        let mut claims = upstream.claims();
+        claims["attempt"] = json!(attempt);
+        let token = upstream.token(&claims);
+        let asked = (0..50).map(|_| async {
+            let answer = exchange(&proxy, &token).await;
+            assert_eq!(answer.status(), 200);
+            let body: Value = answer.json().await.unwrap();
+            body["access_token"].as_str().unwrap().to_owned()
+        });
+        let new = futures::future::join_all(asked).await;
+        let one = new.iter().all(|other| *other == new[0]);
+        let after = bridge.status().cache;
+        seen.push((
+            count(&proxy, "countersigned") - before.0,
+            after.misses - before.1.misses,
+            after.hits - before.1.hits,
+        ));
+        if one && seen[attempt] == (1, 1, 49) {
+            return;
+        }
+    }
+    panic!("more than one signature in each attempt: {seen:?}");
 }
 
 /// All fifty have asked before the first has its answer; the first goes away. The others lose nothing,
 /// and nothing is done twice.
+///
+/// A key set published while they wait makes the result stale, and one of them makes it again. That
+/// happens in the first second after the start, so a new token has up to three attempts.
 #[tokio::test]
 async fn who_asked_first_may_go_away() {
     use std::future::Future as _;
@@ -97,23 +115,34 @@ async fn who_asked_first_may_go_away() {
     let upstream = Upstream::start().await;
     let proxy = Proxy::ready(&upstream.url(), "").await;
     let bridge = proxy.handle.rooms().bridge.clone();
-    let token = upstream.token(&upstream.claims());
     let ask = countersign::pipeline::Ask::default();
-    let mut first = Box::pin(bridge.countersign(&token, &ask));
-    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-    assert!(first.as_mut().poll(&mut context).is_pending());
-    let mut others: Vec<_> = (0..49).map(|_| Box::pin(bridge.countersign(&token, &ask))).collect();
-    for other in &mut others {
-        assert!(other.as_mut().poll(&mut context).is_pending());
+    let mut signatures = Vec::new();
+    for attempt in 0..3 {
+        let before = (count(&proxy, "countersigned"), bridge.status().cache.misses);
+        let mut claims = upstream.claims();
+        claims["attempt"] = json!(attempt);
+        let token = upstream.token(&claims);
+        let mut first = Box::pin(bridge.countersign(&token, &ask));
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(first.as_mut().poll(&mut context).is_pending());
+        let mut others: Vec<_> =
+            (0..49).map(|_| Box::pin(bridge.countersign(&token, &ask))).collect();
+        for other in &mut others {
+            assert!(other.as_mut().poll(&mut context).is_pending());
+        }
+        // The task of the first has begun before those of the others.
+        tokio::task::yield_now().await;
+        drop(first);
+        let made = futures::future::join_all(others).await;
+        let made: Vec<_> = made.into_iter().map(|made| made.unwrap().jwt.unwrap()).collect();
+        let one = made.iter().all(|other| std::sync::Arc::ptr_eq(other, &made[0]));
+        let after = (count(&proxy, "countersigned"), bridge.status().cache.misses);
+        signatures.push((after.0 - before.0, after.1 - before.1));
+        if one && signatures[attempt] == (1, 1) {
+            return;
+        }
     }
-    // The task of the first has begun before those of the others.
-    tokio::task::yield_now().await;
-    drop(first);
-    let made = futures::future::join_all(others).await;
-    let made: Vec<_> = made.into_iter().map(|made| made.unwrap().jwt.unwrap()).collect();
-    assert!(made.iter().all(|other| std::sync::Arc::ptr_eq(other, &made[0])));
-    assert_eq!(count(&proxy, "countersigned"), 1);
-    assert_eq!(bridge.status().cache.misses, 1);
+    panic!("more than one signature in each attempt: {signatures:?}");
 }
 
 /// A refusal is given to all who ask at once and to nobody later: what was wrong may be right by then.
