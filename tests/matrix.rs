@@ -74,6 +74,12 @@ fn words(said: Result<(), String>, addresses: &[(&str, &str)], token: &str) -> S
     if let Some((at, rest)) = there.and_then(|at| Some((at, text[at + 18..].find('/')?))) {
         text.replace_range(at..at + 18 + rest, "ISSUER");
     }
+    // Convex lists its algorithms in any order.
+    if let Some((said, algorithms)) = text.split_once("is not one of: ") {
+        let mut algorithms: Vec<_> = algorithms.split(", ").map(str::trim).collect();
+        algorithms.sort_unstable();
+        text = format!("{said}is not one of: {}", algorithms.join(", "));
+    }
     let text: Vec<&str> = text.split_whitespace().collect();
     let text = text.join(" ").replace('|', "/");
     let mut text: String = text.chars().take(LONGEST).collect();
