@@ -229,9 +229,47 @@ pub(super) fn one_line(text: &str) -> String {
     text.replace('\n', "\\u000a").replace('\t', "\\u0009")
 }
 
+/// Lines of at most `width` characters, broken between words, and inside one that is longer than a line.
+pub(super) fn wrap<'a>(words: impl Iterator<Item = &'a str>, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    let mut used = 0;
+    for word in words {
+        let letters: Vec<char> = word.chars().collect();
+        for (i, piece) in letters.chunks(width).enumerate() {
+            let gap = usize::from(i == 0 && used > 0);
+            if used > 0 && used + gap + piece.len() > width {
+                lines.push(String::new());
+                used = 0;
+            }
+            if let Some(line) = lines.last_mut() {
+                if used > 0 && gap > 0 {
+                    line.push(' ');
+                    used += 1;
+                }
+                line.extend(piece);
+            }
+            used += piece.len();
+        }
+    }
+    lines
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lines_are_no_wider_than_asked() {
+        let wrapped = |text: &'static str, width| wrap(text.split(' '), width);
+        assert_eq!(wrapped("aa bb cc", 5), ["aa bb", "cc"]);
+        assert_eq!(wrapped("a bbbbbbb c", 4), ["a", "bbbb", "bbb", "c"]);
+        assert_eq!(wrapped("", 5), [""]);
+        assert_eq!(wrapped("one line", usize::MAX), ["one line"]);
+        let demo = |text: &'static str, width| wrap(text.split_whitespace(), width);
+        assert_eq!(demo("aa bb cc", 5), ["aa bb", "cc"]);
+        assert_eq!(demo("a bbbbbbb c", 4), ["a", "bbbb", "bbb", "c"]);
+        assert_eq!(demo("", 5), [""]);
+    }
 
     #[test]
     fn an_error_has_what_why_and_hint() {

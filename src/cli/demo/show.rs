@@ -2,7 +2,7 @@
 //! 100 columns.
 
 use super::{Report, Said, Side};
-use crate::cli::output::paint;
+use crate::cli::output::{paint, wrap};
 
 const WIDTH: usize = 96;
 
@@ -63,7 +63,9 @@ fn verdicts(side: &Side, color: bool, lines: &mut Vec<String>) {
             Said::Refuses(text) => {
                 lines.push(format!("  {way:<17} {}", paint(color, "1;31", "REFUSE")));
                 lines.extend(
-                    wrapped(&shortened(text), WIDTH - 4).into_iter().map(|l| format!("    {l}")),
+                    wrap(shortened(text).split_whitespace(), WIDTH - 4)
+                        .into_iter()
+                        .map(|l| format!("    {l}")),
                 );
             }
         }
@@ -76,31 +78,6 @@ fn shortened(text: &str) -> String {
         Some((at, _)) => format!("{}…", &text[..at]),
         None => text.to_owned(),
     }
-}
-
-/// Broken at blanks, and inside a word that is longer than a line.
-fn wrapped(text: &str, width: usize) -> Vec<String> {
-    let mut lines: Vec<String> = vec![String::new()];
-    let mut used = 0;
-    for word in text.split_whitespace() {
-        let letters: Vec<char> = word.chars().collect();
-        for (i, piece) in letters.chunks(width).enumerate() {
-            let gap = usize::from(i == 0 && used > 0);
-            if used + gap + piece.len() > width {
-                lines.push(String::new());
-                used = 0;
-            }
-            if let Some(line) = lines.last_mut() {
-                if used > 0 && gap > 0 {
-                    line.push(' ');
-                    used += 1;
-                }
-                line.extend(piece);
-            }
-            used += piece.len();
-        }
-    }
-    lines
 }
 
 pub(super) fn try_it(report: &Report) -> String {
@@ -120,16 +97,4 @@ pub(super) fn try_it(report: &Report) -> String {
         text.push_str(&format!("\nstatus page: {admin}/\n"));
     }
     text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::wrapped;
-
-    #[test]
-    fn lines_are_no_wider_than_asked() {
-        assert_eq!(wrapped("aa bb cc", 5), ["aa bb", "cc"]);
-        assert_eq!(wrapped("a bbbbbbb c", 4), ["a", "bbbb", "bbb", "c"]);
-        assert_eq!(wrapped("", 5), [""]);
-    }
 }

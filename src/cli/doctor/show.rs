@@ -1,7 +1,7 @@
 //! A diagnosis on the terminal: the verdict first, then each fault once. `--verbose` shows every check.
 
 use super::gather::Question;
-use crate::cli::output::{one_line, paint};
+use crate::cli::output::{one_line, paint, wrap};
 use crate::doctor::changing::Changing;
 use crate::doctor::exam::{Diagnosis, token_audiences};
 use crate::doctor::finding::{CUSTOM_JWT, Case, Finding, Level, NoAnswer, OIDC, Place, Setup};
@@ -43,7 +43,7 @@ impl Page {
     fn wrapped(&mut self, lead: &str, indent: usize, text: &str, style: Option<&str>) {
         let text = one_line(text);
         let room = self.width.map_or(usize::MAX, |width| width.saturating_sub(indent).max(20));
-        for (i, line) in wrap(&text, room).into_iter().enumerate() {
+        for (i, line) in wrap(text.split(' '), room).into_iter().enumerate() {
             let line = match style {
                 Some(style) => self.paint(style, &line),
                 None => line,
@@ -58,31 +58,6 @@ impl Page {
     pub(super) fn into_text(self) -> String {
         self.lines.iter().map(|line| one_line(line) + "\n").collect()
     }
-}
-
-/// Broken at blanks, and inside a word that is longer than a line.
-fn wrap(text: &str, width: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    let mut used = 0;
-    for word in text.split(' ') {
-        let letters: Vec<char> = word.chars().collect();
-        for (i, piece) in letters.chunks(width).enumerate() {
-            let gap = usize::from(i == 0 && used > 0);
-            if used > 0 && used + gap + piece.len() > width {
-                lines.push(String::new());
-                used = 0;
-            }
-            if let Some(line) = lines.last_mut() {
-                if used > 0 && gap > 0 {
-                    line.push(' ');
-                    used += 1;
-                }
-                line.extend(piece);
-            }
-            used += piece.len();
-        }
-    }
-    lines
 }
 
 pub(super) fn page(
@@ -396,15 +371,7 @@ fn shell(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{shell, wrap};
-
-    #[test]
-    fn lines_are_no_wider_than_asked() {
-        assert_eq!(wrap("aa bb cc", 5), ["aa bb", "cc"]);
-        assert_eq!(wrap("a bbbbbbb c", 4), ["a", "bbbb", "bbb", "c"]);
-        assert_eq!(wrap("", 5), [""]);
-        assert_eq!(wrap("one line", usize::MAX), ["one line"]);
-    }
+    use super::shell;
 
     #[test]
     fn what_is_to_be_copied_is_one_word() {
