@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use http::StatusCode;
 use http::header::{self, HeaderName, HeaderValue};
 use pingora::http::{RequestHeader, ResponseHeader};
 
@@ -168,6 +169,15 @@ pub fn strip_response(header: &mut ResponseHeader) {
 pub fn strip_bodiless(header: &mut ResponseHeader) {
     strip_response(header);
     header.remove_header(&header::CONTENT_LENGTH);
+}
+
+/// Takes out what ends at this hop, of a whole answer: the length of one without a body says nothing
+/// of what is sent.
+pub fn strip_fetched(header: &mut ResponseHeader) {
+    match header.status {
+        StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED => strip_bodiless(header),
+        _ => strip_response(header),
+    }
 }
 
 /// The transfer coding of a message (RFC 9112 §6.1).

@@ -27,6 +27,19 @@ pub async fn write(
     }
 }
 
+/// Writes an answer read whole from upstream, with the length of its body.
+pub async fn write_unchanged(
+    session: &mut ServerSession,
+    header: impl Into<Box<ResponseHeader>>,
+    body: Bytes,
+) -> Result<()> {
+    let mut header = header.into();
+    if has_body(session, header.status) {
+        header.insert_header(header::CONTENT_LENGTH, body.len())?;
+    }
+    write(session, header, body).await
+}
+
 /// The code of an error answer of ours, in the extensions of its header: for the access line.
 #[derive(Debug, Clone, Copy)]
 pub struct Code(pub &'static str);

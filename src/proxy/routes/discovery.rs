@@ -77,10 +77,7 @@ pub(in crate::proxy) async fn answer(
         Ok(found) => found,
         Err(failure) => return reply::fail(session, &state.counters, &failure, &[]).await,
     };
-    match header.status {
-        StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED => headers::strip_bodiless(&mut header),
-        _ => headers::strip_response(&mut header),
-    }
+    headers::strip_fetched(&mut header);
     outbound::point_at_us(&mut header, session, state, upstream)?;
     let plain = tokens::decoded(&header, &body, LIMIT).unwrap_or(Cow::Borrowed(&body));
     let found = match header.status {
@@ -102,10 +99,7 @@ pub(in crate::proxy) async fn answer(
         None => None,
     };
     let Some(new) = new else {
-        if reply::has_body(session, header.status) {
-            header.insert_header(header::CONTENT_LENGTH, body.len())?;
-        }
-        return reply::write(session, header, body).await;
+        return reply::write_unchanged(session, header, body).await;
     };
     headers::of_new_body(&mut header, new.len())?;
     // A cookie keeps strict caches from keeping the document (RFC 9111 §7.3).

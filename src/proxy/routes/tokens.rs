@@ -41,10 +41,7 @@ pub(in crate::proxy) async fn answer(
         Ok(reply) => reply,
         Err(failure) => return reply::fail(session, &state.counters, &failure, &[]).await,
     };
-    match header.status {
-        StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED => headers::strip_bodiless(&mut header),
-        _ => headers::strip_response(&mut header),
-    }
+    headers::strip_fetched(&mut header);
     outbound::point_at_us(&mut header, session, state, upstream)?;
     issuer_name::in_location(&mut header, state)?;
     fields(&mut header, state, rule).await?;
@@ -58,10 +55,7 @@ pub(in crate::proxy) async fn answer(
                 headers::of_new_body(&mut header, new.len())?;
                 return reply::write(session, header, new).await;
             }
-            if reply::has_body(session, header.status) {
-                header.insert_header(header::CONTENT_LENGTH, body.len())?;
-            }
-            reply::write(session, header, body).await
+            reply::write_unchanged(session, header, body).await
         }
         Body::Open(start, connection) => {
             if is_searched(session, &header, rule) && !start.is_empty() {
