@@ -10,8 +10,9 @@ use crate::rewrite::{self, Place};
 
 /// Renames the issuer in query and fragment of `Location`.
 pub(in crate::proxy) fn in_location(header: &mut ResponseHeader, state: &State) -> Result<()> {
-    let Some((from, to)) = names(state) else { return Ok(()) };
+    // Most answers have no `Location`: they need no names.
     let Some(location) = header.headers.get(header::LOCATION) else { return Ok(()) };
+    let Some((from, to)) = names(state) else { return Ok(()) };
     let from: Vec<_> = from.iter().map(String::as_str).collect();
     let edits = rewrite::issuer::in_location(location.as_bytes(), &from, &to);
     if edits.is_empty() {
