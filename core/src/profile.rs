@@ -203,7 +203,7 @@ impl Profile {
             accepts: AlgSet::of(&[Alg::Rs256, Alg::Rs384, Alg::Rs512]),
             tolerates: RSA.into_iter().chain(curves).collect(),
             tolerates_bare: AlgSet::EMPTY,
-            claims: ClaimShape { single_audience: false, ..Self::standard().claims },
+            claims: Self::standard().claims,
             judge: Judge::WholeSet,
             source: "Hasura's documentation of its JWT mode; hs-jose, read",
         }
