@@ -77,17 +77,12 @@ fn pair(line: &[u8], part: Range<usize>, names: &[String]) -> Option<Place> {
 #[cfg(test)]
 mod tests {
     use super::super::splice;
+    use super::super::tests::replace_all;
     use super::*;
 
     fn replaced(line: &str, find: fn(&[u8], &[String]) -> Vec<Place>) -> String {
-        let edits = find(line.as_bytes(), &["session".to_owned()])
-            .into_iter()
-            .map(|place| {
-                let new = format!("new-{}", place.token);
-                (place, new)
-            })
-            .collect();
-        String::from_utf8(splice(line.as_bytes(), edits)).unwrap()
+        let places = find(line.as_bytes(), &["session".to_owned()]);
+        replace_all(line, places, |token| format!("new-{}", token))
     }
 
     #[test]

@@ -184,7 +184,7 @@ fn reference(name: &str) -> Option<char> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::splice;
+    use super::super::tests::replace_all;
     use super::*;
 
     fn names() -> [String; 2] {
@@ -192,14 +192,8 @@ mod tests {
     }
 
     fn replaced(html: &str) -> String {
-        let edits = find(html.as_bytes(), &names())
-            .into_iter()
-            .map(|place| {
-                let new = format!("<{}>", place.token);
-                (place, new)
-            })
-            .collect();
-        String::from_utf8(splice(html.as_bytes(), edits)).unwrap()
+        let places = find(html.as_bytes(), &names());
+        replace_all(html, places, |token| format!("<{}>", token))
     }
 
     #[test]

@@ -187,6 +187,19 @@ pub fn jwt_body(body: &[u8]) -> Option<Place> {
 mod tests {
     use super::*;
 
+    /// `input` with `new` of each token in its place.
+    pub(super) fn replace_all(
+        input: &str,
+        places: Vec<Place>,
+        new: impl Fn(&str) -> String,
+    ) -> String {
+        let edits = places.into_iter().map(|place| {
+            let new = new(&place.token);
+            (place, new)
+        });
+        String::from_utf8(splice(input.as_bytes(), edits.collect())).unwrap()
+    }
+
     fn place(range: Range<usize>, token: &str, encoding: Encoding) -> Place {
         Place { range, name: "t".into(), token: token.into(), encoding }
     }

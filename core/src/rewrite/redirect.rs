@@ -35,19 +35,13 @@ pub fn value(location: &[u8], name: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::splice;
+    use super::super::tests::replace_all;
     use super::*;
 
     fn replaced(location: &str) -> String {
         let names = ["id_token".to_owned(), "access_token".to_owned()];
-        let edits = find(location.as_bytes(), &names)
-            .into_iter()
-            .map(|place| {
-                let new = format!("<{}>", place.token);
-                (place, new)
-            })
-            .collect();
-        String::from_utf8(splice(location.as_bytes(), edits)).unwrap()
+        let places = find(location.as_bytes(), &names);
+        replace_all(location, places, |token| format!("<{}>", token))
     }
 
     #[test]
