@@ -2,12 +2,24 @@
 
 use std::collections::BTreeMap;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::recipe::file;
 
 const KEPT: &str = "tests/verifiers/caches.json";
 const LOST: &str = "tests/verifiers/lost.json";
+
+/// What is kept in `name`, a file of the repository; nothing where there is none.
+pub fn read<T: DeserializeOwned + Default>(name: &str) -> T {
+    let text = std::fs::read_to_string(file(name));
+    text.map_or_else(|_| T::default(), |text| serde_json::from_str(&text).unwrap())
+}
+
+pub fn write(name: &str, kept: &impl Serialize) {
+    let text = serde_json::to_string_pretty(kept).unwrap();
+    std::fs::write(file(name), text + "\n").unwrap();
+}
 
 /// Times in seconds, one of the steps of the measurement; none: not within a day.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,13 +40,11 @@ pub struct Caches {
 
 impl Caches {
     pub fn read() -> Self {
-        let text = std::fs::read_to_string(file(KEPT));
-        text.map_or_else(|_| Self::default(), |text| serde_json::from_str(&text).unwrap())
+        read(KEPT)
     }
 
     pub fn write(&self) {
-        let text = serde_json::to_string_pretty(self).unwrap();
-        std::fs::write(file(KEPT), text + "\n").unwrap();
+        write(KEPT, self);
     }
 }
 
@@ -46,12 +56,10 @@ pub struct Lost {
 
 impl Lost {
     pub fn read() -> Self {
-        let text = std::fs::read_to_string(file(LOST));
-        text.map_or_else(|_| Self::default(), |text| serde_json::from_str(&text).unwrap())
+        read(LOST)
     }
 
     pub fn write(&self) {
-        let text = serde_json::to_string_pretty(self).unwrap();
-        std::fs::write(file(LOST), text + "\n").unwrap();
+        write(LOST, self);
     }
 }

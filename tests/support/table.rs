@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 
-use crate::caches::{Cache, Caches, Lost};
+use crate::caches::{self, Cache, Caches, Lost};
 use crate::cases::CASES;
 use crate::judges::{Fed, KINDS, Kind};
 use crate::recipe::file;
@@ -38,13 +38,11 @@ pub struct Found {
 
 impl Found {
     pub fn read() -> Self {
-        let text = std::fs::read_to_string(file(KEPT));
-        text.map_or_else(|_| Self::default(), |text| serde_json::from_str(&text).unwrap())
+        caches::read(KEPT)
     }
 
     pub fn write(&self) {
-        let text = serde_json::to_string_pretty(self).unwrap();
-        std::fs::write(file(KEPT), text + "\n").unwrap();
+        caches::write(KEPT, self);
     }
 
     /// Who refuses after.
