@@ -7,6 +7,7 @@ use url::Url;
 use super::finding::{CUSTOM_JWT, Case, Fetched, Finding, Level, NoAnswer, OIDC, Verdict, Way};
 use super::{Answer, Cause, address, fix, generic, headers};
 use crate::inspect::{inspect, words};
+use crate::jose::base64url;
 use crate::jose::jws::CompactJws;
 use crate::jose::names::Limits;
 use crate::jose::tree::Json;
@@ -421,8 +422,6 @@ fn header_member(token: &str, name: &str) -> Option<String> {
 
 /// Header (0) or claims (1) of a token, not verified.
 pub(super) fn section(token: &str, nth: usize) -> Option<Json<'static>> {
-    use base64::Engine as _;
-    let part = token.split('.').nth(nth)?;
-    let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(part).ok()?;
+    let bytes = base64url::decode(token.split('.').nth(nth)?).ok()?;
     Json::parse(&bytes).ok().map(Json::into_owned)
 }

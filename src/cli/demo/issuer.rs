@@ -6,13 +6,12 @@ use std::sync::Arc;
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::clock::Clock;
+use crate::jose::base64url;
 
 pub(super) const AUDIENCE: &str = "demo-app";
 const KID: &str = "es384-2026";
@@ -106,7 +105,7 @@ impl Issuer {
         let (x, y) = point.split_at(point.len() / 2);
         json!({
             "kty": "EC", "crv": "P-384", "kid": KID, "alg": "ES384", "use": "sig",
-            "x": URL_SAFE_NO_PAD.encode(x), "y": URL_SAFE_NO_PAD.encode(y),
+            "x": base64url::encode(x), "y": base64url::encode(y),
         })
     }
 
@@ -117,10 +116,10 @@ impl Issuer {
             "iss": self.url(), "sub": "user_2fkq8", "aud": AUDIENCE, "iat": now, "exp": now + 3600,
             "name": "Ada Lovelace",
         });
-        let encode = |v: Value| URL_SAFE_NO_PAD.encode(v.to_string());
+        let encode = |v: Value| base64url::encode(v.to_string());
         let message = format!("{}.{}", encode(header), encode(claims));
         let signature = self.key.sign(&SystemRandom::new(), message.as_bytes());
-        let signature = signature.map(|s| URL_SAFE_NO_PAD.encode(s)).unwrap_or_default();
+        let signature = signature.map(base64url::encode).unwrap_or_default();
         format!("{message}.{signature}")
     }
 }

@@ -3,13 +3,14 @@
 use std::path::Path;
 
 use base64::Engine;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
 use super::super::error::Checked;
 use super::super::raw::SecretEncoding;
 use super::place::At;
 use crate::jose::alg::{AlgSet, Family};
+use crate::jose::base64url;
 use crate::jose::policy::{HmacSecret, SecretError};
 
 /// A value given as text or by a file (not both); a line end after the file's text is cut off.
@@ -73,7 +74,7 @@ fn decode(at: &At, text: &str, encoding: SecretEncoding) -> Checked<Zeroizing<Ve
     let bytes = match encoding {
         SecretEncoding::Text => Some(text.as_bytes().to_vec()),
         SecretEncoding::Base64 => STANDARD.decode(text.trim()).ok(),
-        SecretEncoding::Base64url => URL_SAFE_NO_PAD.decode(text.trim().trim_end_matches('=')).ok(),
+        SecretEncoding::Base64url => base64url::decode(text.trim().trim_end_matches('=')).ok(),
         SecretEncoding::Hex => hex(text.trim()),
     };
     bytes

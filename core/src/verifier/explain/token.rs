@@ -1,11 +1,9 @@
 //! Why a token is refused: what stands in its header and claims beside what was expected.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-
 use super::super::Reason;
 use super::super::convex::same_issuer;
 use super::{Cause, document, key};
+use crate::jose::base64url;
 use crate::jose::standard_claims;
 use crate::jose::tree::Json;
 
@@ -31,7 +29,7 @@ pub(super) fn issuer(token: &str) -> Option<String> {
 impl<'a> View<'a> {
     pub(super) fn of(token: &str, set: &'a [u8], taken: &'a [&'a str]) -> Self {
         let part = |nth| {
-            let bytes = URL_SAFE_NO_PAD.decode(token.split('.').nth(nth)?).ok()?;
+            let bytes = base64url::decode(token.split('.').nth(nth)?).ok()?;
             Json::parse(&bytes).ok().filter(Json::is_object).map(Json::into_owned)
         };
         Self {
