@@ -198,15 +198,19 @@ async fn a_result_begun_before_a_key_was_replaced_is_not_shared_after() {
     let handle = proxy.handle.rooms().issuers.only().unwrap();
     let new = signer::Signer::es384();
     upstream.tell(|told| told.jwks = json!({"keys": [new.jwk("e1")]}).to_string());
-    // The one crypto thread has enough to do for a while.
-    let mut before = tokio::task::JoinSet::new();
+    let token = upstream.token(&upstream.claims());
+    // Made before any is asked about: the one crypto thread has enough to do for a while then.
+    let mut tokens = Vec::new();
     for n in 0..150 {
         let mut claims = upstream.claims();
         claims["jti"] = json!(n);
-        let (bridge, token) = (bridge.clone(), upstream.token(&claims));
+        tokens.push(upstream.token(&claims));
+    }
+    let mut before = tokio::task::JoinSet::new();
+    for token in tokens {
+        let bridge = bridge.clone();
         before.spawn(async move { bridge.countersign(&token, &Ask::default()).await.map(drop) });
     }
-    let token = upstream.token(&upstream.claims());
     let first = tokio::spawn({
         let (bridge, token) = (bridge.clone(), token.clone());
         async move { bridge.countersign(&token, &Ask::default()).await }
