@@ -1,5 +1,7 @@
 //! `POST /_countersign/token`: RFC 8693 token exchange.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use http::{HeaderName, Method, header};
 use pingora::Result;
@@ -170,13 +172,8 @@ fn scope_of(token: &str) -> Option<String> {
 
 /// The order of the words does not matter (RFC 6749 §3.3).
 fn same_scope(a: &str, b: &str) -> bool {
-    let words = |text: &str| {
-        let mut words: Vec<_> = text.split(' ').map(str::to_owned).collect();
-        words.retain(|word| !word.is_empty());
-        words.sort();
-        words.dedup();
-        words
-    };
+    let words =
+        |text| -> BTreeSet<&str> { str::split(text, ' ').filter(|w| !w.is_empty()).collect() };
     words(a) == words(b)
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{self, HeaderValue};
+use http::header;
 use reqwest::RequestBuilder;
 use serde_json::{Map, Value};
 
@@ -19,6 +19,7 @@ use crate::jose::names::{IssuerName, Limits};
 use crate::jose::policy::IssuerPolicy;
 use crate::jose::refusal::Refusal;
 use crate::jose::vouched::{Vouched, Voucher};
+use crate::net::client::joined;
 use crate::net::{ClientSettings, FetchError, HttpClient, Reach, TlsOptions};
 use crate::pipeline::Ask;
 use crate::proxy::http::ServerSession;
@@ -204,16 +205,14 @@ async fn answer(
     if response.status() != reqwest::StatusCode::OK {
         return Ok(Err(response.status().as_u16()));
     }
-    let codings = response.headers_mut().remove(header::CONTENT_ENCODING);
-    let codings = codings.unwrap_or(HeaderValue::from_static(""));
+    let codings = joined(&response, &header::CONTENT_ENCODING);
     let too_large = || BridgeError::from(Refusal::TooLarge { limit: limits.document });
     let body = client.body(&mut response, limits.document).await;
     let body = body.map_err(|error| match error {
         FetchError::TooLarge { .. } => too_large(),
         error => away(error),
     })?;
-    let codings = codings.to_str().unwrap_or("unreadable");
-    match coding::decode(&body, codings, limits.document) {
+    match coding::decode(&body, &codings, limits.document) {
         Ok(decoded) => Ok(Ok(decoded.into_owned())),
         Err(CodingError::TooLarge) => Err(too_large()),
         Err(why) => {
