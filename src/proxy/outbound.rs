@@ -10,7 +10,6 @@ use super::http::headers::{self, Origin};
 use super::http::inner_address::InnerAddress;
 use super::http::upstream::Upstream;
 use super::state::State;
-use crate::bridge::Bridge;
 use crate::otel::Outgoing;
 use crate::pipeline::Ask;
 use crate::rewrite::{BearerMode, TokenRule};
@@ -112,7 +111,7 @@ pub(super) async fn authorization(
         Some(BearerMode::Swap) => match state.bridge.countersign(token, &Ask::default()).await {
             Ok(bridged) => {
                 state.counters.place(bridged.outcome());
-                sensitive(&bridged.jwt?)
+                bearer_field(&bridged.jwt?)
             }
             // The API behind judges what could not be verified here.
             Err(error) => {
@@ -120,7 +119,7 @@ pub(super) async fn authorization(
                 None
             }
         },
-        Some(BearerMode::Restore) | None => restored_bearer(request, &state.bridge),
+        Some(BearerMode::Restore) | None => bearer_field(&state.bridge.restore(token)?),
     }
 }
 
@@ -184,24 +183,17 @@ pub(super) fn copy(session: &Session) -> Box<RequestHeader> {
     header
 }
 
-/// `Authorization: Bearer <one of ours>` with the issuer's own token put back (RFC 6750 §2.1).
-pub(super) fn restored_bearer(header: &RequestHeader, bridge: &Bridge) -> Option<HeaderValue> {
-    let original = bridge.restore(bearer(header)?)?;
-    sensitive(&original)
-}
-
 /// The bearer token of a request, if it has one that may be a JWS.
-pub(super) fn bearer(header: &RequestHeader) -> Option<&str> {
+fn bearer(header: &RequestHeader) -> Option<&str> {
     let value = header.headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = value.trim().split_once(' ')?;
     let token = token.trim();
     (scheme.eq_ignore_ascii_case("bearer") && token.starts_with("eyJ")).then_some(token)
 }
 
-pub(super) fn sensitive(token: &str) -> Option<HeaderValue> {
-    let mut value = HeaderValue::try_from(format!("Bearer {token}")).ok()?;
-    value.set_sensitive(true);
-    Some(value)
+/// RFC 6750 §2.1.
+fn bearer_field(token: &str) -> Option<HeaderValue> {
+    headers::sensitive(format!("Bearer {token}").as_bytes())
 }
 
 #[cfg(test)]

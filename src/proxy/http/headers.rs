@@ -213,14 +213,24 @@ fn one_length(headers: &http::HeaderMap) -> Option<HeaderValue> {
     HeaderValue::from_bytes(one.trim_ascii()).ok()
 }
 
-/// The pieces in which HTTP/2 may send a `Cookie`, as the one line HTTP/1 must have (RFC 9113 §8.2.3).
+/// The pieces in which HTTP/2 may send a `Cookie`, as the one line HTTP/1 must have.
 fn one_cookie(headers: &http::HeaderMap) -> Option<HeaderValue> {
-    let pieces = headers.get_all(header::COOKIE);
-    pieces.iter().nth(1)?;
-    let pieces: Vec<_> = pieces.iter().map(HeaderValue::as_bytes).collect();
-    let mut line = HeaderValue::from_bytes(&pieces.join(&b"; "[..])).ok()?;
-    line.set_sensitive(true);
-    Some(line)
+    headers.get_all(header::COOKIE).iter().nth(1)?;
+    sensitive(&cookie_line(headers))
+}
+
+/// All cookies of a request in one line (RFC 9113 §8.2.3).
+pub fn cookie_line(headers: &http::HeaderMap) -> Vec<u8> {
+    let pieces: Vec<_> =
+        headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    pieces.join(&b"; "[..])
+}
+
+/// A value that is not shown in any log.
+pub fn sensitive(value: &[u8]) -> Option<HeaderValue> {
+    let mut value = HeaderValue::from_bytes(value).ok()?;
+    value.set_sensitive(true);
+    Some(value)
 }
 
 /// Whether it asks for a WebSocket, the one protocol that is passed on (RFC 6455 §4.1). One with a
@@ -235,8 +245,6 @@ pub fn is_websocket(header: &RequestHeader) -> bool {
         length.is_none_or(|length| length == "0")
             && !header.headers.contains_key(header::TRANSFER_ENCODING)
     };
-    let mut asked = header.headers.get_all(header::UPGRADE).iter();
-    let websocket = asked.next().is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"websocket"));
     let upgrade = || {
         let mut values = header.headers.get_all(header::CONNECTION).iter();
         values.any(|value| {
@@ -244,7 +252,15 @@ pub fn is_websocket(header: &RequestHeader) -> bool {
             options.any(|option| option.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
         })
     };
-    websocket && asked.next().is_none() && bodiless() && upgrade()
+    upgrades_to_websocket(&header.headers) && bodiless() && upgrade()
+}
+
+/// Whether `Upgrade` names a WebSocket and nothing else (RFC 6455 §4.1).
+pub fn upgrades_to_websocket(headers: &http::HeaderMap) -> bool {
+    let mut protocols = headers.get_all(header::UPGRADE).iter();
+    let first = protocols.next();
+    first.is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"websocket"))
+        && protocols.next().is_none()
 }
 
 /// Makes `header` that of another body, `length` bytes long.

@@ -23,12 +23,8 @@ pub fn is_understood(header: &ResponseHeader) -> bool {
 /// A length that may overflow in the next reader is no length (RFC 9110 §8.6).
 fn has_one_length(headers: &HeaderMap) -> bool {
     let mut known = None;
-    headers.get_all(header::CONTENT_LENGTH).iter().all(|value| {
-        value.as_bytes().split(|b| *b == b',').all(|one| {
-            let length = validate::parse_length(one.trim_ascii());
-            length.is_some() && *known.get_or_insert(length) == length
-        })
-    })
+    let mut lines = headers.get_all(header::CONTENT_LENGTH).iter();
+    lines.all(|line| validate::content_length(line.as_bytes(), &mut known).is_ok())
 }
 
 /// Whether another head comes after this one. `101` is an answer.
@@ -43,10 +39,7 @@ pub fn switches(header: &ResponseHeader) -> bool {
 
 /// Whether a `101` switches to a WebSocket and to nothing else (RFC 6455 §4.1).
 pub fn switches_to_websocket(header: &ResponseHeader) -> bool {
-    let mut protocols = header.headers.get_all(header::UPGRADE).iter();
-    let websocket =
-        protocols.next().is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"websocket"));
-    switches(header) && websocket && protocols.next().is_none()
+    switches(header) && headers::upgrades_to_websocket(&header.headers)
 }
 
 /// Whether an answer with this status to this method has a body (RFC 9112 §6.3).

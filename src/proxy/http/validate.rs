@@ -100,8 +100,11 @@ pub fn http2(request: &RequestHeader) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A list of equal lengths is one length (RFC 9110 §8.6).
-fn content_length(value: &[u8], known: &mut Option<u64>) -> Result<(), Failure> {
+/// A list of equal lengths is one length (RFC 9110 §8.6); `known` is what the lines before it said.
+///
+/// # Errors
+/// [`Failure::Framing`]
+pub fn content_length(value: &[u8], known: &mut Option<u64>) -> Result<(), Failure> {
     for one in value.split(|b| *b == b',') {
         let length = parse_length(one.trim_ascii()).ok_or(Failure::Framing)?;
         if known.replace(length).is_some_and(|before| before != length) {
@@ -112,7 +115,7 @@ fn content_length(value: &[u8], known: &mut Option<u64>) -> Result<(), Failure> 
 }
 
 /// Digits alone, at most 2^63-1.
-pub fn parse_length(digits: &[u8]) -> Option<u64> {
+fn parse_length(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return None;
     }

@@ -7,6 +7,7 @@ use pingora::http::RequestHeader;
 
 use super::form::is_form;
 use crate::bridge::Bridge;
+use crate::proxy::http::headers;
 use crate::proxy::state::State;
 use crate::rewrite::{self, Place, TokenRule};
 
@@ -33,15 +34,9 @@ pub(in crate::proxy) fn cookies(
     if rule.restore_cookies.is_empty() {
         return None;
     }
-    // RFC 9113 §8.2.3: in HTTP/2 the field may come in pieces.
-    let lines: Vec<_> =
-        header.headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
-    let line = lines.join(&b"; "[..]);
+    let line = headers::cookie_line(&header.headers);
     let places = rewrite::cookie::find_in_request(&line, &rule.restore_cookies);
-    let new = spliced(&line, places, &state.bridge)?;
-    let mut value = HeaderValue::from_bytes(&new).ok()?;
-    value.set_sensitive(true);
-    Some(value)
+    headers::sensitive(&spliced(&line, places, &state.bridge)?)
 }
 
 /// The new form, where one of our tokens stood in it.
