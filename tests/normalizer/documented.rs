@@ -41,7 +41,9 @@ fn table() -> String {
         (
             "a key that is not published here",
             Box::new(move |p| match p.judge {
-                Judge::Convex => "is skipped, or makes it reject the whole set, by kind of provider".to_owned(),
+                Judge::Convex => {
+                    "is skipped, or makes it reject the whole set, by kind of provider".to_owned()
+                }
                 Judge::Rfcs => "is skipped by most".to_owned(),
                 Judge::WholeSet => "makes it reject the whole set".to_owned(),
             }),
