@@ -44,7 +44,7 @@ pub(super) async fn serve(server: &Server, again: Option<Reload>, handover: &Pat
                         return Ending::HandedOver;
                     }
                     Err(why) => {
-                        tracing::error!(why, "no new process took over the listeners; continuing")
+                        tracing::error!(why, "no new process took over the listeners; continuing");
                     }
                 }
             }

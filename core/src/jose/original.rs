@@ -2,7 +2,7 @@
 //! private header parameter `cso`, "countersigned original":
 //!
 //! - if the payload is unchanged, `<protected header>..<signature>` of the original, both as
-//! received: the payload is that of the new token (the detached form of RFC 7515, appendix F);
+//!   received: the payload is that of the new token (the detached form of RFC 7515, appendix F);
 //! - otherwise the whole original compact JWS.
 //!
 //! There is no shared state: any replica that has our public keys can restore.
