@@ -8,7 +8,7 @@ use countersign::config::env::NoEnv;
 use countersign::config::{self, Config, ConfigError, HostHeader, RunOverrides};
 use countersign::issuer::Source;
 use countersign::jose::alg::{Alg, AlgSet};
-use countersign::jose::policy::Vouching;
+use countersign::jose::policy::ClientSource;
 use countersign::keyring::StoreSettings;
 
 const ENV: [(&str, &str); 8] = [
@@ -272,7 +272,7 @@ fn an_expanded_value_brings_in_no_configuration() {
 }
 
 #[test]
-fn a_missing_issuer_or_client_is_vouched_for_in_so_many_words() {
+fn the_configuration_says_what_names_a_missing_issuer_or_client() {
     let issuer = |more: &str| {
         load(&format!(
             "[[issuer]]\nissuer = \"https://a/apps/c1\"\njwks = \"https://a/jwks/c1\"\n{more}"
@@ -283,10 +283,10 @@ fn a_missing_issuer_or_client_is_vouched_for_in_so_many_words() {
             "audience_when_missing = {{ audience = \"app\", clients = [\"c1\"], vouched_by = {words} }}"
         );
         let config = issuer(&text).unwrap();
-        config.issuers[0].policy.audience.when_missing.clone().unwrap().vouched_by
+        config.issuers[0].policy.audience.when_missing.clone().unwrap().client_sources
     };
-    assert_eq!(missing("\"iss\""), [Vouching::Issuer]);
-    assert_eq!(missing("[\"iss\", \"jwks\"]"), [Vouching::Issuer, Vouching::Keys]);
+    assert_eq!(missing("\"iss\""), [ClientSource::Issuer]);
+    assert_eq!(missing("[\"iss\", \"jwks\"]"), [ClientSource::Issuer, ClientSource::Keys]);
     let config = issuer("issuer_when_missing = true\noutput_issuer = \"https://p\"").unwrap();
     assert!(config.issuers[0].policy.issuer_when_missing);
     assert!(!config.issuers[0].policy.sender_constrained);

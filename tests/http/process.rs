@@ -197,7 +197,7 @@ fn one_error_line(said: &str, part: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn that_the_upstream_hears_its_own_name_is_said_once() {
     provider();
-    let said = "the upstream hears its own name";
+    let said = "the upstream receives its own name";
     for (more, times) in [("", 1), ("host = \"upstream\"\n", 1), ("host = \"client\"\n", 0)] {
         let place = Place::new(&format!("https://localhost:{}", free_port()), more);
         let mut process = place.start("log", &[]);

@@ -8,14 +8,14 @@ use std::time::Duration;
 
 use crate::support::tokens::*;
 use countersign::jose::alg::{Alg, AlgSet};
+use countersign::jose::asserted::{AssertedClaims, AssertionRules};
 use countersign::jose::confirmation::Confirmation;
 use countersign::jose::hash_claims::hash;
 use countersign::jose::names::{Audience, Issuer, Limits, UnixTime};
-use countersign::jose::policy::{MissingAudience, Vouching};
+use countersign::jose::policy::{ClientSource, MissingAudience};
 use countersign::jose::publish::{Input, publish};
 use countersign::jose::sign::SigningKey;
 use countersign::jose::tenants::{Allowed, IssuerTemplate, Tenants};
-use countersign::jose::vouched::{Vouched, Voucher};
 use countersign::pipeline::{Ask, Companions, Verdict, restore, sign_claims};
 use countersign::profile::Profile;
 use countersign::verifier::Answer as Response;
@@ -513,9 +513,9 @@ fn notes_say_what_was_done() {
     assert!(!format!("{new:?}").contains(&new.jwt));
 }
 
-fn voucher<'a>(scene: &'a Scene, audience: Option<&'a Audience>) -> Voucher<'a> {
+fn rules<'a>(scene: &'a Scene, audience: Option<&'a Audience>) -> AssertionRules<'a> {
     let lifetime = Duration::from_secs(300);
-    Voucher { policy: &scene.policy, audience, lifetime, now: scene.now }
+    AssertionRules { policy: &scene.policy, audience, lifetime, now: scene.now }
 }
 
 #[test]
@@ -527,10 +527,15 @@ fn introspected_claims_are_signed_when_active_and_never_live_longer() {
         "active": true, "token_type": "Bearer", "sub": "u", "aud": "app", "client_id": "c",
         "scope": "openid", "exp": NOW + 100,
     });
-    let vouch = |answer: &Value| {
-        Vouched::by_introspection(answer.to_string().as_bytes(), &voucher(&scene, None), &limits)
+    let introspected = |answer: &Value| {
+        AssertedClaims::by_introspection(
+            answer.to_string().as_bytes(),
+            &rules(&scene, None),
+            &limits,
+        )
     };
-    let new = sign_claims(vouch(&answer).unwrap(), &scene.context(), &Ask::default()).unwrap();
+    let new =
+        sign_claims(introspected(&answer).unwrap(), &scene.context(), &Ask::default()).unwrap();
     assert_eq!(
         payload(&new.jwt),
         json!({
@@ -539,7 +544,7 @@ fn introspected_claims_are_signed_when_active_and_never_live_longer() {
         })
     );
     assert_eq!(new.expires, UnixTime::from_secs(NOW + 100));
-    let open = vouch(&without(answer.clone(), "exp")).unwrap();
+    let open = introspected(&without(answer.clone(), "exp")).unwrap();
     let new = sign_claims(open, &scene.context(), &Ask::default()).unwrap();
     assert_eq!(payload(&new.jwt)["exp"], NOW + 300);
     for (answer, code) in [
@@ -556,10 +561,11 @@ fn introspected_claims_are_signed_when_active_and_never_live_longer() {
         (without(answer.clone(), "aud"), "aud_missing"),
         (json!([answer]), "payload"),
     ] {
-        assert_eq!(vouch(&answer).unwrap_err().code(), code, "{answer}");
+        assert_eq!(introspected(&answer).unwrap_err().code(), code, "{answer}");
     }
     let twice = br#"{"active":true,"active":false,"sub":"u"}"#;
-    let refusal = Vouched::by_introspection(twice, &voucher(&scene, None), &limits).unwrap_err();
+    let refusal =
+        AssertedClaims::by_introspection(twice, &rules(&scene, None), &limits).unwrap_err();
     assert_eq!(refusal.code(), "duplicate_member");
 }
 
@@ -570,9 +576,10 @@ fn userinfo_claims_get_issuer_audience_and_lifetime() {
     scene.policy.claims.rename = vec![("id".into(), "sub".into())];
     let app = Audience::parse("app").unwrap();
     let answer = br#"{"id": 76561197960287930, "name":"gabe"}"#;
-    let vouched =
-        Vouched::by_userinfo(answer, &voucher(&scene, Some(&app)), &Limits::default()).unwrap();
-    let new = sign_claims(vouched, &scene.context(), &Ask::default()).unwrap();
+    let asserted =
+        AssertedClaims::by_userinfo(answer, &rules(&scene, Some(&app)), &Limits::default())
+            .unwrap();
+    let new = sign_claims(asserted, &scene.context(), &Ask::default()).unwrap();
     assert_eq!(
         payload(&new.jwt),
         json!({
@@ -581,14 +588,16 @@ fn userinfo_claims_get_issuer_audience_and_lifetime() {
         })
     );
     let nobody = br#"{"name":"gabe"}"#;
-    let vouched =
-        Vouched::by_userinfo(nobody, &voucher(&scene, Some(&app)), &Limits::default()).unwrap();
-    let refusal = sign_claims(vouched, &scene.context(), &Ask::default()).unwrap_err();
+    let asserted =
+        AssertedClaims::by_userinfo(nobody, &rules(&scene, Some(&app)), &Limits::default())
+            .unwrap();
+    let refusal = sign_claims(asserted, &scene.context(), &Ask::default()).unwrap_err();
     assert_eq!(refusal.code(), "sub_missing");
-    let missing = MissingAudience { audience: app, clients: vec!["c".into()], vouched_by: vec![] };
+    let missing =
+        MissingAudience { audience: app, clients: vec!["c".into()], client_sources: vec![] };
     scene.policy.audience.when_missing = Some(missing);
-    let vouched = Vouched::by_userinfo(answer, &voucher(&scene, None), &Limits::default());
-    assert_eq!(vouched.unwrap_err().code(), "client");
+    let asserted = AssertedClaims::by_userinfo(answer, &rules(&scene, None), &Limits::default());
+    assert_eq!(asserted.unwrap_err().code(), "client");
 }
 
 #[test]
@@ -707,15 +716,15 @@ fn a_sender_constrained_token_becomes_no_bearer_token() {
     scene.policy.claims.drop.clear();
     // Neither does an introspection answer (RFC 9449 §6.2).
     let answer = json!({"active": true, "sub": "u", "exp": NOW + 60, "aud": "app", "cnf": thumb});
-    let vouched = |scene: &Scene| {
+    let asserted = |scene: &Scene| {
         let answer = answer.to_string();
-        Vouched::by_introspection(answer.as_bytes(), &voucher(scene, None), &Limits::default())
-            .map(|vouched| vouched.confirmation())
+        AssertedClaims::by_introspection(answer.as_bytes(), &rules(scene, None), &Limits::default())
+            .map(|asserted| asserted.confirmation())
     };
-    assert_eq!(vouched(&scene).unwrap_err().code(), "sender_constrained");
+    assert_eq!(asserted(&scene).unwrap_err().code(), "sender_constrained");
     // In so many words: then it is told what it is.
     scene.policy.sender_constrained = true;
-    assert_eq!(vouched(&scene), Ok(Some(Confirmation::Dpop)));
+    assert_eq!(asserted(&scene), Ok(Some(Confirmation::Dpop)));
     let Ok(Verdict::Countersigned(new)) = scene.judge(&bound(thumb.clone()), &Ask::default())
     else {
         panic!()
@@ -766,14 +775,14 @@ const WORKOS: [&str; 5] = [
     "https://auth.app.example/",
 ];
 
-fn workos_scene(key: &TestKey, vouched_by: &[Vouching]) -> Scene {
+fn workos_scene(key: &TestKey, sources: &[ClientSource]) -> Scene {
     let mut scene = Scene::signing(&[key], Alg::Rs256);
     scene.policy.issuers = WORKOS.iter().map(|iss| Issuer::parse(iss).unwrap()).collect();
     scene.policy.output_issuer = Some(Issuer::parse(ISSUER).unwrap());
     scene.policy.audience.when_missing = Some(MissingAudience {
         audience: Audience::parse("app").unwrap(),
         clients: vec!["client_01EXAMPLE".into()],
-        vouched_by: vouched_by.to_vec(),
+        client_sources: sources.to_vec(),
     });
     scene
 }
@@ -781,7 +790,7 @@ fn workos_scene(key: &TestKey, vouched_by: &[Vouching]) -> Scene {
 #[tokio::test]
 async fn workos_as_it_is_documented() {
     let key = TestKey::new(Alg::Rs256, "sso_oidc_key_pair_01");
-    let scene = workos_scene(&key, &[Vouching::Keys]);
+    let scene = workos_scene(&key, &[ClientSource::Keys]);
     for iss in WORKOS {
         let new = scene.new_token(&key.token(&workos(iss)));
         assert_eq!((&payload(&new)["iss"], &payload(&new)["aud"]), (&json!(ISSUER), &json!("app")));
@@ -804,8 +813,8 @@ async fn accepted_by_verifiers(scene: &Scene, token: &str) {
 fn another_clients_token_at_the_same_issuer_does_not_pass() {
     let key = TestKey::new(Alg::Rs256, "sso_oidc_key_pair_01");
     let other = "https://api.workos.com/user_management/client_01OTHER";
-    for vouching in [Vouching::Keys, Vouching::Issuer] {
-        let scene = workos_scene(&key, &[vouching]);
+    for source in [ClientSource::Keys, ClientSource::Issuer] {
+        let scene = workos_scene(&key, &[source]);
         let refusal = |claims: &Value| scene.refusal(&key.token(claims));
         assert_eq!(refusal(&workos(other)), "iss");
         for name in ["client_id", "azp"] {
@@ -815,7 +824,7 @@ fn another_clients_token_at_the_same_issuer_does_not_pass() {
             }
         }
         // Its audience is its own.
-        let mut strict = workos_scene(&key, &[vouching]);
+        let mut strict = workos_scene(&key, &[source]);
         strict.policy.audience.accept = vec![Audience::parse("app").unwrap()];
         let foreign = with(workos(WORKOS[2]), "aud", json!("client_01OTHER"));
         assert_eq!(strict.refusal(&key.token(&foreign)), "aud");
@@ -823,14 +832,14 @@ fn another_clients_token_at_the_same_issuer_does_not_pass() {
         let stranger = TestKey::new(Alg::Rs256, "sso_oidc_key_pair_02");
         assert_eq!(scene.refusal(&stranger.token(&workos(WORKOS[2]))), "kid_unknown");
     }
-    // An `iss` that names no client vouches for none.
-    let scene = workos_scene(&key, &[Vouching::Issuer]);
+    // An `iss` without the client's name says nothing.
+    let scene = workos_scene(&key, &[ClientSource::Issuer]);
     for iss in [WORKOS[0], WORKOS[1], WORKOS[3], WORKOS[4]] {
         assert_eq!(scene.refusal(&key.token(&workos(iss))), "client", "{iss}");
     }
     assert_eq!(payload(&scene.new_token(&key.token(&workos(WORKOS[2]))))["aud"], "app");
     // Nor does one whose client only begins like ours, should somebody configure it.
-    let mut scene = workos_scene(&key, &[Vouching::Issuer]);
+    let mut scene = workos_scene(&key, &[ClientSource::Issuer]);
     let longer = "https://api.workos.com/user_management/client_01EXAMPLE2";
     scene.policy.issuers.push(Issuer::parse(longer).unwrap());
     assert_eq!(scene.refusal(&key.token(&workos(longer))), "client");
@@ -838,7 +847,7 @@ fn another_clients_token_at_the_same_issuer_does_not_pass() {
     let scene = workos_scene(&key, &[]);
     assert_eq!(scene.refusal(&key.token(&workos(WORKOS[2]))), "client");
     // Keys of two clients are no one's.
-    let mut scene = workos_scene(&key, &[Vouching::Keys]);
+    let mut scene = workos_scene(&key, &[ClientSource::Keys]);
     scene.policy.audience.when_missing.as_mut().unwrap().clients.push("client_01OTHER".into());
     assert_eq!(scene.refusal(&key.token(&workos(WORKOS[0]))), "client");
 }

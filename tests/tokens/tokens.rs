@@ -318,7 +318,7 @@ fn a_missing_audience_is_set_for_the_right_client_alone() {
     scene.policy.audience.when_missing = Some(MissingAudience {
         audience: Audience::parse("app").unwrap(),
         clients: vec!["client_1".into()],
-        vouched_by: Vec::new(),
+        client_sources: Vec::new(),
     });
     let none = without(claims(), "aud");
     for (claims, code) in [
@@ -345,7 +345,7 @@ fn a_client_named_by_the_protected_header_is_as_good_and_nothing_else_is() {
     let (key, mut scene) = es384();
     let audience = Audience::parse("app").unwrap();
     scene.policy.audience.when_missing =
-        Some(MissingAudience { audience, clients: Vec::new(), vouched_by: Vec::new() });
+        Some(MissingAudience { audience, clients: Vec::new(), client_sources: Vec::new() });
     let none = without(claims(), "aud");
     let token = |more: &str, claims: &Value| {
         key.signed(&format!(r#"{{"alg":"ES384","kid":"k1"{more}}}"#), &claims.to_string())

@@ -1,7 +1,7 @@
-//! Claims that no signature vouches for but an answer of the authorization server itself, over a
-//! channel the edge opened to an address of the configuration: token introspection (RFC 7662) and
-//! userinfo (OpenID Connect Core §5.3). A proof type of its own, so that the two ways to a new token
-//! can be told apart in the code and searched for.
+//! Claims without a signature of their own: the authorization server asserts them in an answer,
+//! over a connection that the edge opened to a configured address. Sources are token introspection
+//! (RFC 7662) and userinfo (OpenID Connect Core §5.3). They have a proof type of their own, so that
+//! the code distinguishes the two ways to a new token.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use super::times::Times;
 
 /// Checked claims of an introspection or userinfo answer.
 #[derive(Debug)]
-pub struct Vouched {
+pub struct AssertedClaims {
     object: Object,
     times: Times,
     exp: UnixTime,
@@ -26,69 +26,69 @@ pub struct Vouched {
     mapped: bool,
 }
 
-/// What the answer itself may leave open.
+/// The rules for claims that the answer itself may omit.
 #[derive(Debug, Clone)]
-pub struct Voucher<'a> {
+pub struct AssertionRules<'a> {
     /// The rules for the issuer's tokens.
     pub policy: &'a IssuerPolicy,
-    /// The audience of tokens made of answers that name none.
+    /// The audience of tokens from answers that name none.
     pub audience: Option<&'a Audience>,
-    /// How long such a token lives where the answer has no `exp`; an upper bound where it has.
+    /// The life of such a token if the answer has no `exp`; otherwise the upper limit.
     pub lifetime: Duration,
-    /// The moment.
+    /// The current time.
     pub now: UnixTime,
 }
 
-impl Vouched {
+impl AssertedClaims {
     /// Claims of an introspection answer, RFC 7662 §2.2. `active` must be the literal `true`.
     ///
     /// # Errors
-    /// `inactive`, `typ` for a refresh token, `payload`, and what [`super::verify::verify`] says of
-    /// issuer, times and audience.
+    /// `inactive`, `typ` for a refresh token, `payload`, and the errors of
+    /// [`super::verify::verify`] for issuer, times and audience.
     pub fn by_introspection(
         answer: &[u8],
-        voucher: &Voucher<'_>,
+        rules: &AssertionRules<'_>,
         limits: &Limits,
     ) -> Result<Self, Refusal> {
         let object = read(answer, limits)?;
         if object.get("active") != Some("true") {
             return Err(Refusal::Inactive);
         }
-        // Servers call refresh tokens active too (RFC 7662 §2.1). Such a one is worth nothing without
-        // its client's secret, and must not be traded for a login here.
+        // Servers call refresh tokens active too (RFC 7662 §2.1). A refresh token is worthless
+        // without its client's secret, so it must not become a login here.
         let refresh = |member: &&str| {
             object.string(member).is_some_and(|kind| kind.to_ascii_lowercase().contains("refresh"))
         };
         if ["token_type", "token_use", "typ"].iter().any(refresh) || kind::is_no_login(&object) {
             return Err(Refusal::Typ);
         }
-        Self::check(object, voucher, &["active", "token_type"], false)
+        Self::check(object, rules, &["active", "token_type"], false)
     }
 
-    /// Claims of a userinfo answer or of a session endpoint, which the operator gave their names.
+    /// Claims of a userinfo answer, or of a session endpoint whose members the operator mapped.
     ///
     /// # Errors
-    /// As [`Vouched::by_introspection`].
+    /// As [`AssertedClaims::by_introspection`].
     pub fn by_userinfo(
         answer: &[u8],
-        voucher: &Voucher<'_>,
+        rules: &AssertionRules<'_>,
         limits: &Limits,
     ) -> Result<Self, Refusal> {
-        Self::check(read(answer, limits)?, voucher, &[], true)
+        Self::check(read(answer, limits)?, rules, &[], true)
     }
 
     fn check(
         object: Object,
-        voucher: &Voucher<'_>,
+        rules: &AssertionRules<'_>,
         not_claims: &'static [&'static str],
         mapped: bool,
     ) -> Result<Self, Refusal> {
-        let Voucher { policy, audience, lifetime, now } = *voucher;
+        let AssertionRules { policy, audience, lifetime, now } = *rules;
         if object.get("iss").is_some() {
             let iss = object.string("iss").ok_or(Refusal::Issuer)?;
             policy.check_issuer(&iss, &object)?;
         } else if policy.tenants.is_some() {
-            // Of which tenant is not known.
+            // The tenant is unknown.
             return Err(Refusal::IssuerMissing);
         }
         if Confirmation::of(&object).is_some() && !policy.sender_constrained {
@@ -105,13 +105,13 @@ impl Vouched {
             Some(audience) if object.get("aud").is_none() => {
                 Audiences::configured(audience.clone())
             }
-            // No header was verified here, so none says whose client it is.
+            // No header was verified here, so no header names the client.
             _ => Audiences::check(&object, &policy.audience, None)?,
         };
         Ok(Self { object, times, exp, audiences, not_claims, mapped })
     }
 
-    /// What the answer says the token is bound to.
+    /// The key that the token is bound to, according to the answer.
     pub fn confirmation(&self) -> Option<Confirmation> {
         Confirmation::of(&self.object)
     }
@@ -137,7 +137,7 @@ impl Vouched {
         self.mapped
     }
 
-    /// Members of the answer that say something about the answer, not about the user.
+    /// Members that describe the answer, not the user.
     pub(super) fn not_claims(&self) -> &'static [&'static str] {
         self.not_claims
     }

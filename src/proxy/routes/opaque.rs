@@ -1,6 +1,7 @@
-//! Other ways in at the exchange, both off unless configured: an opaque token by introspection (RFC
-//! 7662), and a session or opaque bearer shown to a URL of the auth server, whose answer becomes
-//! claims. Nothing is cached: whether a token is still good is asked each time.
+//! Exchange of opaque tokens and sessions, both off by default. An opaque token is introspected
+//! (RFC 7662). A session cookie or an opaque bearer is sent to a URL of the auth server, and the
+//! answer becomes claims. Nothing is cached: the auth server is asked each time whether the token
+//! is still valid.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,23 +16,23 @@ use crate::bridge::{Bridge, BridgeError, Bridged};
 use crate::clock::Clock;
 use crate::coding::{self, CodingError};
 use crate::dns::Resolver;
+use crate::jose::asserted::{AssertedClaims, AssertionRules};
 use crate::jose::names::{IssuerName, Limits};
 use crate::jose::policy::IssuerPolicy;
 use crate::jose::refusal::Refusal;
-use crate::jose::vouched::{Vouched, Voucher};
 use crate::net::client::joined;
 use crate::net::{ClientSettings, FetchError, HttpClient, Reach, TlsOptions};
 use crate::pipeline::Ask;
 use crate::proxy::http::ServerSession;
 use crate::proxy::settings::{ExchangeSettings, IntrospectionSettings, SessionSettings};
 
-/// A login waits for this; a longer one is an outage.
+/// A login waits for this long; more is an outage.
 const PATIENCE: Duration = Duration::from_secs(5);
 const CONNECT: Duration = Duration::from_secs(3);
 const USER_AGENT: &str = concat!("countersign/", env!("CARGO_PKG_VERSION"));
 
-/// The configured ways.
-pub struct Vouching {
+/// The configured ways to exchange an opaque token.
+pub struct OpaqueExchange {
     client: HttpClient,
     bridge: Arc<Bridge>,
     clock: Clock,
@@ -39,7 +40,7 @@ pub struct Vouching {
     session: Option<SessionSettings>,
 }
 
-impl Vouching {
+impl OpaqueExchange {
     /// `None` where no way is configured.
     ///
     /// # Errors
@@ -90,7 +91,7 @@ impl Vouching {
     }
 
     /// Exchanges an opaque token.
-    pub async fn opaque(&self, token: &str, ask: &Ask<'_>) -> Result<Bridged, ExchangeFailure> {
+    pub async fn token(&self, token: &str, ask: &Ask<'_>) -> Result<Bridged, ExchangeFailure> {
         if token.len() > self.bridge.limits().token || token.chars().any(char::is_control) {
             return Err(BridgeError::Refused(Refusal::Format).into());
         }
@@ -150,14 +151,14 @@ impl Vouching {
             );
             BridgeError::IntrospectionRefused(status)
         })?;
-        let voucher = Voucher {
+        let rules = AssertionRules {
             policy: &policy,
             audience: settings.audience.as_ref(),
             lifetime: settings.lifetime,
             now: self.clock.now(),
         };
-        let claims = Vouched::by_introspection(&answer, &voucher, limits)?;
-        self.bridge.sign_vouched(claims, policy, ask).await
+        let claims = AssertedClaims::by_introspection(&answer, &rules, limits)?;
+        self.bridge.sign_asserted(claims, policy, ask).await
     }
 
     async fn shown(
@@ -176,14 +177,15 @@ impl Vouching {
             Some(Arc::new(IssuerPolicy::new(name, vec![settings.issuer.clone()])))
         });
         let policy = policy.ok_or(ExchangeFailure::IssuerUnknown)?;
-        let voucher = Voucher {
+        let rules = AssertionRules {
             policy: &policy,
             audience: Some(&settings.audience),
             lifetime: settings.lifetime,
             now: self.clock.now(),
         };
-        let claims = Vouched::by_userinfo(&claims, &voucher, limits).map_err(BridgeError::from)?;
-        Ok(self.bridge.sign_vouched(claims, policy, ask).await?)
+        let claims =
+            AssertedClaims::by_userinfo(&claims, &rules, limits).map_err(BridgeError::from)?;
+        Ok(self.bridge.sign_asserted(claims, policy, ask).await?)
     }
 }
 
@@ -194,7 +196,7 @@ async fn answer(
     limits: &Limits,
 ) -> Result<Result<Vec<u8>, u16>, BridgeError> {
     let away = |error: FetchError| {
-        tracing::warn!(code = error.code(), %error, "the auth server cannot be asked");
+        tracing::warn!(code = error.code(), %error, "the request to the auth server failed");
         BridgeError::KeysUnavailable
     };
     let request = request.header(header::ACCEPT, "application/json");
