@@ -18,8 +18,8 @@ const NICE: i32 = 17;
 const TOGETHER: usize = 8;
 
 /// Gives a finished job's result to who waits for it.
-type Reply = Box<dyn FnOnce() + Send>;
-type Job = Box<dyn FnOnce() -> Reply + Send>;
+type Handover = Box<dyn FnOnce() + Send>;
+type Job = Box<dyn FnOnce() -> Handover + Send>;
 
 /// Lets a byte-moving thread that waits for this core have it now: the scheduler would else let a
 /// signature run on for its whole time slice, milliseconds, before a key set is read.
@@ -35,7 +35,7 @@ struct Jobs {
     stop: bool,
 }
 
-struct Queue {
+struct JobQueue {
     jobs: Mutex<Jobs>,
     ready: Condvar,
     bound: usize,
@@ -45,12 +45,12 @@ struct Queue {
 /// waiter woken from here, the first would take the core before the second has its result.
 #[derive(Default)]
 struct Finished {
-    replies: Mutex<Vec<Reply>>,
+    replies: Mutex<Vec<Handover>>,
     some: Notify,
 }
 
 impl Finished {
-    fn add(&self, replies: &mut Vec<Reply>) {
+    fn add(&self, replies: &mut Vec<Handover>) {
         if replies.is_empty() {
             return;
         }
@@ -58,7 +58,7 @@ impl Finished {
         self.some.notify_one();
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Reply>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<Handover>> {
         self.replies.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -72,7 +72,7 @@ impl Finished {
 
 /// A fixed number of threads and a bounded queue before them.
 pub(super) struct Pool {
-    queue: Arc<Queue>,
+    queue: Arc<JobQueue>,
     finished: Arc<Finished>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -90,8 +90,11 @@ impl Pool {
     /// # Errors
     /// When the system refuses a thread.
     pub(super) fn new(threads: usize, bound: usize) -> std::io::Result<Self> {
-        let queue =
-            Arc::new(Queue { jobs: Mutex::default(), ready: Condvar::new(), bound: bound.max(1) });
+        let queue = Arc::new(JobQueue {
+            jobs: Mutex::default(),
+            ready: Condvar::new(),
+            bound: bound.max(1),
+        });
         let finished = Arc::new(Finished::default());
         let spawn = |i: usize| {
             let (queue, finished) = (queue.clone(), finished.clone());
@@ -115,7 +118,7 @@ impl Pool {
         let job = move || {
             let done = job();
             // The caller may have gone away; then nobody needs the result.
-            Box::new(move || drop(reply.send(done))) as Reply
+            Box::new(move || drop(reply.send(done))) as Handover
         };
         self.queue.push(Box::new(job)).map_err(|()| NotDone::Full)?;
         loop {
@@ -155,12 +158,12 @@ impl Drop for Pool {
     }
 }
 
-fn work(queue: &Queue, finished: &Finished) {
+fn work(queue: &JobQueue, finished: &Finished) {
     // On Linux the priority is the calling thread's alone (elsewhere the whole process's); where it
     // cannot be set, nothing is lost.
     #[cfg(target_os = "linux")]
     let _ = rustix::process::setpriority_process(None, NICE);
-    let mut replies: Vec<Reply> = Vec::with_capacity(TOGETHER);
+    let mut replies: Vec<Handover> = Vec::with_capacity(TOGETHER);
     while let Some(job) = queue.next_or(|| finished.add(&mut replies)) {
         // A job that panics loses its reply channel, which its caller sees; the thread goes on.
         if let Ok(reply) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(job)) {
@@ -173,7 +176,7 @@ fn work(queue: &Queue, finished: &Finished) {
     }
 }
 
-impl Queue {
+impl JobQueue {
     fn lock(&self) -> MutexGuard<'_, Jobs> {
         self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
     }

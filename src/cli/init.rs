@@ -13,7 +13,7 @@ use crate::env::NoEnv;
 const SOMEWHERE: &str = "https://login.example.com";
 
 /// What the file is about.
-struct Subject {
+struct IssuerTarget {
     upstream: String,
     issuer: String,
     /// `jwks` of an `[[issuer]]`, where discovery alone does not lead to the keys.
@@ -44,19 +44,19 @@ pub fn run(args: &InitArgs, out: &mut Output) -> Result<Exit, CliError> {
     Ok(Exit::Good)
 }
 
-fn subject(args: &InitArgs) -> Result<Subject, CliError> {
+fn subject(args: &InitArgs) -> Result<IssuerTarget, CliError> {
     #[cfg(feature = "verifier")]
     if let Some(from) = &args.from {
         return looked_up(args, from);
     }
     let upstream = args.upstream.clone().unwrap_or_default();
     let issuer = upstream.trim_end_matches('/').to_owned();
-    Ok(Subject { upstream, issuer, jwks: None })
+    Ok(IssuerTarget { upstream, issuer, jwks: None })
 }
 
 /// What `doctor` finds out about the address.
 #[cfg(feature = "verifier")]
-fn looked_up(args: &InitArgs, from: &str) -> Result<Subject, CliError> {
+fn looked_up(args: &InitArgs, from: &str) -> Result<IssuerTarget, CliError> {
     use super::doctor::gather::Question;
     use super::doctor::{fetched, ours};
     use crate::doctor::finding::Setup;
@@ -84,7 +84,7 @@ fn looked_up(args: &InitArgs, from: &str) -> Result<Subject, CliError> {
         }
     };
     let upstream = args.upstream.clone().unwrap_or(found);
-    Ok(Subject { upstream, issuer: case.spelled, jwks })
+    Ok(IssuerTarget { upstream, issuer: case.spelled, jwks })
 }
 
 fn write(path: &Path, text: &str, force: bool) -> Result<(), CliError> {
@@ -111,7 +111,7 @@ fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-fn file(args: &InitArgs, subject: &Subject) -> String {
+fn file(args: &InitArgs, subject: &IssuerTarget) -> String {
     let upstream = quoted(&subject.upstream);
     let issuer = quoted(&subject.issuer);
     let public_url = match &args.public_url {
@@ -191,7 +191,7 @@ algorithm = "RS256"
 }
 
 /// The provider as the verifier's own file wants it.
-fn block(args: &InitArgs, subject: &Subject) -> String {
+fn block(args: &InitArgs, subject: &IssuerTarget) -> String {
     let issuer = quoted(&subject.issuer);
     let public = args.public_url.as_deref().unwrap_or(SOMEWHERE).trim_end_matches('/');
     let jwks = quoted(&format!("{public}/.well-known/jwks.json"));

@@ -22,7 +22,7 @@ use crate::pipeline::{Ask, Context, Verdict, countersign};
 
 /// What is printed with `--json`.
 #[derive(Serialize)]
-struct Answer<'a> {
+struct ResignOutput<'a> {
     token: &'a str,
     /// The verifier takes the token without our help; `token` is the one that was given.
     as_it_stands: bool,
@@ -39,18 +39,18 @@ struct No<'a> {
 }
 
 /// Why there is no answer: the token's fault, or ours.
-enum Failure {
+enum ResignError {
     Refused(Refusal),
     Cli(CliError),
 }
 
-impl From<Refusal> for Failure {
+impl From<Refusal> for ResignError {
     fn from(refusal: Refusal) -> Self {
         Self::Refused(refusal)
     }
 }
 
-impl From<CliError> for Failure {
+impl From<CliError> for ResignError {
     fn from(error: CliError) -> Self {
         Self::Cli(error)
     }
@@ -90,8 +90,8 @@ pub fn run(args: &ResignArgs, out: &mut Output) -> Result<Exit, CliError> {
             print(token, &verdict, args.json, out);
             return Ok(Exit::Good);
         }
-        Err(Failure::Cli(error)) => return Err(error),
-        Err(Failure::Refused(refusal)) => (refusal.code(), refusal.to_string()),
+        Err(ResignError::Cli(error)) => return Err(error),
+        Err(ResignError::Refused(refusal)) => (refusal.code(), refusal.to_string()),
     };
     if args.json {
         out.json(&No { error: code, error_description: why });
@@ -101,7 +101,7 @@ pub fn run(args: &ResignArgs, out: &mut Output) -> Result<Exit, CliError> {
     Ok(Exit::No)
 }
 
-async fn resign(token: &str, config: Config, ask: &Ask<'_>) -> Result<Verdict, Failure> {
+async fn resign(token: &str, config: Config, ask: &Ask<'_>) -> Result<Verdict, ResignError> {
     let limits = config.bridge.limits;
     // As in the bridge: whether that issuer pads is judged with the rest.
     let jws = CompactJws::parse(token, &limits, true)?;
@@ -161,7 +161,7 @@ async fn resign(token: &str, config: Config, ask: &Ask<'_>) -> Result<Verdict, F
 
 fn print(token: &str, verdict: &Verdict, json: bool, out: &mut Output) {
     let answer = match verdict {
-        Verdict::AsItStands { expires, .. } => Answer {
+        Verdict::AsItStands { expires, .. } => ResignOutput {
             token,
             as_it_stands: true,
             expires: expires.secs(),
@@ -169,7 +169,7 @@ fn print(token: &str, verdict: &Verdict, json: bool, out: &mut Output) {
             alg_in: None,
             notes: &[],
         },
-        Verdict::Countersigned(new) => Answer {
+        Verdict::Countersigned(new) => ResignOutput {
             token: &new.jwt,
             as_it_stands: false,
             expires: new.expires.secs(),

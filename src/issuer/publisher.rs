@@ -95,12 +95,12 @@ pub struct Publisher {
     profile: ArcSwap<Profile>,
     max_age: Duration,
     clock: Clock,
-    table: ArcSwap<Table>,
+    table: ArcSwap<SetTable>,
     history: Mutex<PublishedHistory>,
 }
 
 #[derive(Default)]
-struct Table {
+struct SetTable {
     by_path: HashMap<String, Arc<Slot>>,
     by_issuer: HashMap<IssuerName, Arc<Slot>>,
 }
@@ -219,7 +219,7 @@ impl Publisher {
     fn reroute(&self) {
         let old = self.table.load();
         let only = self.issuers.only();
-        let mut table = Table::default();
+        let mut table = SetTable::default();
         let slot_of = |issuer: &Arc<IssuerHandle>| match old.by_issuer.get(issuer.name()) {
             Some(slot) if slot.is_of(issuer) => Arc::clone(slot),
             _ => Arc::new(Slot::new(Some(Arc::clone(issuer)))),

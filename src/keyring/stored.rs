@@ -115,11 +115,11 @@ impl RingState {
     /// key twice, or a key that does not match its `kid`.
     pub fn from_text(text: &str, seal: &dyn Seal, known: Option<&Self>) -> Result<Self, RingError> {
         #[derive(Deserialize)]
-        struct Head {
+        struct RingFormat {
             format: u32,
         }
         let corrupt = |e: serde_json::Error| RingError::Corrupt(e.to_string());
-        let head: Head = serde_json::from_str(text).map_err(corrupt)?;
+        let head: RingFormat = serde_json::from_str(text).map_err(corrupt)?;
         if head.format != FORMAT {
             return Err(RingError::Format(head.format));
         }
@@ -233,7 +233,7 @@ mod tests {
 
     use serde_json::{Value, json};
 
-    use super::super::file::Plain;
+    use super::super::file::PlainSeal;
     use super::*;
     use crate::rotation::Rules;
 
@@ -250,11 +250,11 @@ mod tests {
         for state in [KeyState::Active, KeyState::Next] {
             ring.add(&Arc::new(SigningKey::generate(Alg::Es256).unwrap()), state, &rules, now);
         }
-        serde_json::from_str(&ring.to_text(&Plain).unwrap()).unwrap()
+        serde_json::from_str(&ring.to_text(&PlainSeal).unwrap()).unwrap()
     }
 
     fn read(ring: &Value) -> Result<RingState, RingError> {
-        RingState::from_text(&ring.to_string(), &Plain, None)
+        RingState::from_text(&ring.to_string(), &PlainSeal, None)
     }
 
     #[test]

@@ -48,7 +48,7 @@ pub(super) struct Known {
 }
 
 /// The fault of a document, in short and in words.
-struct Fault {
+struct DocumentFault {
     reason: Reason,
     text: String,
 }
@@ -90,7 +90,7 @@ impl Discovery {
         }
         match self.taught(document, private) {
             Ok(known) => Some(known),
-            Err(Fault { reason, text }) => {
+            Err(DocumentFault { reason, text }) => {
                 tracing::warn!(
                     fault = text,
                     code = reason.code,
@@ -101,8 +101,8 @@ impl Discovery {
         }
     }
 
-    fn taught(&self, document: &[u8], private: bool) -> Result<Known, Fault> {
-        let fault = |code, text: String| Fault { reason: Reason::of(code), text };
+    fn taught(&self, document: &[u8], private: bool) -> Result<Known, DocumentFault> {
+        let fault = |code, text: String| DocumentFault { reason: Reason::of(code), text };
         let found = discovery::read(document).map_err(|e| fault(e.code(), e.to_string()))?;
         let learnt = issuer_from_discovery(Some(&found), &self.upstream, &self.config, private)
             .map_err(|e| fault(e.code(), e.to_string()))?;
@@ -208,7 +208,7 @@ impl Discovery {
         document: &Bytes,
         private: bool,
         text: String,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), DocumentFault> {
         let belief = known.learnt.belief;
         if progress.applied.as_ref() != Some(document) {
             self.apply(app, known)?;
@@ -265,10 +265,10 @@ impl Discovery {
         app: &App,
         progress: &mut Progress,
         look: &Look,
-        refused: Option<Fault>,
+        refused: Option<DocumentFault>,
     ) {
         let (state, reason, text) = match refused {
-            Some(Fault { reason, text }) => {
+            Some(DocumentFault { reason, text }) => {
                 let text = format!("the discovery document cannot be used: {text} ({reason})");
                 (DiscoveryState::Refused, Some(reason), text)
             }
@@ -288,8 +288,8 @@ impl Discovery {
     }
 
     /// Takes the issuer into use, unless it contradicts itself.
-    fn apply(&self, app: &App, known: Known) -> Result<(), Fault> {
-        app.issuers.reload(vec![known.learnt.issuer]).map_err(|error| Fault {
+    fn apply(&self, app: &App, known: Known) -> Result<(), DocumentFault> {
+        app.issuers.reload(vec![known.learnt.issuer]).map_err(|error| DocumentFault {
             reason: Reason::of("issuer_conflict"),
             text: error.to_string(),
         })?;

@@ -7,7 +7,7 @@ use super::json::{self, Object};
 
 /// What becomes of one member of the original.
 #[derive(Debug, Default)]
-struct Slot {
+struct MemberEdit {
     dropped: bool,
     name: Option<String>,
     value: Option<String>,
@@ -17,14 +17,14 @@ struct Slot {
 #[derive(Debug)]
 pub(super) struct Edits<'a> {
     object: &'a Object,
-    slots: Vec<Slot>,
+    slots: Vec<MemberEdit>,
     added: Vec<(String, String)>,
     changed: bool,
 }
 
 impl<'a> Edits<'a> {
     pub(super) fn of(object: &'a Object) -> Self {
-        let slots = object.members().iter().map(|_| Slot::default()).collect();
+        let slots = object.members().iter().map(|_| MemberEdit::default()).collect();
         Self { object, slots, added: Vec::new(), changed: false }
     }
 

@@ -5,7 +5,7 @@ use super::alg::{Alg, Family};
 use super::fault::KeyFault;
 use super::jwk::{Material, PublicJwk};
 use super::keyset::Entry;
-use super::material::{self, Kty, Source};
+use super::material::{self, Kty, MaterialSource};
 use super::names::{Kid, NameError};
 use super::reading::Options;
 use super::repair::{self, AlgText, UseText};
@@ -293,13 +293,13 @@ impl EntryReader<'_, '_> {
     }
 
     /// The certificate is not published; that it speaks of another key, or is stale, is worth a note.
-    fn certificate(&mut self, key: &PublicJwk, source: Source) {
+    fn certificate(&mut self, key: &PublicJwk, source: MaterialSource) {
         let Some(leaf) = material::leaf(self.object) else { return };
         if self.options.now.is_some_and(|now| leaf.has_expired(now)) {
             self.noted("x5c", "cert_expired");
         }
         let other = leaf.key.is_none_or(|leaf| leaf.material != *key.material());
-        if source == Source::Members && other {
+        if source == MaterialSource::Members && other {
             self.noted("x5c", "x5c_mismatch");
         }
     }

@@ -86,7 +86,7 @@ impl Object {
     /// # Errors
     /// [`JsonFault`]; `depth` bounds the nesting, the object itself counted.
     pub fn parse(text: String, depth: usize) -> Result<Self, JsonFault> {
-        let raw = Members::read(&text)?;
+        let raw = TopLevel::read(&text)?;
         let mut members = Vec::with_capacity(raw.len());
         let mut seen = HashSet::with_capacity(raw.len());
         let mut end = text.find('{').map_or(0, |open| open + 1);
@@ -160,9 +160,9 @@ impl<'de> de::Deserialize<'de> for Text<'de> {
 type RawMember<'a> = (Cow<'a, str>, &'a str);
 
 /// The top level: names and the raw text of each value.
-struct Members;
+struct TopLevel;
 
-impl Members {
+impl TopLevel {
     fn read(text: &str) -> Result<Vec<RawMember<'_>>, JsonFault> {
         let mut reader = serde_json::Deserializer::from_str(text);
         let members = reader.deserialize_map(Self).map_err(|error| Flaw::of(&error).at(""))?;
@@ -171,7 +171,7 @@ impl Members {
     }
 }
 
-impl<'de> Visitor<'de> for Members {
+impl<'de> Visitor<'de> for TopLevel {
     type Value = Vec<RawMember<'de>>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -21,7 +21,7 @@ pub(super) enum Kty {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Source {
+pub(super) enum MaterialSource {
     Members,
     Certificate,
 }
@@ -31,7 +31,7 @@ pub(super) struct Numbers {
     pub(super) material: Material,
     /// The `alg` the certificate ties the key to.
     pub(super) alg: Option<Alg>,
-    pub(super) source: Source,
+    pub(super) source: MaterialSource,
     /// Member, code, before, after.
     pub(super) repairs: Vec<(&'static str, &'static str, String, String)>,
 }
@@ -66,7 +66,7 @@ pub(super) fn read(object: &Object<'_>, kty: Kty) -> Result<Numbers, KeyFault> {
     // The certificate of the same key may tie it to an algorithm (RFC 4055 §1.2).
     let certified = x5c(object).and_then(pem::x5c_key).filter(|key| key.material == material);
     let alg = certified.and_then(|key| key.alg);
-    Ok(Numbers { material, alg, source: Source::Members, repairs })
+    Ok(Numbers { material, alg, source: MaterialSource::Members, repairs })
 }
 
 /// Whether a JWK without `kty` may still say what it is.
@@ -110,7 +110,12 @@ fn of_certificate(member: &'static str, key: DerKey, kty: Kty) -> Result<Numbers
     }
     let code = if member == "x5c" { "from_x5c" } else { "from_pem" };
     let repairs = vec![(member, code, member.to_owned(), shown.to_owned())];
-    Ok(Numbers { material: key.material, alg: key.alg, source: Source::Certificate, repairs })
+    Ok(Numbers {
+        material: key.material,
+        alg: key.alg,
+        source: MaterialSource::Certificate,
+        repairs,
+    })
 }
 
 type Repairs = Vec<(&'static str, &'static str, String, String)>;

@@ -97,7 +97,7 @@ impl PublishedKids {
 /// Builds the set. A `kid` stands for one key only: where two keys claim it, where one of our own
 /// has it, or where it is the thumbprint of another key, the thumbprint takes its place.
 pub fn publish(input: &Input<'_>) -> PublishedDocument {
-    let mut out = Writer::default();
+    let mut out = SetWriter::default();
     for key in input.own {
         let kid = key.kid().unwrap_or_else(|| key.thumbprint().kid());
         if let Some(alg) = key.published_alg() {
@@ -106,7 +106,7 @@ pub fn publish(input: &Input<'_>) -> PublishedDocument {
     }
     let chosen = choose(input, &mut out.left_out);
     let chosen = one_alg_each(chosen, input.profile, &mut out.left_out);
-    let claims = Claims::new(input, &chosen);
+    let claims = KidClaims::new(input, &chosen);
     for key in &chosen {
         let (kid, replaced) = claims.kid(key.jwk);
         if let Some(code) = replaced {
@@ -127,7 +127,7 @@ pub fn publish(input: &Input<'_>) -> PublishedDocument {
     out.finish()
 }
 
-struct Chosen<'a> {
+struct ChosenKey<'a> {
     jwk: &'a PublicJwk,
     alg: Alg,
     tolerance: Tolerance,
@@ -135,7 +135,7 @@ struct Chosen<'a> {
 }
 
 /// The issuers' keys the profile tolerates.
-fn choose<'a>(input: &Input<'a>, left_out: &mut Vec<Change>) -> Vec<Chosen<'a>> {
+fn choose<'a>(input: &Input<'a>, left_out: &mut Vec<Change>) -> Vec<ChosenKey<'a>> {
     let mut chosen = Vec::new();
     for set in input.upstream {
         for (jwk, path) in set.with_paths() {
@@ -154,7 +154,7 @@ fn choose<'a>(input: &Input<'a>, left_out: &mut Vec<Change>) -> Vec<Chosen<'a>> 
                     after: None,
                 });
             }
-            chosen.push(Chosen { jwk, alg, tolerance, path });
+            chosen.push(ChosenKey { jwk, alg, tolerance, path });
         }
     }
     chosen
@@ -163,10 +163,10 @@ fn choose<'a>(input: &Input<'a>, left_out: &mut Vec<Change>) -> Vec<Chosen<'a>> 
 /// Some servers list one key once for each `alg`, under one `kid`. A reader finds one entry by a
 /// `kid`, so one is published: the one the verifier accepts, RS256 before the others.
 fn one_alg_each<'a>(
-    chosen: Vec<Chosen<'a>>,
+    chosen: Vec<ChosenKey<'a>>,
     profile: &Profile,
     left_out: &mut Vec<Change>,
-) -> Vec<Chosen<'a>> {
+) -> Vec<ChosenKey<'a>> {
     let rank = |alg: Alg| (!profile.accepts.contains(alg), alg != Alg::Rs256);
     let mut best: HashMap<(&Thumbprint, &Kid), usize> = HashMap::new();
     for (i, key) in chosen.iter().enumerate() {
@@ -203,15 +203,15 @@ fn left(path: &str, code: &'static str, alg: Option<Alg>) -> Change {
 }
 
 /// Who claims which `kid`.
-struct Claims<'a> {
+struct KidClaims<'a> {
     /// The only key that claims a `kid`; `None` where there are several.
     claimed: HashMap<&'a Kid, Option<&'a Thumbprint>>,
     thumbprints: HashSet<&'a Kid>,
     remembered: &'a HashMap<Kid, Thumbprint>,
 }
 
-impl<'a> Claims<'a> {
-    fn new(input: &Input<'a>, chosen: &[Chosen<'a>]) -> Self {
+impl<'a> KidClaims<'a> {
+    fn new(input: &Input<'a>, chosen: &[ChosenKey<'a>]) -> Self {
         let mut claimed = HashMap::new();
         let mut thumbprints = HashSet::new();
         for jwk in input.own.iter().chain(chosen.iter().map(|key| key.jwk)) {
@@ -246,13 +246,13 @@ impl<'a> Claims<'a> {
 }
 
 #[derive(Default)]
-struct Writer {
+struct SetWriter {
     body: String,
     kids: PublishedKids,
     left_out: Vec<Change>,
 }
 
-impl Writer {
+impl SetWriter {
     fn add(&mut self, jwk: &PublicJwk, kid: &Kid, alg: Alg, tolerance: Tolerance) {
         if self.kids.by_kid.contains_key(kid) {
             return;

@@ -352,38 +352,38 @@ struct PrivateJwk {
     alg: Option<String>,
     crv: Option<String>,
     #[serde(default)]
-    n: Part,
+    n: JwkNumber,
     #[serde(default)]
-    e: Part,
+    e: JwkNumber,
     #[serde(default)]
-    d: Part,
+    d: JwkNumber,
     #[serde(default)]
-    p: Part,
+    p: JwkNumber,
     #[serde(default)]
-    q: Part,
+    q: JwkNumber,
     #[serde(default)]
-    dp: Part,
+    dp: JwkNumber,
     #[serde(default)]
-    dq: Part,
+    dq: JwkNumber,
     #[serde(default)]
-    qi: Part,
+    qi: JwkNumber,
     #[serde(default)]
-    x: Part,
+    x: JwkNumber,
     #[serde(default)]
-    y: Part,
+    y: JwkNumber,
 }
 
 #[derive(Default, serde::Deserialize)]
 #[serde(from = "String")]
-struct Part(Zeroizing<String>);
+struct JwkNumber(Zeroizing<String>);
 
-impl From<String> for Part {
+impl From<String> for JwkNumber {
     fn from(text: String) -> Self {
         Self(Zeroizing::new(text))
     }
 }
 
-impl Part {
+impl JwkNumber {
     fn bytes(&self) -> Result<Zeroizing<Vec<u8>>, SigningKeyError> {
         let bytes = base64url::decode(self.0.as_bytes()).map_err(|_| SigningKeyError::NotJwk)?;
         if bytes.is_empty() { Err(SigningKeyError::NotJwk) } else { Ok(Zeroizing::new(bytes)) }

@@ -7,7 +7,7 @@ use super::json;
 use super::tree::Json;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum ClaimType {
     Text,
     Flag,
     /// Seconds, or a time as ISO text, which typed readers know too.
@@ -20,7 +20,7 @@ enum Kind {
 
 /// Which readers insist on the type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Reader {
+enum TypedReader {
     /// A parser of ID tokens (measured on openidconnect).
     IdToken,
     /// The same, and a language tag may follow the name: `family_name#ja-Hani-JP` (Core §5.2).
@@ -29,11 +29,11 @@ enum Reader {
     Other,
 }
 
-use Kind::{Address, Flag, List, Object, Text, Time};
-use Reader::{IdToken, IdTokenTagged, Other};
+use ClaimType::{Address, Flag, List, Object, Text, Time};
+use TypedReader::{IdToken, IdTokenTagged, Other};
 
 #[rustfmt::skip]
-const CLAIMS: [(&str, Kind, Reader); 34] = [
+const CLAIMS: [(&str, ClaimType, TypedReader); 34] = [
     ("name", Text, IdTokenTagged), ("given_name", Text, IdTokenTagged),
     ("family_name", Text, IdTokenTagged), ("middle_name", Text, IdTokenTagged),
     ("nickname", Text, IdTokenTagged), ("profile", Text, IdTokenTagged),
@@ -63,9 +63,9 @@ pub(crate) fn mistyped(name: &str, value: &Json<'_>) -> Option<&'static str> {
     };
     let (_, kind, reader) = CLAIMS.iter().find(|(claim, ..)| *claim == base)?;
     let typed = match reader {
-        Reader::IdToken => !tagged,
-        Reader::IdTokenTagged => true,
-        Reader::Other => false,
+        TypedReader::IdToken => !tagged,
+        TypedReader::IdTokenTagged => true,
+        TypedReader::Other => false,
     };
     (typed && !kind.fits(value)).then(|| kind.wanted())
 }
@@ -96,7 +96,7 @@ pub(super) fn coerce(edits: &mut Edits<'_>, notes: &mut Vec<&'static str>) {
     }
 }
 
-impl Kind {
+impl ClaimType {
     fn fits(self, value: &Json<'_>) -> bool {
         const PARTS: [&str; 6] =
             ["formatted", "street_address", "locality", "region", "postal_code", "country"];

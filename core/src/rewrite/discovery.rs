@@ -118,12 +118,12 @@ pub fn read(document: &[u8]) -> Result<Discovered, DiscoveryFault> {
     })
 }
 
-fn text(members: &[Member<'_>], name: &str) -> Option<String> {
+fn text(members: &[RangedMember<'_>], name: &str) -> Option<String> {
     let value = members.iter().find(|member| member.name == name)?.value;
     serde_json::from_str::<String>(value).ok().filter(|text| !text.is_empty())
 }
 
-fn endpoints(members: &[Member<'_>], issuer: String) -> Discovered {
+fn endpoints(members: &[RangedMember<'_>], issuer: String) -> Discovered {
     let text = |name| text(members, name);
     Discovered {
         issuer,
@@ -316,7 +316,7 @@ fn without_bom(document: &[u8]) -> &[u8] {
     document.strip_prefix(b"\xef\xbb\xbf").unwrap_or(document)
 }
 
-struct Member<'a> {
+struct RangedMember<'a> {
     name: String,
     /// The value's text, and where it stands.
     value: &'a str,
@@ -324,11 +324,11 @@ struct Member<'a> {
 }
 
 /// The members of the top-level object, in order.
-fn members(document: &[u8]) -> Result<Vec<Member<'_>>, DiscoveryFault> {
-    struct Members<'a>(&'a str);
+fn members(document: &[u8]) -> Result<Vec<RangedMember<'_>>, DiscoveryFault> {
+    struct MembersVisitor<'a>(&'a str);
 
-    impl<'de> Visitor<'de> for Members<'de> {
-        type Value = Vec<Member<'de>>;
+    impl<'de> Visitor<'de> for MembersVisitor<'de> {
+        type Value = Vec<RangedMember<'de>>;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             f.write_str("a JSON object")
@@ -340,7 +340,7 @@ fn members(document: &[u8]) -> Result<Vec<Member<'_>>, DiscoveryFault> {
                 let value = raw.get();
                 // A borrowed raw value is a part of the document; its address says which.
                 let start = (value.as_ptr() as usize).wrapping_sub(self.0.as_ptr() as usize);
-                members.push(Member { name, value, range: start..start + value.len() });
+                members.push(RangedMember { name, value, range: start..start + value.len() });
             }
             Ok(members)
         }
@@ -348,7 +348,7 @@ fn members(document: &[u8]) -> Result<Vec<Member<'_>>, DiscoveryFault> {
 
     let text = std::str::from_utf8(document).map_err(|_| DiscoveryFault::NotAnObject)?;
     let mut reader = serde_json::Deserializer::from_str(text);
-    let members = reader.deserialize_map(Members(text)).and_then(|members| {
+    let members = reader.deserialize_map(MembersVisitor(text)).and_then(|members| {
         reader.end()?;
         Ok(members)
     });

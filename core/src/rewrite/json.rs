@@ -9,7 +9,7 @@ use super::{Encoding, JsonPath, Place};
 
 /// Why a body was not searched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum JsonFault {
+pub enum BodyFault {
     /// It is no JSON, or cut off.
     #[error("the body is not JSON")]
     NotJson,
@@ -18,7 +18,7 @@ pub enum JsonFault {
     Ambiguous,
 }
 
-impl JsonFault {
+impl BodyFault {
     /// The stable code.
     pub fn code(self) -> &'static str {
         match self {
@@ -31,14 +31,14 @@ impl JsonFault {
 /// The string values at `paths`, in the order they stand in. A value of another type is no token.
 ///
 /// # Errors
-/// [`JsonFault`]: then nothing of the body is to be changed.
-pub fn find(body: &[u8], paths: &[JsonPath]) -> Result<Vec<Place>, JsonFault> {
+/// [`BodyFault`]: then nothing of the body is to be changed.
+pub fn find(body: &[u8], paths: &[JsonPath]) -> Result<Vec<Place>, BodyFault> {
     // Iterative in serde_json, so depth costs no stack.
     let start = if body.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
-    serde_json::from_slice::<IgnoredAny>(&body[start..]).map_err(|_| JsonFault::NotJson)?;
+    serde_json::from_slice::<IgnoredAny>(&body[start..]).map_err(|_| BodyFault::NotJson)?;
     let mut scan = Scan { body, at: start, paths, found: Vec::new() };
     let live: Vec<Live> = (0..paths.len()).map(|path| Live { path, step: 0 }).collect();
-    scan.value(&live).ok_or(JsonFault::NotJson)??;
+    scan.value(&live).ok_or(BodyFault::NotJson)??;
     Ok(scan.found)
 }
 
@@ -57,12 +57,12 @@ struct Scan<'a> {
 }
 
 /// `None`: the bytes are not what the first pass said (cannot happen, and is no panic).
-type Walk = Option<Result<(), JsonFault>>;
+type Scanned = Option<Result<(), BodyFault>>;
 
 impl Scan<'_> {
     /// One value. Recursion is as deep as the longest path (64 steps), not as the document: a value
     /// no path leads into is skipped flat.
-    fn value(&mut self, live: &[Live]) -> Walk {
+    fn value(&mut self, live: &[Live]) -> Scanned {
         self.space();
         let going = |l: &Live| l.step < self.paths[l.path].steps.len();
         match self.body.get(self.at)? {
@@ -84,7 +84,7 @@ impl Scan<'_> {
         }
     }
 
-    fn object(&mut self, live: &[Live]) -> Walk {
+    fn object(&mut self, live: &[Live]) -> Scanned {
         let mut seen = HashSet::new();
         self.at += 1;
         loop {
@@ -98,7 +98,7 @@ impl Scan<'_> {
                     let key: Option<String> = serde_json::from_slice(key).ok();
                     let next = self.follow(live, key.as_deref());
                     if !next.is_empty() && !key.is_none_or(|key| seen.insert(key)) {
-                        return Some(Err(JsonFault::Ambiguous));
+                        return Some(Err(BodyFault::Ambiguous));
                     }
                     self.space();
                     self.at += 1; // the colon
@@ -113,7 +113,7 @@ impl Scan<'_> {
         Some(Ok(()))
     }
 
-    fn array(&mut self, live: &[Live]) -> Walk {
+    fn array(&mut self, live: &[Live]) -> Scanned {
         let next: Vec<Live> = live
             .iter()
             .filter(|l| matches!(self.paths[l.path].steps.get(l.step), Some(Step::Any)))
@@ -151,7 +151,7 @@ impl Scan<'_> {
     }
 
     /// Past one value without looking into it.
-    fn skip(&mut self) -> Walk {
+    fn skip(&mut self) -> Scanned {
         let mut depth = 0usize;
         loop {
             self.space();
@@ -212,7 +212,7 @@ mod tests {
     use super::super::splice;
     use super::*;
 
-    fn at(body: &str, paths: &[&str]) -> Result<Vec<(String, String)>, JsonFault> {
+    fn at(body: &str, paths: &[&str]) -> Result<Vec<(String, String)>, BodyFault> {
         let paths: Vec<_> = paths.iter().map(|path| JsonPath::parse(path).unwrap()).collect();
         let found = find(body.as_bytes(), &paths)?;
         Ok(found.into_iter().map(|place| (place.name, place.token)).collect())
@@ -245,8 +245,8 @@ mod tests {
 
     #[test]
     fn a_member_that_stands_twice_is_ambiguous_on_a_path_only() {
-        assert_eq!(at(r#"{"t":"1","\u0074":"2"}"#, &["t"]), Err(JsonFault::Ambiguous));
-        assert_eq!(at(r#"{"a":{"t":"1"},"a":{}}"#, &["a.t"]), Err(JsonFault::Ambiguous));
+        assert_eq!(at(r#"{"t":"1","\u0074":"2"}"#, &["t"]), Err(BodyFault::Ambiguous));
+        assert_eq!(at(r#"{"a":{"t":"1"},"a":{}}"#, &["a.t"]), Err(BodyFault::Ambiguous));
         assert_eq!(at(r#"{"x":1,"x":2,"t":"1"}"#, &["t"]), Ok(pairs(&[("t", "1")])));
     }
 
@@ -254,7 +254,7 @@ mod tests {
     fn what_is_no_json_is_left_alone() {
         for body in ["", "{", "<html>", "{\"t\":\"1\"} x", "{'t':'1'}", "t=1", "\u{feff}\u{feff}{}"]
         {
-            assert_eq!(at(body, &["t"]), Err(JsonFault::NotJson), "{body}");
+            assert_eq!(at(body, &["t"]), Err(BodyFault::NotJson), "{body}");
         }
         assert_eq!(at("\u{feff}{\"t\":\"1\"}", &["t"]), Ok(pairs(&[("t", "1")])));
     }

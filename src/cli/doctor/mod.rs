@@ -51,7 +51,7 @@ pub fn run(args: &DoctorArgs, out: &mut Output) -> Result<Exit, CliError> {
     let diagnosis = examine(&case);
     let changing = (tokens.len() > 1).then(|| changing::between(&tokens));
     if args.json {
-        out.json_pretty(&Json {
+        out.json_pretty(&DoctorOutput {
             headline: summary::headline(&case, &diagnosis),
             issuer: &case.spelled,
             jwks: &case.jwks_url,
@@ -101,7 +101,7 @@ fn width() -> Option<usize> {
 
 /// What a script reads.
 #[derive(serde::Serialize)]
-struct Json<'a> {
+struct DoctorOutput<'a> {
     /// The verdict and the one thing to do.
     headline: String,
     issuer: &'a str,

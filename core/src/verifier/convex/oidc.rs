@@ -50,7 +50,7 @@ type Metadata = ProviderMetadata<
 struct AnyClaims(HashMap<String, serde_json::Value>);
 impl AdditionalClaims for AnyClaims {}
 
-type Token =
+type OidcToken =
     IdToken<AnyClaims, CoreGenderClaim, CoreJweContentEncryptionAlgorithm, CoreJwsSigningAlgorithm>;
 
 /// Would Convex take `token` with this provider? `fetch` is given an address and answers as the
@@ -126,7 +126,7 @@ pub fn discovery_url(issuer: &str) -> Result<String, url::ParseError> {
 
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-struct FetchError(String);
+struct DocumentError(String);
 
 /// The crate's own discovery, asked again each time one more answer is at hand: it stays in charge of
 /// what is fetched and how it is judged, and no client type of its leaks out.
@@ -141,17 +141,17 @@ where
     loop {
         let wanted = Mutex::new(None);
         let asked = Mutex::new(0);
-        let client = |request: HttpRequest| -> Result<HttpResponse, FetchError> {
-            let poisoned = |_| FetchError("poisoned".to_owned());
+        let client = |request: HttpRequest| -> Result<HttpResponse, DocumentError> {
+            let poisoned = |_| DocumentError("poisoned".to_owned());
             let mut asked = asked.lock().map_err(|_| poisoned(()))?;
             let nth = *asked;
             *asked += 1;
             match known.get(nth) {
                 Some(Ok(answer)) => respond(answer, nth == 0),
-                Some(Err(why)) => Err(FetchError(why.clone())),
+                Some(Err(why)) => Err(DocumentError(why.clone())),
                 None => {
                     *wanted.lock().map_err(|_| poisoned(()))? = Some(request.uri().to_string());
-                    Err(FetchError("not fetched yet".to_owned()))
+                    Err(DocumentError("not fetched yet".to_owned()))
                 }
             }
         };
@@ -166,14 +166,14 @@ where
     }
 }
 
-fn respond(answer: &Answer, discovery: bool) -> Result<HttpResponse, FetchError> {
+fn respond(answer: &Answer, discovery: bool) -> Result<HttpResponse, DocumentError> {
     let body =
         if discovery { fill_in(&answer.body) } else { None }.unwrap_or_else(|| answer.body.clone());
     let mut response = openidconnect::http::Response::builder().status(answer.status);
     if let Some(content_type) = &answer.content_type {
         response = response.header(openidconnect::http::header::CONTENT_TYPE, content_type);
     }
-    response.body(body).map_err(|e| FetchError(e.to_string()))
+    response.body(body).map_err(|e| DocumentError(e.to_string()))
 }
 
 /// The members the registry's crate insists on and Convex's fork does not. Put in as text, so that a
@@ -207,7 +207,7 @@ fn fill_in(document: &[u8]) -> Option<Vec<u8>> {
 
 fn refusal(
     issuer: &str,
-    error: &DiscoveryError<FetchError>,
+    error: &DiscoveryError<DocumentError>,
     last: Option<&Answer>,
     second: bool,
 ) -> Refusal {
@@ -254,7 +254,7 @@ fn verify(metadata: &Metadata, provider: &Oidc, token: &str, now: UnixTime) -> R
         .require_issuer_match(true)
         .require_audience_match(true)
         .set_time_fn(|| now);
-    let token = Token::from_str(token).map_err(|e| {
+    let token = OidcToken::from_str(token).map_err(|e| {
         Refusal::auth_header(
             Reason::IdToken,
             "Could not parse as OIDC ID token. Token might not be an OIDC-compliant JWT.",
