@@ -16,7 +16,7 @@ use countersign::config::env::NoEnv;
 use countersign::config::{self, Config, ConfigError, HostHeader, RunOverrides};
 use countersign::issuer::Source;
 use countersign::jose::alg::{Alg, AlgSet};
-use countersign::jose::policy::Vouching;
+use countersign::jose::policy::ClientSource;
 use countersign::keyring::StoreSettings;
 
 const ENV: [(&str, &str); 8] = [
@@ -293,8 +293,8 @@ fn a_missing_issuer_or_client_is_vouched_for_in_so_many_words() {
         let config = issuer(&text).unwrap();
         config.issuers[0].policy.audience.when_missing.clone().unwrap().vouched_by
     };
-    assert_eq!(missing("\"iss\""), [Vouching::Issuer]);
-    assert_eq!(missing("[\"iss\", \"jwks\"]"), [Vouching::Issuer, Vouching::Keys]);
+    assert_eq!(missing("\"iss\""), [ClientSource::Issuer]);
+    assert_eq!(missing("[\"iss\", \"jwks\"]"), [ClientSource::Issuer, ClientSource::Keys]);
     let config = issuer("issuer_when_missing = true\noutput_issuer = \"https://p\"").unwrap();
     assert!(config.issuers[0].policy.issuer_when_missing);
     assert!(!config.issuers[0].policy.sender_constrained);

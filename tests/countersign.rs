@@ -21,7 +21,7 @@ use countersign::jose::alg::{Alg, AlgSet};
 use countersign::jose::confirmation::Confirmation;
 use countersign::jose::hash_claims::hash;
 use countersign::jose::names::{Audience, Issuer, Limits, UnixTime};
-use countersign::jose::policy::{MissingAudience, Vouching};
+use countersign::jose::policy::{ClientSource, MissingAudience};
 use countersign::jose::publish::{Input, publish};
 use countersign::jose::sign::SigningKey;
 use countersign::jose::tenants::{Allowed, IssuerTemplate, Tenants};
@@ -777,7 +777,7 @@ const WORKOS: [&str; 5] = [
     "https://auth.app.example/",
 ];
 
-fn workos_scene(key: &TestKey, vouched_by: &[Vouching]) -> Scene {
+fn workos_scene(key: &TestKey, vouched_by: &[ClientSource]) -> Scene {
     let mut scene = Scene::signing(&[key], Alg::Rs256);
     scene.policy.issuers = WORKOS.iter().map(|iss| Issuer::parse(iss).unwrap()).collect();
     scene.policy.output_issuer = Some(Issuer::parse(ISSUER).unwrap());
@@ -792,7 +792,7 @@ fn workos_scene(key: &TestKey, vouched_by: &[Vouching]) -> Scene {
 #[tokio::test]
 async fn workos_as_it_is_documented() {
     let key = TestKey::new(Alg::Rs256, "sso_oidc_key_pair_01");
-    let scene = workos_scene(&key, &[Vouching::Keys]);
+    let scene = workos_scene(&key, &[ClientSource::Keys]);
     for iss in WORKOS {
         let new = scene.new_token(&key.token(&workos(iss)));
         assert_eq!((&payload(&new)["iss"], &payload(&new)["aud"]), (&json!(ISSUER), &json!("app")));
@@ -815,7 +815,7 @@ async fn accepted_by_verifiers(scene: &Scene, token: &str) {
 fn another_clients_token_at_the_same_issuer_does_not_pass() {
     let key = TestKey::new(Alg::Rs256, "sso_oidc_key_pair_01");
     let other = "https://api.workos.com/user_management/client_01OTHER";
-    for vouching in [Vouching::Keys, Vouching::Issuer] {
+    for vouching in [ClientSource::Keys, ClientSource::Issuer] {
         let scene = workos_scene(&key, &[vouching]);
         let refusal = |claims: &Value| scene.refusal(&key.token(claims));
         assert_eq!(refusal(&workos(other)), "iss");
@@ -835,13 +835,13 @@ fn another_clients_token_at_the_same_issuer_does_not_pass() {
         assert_eq!(scene.refusal(&stranger.token(&workos(WORKOS[2]))), "kid_unknown");
     }
     // An `iss` that names no client vouches for none.
-    let scene = workos_scene(&key, &[Vouching::Issuer]);
+    let scene = workos_scene(&key, &[ClientSource::Issuer]);
     for iss in [WORKOS[0], WORKOS[1], WORKOS[3], WORKOS[4]] {
         assert_eq!(scene.refusal(&key.token(&workos(iss))), "client", "{iss}");
     }
     assert_eq!(payload(&scene.new_token(&key.token(&workos(WORKOS[2]))))["aud"], "app");
     // Nor does one whose client only begins like ours, should somebody configure it.
-    let mut scene = workos_scene(&key, &[Vouching::Issuer]);
+    let mut scene = workos_scene(&key, &[ClientSource::Issuer]);
     let longer = "https://api.workos.com/user_management/client_01EXAMPLE2";
     scene.policy.issuers.push(Issuer::parse(longer).unwrap());
     assert_eq!(scene.refusal(&key.token(&workos(longer))), "client");
@@ -849,7 +849,7 @@ fn another_clients_token_at_the_same_issuer_does_not_pass() {
     let scene = workos_scene(&key, &[]);
     assert_eq!(scene.refusal(&key.token(&workos(WORKOS[2]))), "client");
     // Keys of two clients are no one's.
-    let mut scene = workos_scene(&key, &[Vouching::Keys]);
+    let mut scene = workos_scene(&key, &[ClientSource::Keys]);
     scene.policy.audience.when_missing.as_mut().unwrap().clients.push("client_01OTHER".into());
     assert_eq!(scene.refusal(&key.token(&workos(WORKOS[0]))), "client");
 }

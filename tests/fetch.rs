@@ -18,7 +18,7 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use countersign::dns::Resolver;
-use countersign::issuer::fetch::{Ask, FetchError, Fetched, Fetcher, Wanted};
+use countersign::issuer::fetch::{FetchError, FetchRequest, Fetched, Fetcher, Wanted};
 use countersign::issuer::{FetchSettings, Forwarded};
 use countersign::jose::names::UnixTime;
 use countersign::net::TlsOptions;
@@ -57,7 +57,7 @@ impl Bench {
 
     async fn ask(&self, url: &url::Url, etag: Option<&str>) -> Result<Fetched, FetchError> {
         let (wanted, settings) = (Wanted::KeySet, &self.settings);
-        self.fetcher.get(Ask { url, wanted, settings, limit: LIMIT, etag, now: NOW }).await
+        self.fetcher.get(FetchRequest { url, wanted, settings, limit: LIMIT, etag, now: NOW }).await
     }
 
     async fn body(&self) -> Result<Vec<u8>, &'static str> {

@@ -8,7 +8,7 @@ use super::output::CliError;
 use crate::clock::Clock;
 use crate::dns::Resolver;
 use crate::issuer::FetchSettings;
-use crate::issuer::fetch::{Ask, Fetched, Fetcher, Wanted};
+use crate::issuer::fetch::{FetchRequest, Fetched, Fetcher, Wanted};
 
 /// A document, and what its server said it was.
 #[derive(Debug)]
@@ -58,7 +58,7 @@ fn fetch(url: &Url, limit: usize) -> Result<Document, CliError> {
     let literal = matches!(url.host(), Some(url::Host::Ipv4(_) | url::Host::Ipv6(_)));
     let settings = FetchSettings { allow_link_local: literal, ..FetchSettings::default() };
     let (wanted, now) = (Wanted::KeySet, Clock::system().now());
-    let ask = Ask { url, wanted, settings: &settings, limit, etag: None, now };
+    let ask = FetchRequest { url, wanted, settings: &settings, limit, etag: None, now };
     match runtime.block_on(Fetcher::new(resolver).get(ask)) {
         Ok(Fetched::Document { body, content_type, .. }) => {
             Ok(Document { body: body.to_vec(), content_type })

@@ -20,7 +20,7 @@ use crate::jose::jwks::{KeySet, Report};
 use crate::jose::names::{IssuerName, UnixTime};
 use crate::jose::policy::IssuerPolicy;
 use crate::otel::Parent;
-use crate::refresh::{self, Action, Event, Freshness, State};
+use crate::refresh::{self, Action, Event, Freshness, RefreshState};
 use crate::status::{Fault, Lasting};
 
 /// Slack over the total time of a fetch that a cold start waits: parsing, and a busy machine.
@@ -49,7 +49,7 @@ pub struct IssuerHandle {
 
 #[derive(Default)]
 struct Inner {
-    state: State,
+    state: RefreshState,
     in_flight: bool,
     /// Of the set last read; sent back, so that the issuer may say that it still holds.
     etag: Option<String>,

@@ -145,13 +145,13 @@ impl Shared {
 
 /// Kids known to be unknown: bounded, for a time, and only while the set stays as it is.
 pub(super) struct Unknown {
-    kids: Cache<u64, Kept>,
+    kids: Cache<u64, UnknownKid>,
     /// Keyed by chance, so that nobody can aim at another's entry.
     hasher: RandomState,
 }
 
 #[derive(Clone, Copy)]
-struct Kept {
+struct UnknownKid {
     epoch: u64,
     until: UnixTime,
 }
@@ -160,20 +160,20 @@ struct Kept {
 struct Until(Clock);
 
 impl Until {
-    fn left(&self, kept: &Kept) -> Duration {
+    fn left(&self, kept: &UnknownKid) -> Duration {
         self.0.real(kept.until.since(self.0.now())).min(UNKNOWN_FOR)
     }
 }
 
-impl Expiry<u64, Kept> for Until {
-    fn expire_after_create(&self, _: &u64, kept: &Kept, _: Instant) -> Option<Duration> {
+impl Expiry<u64, UnknownKid> for Until {
+    fn expire_after_create(&self, _: &u64, kept: &UnknownKid, _: Instant) -> Option<Duration> {
         Some(self.left(kept))
     }
 
     fn expire_after_update(
         &self,
         _: &u64,
-        kept: &Kept,
+        kept: &UnknownKid,
         _: Instant,
         _: Option<Duration>,
     ) -> Option<Duration> {
@@ -198,7 +198,7 @@ impl Unknown {
     }
 
     pub(super) fn put(&self, issuer: &IssuerName, kid: &str, epoch: u64, until: UnixTime) {
-        self.kids.insert(self.hasher.hash_one((issuer, kid)), Kept { epoch, until });
+        self.kids.insert(self.hasher.hash_one((issuer, kid)), UnknownKid { epoch, until });
     }
 }
 

@@ -53,7 +53,7 @@ impl std::fmt::Debug for Keyring {
 
 /// Which ring the processes serve that run on a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Served {
+pub enum Uptake {
     /// No process runs.
     Nowhere,
     /// So many run, and each serves the ring in question or a later one.
@@ -275,20 +275,20 @@ impl Keyring {
     ///
     /// # Errors
     /// [`KeyringError`] when the store cannot be asked.
-    pub async fn wait_until_served(&self, patience: Duration) -> Result<Served, KeyringError> {
+    pub async fn wait_until_served(&self, patience: Duration) -> Result<Uptake, KeyringError> {
         let epoch = self.state.load().epoch;
         let until = tokio::time::Instant::now() + patience;
         loop {
             let Some(epochs) = self.engine.store.served().await? else {
-                return Ok(Served::Unknown);
+                return Ok(Uptake::Unknown);
             };
             let running = epochs.len();
             let behind = epochs.iter().filter(|served| **served < epoch).count();
             match (running, behind) {
-                (0, _) => return Ok(Served::Nowhere),
-                (_, 0) => return Ok(Served::By(running)),
+                (0, _) => return Ok(Uptake::Nowhere),
+                (_, 0) => return Ok(Uptake::By(running)),
                 _ if tokio::time::Instant::now() >= until => {
-                    return Ok(Served::Behind { running, behind });
+                    return Ok(Uptake::Behind { running, behind });
                 }
                 _ => tokio::time::sleep(LOOK).await,
             }

@@ -25,7 +25,7 @@ use std::time::Duration;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
-pub use self::live::{Keyring, Served};
+pub use self::live::{Keyring, Uptake};
 use self::ring::{RingKey, RingState};
 pub use self::store::{Access, StoreError};
 use crate::jose::alg::Alg;

@@ -12,7 +12,7 @@ use url::Url;
 
 use super::assemble::App;
 use crate::config::{Config, Learnt, issuer_from_discovery, upstream_fetch};
-use crate::issuer::discovery::{Belief, DiscoveryState, DiscoveryStatus, Look, look};
+use crate::issuer::discovery::{Belief, DiscoveryState, DiscoveryStatus, Lookup, look};
 use crate::issuer::{FetchSettings, Forwarded, Issuers, Reason, forwarded};
 use crate::keyring::atomic;
 use crate::net::Class;
@@ -232,7 +232,7 @@ impl Discovery {
 
     /// The upstream has no document. False where a guess is not in force: what was learnt once is not
     /// forgotten for a document that has gone.
-    fn guess(&self, app: &App, progress: &mut Progress, look: &Look, own_name: bool) -> bool {
+    fn guess(&self, app: &App, progress: &mut Progress, look: &Lookup, own_name: bool) -> bool {
         let known = app.issuers.discovery().and_then(|known| known.belief);
         let in_force = match known {
             Some(belief) => belief == Belief::Guess,
@@ -264,7 +264,7 @@ impl Discovery {
         &self,
         app: &App,
         progress: &mut Progress,
-        look: &Look,
+        look: &Lookup,
         refused: Option<DocumentFault>,
     ) {
         let (state, reason, text) = match refused {

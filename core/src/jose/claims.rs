@@ -4,7 +4,7 @@
 
 use super::alg::Alg;
 use super::audience::Audiences;
-use super::edits::Edits;
+use super::edits::ObjectEdits;
 use super::hash_claims::{self, Companions};
 use super::jws::media_type;
 use super::names::{Audience, UnixTime};
@@ -56,7 +56,7 @@ impl NewClaims {
     /// `aud`, `exp_range`, `sub_missing`, `sub_type`, `hash`.
     #[expect(clippy::needless_pass_by_value, reason = "one proof, one new token")]
     pub fn of(token: VerifiedToken<'_>, terms: &Terms<'_>) -> Result<Self, Refusal> {
-        let mut draft = Draft::new(Edits::of(token.claims()), terms);
+        let mut draft = Draft::new(ObjectEdits::of(token.claims()), terms);
         draft.has_subject(&terms.policy.claims)?;
         draft.rules(&terms.policy.claims);
         draft.issuer();
@@ -85,7 +85,7 @@ impl NewClaims {
     /// As [`NewClaims::of`].
     #[expect(clippy::needless_pass_by_value, reason = "one proof, one new token")]
     pub fn vouched(claims: Vouched, terms: &Terms<'_>) -> Result<Self, Refusal> {
-        let mut draft = Draft::new(Edits::of(claims.object()), terms);
+        let mut draft = Draft::new(ObjectEdits::of(claims.object()), terms);
         for answer_only in claims.not_claims() {
             draft.edits.drop(answer_only);
         }
@@ -135,7 +135,7 @@ impl NewClaims {
 }
 
 struct Draft<'a> {
-    edits: Edits<'a>,
+    edits: ObjectEdits<'a>,
     terms: &'a Terms<'a>,
     notes: Vec<&'static str>,
     /// The new token was made to say or to allow less. Whoever holds it could take the original out
@@ -144,7 +144,7 @@ struct Draft<'a> {
 }
 
 impl<'a> Draft<'a> {
-    fn new(edits: Edits<'a>, terms: &'a Terms<'a>) -> Self {
+    fn new(edits: ObjectEdits<'a>, terms: &'a Terms<'a>) -> Self {
         Self { edits, terms, notes: Vec::new(), lesser: false }
     }
 

@@ -7,7 +7,7 @@ use super::alg::Alg;
 use super::entry;
 use super::fault::{DocumentRefusal, KeyFault};
 use super::jwk::PublicJwk;
-use super::keyset::{Entry, KeySet};
+use super::keyset::{KeySet, ReadKey};
 use super::names::Kid;
 use super::pem::{self, Block};
 use super::reading::{Normalized, Options};
@@ -22,7 +22,7 @@ const ENTRIES_PER_KEY: usize = 10;
 pub(super) struct Collector<'o> {
     options: &'o Options,
     report: Report,
-    entries: Vec<Entry>,
+    entries: Vec<ReadKey>,
 }
 
 /// An entry kept already: its stated `alg`, and where it stands.
@@ -176,7 +176,7 @@ impl<'o> Collector<'o> {
                 let kid = key.kid().unwrap_or_else(|| key.thumbprint().kid());
                 let after = Some(excerpt(kid.as_str()));
                 self.change(path, "pem", Effect::Repaired, None, after);
-                self.entries.push(Entry { key, path: path.into(), order: 0, names });
+                self.entries.push(ReadKey { key, path: path.into(), order: 0, names });
             }
             Err(fault) => self.drop(path, &fault),
         }
@@ -199,8 +199,8 @@ impl<'o> Collector<'o> {
     }
 
     /// One entry for each key under each `kid`; the names of what is merged live on.
-    fn without_duplicates(&mut self, entries: Vec<Entry>) -> Vec<Entry> {
-        let mut kept: Vec<Entry> = Vec::with_capacity(entries.len());
+    fn without_duplicates(&mut self, entries: Vec<ReadKey>) -> Vec<ReadKey> {
+        let mut kept: Vec<ReadKey> = Vec::with_capacity(entries.len());
         let mut seen: HashMap<(Thumbprint, Kid), Vec<Twin>> = HashMap::new();
         let mut named: HashMap<Thumbprint, usize> = HashMap::new();
         let mut nameless = Vec::new();
@@ -218,7 +218,7 @@ impl<'o> Collector<'o> {
             } else {
                 same.push((alg, kept.len()));
                 named.entry(print).or_insert(kept.len());
-                kept.push(Entry { order, ..entry });
+                kept.push(ReadKey { order, ..entry });
             }
         }
         for (order, entry) in nameless {
@@ -227,7 +227,7 @@ impl<'o> Collector<'o> {
                 Some(&twin) => self.merge(&mut kept[twin], entry),
                 None => {
                     named.insert(print, kept.len());
-                    kept.push(Entry { order, ..entry });
+                    kept.push(ReadKey { order, ..entry });
                 }
             }
         }
@@ -235,7 +235,7 @@ impl<'o> Collector<'o> {
         kept
     }
 
-    fn merge(&mut self, into: &mut Entry, entry: Entry) {
+    fn merge(&mut self, into: &mut ReadKey, entry: ReadKey) {
         for name in entry.names {
             if !into.names.contains(&name) {
                 into.names.push(name);
@@ -249,7 +249,7 @@ impl<'o> Collector<'o> {
     }
 
     /// A `kid` that names several keys is served by none of them: verifiers disagree which to take.
-    fn shared_kids(&mut self, entries: &[Entry]) {
+    fn shared_kids(&mut self, entries: &[ReadKey]) {
         let mut keys: HashMap<&Kid, HashSet<&Thumbprint>> = HashMap::new();
         for entry in entries {
             if let Some(kid) = entry.key.kid() {

@@ -4,7 +4,7 @@
 use super::alg::{Alg, Family};
 use super::fault::KeyFault;
 use super::jwk::{Material, PublicJwk};
-use super::keyset::Entry;
+use super::keyset::ReadKey;
 use super::material::{self, Kty, MaterialSource};
 use super::names::{Kid, NameError};
 use super::reading::Options;
@@ -20,7 +20,7 @@ pub(super) fn read(
     name: Option<&str>,
     options: &Options,
     report: &mut Report,
-) -> Option<Entry> {
+) -> Option<ReadKey> {
     let leaked = leaked(object);
     if !leaked.is_empty() {
         let code = if is_symmetric(object) { "secret_leaked" } else { "private_key_leaked" };
@@ -109,7 +109,7 @@ fn is_index(name: &str) -> bool {
 }
 
 impl EntryReader<'_, '_> {
-    fn entry(&mut self, leaked: &[String]) -> Result<Entry, KeyFault> {
+    fn entry(&mut self, leaked: &[String]) -> Result<ReadKey, KeyFault> {
         if self.object.members.is_empty() {
             return Err(KeyFault::Entry);
         }
@@ -139,7 +139,7 @@ impl EntryReader<'_, '_> {
         let key = key.of_issuers(issuers(self.object));
         self.certificate(&key, read.source);
         self.finish(&key, leaked, alg_pending, naming.pending);
-        Ok(Entry { key, path: self.path.into(), order: 0, names: naming.names })
+        Ok(ReadKey { key, path: self.path.into(), order: 0, names: naming.names })
     }
 
     fn at(&self, member: &str) -> String {

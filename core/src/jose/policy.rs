@@ -223,12 +223,12 @@ pub struct MissingAudience {
     /// is. With none of these, no token passes.
     pub clients: Vec<String>,
     /// What else says which client's a token is.
-    pub vouched_by: Vec<Vouching>,
+    pub vouched_by: Vec<ClientSource>,
 }
 
 /// What names the client of a token that does not say so itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Vouching {
+pub enum ClientSource {
     /// The `iss` of the token has the client as a whole segment of its path.
     Issuer,
     /// The keys are one client's, which the configuration has checked as far as it can: their address
@@ -241,11 +241,11 @@ impl MissingAudience {
     pub(super) fn vouched_client(&self, claims: &Object) -> Option<&str> {
         let iss = claims.string("iss").unwrap_or_default();
         self.vouched_by.iter().find_map(|vouching| match (vouching, self.clients.as_slice()) {
-            (Vouching::Issuer, clients) => {
+            (ClientSource::Issuer, clients) => {
                 clients.iter().map(String::as_str).find(|client| names_client(&iss, client))
             }
-            (Vouching::Keys, [only]) => Some(only.as_str()),
-            (Vouching::Keys, _) => None,
+            (ClientSource::Keys, [only]) => Some(only.as_str()),
+            (ClientSource::Keys, _) => None,
         })
     }
 }

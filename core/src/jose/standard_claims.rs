@@ -2,7 +2,7 @@
 //! A typed reader refuses the whole token for one of the wrong type. The one table of them: what is
 //! coerced before signing, what `inspect` foretells, and what the doctor names.
 
-use super::edits::Edits;
+use super::edits::ObjectEdits;
 use super::json;
 use super::tree::Json;
 
@@ -72,7 +72,7 @@ pub(crate) fn mistyped(name: &str, value: &Json<'_>) -> Option<&'static str> {
 
 /// Gives standard claims their type where nothing is lost by it, and leaves out the others: one claim
 /// less is better than no login. `null` stands for "absent" and stays.
-pub(super) fn coerce(edits: &mut Edits<'_>, notes: &mut Vec<&'static str>) {
+pub(super) fn coerce(edits: &mut ObjectEdits<'_>, notes: &mut Vec<&'static str>) {
     for name in edits.names() {
         let base = name.split('#').next().unwrap_or(&name);
         let Some((_, kind, _)) = CLAIMS.iter().find(|(claim, ..)| *claim == base) else { continue };
@@ -225,7 +225,7 @@ mod tests {
             (r#"{"mine":"true","roles":7}"#, r#"{"mine":"true","roles":7}"#),
         ] {
             let object = Object::parse(before.into(), 8).unwrap();
-            let mut edits = Edits::of(&object);
+            let mut edits = ObjectEdits::of(&object);
             coerce(&mut edits, &mut Vec::new());
             assert_eq!(edits.render(), after, "{before}");
         }

@@ -7,7 +7,7 @@ pub(super) mod show;
 
 use std::io::IsTerminal as _;
 
-use self::fetch::Fetcher;
+use self::fetch::DoctorClient;
 use self::gather::{Question, gather};
 use self::show::Page;
 use super::Exit;
@@ -87,7 +87,7 @@ pub(super) fn fetched(question: &Question<'_>, allow_private: bool) -> Result<Ca
         false => format!("https://{}", question.address),
     };
     let issuer = question.issuer.unwrap_or_default();
-    let fetcher = Fetcher::new(&[&given, issuer], allow_private);
+    let fetcher = DoctorClient::new(&[&given, issuer], allow_private);
     let fetcher = fetcher.map_err(|e| CliError::new("network", e))?;
     runtime.block_on(gather(question, &fetcher))
 }

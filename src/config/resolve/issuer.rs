@@ -14,7 +14,9 @@ use crate::issuer::{FetchSettings, IssuerSettings, RefreshSettings, Source, conf
 use crate::jose::alg::{AlgSet, Family};
 use crate::jose::jwk::SignatureForm;
 use crate::jose::names::{Audience, Issuer, IssuerName, Limits};
-use crate::jose::policy::{AudienceRule, IssuerPolicy, MissingAudience, Vouching, names_client};
+use crate::jose::policy::{
+    AudienceRule, ClientSource, IssuerPolicy, MissingAudience, names_client,
+};
 use crate::proxy::settings::UpstreamSettings;
 use crate::setting::{self, OneOrMany};
 
@@ -308,7 +310,7 @@ fn vouched_by(
     at: &At,
     issuers: &[Issuer],
     source: &Source,
-) -> Checked<Vec<Vouching>> {
+) -> Checked<Vec<ClientSource>> {
     let at = at.key("vouched_by");
     let mut all = Vec::new();
     let Some(OneOrMany(words)) = &raw.vouched_by else { return Ok(all) };
@@ -322,7 +324,7 @@ fn vouched_by(
                         .fault("no `issuer` has one of the `clients` in its path")
                         .hint("`https://api.example.com/apps/CLIENT` names CLIENT"));
                 }
-                all.push(Vouching::Issuer);
+                all.push(ClientSource::Issuer);
             }
             "jwks" => {
                 let [client] = raw.clients.as_slice() else {
@@ -339,7 +341,7 @@ fn vouched_by(
                         .fault(format_args!("the address in `jwks` does not name {client}"))
                         .hint("else a token of any client of the issuer would log in to yours"));
                 }
-                all.push(Vouching::Keys);
+                all.push(ClientSource::Keys);
             }
             other => return Err(at.choice(other, &["iss", "jwks"])),
         }

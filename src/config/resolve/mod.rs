@@ -17,7 +17,7 @@ mod verifier;
 
 use std::path::Path;
 
-use super::error::{Checked, KeyFault};
+use super::error::{Checked, SettingFault};
 use super::overrides::RunOverrides;
 use super::raw::{RawConfig, RawDiscovery};
 use super::settings::Config;
@@ -50,7 +50,7 @@ pub(super) fn config(
         upstream::ask_as_clients(&mut issuers, upstream, public);
     }
     if upstream.is_none() && issuers.is_empty() {
-        return Err(KeyFault::new(
+        return Err(SettingFault::new(
             "upstream",
             "neither an upstream nor an [[issuer]] is configured",
         )

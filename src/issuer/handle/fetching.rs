@@ -11,7 +11,7 @@ use crate::jose::jwk::PublicJwk;
 use crate::jose::jwks::{KeySet, Report};
 use crate::jose::names::UnixTime;
 use crate::otel::{self, Parent, Work};
-use crate::refresh::{self, Outcome};
+use crate::refresh::{self, FetchOutcome};
 use crate::status::Fault;
 
 /// However often the issuer says that nothing changed, the whole set is read this often: some servers
@@ -93,7 +93,7 @@ impl IssuerHandle {
         let refresh = &settings.refresh;
         let mut inner = self.inner();
         let outcome = match &got {
-            Ok(got) => Outcome::Good { age: got.age },
+            Ok(got) => FetchOutcome::Good { age: got.age },
             Err(e) => e.outcome(),
         };
         inner.state = refresh::after(&inner.state, outcome, refresh, jitter, now);
