@@ -8,6 +8,8 @@ use super::args::InitArgs;
 use super::output::{CliError, Output};
 use crate::config::{self, RunOverrides};
 use crate::env::NoEnv;
+// A string as TOML and JSON both write it.
+use crate::jose::json::quote as quoted;
 
 /// Stands for the address the proxy will have where nobody said.
 const SOMEWHERE: &str = "https://login.example.com";
@@ -104,11 +106,6 @@ fn write(path: &Path, text: &str, force: bool) -> Result<(), CliError> {
             _ => failed,
         }
     })
-}
-
-/// A string as TOML and JSON both write it.
-fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
 }
 
 fn file(args: &InitArgs, subject: &IssuerTarget) -> String {

@@ -7,9 +7,9 @@ use serde::Serialize;
 
 use super::args::ResignArgs;
 use super::output::{CliError, Output};
-use super::{Exit, token};
+use super::{Exit, block_on, token};
 use crate::clock::Clock;
-use crate::config::{self, Config, RunOverrides};
+use crate::config::{self, Config};
 use crate::dns::Resolver;
 use crate::issuer::{IssuerDeps, Issuers};
 use crate::jose::jwks;
@@ -39,35 +39,18 @@ struct No<'a> {
 }
 
 /// Why there is no answer: the token's fault, or ours.
+#[derive(Debug, thiserror::Error)]
 enum ResignError {
-    Refused(Refusal),
-    Cli(CliError),
-}
-
-impl From<Refusal> for ResignError {
-    fn from(refusal: Refusal) -> Self {
-        Self::Refused(refusal)
-    }
-}
-
-impl From<CliError> for ResignError {
-    fn from(error: CliError) -> Self {
-        Self::Cli(error)
-    }
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    #[error(transparent)]
+    Cli(#[from] CliError),
 }
 
 /// # Errors
 /// [`CliError`] when configuration, keys or token cannot be read; a refused token is an answer.
 pub fn run(args: &ResignArgs, out: &mut Output) -> Result<Exit, CliError> {
-    let overrides = RunOverrides {
-        data_dir: args.data_dir.clone().filter(|dir| !dir.as_os_str().is_empty()),
-        store: args.store.clone().filter(|store| !store.is_empty()),
-        ..RunOverrides::default()
-    };
-    let found = config::find(args.config.as_deref());
-    if let Some(note) = found.note() {
-        out.note(note);
-    }
+    let (found, overrides) = args.place.find(out);
     if found == config::Found::Nothing {
         return Err(CliError::new("resign", "there is no configuration")
             .hint("name one by --config; it says which issuers and keys to use"));
@@ -82,10 +65,8 @@ pub fn run(args: &ResignArgs, out: &mut Output) -> Result<Exit, CliError> {
     token::prompt(&args.token, out);
     let token = &token::read(&args.token, config.bridge.limits.token)?;
 
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|why| CliError::new("runtime", why))?;
     let ask = Ask { audience: audience.as_ref(), ..Ask::default() };
-    let (code, why) = match runtime.block_on(resign(token, config, &ask)) {
+    let (code, why) = match block_on(resign(token, config, &ask)) {
         Ok(verdict) => {
             print(token, &verdict, args.json, out);
             return Ok(Exit::Good);

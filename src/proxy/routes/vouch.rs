@@ -175,7 +175,7 @@ impl Vouching {
             let name = IssuerName::parse("session").ok()?;
             Some(Arc::new(IssuerPolicy::new(name, vec![settings.issuer.clone()])))
         });
-        let policy = policy.ok_or(ExchangeFailure::IssuerUnknown)?;
+        let policy = policy.ok_or(BridgeError::IssuerUnknown)?;
         let voucher = Voucher {
             policy: &policy,
             audience: Some(&settings.audience),
