@@ -22,6 +22,7 @@ use countersign::issuer::fetch::{FetchError, FetchRequest, Fetched, Fetcher, Wan
 use countersign::issuer::{FetchSettings, Forwarded};
 use countersign::jose::names::UnixTime;
 use countersign::net::TlsOptions;
+use countersign::setting::Secret;
 use fault_issuer::{FaultIssuer, Reply};
 use signer::Signer;
 
@@ -299,7 +300,7 @@ async fn the_upstream_hears_of_us_as_of_its_clients() {
     assert_eq!(bench.code(same).await, "redirect_cross_origin");
     // The operator's own fields win.
     bench.issuer.usually(Reply::ok());
-    bench.settings.headers.insert("host".into(), "tenant.example".into());
+    bench.settings.headers.insert("host".into(), Secret::new("tenant.example".into()));
     bench.body().await.unwrap();
     assert!(bench.issuer.last_head().contains("host: tenant.example\r\n"));
 }

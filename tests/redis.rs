@@ -28,6 +28,7 @@ use std::time::Duration;
 use countersign::clock::Clock;
 use countersign::jose::alg::Alg;
 use countersign::keyring::{KeyState, Keyring, KeyringSettings, RedisKey, StoreSettings};
+use countersign::setting::Secret;
 use parts::eventually;
 use redis_server::RedisServer;
 use relay::Relay;
@@ -38,7 +39,7 @@ fn settings(server: &RedisServer, key: u8) -> KeyringSettings {
     KeyringSettings {
         algorithm: Alg::Es256,
         store: StoreSettings::Redis {
-            url: format!("redis://127.0.0.1:{}/0?ring=test", server.port),
+            url: Secret::new(format!("redis://127.0.0.1:{}/0?ring=test", server.port)),
             encryption_key: RedisKey(Zeroizing::new([key; 32])),
         },
         rotate_every: None,
@@ -210,7 +211,7 @@ async fn a_replica_cut_off_for_long_is_told_blocks_nobody_and_catches_up() {
         ..settings(&server, 7)
     };
     let StoreSettings::Redis { encryption_key, .. } = quick.store.clone() else { panic!() };
-    let url = format!("redis://127.0.0.1:{}/0?ring=test", relay.port);
+    let url = Secret::new(format!("redis://127.0.0.1:{}/0?ring=test", relay.port));
     let through =
         KeyringSettings { store: StoreSettings::Redis { url, encryption_key }, ..quick.clone() };
     let near = replicas(2, &quick, &clock).await;

@@ -44,13 +44,8 @@ fn normalize(
     let read = jwks::normalize(&document.body, options).map_err(|refusal| refused(&refusal))?;
     let mut report = read.report;
     if let Some(odd) = document.content_type.as_deref().filter(|text| !is_json(text)) {
-        report.warnings.push(Change {
-            path: "$".to_owned(),
-            code: "content_type",
-            effect: Effect::Noted,
-            before: Some(crate::jose::report::excerpt(odd)),
-            after: None,
-        });
+        let before = Some(crate::jose::report::excerpt(odd));
+        report.warnings.push(Change { before, ..Change::new("$", "content_type", Effect::Noted) });
     }
     let upstream = [&read.keys];
     let remembered = HashMap::new();

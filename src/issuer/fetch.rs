@@ -3,10 +3,10 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Response, StatusCode};
 use url::Url;
@@ -107,7 +107,7 @@ impl Fetcher {
 
     fn client(&self, settings: &FetchSettings) -> Result<HttpClient, FetchError> {
         let settings = client_settings(settings);
-        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut clients = self.clients.lock();
         if let Some(client) = clients.get(&settings) {
             return Ok(client.clone());
         }
@@ -173,7 +173,7 @@ fn headers(ask: FetchRequest<'_>) -> Result<HeaderMap, FetchError> {
     }
     for (name, text) in &ask.settings.headers {
         let key = HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad(name))?;
-        let mut value = value(name, text)?;
+        let mut value = value(name, text.expose())?;
         // The operator's headers may hold credentials.
         value.set_sensitive(true);
         headers.insert(key, value);

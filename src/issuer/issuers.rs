@@ -76,12 +76,6 @@ impl Table {
     }
 }
 
-impl std::fmt::Debug for Issuers {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list().entries(self.table.load().list.iter().map(|h| h.name())).finish()
-    }
-}
-
 impl Issuers {
     /// Sets the issuers up and loads their last good sets from disk; no network.
     ///

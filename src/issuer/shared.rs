@@ -4,14 +4,15 @@ use std::collections::HashSet;
 use std::future::Future;
 use std::hash::{BuildHasher, RandomState};
 use std::path::PathBuf;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use moka::Expiry;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
+use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 
@@ -121,20 +122,19 @@ impl Shared {
 
     /// Notes that an issuer's keys changed.
     pub(super) fn changed(&self, name: &IssuerName) {
-        self.changed.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone());
+        self.changed.lock().insert(name.clone());
         self.notify.notify_one();
     }
 
     pub(super) fn changed_all(&self, names: Vec<IssuerName>) {
-        self.changed.lock().unwrap_or_else(PoisonError::into_inner).extend(names);
+        self.changed.lock().extend(names);
         self.notify.notify_one();
     }
 
     /// Waits for changes and takes them; for one listener.
     pub(super) async fn next_changes(&self) -> Vec<IssuerName> {
         loop {
-            let changed =
-                std::mem::take(&mut *self.changed.lock().unwrap_or_else(PoisonError::into_inner));
+            let changed = std::mem::take(&mut *self.changed.lock());
             if !changed.is_empty() {
                 return changed.into_iter().collect();
             }

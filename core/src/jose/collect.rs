@@ -47,22 +47,11 @@ impl<'o> Collector<'o> {
 
     /// Something about the document as a whole.
     pub(super) fn note(&mut self, path: &str, code: &'static str) {
-        self.change(path, code, Effect::Repaired, None, None);
-    }
-
-    fn change(
-        &mut self,
-        path: &str,
-        code: &'static str,
-        effect: Effect,
-        before: Option<String>,
-        after: Option<String>,
-    ) {
-        self.report.changes.push(Change { path: path.to_owned(), code, effect, before, after });
+        self.report.changes.push(Change::new(path, code, Effect::Repaired));
     }
 
     fn drop(&mut self, path: &str, fault: &KeyFault) {
-        self.change(path, fault.code(), Effect::Dropped, None, None);
+        self.report.changes.push(Change::new(path, fault.code(), Effect::Dropped));
     }
 
     /// An entry of a set or of a map.
@@ -151,13 +140,7 @@ impl<'o> Collector<'o> {
     }
 
     fn expired(&mut self, path: &str) {
-        self.report.warnings.push(Change {
-            path: path.to_owned(),
-            code: "cert_expired",
-            effect: Effect::Noted,
-            before: None,
-            after: None,
-        });
+        self.report.warnings.push(Change::new(path, "cert_expired", Effect::Noted));
     }
 
     fn private_pem(&mut self, path: &str) {
@@ -175,7 +158,8 @@ impl<'o> Collector<'o> {
             Ok(key) => {
                 let kid = key.kid().unwrap_or_else(|| key.thumbprint().kid());
                 let after = Some(excerpt(kid.as_str()));
-                self.change(path, "pem", Effect::Repaired, None, after);
+                let change = Change::new(path, "pem", Effect::Repaired);
+                self.report.changes.push(Change { after, ..change });
                 self.entries.push(ReadKey { key, path: path.into(), order: 0, names });
             }
             Err(fault) => self.drop(path, &fault),

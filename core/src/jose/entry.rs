@@ -158,9 +158,7 @@ impl EntryReader<'_, '_> {
     }
 
     fn noted(&mut self, member: &str, code: &'static str) {
-        let path = self.at(member);
-        let change = Change { path, code, effect: Effect::Noted, before: None, after: None };
-        self.notes.warnings.push(change);
+        self.notes.warnings.push(Change::new(self.at(member), code, Effect::Noted));
     }
 
     fn kty(&mut self) -> Result<Kty, KeyFault> {
@@ -324,14 +322,7 @@ impl EntryReader<'_, '_> {
             self.repaired("kid", code, before, Some(excerpt(after.as_str())));
         }
         if !leaked.is_empty() {
-            let before = Some(leaked.join(", "));
-            self.notes.changes.push(Change {
-                path: self.path.to_owned(),
-                code: "private_key_leaked",
-                effect: Effect::Repaired,
-                before,
-                after: None,
-            });
+            self.cut("private_key_leaked", leaked);
         }
         self.members_dropped(key, leaked);
         if let Material::Rsa { e, .. } = key.material()
@@ -339,6 +330,13 @@ impl EntryReader<'_, '_> {
         {
             self.noted("e", "e_unusual");
         }
+    }
+
+    /// Members of the entry that are not published.
+    fn cut(&mut self, code: &'static str, names: &[String]) {
+        let before = Some(names.join(", "));
+        let change = Change::new(self.path, code, Effect::Repaired);
+        self.notes.changes.push(Change { before, ..change });
     }
 
     fn members_dropped(&mut self, key: &PublicJwk, leaked: &[String]) {
@@ -361,13 +359,7 @@ impl EntryReader<'_, '_> {
         if names.len() > SHOWN_NAMES {
             names[SHOWN_NAMES] = "…".to_owned();
         }
-        self.notes.changes.push(Change {
-            path: self.path.to_owned(),
-            code: "members_dropped",
-            effect: Effect::Repaired,
-            before: Some(names.join(", ")),
-            after: None,
-        });
+        self.cut("members_dropped", &names);
     }
 }
 
@@ -430,11 +422,6 @@ fn named(text: &str, code: Option<&'static str>) -> Naming {
 
 /// The fault of an entry that is no object at all.
 pub(super) fn not_an_object(path: &str, value: &Json<'_>) -> Change {
-    Change {
-        path: path.to_owned(),
-        code: KeyFault::Entry.code(),
-        effect: Effect::Dropped,
-        before: Some(value.kind().to_owned()),
-        after: None,
-    }
+    let before = Some(value.kind().to_owned());
+    Change { before, ..Change::new(path, KeyFault::Entry.code(), Effect::Dropped) }
 }

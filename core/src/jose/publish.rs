@@ -64,9 +64,8 @@ impl PublishedKids {
     /// Those of the names that `keep` wants.
     #[must_use]
     pub fn only(&self, keep: impl Fn(&Kid, &Thumbprint) -> bool) -> Self {
-        let wanted = |kid: &Kid, key: &Thumbprint| keep(kid, key);
-        let by_kid = self.by_kid.iter().filter(|(kid, (key, _))| wanted(kid, key));
-        let by_key = self.by_key.iter().filter(|(key, kid)| wanted(kid, key));
+        let by_kid = self.by_kid.iter().filter(|(kid, (key, _))| keep(kid, key));
+        let by_key = self.by_key.iter().filter(|(key, kid)| keep(kid, key));
         Self {
             by_kid: by_kid.map(|(kid, served)| (kid.clone(), served.clone())).collect(),
             by_key: by_key.map(|(key, kid)| (key.clone(), kid.clone())).collect(),
@@ -146,13 +145,8 @@ fn choose<'a>(input: &Input<'a>, left_out: &mut Vec<Change>) -> Vec<ChosenKey<'a
                 continue;
             };
             if tolerance == Tolerance::WithoutAlg && jwk.alg().is_some() {
-                left_out.push(Change {
-                    path: format!("{path}.alg"),
-                    code: "alg_left_out",
-                    effect: Effect::Repaired,
-                    before: Some(alg.name().to_owned()),
-                    after: None,
-                });
+                let change = Change::new(format!("{path}.alg"), "alg_left_out", Effect::Repaired);
+                left_out.push(Change { before: Some(alg.name().to_owned()), ..change });
             }
             chosen.push(ChosenKey { jwk, alg, tolerance, path });
         }
@@ -193,13 +187,8 @@ fn one_alg_each<'a>(
 }
 
 fn left(path: &str, code: &'static str, alg: Option<Alg>) -> Change {
-    Change {
-        path: path.to_owned(),
-        code,
-        effect: Effect::LeftOut,
-        before: alg.map(|alg| alg.name().to_owned()),
-        after: None,
-    }
+    let before = alg.map(|alg| alg.name().to_owned());
+    Change { before, ..Change::new(path, code, Effect::LeftOut) }
 }
 
 /// Who claims which `kid`.

@@ -401,7 +401,7 @@ impl PrivateJwk {
 
 #[cfg(test)]
 mod tests {
-    use x509_parser::asn1_rs::{Any, FromDer as _};
+    use x509_parser::der_parser::asn1_rs::{Any, FromDer as _};
 
     use super::*;
 

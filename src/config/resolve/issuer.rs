@@ -361,8 +361,8 @@ fn refresh(refresh: &RefreshSettings, at: &At) -> Checked<()> {
 
 fn fetch(mut fetch: FetchSettings, at: &At, base: &Path) -> Checked<FetchSettings> {
     for (name, value) in &fetch.headers {
-        let valid =
-            http::HeaderName::try_from(name).is_ok() && http::HeaderValue::try_from(value).is_ok();
+        let valid = http::HeaderName::try_from(name).is_ok()
+            && http::HeaderValue::try_from(value.expose()).is_ok();
         if !valid {
             return Err(at.key("headers").key(name).fault("invalid header line"));
         }
