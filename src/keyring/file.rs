@@ -324,6 +324,6 @@ pub(crate) fn stamp(path: &Path) -> Option<Stamp> {
     Some((meta.ino(), meta.size(), meta.mtime(), meta.mtime_nsec()))
 }
 
-fn io_at(path: &Path, e: &io::Error) -> StoreError {
+pub(super) fn io_at(path: &Path, e: &io::Error) -> StoreError {
     StoreError::Io { at: path.display().to_string(), why: e.to_string() }
 }

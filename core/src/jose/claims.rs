@@ -6,6 +6,7 @@ use super::alg::Alg;
 use super::audience::Audiences;
 use super::edits::ObjectEdits;
 use super::hash_claims::{self, Companions};
+use super::json;
 use super::jws::media_type;
 use super::names::{Audience, UnixTime};
 use super::original;
@@ -269,7 +270,7 @@ impl<'a> Draft<'a> {
         if sub == "null" {
             return missing;
         }
-        if !sub.starts_with(|c: char| c == '-' || c.is_ascii_digit()) {
+        if !json::is_number(sub) {
             return Err(Refusal::SubjectType);
         }
         let text = sub.to_owned();

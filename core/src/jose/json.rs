@@ -130,6 +130,11 @@ pub fn string(json: &str) -> Option<Cow<'_, str>> {
     serde_json::from_str::<Text<'_>>(json).ok().map(|text| text.0)
 }
 
+/// Whether a JSON value is a number.
+pub(crate) fn is_number(json: &str) -> bool {
+    json.starts_with(|c: char| c == '-' || c.is_ascii_digit())
+}
+
 /// A string as JSON text.
 pub fn quote(text: &str) -> String {
     serde_json::Value::from(text).to_string()
@@ -177,11 +182,10 @@ impl<'de> Visitor<'de> for TopLevel {
 /// strings that are Unicode (a lone surrogate is read differently everywhere).
 fn unique(json: &str, depth: usize) -> Result<(), Flaw> {
     if !json.starts_with(['{', '[', '"']) {
-        let number = json.starts_with(|c: char| c == '-' || c.is_ascii_digit());
         // Three hundred digits without an exponent are within a double.
         let fits = json.len() < 300 && !json.contains(['e', 'E'])
             || json.parse::<f64>().is_ok_and(f64::is_finite);
-        return if fits || !number { Ok(()) } else { Err(Flaw::Number) };
+        return if fits || !is_number(json) { Ok(()) } else { Err(Flaw::Number) };
     }
     let flaw = std::cell::Cell::new(None);
     let mut reader = serde_json::Deserializer::from_str(json);

@@ -131,7 +131,7 @@ impl ClaimType {
         match self {
             Self::Text => value.starts_with('"'),
             Self::Flag => matches!(value, "true" | "false"),
-            Self::Time => is_number(value) && is_time(value),
+            Self::Time => json::is_number(value) && is_time(value),
             Self::List => serde_json::from_str::<Vec<String>>(value).is_ok(),
             Self::Object | Self::Address => value.starts_with('{'),
         }
@@ -140,7 +140,7 @@ impl ClaimType {
     /// The same value in this type, where another spelling of it is all that is wrong.
     fn lossless(self, value: &str) -> Option<String> {
         match self {
-            Self::Text if is_number(value) => Some(json::quote(value)),
+            Self::Text if json::is_number(value) => Some(json::quote(value)),
             Self::Flag => json::string(value)
                 .filter(|text| matches!(&**text, "true" | "false"))
                 .map(|text| text.into_owned()),
@@ -152,10 +152,6 @@ impl ClaimType {
             Self::Text | Self::Object | Self::Address => None,
         }
     }
-}
-
-fn is_number(value: &str) -> bool {
-    value.starts_with(|c: char| c == '-' || c.is_ascii_digit())
 }
 
 /// Seconds that a calendar has: typed readers refuse what lies beyond (measured on chrono, the years

@@ -272,14 +272,7 @@ fn audience(
     issuers: &[Issuer],
     source: &Source,
 ) -> Checked<AudienceRule> {
-    let at_audience = at.key("audience");
-    let accept = match &raw.audience {
-        Some(OneOrMany(list)) => list
-            .iter()
-            .map(|text| at_audience.name(text, Audience::parse))
-            .collect::<Checked<Vec<_>>>()?,
-        None => Vec::new(),
-    };
+    let accept = at.key("audience").names(raw.audience.as_ref(), Audience::parse)?;
     let when_missing = match &raw.audience_when_missing {
         None => None,
         Some(missing) => {

@@ -98,10 +98,8 @@ fn discovery(
             .key("endpoints")
             .fault("endpoints are rewritten to `server.public_url`, which is not set"));
     }
-    let mut issuer = match &raw.issuer {
-        Some(text) => Some(Issuer::parse(text).map_err(|why| at.key("issuer").fault(why))?),
-        None => None,
-    };
+    let issuer = raw.issuer.as_deref().map(|text| at.key("issuer").name(text, Issuer::parse));
+    let mut issuer = issuer.transpose()?;
     if let [only] = issuers {
         let output = &only.policy.output_issuer;
         match (&issuer, output) {

@@ -3,7 +3,7 @@
 use super::super::error::{Checked, SettingFault};
 use super::super::load::not_one_of;
 use crate::jose::alg::{Alg, AlgSet};
-use crate::setting::Invalid;
+use crate::setting::{Invalid, OneOrMany};
 
 /// A key, `issuer[1].refresh`.
 #[derive(Debug, Clone)]
@@ -49,6 +49,16 @@ impl At {
         parse: impl Fn(&str) -> Result<T, E>,
     ) -> Checked<T> {
         parse(text).map_err(|why| self.fault(why))
+    }
+
+    /// The same for each of a list.
+    pub(super) fn names<T, E: std::fmt::Display>(
+        &self,
+        texts: Option<&OneOrMany>,
+        parse: impl Fn(&str) -> Result<T, E>,
+    ) -> Checked<Vec<T>> {
+        let texts = texts.iter().flat_map(|OneOrMany(texts)| texts);
+        texts.map(|text| self.name(text, &parse)).collect()
     }
 
     /// Algorithm names; never `none`.

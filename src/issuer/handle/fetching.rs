@@ -43,13 +43,8 @@ impl IssuerHandle {
         };
         let good = got.is_ok();
         let code = match &got {
-            Ok(got) => {
-                if got.set.is_some() {
-                    "ok"
-                } else {
-                    "not_modified"
-                }
-            }
+            Ok(got) if got.set.is_some() => "ok",
+            Ok(_) => "not_modified",
             Err(error) => error.code(),
         };
         work.end(&otel::Outcome { issuer: Some(&self.name), code, failed: !good });
