@@ -24,6 +24,7 @@ use super::ring::{RingKey, RingState};
 use super::store::{Store, StoreError};
 use super::stored::RingError;
 use crate::clock::Clock;
+use crate::env;
 use crate::jose::names::UnixTime;
 use crate::jose::sign::{SigningKey, SigningKeyError};
 use crate::rotation::{KeyState, KeyTimes};
@@ -231,8 +232,7 @@ pub fn from_variables(
     name: &str,
     read: impl Fn(&str) -> Option<String>,
 ) -> Result<Vec<(KeyState, Arc<SigningKey>)>, VariableError> {
-    let head = name.bytes().next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_');
-    if !head || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
+    if !env::is_name(name) {
         return Err(VariableError::Name(name.to_owned()));
     }
     let mut keys: Vec<(KeyState, Arc<SigningKey>)> = Vec::new();
