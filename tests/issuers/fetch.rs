@@ -7,10 +7,11 @@ use std::time::Duration;
 use crate::support::fault_issuer::{FaultIssuer, Reply};
 use crate::support::signer::Signer;
 use countersign::dns::Resolver;
-use countersign::issuer::fetch::{Ask, FetchError, Fetched, Fetcher, Wanted};
+use countersign::issuer::fetch::{FetchError, FetchRequest, Fetched, Fetcher, Wanted};
 use countersign::issuer::{FetchSettings, Forwarded};
 use countersign::jose::names::UnixTime;
 use countersign::net::TlsOptions;
+use countersign::setting::Secret;
 
 const LIMIT: usize = 512 * 1024;
 const NOW: UnixTime = UnixTime::from_secs(1_700_000_000);
@@ -44,7 +45,7 @@ impl Bench {
 
     async fn ask(&self, url: &url::Url, etag: Option<&str>) -> Result<Fetched, FetchError> {
         let (wanted, settings) = (Wanted::KeySet, &self.settings);
-        self.fetcher.get(Ask { url, wanted, settings, limit: LIMIT, etag, now: NOW }).await
+        self.fetcher.get(FetchRequest { url, wanted, settings, limit: LIMIT, etag, now: NOW }).await
     }
 
     async fn body(&self) -> Result<Vec<u8>, &'static str> {
@@ -286,7 +287,7 @@ async fn the_upstream_hears_of_us_as_of_its_clients() {
     assert_eq!(bench.code(same).await, "redirect_cross_origin");
     // The operator's own fields win.
     bench.issuer.usually(Reply::ok());
-    bench.settings.headers.insert("host".into(), "tenant.example".into());
+    bench.settings.headers.insert("host".into(), Secret::new("tenant.example".into()));
     bench.body().await.unwrap();
     assert!(bench.issuer.last_head().contains("host: tenant.example\r\n"));
 }

@@ -22,6 +22,7 @@ use countersign::jose::alg::Alg;
 use countersign::keyring::{Keyring, KeyringSettings, StoreSettings};
 use countersign::pipeline::Ask;
 use countersign::profile::Profile;
+use countersign::setting::Secret;
 
 fn long() -> bool {
     #[expect(clippy::disallowed_methods, reason = "a test's own switch")]
@@ -360,7 +361,7 @@ async fn three_replicas_that_rotate_fail_no_verifier_that_caches() {
     let mut replicas = Vec::new();
     for _ in 0..3 {
         let store = StoreSettings::Redis {
-            url: format!("redis://127.0.0.1:{}/0", server.port),
+            url: Secret::new(format!("redis://127.0.0.1:{}/0", server.port)),
             encryption_key: countersign::keyring::RedisKey(zeroize::Zeroizing::new([9; 32])),
         };
         replicas.push(replica(&issuer, store, Duration::ZERO).await);
@@ -383,7 +384,7 @@ async fn a_replica_cut_off_from_redis_fails_no_verifier_that_caches() {
     // The one that is asked to rotate and the one that is cut off.
     for port in [server.port, relay.port] {
         let store = StoreSettings::Redis {
-            url: format!("redis://127.0.0.1:{port}/0"),
+            url: Secret::new(format!("redis://127.0.0.1:{port}/0")),
             encryption_key: countersign::keyring::RedisKey(zeroize::Zeroizing::new([9; 32])),
         };
         replicas.push(replica(&issuer, store, OUTAGE).await);

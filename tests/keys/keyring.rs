@@ -16,7 +16,7 @@ use countersign::jose::alg::Alg;
 use countersign::jose::names::UnixTime;
 use countersign::jose::sign::SigningKey;
 use countersign::keyring::outside::{self, VariableError};
-use countersign::keyring::{KeyState, Keyring, KeyringSettings, Served, StoreSettings};
+use countersign::keyring::{KeyState, Keyring, KeyringSettings, StoreSettings, Uptake};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
@@ -580,14 +580,14 @@ async fn a_proxy_that_does_not_take_the_ring_is_told_of() {
     fs::write(dir.path().join("served.0123456789abcdef"), "1\n").unwrap();
     ring.rotate(true).await.unwrap();
     let short = Duration::from_millis(300);
-    let behind = Served::Behind { running: 1, behind: 1 };
+    let behind = Uptake::Behind { running: 1, behind: 1 };
     assert_eq!(ring.wait_until_served(short).await.unwrap(), behind);
     let place = dir.path().to_owned();
     let command = tokio::task::spawn_blocking(move || keys(&place, &["rotate", "--now"]));
     let said = refused(&command.await.unwrap());
     assert!(said.contains("1 of 1 running proxies did not take it"), "{said}");
     drop(file);
-    assert_eq!(ring.wait_until_served(short).await.unwrap(), Served::Nowhere);
+    assert_eq!(ring.wait_until_served(short).await.unwrap(), Uptake::Nowhere);
 }
 
 /// While the store fails tokens are signed, and what they need is written soon after it is well again.

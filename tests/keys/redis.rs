@@ -13,6 +13,7 @@ use crate::support::relay::Relay;
 use countersign::clock::Clock;
 use countersign::jose::alg::Alg;
 use countersign::keyring::{KeyState, Keyring, KeyringSettings, RedisKey, StoreSettings};
+use countersign::setting::Secret;
 use tokio::sync::watch;
 use zeroize::Zeroizing;
 
@@ -20,7 +21,7 @@ fn settings(server: &RedisServer, key: u8) -> KeyringSettings {
     KeyringSettings {
         algorithm: Alg::Es256,
         store: StoreSettings::Redis {
-            url: format!("redis://127.0.0.1:{}/0?ring=test", server.port),
+            url: Secret::new(format!("redis://127.0.0.1:{}/0?ring=test", server.port)),
             encryption_key: RedisKey(Zeroizing::new([key; 32])),
         },
         rotate_every: None,
@@ -192,7 +193,7 @@ async fn a_replica_cut_off_for_long_is_told_blocks_nobody_and_catches_up() {
         ..settings(&server, 7)
     };
     let StoreSettings::Redis { encryption_key, .. } = quick.store.clone() else { panic!() };
-    let url = format!("redis://127.0.0.1:{}/0?ring=test", relay.port);
+    let url = Secret::new(format!("redis://127.0.0.1:{}/0?ring=test", relay.port));
     let through =
         KeyringSettings { store: StoreSettings::Redis { url, encryption_key }, ..quick.clone() };
     let near = replicas(2, &quick, &clock).await;

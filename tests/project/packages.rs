@@ -572,7 +572,12 @@ fn the_page_for_agents_is_whole() {
         "x5c",
     ];
     let mut seen = 0;
-    for file in ["src/answer.rs", "core/src/jose/refusal.rs", "core/src/jose/fault.rs"] {
+    for file in [
+        "src/answer.rs",
+        "src/bridge/error.rs",
+        "core/src/jose/refusal.rs",
+        "core/src/jose/fault.rs",
+    ] {
         for code in codes(file).iter().filter(|code| !not.contains(&code.as_str())) {
             seen += 1;
             assert!(page.contains(&format!("`{code}`")), "llms.txt lacks {code} of {file}");
