@@ -21,12 +21,13 @@ use std::sync::{Arc, Mutex};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
+use axum::http::Method;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use proxy::{Proxy, Upstream, provider};
 use serde_json::{Value, json};
 
-/// One answer for every path, and the fields of the last request.
+/// One answer for every path, and the last request.
 #[derive(Default)]
 struct Answer {
     status: u16,
@@ -35,6 +36,7 @@ struct Answer {
     /// Sent in two pieces of unknown length.
     chunked: bool,
     saw: HeaderMap,
+    sent: Bytes,
 }
 
 #[derive(Clone)]
@@ -72,8 +74,10 @@ impl Api {
 }
 
 async fn answered(State(answer): State<Arc<Mutex<Answer>>>, request: Request) -> Response {
+    let saw = request.headers().clone();
+    let sent = axum::body::to_bytes(request.into_body(), usize::MAX).await.unwrap();
     let mut answer = answer.lock().unwrap();
-    answer.saw = request.headers().clone();
+    (answer.saw, answer.sent) = (saw, sent);
     let mut headers = HeaderMap::new();
     for (name, value) in &answer.fields {
         let value = HeaderValue::from_bytes(value.as_bytes()).unwrap();
@@ -120,6 +124,9 @@ jwt_body = true
 [[tokens]]
 path = "/back"
 restore_cookies = ["session"]
+[[tokens]]
+path = "/api-of-the-issuer"
+restore_json = ["subject_token", "inputs[*].token"]
 "#;
 
 /// Of the bytes of the body, as the issuer would have them.
@@ -286,6 +293,90 @@ async fn a_cookie_is_restored_beside_one_of_other_bytes() {
     let saw = scene.api.answer.lock().unwrap().saw["cookie"].as_bytes().to_vec();
     let expected = format!("name=Jos\u{e9}; session={token}; last=\u{1f600}");
     assert_eq!(String::from_utf8(saw).unwrap(), expected);
+}
+
+/// The body as the upstream had it, and its length as the head says it.
+async fn sent_as(scene: &Scene, request: reqwest::RequestBuilder) -> (String, String) {
+    scene.api.say(200, &[], "{}");
+    assert_eq!(request.send().await.unwrap().status(), 200);
+    let sent = String::from_utf8(scene.api.answer.lock().unwrap().sent.to_vec()).unwrap();
+    (sent, scene.api.saw("content-length").concat())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_json_request_shows_the_originals() {
+    let scene = Scene::start("[server.limits]\nbody = \"16KiB\"\n").await;
+    let old = scene.token();
+    scene.api.say(
+        200,
+        &[("content-type", "application/json")],
+        format!(r#"{{"access_token":"{old}"}}"#),
+    );
+    let (_, body) = scene.get("/json").await;
+    let new: Value = serde_json::from_slice(&body).unwrap();
+    let new = new["access_token"].as_str().unwrap();
+    assert_ne!(new, old);
+    let text = |token: &str| {
+        format!(
+            "{{ \"n\":1.0e+2, \"subject_token\":\"{token}\",\"other\":\"{new}\",\"inputs\":[{{\"token\":\"{token}\"}},\
+             {{\"token\":\"opaque\"}}] }}\n"
+        )
+    };
+    let url = scene.proxy.url("/api-of-the-issuer");
+    let send = |method: Method, media: &str, body: String| {
+        scene.client.request(method, &url).header("content-type", media).body(body)
+    };
+    // Only the named values change, and the length with them.
+    for (method, media) in [
+        (Method::POST, "application/json"),
+        (Method::PUT, "Application/JSON; charset=utf-8"),
+        (Method::PATCH, "application/scim+json"),
+    ] {
+        let (sent, length) = sent_as(&scene, send(method, media, text(new))).await;
+        assert_eq!(sent, text(&old), "{media}");
+        assert_eq!(length, text(&old).len().to_string());
+    }
+    let parts =
+        [text(new)[..40].to_owned(), text(new)[40..].to_owned()].map(Ok::<_, std::io::Error>);
+    let parts = reqwest::Body::wrap_stream(futures::stream::iter(parts));
+    let chunked = scene.client.post(&url).header("content-type", "application/json").body(parts);
+    assert_eq!(sent_as(&scene, chunked).await.0, text(&old));
+    // Tokens that are not ours, and bodies that are something else, stay as they came.
+    let twice = format!(r#"{{"subject_token":"{new}","subject_token":"{new}"}}"#);
+    let large = format!(r#"{{"subject_token":"{new}","more":"{}"}}"#, "x".repeat(16 * 1024));
+    for (media, body) in [
+        ("application/json", text(&old)),
+        ("application/json", text(&format!("{new}A"))),
+        ("application/json", twice),
+        ("application/json", format!("{} x", text(new))),
+        ("application/json", large),
+        ("text/plain", text(new)),
+        ("application/x-www-form-urlencoded", format!("subject_token={new}")),
+    ] {
+        let (sent, length) = sent_as(&scene, send(Method::POST, media, body.clone())).await;
+        assert_eq!((sent, length), (body.clone(), body.len().to_string()), "{media}");
+    }
+    let encoded = send(Method::POST, "application/json", text(new)).header("content-encoding", "x");
+    assert_eq!(sent_as(&scene, encoded).await.0, text(new));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_issuer_sees_its_own_token_under_either_scheme() {
+    let scene = Scene::start("").await;
+    let old = scene.token();
+    scene.api.say(200, &[("set-cookie", &format!("session={old}"))], "");
+    let (head, _) = scene.get("/login").await;
+    let new = head["set-cookie"].to_str().unwrap().strip_prefix("session=").unwrap();
+    let send = async |path: &str, value: String| {
+        let get = scene.client.get(scene.proxy.url(path)).header("authorization", value);
+        assert_eq!(get.send().await.unwrap().status(), 200);
+        scene.api.saw("authorization")
+    };
+    for scheme in ["Bearer", "DPoP"] {
+        assert_eq!(send("/any", format!("{scheme} {new}")).await, [format!("{scheme} {old}")]);
+    }
+    // A gateway makes bearer tokens; one that a proof goes with stays.
+    assert_eq!(send("/api/x", format!("DPoP {old}")).await, [format!("DPoP {old}")]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -105,13 +105,14 @@ pub(super) async fn authorization(
     state: &State,
     rule: Option<&TokenRule>,
 ) -> Option<HeaderValue> {
-    let request = session.req_header();
-    let token = bearer(request)?;
+    let (scheme, token) = credentials(session.req_header())?;
     match rule.and_then(|rule| rule.bearer) {
+        // A countersigned token is a bearer token: one that a proof goes with stays.
+        Some(BearerMode::Swap) if scheme == Scheme::Dpop => None,
         Some(BearerMode::Swap) => match state.bridge.countersign(token, &Ask::default()).await {
             Ok(bridged) => {
                 state.counters.place(bridged.outcome());
-                bearer_field(&bridged.jwt?)
+                scheme.field(&bridged.jwt?)
             }
             // The API behind judges what could not be verified here.
             Err(error) => {
@@ -119,7 +120,7 @@ pub(super) async fn authorization(
                 None
             }
         },
-        Some(BearerMode::Restore) | None => bearer_field(&state.bridge.restore(token)?),
+        Some(BearerMode::Restore) | None => scheme.field(&state.bridge.restore(token)?),
     }
 }
 
@@ -183,17 +184,36 @@ pub(super) fn copy(session: &Session) -> Box<RequestHeader> {
     header
 }
 
-/// The bearer token of a request, if it has one that may be a JWS.
-fn bearer(header: &RequestHeader) -> Option<&str> {
-    let value = header.headers.get(header::AUTHORIZATION)?.to_str().ok()?;
-    let (scheme, token) = value.trim().split_once(' ')?;
-    let token = token.trim();
-    (scheme.eq_ignore_ascii_case("bearer") && token.starts_with("eyJ")).then_some(token)
+/// An `Authorization` that shows a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Scheme {
+    /// RFC 6750 §2.1.
+    Bearer,
+    /// RFC 9449 §7.1.
+    Dpop,
 }
 
-/// RFC 6750 §2.1.
-fn bearer_field(token: &str) -> Option<HeaderValue> {
-    headers::sensitive(format!("Bearer {token}").as_bytes())
+impl Scheme {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Bearer => "Bearer",
+            Self::Dpop => "DPoP",
+        }
+    }
+
+    fn field(self, token: &str) -> Option<HeaderValue> {
+        headers::sensitive(format!("{} {token}", self.name()).as_bytes())
+    }
+}
+
+/// The token that a request shows, if it has one that may be a JWS.
+fn credentials(header: &RequestHeader) -> Option<(Scheme, &str)> {
+    let value = header.headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (name, token) = value.trim().split_once(' ')?;
+    let token = token.trim();
+    let known = [Scheme::Bearer, Scheme::Dpop];
+    let scheme = known.into_iter().find(|scheme| scheme.name().eq_ignore_ascii_case(name))?;
+    token.starts_with("eyJ").then_some((scheme, token))
 }
 
 #[cfg(test)]
@@ -240,16 +260,18 @@ mod tests {
     }
 
     #[test]
-    fn only_what_may_be_a_jws_is_a_bearer_token() {
+    fn only_what_may_be_a_jws_is_a_token() {
         let with = |value: &str| {
             let mut header = header("/");
             header.insert_header("authorization", value).unwrap();
-            bearer(&header).map(str::to_owned)
+            credentials(&header).map(|(scheme, token)| (scheme, token.to_owned()))
         };
-        assert_eq!(with("Bearer eyJx.y.z"), Some("eyJx.y.z".into()));
-        assert_eq!(with("bearer eyJx.y.z"), Some("eyJx.y.z".into()));
+        let token = |scheme| Some((scheme, "eyJx.y.z".to_owned()));
+        assert_eq!(with("Bearer eyJx.y.z"), token(Scheme::Bearer));
+        assert_eq!(with("bearer eyJx.y.z"), token(Scheme::Bearer));
+        assert_eq!(with("dpop eyJx.y.z"), token(Scheme::Dpop));
         // RFC 9110 §11.4: one space or more.
-        assert_eq!(with("bearer  eyJx.y.z "), Some("eyJx.y.z".into()));
+        assert_eq!(with("bearer  eyJx.y.z "), token(Scheme::Bearer));
         assert_eq!(with("Bearer opaque"), None);
         assert_eq!(with("Basic eyJx"), None);
         assert_eq!(with("Bearer"), None);

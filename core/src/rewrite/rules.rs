@@ -27,6 +27,8 @@ pub struct TokenRule {
     pub bearer: Option<BearerMode>,
     /// Form fields of the request whose countersigned tokens become the originals.
     pub restore_form: Vec<String>,
+    /// String values of a JSON request, likewise.
+    pub restore_json: Vec<JsonPath>,
     /// Query parameters of the request, likewise.
     pub restore_query: Vec<String>,
     /// Cookies of the request, likewise.
@@ -61,6 +63,7 @@ impl TokenRule {
             jwt_body: false,
             bearer: None,
             restore_form: Vec::new(),
+            restore_json: Vec::new(),
             restore_query: Vec::new(),
             restore_cookies: Vec::new(),
             audience: None,
@@ -84,9 +87,22 @@ impl TokenRule {
     /// Whether the request is changed.
     pub fn changes_request(&self) -> bool {
         self.bearer.is_some()
-            || !self.restore_form.is_empty()
+            || self.restores_body()
             || !self.restore_query.is_empty()
             || !self.restore_cookies.is_empty()
+    }
+
+    /// Whether the request's body is searched.
+    pub fn restores_body(&self) -> bool {
+        !self.restore_form.is_empty() || !self.restore_json.is_empty()
+    }
+
+    /// Parameters of a request's body: a form by the standards, and the same as JSON to servers that
+    /// take both (Auth0, Ory).
+    fn restoring(mut self, names: &[&str]) -> Self {
+        self.restore_form = names.iter().map(|name| (*name).to_owned()).collect();
+        self.restore_json = names.iter().filter_map(|name| JsonPath::parse(name).ok()).collect();
+        self
     }
 
     /// Where tokens stand at a provider of OpenID Connect and OAuth 2.0, from its metadata. Its
@@ -118,15 +134,18 @@ impl TokenRule {
         let mut rules = Vec::new();
         if let Some(mut rule) = on(&found.token_endpoint) {
             rule.json = tokens.iter().filter_map(|name| JsonPath::parse(name).ok()).collect();
-            rule.restore_form =
-                text(&["subject_token", "actor_token", "assertion", "refresh_token"]);
-            rules.push(rule);
+            rules.push(rule.restoring(&[
+                "subject_token",
+                "actor_token",
+                "assertion",
+                "refresh_token",
+            ]));
         }
         if let Some(mut rule) = on(&found.authorization_endpoint) {
             rule.redirect = text(&tokens);
             rule.form_post = text(&tokens);
             rule.restore_query = text(&["id_token_hint"]);
-            rule.restore_form = text(&["id_token_hint"]);
+            let rule = rule.restoring(&["id_token_hint"]);
             // Many providers go back to the client from a path below it, once the login is done.
             let below = PathPattern::parse(&format!("{}/**", rule.path.0));
             rules.extend(below.ok().map(|path| Self { path, ..rule.clone() }));
@@ -134,26 +153,19 @@ impl TokenRule {
         }
         if let Some(mut rule) = on(&found.userinfo_endpoint) {
             rule.bearer = Some(BearerMode::Restore);
-            rule.restore_form = text(&["access_token"]);
             rule.restore_query = text(&["access_token"]);
             rule.jwt_body = true;
-            rules.push(rule);
+            rules.push(rule.restoring(&["access_token"]));
         }
         for endpoint in [&found.introspection_endpoint, &found.revocation_endpoint] {
-            if let Some(mut rule) = on(endpoint) {
-                rule.restore_form = text(&["token"]);
-                rules.push(rule);
-            }
+            rules.extend(on(endpoint).map(|rule| rule.restoring(&["token"])));
         }
         // RFC 9126 §2.1, OpenID CIBA §7.1: what else stands in the query of the authorization endpoint.
         for endpoint in [
             &found.pushed_authorization_request_endpoint,
             &found.backchannel_authentication_endpoint,
         ] {
-            if let Some(mut rule) = on(endpoint) {
-                rule.restore_form = text(&["id_token_hint"]);
-                rules.push(rule);
-            }
+            rules.extend(on(endpoint).map(|rule| rule.restoring(&["id_token_hint"])));
         }
         if let Some(mut rule) = on(&found.registration_endpoint) {
             rule.registration = Some(found.id_token_signing_algs.clone());
@@ -161,8 +173,7 @@ impl TokenRule {
         }
         if let Some(mut rule) = on(&found.end_session_endpoint) {
             rule.restore_query = text(&["id_token_hint"]);
-            rule.restore_form = text(&["id_token_hint"]);
-            rules.push(rule);
+            rules.push(rule.restoring(&["id_token_hint"]));
         }
         rules
     }
@@ -490,6 +501,7 @@ mod tests {
         let at = |path: &str| rules.iter().find(|rule| rule.path.matches(path)).unwrap();
         assert_eq!(at("/par").restore_form, ["id_token_hint"]);
         assert_eq!(at("/ciba").restore_form, ["id_token_hint"]);
+        assert_eq!(at("/ciba").restore_json, [JsonPath::parse("id_token_hint").unwrap()]);
         assert_eq!(at("/oauth/me").restore_query, ["access_token"]);
         assert!(at("/oauth/me").jwt_body, "the wide rule of the login does not hide it");
         assert!(at("/mtls/token").reads_body());

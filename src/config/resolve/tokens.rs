@@ -59,20 +59,13 @@ fn header_names(raw: &RawTokens, at: &At) -> Checked<Vec<String>> {
 fn one(raw: &RawTokens, at: &At) -> Checked<TokenRule> {
     let path = raw.path.as_deref().ok_or_else(|| at.fault("`path` is missing"))?;
     let path = at.key("path").name(path, PathPattern::parse)?;
-    let json = match &raw.json {
-        Some(OneOrMany(paths)) => {
-            let at = at.key("json");
-            paths.iter().map(|path| at.name(path, JsonPath::parse)).collect::<Checked<_>>()?
-        }
-        None => Vec::new(),
-    };
     let audience = match raw.audience.as_deref() {
         Some(audience) => Some(at.key("audience").name(audience, Audience::parse)?),
         None => None,
     };
     let rule = TokenRule {
         path,
-        json,
+        json: json_paths(&at.key("json"), raw.json.as_ref())?,
         redirect: names(&at.key("redirect"), raw.redirect.as_ref())?,
         cookies: names(&at.key("cookies"), raw.cookies.as_ref())?,
         headers: header_names(raw, &at.key("headers"))?,
@@ -80,6 +73,7 @@ fn one(raw: &RawTokens, at: &At) -> Checked<TokenRule> {
         jwt_body: raw.jwt_body.unwrap_or(false),
         bearer: raw.bearer,
         restore_form: names(&at.key("restore_form"), raw.restore_form.as_ref())?,
+        restore_json: json_paths(&at.key("restore_json"), raw.restore_json.as_ref())?,
         restore_query: names(&at.key("restore_query"), raw.restore_query.as_ref())?,
         restore_cookies: names(&at.key("restore_cookies"), raw.restore_cookies.as_ref())?,
         audience,
@@ -87,10 +81,15 @@ fn one(raw: &RawTokens, at: &At) -> Checked<TokenRule> {
     };
     if !rule.reads_body() && !rule.reads_header() && !rule.changes_request() {
         return Err(at.fault("it names no place").hint(
-            "add one of json, redirect, cookies, headers, form_post, jwt_body, bearer, restore_form, restore_query, restore_cookies",
+            "add one of json, redirect, cookies, headers, form_post, jwt_body, bearer, restore_form, restore_json, restore_query, restore_cookies",
         ));
     }
     Ok(rule)
+}
+
+fn json_paths(at: &At, raw: Option<&OneOrMany>) -> Checked<Vec<JsonPath>> {
+    let paths = raw.map_or(&[][..], |OneOrMany(paths)| paths);
+    paths.iter().map(|path| at.name(path, JsonPath::parse)).collect()
 }
 
 /// Names of fields, parameters or cookies.
