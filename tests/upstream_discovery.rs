@@ -412,6 +412,54 @@ async fn a_base_path_is_the_upstreams_own() {
     assert!(String::from_utf8_lossy(&header).contains("RS256"), "it was countersigned");
 }
 
+/// WSO2: the issuer's name is the address of its token endpoint.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_issuer_may_be_its_own_token_endpoint() {
+    let scene = Scene::new().await;
+    let issuer = format!("{}/oauth2/token", scene.base());
+    scene.serve(
+        &format!("/oauth2/token{OPENID}"),
+        &json!({
+            "issuer": issuer, "jwks_uri": format!("{}/jwks", scene.base()), "token_endpoint": issuer,
+        }),
+    );
+    scene.server.at("/jwks", Reply::ok());
+    let answer = json!({"access_token": scene.token(&issuer), "token_type": "Bearer"});
+    scene.serve("/oauth2/token", &answer);
+    let toml = "[server]\npublic_url = \"http://127.0.0.1:1\"\n";
+    let proxy = Proxy::ready(&issuer, toml).await;
+    let document: Value = serde_json::from_str(&read(&proxy, OPENID).await.1).unwrap();
+    assert_eq!(document["token_endpoint"], "http://127.0.0.1:1");
+    let ask = reqwest::Client::new().post(proxy.url("/")).form(&[("grant_type", "x")]);
+    let answer: Value = ask.send().await.unwrap().json().await.unwrap();
+    let token = answer["access_token"].as_str().unwrap();
+    let header = countersign::jose::base64url::decode(token.split('.').next().unwrap()).unwrap();
+    assert!(String::from_utf8_lossy(&header).contains("RS256"), "it was countersigned");
+    assert_eq!(read(&proxy, "/other").await.0, 404);
+}
+
+/// AD FS: the access tokens of one issuer go by another name.
+#[tokio::test(flavor = "multi_thread")]
+async fn access_tokens_may_go_by_another_name_of_the_issuer() {
+    let scene = Scene::new().await;
+    let trust = format!("{}/adfs/services/trust", scene.base());
+    let mut document = scene.document();
+    document["access_token_issuer"] = json!(trust);
+    scene.serve(OPENID, &document);
+    scene.server.at("/jwks", Reply::ok());
+    let proxy = Proxy::ready(&scene.base(), STANDARD).await;
+    for iss in [&scene.base(), &trust] {
+        let (status, answer) = exchange(&proxy, &scene.token(iss)).await;
+        assert_eq!(status, 200, "{answer}");
+        let token = answer["access_token"].as_str().unwrap();
+        let claims =
+            countersign::jose::base64url::decode(token.split('.').nth(1).unwrap()).unwrap();
+        let claims: Value = serde_json::from_slice(&claims).unwrap();
+        assert_eq!(claims["iss"], **iss);
+    }
+    assert_eq!(exchange(&proxy, &scene.token("https://other.example")).await.0, 400);
+}
+
 /// What was believed outlives the process, for the same upstream only.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kept_document_serves_a_restart_while_the_upstream_is_down() {

@@ -24,6 +24,8 @@ pub struct Changes {
     pub query: Option<String>,
     /// The new `Cookie`.
     pub cookie: Option<HeaderValue>,
+    /// The path is the upstream's base path itself, and no slash goes behind it.
+    pub at_base: bool,
     /// Our own `traceparent`; without it the client's passes.
     pub trace: Option<Outgoing>,
 }
@@ -64,7 +66,7 @@ pub(super) fn prepare(
     if let Some(cookie) = &changes.cookie {
         header.insert_header(header::COOKIE, cookie.clone())?;
     }
-    if let Some(target) = target(header, upstream.base_path(), changes.query.as_deref()) {
+    if let Some(target) = target(header, upstream.base_path(), changes) {
         header.set_raw_path(target.as_bytes())?;
     }
     Ok(())
@@ -125,7 +127,8 @@ pub(super) async fn authorization(
 }
 
 /// The new request target in origin form; `None` where the old one may stay.
-fn target(header: &RequestHeader, base: &str, query: Option<&str>) -> Option<String> {
+fn target(header: &RequestHeader, base: &str, changes: &Changes) -> Option<String> {
+    let query = changes.query.as_deref();
     // pingora keeps the absolute form (RFC 9112 §3.2.2) apart from the path. Its host would overrule
     // the `Host` set here.
     let path = header.uri.path_and_query().map_or("/", |target| target.as_str());
@@ -138,7 +141,8 @@ fn target(header: &RequestHeader, base: &str, query: Option<&str>) -> Option<Str
     if header.method == http::Method::OPTIONS && is_bare_origin(header.raw_path()) {
         return Some("*".to_owned());
     }
-    let mut target = format!("{base}{}", header.uri.path());
+    let path = if changes.at_base { "" } else { header.uri.path() };
+    let mut target = format!("{base}{path}");
     if let Some(query) = query.or(header.uri.query()) {
         target.push('?');
         target.push_str(query);
@@ -226,13 +230,18 @@ mod tests {
 
     #[test]
     fn the_target_stays_unless_something_changes() {
-        assert_eq!(target(&header("/a?b"), "", None), None);
-        assert_eq!(target(&header("/a?b"), "/auth", None), Some("/auth/a?b".into()));
-        assert_eq!(target(&header("/a?b"), "", Some("c=d")), Some("/a?c=d".into()));
-        assert_eq!(target(&header("http://h/a?b"), "", None), Some("/a?b".into()));
+        let none = Changes::default();
+        assert_eq!(target(&header("/a?b"), "", &none), None);
+        assert_eq!(target(&header("/a?b"), "/auth", &none), Some("/auth/a?b".into()));
+        let query = Changes { query: Some("c=d".into()), ..Changes::default() };
+        assert_eq!(target(&header("/a?b"), "", &query), Some("/a?c=d".into()));
+        assert_eq!(target(&header("http://h/a?b"), "", &none), Some("/a?b".into()));
+        let at_base = Changes { at_base: true, ..Changes::default() };
+        assert_eq!(target(&header("/?b"), "/auth", &at_base), Some("/auth?b".into()));
+        assert_eq!(target(&header("/?b"), "/auth", &none), Some("/auth/?b".into()));
         let mut options = header("http://h");
         options.set_method(http::Method::OPTIONS);
-        assert_eq!(target(&options, "/auth", None), Some("*".into()));
+        assert_eq!(target(&options, "/auth", &none), Some("*".into()));
     }
 
     #[test]
@@ -256,7 +265,7 @@ mod tests {
         {
             assert!(!climbs_out(inside), "{inside}");
         }
-        assert_eq!(target(&header("*"), "/auth", None), None);
+        assert_eq!(target(&header("*"), "/auth", &Changes::default()), None);
     }
 
     #[test]

@@ -147,8 +147,9 @@ impl TokenRule {
             rule.restore_query = text(&["id_token_hint"]);
             let rule = rule.restoring(&["id_token_hint"]);
             // Many providers go back to the client from a path below it, once the login is done.
-            let below = PathPattern::parse(&format!("{}/**", rule.path.0));
-            rules.extend(below.ok().map(|path| Self { path, ..rule.clone() }));
+            let below = PathPattern::parse(&format!("{}/**", rule.path.0)).ok();
+            let below = below.filter(|_| !rule.path.is_base());
+            rules.extend(below.map(|path| Self { path, ..rule.clone() }));
             rules.push(rule);
         }
         if let Some(mut rule) = on(&found.userinfo_endpoint) {
@@ -179,12 +180,13 @@ impl TokenRule {
     }
 }
 
-/// The path of `address` on the public listener, when it is below `base`.
+/// The path of `address` on the public listener, when it is below `base`; empty for `base` itself.
 fn path_below(address: &str, base: &url::Url) -> Option<String> {
     let url = url::Url::parse(address).ok()?;
     let prefix = base.path().trim_end_matches('/');
     let path = url.path().strip_prefix(prefix)?;
-    (url.origin() == base.origin() && path.starts_with('/')).then(|| path.to_owned())
+    let below = path.is_empty() || path.starts_with('/');
+    (url.origin() == base.origin() && below).then(|| path.to_owned())
 }
 
 /// Why a pattern or path is none.
@@ -240,6 +242,12 @@ impl PathPattern {
         &self.0
     }
 
+    /// Whether it is for the upstream's base path itself, without the slash that every path of a
+    /// request starts with (WSO2: the issuer is the token endpoint).
+    pub fn is_base(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Whether every path that fits `other` fits this pattern too. Never true where that is not so;
     /// false also for some pairs where it is, which need more than a look at their stars.
     pub fn covers(&self, other: &Self) -> bool {
@@ -270,7 +278,9 @@ impl PathPattern {
 
     /// Whether `path` (without query) fits. Time: pattern × path at worst.
     pub fn matches(&self, path: &str) -> bool {
-        let Some((head, _)) = self.0.split_once('*') else { return self.0 == path };
+        let Some((head, _)) = self.0.split_once('*') else {
+            return self.0 == path || (self.is_base() && path == "/");
+        };
         if !path.starts_with(head) {
             return false;
         }
@@ -507,6 +517,26 @@ mod tests {
         assert!(at("/mtls/token").reads_body());
         assert!(!rules.iter().any(|rule| rule.path.matches("/me")), "on another host");
         assert_eq!(hidden(&rules), []);
+    }
+
+    #[test]
+    fn an_endpoint_may_be_the_base_path_itself() {
+        let upstream = url::Url::parse("http://10.0.0.1/oauth2/token").unwrap();
+        let found = super::super::discovery::read(
+            br#"{"issuer":"https://a.example/oauth2/token",
+            "token_endpoint":"https://a.example/oauth2/token",
+            "authorization_endpoint":"https://a.example/oauth2/token",
+            "userinfo_endpoint":"https://a.example/oauth2/userinfo",
+            "revocation_endpoint":"https://a.example/oauth2/token/"}"#,
+        );
+        let rules = TokenRule::defaults(&found.unwrap(), &upstream);
+        let at = |path: &str| rules.iter().find(|rule| rule.path.matches(path));
+        assert!(at("/").is_some_and(|rule| rule.path.is_base() && !rule.json.is_empty()));
+        for other in ["/x", "/userinfo", "/oauth2/token"] {
+            assert_eq!(at(other), None, "{other}");
+        }
+        let root = PathPattern::parse("/").unwrap();
+        assert!(root.matches("/") && !root.is_base());
     }
 
     #[test]

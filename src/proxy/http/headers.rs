@@ -63,6 +63,13 @@ pub fn media_type(fields: &http::HeaderMap) -> String {
     String::from_utf8_lossy(media.trim_ascii()).to_ascii_lowercase()
 }
 
+/// Whether a request is a call of gRPC. `application/grpc-web` needs nothing of HTTP/2.
+pub fn is_grpc(header: &RequestHeader) -> bool {
+    let is_http2 = header.version == http::Version::HTTP_2;
+    let media = media_type(&header.headers);
+    is_http2 && (media == "application/grpc" || media.starts_with("application/grpc+"))
+}
+
 /// Where a request came from.
 pub struct Origin<'a> {
     pub client: Option<IpAddr>,
@@ -405,6 +412,21 @@ mod tests {
             assert_eq!(media_type(&request(&[("content-type", field)]).headers), expected);
         }
         assert_eq!(media_type(&request(&[]).headers), "");
+    }
+
+    #[test]
+    fn grpc_is_told_by_its_media_type_and_version() {
+        for (media, expected) in [
+            ("application/grpc", true),
+            ("Application/gRPC+proto; charset=x", true),
+            ("application/grpc-web", false),
+            ("application/json", false),
+        ] {
+            let mut header = request(&[("content-type", media)]);
+            assert!(!is_grpc(&header), "{media} over HTTP/1.1");
+            header.set_version(http::Version::HTTP_2);
+            assert_eq!(is_grpc(&header), expected, "{media}");
+        }
     }
 
     #[test]
