@@ -24,7 +24,7 @@ use axum::extract::{Request, State};
 use axum::http::Method;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use proxy::{Proxy, Upstream, provider};
+use proxy::{Proxy, RequestExt as _, Upstream, provider};
 use serde_json::{Value, json};
 
 /// One answer for every path, and the last request.
@@ -125,6 +125,9 @@ jwt_body = true
 path = "/back"
 restore_cookies = ["session"]
 [[tokens]]
+path = "/fields"
+headers = ["set-auth-jwt", "authorization"]
+[[tokens]]
 path = "/api-of-the-issuer"
 restore_json = ["subject_token", "inputs[*].token"]
 "#;
@@ -140,10 +143,17 @@ const OF_THE_BYTES: [(&str, &str); 5] = [
 
 impl Scene {
     async fn start(more: &str) -> Self {
+        Self::with_issuer(more, "").await
+    }
+
+    /// `own` stands in the [[issuer]]; `API` is the address of the API.
+    async fn with_issuer(more: &str, own: &str) -> Self {
         provider();
         let issuer = Upstream::start().await;
         let api = Api::start().await;
-        let keys = format!("[[issuer]]\nissuer = \"{0}\"\njwks = \"{0}/jwks\"\n", issuer.url());
+        let more = more.replace("API", &api.url);
+        let keys =
+            format!("[[issuer]]\nissuer = \"{0}\"\njwks = \"{0}/jwks\"\n{own}", issuer.url());
         let proxy = Proxy::ready(&api.url, &format!("{more}{keys}{RULES}")).await;
         let client = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
@@ -377,6 +387,115 @@ async fn the_issuer_sees_its_own_token_under_either_scheme() {
     }
     // A gateway makes bearer tokens; one that a proof goes with stays.
     assert_eq!(send("/api/x", format!("DPoP {old}")).await, [format!("DPoP {old}")]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_field_may_be_a_token_or_a_bearer_token() {
+    let scene = Scene::start("").await;
+    let token = scene.token();
+    let bearer = format!("Bearer {token}");
+    let fields =
+        [("set-auth-jwt", &*token), ("authorization", &bearer), ("x-other", &token), ("x-a", "b")];
+    scene.api.say(200, &fields, "body");
+    let (head, body) = scene.get("/fields").await;
+    let said = |name: &str| head[name].to_str().unwrap();
+    assert_eq!((said("x-other"), said("x-a"), &body[..]), (&*token, "b", &b"body"[..]));
+    scene.is_ours(said("set-auth-jwt"), &token).await;
+    scene.is_ours(said("authorization").strip_prefix("Bearer ").unwrap(), &token).await;
+}
+
+/// One whose token is refused here (it is too long) logs in as before.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_passes_verifies_by_what_we_serve() {
+    let scene = Scene::start("").await;
+    let mut claims = scene.issuer.claims();
+    claims["groups"] = json!("x".repeat(17_000));
+    let token = scene.issuer.token(&claims);
+    scene.api.say(200, &[], format!(r#"{{"access_token":"{token}"}}"#));
+    let (_, body) = scene.get("/json").await;
+    let body: Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(body["access_token"], token);
+    let (_, set) = scene.get("/.well-known/jwks.json").await;
+    let set: jsonwebtoken::jwk::JwkSet = serde_json::from_slice(&set).unwrap();
+    let head = jsonwebtoken::decode_header(&token).unwrap();
+    let key = jsonwebtoken::DecodingKey::from_jwk(set.find(&head.kid.unwrap()).unwrap()).unwrap();
+    let mut wanted = jsonwebtoken::Validation::new(jsonwebtoken::Algorithm::ES384);
+    wanted.set_audience(&["app"]);
+    let read = jsonwebtoken::decode::<Value>(&token, &key, &wanted).unwrap();
+    assert_eq!(read.claims, claims);
+}
+
+/// Browsers drop a cookie of more than 4,096 bytes without a word.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cookie_never_grows_past_what_browsers_keep() {
+    let scene = Scene::start("").await;
+    let of_length = |length: usize| {
+        let mut claims = scene.issuer.claims();
+        claims["x"] = json!("");
+        while scene.issuer.token(&claims).len() < length {
+            let x = claims["x"].as_str().unwrap().to_owned() + "x";
+            claims["x"] = json!(x);
+        }
+        scene.issuer.token(&claims)
+    };
+    for (length, carries, is_new) in
+        [(3_000, true, true), (3_800, false, true), (4_050, false, false)]
+    {
+        let token = of_length(length);
+        scene.api.say(200, &[("set-cookie", &format!("session={token}; HttpOnly"))], "");
+        let (head, _) = scene.get("/login").await;
+        let line = head["set-cookie"].to_str().unwrap();
+        let new = line.strip_prefix("session=").unwrap().strip_suffix("; HttpOnly").unwrap();
+        assert!("session".len() + new.len() <= 4096, "{length}");
+        assert_eq!(new != token, is_new, "{length}");
+        if is_new {
+            scene.is_ours(new, &token).await;
+            let head = countersign::jose::base64url::decode(new.split('.').next().unwrap());
+            let head: Value = serde_json::from_slice(&head.unwrap()).unwrap();
+            assert_eq!(head.get("cso").is_some(), carries, "{length}");
+        }
+    }
+    let metrics = format!("http://{}/metrics", scene.proxy.handle.admin.unwrap());
+    let metrics = reqwest::get(metrics).await.unwrap().text().await.unwrap();
+    let counted = metrics.lines().find(|line| line.contains("\"cookie_too_large\""));
+    assert!(counted.is_some_and(|line| line.ends_with(" 1")), "{counted:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_life_beside_a_shortened_token_is_its_own() {
+    let scene = Scene::with_issuer("", "max_lifetime = \"100s\"\n").await;
+    let token = scene.token();
+    let text = |token: &str, life: u64| {
+        format!(r#"{{"access_token":"{token}","expires_in": {life},"refresh_expires_in":3600}}"#)
+    };
+    scene.api.say(200, &[], text(&token, 3600));
+    let (_, body) = scene.get("/json").await;
+    let new: Value = serde_json::from_slice(&body).unwrap();
+    let life = new["expires_in"].as_u64().unwrap();
+    let claims = scene.issuer.claims_of(new["access_token"].as_str().unwrap());
+    let whole = claims["exp"].as_u64().unwrap() - claims["iat"].as_u64().unwrap();
+    assert!(whole == 100 && (1..=100).contains(&life), "{whole} {life}");
+    assert_eq!(body, text(new["access_token"].as_str().unwrap(), life));
+}
+
+/// Other people's cookies are any bytes; the session's is found among them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_is_exchanged_beside_a_cookie_of_other_bytes() {
+    let session = "[exchange.session]\nurl = \"API/session\"\ncookies = [\"sid\"]\n\
+        issuer = \"https://app.example\"\naudience = \"app\"\n\
+        [exchange.session.claims]\nsub = \"id\"\n";
+    let scene = Scene::start(session).await;
+    scene.api.say(200, &[], r#"{"id":"ada"}"#);
+    let cookies = "name=Jos\u{e9}; sid=s1; last=\u{1f600}";
+    let form = [("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange")];
+    let ask = scene.client.post(scene.proxy.url("/_countersign/token")).form(&form);
+    let ask = ask.header("cookie", HeaderValue::from_bytes(cookies.as_bytes()).unwrap());
+    let answer = ask.send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+    let answer: Value = serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap();
+    let claims = scene.issuer.claims_of(answer["access_token"].as_str().unwrap());
+    assert_eq!(claims["sub"], "ada");
+    assert_eq!(scene.api.saw("cookie"), ["sid=s1"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

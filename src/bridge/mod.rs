@@ -369,9 +369,7 @@ impl Bridge {
             // this process dies now.
             self.keyring.note_signed(bridged.expires).await;
         }
-        // Half of a shortened life: who asks again is to have most of it before them.
-        let half = bridged.expires.since(now) / 2;
-        let fresh_until = if bridged.shortened { now.plus(half) } else { bridged.expires };
+        let fresh_until = results::fresh_until(bridged.expires, bridged.shortened, now);
         Ok(Arc::new(Entry { bridged, fresh_until, handle, issuer_epoch, signer, kids }))
     }
 

@@ -29,6 +29,12 @@ pub(super) struct Entry {
     pub(super) kids: Arc<PublishedKids>,
 }
 
+/// Until when a result made `now` is given out again: half of a shortened life, so that who asks again
+/// has most of it before them.
+pub(super) fn fresh_until(expires: UnixTime, shortened: bool, now: UnixTime) -> UnixTime {
+    if shortened { now.plus(expires.since(now) / 2) } else { expires }
+}
+
 pub(super) type Key = [u8; 32];
 pub(super) type Results = Cache<Key, Arc<Entry>>;
 
@@ -112,6 +118,15 @@ pub(super) fn key(generation: u64, token: &str, ask: &Ask<'_>) -> Key {
 mod tests {
     use super::*;
     use crate::pipeline::Companions;
+
+    #[test]
+    fn a_shortened_token_is_given_out_for_half_its_life() {
+        let at = UnixTime::from_secs;
+        assert_eq!(fresh_until(at(1100), true, at(1000)), at(1050));
+        assert_eq!(fresh_until(at(1100), false, at(1000)), at(1100));
+        // One that has ended is given to nobody.
+        assert_eq!(fresh_until(at(900), true, at(1000)), at(1000));
+    }
 
     #[test]
     fn no_two_askings_share_a_key() {

@@ -98,7 +98,19 @@ pub(super) fn point_at_us(
         },
     };
     let (inner, base_path) = (upstream.url(), upstream.base_path());
-    InnerAddress { upstream: inner, base_path, public: &public }.replace(response)
+    let inner = InnerAddress { upstream: inner, base_path, public: &public };
+    if let Some(path) = inner.outside(response) {
+        static SAID: std::sync::Once = std::sync::Once::new();
+        SAID.call_once(|| {
+            tracing::warn!(
+                path = %String::from_utf8_lossy(path),
+                "the auth server redirects out of the path of `upstream`, {base_path}, where clients \
+                 of this proxy cannot follow: set `upstream` to the server's root, and name its \
+                 issuer in an [[issuer]]"
+            );
+        });
+    }
+    inner.replace(response)
 }
 
 /// A token in `Authorization` on its way to the upstream: the field as it is to be sent.
