@@ -211,6 +211,7 @@ impl ProxyHttp for RequestHandler {
                     peer.options.read_timeout = None;
                 }
                 if ctx.grpc {
+                    // HTTP/2 alone, as clients of gRPC ask: servers with both may prefer HTTP/1.1.
                     peer.options.alpn = ALPN::H2;
                     peer.options.max_h2_streams = GRPC_STREAMS;
                 }
@@ -231,6 +232,10 @@ impl ProxyHttp for RequestHandler {
         ctx: &mut Ctx,
     ) -> Result<()> {
         let Some(upstream) = &self.state.upstream else { return Ok(()) };
+        if ctx.grpc && request.version != Version::HTTP_2 {
+            ctx.failure = Some(Failure::UpstreamHttp2);
+            return Err(Error::new_up(ErrorType::H2Error));
+        }
         let session = session.as_downstream_mut();
         headers::strip_request(request);
         outbound::prepare(request, session, &self.state, upstream, &ctx.changes)?;
@@ -280,9 +285,6 @@ impl ProxyHttp for RequestHandler {
     ) -> Result<()> {
         if let Some(upstream) = &self.state.upstream {
             upstream.note_keep_alive(response.headers.get("keep-alive"));
-        }
-        if ctx.grpc && response.version != Version::HTTP_2 {
-            return Err(Error::new_up(ErrorType::H2Error));
         }
         if response.headers.contains_key(header::TRAILER) && !ctx.grpc {
             tracing::info!(id = ctx.id(), "trailers of the upstream's answer do not pass");
