@@ -44,6 +44,8 @@ pub enum Failure {
     Slow,
     #[error("too much work is waiting")]
     Overloaded,
+    #[error("the bodies of other requests fill the memory there is for them")]
+    BodyMemory,
     #[error("an internal error")]
     Internal,
     #[error(transparent)]
@@ -183,6 +185,7 @@ impl Failure {
             Self::BadRequest => "bad_request",
             Self::Slow => "request_timeout",
             Self::Overloaded => "overloaded",
+            Self::BodyMemory => "body_memory",
             Self::Internal => "internal",
             Self::Exchange(e) => e.code(),
         }
@@ -203,7 +206,7 @@ impl Failure {
             }
             Self::Loop => ("server_error", 508),
             Self::Slow => ("invalid_request", 408),
-            Self::Overloaded => ("temporarily_unavailable", 503),
+            Self::Overloaded | Self::BodyMemory => ("temporarily_unavailable", 503),
             Self::Internal => ("server_error", 500),
             Self::Exchange(e) => e.oauth(),
         }
