@@ -436,3 +436,28 @@ async fn bodies_in_memory_have_one_budget() {
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
 }
+
+/// In HTTP/2 a field that is too large, of a request or of an answer, costs its own stream alone.
+#[tokio::test]
+async fn a_field_that_is_too_large_costs_its_own_http2_stream() {
+    let huge = "y".repeat(500_000);
+    let answer = format!("HTTP/1.1 200 OK\r\nX: {huge}\r\nContent-Length: 2\r\n\r\nok");
+    let scene = Scene::with(TOKENS, move |path| match path {
+        "/huge" | "/token" | "/.well-known/openid-configuration" => vec![send(&answer)],
+        _ => vec![send(OK)],
+    })
+    .await;
+    let client = reqwest::Client::builder().no_proxy().http2_prior_knowledge();
+    let client = client.http2_max_header_list_size(16 * 1024).build().unwrap();
+    let get = async |path: &str, field: usize| {
+        let request = client.get(scene.proxy.url(path)).header("x", "y".repeat(field));
+        request.send().await.map(|answer| (answer.status().as_u16(), answer.version()))
+    };
+    let fine = (200, reqwest::Version::HTTP_2);
+    assert_eq!(get("/plain", 1).await.unwrap(), fine);
+    assert_eq!(get("/plain", 70 * 1024).await.unwrap().0, 431);
+    for path in ["/huge", "/token", "/.well-known/openid-configuration"] {
+        assert_eq!(get(path, 1).await.unwrap().0, 502, "{path}");
+        assert_eq!(get("/plain", 1).await.unwrap(), fine, "{path}");
+    }
+}

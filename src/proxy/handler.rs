@@ -275,7 +275,12 @@ impl ProxyHttp for RequestHandler {
         ctx.awaits_continue &= response.status != http::StatusCode::CONTINUE;
         let switches = response::switches(response);
         let unasked = switches && !(ctx.websocket && response::switches_to_websocket(response));
-        if unasked || ctx.interim > response::MAX_INTERIM || !response::is_understood(response) {
+        let fits = response::fits(response, session.as_downstream(), &self.state.server.limits);
+        if unasked
+            || ctx.interim > response::MAX_INTERIM
+            || !response::is_understood(response)
+            || fits.is_err()
+        {
             return Err(Error::new_up(ErrorType::InvalidHTTPHeader));
         }
         // A version is of one hop (RFC 9110 §6.2).

@@ -15,7 +15,7 @@ use crate::issuer::publisher::COMMON_PATH;
 use crate::proxy::http::call::{self, Body, Reply};
 use crate::proxy::http::memory::Share;
 use crate::proxy::http::upstream::Upstream;
-use crate::proxy::http::{ServerSession, downstream, headers, reply};
+use crate::proxy::http::{ServerSession, downstream, headers, reply, response};
 use crate::proxy::outbound::{self, Changes};
 use crate::proxy::state::State;
 use crate::rewrite::discovery::{self, Discovered, DiscoveryRewrite, EndpointRewrite};
@@ -76,6 +76,8 @@ pub(in crate::proxy) async fn answer(
     }
     let mut share = state.bodies.share();
     let fetched = fetch(session, state, upstream, request, changes, &mut share).await?;
+    let fetched = fetched
+        .and_then(|found| response::fits(&found.0, session, &state.server.limits).map(|()| found));
     let (mut header, body) = match fetched {
         Ok(found) => found,
         Err(failure) => return reply::fail(session, &state.counters, &failure, &[]).await,

@@ -16,7 +16,7 @@ use crate::proxy::http::call::{Body, Connection, Reply, Request, Tries, Unanswer
 use crate::proxy::http::downstream::{self, Upload};
 use crate::proxy::http::memory::Share;
 use crate::proxy::http::upstream::Upstream;
-use crate::proxy::http::{ServerSession, headers, reply};
+use crate::proxy::http::{ServerSession, headers, reply, response};
 use crate::proxy::outbound::{self, Changes};
 use crate::proxy::state::State;
 use crate::rewrite::{self, Place, TokenRule};
@@ -39,6 +39,9 @@ pub(in crate::proxy) async fn answer(
     };
     let mut share = state.bodies.share();
     let fetched = fetch(session, state, upstream, rule, &changes, &mut share).await?;
+    let fetched = fetched.and_then(|reply| {
+        response::fits(&reply.header, session, &state.server.limits).map(|()| reply)
+    });
     let Reply { mut header, body } = match fetched {
         Ok(reply) => reply,
         Err(failure) => return reply::fail(session, &state.counters, &failure, &[]).await,
