@@ -177,7 +177,7 @@ async fn only_the_protocol_that_was_asked_for_is_switched_to() {
 }
 
 /// In HTTP/2 a body may end in an empty DATA frame, which is not the end of a chunked body.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn an_http2_upload_that_ends_in_an_empty_frame_ends_once() {
     let scene = Scene::new(|_| vec![Step::Until("3\r\nabc\r\n0\r\n\r\n"), send(OK)]).await;
     let client = reqwest::Client::builder().no_proxy().http2_prior_knowledge().build().unwrap();
@@ -438,7 +438,7 @@ async fn bodies_in_memory_have_one_budget() {
 }
 
 /// In HTTP/2 a field that is too large, of a request or of an answer, costs its own stream alone.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_field_that_is_too_large_costs_its_own_http2_stream() {
     let huge = "y".repeat(500_000);
     let answer = format!("HTTP/1.1 200 OK\r\nX: {huge}\r\nContent-Length: 2\r\n\r\nok");
