@@ -39,10 +39,13 @@ const MORE_DESCRIPTORS: u64 = 16;
 const CLIENTS: u64 = 16;
 const ISSUERS: [&str; 3] = ["one", "two", "three"];
 
+/// A key and its `kid`.
+type Key = (String, Arc<Signer>);
+
 /// The auth server: three issuers, whose keys turn. A key is published a turn before it signs, and
 /// stays a turn after.
 struct Auth {
-    keys: Mutex<BTreeMap<&'static str, Vec<(String, Arc<Signer>)>>>,
+    keys: Mutex<BTreeMap<&'static str, Vec<Key>>>,
     address: String,
     life: Duration,
     turn: AtomicU64,

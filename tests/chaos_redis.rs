@@ -28,16 +28,18 @@ mod signer;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use base64::Engine as _;
 use caching_verifier::CachingVerifier;
+use countersign::clock::Clock;
 use fault_issuer::FaultIssuer;
 use process::{Place, Process, free_port};
 use redis_server::RedisServer;
 use relay::Relay;
 use serde_json::{Value, json};
 use signer::Signer;
+use tokio::time::Instant;
 
 const AUDIENCE: &str = "app";
 const REPLICAS: usize = 3;
@@ -180,7 +182,7 @@ impl Load {
     }
 
     async fn exchange(&self, client: &reqwest::Client, n: usize) -> Result<String, String> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        let now = Clock::system().now().secs();
         let header = json!({"alg": "ES384", "typ": "JWT", "kid": "up"});
         let claims = json!({
             "iss": "https://one.example", "aud": AUDIENCE, "sub": format!("user-{n}"),

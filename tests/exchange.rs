@@ -449,7 +449,6 @@ async fn what_is_given_is_told_where_it_is_not_what_was_asked_for() {
     let upstream = Upstream::start().await;
     let proxy = Proxy::ready(&upstream.url(), "").await;
     let mut claims = upstream.claims();
-    let audience = claims["aud"].as_str().unwrap().to_owned();
     claims["scope"] = json!("read write");
     let token = upstream.token(&claims);
     let access = json!({"alg": "ES384", "kid": "e1", "typ": "at+jwt"});
@@ -465,13 +464,14 @@ async fn what_is_given_is_told_where_it_is_not_what_was_asked_for() {
         request.send().await.unwrap()
     };
     let has = json!("read write");
-    let asked: [(&[(&str, &str)], Value); 6] = [
+    type Fields = &'static [(&'static str, &'static str)];
+    let asked: [(Fields, Value); 6] = [
         (&[], Value::Null),
         (&[("scope", "write  read")], Value::Null),
         (&[("scope", "read")], has.clone()),
         (&[("scope", "read write admin")], has),
-        (&[("audience", "other"), ("audience", &audience)], Value::Null),
-        (&[("resource", "https://other.example"), ("resource", &audience)], Value::Null),
+        (&[("audience", "other"), ("audience", "app")], Value::Null),
+        (&[("resource", "https://other.example"), ("resource", "app")], Value::Null),
     ];
     for (more, scope) in asked {
         let answer = ask(&token, id, more).await;
@@ -479,22 +479,16 @@ async fn what_is_given_is_told_where_it_is_not_what_was_asked_for() {
         let body: Value = answer.json().await.unwrap();
         assert_eq!(body["scope"], scope, "{more:?}: {body}");
         let new = upstream.claims_of(body["access_token"].as_str().unwrap());
-        assert_eq!(new["aud"], audience, "{more:?}");
+        assert_eq!(new["aud"], "app", "{more:?}");
     }
-    let refused: [(&str, &str, &[(&str, &str)], &str, &str); 4] = [
-        (&token, id, &[("audience", "other")], "invalid_target", "aud_asked"),
-        (
-            &token,
-            id,
-            &[("audience", "a"), ("resource", "https://b")],
-            "invalid_target",
-            "aud_asked",
-        ),
-        (&access, id, &[], "invalid_request", "token_type"),
-        (&bound, id, &[], "invalid_request", "sender_constrained"),
+    let refused: [(_, Fields, _, _); 4] = [
+        (&token, &[("audience", "other")], "invalid_target", "aud_asked"),
+        (&token, &[("audience", "a"), ("resource", "https://b")], "invalid_target", "aud_asked"),
+        (&access, &[], "invalid_request", "token_type"),
+        (&bound, &[], "invalid_request", "sender_constrained"),
     ];
-    for (token, kind, more, error, code) in refused {
-        let found = refusal(ask(token, kind, more).await).await;
+    for (token, more, error, code) in refused {
+        let found = refusal(ask(token, id, more).await).await;
         assert_eq!(found, (400, error.to_owned(), code.to_owned()), "{more:?}");
     }
     // By its own name the access token is one.
