@@ -44,11 +44,12 @@ use tokio::time::Instant;
 const AUDIENCE: &str = "app";
 const REPLICAS: usize = 3;
 
-/// How long a replica may be cut off, and how long one is; seconds.
+/// How long a replica may be cut off, and how long one is; seconds. A new key waits nine seconds more
+/// than the first, so that a longer time without the other is what fails.
 fn outage() -> (u64, f64) {
     #[expect(clippy::disallowed_methods, reason = "a test's own switch")]
     let long = std::env::var("COUNTERSIGN_CHAOS").is_ok_and(|value| value == "long");
-    if long { (8, 6.5) } else { (4, 2.5) }
+    if long { (12, 11.5) } else { (0, 2.5) }
 }
 
 struct Replica {
