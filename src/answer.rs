@@ -1,17 +1,17 @@
-//! The one place that turns what went wrong into HTTP: status, code, JSON body.
+//! The one place that turns an error into HTTP: status, code, JSON body.
 //!
-//! The body has the shape of RFC 6749 §5.2, `{"error", "error_description", "code"}`, for every
-//! answer this program makes itself. `code` is the stable name scripts and metrics use. No token text
-//! ever stands in it.
+//! The body has the shape of RFC 6749 §5.2, `{"error", "error_description", "code"}`, in every
+//! error answer of this program. `code` is the stable name for scripts and metrics. The body never
+//! contains text of a token.
 
 use bytes::Bytes;
 use serde_json::json;
 
 use crate::bridge::BridgeError;
 use crate::issuer::NoSet;
-use crate::jose::refusal::{ExchangeError, Refusal};
+use crate::jose::refusal::ExchangeError;
 
-/// Why a request is answered by this program with an error.
+/// Why this program answers a request with an error.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
     #[error("{0}")]
@@ -42,7 +42,7 @@ pub enum Failure {
     BadRequest,
     #[error("the request did not arrive in time")]
     Slow,
-    #[error("too much work is waiting")]
+    #[error("too many requests are waiting; try again later")]
     Overloaded,
     #[error("the bodies of other requests fill the memory there is for them")]
     BodyMemory,
@@ -61,13 +61,13 @@ pub enum ExchangeFailure {
     Form,
     #[error("the parameter `{0}` is missing")]
     Missing(&'static str),
-    #[error("the parameter `{0}` stands more than once")]
+    #[error("the parameter `{0}` occurs more than once")]
     Repeated(&'static str),
     #[error("the grant type must be urn:ietf:params:oauth:grant-type:token-exchange")]
     GrantType,
     #[error("the subject token type is not one of jwt, id_token, access_token")]
     SubjectTokenType,
-    #[error("the requested token type is not one that is issued here")]
+    #[error("the requested token type is not issued here")]
     RequestedTokenType,
     #[error("actor tokens are not supported")]
     ActorToken,
@@ -75,45 +75,12 @@ pub enum ExchangeFailure {
     Audience,
     #[error("the subject token is an access token (`typ: at+jwt`), not an ID token")]
     TokenKind,
-    #[error("the token is refused: {reason}")]
-    Refused { code: &'static str, error: ExchangeError, reason: String },
-    #[error("the token's issuer is not configured here")]
-    IssuerUnknown,
-    #[error("the issuer's keys could not be read")]
-    KeysUnavailable,
-    #[error(
-        "the introspection endpoint refused this proxy (status {0}); \
-         check `client_id` and `client_secret`"
-    )]
-    IntrospectionRefused(u16),
-    #[error("no signing key is available")]
-    NoSigningKey,
-    #[error("too much work is waiting")]
-    Overloaded,
-    #[error("an internal error")]
-    Internal,
-}
-
-impl From<BridgeError> for ExchangeFailure {
-    fn from(error: BridgeError) -> Self {
-        match error {
-            BridgeError::Refused(refusal) => Self::of(&refusal),
-            BridgeError::IssuerUnknown => Self::IssuerUnknown,
-            BridgeError::KeysUnavailable => Self::KeysUnavailable,
-            BridgeError::IntrospectionRefused(status) => Self::IntrospectionRefused(status),
-            BridgeError::Overloaded => Self::Overloaded,
-            BridgeError::Stopped => Self::Internal,
-        }
-    }
+    #[error(transparent)]
+    Bridge(#[from] BridgeError),
 }
 
 impl ExchangeFailure {
-    fn of(refusal: &Refusal) -> Self {
-        let error = refusal.exchange_error();
-        Self::Refused { code: refusal.code(), error, reason: refusal.to_string() }
-    }
-
-    /// Whether it is about the audience asked for, and another one may do.
+    /// Whether the requested audience is the reason, so that another one may work.
     pub fn is_target(&self) -> bool {
         self.oauth().0 == "invalid_target"
     }
@@ -131,13 +98,7 @@ impl ExchangeFailure {
             Self::ActorToken => "actor_token",
             Self::Audience => "audience",
             Self::TokenKind => "token_type",
-            Self::Refused { code, .. } => code,
-            Self::IssuerUnknown => "issuer_unknown",
-            Self::KeysUnavailable => "issuer_keys_unavailable",
-            Self::IntrospectionRefused(_) => "introspection_refused",
-            Self::NoSigningKey => "no_signing_key",
-            Self::Overloaded => "overloaded",
-            Self::Internal => "internal",
+            Self::Bridge(error) => error.code(),
         }
     }
 
@@ -154,14 +115,17 @@ impl ExchangeFailure {
             | Self::ActorToken => ("invalid_request", 400),
             Self::GrantType => ("unsupported_grant_type", 400),
             Self::Audience => ("invalid_target", 400),
-            Self::Refused { error: ExchangeError::ServerError, .. } => ("server_error", 500),
-            Self::Refused { error, .. } => (error.as_str(), 400),
-            Self::IssuerUnknown => ("invalid_request", 400),
-            Self::KeysUnavailable
-            | Self::IntrospectionRefused(_)
-            | Self::NoSigningKey
-            | Self::Overloaded => ("temporarily_unavailable", 503),
-            Self::Internal => ("server_error", 500),
+            Self::Bridge(BridgeError::Refused(refusal)) => match refusal.exchange_error() {
+                error @ ExchangeError::ServerError => (error.as_str(), 500),
+                error => (error.as_str(), 400),
+            },
+            Self::Bridge(BridgeError::IssuerUnknown) => ("invalid_request", 400),
+            Self::Bridge(BridgeError::Stopped) => ("server_error", 500),
+            Self::Bridge(
+                BridgeError::KeysUnavailable
+                | BridgeError::IntrospectionRefused(_)
+                | BridgeError::Overloaded,
+            ) => ("temporarily_unavailable", 503),
         }
     }
 }
@@ -218,13 +182,13 @@ impl Failure {
 pub struct Answer {
     pub status: u16,
     pub code: &'static str,
-    /// Seconds, where trying again later helps.
+    /// Seconds, if a later retry helps.
     pub retry_after: Option<u32>,
     pub allow: Option<&'static str>,
     pub body: Bytes,
 }
 
-/// Seconds a client is asked to wait when the queue is full or the issuer is away.
+/// Seconds that a client should wait when the queue is full or the issuer is unreachable.
 const RETRY_AFTER: u32 = 1;
 
 /// The HTTP answer for `failure`.
@@ -250,7 +214,7 @@ pub fn http(failure: &Failure) -> Answer {
     }
 }
 
-/// RFC 6749 §5.2: a description holds `%x20-21 / %x23-5B / %x5D-7E` and nothing else.
+/// RFC 6749 §5.2: a description contains only `%x20-21 / %x23-5B / %x5D-7E`.
 fn described(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -267,6 +231,7 @@ fn described(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::jose::refusal::Refusal;
 
     fn body(answer: &Answer) -> serde_json::Value {
         serde_json::from_slice(&answer.body).unwrap()
@@ -282,14 +247,14 @@ mod tests {
         assert_eq!(body["code"], refusal.code());
         let text = body["error_description"].as_str().unwrap();
         assert!(text.starts_with(refusal.code()), "{text}");
-        // RFC 6749 §5.2 admits %x20-21 / %x23-5B / %x5D-7E only.
+        // RFC 6749 §5.2 allows %x20-21 / %x23-5B / %x5D-7E only.
         let allowed = |c: char| matches!(c, ' '..='~') && c != '"' && c != '\\';
         assert!(text.chars().all(allowed), "{text}");
     }
 
     #[test]
     fn overload_says_when_to_come_back() {
-        let answer = http(&Failure::Exchange(ExchangeFailure::Overloaded));
+        let answer = http(&Failure::Exchange(BridgeError::Overloaded.into()));
         assert_eq!((answer.status, answer.retry_after), (503, Some(1)));
         assert_eq!(body(&answer)["error"], "temporarily_unavailable");
     }

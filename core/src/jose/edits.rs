@@ -1,13 +1,13 @@
-//! Edits of a JSON object that leave alone what they do not name: members keep their bytes, order and
-//! blanks; no number is read and written again.
+//! Changes to a JSON object that leave everything else alone: members keep their bytes, order and
+//! white space, and no number is parsed and printed.
 
 use std::borrow::Cow;
 
 use super::json::{self, Object};
 
-/// What becomes of one member of the original.
+/// The new state of one member.
 #[derive(Debug, Default)]
-struct Slot {
+struct MemberEdit {
     dropped: bool,
     name: Option<String>,
     value: Option<String>,
@@ -15,16 +15,16 @@ struct Slot {
 
 /// An object and the changes to it.
 #[derive(Debug)]
-pub(super) struct Edits<'a> {
+pub(super) struct ObjectEdits<'a> {
     object: &'a Object,
-    slots: Vec<Slot>,
+    slots: Vec<MemberEdit>,
     added: Vec<(String, String)>,
     changed: bool,
 }
 
-impl<'a> Edits<'a> {
+impl<'a> ObjectEdits<'a> {
     pub(super) fn of(object: &'a Object) -> Self {
-        let slots = object.members().iter().map(|_| Slot::default()).collect();
+        let slots = object.members().iter().map(|_| MemberEdit::default()).collect();
         Self { object, slots, added: Vec::new(), changed: false }
     }
 
@@ -32,14 +32,14 @@ impl<'a> Edits<'a> {
         self.changed
     }
 
-    /// The names there are now.
+    /// The current names.
     pub(super) fn names(&self) -> Vec<String> {
         let kept = (0..self.slots.len()).filter(|&i| !self.slots[i].dropped);
         let kept = kept.map(|i| self.name(i).to_owned());
         kept.chain(self.added.iter().map(|(name, _)| name.clone())).collect()
     }
 
-    /// The JSON text of a member as it is now.
+    /// The current JSON text of a member.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         if let Some((_, json)) = self.added.iter().find(|(added, _)| added == name) {
             return Some(json);
@@ -53,7 +53,7 @@ impl<'a> Edits<'a> {
         self.get(name).and_then(json::string)
     }
 
-    /// Sets a member to this JSON text; no change when it is that already.
+    /// Sets a member to this JSON text; no change if it has it already.
     pub(super) fn put(&mut self, name: &str, json: String) -> bool {
         if self.get(name) == Some(json.as_str()) {
             return false;
@@ -69,7 +69,7 @@ impl<'a> Edits<'a> {
         true
     }
 
-    /// Sets a member to this string; no change when it is that already, however it is escaped.
+    /// Sets a member to this string; no change if it has it already, however it is escaped.
     pub(super) fn put_string(&mut self, name: &str, text: &str) -> bool {
         if self.string(name).as_deref() == Some(text) {
             return false;
@@ -89,7 +89,7 @@ impl<'a> Edits<'a> {
         found
     }
 
-    /// Renames a member; one that had the new name before is dropped.
+    /// Renames a member; an existing member with the new name is dropped.
     pub(super) fn rename(&mut self, from: &str, to: &str) -> bool {
         if from == to {
             return false;
@@ -101,14 +101,14 @@ impl<'a> Edits<'a> {
         true
     }
 
-    /// The object as text: the original's, byte for byte, when nothing was changed.
+    /// The object as text: byte for byte the original's if nothing was changed.
     pub(super) fn render(&self) -> String {
         let text = self.object.text();
         let members = self.object.members();
         let kept: Vec<usize> = (0..members.len()).filter(|&i| !self.slots[i].dropped).collect();
         let mut out = String::with_capacity(text.len() + 64);
-        // What stands before the first member and after the last stays; so does each comma, with its
-        // blanks, before a member that stays.
+        // The text before the first member and after the last stays. So does each comma, with its
+        // white space, before a member that stays.
         let head = members.first().map_or(text.find('{').map_or(0, |at| at + 1), |m| m.span.start);
         let tail = members.last().map_or(head, |m| m.span.end);
         out.push_str(&text[..head]);
@@ -165,7 +165,7 @@ mod tests {
     fn untouched_members_keep_their_bytes() {
         let text = "{ \"n\" : 1.50e+2 ,\n\t\"u\\u0061\":\"\\/\", \"x\":[1, 2],\"z\":null }";
         let object = object(text);
-        let mut edits = Edits::of(&object);
+        let mut edits = ObjectEdits::of(&object);
         assert_eq!(edits.render(), text);
         assert!(!edits.is_changed());
         assert!(edits.put("x", "7".into()));
@@ -184,13 +184,13 @@ mod tests {
             (&["b"], r#"{"a":1, "c":3}"#),
             (&["a", "b", "c"], "{}"),
         ] {
-            let mut edits = Edits::of(&object);
+            let mut edits = ObjectEdits::of(&object);
             for name in drop {
                 assert!(edits.drop(name));
             }
             assert_eq!(edits.render(), left);
         }
-        let mut edits = Edits::of(&object);
+        let mut edits = ObjectEdits::of(&object);
         for name in ["a", "b", "c"] {
             edits.drop(name);
         }
@@ -201,7 +201,7 @@ mod tests {
     #[test]
     fn a_rename_takes_the_place_of_its_target() {
         let object = object(r#"{"id":7,"sub":"x"}"#);
-        let mut edits = Edits::of(&object);
+        let mut edits = ObjectEdits::of(&object);
         assert!(edits.rename("id", "sub"));
         assert_eq!(edits.get("sub"), Some("7"));
         assert_eq!(edits.render(), r#"{"sub":7}"#);
@@ -210,7 +210,7 @@ mod tests {
     #[test]
     fn the_same_string_in_another_spelling_is_no_change() {
         let object = object(r#"{"iss":"https:\/\/a"}"#);
-        let mut edits = Edits::of(&object);
+        let mut edits = ObjectEdits::of(&object);
         assert!(!edits.put_string("iss", "https://a"));
         assert!(!edits.is_changed());
     }
@@ -224,7 +224,7 @@ mod tests {
             puts in proptest::collection::vec(("[a-e\"\\\\ü]{1,3}", "[ -~]{0,6}"), 0..3),
         ) {
             let object = object(&serde_json::to_string_pretty(&members).unwrap());
-            let mut edits = Edits::of(&object);
+            let mut edits = ObjectEdits::of(&object);
             let mut expected = members;
             for name in &drops {
                 edits.drop(name);

@@ -1,5 +1,5 @@
-//! What can be wrong with a key or a key set document. Codes are stable: they are metric labels,
-//! report fields and what scripts test.
+//! Faults of a key or a key set document. Codes are stable: they are metric labels, report fields,
+//! and what scripts test.
 
 use super::likeness::Likeness;
 use super::report::Report;
@@ -57,11 +57,11 @@ pub enum KeyFault {
     #[error("`crv` is not a known signature curve")]
     Curve,
     #[error("`{0}` is missing")]
-    MemberMissing(Member),
+    MemberMissing(KeyMember),
     #[error("`{0}` is not a string")]
-    MemberType(Member),
+    MemberType(KeyMember),
     #[error("`{0}` has no single reading as base64url (RFC 7515 §2)")]
-    Base64(Member),
+    Base64(KeyMember),
     #[error("`n` is hexadecimal text")]
     ModulusHex,
     #[error("the key has more than two primes, or a malformed `oth` (RFC 7518 §6.3.2.7)")]
@@ -70,7 +70,7 @@ pub enum KeyFault {
     X5cMismatch,
     #[error("the PEM text holds no public key")]
     Pem,
-    #[error("the certificate only vouches for another one in the document")]
+    #[error("the certificate only issued another one in the document")]
     PemChain,
     #[error("the same key stands in the set already")]
     Duplicate,
@@ -80,10 +80,10 @@ pub enum KeyFault {
     Expired,
 }
 
-/// A member of a JWK that holds a number of the key.
+/// A member of a JWK that contains a number of the key.
 #[expect(missing_docs, reason = "the names of members, RFC 7518 §6")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Member {
+pub enum KeyMember {
     N,
     E,
     Crv,
@@ -91,8 +91,8 @@ pub enum Member {
     Y,
 }
 
-impl Member {
-    /// As it is written in a JWK.
+impl KeyMember {
+    /// Its name in a JWK.
     pub fn name(self) -> &'static str {
         match self {
             Self::N => "n",
@@ -104,7 +104,7 @@ impl Member {
     }
 }
 
-impl std::fmt::Display for Member {
+impl std::fmt::Display for KeyMember {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.name())
     }
@@ -139,11 +139,11 @@ impl KeyFault {
             Self::KidType => "kid_type",
             Self::Curve => "crv",
             Self::MemberMissing(member) => match member {
-                Member::N => "n_missing",
-                Member::E => "e_missing",
-                Member::Crv => "crv_missing",
-                Member::X => "x_missing",
-                Member::Y => "y_missing",
+                KeyMember::N => "n_missing",
+                KeyMember::E => "e_missing",
+                KeyMember::Crv => "crv_missing",
+                KeyMember::X => "x_missing",
+                KeyMember::Y => "y_missing",
             },
             Self::MemberType(_) => "type",
             Self::Base64(_) => "b64",
@@ -158,7 +158,7 @@ impl KeyFault {
         }
     }
 
-    /// The member the fault stands in, for the JSON path.
+    /// The member with the fault, for the JSON path.
     pub fn member(&self) -> Option<&'static str> {
         Some(match self {
             Self::KtyMissing | Self::KtyUnknown => "kty",
@@ -202,7 +202,7 @@ pub enum DocumentRefusal {
     DuplicateMember { path: String },
     #[error("the document has no `keys` (RFC 7517 §5)")]
     NoKeys,
-    /// Its code is `not_json` or `no_keys`, as it would be without the recognition.
+    /// Its code is `not_json` or `no_keys`, as without the recognition.
     #[error("the document is {0}, not a key set")]
     Other(Likeness),
     #[error("the document has several readings: {what}")]
@@ -250,7 +250,7 @@ impl DocumentRefusal {
         }
     }
 
-    /// What to do about it, where the document says enough.
+    /// What to do about it, if the document says enough.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Html => Some("this is a page for people; is the address the JWKS's?"),
@@ -262,7 +262,7 @@ impl DocumentRefusal {
         }
     }
 
-    /// What was found in the keys, where it came to that.
+    /// The report about the keys, if they were read.
     pub fn report(&self) -> Option<&Report> {
         match self {
             Self::NoUsableKey(report) => Some(report),

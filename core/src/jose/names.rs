@@ -1,5 +1,5 @@
-//! Newtypes for every string that comes from outside. Nothing after this file takes a `&str` for a
-//! kid, an issuer or an audience.
+//! Newtypes for every string from outside. No code after this file takes a `&str` for a kid, an
+//! issuer or an audience.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,15 +9,16 @@ use serde::Deserialize;
 
 use crate::setting;
 
-/// Longest `kid` taken as it stands, in bytes. RFC 7517 §4.5 sets no bound; header lines and logs do.
+/// Longest `kid` that is kept unchanged, in bytes. RFC 7517 §4.5 sets no limit; header lines and
+/// logs do.
 pub const MAX_KID: usize = 1024;
 /// Longest `iss` or `aud`, in bytes.
 pub const MAX_NAME: usize = 2048;
 
-/// Why a string is not a name of its kind.
+/// Why a string is not a valid name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
-    /// There is nothing in it.
+    /// It has no characters.
     #[error("is empty")]
     Empty,
     /// It is longer than this many bytes.
@@ -26,12 +27,12 @@ pub enum NameError {
     /// A control character could break a header or a log line.
     #[error("holds a control character")]
     Control,
-    /// A character that a file name or a metric label cannot have.
+    /// A character that is not allowed in a file name or a metric label.
     #[error("may hold letters, digits, `.`, `_` and `-` only")]
     Label,
 }
 
-fn checked(text: &str, max: usize) -> Result<Arc<str>, NameError> {
+fn checked(text: &str, max: usize) -> Result<(), NameError> {
     if text.is_empty() {
         return Err(NameError::Empty);
     }
@@ -41,20 +42,20 @@ fn checked(text: &str, max: usize) -> Result<Arc<str>, NameError> {
     if text.chars().any(char::is_control) {
         return Err(NameError::Control);
     }
-    Ok(Arc::from(text))
+    Ok(())
 }
 
 macro_rules! name {
-    ($(#[$doc:meta])* $type:ident, $max:expr) => {
+    ($(#[$doc:meta])* $type:ident, $checked:expr) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $type(Arc<str>);
 
         impl $type {
             /// # Errors
-            /// [`NameError`] when `text` is empty, too long or holds a control character.
+            /// [`NameError`] when `text` is empty, too long or holds a character it must not.
             pub fn parse(text: &str) -> Result<Self, NameError> {
-                checked(text, $max).map(Self)
+                $checked(text).map(|()| Self(text.into()))
             }
 
             /// The text.
@@ -81,7 +82,7 @@ macro_rules! name {
             }
         }
 
-        // Sound because equality and hash are those of the text.
+        // Sound, because equality and hash are those of the text.
         impl std::borrow::Borrow<str> for $type {
             fn borrow(&self) -> &str {
                 &self.0
@@ -92,16 +93,30 @@ macro_rules! name {
 
 name! {
     /// A key ID, RFC 7517 §4.5: case-sensitive, not empty, no control characters.
-    Kid, MAX_KID
+    Kid, |text| checked(text, MAX_KID)
 }
 name! {
     /// A value of `iss`, RFC 7519 §4.1.1, compared byte for byte. Not always a URL: some issuers
-    /// leave the scheme out.
-    Issuer, MAX_NAME
+    /// omit the scheme.
+    Issuer, |text| checked(text, MAX_NAME)
 }
 name! {
     /// A value of `aud`, RFC 7519 §4.1.3.
-    Audience, MAX_NAME
+    Audience, |text| checked(text, MAX_NAME)
+}
+
+name! {
+    /// The operator's short name for an issuer: 1 to 64 of `[A-Za-z0-9._-]`, the first not a dot. It
+    /// is a metric label and a file name, so the alphabet is narrow.
+    IssuerName, label
+}
+
+fn label(text: &str) -> Result<(), NameError> {
+    let ok = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    match checked(text, 64) {
+        Ok(()) if !text.chars().all(ok) || text.starts_with('.') => Err(NameError::Label),
+        other => other,
+    }
 }
 
 impl Kid {
@@ -111,42 +126,8 @@ impl Kid {
     }
 }
 
-/// The operator's short name for an issuer: a metric label and a file name, so a narrow alphabet.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct IssuerName(Arc<str>);
-
-impl IssuerName {
-    /// # Errors
-    /// [`NameError`] unless `text` is 1 to 64 of `[A-Za-z0-9._-]` and does not start with a dot.
-    pub fn parse(text: &str) -> Result<Self, NameError> {
-        let text = checked(text, 64)?;
-        let ok = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-        if !text.chars().all(ok) || text.starts_with('.') {
-            return Err(NameError::Label);
-        }
-        Ok(Self(text))
-    }
-
-    /// The text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for IssuerName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}", &*self.0)
-    }
-}
-
-impl fmt::Display for IssuerName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// Whole seconds since 1970-01-01T00:00:00Z, RFC 7519 §2 `NumericDate`. The core gets the time as a
-/// value of this type; only `clock.rs` asks the system.
+/// Whole seconds since 1970-01-01T00:00:00Z, RFC 7519 §2 `NumericDate`. The core receives the time
+/// as a value of this type; only `clock.rs` asks the system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UnixTime(i64);
 
@@ -161,23 +142,23 @@ impl UnixTime {
         self.0
     }
 
-    /// So much later; at most the end of time.
+    /// Later by this duration; at most the end of time.
     pub fn plus(self, by: Duration) -> Self {
         Self(self.0.saturating_add(i64::try_from(by.as_secs()).unwrap_or(i64::MAX)))
     }
 
-    /// So much earlier; at least the beginning.
+    /// Earlier by this duration; at least the beginning.
     pub fn minus(self, by: Duration) -> Self {
         Self(self.0.saturating_sub(i64::try_from(by.as_secs()).unwrap_or(i64::MAX)))
     }
 
-    /// How long ago `earlier` was; zero when it lies ahead.
+    /// The time since `earlier`; zero if it is in the future.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_secs(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 }
 
-/// Bounds on key sets and tokens, `[limits]`. Each default says where it comes from.
+/// Limits on key sets and tokens, `[limits]`. Each default says where it comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
@@ -185,15 +166,15 @@ pub struct Limits {
     /// Size of a key set document after decompression. The largest real ones are under 100 KiB.
     #[serde(with = "setting::Size")]
     pub document: usize,
-    /// Usable keys in one set; entries that are dropped do not count. [`Limits::document`] bounds the
-    /// work. The strictest known client (Nimbus JOSE) reads 51,200 bytes, 100 keys of RSA.
+    /// Usable keys in one set; dropped entries do not count. [`Limits::document`] limits the work.
+    /// The strictest known client (Nimbus JOSE) reads 51,200 bytes, 100 RSA keys.
     pub keys: usize,
     /// JSON nesting of a key set document, of a protected header or of a claims set.
     pub depth: usize,
-    /// Size of a compact JWS. Most servers bound a header line at 16 KiB.
+    /// Size of a compact JWS. Most servers limit a header line to 16 KiB.
     #[serde(with = "setting::Size")]
     pub token: usize,
-    /// Signature checks one token may cost (keys tried when the kid is missing or not unique).
+    /// Signature checks per token (keys tried if the kid is missing or not unique).
     pub signature_checks: u32,
 }
 

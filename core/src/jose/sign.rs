@@ -1,4 +1,4 @@
-//! Our own keys, and the one place where a signature is made.
+//! Our own keys, and the only code that makes a signature.
 
 use std::fmt;
 
@@ -21,8 +21,9 @@ use super::jws::ORIGINAL;
 use super::names::Kid;
 use super::read_back::{self, Probe, ReadBackFault};
 use super::refusal::Refusal;
+use super::x509;
 
-/// Why a private key cannot be used for signing. Never holds any of its bytes.
+/// Why a private key cannot be used for signing. Never contains its bytes.
 #[expect(missing_docs, reason = "its text says what each means")]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SigningKeyError {
@@ -69,8 +70,8 @@ enum Pair {
     Ed25519(Ed25519KeyPair),
 }
 
-/// A private signing key, parsed once: parsing an RSA key costs twice what signing with it does.
-/// Does not print. Whoever holds one knows that another implementation verified what it signs.
+/// A private signing key, parsed once: parsing an RSA key costs twice as much as signing. It does
+/// not print. Every value was checked: a second library verified what it signs.
 pub struct SigningKey {
     alg: Alg,
     pair: Pair,
@@ -84,10 +85,10 @@ impl SigningKey {
     /// What we sign with.
     pub const ALGORITHMS: AlgSet = AlgSet::of(&[Alg::Rs256, Alg::Es256, Alg::EdDsa]);
 
-    /// A new key: RSA of 2048 bits, P-256 or Ed25519.
+    /// Creates a key: RSA of 2048 bits, P-256 or Ed25519.
     ///
     /// # Errors
-    /// [`SigningKeyError`] for an algorithm we do not sign with, or when the system fails.
+    /// [`SigningKeyError`] for an algorithm that we do not sign with, or if the system fails.
     pub fn generate(alg: Alg) -> Result<Self, SigningKeyError> {
         let failed = |_| SigningKeyError::Generate;
         let pair = match alg {
@@ -104,7 +105,7 @@ impl SigningKey {
     /// A key in PKCS#8 DER, RFC 5208.
     ///
     /// # Errors
-    /// [`SigningKeyError`] when the key is of another kind, damaged or too small.
+    /// [`SigningKeyError`] if the key is of another kind, damaged or too small.
     pub fn from_pkcs8(alg: Alg, der: &[u8]) -> Result<Self, SigningKeyError> {
         let rejected = |_| SigningKeyError::Rejected(alg);
         let pair = match alg {
@@ -121,9 +122,8 @@ impl SigningKey {
         Self::of(alg, pair)
     }
 
-    /// A key in PEM: `PRIVATE KEY` (PKCS#8), `RSA PRIVATE KEY` (PKCS#1, RFC 8017) or
-    /// `EC PRIVATE KEY` (SEC 1, RFC 5915). Other blocks beside it (parameters, certificates) are
-    /// passed over.
+    /// A key in PEM: `PRIVATE KEY` (PKCS#8), `RSA PRIVATE KEY` (PKCS#1, RFC 8017) or `EC PRIVATE
+    /// KEY` (SEC 1, RFC 5915). Other blocks beside it (parameters, certificates) are ignored.
     ///
     /// # Errors
     /// [`SigningKeyError`].
@@ -178,9 +178,8 @@ impl SigningKey {
     fn of(alg: Alg, pair: Pair) -> Result<Self, SigningKeyError> {
         let material = match &pair {
             Pair::Rsa(pair) => {
-                let public = rsa_public(pair.public_key().as_ref());
-                let (n, e) = public.ok_or(SigningKeyError::Rejected(alg))?;
-                Material::Rsa { n: n.into(), e: e.into() }
+                let public = x509::rsa_public_key(pair.public_key().as_ref());
+                public.ok_or(SigningKeyError::Rejected(alg))?.material
             }
             Pair::P256(pair) => {
                 let point = pair.public_key().as_ref();
@@ -201,7 +200,7 @@ impl SigningKey {
         Self { alg, pair, public, kid, rng: SystemRandom::new(), probe }.proven()
     }
 
-    /// The key, if `jsonwebtoken` verifies what it signs with what is published of it.
+    /// The key, if `jsonwebtoken` verifies what it signs with its published form.
     fn proven(mut self) -> Result<Self, SigningKeyError> {
         let failed = ReadBackFault::Probe(self.kid.clone());
         let header = self.header(None);
@@ -214,7 +213,7 @@ impl SigningKey {
         Ok(self)
     }
 
-    /// What it signed when it was made or read; for sets that must verify it.
+    /// The probe that it signed when it was created or read; for sets that must verify it.
     pub fn probe(&self) -> &Probe {
         &self.probe
     }
@@ -246,13 +245,13 @@ impl SigningKey {
         &self.kid
     }
 
-    /// The public half, as it is published.
+    /// The public half in its published form.
     pub fn public(&self) -> &PublicJwk {
         &self.public
     }
 
-    /// Signs: protected header exactly `{"alg","typ":"JWT","kid"}`, and `cso` where the original
-    /// travels along.
+    /// Signs: the protected header is exactly `{"alg","typ":"JWT","kid"}`, and `cso` if the token
+    /// carries the original.
     ///
     /// # Errors
     /// `signing` if the library fails, which it does only without randomness.
@@ -274,7 +273,7 @@ impl SigningKey {
         Ok(token)
     }
 
-    /// How long the signed token will be, in bytes.
+    /// The length of the signed token, in bytes.
     pub(crate) fn signed_len(&self, claims: &NewClaims) -> usize {
         self.compact_len(&self.header(claims.original.as_deref()), claims.payload.as_bytes())
     }
@@ -324,70 +323,27 @@ impl fmt::Debug for SigningKey {
     }
 }
 
-/// Modulus and exponent of an `RSAPublicKey` (RFC 8017, appendix A.1.1) as the library writes it:
-/// a DER SEQUENCE of two INTEGERs.
-fn rsa_public(der: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (0x30, body, []) = der_value(der)? else { return None };
-    let (0x02, n, rest) = der_value(body)? else { return None };
-    let (0x02, e, []) = der_value(rest)? else { return None };
-    Some((n.strip_prefix(&[0]).unwrap_or(n), e.strip_prefix(&[0]).unwrap_or(e)))
-}
-
-/// Tag, value and what follows.
-fn der_value(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
-    let (len, rest) = match *der {
-        [_, len @ ..=0x7f, ref rest @ ..] => (usize::from(len), rest),
-        [_, 0x81, len, ref rest @ ..] => (usize::from(len), rest),
-        [_, 0x82, high, low, ref rest @ ..] => (usize::from(u16::from_be_bytes([high, low])), rest),
-        _ => return None,
-    };
-    let (value, after) = rest.split_at_checked(len)?;
-    Some((der[0], value, after))
-}
-
 /// The members of a private JWK as text; wiped when dropped. Not `Debug`.
 #[derive(serde::Deserialize)]
 struct PrivateJwk {
     kty: String,
     alg: Option<String>,
     crv: Option<String>,
-    #[serde(default)]
-    n: Part,
-    #[serde(default)]
-    e: Part,
-    #[serde(default)]
-    d: Part,
-    #[serde(default)]
-    p: Part,
-    #[serde(default)]
-    q: Part,
-    #[serde(default)]
-    dp: Part,
-    #[serde(default)]
-    dq: Part,
-    #[serde(default)]
-    qi: Part,
-    #[serde(default)]
-    x: Part,
-    #[serde(default)]
-    y: Part,
+    n: Option<Zeroizing<String>>,
+    e: Option<Zeroizing<String>>,
+    d: Option<Zeroizing<String>>,
+    p: Option<Zeroizing<String>>,
+    q: Option<Zeroizing<String>>,
+    dp: Option<Zeroizing<String>>,
+    dq: Option<Zeroizing<String>>,
+    qi: Option<Zeroizing<String>>,
+    x: Option<Zeroizing<String>>,
+    y: Option<Zeroizing<String>>,
 }
 
-#[derive(Default, serde::Deserialize)]
-#[serde(from = "String")]
-struct Part(Zeroizing<String>);
-
-impl From<String> for Part {
-    fn from(text: String) -> Self {
-        Self(Zeroizing::new(text))
-    }
-}
-
-impl Part {
-    fn bytes(&self) -> Result<Zeroizing<Vec<u8>>, SigningKeyError> {
-        let bytes = base64url::decode(self.0.as_bytes()).map_err(|_| SigningKeyError::NotJwk)?;
-        if bytes.is_empty() { Err(SigningKeyError::NotJwk) } else { Ok(Zeroizing::new(bytes)) }
-    }
+fn bytes(member: Option<&Zeroizing<String>>) -> Result<Zeroizing<Vec<u8>>, SigningKeyError> {
+    let bytes = member.and_then(|text| base64url::decode(text.as_bytes()).ok());
+    bytes.filter(|bytes| !bytes.is_empty()).map(Zeroizing::new).ok_or(SigningKeyError::NotJwk)
 }
 
 impl PrivateJwk {
@@ -407,14 +363,15 @@ impl PrivateJwk {
         let pair = match alg {
             Alg::Rs256 => Pair::Rsa(self.rsa()?),
             Alg::Es256 => {
-                let (d, x, y) = (self.d.bytes()?, self.x.bytes()?, self.y.bytes()?);
+                let (d, x, y) =
+                    (bytes(self.d.as_ref())?, bytes(self.x.as_ref())?, bytes(self.y.as_ref())?);
                 let point = [&[4], x.as_slice(), y.as_slice()].concat();
                 let alg = &ECDSA_P256_SHA256_FIXED_SIGNING;
                 let pair = EcdsaKeyPair::from_private_key_and_public_key(alg, &d, &point);
                 Pair::P256(pair.map_err(rejected)?)
             }
             _ => {
-                let (d, x) = (self.d.bytes()?, self.x.bytes()?);
+                let (d, x) = (bytes(self.d.as_ref())?, bytes(self.x.as_ref())?);
                 let pair = Ed25519KeyPair::from_seed_and_public_key(&d, &x);
                 Pair::Ed25519(pair.map_err(rejected)?)
             }
@@ -424,9 +381,10 @@ impl PrivateJwk {
 
     fn rsa(&self) -> Result<RsaKeyPair, SigningKeyError> {
         use aws_lc_rs::rsa::{KeyPairComponents, PublicKeyComponents};
-        let (n, e) = (self.n.bytes()?, self.e.bytes()?);
-        let (d, p, q) = (self.d.bytes()?, self.p.bytes()?, self.q.bytes()?);
-        let (dp, dq, qi) = (self.dp.bytes()?, self.dq.bytes()?, self.qi.bytes()?);
+        let (n, e) = (bytes(self.n.as_ref())?, bytes(self.e.as_ref())?);
+        let (d, p, q) = (bytes(self.d.as_ref())?, bytes(self.p.as_ref())?, bytes(self.q.as_ref())?);
+        let (dp, dq, qi) =
+            (bytes(self.dp.as_ref())?, bytes(self.dq.as_ref())?, bytes(self.qi.as_ref())?);
         RsaKeyPair::from_components(&KeyPairComponents {
             public_key: PublicKeyComponents { n: n.as_slice(), e: e.as_slice() },
             d: d.as_slice(),
@@ -442,25 +400,32 @@ impl PrivateJwk {
 
 #[cfg(test)]
 mod tests {
+    use x509_parser::der_parser::asn1_rs::{Any, FromDer as _};
+
     use super::*;
 
     fn pem_of(tag: &str, der: &[u8]) -> String {
         pem::encode(&pem::Pem::new(tag, der))
     }
 
+    /// The first value, and what follows.
+    fn der_value(der: &[u8]) -> (&[u8], &[u8]) {
+        let (rest, value) = Any::from_der(der).unwrap();
+        (value.data, rest)
+    }
+
     /// The `RSAPrivateKey` inside a PKCS#8 key.
     fn pkcs1(pkcs8: &[u8]) -> Vec<u8> {
-        let (_, body, _) = der_value(pkcs8).unwrap();
-        let (_, _, rest) = der_value(body).unwrap();
-        let (_, _, rest) = der_value(rest).unwrap();
-        der_value(rest).unwrap().1.to_vec()
+        let (_version, rest) = der_value(der_value(pkcs8).0);
+        let (_algorithm, rest) = der_value(rest);
+        der_value(rest).0.to_vec()
     }
 
     fn rsa_jwk(pkcs1: &[u8]) -> serde_json::Value {
-        let (_, mut rest, _) = der_value(pkcs1).unwrap();
+        let (mut rest, _) = der_value(pkcs1);
         let mut jwk = serde_json::json!({"kty": "RSA", "alg": "RS256"});
         for name in ["version", "n", "e", "d", "p", "q", "dp", "dq", "qi"] {
-            let (_, int, after) = der_value(rest).unwrap();
+            let (int, after) = der_value(rest);
             jwk[name] = base64url::encode(int.strip_prefix(&[0]).unwrap_or(int)).into();
             rest = after;
         }
