@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test matrix lint bench fuzz chaos image npm book
+.PHONY: help demo test matrix lint bench fuzz chaos soak image npm book
 
 # What scripts/install puts beside the build, then what `cargo install` brings.
 export PATH := $(CURDIR)/target/tools/bin:$(HOME)/.cargo/bin:$(PATH)
@@ -11,6 +11,7 @@ export CARGO_TERM_COLOR ?= auto
 
 TESTS ?=
 FUZZ_SECONDS ?= 60
+MINUTES ?= 60
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,7 +46,11 @@ fuzz: ## every fuzz target for FUZZ_SECONDS (60) each
 
 chaos: ## the long fault tests: outages, rotations, replicas, restarts, kill -9; prints its figures
 	@scripts/install cc cmake nextest node packages redis
-	@COUNTERSIGN_CHAOS=long scripts/test --profile chaos --test keys --test http -E 'test(/^(chaos|disk_full|floods|redis|restart)::/)' $(TESTS)
+	@COUNTERSIGN_CHAOS=long scripts/test --profile chaos --test keys --test http -E 'test(/^(chaos|chaos_redis|disk_full|floods|redis|restart)::/)' $(TESTS)
+
+soak: ## MINUTES (60) at a third of the load it can bear: memory and descriptors must not grow; BINARY=… takes one that is built
+	@scripts/install cc cmake
+	@MINUTES=$(MINUTES) BINARY="$(abspath $(BINARY))" cargo bench --locked --bench soak
 
 image: ## the static binary as the Dockerfile makes it, run in an empty root without a container engine
 	@scripts/install cc cmake node

@@ -46,6 +46,8 @@ pub enum Failure {
     Slow,
     #[error("too many requests are waiting; try again later")]
     Overloaded,
+    #[error("the bodies of other requests fill the memory there is for them")]
+    BodyMemory,
     #[error("an internal error")]
     Internal,
     #[error(transparent)]
@@ -150,6 +152,7 @@ impl Failure {
             Self::BadRequest => "bad_request",
             Self::Slow => "request_timeout",
             Self::Overloaded => "overloaded",
+            Self::BodyMemory => "body_memory",
             Self::Internal => "internal",
             Self::Exchange(e) => e.code(),
         }
@@ -171,7 +174,7 @@ impl Failure {
             }
             Self::Loop => ("server_error", 508),
             Self::Slow => ("invalid_request", 408),
-            Self::Overloaded => ("temporarily_unavailable", 503),
+            Self::Overloaded | Self::BodyMemory => ("temporarily_unavailable", 503),
             Self::Internal => ("server_error", 500),
             Self::Exchange(e) => e.oauth(),
         }

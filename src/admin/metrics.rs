@@ -200,6 +200,9 @@ fn upstream(status: &Status, out: &mut MetricsText) {
 fn traffic(status: &Status, out: &mut MetricsText) {
     out.gauge("countersign_connections", "Client connections open on the public listener.");
     out.sample("countersign_connections", &[], whole(status.traffic.connections));
+    let help = "Bytes of bodies held in memory: forms, token answers, discovery documents.";
+    out.gauge("countersign_body_memory_bytes", help);
+    out.sample("countersign_body_memory_bytes", &[], whole(status.traffic.body_memory));
     out.counter("countersign_requests_total", "Requests answered, by route and status class.");
     for row in &status.traffic.requests {
         let labels = [("route", row.route), ("status", row.status)];

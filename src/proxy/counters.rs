@@ -111,6 +111,7 @@ impl Counters {
             failures: map(&self.failures),
             places: map(&self.places),
             connections: 0,
+            body_memory: 0,
         }
     }
 }
@@ -120,6 +121,8 @@ impl Counters {
 pub struct ProxyStatus {
     /// Client connections open now.
     pub connections: usize,
+    /// Bytes of bodies that are held in memory now.
+    pub body_memory: usize,
     pub requests: Vec<RequestCount>,
     /// One for each kind.
     pub durations: Vec<RouteDuration>,

@@ -17,7 +17,7 @@ use pingora::{Error, ErrorType, Result};
 use super::counters::Kind;
 use super::http::fault::{self, Plain};
 use super::http::headers::{self, TransferCoding};
-use super::http::{call, downstream, reply, response};
+use super::http::{call, downstream, max_forwards, reply, response};
 use super::outbound::{self, Changes};
 use super::request::{Ctx, Served, ServedSlot};
 use super::routes::{self, Route};
@@ -54,7 +54,11 @@ impl RequestHandler {
             session.set_keepalive(None);
             return reply::fail(session, &state.counters, &Failure::Loop, &[]).await.map(|()| true);
         }
-        if !matches!(route, Route::Jwks | Route::Exchange) && state.upstream.is_some() {
+        let ours = matches!(route, Route::Jwks | Route::Exchange);
+        if !ours && max_forwards::of(request) == Some(0) {
+            return max_forwards::answer(session, &state.counters).await.map(|()| true);
+        }
+        if !ours && state.upstream.is_some() {
             ctx.permit = state.at_upstream.clone().try_acquire_owned().ok();
             if ctx.permit.is_none() {
                 let failure = Failure::Overloaded;
@@ -293,7 +297,12 @@ impl ProxyHttp for RequestHandler {
         ctx.awaits_continue &= response.status != http::StatusCode::CONTINUE;
         let switches = response::switches(response);
         let unasked = switches && !(ctx.websocket && response::switches_to_websocket(response));
-        if unasked || ctx.interim > response::MAX_INTERIM || !response::is_understood(response) {
+        let fits = response::fits(response, session.as_downstream(), &self.state.server.limits);
+        if unasked
+            || ctx.interim > response::MAX_INTERIM
+            || !response::is_understood(response)
+            || fits.is_err()
+        {
             return Err(Error::new_up(ErrorType::InvalidHTTPHeader));
         }
         // A version is of one hop (RFC 9110 §6.2).

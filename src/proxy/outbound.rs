@@ -8,6 +8,7 @@ use pingora::http::{RequestHeader, ResponseHeader};
 use super::http::ServerSession as Session;
 use super::http::headers::{self, Origin};
 use super::http::inner_address::InnerAddress;
+use super::http::max_forwards;
 use super::http::upstream::Upstream;
 use super::state::State;
 use crate::otel::Outgoing;
@@ -53,6 +54,7 @@ pub(super) fn prepare(
         // A client of HTTP/1.0 need not say one; the upstream is asked in HTTP/1.1 (RFC 9112 §3.2).
         header.insert_header(header::HOST, upstream.authority())?;
     }
+    max_forwards::pass_on(header)?;
     header.append_header(header::VIA, format!("1.1 {}", state.pseudonym))?;
     if let Some(id) = &changes.id {
         header.insert_header(headers::X_REQUEST_ID, id.clone())?;

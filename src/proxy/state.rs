@@ -10,6 +10,7 @@ use super::counters::{Counters, Kind, ProxyStatus};
 use super::health::{UpstreamHealth, UpstreamStatus};
 use super::http::connections::Connections;
 use super::http::headers;
+use super::http::memory::BodyMemory;
 use super::http::upstream::Upstream;
 use super::routes::Routes;
 use super::routes::discovery_cache::DiscoveryCache;
@@ -35,6 +36,8 @@ pub struct State {
     pub counters: Counters,
     pub spans: Spans,
     pub connections: Arc<Connections>,
+    /// Bodies that are read whole.
+    pub bodies: Arc<BodyMemory>,
     /// One permit for each request at the upstream.
     pub at_upstream: Arc<Semaphore>,
     /// Our name in `Via` (RFC 9110 §7.6.3), unlike that of any other process.
@@ -61,6 +64,7 @@ impl State {
                 parts.server.limits.upstream_connections.min(Semaphore::MAX_PERMITS),
             )),
             connections: Connections::new(parts.server.limits.connections),
+            bodies: BodyMemory::new(parts.server.limits.body_memory),
             connector: Upstream::connector(128),
             server: parts.server,
             routes: ArcSwap::from_pointee(parts.routes),
@@ -93,6 +97,10 @@ impl State {
     }
 
     pub fn status(&self) -> ProxyStatus {
-        ProxyStatus { connections: self.connections.open(), ..self.counters.status() }
+        ProxyStatus {
+            connections: self.connections.open(),
+            body_memory: self.bodies.held(),
+            ..self.counters.status()
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use pingora::listeners::tls::Acceptor;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
@@ -120,9 +121,9 @@ impl App {
         }))
     }
 
-    /// What the public listener needs.
-    pub(super) fn connection_handler(&self) -> ConnectionHandler {
-        ConnectionHandler::new(self.state.clone())
+    /// What the public listener runs, over TLS with `tls`.
+    pub(super) fn connection_handler(&self, tls: Option<Acceptor>) -> ConnectionHandler {
+        ConnectionHandler::new(self.state.clone(), tls)
     }
 
     /// What the admin listener shows.

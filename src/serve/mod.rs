@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use pingora::listeners::tls::TlsSettings;
+use pingora::listeners::tls::{Acceptor, TlsSettings};
 use pingora::listeners::{L4BufferSettings, ListenerConfig};
 use pingora::services::Service as _;
 use pingora::services::listening::Service;
@@ -255,18 +255,12 @@ impl Server {
         let app = background.block_on(App::assemble(config, clock))?;
         let (stopping, stop) = watch::channel(false);
 
-        let mut listeners = Vec::new();
-        for address in &public {
-            let mut listener = ListenerConfig::tcp(address.to_string()).l4_buffer(one_write());
-            if let Some(certificate) = &certificate {
-                listener = listener.tls(tls_settings(certificate.clone()));
-            }
-            listeners.push(listener);
-        }
+        let listener = |at: &SocketAddr| ListenerConfig::tcp(at.to_string()).l4_buffer(one_write());
+        let listeners = public.iter().map(listener).collect();
         if let Some(certificate) = &certificate {
             background.spawn(certificate.clone().watch(stop.clone()));
         }
-        let handler = app.connection_handler();
+        let handler = app.connection_handler(certificate.clone().map(acceptor));
         let accepting = proxy.spawn(listen_on(listeners, handler, &sockets, stop.clone()));
         if !admin.is_empty() {
             let listeners = admin.iter().map(|at| ListenerConfig::tcp(at.to_string())).collect();
@@ -372,13 +366,13 @@ fn one_write() -> L4BufferSettings {
     L4BufferSettings::default().write(16 * 1024)
 }
 
-fn tls_settings(certificate: Arc<Certificate>) -> TlsSettings {
-    // With a resolver the two paths are not used.
+fn acceptor(certificate: Arc<Certificate>) -> Acceptor {
+    // With a resolver the two paths are not looked at.
     #[expect(clippy::unwrap_used, reason = "it makes a struct of its arguments; it cannot fail")]
     let mut settings = TlsSettings::intermediate("", "").unwrap();
     settings.set_cert_resolver(certificate);
     settings.enable_h2();
-    settings
+    settings.build()
 }
 
 /// Runs `app` on its listeners until told to stop.

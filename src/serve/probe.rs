@@ -34,5 +34,6 @@ async fn answers(app: &App) -> Option<bool> {
     let host = upstream.host_header().unwrap_or_else(|| upstream.authority());
     header.insert_header(header::HOST, host).ok()?;
     header.insert_header(header::ACCEPT_ENCODING, "identity").ok()?;
-    Some(call::ask(&header, LIMIT, upstream, &app.state.connector).await.is_ok())
+    let mut share = app.state.bodies.share();
+    Some(call::ask(&header, LIMIT, upstream, &app.state.connector, &mut share).await.is_ok())
 }

@@ -161,7 +161,7 @@ async fn only_the_protocol_that_was_asked_for_is_switched_to() {
 }
 
 /// In HTTP/2 a body may end in an empty DATA frame, which is not the end of a chunked body.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn an_http2_upload_that_ends_in_an_empty_frame_ends_once() {
     let scene = Scene::new(|_| vec![Step::Until("3\r\nabc\r\n0\r\n\r\n"), send(OK)]).await;
     let client = reqwest::Client::builder().no_proxy().http2_prior_knowledge().build().unwrap();
@@ -304,4 +304,144 @@ async fn an_introspection_endpoint_that_refuses_us_is_named() {
     let body: Value = answer.json().await.unwrap();
     assert_eq!(body["code"], "introspection_refused");
     assert!(body["error_description"].as_str().unwrap().contains("401"), "{body}");
+}
+
+/// RFC 9110 §7.6.2: what may be passed on no further is answered here, on every way to the upstream.
+#[tokio::test]
+async fn max_forwards_of_trace_and_options_is_counted_down() {
+    let scene = Scene::with(TOKENS, |_| vec![send(OK)]).await;
+    let cases = [
+        ("OPTIONS", "Max-Forwards: 7\r\n", Ok("max-forwards: 6")),
+        ("TRACE", "Max-Forwards: 1\r\n", Ok("max-forwards: 0")),
+        (
+            "OPTIONS",
+            "Max-Forwards: 99999999999999999999\r\n",
+            Ok("max-forwards: 18446744073709551614"),
+        ),
+        // Not of this method, or not a number: it passes as it came.
+        ("GET", "Max-Forwards: 0\r\n", Ok("max-forwards: 0")),
+        ("OPTIONS", "Max-Forwards: -1\r\n", Ok("max-forwards: -1")),
+        ("OPTIONS", "Max-Forwards: 0, 0\r\n", Ok("max-forwards: 0, 0")),
+        ("OPTIONS", "Max-Forwards: 0\r\nMax-Forwards: 3\r\n", Ok("max-forwards: 3")),
+        ("OPTIONS", "Max-Forwards: 0\r\n", Err(204)),
+        ("OPTIONS", "Max-Forwards: 000\r\n", Err(204)),
+        ("TRACE", "Max-Forwards: 0\r\nCookie: secret\r\n", Err(405)),
+    ];
+    let targets = ["/plain", "/token", "/.well-known/openid-configuration"];
+    for ((method, fields, expected), path) in
+        cases.into_iter().flat_map(|case| targets.map(|path| (case, path)))
+    {
+        let mut client = scene.client().await;
+        client.ask(&format!("{method} {path} HTTP/1.1\r\nHost: a\r\n{fields}\r\n")).await;
+        match expected {
+            Ok(passed_on) => {
+                client.until("ok").await;
+                let head = scene.head(path).1.to_ascii_lowercase();
+                assert!(
+                    head.contains(&format!("\r\n{passed_on}\r\n")),
+                    "{method} {fields}: {head}"
+                );
+            }
+            Err(status) => {
+                let end = if status == 204 { "\r\n\r\n" } else { "}\n" };
+                let answer = client.until(end).await;
+                assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{fields}: {answer}");
+                assert!(answer.to_ascii_lowercase().contains("\r\nallow: get, head"), "{answer}");
+                assert!(!answer.contains("secret"), "{answer}");
+            }
+        }
+    }
+}
+
+/// Bodies that are read whole have a bound together: beyond it a request is refused before the
+/// upstream is asked, and those that are in are answered.
+#[tokio::test]
+async fn bodies_in_memory_have_one_budget() {
+    let limits = "[server.limits]\nbody = \"16KiB\"\nanswer = \"16KiB\"\nbody_memory = \"32KiB\"\n";
+    let configured = format!("{TOKENS}{limits}");
+    let (reached, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (told, waited) = (reached.clone(), go_on.clone());
+    let json = format!("{{\"x\":\"{}\"}}", "x".repeat(12 * 1024));
+    let scene = Scene::with(&configured, move |path| match path {
+        "/token?slow" => {
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", json.len());
+            vec![
+                Step::Until("end"),
+                Step::Tell(told.clone()),
+                Step::Wait(waited.clone()),
+                send(&head),
+                send(&json),
+            ]
+        }
+        _ => vec![send(OK)],
+    })
+    .await;
+    let body = format!("{}end", "x".repeat(16 * 1024 - 3));
+    let length = format!("Content-Length: {}\r\n", body.len());
+    let mut slow = scene.client().await;
+    slow.ask(&format!("{}{body}", post("/token?slow", &length))).await;
+    reached.notified().await;
+    // 24 of 32 KiB are held: the form, and room for its answer.
+    let form = "Content-Type: application/x-www-form-urlencoded\r\n";
+    let document = get("/.well-known/openid-configuration");
+    let exchange = format!("{}{body}", post("/_countersign/token", &format!("{form}{length}")));
+    let tokens = format!("{}{body}", post("/token", &length));
+    let metrics = format!("http://{}/metrics", scene.proxy.handle.admin.unwrap());
+    let held = || async {
+        let text = reqwest::get(&metrics).await.unwrap().text().await.unwrap();
+        let line = text.lines().find(|line| line.starts_with("countersign_body_memory_bytes "));
+        line.unwrap().rsplit(' ').next().unwrap().parse::<usize>().unwrap()
+    };
+    assert_eq!(held().await, 24 * 1024);
+    for request in [&exchange, &tokens] {
+        let mut client = scene.client().await;
+        client.ask(request).await;
+        let answer = client.until("}\n").await;
+        assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+        assert!(answer.contains("body_memory") && answer.contains("temporarily"), "{answer}");
+        assert!(answer.to_ascii_lowercase().contains("retry-after: 1\r\n"), "{answer}");
+    }
+    let asked = scene.heads.lock().unwrap().iter().filter(|(_, h)| h.contains(" /token ")).count();
+    assert_eq!(asked, 0);
+    // What fits is served, and what passes through is not held.
+    for request in [&document, &get("/plain")] {
+        let mut client = scene.client().await;
+        client.ask(request).await;
+        assert!(client.until("ok").await.starts_with("HTTP/1.1 200 "));
+    }
+    go_on.notify_one();
+    assert!(slow.until("\"}").await.starts_with("HTTP/1.1 200 "));
+    let mut client = scene.client().await;
+    client.ask(&tokens).await;
+    client.until("ok").await;
+    drop((client, slow));
+    // All of it is given back.
+    while held().await > 0 {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+}
+
+/// In HTTP/2 a field that is too large, of a request or of an answer, costs its own stream alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_field_that_is_too_large_costs_its_own_http2_stream() {
+    let huge = "y".repeat(500_000);
+    let answer = format!("HTTP/1.1 200 OK\r\nX: {huge}\r\nContent-Length: 2\r\n\r\nok");
+    let scene = Scene::with(TOKENS, move |path| match path {
+        "/huge" | "/token" | "/.well-known/openid-configuration" => vec![send(&answer)],
+        _ => vec![send(OK)],
+    })
+    .await;
+    let client = reqwest::Client::builder().no_proxy().http2_prior_knowledge();
+    let client = client.http2_max_header_list_size(16 * 1024).build().unwrap();
+    let get = async |path: &str, field: usize| {
+        let request = client.get(scene.proxy.url(path)).header("x", "y".repeat(field));
+        request.send().await.map(|answer| (answer.status().as_u16(), answer.version()))
+    };
+    let fine = (200, reqwest::Version::HTTP_2);
+    assert_eq!(get("/plain", 1).await.unwrap(), fine);
+    assert_eq!(get("/plain", 70 * 1024).await.unwrap().0, 431);
+    for path in ["/huge", "/token", "/.well-known/openid-configuration"] {
+        assert_eq!(get(path, 1).await.unwrap().0, 502, "{path}");
+        assert_eq!(get("/plain", 1).await.unwrap(), fine, "{path}");
+    }
 }

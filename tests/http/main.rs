@@ -17,6 +17,7 @@ mod support;
 mod clients;
 mod floods;
 mod forward;
+mod frames;
 mod gateways;
 mod heads;
 mod hops;

@@ -161,3 +161,56 @@ async fn slow_clients_are_turned_out() {
     let end = tokio::time::timeout(patience, silent.read(&mut [0; 1])).await;
     assert_eq!(end.expect("it is closed").unwrap(), 0);
 }
+
+/// TLS listeners count a connection from its first byte: handshakes that never come take no more places
+/// than there are, and give them back when a request's header would have had to be there.
+#[tokio::test(flavor = "multi_thread")]
+async fn tls_handshakes_count_as_connections_and_have_the_time_of_a_header() {
+    provider();
+    let dir = tempfile::tempdir().unwrap();
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let (cert, key) = (dir.path().join("c.pem"), dir.path().join("k.pem"));
+    std::fs::write(&cert, made.cert.pem()).unwrap();
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let upstream = Upstream::start().await;
+    let toml = format!(
+        "[server.tls]\ncert = {cert:?}\nkey = {key:?}\n[server.limits]\nconnections = 3\n\
+         read_timeout = \"2s\"\n"
+    );
+    let proxy = Proxy::ready(&upstream.url(), &toml).await;
+    let public = proxy.handle.public;
+    let open = || proxy.handle.rooms().state.connections.open();
+    let mut idle = Vec::new();
+    for _ in 0..3 {
+        let mut stream = TcpStream::connect(public).await.unwrap();
+        // The beginning of a ClientHello.
+        stream.write_all(&[0x16, 0x03, 0x01]).await.unwrap();
+        idle.push(stream);
+    }
+    while open() < 3 {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    // Those beyond the bound are closed, and first: the others are still open then.
+    let patience = std::time::Duration::from_secs(20);
+    let ended = async |stream: &mut TcpStream| {
+        let read = tokio::time::timeout(patience, stream.read(&mut [0; 1])).await;
+        // A reset is an end too.
+        assert_eq!(read.expect("it is closed").unwrap_or(0), 0);
+    };
+    for _ in 0..5 {
+        ended(&mut TcpStream::connect(public).await.unwrap()).await;
+    }
+    assert_eq!(open(), 3);
+    for stream in &mut idle {
+        ended(stream).await;
+    }
+    while open() > 0 {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    let root = reqwest::Certificate::from_pem(made.cert.pem().as_bytes()).unwrap();
+    let client = reqwest::Client::builder().tls_certs_only([root]).resolve("localhost", public);
+    let url = format!("https://localhost:{}/jwks", public.port());
+    assert_eq!(client.build().unwrap().get(url).send().await.unwrap().status(), 200);
+    let failures = proxy.handle.rooms().state.status().failures;
+    assert_eq!((failures["overloaded"], failures["tls_handshake"]), (5, 3));
+}

@@ -15,6 +15,8 @@
 mod support;
 
 mod chaos;
+#[cfg(feature = "redis")]
+mod chaos_redis;
 mod disk_full;
 mod keyring;
 mod redis;

@@ -113,6 +113,8 @@ async fn the_page_can_be_read_by_everyone() {
         "hr20wSRX",
         "not published",
         "25 h",
+        "The ring is full",
+        "2 lines lost",
     ] {
         assert!(text.contains(said), "{said} is not in\n{text}");
     }

@@ -27,9 +27,22 @@ impl CachingVerifier {
     /// # Errors
     /// Why the token is refused.
     pub async fn verify(&self, token: &str, audience: &str) -> Result<(), String> {
+        Self::check(&self.key_set().await?, token, audience)
+    }
+
+    /// The copy it keeps, or a new one.
+    ///
+    /// # Errors
+    /// Why it cannot be read.
+    pub async fn key_set(&self) -> Result<JwkSet, String> {
         let answer = self.client.get(&self.url).send().await.map_err(|e| e.to_string())?;
         let body = answer.bytes().await.map_err(|e| e.to_string())?;
-        let set: JwkSet = serde_json::from_slice(&body).map_err(|e| e.to_string())?;
+        serde_json::from_slice(&body).map_err(|e| e.to_string())
+    }
+
+    /// # Errors
+    /// Why the token is refused.
+    pub fn check(set: &JwkSet, token: &str, audience: &str) -> Result<(), String> {
         let header = decode_header(token).map_err(|e| e.to_string())?;
         let kid = header.kid.ok_or("no kid")?;
         let key = set.find(&kid).ok_or_else(|| format!("no key {kid}"))?;

@@ -3,6 +3,8 @@
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
 pub struct RedisServer {
     pub port: u16,
     child: Child,
@@ -17,6 +19,33 @@ impl RedisServer {
         let server = Self { port, child, dir };
         server.ready().await;
         server
+    }
+
+    /// One that has all of this one's data, and follows it.
+    pub async fn replica(&self) -> Self {
+        let replica = Self::start().await;
+        replica.say(&format!("REPLICAOF 127.0.0.1 {}", self.port)).await;
+        for _ in 0..500 {
+            if replica.say("INFO replication").await.contains("master_link_status:up") {
+                return replica;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("the replica does not follow");
+    }
+
+    /// Makes a replica a server of its own.
+    pub async fn promote(&self) {
+        self.say("REPLICAOF NO ONE").await;
+    }
+
+    /// Sends one command; what it answered.
+    async fn say(&self, command: &str) -> String {
+        let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", self.port)).await.unwrap();
+        stream.write_all(format!("{command}\r\nQUIT\r\n").as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
     }
 
     /// Ends it without a word, as a crash does; what it held is lost.

@@ -1,4 +1,5 @@
-//! A TCP relay that can be cut: what goes through it stops, and nothing new comes through.
+//! A TCP relay that can be cut, or led to another port: what goes through it stops, and nothing new
+//! comes through, or comes to the new port.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -8,41 +9,52 @@ use tokio::sync::watch;
 
 pub struct Relay {
     pub port: u16,
-    cut: Arc<watch::Sender<bool>>,
+    line: Arc<watch::Sender<Line>>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Line {
+    cut: bool,
+    to: u16,
 }
 
 impl Relay {
     pub async fn to(port: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let own = listener.local_addr().unwrap().port();
-        let cut = Arc::new(watch::Sender::new(false));
-        let state = cut.clone();
+        let line = Arc::new(watch::Sender::new(Line { cut: false, to: port }));
+        let state = line.clone();
         tokio::spawn(async move {
             while let Ok((mut near, _)) = listener.accept().await {
-                let mut cut = state.subscribe();
+                let mut line = state.subscribe();
                 tokio::spawn(async move {
+                    let began = *line.borrow();
                     // Taken, as a firewall lets a connection stand, and nothing comes of it.
-                    if *cut.borrow() {
-                        let _ = cut.wait_for(|cut| !*cut).await;
+                    if began.cut {
+                        let _ = line.wait_for(|line| !line.cut).await;
                         return;
                     }
-                    let far = SocketAddr::from(([127, 0, 0, 1], port));
+                    let far = SocketAddr::from(([127, 0, 0, 1], began.to));
                     let Ok(mut far) = TcpStream::connect(far).await else { return };
                     tokio::select! {
                         _ = tokio::io::copy_bidirectional(&mut near, &mut far) => {}
-                        _ = cut.wait_for(|cut| *cut) => {}
+                        _ = line.wait_for(|line| *line != began) => {}
                     }
                 });
             }
         });
-        Self { port: own, cut }
+        Self { port: own, line }
     }
 
     pub fn cut(&self) {
-        self.cut.send_replace(true);
+        self.line.send_modify(|line| line.cut = true);
     }
 
     pub fn mend(&self) {
-        self.cut.send_replace(false);
+        self.line.send_modify(|line| line.cut = false);
+    }
+
+    pub fn lead_to(&self, port: u16) {
+        self.line.send_modify(|line| line.to = port);
     }
 }

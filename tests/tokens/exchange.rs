@@ -433,3 +433,57 @@ async fn an_upstream_that_is_down_signs_nothing() {
         nothing_signed(&proxy);
     }
 }
+
+/// RFC 8693 §2.1 and §2.2: several audiences are one choice, less scope than the token has is told, and
+/// no token is given out as what it is not.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_given_is_told_where_it_is_not_what_was_asked_for() {
+    provider();
+    let upstream = Upstream::start().await;
+    let proxy = Proxy::ready(&upstream.url(), "").await;
+    let mut claims = upstream.claims();
+    claims["scope"] = json!("read write");
+    let token = upstream.token(&claims);
+    let access = json!({"alg": "ES384", "kid": "e1", "typ": "at+jwt"});
+    let access = upstream.signer.token(&access, &claims);
+    claims["cnf"] = json!({"jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"});
+    let bound = upstream.token(&claims);
+    let id = "id_token";
+    let ask = async |token: &str, kind: &str, more: &[(&str, &str)]| {
+        let kind = format!("urn:ietf:params:oauth:token-type:{kind}");
+        let form = [("grant_type", GRANT), ("subject_token", token), ("subject_token_type", &kind)];
+        let form = [&form[..], more].concat();
+        let request = reqwest::Client::new().post(proxy.url("/_countersign/token")).form(&form);
+        request.send().await.unwrap()
+    };
+    let has = json!("read write");
+    type Fields = &'static [(&'static str, &'static str)];
+    let asked: [(Fields, Value); 6] = [
+        (&[], Value::Null),
+        (&[("scope", "write  read")], Value::Null),
+        (&[("scope", "read")], has.clone()),
+        (&[("scope", "read write admin")], has),
+        (&[("audience", "other"), ("audience", "app")], Value::Null),
+        (&[("resource", "https://other.example"), ("resource", "app")], Value::Null),
+    ];
+    for (more, scope) in asked {
+        let answer = ask(&token, id, more).await;
+        assert_eq!(answer.status(), 200, "{more:?}");
+        let body: Value = answer.json().await.unwrap();
+        assert_eq!(body["scope"], scope, "{more:?}: {body}");
+        let new = upstream.claims_of(body["access_token"].as_str().unwrap());
+        assert_eq!(new["aud"], "app", "{more:?}");
+    }
+    let refused: [(_, Fields, _, _); 4] = [
+        (&token, &[("audience", "other")], "invalid_target", "aud_asked"),
+        (&token, &[("audience", "a"), ("resource", "https://b")], "invalid_target", "aud_asked"),
+        (&access, &[], "invalid_request", "token_type"),
+        (&bound, &[], "invalid_request", "sender_constrained"),
+    ];
+    for (token, more, error, code) in refused {
+        let found = refusal(ask(token, id, more).await).await;
+        assert_eq!(found, (400, error.to_owned(), code.to_owned()), "{more:?}");
+    }
+    // By its own name the access token is one.
+    assert_eq!(ask(&access, "access_token", &[]).await.status(), 200);
+}

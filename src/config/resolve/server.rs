@@ -31,6 +31,8 @@ pub(super) fn resolve(
     at.between("header", limits.header, 1024, 1024 * 1024)?;
     at.between("body", limits.body, 1024, 64 * 1024 * 1024)?;
     at.between("answer", limits.answer, 1024, 64 * 1024 * 1024)?;
+    // Room for one request and its answer, whatever they are.
+    at.between("body_memory", limits.body_memory, limits.body + limits.answer, 1 << 40)?;
     at.between("connections", limits.connections, 1, 10_000_000)?;
     Ok(server)
 }

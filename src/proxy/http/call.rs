@@ -15,9 +15,13 @@ use pingora::{Error, ErrorSource, ErrorType};
 use super::downstream::Upload;
 use super::fault::{self, Plain};
 use super::headers;
+use super::memory::Share;
 use super::response::{self, MAX_INTERIM};
 use super::upstream::Upstream;
 use crate::answer::Failure;
+
+/// Room that is there for an answer before it is asked for: more than most with tokens take.
+const ANSWER: usize = 8 * 1024;
 
 /// Connections tried: a pooled one may have died, and a name may have several addresses.
 pub const TRIES: usize = 3;
@@ -68,7 +72,7 @@ pub enum Unanswered {
 }
 
 /// Sends a request without a body, as often as it may be sent, and reads the whole answer, up to
-/// `limit` bytes.
+/// `limit` bytes, into `share`.
 ///
 /// # Errors
 /// [`Failure`] naming what the upstream did wrong.
@@ -77,12 +81,13 @@ pub async fn ask(
     limit: usize,
     upstream: &Upstream,
     connector: &Connector,
+    share: &mut Share,
 ) -> Result<Reply, Failure> {
     let mut tries = Tries::default();
     loop {
         let header = Box::new(header.clone());
         let request = Request { header, body: Bytes::new(), more: None };
-        match request.send(limit, upstream, connector, &mut tries).await {
+        match request.send(limit, upstream, connector, &mut tries, share).await {
             Ok(reply) => return Ok(reply),
             Err(Unanswered::Again) => {}
             Err(Unanswered::Failed(failure)) => return Err(failure),
@@ -91,7 +96,7 @@ pub async fn ask(
 }
 
 impl Request<'_> {
-    /// Sends the request and reads the answer, up to `limit` bytes.
+    /// Sends the request and reads the answer, up to `limit` bytes, into `share`.
     ///
     /// # Errors
     /// [`Unanswered`].
@@ -101,8 +106,12 @@ impl Request<'_> {
         upstream: &Upstream,
         connector: &Connector,
         tries: &mut Tries,
+        share: &mut Share,
     ) -> Result<Reply, Unanswered> {
         let broken = |error: Box<Error>| Unanswered::Failed(broke_off(&error));
+        // Before anything is asked for: a login whose answer is thrown away cannot be asked for again.
+        let mut room = ANSWER.min(limit);
+        share.take(room).map_err(Unanswered::Failed)?;
         let (header, mut connection) = self.open(upstream, connector, tries).await?;
         if is_event_stream(&header) {
             return Ok(Reply { header, body: Body::Open(Bytes::new(), connection) });
@@ -111,6 +120,10 @@ impl Request<'_> {
         let first = connection.next().await.map_err(broken)?;
         let mut body = BytesMut::from(first.unwrap_or_default());
         while body.len() <= limit {
+            if body.len() > room {
+                share.take(body.len() - room).map_err(Unanswered::Failed)?;
+                room = body.len();
+            }
             let Some(part) = connection.next().await.map_err(broken)? else {
                 connection.release(connector).await;
                 return Ok(Reply { header, body: Body::Whole(body.freeze()) });

@@ -9,11 +9,12 @@ use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use futures::FutureExt as _;
 use pingora::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerApp};
+use pingora::listeners::tls::Acceptor;
 use pingora::prelude::timeout;
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::http::v2::server::{H2Options, default_h2_options};
 use pingora::protocols::l4::stream::Stream as TcpStream;
-use pingora::protocols::{ALPN, Stream};
+use pingora::protocols::{ALPN, GetSocketDigest as _, Stream};
 use pingora::proxy::{HttpProxy, http_proxy};
 use pingora::server::ShutdownWatch;
 use pingora::server::configuration::ServerConf;
@@ -39,6 +40,9 @@ const POOL: usize = 128;
 
 /// The application pingora's listeners hand connections to.
 pub struct ConnectionHandler {
+    /// Where the listener speaks TLS: pingora's own handshake comes before the count of connections,
+    /// and may take 60 seconds.
+    tls: Option<Acceptor>,
     http2: Arc<Http2>,
     state: Arc<State>,
     bounds: Bounds,
@@ -49,7 +53,7 @@ pub struct ConnectionHandler {
 type Proxy = HttpProxy<RequestHandler>;
 
 impl ConnectionHandler {
-    pub fn new(state: Arc<State>) -> Self {
+    pub fn new(state: Arc<State>, tls: Option<Acceptor>) -> Self {
         let limits = &state.server.limits;
         let bounds =
             Bounds { size: limits.header, time: limits.read_timeout, idle: limits.idle_timeout };
@@ -64,11 +68,35 @@ impl ConnectionHandler {
         };
         let proxy = Arc::new(http_proxy(&Arc::new(conf), RequestHandler::new(state.clone())));
         Self {
+            tls,
             http2: Arc::new(Http2::new(proxy, state.clone())),
             keepalive: bounds.idle.as_secs().max(1),
             bounds,
             state,
         }
+    }
+
+    /// The TLS handshake, which has the time of a request's head.
+    async fn handshake(
+        &self,
+        acceptor: &Acceptor,
+        stream: Stream,
+        shutdown: &ShutdownWatch,
+    ) -> Option<Stream> {
+        let tcp = stream.into_any().downcast::<TcpStream>().ok()?;
+        let address = tcp.get_socket_digest().and_then(|digest| digest.peer_addr().cloned());
+        let why = tokio::select! {
+            done = tokio::time::timeout(self.bounds.time, acceptor.tls_handshake(*tcp)) => match done {
+                Ok(Ok(stream)) => return Some(Box::new(stream)),
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => "it was not complete in time".to_owned(),
+            },
+            () = async { stopped(shutdown).await; tokio::time::sleep(LINGER).await } => return None,
+        };
+        self.state.counters.failure("tls_handshake");
+        let address = address.map(|address| address.to_string());
+        tracing::debug!(address, why, "a TLS handshake failed");
+        None
     }
 
     async fn http1(&self, mut stream: Stream, mut buffer: BytesMut, shutdown: &ShutdownWatch) {
@@ -249,9 +277,17 @@ impl ServerApp for ConnectionHandler {
         shutdown: &ShutdownWatch,
     ) -> Option<Stream> {
         let Some(_entered) = self.state.connections.enter() else {
-            self.refuse(&mut stream, &[], &Failure::Overloaded).await;
+            if self.tls.is_some() {
+                // Before a handshake, which is what costs, no answer could be read.
+                self.state.counters.failure(Failure::Overloaded.code());
+            } else {
+                self.refuse(&mut stream, &[], &Failure::Overloaded).await;
+            }
             return None;
         };
+        if let Some(acceptor) = &self.tls {
+            stream = self.handshake(acceptor, stream, shutdown).await?;
+        }
         if matches!(stream.selected_alpn_proto(), Some(ALPN::H2)) {
             return self.http2.process_new(stream, shutdown).await;
         }

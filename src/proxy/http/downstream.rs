@@ -14,6 +14,7 @@ use pingora::{Error, ErrorType, Result};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::Instant;
 
+use super::memory::Share;
 use super::{ServerSession, fault};
 use crate::answer::Failure;
 use crate::proxy::settings::ServerLimits;
@@ -137,38 +138,45 @@ impl<'a> Upload<'a> {
         read
     }
 
-    /// All of it, at most `limit` bytes.
+    /// All of it, at most `limit` bytes, in `share`.
     ///
     /// # Errors
     /// [`Failure::BodyTooLarge`] over the limit; else as [`Upload::beginning`].
-    pub async fn whole(mut self, limit: usize) -> Result<Bytes, Failure> {
+    pub async fn whole(mut self, limit: usize, share: &mut Share) -> Result<Bytes, Failure> {
         let too_large = Failure::BodyTooLarge { limit };
         let announced = self.session.get_header(header::CONTENT_LENGTH);
         let announced = announced.and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
         if announced.is_some_and(|n| n > limit as u64) {
             return Err(too_large);
         }
-        match self.beginning(limit).await? {
+        match self.beginning(limit, share).await? {
             (body, false) => Ok(body),
             (_, true) => Err(too_large),
         }
     }
 
-    /// What comes first, up to some bytes more than `limit`, and whether there is more of it.
+    /// What comes first, up to some bytes more than `limit`, held in `share`, and whether there is more
+    /// of it.
     ///
     /// # Errors
-    /// [`Failure::Slow`], or [`Failure::BadRequest`] when it breaks off.
-    pub async fn beginning(&mut self, limit: usize) -> Result<(Bytes, bool), Failure> {
+    /// [`Failure::Slow`], [`Failure::BadRequest`] when it breaks off, or [`Failure::BodyMemory`].
+    pub async fn beginning(
+        &mut self,
+        limit: usize,
+        share: &mut Share,
+    ) -> Result<(Bytes, bool), Failure> {
         let failure = |error: Box<Error>| fault::failure(&error);
         if expects_continue(self.session) {
             taken(self.session.write_continue_response()).await.map_err(failure)?;
         }
         // Mostly all of it comes at once, and is not copied.
         let mut body = BytesMut::from(self.next().await.map_err(failure)?.unwrap_or_default());
+        share.take(body.len())?;
         while body.len() <= limit {
             let Some(part) = self.next().await.map_err(failure)? else {
                 return Ok((body.freeze(), false));
             };
+            share.take(part.len())?;
             body.extend_from_slice(&part);
         }
         Ok((body.freeze(), true))

@@ -13,6 +13,8 @@ pub mod fault;
 pub mod head;
 pub mod headers;
 pub mod inner_address;
+pub mod max_forwards;
+pub mod memory;
 mod refusal;
 pub mod reply;
 pub mod response;

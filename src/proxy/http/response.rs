@@ -1,13 +1,33 @@
 //! What the head of an upstream's answer says, and whether it can be passed on.
 
-use http::{HeaderMap, StatusCode, Version, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header};
 use pingora::http::ResponseHeader;
 
 use super::headers::{self, TransferCoding};
-use super::validate;
+use super::{ServerSession, validate};
+use crate::answer::Failure;
+use crate::proxy::settings::ServerLimits;
 
 /// Interim answers (RFC 9110 §15.2) before an answer, at most.
 pub const MAX_INTERIM: usize = 32;
+
+/// A list of fields that is larger than the client's bound ends an HTTP/2 connection with all its
+/// streams. pingora does not tell that bound; ours stands for it.
+///
+/// # Errors
+/// [`Failure::UpstreamInvalid`] where the answer cannot be given to this client.
+pub fn fits(
+    header: &ResponseHeader,
+    session: &ServerSession,
+    limits: &ServerLimits,
+) -> Result<(), Failure> {
+    // RFC 9113 §6.5.2.
+    let size = |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len() + 32;
+    match session.is_http2() && header.headers.iter().map(size).sum::<usize>() > limits.header {
+        true => Err(Failure::UpstreamInvalid),
+        false => Ok(()),
+    }
+}
 
 /// Whether it can be told where the answer ends, by every reader alike. Of the transfer codings only
 /// `chunked` is undone by pingora (RFC 9112 §6.1); HTTP/1.0 has none, and switches to nothing.

@@ -13,8 +13,9 @@ use super::{Routes, tokens};
 use crate::answer::Failure;
 use crate::issuer::publisher::COMMON_PATH;
 use crate::proxy::http::call::{self, Body, Reply};
+use crate::proxy::http::memory::Share;
 use crate::proxy::http::upstream::Upstream;
-use crate::proxy::http::{ServerSession, downstream, headers, reply};
+use crate::proxy::http::{ServerSession, downstream, headers, reply, response};
 use crate::proxy::outbound::{self, Changes};
 use crate::proxy::state::State;
 use crate::rewrite::discovery::{self, Discovered, DiscoveryRewrite, EndpointRewrite};
@@ -73,7 +74,11 @@ pub(in crate::proxy) async fn answer(
     if let Some(kept) = key.as_ref().and_then(|key| state.discovery.get(key)) {
         return reply::write(session, kept.header, kept.body).await;
     }
-    let (mut header, body) = match fetch(session, state, upstream, request, changes).await? {
+    let mut share = state.bodies.share();
+    let fetched = fetch(session, state, upstream, request, changes, &mut share).await?;
+    let fetched = fetched
+        .and_then(|found| response::fits(&found.0, session, &state.server.limits).map(|()| found));
+    let (mut header, body) = match fetched {
         Ok(found) => found,
         Err(failure) => return reply::fail(session, &state.counters, &failure, &[]).await,
     };
@@ -139,6 +144,7 @@ async fn fetch(
     upstream: &Upstream,
     mut request: Box<RequestHeader>,
     changes: &Changes,
+    share: &mut Share,
 ) -> Result<Result<(ResponseHeader, Bytes), Failure>> {
     request.set_method(Method::GET);
     outbound::prepare(&mut request, session, state, upstream, changes)?;
@@ -148,7 +154,7 @@ async fn fetch(
     }
     request.remove_header(&header::CONTENT_LENGTH);
     for left in (0..=REDIRECTS).rev() {
-        let asking = call::ask(&request, LIMIT, upstream, &state.connector);
+        let asking = call::ask(&request, LIMIT, upstream, &state.connector, share);
         match downstream::cancel_on_reset(session, asking).await? {
             Ok(Reply { header, body: Body::Whole(body) }) => {
                 match redirected(&header, &request, upstream).filter(|_| left > 0) {

@@ -14,6 +14,7 @@ use crate::jose::base64url;
 use crate::jose::jws::CompactJws;
 use crate::pipeline::Ask;
 use crate::proxy::http::downstream::{self, Upload};
+use crate::proxy::http::memory::Share;
 use crate::proxy::http::{ServerSession, headers, reply};
 use crate::proxy::settings::{Cors, ExchangeSettings};
 use crate::proxy::state::State;
@@ -29,7 +30,8 @@ pub(in crate::proxy) async fn answer(session: &mut ServerSession, state: &State)
     if session.req_header().method == Method::OPTIONS {
         return preflight(session, cors).await;
     }
-    let granted = match asked(session, state).await {
+    let mut share = state.bodies.share();
+    let granted = match asked(session, state, &mut share).await {
         Ok(body) => {
             let cookies = state.opaque.as_ref().and_then(|v| v.cookies(session));
             downstream::cancel_on_reset(session, exchange(&body, cookies, state)).await?
@@ -54,7 +56,11 @@ pub(in crate::proxy) async fn answer(session: &mut ServerSession, state: &State)
 }
 
 /// The form.
-async fn asked(session: &mut ServerSession, state: &State) -> Result<Bytes, Failure> {
+async fn asked(
+    session: &mut ServerSession,
+    state: &State,
+    share: &mut Share,
+) -> Result<Bytes, Failure> {
     let request = session.req_header();
     if request.method != Method::POST {
         return Err(Failure::MethodNotAllowed { allow: ALLOW });
@@ -65,7 +71,7 @@ async fn asked(session: &mut ServerSession, state: &State) -> Result<Bytes, Fail
     {
         return Err(ExchangeFailure::MediaType.into());
     }
-    Upload::of(session, &state.server.limits).whole(state.server.limits.body).await
+    Upload::of(session, &state.server.limits).whole(state.server.limits.body, share).await
 }
 
 async fn exchange(body: &[u8], cookies: Option<String>, state: &State) -> Result<Bytes, Failure> {

@@ -14,8 +14,9 @@ use crate::answer::Failure;
 use crate::coding;
 use crate::proxy::http::call::{Body, Connection, Reply, Request, Tries, Unanswered};
 use crate::proxy::http::downstream::{self, Upload};
+use crate::proxy::http::memory::Share;
 use crate::proxy::http::upstream::Upstream;
-use crate::proxy::http::{ServerSession, headers, reply};
+use crate::proxy::http::{ServerSession, headers, reply, response};
 use crate::proxy::outbound::{self, Changes};
 use crate::proxy::state::State;
 use crate::rewrite::{self, Place, TokenRule};
@@ -36,7 +37,11 @@ pub(in crate::proxy) async fn answer(
     let Some(upstream) = &state.upstream else {
         return reply::fail(session, &state.counters, &Failure::NoUpstream, &[]).await;
     };
-    let fetched = fetch(session, state, upstream, rule, &changes).await?;
+    let mut share = state.bodies.share();
+    let fetched = fetch(session, state, upstream, rule, &changes, &mut share).await?;
+    let fetched = fetched.and_then(|reply| {
+        response::fits(&reply.header, session, &state.server.limits).map(|()| reply)
+    });
     let Reply { mut header, body } = match fetched {
         Ok(reply) => reply,
         Err(failure) => return reply::fail(session, &state.counters, &failure, &[]).await,
@@ -102,9 +107,11 @@ async fn fetch(
     upstream: &Upstream,
     rule: &TokenRule,
     changes: &Changes,
+    share: &mut Share,
 ) -> Result<Result<Reply, Failure>> {
     let limit = state.server.limits.body;
-    let (body, more) = match Upload::of(session, &state.server.limits).beginning(limit).await {
+    let mut upload = Upload::of(session, &state.server.limits);
+    let (body, more) = match upload.beginning(limit, share).await {
         Ok(beginning) => beginning,
         Err(failure) => return Ok(Err(failure)),
     };
@@ -115,11 +122,12 @@ async fn fetch(
         let asked = match more {
             true => {
                 let more = Some(Upload::of(session, &state.server.limits));
-                Request { header, body, more }.send(limit, upstream, connector, &mut tries).await
+                let request = Request { header, body, more };
+                request.send(limit, upstream, connector, &mut tries, share).await
             }
             false => {
                 let request = Request { header, body, more: None };
-                let asking = request.send(limit, upstream, connector, &mut tries);
+                let asking = request.send(limit, upstream, connector, &mut tries, share);
                 downstream::cancel_on_reset(session, asking).await?
             }
         };

@@ -96,12 +96,16 @@ pub struct ServerLimits {
     /// Size of an answer that is searched for tokens; a longer one passes unchanged.
     #[serde(with = "setting::Size")]
     pub answer: usize,
+    /// Memory for the bodies that are read and held, of all requests together; beyond it they are
+    /// answered with `503`.
+    #[serde(with = "setting::Size")]
+    pub body_memory: usize,
     /// Client connections at once.
     pub connections: usize,
     /// A kept-alive connection without a request is closed.
     #[serde(with = "setting::Duration")]
     pub idle_timeout: Duration,
-    /// A client must have sent its header, then each part of its body.
+    /// A client must have ended its TLS handshake, then sent its header, then each part of its body.
     #[serde(with = "setting::Duration")]
     pub read_timeout: Duration,
     /// A client must take each part of an answer within this.
@@ -128,6 +132,7 @@ impl Default for ServerLimits {
             header: 64 * 1024,
             body: 256 * 1024,
             answer: 1024 * 1024,
+            body_memory: 64 * 1024 * 1024,
             connections: 10_000,
             idle_timeout: Duration::from_secs(60),
             read_timeout: Duration::from_secs(30),

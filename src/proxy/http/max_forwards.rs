@@ -1,0 +1,52 @@
+//! `Max-Forwards` of `TRACE` and `OPTIONS` (RFC 9110 §7.6.2): how many servers may pass a request on.
+
+use http::{HeaderName, Method, header};
+use pingora::Result;
+use pingora::http::{RequestHeader, ResponseHeader};
+
+use super::{ServerSession, reply};
+use crate::answer::Failure;
+use crate::proxy::counters::Counters;
+
+const NAME: HeaderName = HeaderName::from_static("max-forwards");
+/// What clients may ask of the server behind; `TRACE` ends here.
+const ALLOW: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+
+/// How often the request may be passed on. `None`: it does not say, or not in one number; such a field
+/// is nobody's to count down, and passes as it came.
+pub fn of(request: &RequestHeader) -> Option<u64> {
+    if !matches!(request.method, Method::TRACE | Method::OPTIONS) {
+        return None;
+    }
+    let mut lines = request.headers.get_all(NAME).iter();
+    let text = lines.next().filter(|_| lines.next().is_none())?.to_str().ok()?.trim();
+    let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    // One that is larger is as good as this.
+    digits.then(|| text.parse().unwrap_or(u64::MAX))
+}
+
+/// Counts down on a request that is passed on.
+///
+/// # Errors
+/// None: a number is a valid value.
+pub fn pass_on(request: &mut RequestHeader) -> Result<()> {
+    match of(request) {
+        Some(left) => request.insert_header(NAME, left.saturating_sub(1)),
+        None => Ok(()),
+    }
+}
+
+/// Answers a request that may not be passed on. `TRACE` is refused: what it would show again are the
+/// client's cookies and tokens (RFC 9110 §9.3.8).
+///
+/// # Errors
+/// When the client has gone.
+pub async fn answer(session: &mut ServerSession, counters: &Counters) -> Result<()> {
+    if session.req_header().method == Method::TRACE {
+        let failure = Failure::MethodNotAllowed { allow: ALLOW };
+        return reply::fail(session, counters, &failure, &[]).await;
+    }
+    let mut header = ResponseHeader::build(204, Some(1))?;
+    header.insert_header(header::ALLOW, ALLOW)?;
+    reply::write(session, header, bytes::Bytes::new()).await
+}
