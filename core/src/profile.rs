@@ -148,7 +148,7 @@ impl Profile {
                 ..BY_THE_RFCS
             },
             judge: Judge::Convex,
-            source: "measured with the crates Convex verifies with (`tests/verdict.rs`)",
+            source: "measured with the crates Convex verifies with (`tests/tokens/verdict.rs`)",
         }
     }
 

@@ -6,7 +6,8 @@ use crate::jose::refusal::Refusal;
 pub enum BridgeError {
     #[error("the token is refused: {0}")]
     Refused(#[from] Refusal),
-    /// A name of the configuration that no longer stands in it; a token's `iss` is a refusal.
+    /// A configured name that no longer exists in the configuration. An unknown `iss` of a token is
+    /// a refusal.
     #[error("the token's issuer is not configured here")]
     IssuerUnknown,
     #[error("the issuer's keys could not be read")]
@@ -17,9 +18,9 @@ pub enum BridgeError {
          check `client_id` and `client_secret`"
     )]
     IntrospectionRefused(u16),
-    #[error("too much work is waiting")]
+    #[error("the signing queue is full; try again later")]
     Overloaded,
-    /// The crypto threads are gone.
+    /// The crypto threads have stopped.
     #[error("an internal error")]
     Stopped,
 }

@@ -289,16 +289,16 @@ fn audience(
                     ));
             }
             let audience = at.key("audience").name(&missing.audience, Audience::parse)?;
-            let vouched_by = vouched_by(missing, &at, issuers, source)?;
-            Some(MissingAudience { audience, clients: missing.clients.clone(), vouched_by })
+            let client_sources = client_sources(missing, &at, issuers, source)?;
+            Some(MissingAudience { audience, clients: missing.clients.clone(), client_sources })
         }
     };
     Ok(AudienceRule { accept, when_missing })
 }
 
-/// What may say which client's a token is, where the token does not. Both are checked as far as they
-/// can be: an address in which no client stands vouches for none.
-fn vouched_by(
+/// What names the client of a token that does not name one itself. Both are checked as far as
+/// possible: an address without the client's name is an error.
+fn client_sources(
     raw: &RawMissingAudience,
     at: &At,
     issuers: &[Issuer],
@@ -326,7 +326,7 @@ fn vouched_by(
                 let address = match source {
                     Source::Url(url) => Some(url.as_str()),
                     Source::UrlPerKid(template) => Some(template.as_str()),
-                    // The operator brought the keys, and says here that they are this client's alone.
+                    // The operator supplies the keys, and says here that they belong to this client only.
                     Source::File(_) | Source::Inline(_) | Source::Secrets => None,
                 };
                 if address.is_some_and(|address| !names_client(address, client)) {
