@@ -106,8 +106,8 @@ name! {
 }
 
 name! {
-    /// The operator's short name for an issuer. It is a metric label and a file name, so it is 1 to 64
-    /// of `[A-Za-z0-9._-]`, and the first is not a dot.
+    /// The operator's short name for an issuer: 1 to 64 of `[A-Za-z0-9._-]`, the first not a dot. It
+    /// is a metric label and a file name, so the alphabet is narrow.
     IssuerName, label
 }
 
