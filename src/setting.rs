@@ -20,6 +20,16 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .map(|(_, candidate)| candidate)
 }
 
+/// A word that is none of `allowed`.
+pub fn not_one_of(word: &str, allowed: &[&str]) -> Invalid {
+    let list = allowed.iter().map(|a| format!("`{a}`")).collect::<Vec<_>>().join(", ");
+    let invalid = Invalid::new(format_args!("`{word}` is not one of {list}"));
+    match nearest(word, allowed.iter().copied()) {
+        Some(meant) => invalid.hint(format_args!("did you mean `{meant}`?")),
+        None => invalid,
+    }
+}
+
 /// A secret from the configuration: never printed, wiped when dropped.
 #[derive(Clone, serde::Deserialize)]
 #[serde(transparent)]

@@ -13,7 +13,7 @@ use super::overrides::RunOverrides;
 use super::raw::RawConfig;
 use super::resolve;
 use crate::env::{Env, expand};
-use crate::setting::{Invalid, nearest};
+use crate::setting::{Invalid, nearest, not_one_of};
 
 /// Taken from the working directory where no file is named.
 const DEFAULT_FILE: &str = "countersign.toml";
@@ -222,16 +222,6 @@ impl ConfigText<'_> {
     fn fault(&self, fault: SettingFault, table: &ConfigTable<'_>) -> ConfigError {
         let span = span_of(table, &fault.key);
         ConfigError { hint: fault.hint, ..self.error(span, Some(fault.key), fault.why) }
-    }
-}
-
-/// A word that is none of `allowed`.
-pub(super) fn not_one_of(word: &str, allowed: &[&str]) -> Invalid {
-    let list = allowed.iter().map(|a| format!("`{a}`")).collect::<Vec<_>>().join(", ");
-    let invalid = Invalid::new(format_args!("`{word}` is not one of {list}"));
-    match nearest(word, allowed.iter().copied()) {
-        Some(meant) => invalid.hint(format_args!("did you mean `{meant}`?")),
-        None => invalid,
     }
 }
 

@@ -1,9 +1,8 @@
 //! Where in the configuration a value is written, so that its error can say so.
 
 use super::super::error::{Checked, SettingFault};
-use super::super::load::not_one_of;
 use crate::jose::alg::{Alg, AlgSet};
-use crate::setting::{Invalid, OneOrMany};
+use crate::setting::{Invalid, OneOrMany, not_one_of};
 
 /// A key, `issuer[1].refresh`.
 #[derive(Debug, Clone)]
