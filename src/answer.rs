@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::bridge::BridgeError;
 use crate::issuer::NoSet;
-use crate::jose::refusal::{ExchangeError, Refusal};
+use crate::jose::refusal::ExchangeError;
 
 /// Why this program answers a request with an error.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -73,44 +73,11 @@ pub enum ExchangeFailure {
     Audience,
     #[error("the subject token is an access token (`typ: at+jwt`), not an ID token")]
     TokenKind,
-    #[error("the token is refused: {reason}")]
-    Refused { code: &'static str, error: ExchangeError, reason: String },
-    #[error("the token's issuer is not configured here")]
-    IssuerUnknown,
-    #[error("the issuer's keys could not be read")]
-    KeysUnavailable,
-    #[error(
-        "the introspection endpoint refused this proxy (status {0}); \
-         check `client_id` and `client_secret`"
-    )]
-    IntrospectionRefused(u16),
-    #[error("no signing key is available")]
-    NoSigningKey,
-    #[error("the signing queue is full; try again later")]
-    Overloaded,
-    #[error("an internal error")]
-    Internal,
-}
-
-impl From<BridgeError> for ExchangeFailure {
-    fn from(error: BridgeError) -> Self {
-        match error {
-            BridgeError::Refused(refusal) => Self::of(&refusal),
-            BridgeError::IssuerUnknown => Self::IssuerUnknown,
-            BridgeError::KeysUnavailable => Self::KeysUnavailable,
-            BridgeError::IntrospectionRefused(status) => Self::IntrospectionRefused(status),
-            BridgeError::Overloaded => Self::Overloaded,
-            BridgeError::Stopped => Self::Internal,
-        }
-    }
+    #[error(transparent)]
+    Bridge(#[from] BridgeError),
 }
 
 impl ExchangeFailure {
-    fn of(refusal: &Refusal) -> Self {
-        let error = refusal.exchange_error();
-        Self::Refused { code: refusal.code(), error, reason: refusal.to_string() }
-    }
-
     /// Whether the requested audience is the reason, so that another one may work.
     pub fn is_target(&self) -> bool {
         self.oauth().0 == "invalid_target"
@@ -129,13 +96,7 @@ impl ExchangeFailure {
             Self::ActorToken => "actor_token",
             Self::Audience => "audience",
             Self::TokenKind => "token_type",
-            Self::Refused { code, .. } => code,
-            Self::IssuerUnknown => "issuer_unknown",
-            Self::KeysUnavailable => "issuer_keys_unavailable",
-            Self::IntrospectionRefused(_) => "introspection_refused",
-            Self::NoSigningKey => "no_signing_key",
-            Self::Overloaded => "overloaded",
-            Self::Internal => "internal",
+            Self::Bridge(error) => error.code(),
         }
     }
 
@@ -152,14 +113,17 @@ impl ExchangeFailure {
             | Self::ActorToken => ("invalid_request", 400),
             Self::GrantType => ("unsupported_grant_type", 400),
             Self::Audience => ("invalid_target", 400),
-            Self::Refused { error: ExchangeError::ServerError, .. } => ("server_error", 500),
-            Self::Refused { error, .. } => (error.as_str(), 400),
-            Self::IssuerUnknown => ("invalid_request", 400),
-            Self::KeysUnavailable
-            | Self::IntrospectionRefused(_)
-            | Self::NoSigningKey
-            | Self::Overloaded => ("temporarily_unavailable", 503),
-            Self::Internal => ("server_error", 500),
+            Self::Bridge(BridgeError::Refused(refusal)) => match refusal.exchange_error() {
+                error @ ExchangeError::ServerError => (error.as_str(), 500),
+                error => (error.as_str(), 400),
+            },
+            Self::Bridge(BridgeError::IssuerUnknown) => ("invalid_request", 400),
+            Self::Bridge(BridgeError::Stopped) => ("server_error", 500),
+            Self::Bridge(
+                BridgeError::KeysUnavailable
+                | BridgeError::IntrospectionRefused(_)
+                | BridgeError::Overloaded,
+            ) => ("temporarily_unavailable", 503),
         }
     }
 }
@@ -264,6 +228,7 @@ fn described(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::jose::refusal::Refusal;
 
     fn body(answer: &Answer) -> serde_json::Value {
         serde_json::from_slice(&answer.body).unwrap()
@@ -286,7 +251,7 @@ mod tests {
 
     #[test]
     fn overload_says_when_to_come_back() {
-        let answer = http(&Failure::Exchange(ExchangeFailure::Overloaded));
+        let answer = http(&Failure::Exchange(BridgeError::Overloaded.into()));
         assert_eq!((answer.status, answer.retry_after), (503, Some(1)));
         assert_eq!(body(&answer)["error"], "temporarily_unavailable");
     }

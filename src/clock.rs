@@ -11,10 +11,10 @@ use crate::jose::names::UnixTime;
 
 /// Wall time, and sleeping by it.
 #[derive(Clone, Debug)]
-pub struct Clock(Arc<Kind>);
+pub struct Clock(Arc<ClockKind>);
 
 #[derive(Debug)]
-enum Kind {
+enum ClockKind {
     System,
     /// Runs `factor` times as fast as real time, from `start` on.
     Scaled {
@@ -33,21 +33,23 @@ impl Default for Clock {
 impl Clock {
     /// The system's clock.
     pub fn system() -> Self {
-        Self(Arc::new(Kind::System))
+        Self(Arc::new(ClockKind::System))
     }
 
     /// For tests: starts at the system's time and runs `factor` times as fast. Waits on the network
     /// stay real ([`Clock::patience`]); only schedules run fast.
     pub fn scaled(factor: f64) -> Self {
         assert!(factor > 0.0, "time runs forwards");
-        Self(Arc::new(Kind::Scaled { start: system_now(), since: Instant::now(), factor }))
+        Self(Arc::new(ClockKind::Scaled { start: system_now(), since: Instant::now(), factor }))
     }
 
     /// Seconds since 1970-01-01T00:00:00Z.
     pub fn now(&self) -> UnixTime {
         match &*self.0 {
-            Kind::System => system_now(),
-            Kind::Scaled { start, since, factor } => start.plus(since.elapsed().mul_f64(*factor)),
+            ClockKind::System => system_now(),
+            ClockKind::Scaled { start, since, factor } => {
+                start.plus(since.elapsed().mul_f64(*factor))
+            }
         }
     }
 
@@ -59,8 +61,8 @@ impl Clock {
     /// How long `time` of this clock is in real time: for caches, which have a clock of their own.
     pub fn real(&self, time: Duration) -> Duration {
         match &*self.0 {
-            Kind::System => time,
-            Kind::Scaled { factor, .. } => time.div_f64(*factor),
+            ClockKind::System => time,
+            ClockKind::Scaled { factor, .. } => time.div_f64(*factor),
         }
     }
 

@@ -85,7 +85,7 @@ pub fn expand(text: &str, env: &impl Env) -> Result<String, ExpandError> {
     Ok(out)
 }
 
-fn is_name(name: &str) -> bool {
+pub(crate) fn is_name(name: &str) -> bool {
     let head = name.bytes().next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_');
     head && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }

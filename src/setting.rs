@@ -21,7 +21,8 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
 }
 
 /// A secret from the configuration: never printed, wiped when dropped.
-#[derive(Clone)]
+#[derive(Clone, serde::Deserialize)]
+#[serde(transparent)]
 pub struct Secret(Zeroizing<String>);
 
 impl Secret {

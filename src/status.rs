@@ -37,22 +37,22 @@ pub fn counts<S: Serializer>(counts: &Counts, to: S) -> Result<S::Ok, S::Error> 
 
 /// A fault that is present or not; for modules with room for one in their status.
 #[derive(Debug, Default)]
-pub struct Lasting(std::sync::Mutex<Option<Fault>>);
+pub struct Lasting(parking_lot::Mutex<Option<Fault>>);
 
 impl Lasting {
     /// True if it is new, so that it is logged.
     pub fn set(&self, fault: Fault) -> bool {
-        let mut held = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut held = self.0.lock();
         let new = held.as_ref().is_none_or(|old| old.code != fault.code);
         *held = Some(fault);
         new
     }
 
     pub fn clear(&self) {
-        *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = None;
+        *self.0.lock() = None;
     }
 
     pub fn get(&self) -> Option<Fault> {
-        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+        self.0.lock().clone()
     }
 }

@@ -74,6 +74,18 @@ const RSA: [Alg; 6] = [Alg::Rs256, Alg::Rs384, Alg::Rs512, Alg::Ps256, Alg::Ps38
 /// The end of the year 9999.
 const LATEST: i64 = 253_402_300_799;
 
+/// Claims as the RFCs have them.
+const BY_THE_RFCS: ClaimShape = ClaimShape {
+    single_audience: false,
+    typ_jwt: false,
+    needs_iat: false,
+    needs_sub: false,
+    coerce_standard: false,
+    latest_time: LATEST,
+    longest_life: None,
+    stable: false,
+};
+
 impl Default for Profile {
     /// The verifier this program was first made for.
     fn default() -> Self {
@@ -120,12 +132,11 @@ impl Profile {
     /// no harm to either. `customJwt` refuses the whole set for a key on Ed25519 that has an `alg`,
     /// and for any key on secp256k1.
     pub fn convex() -> Self {
-        let rsa = [Alg::Rs256, Alg::Rs384, Alg::Rs512, Alg::Ps256, Alg::Ps384, Alg::Ps512];
         let curves = [Alg::Es256, Alg::Es384, Alg::Es512];
         Self {
             name: "convex",
             accepts: AlgSet::of(&[Alg::Rs256]),
-            tolerates: rsa.into_iter().chain(curves).collect(),
+            tolerates: RSA.into_iter().chain(curves).collect(),
             tolerates_bare: AlgSet::of(&[Alg::EdDsa]),
             claims: ClaimShape {
                 single_audience: true,
@@ -134,11 +145,10 @@ impl Profile {
                 needs_sub: true,
                 coerce_standard: true,
                 latest_time: 8_210_266_876_799,
-                longest_life: None,
-                stable: false,
+                ..BY_THE_RFCS
             },
             judge: Judge::Convex,
-            source: "measured with the crates Convex verifies with (`tests/verdict.rs`)",
+            source: "measured with the crates Convex verifies with (`tests/tokens/verdict.rs`)",
         }
     }
 
@@ -152,16 +162,7 @@ impl Profile {
             accepts: asymmetric,
             tolerates: asymmetric.iter().filter(|alg| *alg != Alg::Es256k).collect(),
             tolerates_bare: AlgSet::EMPTY,
-            claims: ClaimShape {
-                single_audience: false,
-                typ_jwt: false,
-                needs_iat: false,
-                needs_sub: false,
-                coerce_standard: false,
-                latest_time: LATEST,
-                longest_life: None,
-                stable: false,
-            },
+            claims: BY_THE_RFCS,
             judge: Judge::Rfcs,
             source: "RFC 7515 to 7519, RFC 8725; libraries as in the matrix",
         }
@@ -180,13 +181,10 @@ impl Profile {
             tolerates_bare: AlgSet::EMPTY,
             claims: ClaimShape {
                 single_audience: true,
-                typ_jwt: false,
                 needs_iat: true,
                 needs_sub: true,
-                coerce_standard: false,
-                latest_time: LATEST,
                 longest_life: Some(Duration::from_secs(3600)),
-                stable: false,
+                ..BY_THE_RFCS
             },
             judge: Judge::WholeSet,
             source: "the documentation of AWS IAM, Google Cloud IAM, Databricks and Kubernetes; go-oidc \
@@ -203,7 +201,7 @@ impl Profile {
             accepts: AlgSet::of(&[Alg::Rs256, Alg::Rs384, Alg::Rs512]),
             tolerates: RSA.into_iter().chain(curves).collect(),
             tolerates_bare: AlgSet::EMPTY,
-            claims: Self::standard().claims,
+            claims: BY_THE_RFCS,
             judge: Judge::WholeSet,
             source: "Hasura's documentation of its JWT mode; hs-jose, read",
         }
@@ -223,10 +221,7 @@ impl Profile {
                 typ_jwt: true,
                 needs_iat: true,
                 needs_sub: true,
-                coerce_standard: false,
-                latest_time: LATEST,
-                longest_life: None,
-                stable: false,
+                ..BY_THE_RFCS
             },
             judge: Judge::Rfcs,
             source: "OpenID Connect Dynamic Client Registration 1.0 §2; openid-client 5 and 6 as in the \

@@ -70,7 +70,7 @@ impl Default for RefreshSettings {
 
 /// What is known of one issuer's fetches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct State {
+pub struct RefreshState {
     /// The last good answer.
     pub fetched: Option<UnixTime>,
     /// When the scheduled refresh is due; `None`: at once.
@@ -107,7 +107,7 @@ pub enum Action {
 
 /// How a fetch ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
+pub enum FetchOutcome {
     /// A usable set, or `304`; `age` is what the issuer's headers said, if anything.
     Good {
         /// How long it may be used, where the answer says so.
@@ -135,7 +135,12 @@ pub enum Freshness {
 }
 
 /// Decides what `event` leads to.
-pub fn decide(state: &State, event: Event, refresh: &RefreshSettings, now: UnixTime) -> Action {
+pub fn decide(
+    state: &RefreshState,
+    event: Event,
+    refresh: &RefreshSettings,
+    now: UnixTime,
+) -> Action {
     let held = state.not_before.map_or(Duration::ZERO, |t| ahead(t, now, RETRY_AFTER_MAX));
     match event {
         Event::Timer => {
@@ -157,17 +162,17 @@ pub fn decide(state: &State, event: Event, refresh: &RefreshSettings, now: UnixT
 
 /// The state after a try that ended at `now`. `jitter` is in `0.0..1.0`.
 pub fn after(
-    state: &State,
-    outcome: Outcome,
+    state: &RefreshState,
+    outcome: FetchOutcome,
     refresh: &RefreshSettings,
     jitter: f64,
     now: UnixTime,
-) -> State {
+) -> RefreshState {
     match outcome {
-        Outcome::Good { age } => {
+        FetchOutcome::Good { age } => {
             let age = lifetime(age, refresh);
             let wait = age.mul_f64(AHEAD_FROM + AHEAD_SPREAD * jitter.clamp(0.0, 1.0));
-            State {
+            RefreshState {
                 fetched: Some(now),
                 due: Some(now.plus(at_least_a_second(wait))),
                 tried: Some(now),
@@ -175,7 +180,7 @@ pub fn after(
                 not_before: None,
             }
         }
-        Outcome::Bad { retry_after } => {
+        FetchOutcome::Bad { retry_after } => {
             let failures = state.failures.saturating_add(1);
             let served =
                 matches!(freshness(state, refresh, now), Freshness::Fresh | Freshness::Stale);
@@ -185,13 +190,13 @@ pub fn after(
             };
             let own = backoff(first, most, failures, jitter);
             let wait = retry_after.map_or(own, |asked| asked.min(longest).max(own));
-            State { failures, tried: Some(now), not_before: Some(now.plus(wait)), ..*state }
+            RefreshState { failures, tried: Some(now), not_before: Some(now.plus(wait)), ..*state }
         }
     }
 }
 
 /// How far the last good set may be trusted at `now`.
-pub fn freshness(state: &State, refresh: &RefreshSettings, now: UnixTime) -> Freshness {
+pub fn freshness(state: &RefreshState, refresh: &RefreshSettings, now: UnixTime) -> Freshness {
     match state.fetched {
         None => Freshness::None,
         Some(fetched) if now.since(fetched) > refresh.stale_max => Freshness::Expired,
@@ -208,7 +213,7 @@ pub fn lifetime(said: Option<Duration>, refresh: &RefreshSettings) -> Duration {
     said.unwrap_or(refresh.default_age).clamp(floor, refresh.max_age.max(floor))
 }
 
-fn cooled(state: &State, refresh: &RefreshSettings, now: UnixTime) -> bool {
+fn cooled(state: &RefreshState, refresh: &RefreshSettings, now: UnixTime) -> bool {
     // A last try in the future means the clock was set back; it must not stop refetches until then.
     state.tried.is_none_or(|tried| tried > now || now.since(tried) >= refresh.cooldown)
 }
@@ -243,8 +248,8 @@ mod tests {
         Duration::from_secs(n)
     }
 
-    fn good(now: UnixTime) -> State {
-        after(&State::default(), Outcome::Good { age: None }, &rules(), 0.5, now)
+    fn good(now: UnixTime) -> RefreshState {
+        after(&RefreshState::default(), FetchOutcome::Good { age: None }, &rules(), 0.5, now)
     }
 
     fn rules() -> RefreshSettings {
@@ -254,7 +259,7 @@ mod tests {
     #[test]
     fn a_cold_start_fetches_at_once() {
         for event in [Event::Timer, Event::NoKeys, Event::UnknownKid] {
-            assert_eq!(decide(&State::default(), event, &rules(), at(0)), Action::Fetch);
+            assert_eq!(decide(&RefreshState::default(), event, &rules(), at(0)), Action::Fetch);
         }
     }
 
@@ -269,7 +274,13 @@ mod tests {
     #[test]
     fn a_refresh_runs_ahead_of_the_end_whatever_the_jitter() {
         for jitter in [0.0, 0.3, 1.0, 7.0, -1.0] {
-            let s = after(&State::default(), Outcome::Good { age: None }, &rules(), jitter, at(0));
+            let s = after(
+                &RefreshState::default(),
+                FetchOutcome::Good { age: None },
+                &rules(),
+                jitter,
+                at(0),
+            );
             let action = decide(&s, Event::Timer, &rules(), at(0));
             let ahead = |wait: Duration| wait >= secs(225) && wait < secs(300);
             assert!(matches!(action, Action::Wait(wait) if ahead(wait)), "{jitter}: {action:?}");
@@ -284,7 +295,7 @@ mod tests {
             for _ in 0..100 {
                 if decide(&state, Event::UnknownKid, &rules(), at(t)) == Action::Fetch {
                     fetches += 1;
-                    let bad = Outcome::Bad { retry_after: None };
+                    let bad = FetchOutcome::Bad { retry_after: None };
                     state = after(&state, bad, &rules(), 0.0, at(t));
                 }
             }
@@ -295,7 +306,7 @@ mod tests {
         for t in 1..=600 {
             if decide(&state, Event::UnknownKid, &rules(), at(t)) == Action::Fetch {
                 fetches += 1;
-                state = after(&state, Outcome::Good { age: None }, &rules(), 0.0, at(t));
+                state = after(&state, FetchOutcome::Good { age: None }, &rules(), 0.0, at(t));
             }
         }
         assert_eq!(fetches, 20);
@@ -308,7 +319,7 @@ mod tests {
         for t in 300..300 + 7200 {
             if decide(&state, Event::Timer, &rules(), at(t)) == Action::Fetch {
                 tries.push(t);
-                let bad = Outcome::Bad { retry_after: None };
+                let bad = FetchOutcome::Bad { retry_after: None };
                 state = after(&state, bad, &rules(), 1.0, at(t));
                 assert_eq!(freshness(&state, &rules(), at(t)), Freshness::Stale);
             }
@@ -318,19 +329,19 @@ mod tests {
         assert!(gaps.iter().all(|g| *g <= 300));
         assert_eq!(freshness(&state, &rules(), at(7 * 86_400)), Freshness::Stale);
         assert_eq!(freshness(&state, &rules(), at(7 * 86_400 + 1)), Freshness::Expired);
-        let back = after(&state, Outcome::Good { age: None }, &rules(), 0.0, at(8000));
+        let back = after(&state, FetchOutcome::Good { age: None }, &rules(), 0.0, at(8000));
         assert_eq!(freshness(&back, &rules(), at(8000)), Freshness::Fresh);
         assert_eq!(back.failures, 0);
     }
 
     #[test]
     fn an_issuer_never_read_is_asked_again_within_seconds() {
-        let mut state = State::default();
+        let mut state = RefreshState::default();
         let mut tries = Vec::new();
         for t in 0..600 {
             if decide(&state, Event::Timer, &rules(), at(t)) == Action::Fetch {
                 tries.push(t);
-                let bad = Outcome::Bad { retry_after: None };
+                let bad = FetchOutcome::Bad { retry_after: None };
                 state = after(&state, bad, &rules(), 1.0, at(t));
                 assert_eq!(freshness(&state, &rules(), at(t)), Freshness::None);
             }
@@ -339,21 +350,21 @@ mod tests {
         assert_eq!(gaps[..4], [1, 2, 4, 8]);
         assert!(gaps.iter().all(|gap| *gap <= 8), "{gaps:?}");
         // It says when, within reason.
-        let asked = |s| Outcome::Bad { retry_after: Some(secs(s)) };
-        let state = after(&State::default(), asked(30), &rules(), 0.0, at(0));
+        let asked = |s| FetchOutcome::Bad { retry_after: Some(secs(s)) };
+        let state = after(&RefreshState::default(), asked(30), &rules(), 0.0, at(0));
         assert_eq!(decide(&state, Event::Timer, &rules(), at(0)), Action::Wait(secs(30)));
-        let state = after(&State::default(), asked(3600), &rules(), 0.0, at(0));
+        let state = after(&RefreshState::default(), asked(3600), &rules(), 0.0, at(0));
         assert_eq!(decide(&state, Event::Timer, &rules(), at(0)), Action::Wait(secs(120)));
         // A set too old to be served is as good as none.
         let old = good(at(-8 * 86_400));
-        let state = after(&old, Outcome::Bad { retry_after: None }, &rules(), 1.0, at(0));
+        let state = after(&old, FetchOutcome::Bad { retry_after: None }, &rules(), 1.0, at(0));
         assert_eq!(decide(&state, Event::Timer, &rules(), at(0)), Action::Wait(secs(1)));
     }
 
     /// Row 20 of the catalogue.
     #[test]
     fn retry_after_is_kept_by_every_event_up_to_an_hour() {
-        let bad = |s| Outcome::Bad { retry_after: Some(secs(s)) };
+        let bad = |s| FetchOutcome::Bad { retry_after: Some(secs(s)) };
         let state = after(&good(at(0)), bad(60), &rules(), 0.0, at(100));
         for event in [Event::Timer, Event::NoKeys, Event::UnknownKid] {
             assert_ne!(decide(&state, event, &rules(), at(159)), Action::Fetch);
@@ -369,7 +380,7 @@ mod tests {
         let long_ago = at(-1_000_000);
         assert_eq!(decide(&state, Event::Timer, &rules(), long_ago), Action::Fetch);
         assert_eq!(decide(&state, Event::UnknownKid, &rules(), long_ago), Action::Fetch);
-        let failed = after(&state, Outcome::Bad { retry_after: None }, &rules(), 0.0, at(10));
+        let failed = after(&state, FetchOutcome::Bad { retry_after: None }, &rules(), 0.0, at(10));
         assert_eq!(decide(&failed, Event::NoKeys, &rules(), long_ago), Action::Fetch);
         assert_eq!(decide(&state, Event::Timer, &rules(), at(86_400)), Action::Fetch);
         assert_eq!(freshness(&state, &rules(), long_ago), Freshness::Fresh);

@@ -69,9 +69,9 @@ pub fn text<'de, D: Deserializer<'de>, T>(
     deserializer: D,
     parse: fn(&str) -> Result<T, Invalid>,
 ) -> Result<T, D::Error> {
-    struct Text<T>(fn(&str) -> Result<T, Invalid>);
+    struct TextVisitor<T>(fn(&str) -> Result<T, Invalid>);
 
-    impl<T> Visitor<'_> for Text<T> {
+    impl<T> Visitor<'_> for TextVisitor<T> {
         type Value = T;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -83,7 +83,7 @@ pub fn text<'de, D: Deserializer<'de>, T>(
         }
     }
 
-    deserializer.deserialize_str(Text(parse))
+    deserializer.deserialize_str(TextVisitor(parse))
 }
 
 /// A type written as a string: how it is read, how its default is shown in the JSON schema.

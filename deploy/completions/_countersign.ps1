@@ -86,10 +86,10 @@ Register-ArgumentCompleter -Native -CommandName 'countersign' -ScriptBlock {
             break
         }
         'countersign;resign' {
-            [CompletionResult]::new('-c', '-c', [CompletionResultType]::ParameterName, 'Configuration file (TOML) [default: countersign.toml, where there is one]')
-            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Configuration file (TOML) [default: countersign.toml, where there is one]')
-            [CompletionResult]::new('--data-dir', '--data-dir', [CompletionResultType]::ParameterName, 'Where the signing keys are kept, instead of the configuration''s')
-            [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Where the signing keys are kept: `file:DIR`, `readonly:DIR`, `env:NAME` or `redis://HOST:PORT/DB`')
+            [CompletionResult]::new('-c', '-c', [CompletionResultType]::ParameterName, 'Configuration file of the proxy [default: countersign.toml, where there is one]')
+            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Configuration file of the proxy [default: countersign.toml, where there is one]')
+            [CompletionResult]::new('--data-dir', '--data-dir', [CompletionResultType]::ParameterName, 'Where the signing keys are kept')
+            [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'The store: `file:DIR`, `readonly:DIR`, `env:NAME` or `redis://HOST:PORT/DB`')
             [CompletionResult]::new('--audience', '--audience', [CompletionResultType]::ParameterName, 'The audience wanted, where the token names several')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'One JSON object instead of the token alone')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')

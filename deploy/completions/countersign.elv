@@ -78,10 +78,10 @@ set edit:completion:arg-completer[countersign] = {|@words|
             cand --help 'Print help'
         }
         &'countersign;resign'= {
-            cand -c 'Configuration file (TOML) [default: countersign.toml, where there is one]'
-            cand --config 'Configuration file (TOML) [default: countersign.toml, where there is one]'
-            cand --data-dir 'Where the signing keys are kept, instead of the configuration''s'
-            cand --store 'Where the signing keys are kept: `file:DIR`, `readonly:DIR`, `env:NAME` or `redis://HOST:PORT/DB`'
+            cand -c 'Configuration file of the proxy [default: countersign.toml, where there is one]'
+            cand --config 'Configuration file of the proxy [default: countersign.toml, where there is one]'
+            cand --data-dir 'Where the signing keys are kept'
+            cand --store 'The store: `file:DIR`, `readonly:DIR`, `env:NAME` or `redis://HOST:PORT/DB`'
             cand --audience 'The audience wanted, where the token names several'
             cand --json 'One JSON object instead of the token alone'
             cand -h 'Print help'

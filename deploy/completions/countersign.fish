@@ -68,9 +68,9 @@ complete -c countersign -n "__fish_countersign_using_subcommand verify" -l alg -
 complete -c countersign -n "__fish_countersign_using_subcommand verify" -l batch -d 'JSON lines in (`{"token":…}` or `{"token":…,"jwks":{…}}`), `{"valid":…,"reason":…}` out'
 complete -c countersign -n "__fish_countersign_using_subcommand verify" -l json -d 'One JSON object instead of text'
 complete -c countersign -n "__fish_countersign_using_subcommand verify" -s h -l help -d 'Print help'
-complete -c countersign -n "__fish_countersign_using_subcommand resign" -s c -l config -d 'Configuration file (TOML) [default: countersign.toml, where there is one]' -r -F
-complete -c countersign -n "__fish_countersign_using_subcommand resign" -l data-dir -d 'Where the signing keys are kept, instead of the configuration\'s' -r -f -a "(__fish_complete_directories)"
-complete -c countersign -n "__fish_countersign_using_subcommand resign" -l store -d 'Where the signing keys are kept: `file:DIR`, `readonly:DIR`, `env:NAME` or `redis://HOST:PORT/DB`' -r
+complete -c countersign -n "__fish_countersign_using_subcommand resign" -s c -l config -d 'Configuration file of the proxy [default: countersign.toml, where there is one]' -r -F
+complete -c countersign -n "__fish_countersign_using_subcommand resign" -l data-dir -d 'Where the signing keys are kept' -r -f -a "(__fish_complete_directories)"
+complete -c countersign -n "__fish_countersign_using_subcommand resign" -l store -d 'The store: `file:DIR`, `readonly:DIR`, `env:NAME` or `redis://HOST:PORT/DB`' -r
 complete -c countersign -n "__fish_countersign_using_subcommand resign" -l audience -d 'The audience wanted, where the token names several' -r
 complete -c countersign -n "__fish_countersign_using_subcommand resign" -l json -d 'One JSON object instead of the token alone'
 complete -c countersign -n "__fish_countersign_using_subcommand resign" -s h -l help -d 'Print help'

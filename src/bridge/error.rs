@@ -4,20 +4,24 @@ use crate::jose::refusal::Refusal;
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BridgeError {
-    #[error("{0}")]
-    Refused(Refusal),
+    #[error("the token is refused: {0}")]
+    Refused(#[from] Refusal),
     /// A configured name that no longer exists in the configuration. An unknown `iss` of a token is
     /// a refusal.
-    #[error("the issuer is not configured here")]
+    #[error("the token's issuer is not configured here")]
     IssuerUnknown,
     #[error("the issuer's keys could not be read")]
     KeysUnavailable,
     /// The status with which the introspection endpoint refused this program itself.
-    #[error("the introspection endpoint refused this proxy (status {0})")]
+    #[error(
+        "the introspection endpoint refused this proxy (status {0}); \
+         check `client_id` and `client_secret`"
+    )]
     IntrospectionRefused(u16),
     #[error("the signing queue is full; try again later")]
     Overloaded,
-    #[error("the crypto threads have stopped")]
+    /// The crypto threads have stopped.
+    #[error("an internal error")]
     Stopped,
 }
 
@@ -32,11 +36,5 @@ impl BridgeError {
             Self::Overloaded => "overloaded",
             Self::Stopped => "internal",
         }
-    }
-}
-
-impl From<Refusal> for BridgeError {
-    fn from(refusal: Refusal) -> Self {
-        Self::Refused(refusal)
     }
 }

@@ -28,7 +28,7 @@ pub use self::stats::{BridgeStatus, CacheStatus, QueueStatus, RefusalCount, Toke
 
 use self::asked::{Asked, OwnedAsk};
 use self::pool::{NotDone, Pool};
-use self::results::{Entry, Key, Results};
+use self::results::{Entry, ResultKey, Results};
 use self::stats::Stats;
 use crate::clock::Clock;
 use crate::issuer::{IssuerHandle, Issuers, Publisher, Snapshot};
@@ -172,7 +172,7 @@ impl Bridge {
         result
     }
 
-    async fn hit(&self, key: &Key) -> Option<Bridged> {
+    async fn hit(&self, key: &ResultKey) -> Option<Bridged> {
         let entry = self.results.get(key).await?;
         if self.is_fresh(&entry) {
             return Some(entry.bridged.clone());
@@ -193,7 +193,7 @@ impl Bridge {
         self: &Arc<Self>,
         token: &str,
         ask: &Ask<'_>,
-        key: Key,
+        key: ResultKey,
     ) -> Result<Bridged, BridgeError> {
         let missed = || self.stats.misses.fetch_add(1, Ordering::Relaxed);
         // Padding is a flag of the issuer, and the issuer is known only after parsing: `verify`
@@ -283,7 +283,7 @@ impl Bridge {
     async fn shared(
         self: &Arc<Self>,
         asked: Arc<Asked>,
-        key: Key,
+        key: ResultKey,
     ) -> (Result<Bridged, BridgeError>, bool) {
         for _ in 0..ROUNDS {
             let (bridge, asked) = (self.clone(), asked.clone());

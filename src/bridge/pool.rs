@@ -19,8 +19,8 @@ const NICE: i32 = 17;
 const TOGETHER: usize = 8;
 
 /// Gives a finished job's result to its waiter.
-type Reply = Box<dyn FnOnce() + Send>;
-type Job = Box<dyn FnOnce() -> Reply + Send>;
+type Handover = Box<dyn FnOnce() + Send>;
+type Job = Box<dyn FnOnce() -> Handover + Send>;
 
 /// Lets a byte-moving thread that waits for this core run now. Otherwise the scheduler would let a
 /// signature use its whole time slice, milliseconds, before a key set is read.
@@ -37,7 +37,7 @@ struct Jobs {
     stop: bool,
 }
 
-struct Queue {
+struct JobQueue {
     jobs: Mutex<Jobs>,
     ready: Condvar,
     bound: usize,
@@ -47,12 +47,12 @@ struct Queue {
 /// woken from here, the first would take the core before the second had its result.
 #[derive(Default)]
 struct Finished {
-    replies: Mutex<Vec<Reply>>,
+    replies: Mutex<Vec<Handover>>,
     some: Notify,
 }
 
 impl Finished {
-    fn add(&self, replies: &mut Vec<Reply>) {
+    fn add(&self, replies: &mut Vec<Handover>) {
         if replies.is_empty() {
             return;
         }
@@ -60,7 +60,7 @@ impl Finished {
         self.some.notify_one();
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Reply>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<Handover>> {
         self.replies.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -74,7 +74,7 @@ impl Finished {
 
 /// A fixed number of threads with a bounded queue.
 pub(super) struct Pool {
-    queue: Arc<Queue>,
+    queue: Arc<JobQueue>,
     finished: Arc<Finished>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -92,8 +92,11 @@ impl Pool {
     /// # Errors
     /// When the system refuses a thread.
     pub(super) fn new(threads: usize, bound: usize) -> std::io::Result<Self> {
-        let queue =
-            Arc::new(Queue { jobs: Mutex::default(), ready: Condvar::new(), bound: bound.max(1) });
+        let queue = Arc::new(JobQueue {
+            jobs: Mutex::default(),
+            ready: Condvar::new(),
+            bound: bound.max(1),
+        });
         let finished = Arc::new(Finished::default());
         let spawn = |i: usize| {
             let (queue, finished) = (queue.clone(), finished.clone());
@@ -117,7 +120,7 @@ impl Pool {
         let job = move || {
             let done = job();
             // The caller may have disconnected; then nobody needs the result.
-            Box::new(move || drop(reply.send(done))) as Reply
+            Box::new(move || drop(reply.send(done))) as Handover
         };
         self.queue.push(Box::new(job)).map_err(|()| NotDone::Full)?;
         loop {
@@ -158,12 +161,12 @@ impl Drop for Pool {
     }
 }
 
-fn work(queue: &Queue, finished: &Finished) {
+fn work(queue: &JobQueue, finished: &Finished) {
     // On Linux this is the priority of the calling thread only (elsewhere of the whole process). If
     // it cannot be set, nothing breaks.
     #[cfg(target_os = "linux")]
     let _ = rustix::process::setpriority_process(None, NICE);
-    let mut replies: Vec<Reply> = Vec::with_capacity(TOGETHER);
+    let mut replies: Vec<Handover> = Vec::with_capacity(TOGETHER);
     while let Some(job) = queue.next_or(|| finished.add(&mut replies)) {
         // A job that panics drops its reply channel, and its caller sees that. The thread
         // continues.
@@ -177,7 +180,7 @@ fn work(queue: &Queue, finished: &Finished) {
     }
 }
 
-impl Queue {
+impl JobQueue {
     fn lock(&self) -> MutexGuard<'_, Jobs> {
         self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -29,8 +29,8 @@ pub(super) struct Entry {
     pub(super) kids: Arc<PublishedKids>,
 }
 
-pub(super) type Key = [u8; 32];
-pub(super) type Results = Cache<Key, Arc<Entry>>;
+pub(super) type ResultKey = [u8; 32];
+pub(super) type Results = Cache<ResultKey, Arc<Entry>>;
 
 /// The weight of an entry beside its token, in bytes: the entry, its key, and moka's hash map,
 /// queues and timer wheel. Measured with mimalloc on a full cache: 596 and 553 bytes beside tokens
@@ -60,14 +60,19 @@ impl UntilExp {
     }
 }
 
-impl Expiry<Key, Arc<Entry>> for UntilExp {
-    fn expire_after_create(&self, _: &Key, entry: &Arc<Entry>, _: Instant) -> Option<Duration> {
+impl Expiry<ResultKey, Arc<Entry>> for UntilExp {
+    fn expire_after_create(
+        &self,
+        _: &ResultKey,
+        entry: &Arc<Entry>,
+        _: Instant,
+    ) -> Option<Duration> {
         Some(self.left(entry))
     }
 
     fn expire_after_update(
         &self,
-        _: &Key,
+        _: &ResultKey,
         entry: &Arc<Entry>,
         _: Instant,
         _: Option<Duration>,
@@ -78,7 +83,7 @@ impl Expiry<Key, Arc<Entry>> for UntilExp {
 
 /// The cache key. The length precedes every part, so two different requests never have the same
 /// key, and neither does the same request under two configurations.
-pub(super) fn key(generation: u64, token: &str, ask: &Ask<'_>) -> Key {
+pub(super) fn key(generation: u64, token: &str, ask: &Ask<'_>) -> ResultKey {
     let mut hash = digest::Context::new(&digest::SHA256);
     hash.update(&generation.to_le_bytes());
     let companions = &ask.companions;

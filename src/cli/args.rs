@@ -1,12 +1,16 @@
 //! What the command line takes. Other people's scripts depend on these names.
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
 
-use clap::builder::{OsStringValueParser, TypedValueParser};
+use clap::builder::{OsStringValueParser, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
-use crate::config::{self, Config, ConfigError, RunOverrides};
+use super::output::Output;
+use crate::config::{self, Config, ConfigError, Found, RunOverrides};
 use crate::env::ProcessEnv;
+use crate::jose::alg::Alg;
+use crate::jose::sign::{SigningKey, SigningKeyError};
 
 macro_rules! after_help {
     ($try:literal) => {
@@ -124,18 +128,21 @@ pub struct RunArgs {
     pub upgrade: bool,
 }
 
+/// `VARIABLE=` and `${VARIABLE:-}` in a manifest mean that nothing is said.
+fn said<T: Clone + AsRef<OsStr>>(value: &Option<T>) -> Option<T> {
+    value.clone().filter(|value| !value.as_ref().is_empty())
+}
+
 impl RunArgs {
     /// What wins over the configuration file.
     pub fn overrides(&self) -> RunOverrides {
-        // `VARIABLE=` and `${VARIABLE:-}` in a manifest mean that nothing is said.
-        let said = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
         RunOverrides {
             upstream: said(&self.upstream),
             upstream_host: said(&self.upstream_host),
             listen: said(&self.listen),
             public_url: said(&self.public_url),
             admin: said(&self.admin),
-            data_dir: self.data_dir.clone().filter(|dir| !dir.as_os_str().is_empty()),
+            data_dir: said(&self.data_dir),
             store: said(&self.store),
             threads: self.threads,
             profile: said(&self.profile),
@@ -204,15 +211,8 @@ pub struct VerifyArgs {
 
 #[derive(Debug, Args)]
 pub struct ResignArgs {
-    /// Configuration file (TOML) [default: countersign.toml, where there is one]
-    #[arg(long, short, value_name = "FILE", env = "COUNTERSIGN_CONFIG", value_parser = any_path(), value_hint = ValueHint::FilePath)]
-    pub config: Option<PathBuf>,
-    /// Where the signing keys are kept, instead of the configuration's
-    #[arg(long, value_name = "DIR", env = "COUNTERSIGN_DATA_DIR", value_parser = any_path(), value_hint = ValueHint::DirPath)]
-    pub data_dir: Option<PathBuf>,
-    /// Where the signing keys are kept: `file:DIR`, `readonly:DIR`, `env:NAME` or `redis://HOST:PORT/DB`
-    #[arg(long, value_name = "STORE", env = "COUNTERSIGN_STORE")]
-    pub store: Option<String>,
+    #[command(flatten)]
+    pub place: ConfigPlace,
     /// The audience wanted, where the token names several
     #[arg(long, value_name = "AUD")]
     pub audience: Option<String>,
@@ -279,9 +279,9 @@ pub struct KeysArgs {
     pub command: KeysCommand,
 }
 
-/// Where the ring is.
+/// The configuration, and with it the ring, of a proxy that may be running.
 #[derive(Debug, Clone, Args)]
-pub struct KeysPlace {
+pub struct ConfigPlace {
     /// Configuration file of the proxy [default: countersign.toml, where there is one]
     #[arg(long, short, value_name = "FILE", env = "COUNTERSIGN_CONFIG", value_parser = any_path(), value_hint = ValueHint::FilePath)]
     pub config: Option<PathBuf>,
@@ -293,12 +293,24 @@ pub struct KeysPlace {
     pub store: Option<String>,
 }
 
+impl ConfigPlace {
+    /// The file, which is named in a note where nobody chose it, and what wins over it.
+    pub fn find(&self, out: &mut Output) -> (Found, RunOverrides) {
+        let found = config::find(self.config.as_deref());
+        if let Some(note) = found.note() {
+            out.note(note);
+        }
+        let (data_dir, store) = (said(&self.data_dir), said(&self.store));
+        (found, RunOverrides { data_dir, store, ..RunOverrides::default() })
+    }
+}
+
 #[derive(Debug, Subcommand)]
 pub enum KeysCommand {
     /// The keys, their states and times
     List {
         #[command(flatten)]
-        place: KeysPlace,
+        place: ConfigPlace,
         /// JSON instead of a table
         #[arg(long)]
         json: bool,
@@ -306,7 +318,7 @@ pub enum KeysCommand {
     /// Publish a new key; it signs once every cache can have seen it
     Rotate {
         #[command(flatten)]
-        place: KeysPlace,
+        place: ConfigPlace,
         /// Sign with it at once (after a compromise: verifiers refuse tokens until they refetch)
         #[arg(long)]
         now: bool,
@@ -317,7 +329,7 @@ pub enum KeysCommand {
     /// Take in an existing private key, PEM or JWK
     Import {
         #[command(flatten)]
-        place: KeysPlace,
+        place: ConfigPlace,
         /// A file with the key, or `-` for stdin
         #[arg(value_name = "FILE|-", value_hint = ValueHint::FilePath)]
         file: String,
@@ -328,7 +340,7 @@ pub enum KeysCommand {
     /// Print the public key set, or write the private keys into a file for a backup
     Export {
         #[command(flatten)]
-        place: KeysPlace,
+        place: ConfigPlace,
         /// The public JWKS, which is the default
         #[arg(long, hide = true)]
         public: bool,
@@ -352,8 +364,8 @@ pub struct GenerateArgs {
     #[arg(long, short, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub output: PathBuf,
     /// What it signs with
-    #[arg(long, value_enum, value_name = "ALG", ignore_case = true, default_value = "RS256")]
-    pub algorithm: KeyAlgorithm,
+    #[arg(long, value_parser = signing_algorithm(), value_name = "ALG", ignore_case = true, default_value = "RS256")]
+    pub algorithm: Alg,
     /// The base64 of the PEM, on one line: for variables that take no line ends
     #[arg(long)]
     pub base64: bool,
@@ -363,14 +375,12 @@ pub struct GenerateArgs {
 }
 
 /// What we sign with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum KeyAlgorithm {
-    #[value(name = "RS256")]
-    Rs256,
-    #[value(name = "ES256")]
-    Es256,
-    #[value(name = "EdDSA")]
-    EdDsa,
+fn signing_algorithm() -> impl TypedValueParser<Value = Alg> {
+    let names = SigningKey::ALGORITHMS.iter().map(Alg::name);
+    PossibleValuesParser::new(names).try_map(|name| {
+        let meant = SigningKey::ALGORITHMS.iter().find(|a| a.name().eq_ignore_ascii_case(&name));
+        meant.ok_or(SigningKeyError::Alg(name))
+    })
 }
 
 #[derive(Debug, Args)]

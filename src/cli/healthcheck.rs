@@ -14,7 +14,7 @@ use crate::setting::{Invalid, Listen};
 const LIMIT: u64 = 64 * 1024;
 
 /// What the admin listener answered.
-struct Answer {
+struct ReadyzAnswer {
     status: u16,
     /// Why it is not ready, or what it does without: code and number of each.
     reasons: Vec<String>,
@@ -55,7 +55,7 @@ pub fn run(args: &HealthcheckArgs, out: &mut Output) -> Result<Exit, CliError> {
 }
 
 /// One HTTP/1.1 GET.
-fn get(addr: SocketAddr, path: &str, timeout: Duration) -> std::io::Result<Answer> {
+fn get(addr: SocketAddr, path: &str, timeout: Duration) -> std::io::Result<ReadyzAnswer> {
     let mut stream = TcpStream::connect_timeout(&addr, timeout)?;
     stream.set_read_timeout(Some(timeout))?;
     stream.set_write_timeout(Some(timeout))?;
@@ -68,20 +68,20 @@ fn get(addr: SocketAddr, path: &str, timeout: Duration) -> std::io::Result<Answe
         .and_then(|rest| rest.get(2..5))
         .and_then(|status| status.parse().ok())
         .ok_or_else(|| std::io::Error::other("the answer is not HTTP"))?;
-    Ok(Answer { status, reasons: reasons(&text) })
+    Ok(ReadyzAnswer { status, reasons: reasons(&text) })
 }
 
 /// The `reasons` of a `/readyz` body; none where it is something else.
 fn reasons(answer: &str) -> Vec<String> {
     #[derive(serde::Deserialize)]
-    struct Body {
+    struct ReadyzBody {
         #[serde(default)]
         reasons: Vec<String>,
     }
     let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
     // A body in chunks has its JSON between two lines of sizes.
     let json = body.find('{').zip(body.rfind('}')).and_then(|(from, to)| body.get(from..=to));
-    let read = json.and_then(|json| serde_json::from_str::<Body>(json).ok());
+    let read = json.and_then(|json| serde_json::from_str::<ReadyzBody>(json).ok());
     read.map(|body| body.reasons).unwrap_or_default()
 }
 

@@ -8,12 +8,14 @@ use super::args::InitArgs;
 use super::output::{CliError, Output};
 use crate::config::{self, RunOverrides};
 use crate::env::NoEnv;
+// A string as TOML and JSON both write it.
+use crate::jose::json::quote as quoted;
 
 /// Stands for the address the proxy will have where nobody said.
 const SOMEWHERE: &str = "https://login.example.com";
 
 /// What the file is about.
-struct Subject {
+struct IssuerTarget {
     upstream: String,
     issuer: String,
     /// `jwks` of an `[[issuer]]`, where discovery alone does not lead to the keys.
@@ -44,19 +46,19 @@ pub fn run(args: &InitArgs, out: &mut Output) -> Result<Exit, CliError> {
     Ok(Exit::Good)
 }
 
-fn subject(args: &InitArgs) -> Result<Subject, CliError> {
+fn subject(args: &InitArgs) -> Result<IssuerTarget, CliError> {
     #[cfg(feature = "verifier")]
     if let Some(from) = &args.from {
         return looked_up(args, from);
     }
     let upstream = args.upstream.clone().unwrap_or_default();
     let issuer = upstream.trim_end_matches('/').to_owned();
-    Ok(Subject { upstream, issuer, jwks: None })
+    Ok(IssuerTarget { upstream, issuer, jwks: None })
 }
 
 /// What `doctor` finds out about the address.
 #[cfg(feature = "verifier")]
-fn looked_up(args: &InitArgs, from: &str) -> Result<Subject, CliError> {
+fn looked_up(args: &InitArgs, from: &str) -> Result<IssuerTarget, CliError> {
     use super::doctor::gather::Question;
     use super::doctor::{fetched, ours};
     use crate::doctor::finding::Setup;
@@ -84,7 +86,7 @@ fn looked_up(args: &InitArgs, from: &str) -> Result<Subject, CliError> {
         }
     };
     let upstream = args.upstream.clone().unwrap_or(found);
-    Ok(Subject { upstream, issuer: case.spelled, jwks })
+    Ok(IssuerTarget { upstream, issuer: case.spelled, jwks })
 }
 
 fn write(path: &Path, text: &str, force: bool) -> Result<(), CliError> {
@@ -106,12 +108,7 @@ fn write(path: &Path, text: &str, force: bool) -> Result<(), CliError> {
     })
 }
 
-/// A string as TOML and JSON both write it.
-fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
-}
-
-fn file(args: &InitArgs, subject: &Subject) -> String {
+fn file(args: &InitArgs, subject: &IssuerTarget) -> String {
     let upstream = quoted(&subject.upstream);
     let issuer = quoted(&subject.issuer);
     let public_url = match &args.public_url {
@@ -191,7 +188,7 @@ algorithm = "RS256"
 }
 
 /// The provider as the verifier's own file wants it.
-fn block(args: &InitArgs, subject: &Subject) -> String {
+fn block(args: &InitArgs, subject: &IssuerTarget) -> String {
     let issuer = quoted(&subject.issuer);
     let public = args.public_url.as_deref().unwrap_or(SOMEWHERE).trim_end_matches('/');
     let jwks = quoted(&format!("{public}/.well-known/jwks.json"));

@@ -27,6 +27,8 @@ use clap::error::ErrorKind;
 use args::{Cli, Command};
 use output::{CliError, Output};
 
+use crate::profile::Profile;
+
 /// What a command that ran says with its exit status. One that could not run returns a
 /// [`CliError`], exit status 2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,6 +86,20 @@ fn dispatch(command: &Command, out: &mut Output) -> Result<Exit, CliError> {
         }
         Command::Schema => man::schema(out),
     }
+}
+
+/// Runs `work` on this thread.
+fn block_on<T, E: From<CliError>>(work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|why| CliError::new("runtime", why))?.block_on(work)
+}
+
+/// The verifier that `--profile` names.
+fn profile(name: &str) -> Result<Profile, CliError> {
+    Profile::named(name).ok_or_else(|| {
+        CliError::new("--profile", format!("unknown profile `{name}`"))
+            .hint(format!("known profiles: {}", Profile::NAMES.join(", ")))
+    })
 }
 
 /// Help and version go to stdout with status 0; a usage error keeps clap's text (it lists what is

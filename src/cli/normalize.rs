@@ -14,10 +14,7 @@ use crate::profile::Profile;
 /// # Errors
 /// [`CliError`] when the source cannot be read, or the document is refused: then with its code.
 pub fn run(args: &NormalizeArgs, out: &mut Output) -> Result<Exit, CliError> {
-    let profile = Profile::named(&args.profile).ok_or_else(|| {
-        let hint = format!("known profiles: {}", Profile::NAMES.join(", "));
-        CliError::new("--profile", format!("unknown profile `{}`", args.profile)).hint(hint)
-    })?;
+    let profile = super::profile(&args.profile)?;
     let options = Options { now: Some(Clock::system().now()), ..Options::default() };
     let document = source::read(&args.source, options.limits.document)?;
     let (body, report) = match normalize(&document, &options, &profile) {
@@ -47,13 +44,8 @@ fn normalize(
     let read = jwks::normalize(&document.body, options).map_err(|refusal| refused(&refusal))?;
     let mut report = read.report;
     if let Some(odd) = document.content_type.as_deref().filter(|text| !is_json(text)) {
-        report.warnings.push(Change {
-            path: "$".to_owned(),
-            code: "content_type",
-            effect: Effect::Noted,
-            before: Some(crate::jose::report::excerpt(odd)),
-            after: None,
-        });
+        let before = Some(crate::jose::report::excerpt(odd));
+        report.warnings.push(Change { before, ..Change::new("$", "content_type", Effect::Noted) });
     }
     let upstream = [&read.keys];
     let remembered = HashMap::new();
@@ -70,11 +62,7 @@ fn normalize(
 }
 
 fn refused(refusal: &DocumentRefusal) -> Refused {
-    let error = CliError::new(refusal.code(), refusal);
-    let error = match refusal.hint() {
-        Some(hint) => error.hint(hint),
-        None => error,
-    };
+    let error = CliError::new(refusal.code(), refusal).hint_if_any(refusal.hint());
     Refused { report: refusal.report().cloned().map(Box::new), error }
 }
 

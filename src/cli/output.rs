@@ -18,7 +18,8 @@ use serde::Serialize;
 /// hint: <hint>
 /// ```
 /// and never holds the text of a token or a key.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what}: {why}")]
 pub struct CliError {
     /// What failed: a file, an address, a stable code.
     pub what: String,
@@ -33,19 +34,16 @@ impl CliError {
     }
 
     #[must_use]
-    pub fn hint(mut self, hint: impl fmt::Display) -> Self {
-        self.hint = Some(hint.to_string());
+    pub fn hint(self, hint: impl fmt::Display) -> Self {
+        self.hint_if_any(Some(hint))
+    }
+
+    #[must_use]
+    pub fn hint_if_any(mut self, hint: Option<impl fmt::Display>) -> Self {
+        self.hint = hint.map(|hint| hint.to_string());
         self
     }
 }
-
-impl fmt::Display for CliError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.what, self.why)
-    }
-}
-
-impl std::error::Error for CliError {}
 
 impl From<crate::config::ConfigError> for CliError {
     /// The file, line and column are what failed.
@@ -117,15 +115,16 @@ impl Output {
 
     /// One JSON value on one line of stdout.
     pub fn json(&mut self, value: &impl Serialize) {
-        match serde_json::to_string(value) {
-            Ok(text) => self.line(text),
-            Err(error) => self.error(&CliError::new("json", error)),
-        }
+        self.written(serde_json::to_string(value));
     }
 
     /// One JSON value on stdout, indented.
     pub fn json_pretty(&mut self, value: &impl Serialize) {
-        match serde_json::to_string_pretty(value) {
+        self.written(serde_json::to_string_pretty(value));
+    }
+
+    fn written(&mut self, json: serde_json::Result<String>) {
+        match json {
             Ok(text) => self.line(text),
             Err(error) => self.error(&CliError::new("json", error)),
         }

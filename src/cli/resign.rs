@@ -7,9 +7,9 @@ use serde::Serialize;
 
 use super::args::ResignArgs;
 use super::output::{CliError, Output};
-use super::{Exit, token};
+use super::{Exit, block_on, token};
 use crate::clock::Clock;
-use crate::config::{self, Config, RunOverrides};
+use crate::config::{self, Config};
 use crate::dns::Resolver;
 use crate::issuer::{IssuerDeps, Issuers};
 use crate::jose::jwks;
@@ -22,7 +22,7 @@ use crate::pipeline::{Ask, Context, Verdict, countersign};
 
 /// What is printed with `--json`.
 #[derive(Serialize)]
-struct Answer<'a> {
+struct ResignOutput<'a> {
     token: &'a str,
     /// The verifier takes the token without our help; `token` is the one that was given.
     as_it_stands: bool,
@@ -39,35 +39,18 @@ struct No<'a> {
 }
 
 /// Why there is no answer: the token's fault, or ours.
-enum Failure {
-    Refused(Refusal),
-    Cli(CliError),
-}
-
-impl From<Refusal> for Failure {
-    fn from(refusal: Refusal) -> Self {
-        Self::Refused(refusal)
-    }
-}
-
-impl From<CliError> for Failure {
-    fn from(error: CliError) -> Self {
-        Self::Cli(error)
-    }
+#[derive(Debug, thiserror::Error)]
+enum ResignError {
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    #[error(transparent)]
+    Cli(#[from] CliError),
 }
 
 /// # Errors
 /// [`CliError`] when configuration, keys or token cannot be read; a refused token is an answer.
 pub fn run(args: &ResignArgs, out: &mut Output) -> Result<Exit, CliError> {
-    let overrides = RunOverrides {
-        data_dir: args.data_dir.clone().filter(|dir| !dir.as_os_str().is_empty()),
-        store: args.store.clone().filter(|store| !store.is_empty()),
-        ..RunOverrides::default()
-    };
-    let found = config::find(args.config.as_deref());
-    if let Some(note) = found.note() {
-        out.note(note);
-    }
+    let (found, overrides) = args.place.find(out);
     if found == config::Found::Nothing {
         return Err(CliError::new("resign", "there is no configuration")
             .hint("name one by --config; it says which issuers and keys to use"));
@@ -82,16 +65,14 @@ pub fn run(args: &ResignArgs, out: &mut Output) -> Result<Exit, CliError> {
     token::prompt(&args.token, out);
     let token = &token::read(&args.token, config.bridge.limits.token)?;
 
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|why| CliError::new("runtime", why))?;
     let ask = Ask { audience: audience.as_ref(), ..Ask::default() };
-    let (code, why) = match runtime.block_on(resign(token, config, &ask)) {
+    let (code, why) = match block_on(resign(token, config, &ask)) {
         Ok(verdict) => {
             print(token, &verdict, args.json, out);
             return Ok(Exit::Good);
         }
-        Err(Failure::Cli(error)) => return Err(error),
-        Err(Failure::Refused(refusal)) => (refusal.code(), refusal.to_string()),
+        Err(ResignError::Cli(error)) => return Err(error),
+        Err(ResignError::Refused(refusal)) => (refusal.code(), refusal.to_string()),
     };
     if args.json {
         out.json(&No { error: code, error_description: why });
@@ -101,7 +82,7 @@ pub fn run(args: &ResignArgs, out: &mut Output) -> Result<Exit, CliError> {
     Ok(Exit::No)
 }
 
-async fn resign(token: &str, config: Config, ask: &Ask<'_>) -> Result<Verdict, Failure> {
+async fn resign(token: &str, config: Config, ask: &Ask<'_>) -> Result<Verdict, ResignError> {
     let limits = config.bridge.limits;
     // As in the bridge: whether that issuer pads is judged with the rest.
     let jws = CompactJws::parse(token, &limits, true)?;
@@ -161,7 +142,7 @@ async fn resign(token: &str, config: Config, ask: &Ask<'_>) -> Result<Verdict, F
 
 fn print(token: &str, verdict: &Verdict, json: bool, out: &mut Output) {
     let answer = match verdict {
-        Verdict::AsItStands { expires, .. } => Answer {
+        Verdict::AsItStands { expires, .. } => ResignOutput {
             token,
             as_it_stands: true,
             expires: expires.secs(),
@@ -169,7 +150,7 @@ fn print(token: &str, verdict: &Verdict, json: bool, out: &mut Output) {
             alg_in: None,
             notes: &[],
         },
-        Verdict::Countersigned(new) => Answer {
+        Verdict::Countersigned(new) => ResignOutput {
             token: &new.jwt,
             as_it_stands: false,
             expires: new.expires.secs(),

@@ -113,11 +113,7 @@ impl From<RunError> for CliError {
             }
             RunError::Tls(_) | RunError::Start(_) | RunError::Threads(_) => None,
         };
-        let error = Self::new(what, why);
-        match hint {
-            Some(hint) => error.hint(hint),
-            None => error,
-        }
+        Self::new(what, why).hint_if_any(hint)
     }
 }
 

@@ -4,11 +4,12 @@ use std::io::Read as _;
 
 use url::Url;
 
+use super::block_on;
 use super::output::CliError;
 use crate::clock::Clock;
 use crate::dns::Resolver;
 use crate::issuer::FetchSettings;
-use crate::issuer::fetch::{Ask, Fetched, Fetcher, Wanted};
+use crate::issuer::fetch::{FetchRequest, Fetched, Fetcher, Wanted};
 
 /// A document, and what its server said it was.
 #[derive(Debug)]
@@ -38,7 +39,7 @@ pub fn read(source: &str, limit: usize) -> Result<Document, CliError> {
     Ok(Document { body, content_type: None })
 }
 
-fn bounded(reader: impl std::io::Read, limit: usize) -> Result<Vec<u8>, String> {
+pub(super) fn bounded(reader: impl std::io::Read, limit: usize) -> Result<Vec<u8>, String> {
     let mut body = Vec::new();
     let bound = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
     reader.take(bound).read_to_end(&mut body).map_err(|why| why.to_string())?;
@@ -49,22 +50,19 @@ fn fetch(url: &Url, limit: usize) -> Result<Document, CliError> {
     let failed = |what: &str, why: &dyn std::fmt::Display| {
         CliError::new(what, format!("{why}")).hint(format!("the address was {url}"))
     };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|why| failed("runtime", &why))?;
     let resolver = Resolver::system().map_err(|why| failed("dns", &why))?;
     // An address that was typed is named on purpose; a name that leads there is not.
     let literal = matches!(url.host(), Some(url::Host::Ipv4(_) | url::Host::Ipv6(_)));
     let settings = FetchSettings { allow_link_local: literal, ..FetchSettings::default() };
     let (wanted, now) = (Wanted::KeySet, Clock::system().now());
-    let ask = Ask { url, wanted, settings: &settings, limit, etag: None, now };
-    match runtime.block_on(Fetcher::new(resolver).get(ask)) {
-        Ok(Fetched::Document { body, content_type, .. }) => {
+    let ask = FetchRequest { url, wanted, settings: &settings, limit, etag: None, now };
+    let fetcher = Fetcher::new(resolver);
+    let got = block_on(async { fetcher.get(ask).await.map_err(|e| failed(e.code(), &e)) })?;
+    match got {
+        Fetched::Document { body, content_type, .. } => {
             Ok(Document { body: body.to_vec(), content_type })
         }
-        Ok(Fetched::NotModified { .. }) => Err(failed("status", &"304 to a plain request")),
-        Err(error) => Err(failed(error.code(), &error)),
+        Fetched::NotModified { .. } => Err(failed("status", &"304 to a plain request")),
     }
 }
 

@@ -10,6 +10,7 @@ use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
 use super::output::{CliError, Output};
+use super::source;
 
 const WAYS: &str = "give the token itself, @FILE, the name of a file, or - to read it from stdin";
 
@@ -68,12 +69,10 @@ fn file_bytes(path: &Path, limit: usize) -> Result<Vec<u8>, CliError> {
 }
 
 fn bounded(reader: impl Read, limit: usize, what: &str) -> Result<Vec<u8>, CliError> {
-    let mut bytes = Vec::new();
-    // Room for what is taken off, and for one byte that tells that it is too much.
-    let bound = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(64);
-    reader.take(bound).read_to_end(&mut bytes).map_err(|e| CliError::new(what, e).hint(WAYS))?;
-    let blanks = bytes.len() - bytes.trim_ascii_end().len();
-    bytes.truncate(bytes.len() - blanks);
+    // Room for what is taken off.
+    let bytes = source::bounded(reader, limit.saturating_add(63));
+    let mut bytes = bytes.map_err(|why| CliError::new(what, why).hint(WAYS))?;
+    bytes.truncate(bytes.trim_ascii_end().len());
     Ok(bytes)
 }
 

@@ -24,7 +24,7 @@ const TOKEN_LIMIT: usize = 1024 * 1024;
 
 /// What is said of one token.
 #[derive(Debug, Serialize)]
-struct Answer {
+struct VerifyOutput {
     valid: bool,
     /// The stable code of what failed; null when nothing did.
     reason: Option<String>,
@@ -34,7 +34,7 @@ struct Answer {
 
 /// One line of `--batch`.
 #[derive(Deserialize)]
-struct Line<'a> {
+struct BatchLine<'a> {
     #[serde(borrow)]
     token: &'a RawValue,
     #[serde(borrow)]
@@ -44,7 +44,7 @@ struct Line<'a> {
 /// # Errors
 /// [`CliError`] when the key set or the token cannot be read; a token that is not valid is an answer.
 pub fn run(args: &VerifyArgs, out: &mut Output) -> Result<Exit, CliError> {
-    let judge = Judge::new(&args.algs)?;
+    let judge = SignatureVerifier::new(&args.algs)?;
     let keys = args.jwks.as_deref().map(|source| judge.read_keys(source)).transpose()?;
     if args.batch {
         return batch(args, &judge, keys.as_ref(), out);
@@ -67,7 +67,7 @@ pub fn run(args: &VerifyArgs, out: &mut Output) -> Result<Exit, CliError> {
 /// Every line gets its answer, so the command as a whole succeeds.
 fn batch(
     args: &VerifyArgs,
-    judge: &Judge,
+    judge: &SignatureVerifier,
     keys: Option<&Keys>,
     out: &mut Output,
 ) -> Result<Exit, CliError> {
@@ -94,14 +94,14 @@ struct Keys {
     set: Result<KeySet, &'static str>,
 }
 
-struct Judge {
+struct SignatureVerifier {
     algorithms: AlgSet,
     /// Nobody said which algorithms.
     any: bool,
     limits: Limits,
 }
 
-impl Judge {
+impl SignatureVerifier {
     fn new(names: &[String]) -> Result<Self, CliError> {
         let mut algorithms = Vec::new();
         for name in names {
@@ -139,12 +139,12 @@ impl Judge {
         }
     }
 
-    fn line(&self, line: &[u8], keys: Option<&Keys>) -> Answer {
-        let Ok(line) = serde_json::from_slice::<Line<'_>>(line) else {
-            return Answer::no("line");
+    fn line(&self, line: &[u8], keys: Option<&Keys>) -> VerifyOutput {
+        let Ok(line) = serde_json::from_slice::<BatchLine<'_>>(line) else {
+            return VerifyOutput::no("line");
         };
         let Ok(token) = serde_json::from_str::<String>(line.token.get()) else {
-            return Answer::no("format");
+            return VerifyOutput::no("format");
         };
         match (line.jwks, keys) {
             (Some(jwks), _) => {
@@ -154,14 +154,14 @@ impl Judge {
                 self.answer(&token, &self.keys(document.into_bytes(), true))
             }
             (None, Some(keys)) => self.answer(&token, keys),
-            (None, None) => Answer::no("no_keys"),
+            (None, None) => VerifyOutput::no("no_keys"),
         }
     }
 
-    fn answer(&self, token: &str, keys: &Keys) -> Answer {
+    fn answer(&self, token: &str, keys: &Keys) -> VerifyOutput {
         match self.judge(token, keys) {
-            Ok(alg) => Answer { valid: true, reason: None, alg: Some(alg.name()) },
-            Err(code) => Answer::no(code),
+            Ok(alg) => VerifyOutput { valid: true, reason: None, alg: Some(alg.name()) },
+            Err(code) => VerifyOutput::no(code),
         }
     }
 
@@ -180,7 +180,7 @@ impl Judge {
     }
 }
 
-impl Answer {
+impl VerifyOutput {
     fn no(reason: &str) -> Self {
         Self { valid: false, reason: Some(reason.to_owned()), alg: None }
     }

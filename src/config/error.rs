@@ -48,13 +48,13 @@ impl std::error::Error for ConfigError {}
 
 /// A value that is not what it should be; the file's name and the position come later.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct KeyFault {
+pub(super) struct SettingFault {
     pub key: String,
     pub why: String,
     pub hint: Option<String>,
 }
 
-impl KeyFault {
+impl SettingFault {
     pub(super) fn new(key: impl Into<String>, why: impl fmt::Display) -> Self {
         Self { key: key.into(), why: why.to_string(), hint: None }
     }
@@ -69,4 +69,4 @@ impl KeyFault {
     }
 }
 
-pub(super) type Checked<T> = Result<T, KeyFault>;
+pub(super) type Checked<T> = Result<T, SettingFault>;

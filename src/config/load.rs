@@ -8,7 +8,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::Config;
-use super::error::{ConfigError, KeyFault};
+use super::error::{ConfigError, SettingFault};
 use super::overrides::RunOverrides;
 use super::raw::RawConfig;
 use super::resolve;
@@ -219,7 +219,7 @@ impl ConfigText<'_> {
         ConfigError { hint, ..self.error(span, key, without_values(&why)) }
     }
 
-    fn fault(&self, fault: KeyFault, table: &ConfigTable<'_>) -> ConfigError {
+    fn fault(&self, fault: SettingFault, table: &ConfigTable<'_>) -> ConfigError {
         let span = span_of(table, &fault.key);
         ConfigError { hint: fault.hint, ..self.error(span, Some(fault.key), fault.why) }
     }

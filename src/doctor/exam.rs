@@ -4,7 +4,7 @@ use futures::FutureExt as _;
 use serde::Serialize;
 use url::Url;
 
-use super::finding::{CUSTOM_JWT, Case, Fetched, Finding, Level, NoAnswer, OIDC, Verdict, Way};
+use super::finding::{CUSTOM_JWT, Case, FetchResult, Finding, Level, NoAnswer, OIDC, Verdict, Way};
 use super::{Answer, Cause, address, fix, generic, headers};
 use crate::inspect::{inspect, words};
 use crate::jose::base64url;
@@ -15,7 +15,7 @@ use crate::jose::verify::{Budget, verify};
 use crate::log::scrub::scrub;
 use crate::profile::Judge;
 use crate::verifier::convex::{self, Algorithm, CustomJwt, Oidc};
-use crate::verifier::{Reason, Refusal, explain};
+use crate::verifier::{Refusal, RefusalReason, explain};
 
 #[derive(Debug, Clone, Serialize)]
 pub struct Diagnosis {
@@ -196,7 +196,9 @@ fn custom(
                     !readable
                         && matches!(
                             refusal.reason,
-                            Reason::Status | Reason::MediaType | Reason::KeySet
+                            RefusalReason::Status
+                                | RefusalReason::MediaType
+                                | RefusalReason::KeySet
                         )
                 });
                 if !again {
@@ -217,7 +219,7 @@ fn without_time(
 ) -> Result<(), Refusal> {
     use crate::jose::names::UnixTime;
     match &said {
-        Err(refusal) if refusal.reason == Reason::Expired => {
+        Err(refusal) if refusal.reason == RefusalReason::Expired => {
             let exp = section(token, 1).and_then(|claims| claims.get("exp")?.seconds());
             exp.map_or(said, |exp| at(UnixTime::from_secs(exp.saturating_sub(1))))
         }
@@ -227,7 +229,7 @@ fn without_time(
 
 fn open(case: &Case, audience: Option<&str>, findings: &mut Vec<Finding>) -> Verdict {
     let before = findings.len();
-    let text = |fetched: &Fetched| fetched.clone().map_err(|no_answer| no_answer.why);
+    let text = |fetched: &FetchResult| fetched.clone().map_err(|no_answer| no_answer.why);
     let discovery_url = convex::discovery_url(&case.spelled).unwrap_or_default();
     let fetch = |url: String| {
         let found = if url == discovery_url {
@@ -249,7 +251,7 @@ fn open(case: &Case, audience: Option<&str>, findings: &mut Vec<Finding>) -> Ver
         code: "Internal",
         message: "not asked".to_owned(),
         detail: None,
-        reason: Reason::Other,
+        reason: RefusalReason::Other,
     };
     let explained = |refusal: Refusal, token: Option<&str>| {
         let keys = case.discovery_jwks.as_ref();
@@ -259,7 +261,7 @@ fn open(case: &Case, audience: Option<&str>, findings: &mut Vec<Finding>) -> Ver
             _ => None,
         };
         let causes = match (&refusal.reason, lost) {
-            (Reason::Fetch, Some((no_answer, url))) => vec![unfetched(no_answer, url)],
+            (RefusalReason::Fetch, Some((no_answer, url))) => vec![unfetched(no_answer, url)],
             _ => {
                 let discovery = case.discovery.as_ref().ok();
                 let keys = keys.and_then(|keys| keys.as_ref().ok());

@@ -15,7 +15,7 @@ pub const CUSTOM_JWT: &str = "customJwt";
 pub const OIDC: &str = "OIDC";
 
 /// An answer, or why there is none.
-pub type Fetched = Result<Answer, NoAnswer>;
+pub type FetchResult = Result<Answer, NoAnswer>;
 
 /// Why a fetch gave no answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,10 +33,10 @@ pub struct Case {
     /// `iss` as the issuer itself spells it, where discovery or the token says.
     pub spelled: String,
     pub jwks_url: String,
-    pub jwks: Fetched,
-    pub discovery: Fetched,
+    pub jwks: FetchResult,
+    pub discovery: FetchResult,
     /// What `jwks_uri` of the discovery document answered; `None` without one.
-    pub discovery_jwks: Option<Fetched>,
+    pub discovery_jwks: Option<FetchResult>,
     pub token: Option<String>,
     pub audience: Option<String>,
     pub now: UnixTime,
@@ -78,7 +78,7 @@ pub enum Place {
 #[derive(Debug, Clone)]
 pub struct Ours {
     pub setup: Setup,
-    pub read: Result<Read, NoAnswer>,
+    pub read: Result<ReadKeys, NoAnswer>,
 }
 
 /// The configuration it was found with.
@@ -94,7 +94,7 @@ pub enum Setup {
 
 /// An issuer's keys as countersign reads them.
 #[derive(Debug, Clone)]
-pub struct Read {
+pub struct ReadKeys {
     pub keys: KeySet,
     pub report: Report,
     pub policy: IssuerPolicy,

@@ -65,7 +65,7 @@ fn key_set(answer: &Answer, profile: &Profile, doubts: &mut Vec<Cause>) -> Vec<C
         Ok(entries) => entries,
         Err(cause) => return vec![cause],
     };
-    let mut look = Look { profile, faults: Vec::new(), doubts };
+    let mut look = KeyCheck { profile, faults: Vec::new(), doubts };
     let mut kids: Vec<&str> = Vec::new();
     for (i, entry) in entries.iter().enumerate() {
         let place = format!("$.keys[{i}]");
@@ -81,13 +81,13 @@ fn key_set(answer: &Answer, profile: &Profile, doubts: &mut Vec<Cause>) -> Vec<C
     look.faults
 }
 
-struct Look<'a> {
+struct KeyCheck<'a> {
     profile: &'a Profile,
     faults: Vec<Cause>,
     doubts: &'a mut Vec<Cause>,
 }
 
-impl Look<'_> {
+impl KeyCheck<'_> {
     fn fault(&mut self, code: &'static str, place: &str, text: impl Into<String>) {
         self.faults.push(Cause::new(code, place, text));
     }

@@ -6,7 +6,7 @@ use super::finding::{CUSTOM_JWT, Case, Finding, Level, OIDC, Place};
 
 /// One fault, as one or both ways in met it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
+pub struct MergedFault {
     pub code: &'static str,
     pub alarm: bool,
     pub title: String,
@@ -18,11 +18,11 @@ pub struct Fault {
 }
 
 /// The faults that keep the way in from accepting that was asked about; none where one accepts.
-pub fn faults(diagnosis: &Diagnosis) -> Vec<Fault> {
-    let mut faults: Vec<Fault> = Vec::new();
+pub fn faults(diagnosis: &Diagnosis) -> Vec<MergedFault> {
+    let mut faults: Vec<MergedFault> = Vec::new();
     for finding in &diagnosis.findings {
         match finding.level {
-            Level::Alarm => faults.push(Fault {
+            Level::Alarm => faults.push(MergedFault {
                 code: "secret",
                 alarm: true,
                 title: finding.title.clone(),
@@ -41,14 +41,14 @@ pub fn faults(diagnosis: &Diagnosis) -> Vec<Fault> {
     faults
 }
 
-fn add(finding: &Finding, beside: bool, faults: &mut Vec<Fault>) {
-    let said = |fault: &mut Fault| {
+fn add(finding: &Finding, beside: bool, faults: &mut Vec<MergedFault>) {
+    let said = |fault: &mut MergedFault| {
         let Some(says) = &finding.says else { return };
         if !fault.says.iter().any(|(way, text, _)| *way == finding.about || text == says) {
             fault.says.push((finding.about, says.clone(), finding.in_production));
         }
     };
-    let fixes = |fault: &mut Fault| {
+    let fixes = |fault: &mut MergedFault| {
         for fix in &finding.fixes {
             if !fault.fixes.contains(fix) {
                 fault.fixes.push(fix.clone());
@@ -62,7 +62,7 @@ fn add(finding: &Finding, beside: bool, faults: &mut Vec<Fault>) {
             Some(at) => &mut faults[at],
             None if beside => continue,
             None => {
-                faults.push(Fault {
+                faults.push(MergedFault {
                     code: cause.code,
                     alarm: false,
                     title: cause.text.clone(),
@@ -127,7 +127,7 @@ pub fn headline(case: &Case, diagnosis: &Diagnosis) -> String {
                 .to_owned()
         }
         _ => match faults(diagnosis).into_iter().find(|fault| !fault.alarm) {
-            Some(Fault { fixes, .. }) if !fixes.is_empty() => fixes[0].clone(),
+            Some(MergedFault { fixes, .. }) if !fixes.is_empty() => fixes[0].clone(),
             Some(fault) => fault.title,
             None => "see below".to_owned(),
         },

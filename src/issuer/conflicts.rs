@@ -1,6 +1,6 @@
 //! What no two issuers may share.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::IssuerSettings;
 use super::publisher::COMMON_PATH;
@@ -60,7 +60,7 @@ impl Conflict {
 /// The first conflict, in the order of the configuration.
 pub fn check(issuers: &[IssuerSettings]) -> Result<(), ConflictAt> {
     let many = issuers.len() > 1;
-    let mut names = HashMap::new();
+    let mut names = HashSet::new();
     // By the text of `iss`, or its pattern.
     let mut claimed: HashMap<String, &IssuerName> = HashMap::new();
     // By the `iss` with which tokens leave.
@@ -69,7 +69,7 @@ pub fn check(issuers: &[IssuerSettings]) -> Result<(), ConflictAt> {
     for (index, issuer) in issuers.iter().enumerate() {
         let name = issuer.name();
         let found = |kind| Err(ConflictAt { index, name: name.clone(), kind });
-        if names.insert(name, ()).is_some() {
+        if !names.insert(name) {
             return found(Conflict::Name(name.clone()));
         }
         for (iss, written) in spellings(issuer) {

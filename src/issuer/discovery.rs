@@ -7,7 +7,7 @@ use serde::Serialize;
 use url::Url;
 
 use super::FetchSettings;
-use super::fetch::{Ask, FetchError, Fetched, Fetcher, Wanted};
+use super::fetch::{FetchError, FetchRequest, Fetched, Fetcher, Wanted};
 use super::status::Reason;
 use crate::jose::names::UnixTime;
 use crate::rewrite::discovery::{self, DiscoveryFault};
@@ -37,7 +37,7 @@ pub fn addresses(upstream: &Url) -> Vec<Url> {
 
 /// What one address had.
 #[derive(Debug)]
-pub enum Answer {
+pub enum DiscoveryAnswer {
     Document(Bytes),
     /// Something else, with a status that promises a document.
     NotOne {
@@ -47,7 +47,7 @@ pub enum Answer {
     Failed(FetchError),
 }
 
-impl Answer {
+impl DiscoveryAnswer {
     /// Whether this says that there is no document, rather than that it cannot be had now: a server
     /// that is starting, or a gateway before one, fails or asks for patience.
     fn says_none(&self) -> bool {
@@ -80,18 +80,18 @@ impl Answer {
 
 /// One look at all addresses.
 #[derive(Debug)]
-pub struct Look {
+pub struct Lookup {
     /// In the order of [`addresses`]; after the first that cannot be reached none was asked.
-    pub answers: Vec<(Url, Answer)>,
+    pub answers: Vec<(Url, DiscoveryAnswer)>,
     /// How many of them stand behind the issuer's path.
     own: usize,
 }
 
-impl Look {
+impl Lookup {
     /// The documents, the better place first.
     pub fn documents(&self) -> impl Iterator<Item = &Bytes> {
         self.answers.iter().filter_map(|(_, answer)| match answer {
-            Answer::Document(body) => Some(body),
+            DiscoveryAnswer::Document(body) => Some(body),
             _ => None,
         })
     }
@@ -106,7 +106,7 @@ impl Look {
     /// How long the upstream asked us to wait.
     pub fn retry_after(&self) -> Option<Duration> {
         let failed = self.answers.iter().filter_map(|(_, answer)| match answer {
-            Answer::Failed(error) => error.retry_after(),
+            DiscoveryAnswer::Failed(error) => error.retry_after(),
             _ => None,
         });
         failed.max()
@@ -134,23 +134,29 @@ pub async fn look(
     settings: &FetchSettings,
     now: UnixTime,
     is_enough: impl Fn(&[u8]) -> bool,
-) -> Look {
-    let mut look = Look { answers: Vec::new(), own: PATHS.len() };
+) -> Lookup {
+    let mut look = Lookup { answers: Vec::new(), own: PATHS.len() };
     for url in addresses(upstream) {
-        let ask =
-            Ask { url: &url, wanted: Wanted::Discovery, settings, limit: LIMIT, etag: None, now };
+        let ask = FetchRequest {
+            url: &url,
+            wanted: Wanted::Discovery,
+            settings,
+            limit: LIMIT,
+            etag: None,
+            now,
+        };
         let answer = match fetcher.get(ask).await {
             Ok(Fetched::Document { body, .. }) => read(body),
             // Nothing was asked for that a `304` could answer.
             Ok(Fetched::NotModified { .. }) => {
-                Answer::Failed(FetchError::Status { status: 304, retry_after: None })
+                DiscoveryAnswer::Failed(FetchError::Status { status: 304, retry_after: None })
             }
-            Err(error) => Answer::Failed(error),
+            Err(error) => DiscoveryAnswer::Failed(error),
         };
         let last = match &answer {
-            Answer::Document(body) => is_enough(body),
-            Answer::NotOne { .. } => false,
-            Answer::Failed(error) => error.is_unreachable(),
+            DiscoveryAnswer::Document(body) => is_enough(body),
+            DiscoveryAnswer::NotOne { .. } => false,
+            DiscoveryAnswer::Failed(error) => error.is_unreachable(),
         };
         look.answers.push((url, answer));
         if last {
@@ -160,10 +166,10 @@ pub async fn look(
     look
 }
 
-fn read(body: Bytes) -> Answer {
+fn read(body: Bytes) -> DiscoveryAnswer {
     match discovery::read(&body) {
-        Ok(_) => Answer::Document(body),
-        Err(fault) => Answer::NotOne { looks_like: looks_like(&body, fault), fault },
+        Ok(_) => DiscoveryAnswer::Document(body),
+        Err(fault) => DiscoveryAnswer::NotOne { looks_like: looks_like(&body, fault), fault },
     }
 }
 
@@ -268,11 +274,14 @@ mod tests {
     fn there_is_none_only_where_both_places_say_so() {
         let url = Url::parse("http://a").unwrap();
         let status = |status| {
-            Answer::Failed(FetchError::Status { status, retry_after: Some(Duration::from_secs(7)) })
+            DiscoveryAnswer::Failed(FetchError::Status {
+                status,
+                retry_after: Some(Duration::from_secs(7)),
+            })
         };
         let page = || read(Bytes::from_static(b" <html>"));
-        let broken = || Answer::Failed(FetchError::Broken { why: "x".into() });
-        let look = |answers: Vec<Answer>| Look {
+        let broken = || DiscoveryAnswer::Failed(FetchError::Broken { why: "x".into() });
+        let look = |answers: Vec<DiscoveryAnswer>| Lookup {
             answers: answers.into_iter().map(|answer| (url.clone(), answer)).collect(),
             own: 2,
         };

@@ -3,10 +3,10 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Response, StatusCode};
 use url::Url;
@@ -69,7 +69,7 @@ pub struct Fetcher {
 
 /// What one fetch is about.
 #[derive(Debug, Clone, Copy)]
-pub struct Ask<'a> {
+pub struct FetchRequest<'a> {
     pub url: &'a Url,
     pub wanted: Wanted,
     pub settings: &'a FetchSettings,
@@ -95,7 +95,7 @@ impl Fetcher {
     ///
     /// # Errors
     /// [`FetchError`], always with a code; never hangs longer than `total_timeout`.
-    pub async fn get(&self, ask: Ask<'_>) -> Result<Fetched, FetchError> {
+    pub async fn get(&self, ask: FetchRequest<'_>) -> Result<Fetched, FetchError> {
         let client = self.client(ask.settings)?;
         let limit = ask.settings.total_timeout;
         // reqwest's own total limit restarts at each redirect, which we follow ourselves.
@@ -107,7 +107,7 @@ impl Fetcher {
 
     fn client(&self, settings: &FetchSettings) -> Result<HttpClient, FetchError> {
         let settings = client_settings(settings);
-        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut clients = self.clients.lock();
         if let Some(client) = clients.get(&settings) {
             return Ok(client.clone());
         }
@@ -133,7 +133,7 @@ fn client_settings(settings: &FetchSettings) -> ClientSettings {
     client
 }
 
-async fn follow(client: &HttpClient, ask: Ask<'_>) -> Result<Fetched, FetchError> {
+async fn follow(client: &HttpClient, ask: FetchRequest<'_>) -> Result<Fetched, FetchError> {
     let settings = ask.settings;
     let mut url = ask.url.clone();
     for _ in 0..=settings.redirects {
@@ -153,7 +153,7 @@ async fn follow(client: &HttpClient, ask: Ask<'_>) -> Result<Fetched, FetchError
     Err(FetchError::Redirects { limit: settings.redirects })
 }
 
-fn headers(ask: Ask<'_>) -> Result<HeaderMap, FetchError> {
+fn headers(ask: FetchRequest<'_>) -> Result<HeaderMap, FetchError> {
     let bad = |what: &str| FetchError::Request { why: format!("the header `{what}` is not valid") };
     let value = |name: &str, text: &str| HeaderValue::from_str(text).map_err(|_| bad(name));
     let mut headers = HeaderMap::new();
@@ -173,7 +173,7 @@ fn headers(ask: Ask<'_>) -> Result<HeaderMap, FetchError> {
     }
     for (name, text) in &ask.settings.headers {
         let key = HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad(name))?;
-        let mut value = value(name, text)?;
+        let mut value = value(name, text.expose())?;
         // The operator's headers may hold credentials.
         value.set_sensitive(true);
         headers.insert(key, value);
@@ -208,7 +208,7 @@ fn is_upgrade(from: &Url, to: &Url) -> bool {
 async fn read(
     client: &HttpClient,
     mut response: Response,
-    ask: Ask<'_>,
+    ask: FetchRequest<'_>,
 ) -> Result<Fetched, FetchError> {
     let status = response.status();
     let age = freshness(response.headers(), ask.now);

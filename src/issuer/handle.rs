@@ -4,11 +4,12 @@
 mod fetching;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
+use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::set::Removed;
@@ -20,7 +21,7 @@ use crate::jose::jwks::{KeySet, Report};
 use crate::jose::names::{IssuerName, UnixTime};
 use crate::jose::policy::IssuerPolicy;
 use crate::otel::Parent;
-use crate::refresh::{self, Action, Event, Freshness, State};
+use crate::refresh::{self, Action, Event, Freshness, RefreshState};
 use crate::status::{Fault, Lasting};
 
 /// Slack over the total time of a fetch that a cold start waits: parsing, and a busy machine.
@@ -49,7 +50,7 @@ pub struct IssuerHandle {
 
 #[derive(Default)]
 struct Inner {
-    state: State,
+    state: RefreshState,
     in_flight: bool,
     /// Of the set last read; sent back, so that the issuer may say that it still holds.
     etag: Option<String>,
@@ -66,12 +67,6 @@ struct Inner {
     /// The same in short.
     last_reason: Option<Reason>,
     fetches: Fetches,
-}
-
-impl std::fmt::Debug for IssuerHandle {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("IssuerHandle").field("name", &self.name).finish_non_exhaustive()
-    }
 }
 
 impl IssuerHandle {
@@ -152,7 +147,7 @@ impl IssuerHandle {
         let settings = self.settings.load();
         let now = self.shared.clock.now();
         let snapshot = self.snapshot.load_full();
-        let inner = self.inner();
+        let inner = self.inner.lock();
         let freshness = match self.is_static() {
             true => Freshness::Fresh,
             false => refresh::freshness(&inner.state, &settings.refresh, now),
@@ -181,7 +176,7 @@ impl IssuerHandle {
 
     /// Why the last fetch failed, while it lasts.
     pub fn last_reason(&self) -> Option<Reason> {
-        self.inner().last_reason
+        self.inner.lock().last_reason
     }
 
     /// Takes new settings; true if the keys stay (same source), else the caller makes a new handle.
@@ -211,7 +206,7 @@ impl IssuerHandle {
     /// there is none to wait for.
     fn join(self: &Arc<Self>, event: Event, kid: Option<&str>) -> bool {
         {
-            let mut inner = self.inner();
+            let mut inner = self.inner.lock();
             if inner.in_flight {
                 return true;
             }
@@ -281,7 +276,7 @@ impl IssuerHandle {
                 match last {
                     // A set from before the restart is served at once and asked about at once.
                     Some(last) if now.since(last.fetched) <= settings.refresh.stale_max => {
-                        self.inner().state.fetched = Some(last.fetched);
+                        self.inner.lock().state.fetched = Some(last.fetched);
                         self.snapshot.store(Some(Arc::new(last)));
                     }
                     // No key is known before a token names one: an empty set is the truth.
@@ -306,7 +301,8 @@ impl IssuerHandle {
         loop {
             let now = self.shared.clock.now();
             let settings = self.settings.load_full();
-            let action = refresh::decide(&self.inner().state, Event::Timer, &settings.refresh, now);
+            let action =
+                refresh::decide(&self.inner.lock().state, Event::Timer, &settings.refresh, now);
             if let Source::File(path) = &settings.source
                 && self.file_changed(path)
             {
@@ -338,7 +334,7 @@ impl IssuerHandle {
     /// says.
     fn file_changed(&self, path: &Path) -> bool {
         let stamp = crate::keyring::file::stamp(path);
-        let mut inner = self.inner();
+        let mut inner = self.inner.lock();
         if inner.stamp == stamp {
             return false;
         }
@@ -365,9 +361,5 @@ impl IssuerHandle {
 
     fn epoch(&self) -> u64 {
         self.snapshot.load().as_ref().map_or(0, |s| s.epoch)
-    }
-
-    fn inner(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

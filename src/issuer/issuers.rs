@@ -76,12 +76,6 @@ impl Table {
     }
 }
 
-impl std::fmt::Debug for Issuers {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list().entries(self.table.load().list.iter().map(|h| h.name())).finish()
-    }
-}
-
 impl Issuers {
     /// Sets the issuers up and loads their last good sets from disk; no network.
     ///
@@ -89,15 +83,12 @@ impl Issuers {
     /// [`IssuerError`] for settings that contradict one another or a data directory that cannot be
     /// used.
     pub fn new(settings: Vec<IssuerSettings>, deps: IssuerDeps) -> Result<Arc<Self>, IssuerError> {
-        let store = match &deps.data_dir {
-            Some(dir) => Some(
-                store::prepare(dir)
-                    .map_err(|why| IssuerError::DataDir { path: dir.display().to_string(), why })?,
-            ),
-            None => None,
-        };
+        let store = deps.data_dir.map(|dir| {
+            let path = dir.display().to_string();
+            store::prepare(&dir).map_err(|why| IssuerError::DataDir { path, why })
+        });
         let fetcher = Fetcher::new(deps.resolver);
-        let shared = Arc::new(Shared::new(deps.clock, fetcher, deps.options, store));
+        let shared = Arc::new(Shared::new(deps.clock, fetcher, deps.options, store.transpose()?));
         let issuers = Self { shared, table: ArcSwap::default(), reloaded: Notify::new() };
         issuers.reload(settings)?;
         Ok(Arc::new(issuers))

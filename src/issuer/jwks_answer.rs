@@ -33,14 +33,16 @@ impl Media {
             _ => {}
         }
         let Ok(accept) = std::str::from_utf8(accept) else { return Self::JwkSet };
-        let (set, json) = (quality(accept, Self::JwkSet), quality(accept, Self::Json));
-        if set == 0 && json > 0 { Self::Json } else { Self::JwkSet }
+        if !admits(accept, Self::JwkSet) && admits(accept, Self::Json) {
+            return Self::Json;
+        }
+        Self::JwkSet
     }
 }
 
-/// The weight of the most specific range that matches, in thousandths; 0 when none does.
-fn quality(accept: &str, media: Media) -> u16 {
-    let mut best = (0, 0);
+/// Whether the most specific range that matches admits it: its weight is not 0 (RFC 9110 §12.4.2).
+fn admits(accept: &str, media: Media) -> bool {
+    let mut best = (0, false);
     for range in accept.split(',') {
         let mut parts = range.split(';').map(str::trim);
         let specific = match parts.next() {
@@ -49,33 +51,16 @@ fn quality(accept: &str, media: Media) -> u16 {
             Some("*/*") => 1,
             _ => continue,
         };
-        let mut weight = 1000;
-        for parameter in parts {
-            if let Some((name, value)) = parameter.split_once('=')
-                && name.trim().eq_ignore_ascii_case("q")
-            {
-                weight = thousandths(value.trim());
-            }
-        }
+        let zero = parts.any(|parameter| {
+            parameter.split_once('=').is_some_and(|(name, value)| {
+                name.trim().eq_ignore_ascii_case("q") && value.trim().parse() == Ok(0.0)
+            })
+        });
         if specific > best.0 {
-            best = (specific, weight);
+            best = (specific, !zero);
         }
     }
     best.1
-}
-
-/// `qvalue`, RFC 9110 §12.4.2: at most three decimals. Anything else counts as 1.
-fn thousandths(text: &str) -> u16 {
-    let parsed = match text.split_once('.') {
-        None => text.parse::<u16>().ok().map(|whole| whole.saturating_mul(1000)),
-        Some((whole, decimals)) if decimals.len() <= 3 => {
-            let whole = whole.parse::<u16>().ok().map(|w| w.saturating_mul(1000));
-            let part = format!("{decimals:0<3}").parse::<u16>().ok();
-            whole.zip(part).map(|(w, p)| w.saturating_add(p))
-        }
-        Some(_) => None,
-    };
-    parsed.unwrap_or(1000).min(1000)
 }
 
 /// `If-None-Match`, RFC 9110 §13.1.2, by weak comparison: a list, `*`, weak tags.
@@ -218,10 +203,13 @@ mod tests {
     }
 
     #[test]
-    fn weights_follow_rfc_9110() {
-        for (text, value) in [("1", 1000), ("0", 0), ("0.5", 500), ("0.001", 1), ("1.000", 1000)] {
-            assert_eq!(thousandths(text), value, "{text}");
+    fn a_weight_of_zero_admits_nothing() {
+        let admits = |weight| admits(&format!("application/json;q={weight}"), Media::Json);
+        for zero in ["0", "0.0", "0.000"] {
+            assert!(!admits(zero), "{zero}");
         }
-        assert_eq!(thousandths("nonsense"), 1000);
+        for other in ["1", "0.5", "0.001", "1.000", "nonsense"] {
+            assert!(admits(other), "{other}");
+        }
     }
 }

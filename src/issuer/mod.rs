@@ -36,7 +36,7 @@ pub use self::status::{Fetches, IssuerState, IssuerStatus, Reason};
 use crate::jose::names::{IssuerName, Limits};
 use crate::jose::policy::IssuerPolicy;
 pub use crate::refresh::RefreshSettings;
-use crate::setting;
+use crate::setting::{self, Secret};
 
 /// One `[[issuer]]`, checked.
 #[derive(Debug, Clone)]
@@ -87,7 +87,7 @@ impl Source {
 }
 
 /// How an issuer's key set is fetched, `[issuer.fetch]`: the bounds of one HTTP GET.
-#[derive(Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct FetchSettings {
     #[serde(with = "setting::Duration")]
@@ -107,28 +107,12 @@ pub struct FetchSettings {
     /// A PEM file with further CA certificates.
     pub ca: Option<PathBuf>,
     /// Header lines to send.
-    pub headers: BTreeMap<String, String>,
+    #[schemars(with = "BTreeMap<String, String>")]
+    pub headers: BTreeMap<String, Secret>,
     /// The server is the upstream: it is asked as its clients' requests reach it.
     #[serde(skip)]
     #[schemars(skip)]
     pub forwarded: Option<Arc<Forwarded>>,
-}
-
-impl std::fmt::Debug for FetchSettings {
-    /// Header names only: their values may be credentials.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("FetchSettings")
-            .field("connect_timeout", &self.connect_timeout)
-            .field("total_timeout", &self.total_timeout)
-            .field("redirects", &self.redirects)
-            .field("status", &self.status)
-            .field("allow_link_local", &self.allow_link_local)
-            .field("inside", &self.inside)
-            .field("ca", &self.ca)
-            .field("forwarded", &self.forwarded)
-            .field("headers", &self.headers.keys())
-            .finish()
-    }
 }
 
 impl Default for FetchSettings {

@@ -23,13 +23,13 @@ const MAX_KIDS: usize = 1000;
 /// See the module.
 #[derive(Default)]
 pub(super) struct PublishedHistory {
-    issuers: HashMap<String, Known>,
+    issuers: HashMap<String, KnownKids>,
     dir: Option<PathBuf>,
     dirty: bool,
 }
 
 #[derive(Default)]
-struct Known {
+struct KnownKids {
     /// kid → the key last published under it, as the publisher wants it.
     keys: HashMap<Kid, Thumbprint>,
     /// kid → since when.
@@ -37,7 +37,7 @@ struct Known {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Entry {
+struct PublishedKid {
     kid: String,
     key: String,
     since: i64,
@@ -50,7 +50,7 @@ impl PublishedHistory {
         let Some(bytes) = dir.and_then(|dir| std::fs::read(dir.join(FILE)).ok()) else {
             return history;
         };
-        let stored: HashMap<String, Vec<Entry>> = match serde_json::from_slice(&bytes) {
+        let stored: HashMap<String, Vec<PublishedKid>> = match serde_json::from_slice(&bytes) {
             Ok(stored) => stored,
             Err(error) => {
                 tracing::warn!(%error, file = FILE, "what was published before is not known");
@@ -134,18 +134,18 @@ impl PublishedHistory {
     pub(super) fn save(&mut self) {
         let Some(dir) = self.dir.as_ref().filter(|_| self.dirty) else { return };
         self.dirty = false;
-        let entries = |known: &Known| -> Vec<Entry> {
+        let entries = |known: &KnownKids| -> Vec<PublishedKid> {
             known
                 .keys
                 .iter()
-                .map(|(kid, key)| Entry {
+                .map(|(kid, key)| PublishedKid {
                     kid: kid.to_string(),
                     key: key.as_str().to_owned(),
                     since: known.since.get(kid).map_or(0, |t| t.secs()),
                 })
                 .collect()
         };
-        let stored: HashMap<&String, Vec<Entry>> =
+        let stored: HashMap<&String, Vec<PublishedKid>> =
             self.issuers.iter().map(|(name, known)| (name, entries(known))).collect();
         let written = serde_json::to_vec(&stored)
             .map_err(std::io::Error::other)
@@ -156,7 +156,7 @@ impl PublishedHistory {
     }
 }
 
-impl Known {
+impl KnownKids {
     /// Forgets names that are no longer published.
     fn shrink(&mut self, kids: &PublishedKids) {
         self.keys.retain(|kid, key| kids.serves(kid.as_str(), key));

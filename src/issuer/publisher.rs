@@ -5,12 +5,13 @@
 //! with several issuers the common path holds our own keys alone.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use aws_lc_rs::digest;
 use bytes::Bytes;
+use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::discovery::DiscoveryStatus;
@@ -95,12 +96,12 @@ pub struct Publisher {
     profile: ArcSwap<Profile>,
     max_age: Duration,
     clock: Clock,
-    table: ArcSwap<Table>,
+    table: ArcSwap<SetTable>,
     history: Mutex<PublishedHistory>,
 }
 
 #[derive(Default)]
-struct Table {
+struct SetTable {
     by_path: HashMap<String, Arc<Slot>>,
     by_issuer: HashMap<IssuerName, Arc<Slot>>,
 }
@@ -114,12 +115,6 @@ struct Slot {
     fault: ArcSwapOption<ReadBackFault>,
     /// The kids of the issuer's keys that every cached copy of the set has by now.
     propagated: ArcSwap<PublishedKids>,
-}
-
-impl std::fmt::Debug for Publisher {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list().entries(self.table.load().by_path.keys()).finish()
-    }
 }
 
 impl Publisher {
@@ -219,7 +214,7 @@ impl Publisher {
     fn reroute(&self) {
         let old = self.table.load();
         let only = self.issuers.only();
-        let mut table = Table::default();
+        let mut table = SetTable::default();
         let slot_of = |issuer: &Arc<IssuerHandle>| match old.by_issuer.get(issuer.name()) {
             Some(slot) if slot.is_of(issuer) => Arc::clone(slot),
             _ => Arc::new(Slot::new(Some(Arc::clone(issuer)))),
@@ -267,7 +262,7 @@ impl Publisher {
             return;
         }
         let now = self.clock.now();
-        let mut history = self.history();
+        let mut history = self.history.lock();
         let publishes = slot.issuer.as_ref().is_some_and(|issuer| issuer.policy().publishes());
         let upstream: Vec<_> = snapshot.iter().filter(|_| publishes).map(|s| &s.keys).collect();
         let name = slot.issuer.as_ref().map(|issuer| issuer.name());
@@ -313,13 +308,13 @@ impl Publisher {
                 self.build(slot);
                 continue;
             }
-            let history = self.history();
+            let history = self.history.lock();
             let ahead = self.ahead(slot);
             if history.is_growing(name, ahead, now) {
                 slot.propagated.store(Arc::new(history.propagated(name, &set.kids, ahead, now)));
             }
         }
-        self.history().save();
+        self.history.lock().save();
     }
 
     /// How long until every copy of the set has an issuer's key. Another replica may have read the
@@ -341,10 +336,6 @@ impl Publisher {
             NoSet::NoIssuer(None) => NoSet::NoIssuer(self.issuers.discovery()),
             why => why,
         })
-    }
-
-    fn history(&self) -> std::sync::MutexGuard<'_, PublishedHistory> {
-        self.history.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -4,14 +4,15 @@ use std::collections::HashSet;
 use std::future::Future;
 use std::hash::{BuildHasher, RandomState};
 use std::path::PathBuf;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use moka::Expiry;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
+use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 
@@ -121,20 +122,19 @@ impl Shared {
 
     /// Notes that an issuer's keys changed.
     pub(super) fn changed(&self, name: &IssuerName) {
-        self.changed.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone());
+        self.changed.lock().insert(name.clone());
         self.notify.notify_one();
     }
 
     pub(super) fn changed_all(&self, names: Vec<IssuerName>) {
-        self.changed.lock().unwrap_or_else(PoisonError::into_inner).extend(names);
+        self.changed.lock().extend(names);
         self.notify.notify_one();
     }
 
     /// Waits for changes and takes them; for one listener.
     pub(super) async fn next_changes(&self) -> Vec<IssuerName> {
         loop {
-            let changed =
-                std::mem::take(&mut *self.changed.lock().unwrap_or_else(PoisonError::into_inner));
+            let changed = std::mem::take(&mut *self.changed.lock());
             if !changed.is_empty() {
                 return changed.into_iter().collect();
             }
@@ -145,13 +145,13 @@ impl Shared {
 
 /// Kids known to be unknown: bounded, for a time, and only while the set stays as it is.
 pub(super) struct Unknown {
-    kids: Cache<u64, Kept>,
+    kids: Cache<u64, UnknownKid>,
     /// Keyed by chance, so that nobody can aim at another's entry.
     hasher: RandomState,
 }
 
 #[derive(Clone, Copy)]
-struct Kept {
+struct UnknownKid {
     epoch: u64,
     until: UnixTime,
 }
@@ -160,20 +160,20 @@ struct Kept {
 struct Until(Clock);
 
 impl Until {
-    fn left(&self, kept: &Kept) -> Duration {
+    fn left(&self, kept: &UnknownKid) -> Duration {
         self.0.real(kept.until.since(self.0.now())).min(UNKNOWN_FOR)
     }
 }
 
-impl Expiry<u64, Kept> for Until {
-    fn expire_after_create(&self, _: &u64, kept: &Kept, _: Instant) -> Option<Duration> {
+impl Expiry<u64, UnknownKid> for Until {
+    fn expire_after_create(&self, _: &u64, kept: &UnknownKid, _: Instant) -> Option<Duration> {
         Some(self.left(kept))
     }
 
     fn expire_after_update(
         &self,
         _: &u64,
-        kept: &Kept,
+        kept: &UnknownKid,
         _: Instant,
         _: Option<Duration>,
     ) -> Option<Duration> {
@@ -198,7 +198,7 @@ impl Unknown {
     }
 
     pub(super) fn put(&self, issuer: &IssuerName, kid: &str, epoch: u64, until: UnixTime) {
-        self.kids.insert(self.hasher.hash_one((issuer, kid)), Kept { epoch, until });
+        self.kids.insert(self.hasher.hash_one((issuer, kid)), UnknownKid { epoch, until });
     }
 }
 

@@ -6,13 +6,13 @@ use std::time::Duration;
 use tokio::io::AsyncReadExt as _;
 use url::Url;
 
-use super::fetch::{Ask, FetchError, Fetched, Fetcher, Wanted};
+use super::fetch::{FetchError, FetchRequest, Fetched, Fetcher, Wanted};
 use super::status::Reason;
 use super::{IssuerSettings, Source};
 use crate::jose::jwk::PublicJwk;
 use crate::jose::jwks::{self, DocumentRefusal, KeySet, Normalized, Options, Report};
 use crate::jose::names::{Kid, UnixTime};
-use crate::refresh::Outcome;
+use crate::refresh::FetchOutcome;
 
 /// Characters of a kid that may stand in an address we ask for: none that could lead elsewhere.
 const KID_IN_URL: usize = 128;
@@ -51,10 +51,10 @@ impl SourceError {
     }
 
     /// What the policy makes of it.
-    pub fn outcome(&self) -> Outcome {
+    pub fn outcome(&self) -> FetchOutcome {
         match self {
-            Self::Fetch(e) => Outcome::Bad { retry_after: e.retry_after() },
-            _ => Outcome::Bad { retry_after: None },
+            Self::Fetch(e) => FetchOutcome::Bad { retry_after: e.retry_after() },
+            _ => FetchOutcome::Bad { retry_after: None },
         }
     }
 }
@@ -145,7 +145,7 @@ impl Reading<'_> {
         let limit = self.options.limits.document;
         let settings = &self.settings.fetch;
         let (wanted, etag, now) = (Wanted::KeySet, self.etag, self.now);
-        self.fetcher.get(Ask { url, wanted, settings, limit, etag, now }).await
+        self.fetcher.get(FetchRequest { url, wanted, settings, limit, etag, now }).await
     }
 
     async fn file(self, path: &Path) -> Result<Got, SourceError> {

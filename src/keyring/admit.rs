@@ -20,17 +20,12 @@ const BASE64: [GeneralPurpose; 2] = [
     GeneralPurpose::new(&alphabet::URL_SAFE, INDIFFERENT),
 ];
 
-/// A key as the rings hold it.
-pub(super) fn admit(key: SigningKey) -> Arc<SigningKey> {
-    Arc::new(key)
-}
-
 /// A new key.
 ///
 /// # Errors
 /// [`SigningKeyError`] for an algorithm we do not sign with, or when the system fails.
 pub fn generate(alg: Alg) -> Result<Arc<SigningKey>, SigningKeyError> {
-    SigningKey::generate(alg).map(admit)
+    SigningKey::generate(alg).map(Arc::new)
 }
 
 /// A private key as people keep it: PEM, JWK, or base64 of either, as environment variables need it.
@@ -39,26 +34,27 @@ pub fn generate(alg: Alg) -> Result<Arc<SigningKey>, SigningKeyError> {
 /// [`SigningKeyError`] for any other text; it holds none of it.
 pub fn parse(text: &str) -> Result<Arc<SigningKey>, SigningKeyError> {
     let text = text.trim_start_matches('\u{feff}').trim();
-    if text.starts_with('{') {
-        return SigningKey::from_jwk(text).map(admit);
-    }
-    if text.contains("-----BEGIN ") {
-        // Dashboards and `.env` files keep line ends as `\n`.
-        let lines = Zeroizing::new(text.replace("\\n", "\n"));
-        return SigningKey::from_pem(&lines).map(admit);
+    if let Some(key) = plain(text) {
+        return key.map(Arc::new);
     }
     let packed: Zeroizing<String> =
         Zeroizing::new(text.chars().filter(|c| !c.is_ascii_whitespace()).collect());
     let inner = BASE64.iter().find_map(|engine| engine.decode(packed.as_bytes()).ok());
-    let inner = inner.map(Zeroizing::new).filter(|bytes| !bytes.is_empty());
-    match inner.as_deref().map(|bytes| std::str::from_utf8(bytes)) {
-        // Once: base64 of base64 is nobody's key.
-        Some(Ok(inner)) if inner.trim_start().starts_with('{') => {
-            SigningKey::from_jwk(inner.trim()).map(admit)
-        }
-        Some(Ok(inner)) => SigningKey::from_pem(inner).map(admit),
-        _ => Err(SigningKeyError::NotPem),
+    let inner = inner.map(Zeroizing::new);
+    // Once: base64 of base64 is nobody's key.
+    let inner = inner.as_deref().and_then(|bytes| std::str::from_utf8(bytes).ok());
+    let key = inner.and_then(|text| plain(text.trim()));
+    key.unwrap_or(Err(SigningKeyError::NotPem)).map(Arc::new)
+}
+
+/// A JWK or PEM; none for any other text.
+fn plain(text: &str) -> Option<Result<SigningKey, SigningKeyError>> {
+    if text.starts_with('{') {
+        return Some(SigningKey::from_jwk(text));
     }
+    // Dashboards and `.env` files keep line ends as `\n`.
+    let lines = || Zeroizing::new(text.replace("\\n", "\n"));
+    text.contains("-----BEGIN ").then(|| SigningKey::from_pem(&lines()))
 }
 
 #[cfg(test)]

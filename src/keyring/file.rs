@@ -43,12 +43,12 @@ const TRY_AGAIN: Duration = Duration::from_millis(20);
 /// See the module.
 #[derive(Debug)]
 pub struct FileStore {
-    place: Arc<Place>,
+    place: Arc<StoreDir>,
     presence: Mutex<Option<Presence>>,
 }
 
 #[derive(Debug)]
-struct Place {
+struct StoreDir {
     dir: PathBuf,
     access: Access,
     /// Tokens are being signed: the lock is not waited for without end.
@@ -56,9 +56,9 @@ struct Place {
 }
 
 /// The file's own mode protects the keys in it.
-pub(super) struct Plain;
+pub(super) struct PlainSeal;
 
-impl Seal for Plain {
+impl Seal for PlainSeal {
     fn seal(&self, _: &Kid, pkcs8: &[u8]) -> Result<String, String> {
         Ok(STANDARD.encode(pkcs8))
     }
@@ -73,7 +73,7 @@ impl Seal for Plain {
 impl FileStore {
     /// The store of a directory, which the first change makes, with mode 0700, where there is none.
     pub fn new(dir: &Path, access: Access) -> Self {
-        let place = Place { dir: dir.to_owned(), access, serving: AtomicBool::new(false) };
+        let place = StoreDir { dir: dir.to_owned(), access, serving: AtomicBool::new(false) };
         Self { place: Arc::new(place), presence: Mutex::new(None) }
     }
 }
@@ -158,7 +158,7 @@ async fn blocking<T: Send + 'static>(
     }
 }
 
-impl Place {
+impl StoreDir {
     /// The ring, and whose its file is.
     fn read(&self, known: Option<&RingState>) -> Result<Option<(RingState, Rights)>, StoreError> {
         self.check_folder()?;
@@ -181,7 +181,7 @@ impl Place {
         }
         let mut text = Zeroizing::new(String::new());
         file.take(LIMIT).read_to_string(&mut text).map_err(|e| io_at(&path, &e))?;
-        let ring = RingState::from_text(&text, &Plain, known)
+        let ring = RingState::from_text(&text, &PlainSeal, known)
             .map_err(|e| StoreError::Ring { at: path.display().to_string(), why: e })?;
         let owner = geteuid().is_root().then_some((meta.uid(), meta.gid()));
         Ok(Some((ring, Rights { owner, mode: meta.mode() & 0o777 })))
@@ -228,7 +228,7 @@ impl Place {
 
     fn write(&self, ring: &RingState, rights: Option<Rights>) -> Result<(), StoreError> {
         let text = ring
-            .to_text(&Plain)
+            .to_text(&PlainSeal)
             .map_err(|e| StoreError::Ring { at: self.dir.display().to_string(), why: e })?;
         // Under the lock: what lies beside belongs to nobody any more.
         atomic::sweep(&self.dir, Some(RING));
@@ -324,6 +324,6 @@ pub(crate) fn stamp(path: &Path) -> Option<Stamp> {
     Some((meta.ino(), meta.size(), meta.mtime(), meta.mtime_nsec()))
 }
 
-fn io_at(path: &Path, e: &io::Error) -> StoreError {
+pub(super) fn io_at(path: &Path, e: &io::Error) -> StoreError {
     StoreError::Io { at: path.display().to_string(), why: e.to_string() }
 }

@@ -40,7 +40,7 @@ pub struct Keyring {
     durable: AtomicI64,
     /// One change at a time in this process.
     turn: Mutex<()>,
-    fault: std::sync::Mutex<Option<Fault>>,
+    fault: parking_lot::Mutex<Option<Fault>>,
     wake: Notify,
     epochs: watch::Sender<u64>,
 }
@@ -53,7 +53,7 @@ impl std::fmt::Debug for Keyring {
 
 /// Which ring the processes serve that run on a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Served {
+pub enum Uptake {
     /// No process runs.
     Nowhere,
     /// So many run, and each serves the ring in question or a later one.
@@ -136,7 +136,7 @@ impl Keyring {
             state: ArcSwap::from_pointee(state),
             ring: ArcSwap::from_pointee(ring),
             turn: Mutex::new(()),
-            fault: std::sync::Mutex::default(),
+            fault: parking_lot::Mutex::default(),
             wake: Notify::new(),
         }))
     }
@@ -250,7 +250,7 @@ impl Keyring {
                 }
             }
         }
-        if self.fault().is_some() {
+        if self.fault.lock().is_some() {
             // What is owed to the store, if it is well again.
             self.tick().await;
         }
@@ -263,7 +263,7 @@ impl Keyring {
         match self.engine.reconcile(&self.state.load_full()).await {
             Ok(state) => {
                 self.adopt(state);
-                if self.fault().take().is_some() {
+                if self.fault.lock().take().is_some() {
                     tracing::info!("the key store is well again; what was owed to it is stored");
                 }
             }
@@ -275,20 +275,20 @@ impl Keyring {
     ///
     /// # Errors
     /// [`KeyringError`] when the store cannot be asked.
-    pub async fn wait_until_served(&self, patience: Duration) -> Result<Served, KeyringError> {
+    pub async fn wait_until_served(&self, patience: Duration) -> Result<Uptake, KeyringError> {
         let epoch = self.state.load().epoch;
         let until = tokio::time::Instant::now() + patience;
         loop {
             let Some(epochs) = self.engine.store.served().await? else {
-                return Ok(Served::Unknown);
+                return Ok(Uptake::Unknown);
             };
             let running = epochs.len();
             let behind = epochs.iter().filter(|served| **served < epoch).count();
             match (running, behind) {
-                (0, _) => return Ok(Served::Nowhere),
-                (_, 0) => return Ok(Served::By(running)),
+                (0, _) => return Ok(Uptake::Nowhere),
+                (_, 0) => return Ok(Uptake::By(running)),
                 _ if tokio::time::Instant::now() >= until => {
-                    return Ok(Served::Behind { running, behind });
+                    return Ok(Uptake::Behind { running, behind });
                 }
                 _ => tokio::time::sleep(LOOK).await,
             }
@@ -309,12 +309,12 @@ impl Keyring {
             next_change: next.map(UnixTime::secs),
             rotation_asked: state.asked,
             full: state.keys.len() >= rotation::MAX_KEYS,
-            error: self.fault().clone(),
+            error: self.fault.lock().clone(),
         }
     }
 
     fn until_due(&self) -> Duration {
-        if self.fault().is_some() {
+        if self.fault.lock().is_some() {
             return RETRY;
         }
         let state = self.state.load();
@@ -356,16 +356,12 @@ impl Keyring {
     }
 
     fn record_fault(&self, error: &KeyringError) {
-        let mut fault = self.fault();
+        let mut fault = self.fault.lock();
         if fault.as_ref().is_none_or(|old| old.code != error.code()) {
             let at = self.engine.clock.now().secs();
             tracing::error!(code = error.code(), %error, "the key store failed; signing goes on");
             *fault = Some(Fault { code: error.code(), text: error.to_string(), at });
         }
-    }
-
-    fn fault(&self) -> std::sync::MutexGuard<'_, Option<Fault>> {
-        self.fault.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 

@@ -25,7 +25,7 @@ use std::time::Duration;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
-pub use self::live::{Keyring, Served};
+pub use self::live::{Keyring, Uptake};
 use self::ring::{RingKey, RingState};
 pub use self::store::{Access, StoreError};
 use crate::jose::alg::Alg;
@@ -35,6 +35,7 @@ use crate::jose::names::UnixTime;
 use crate::jose::read_back::{self, Probe, ReadBackFault};
 use crate::jose::sign::SigningKey;
 pub use crate::rotation::KeyState;
+use crate::setting::Secret;
 use crate::status::Fault;
 
 /// `[signing]`, checked.
@@ -53,7 +54,7 @@ pub struct KeyringSettings {
     pub outage: Duration,
 }
 
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub enum StoreSettings {
     /// A directory; the ring is `keys.json` in it, mode 0600.
     File(PathBuf),
@@ -65,7 +66,7 @@ pub enum StoreSettings {
         keys: Vec<(KeyState, Arc<SigningKey>)>,
     },
     Redis {
-        url: String,
+        url: Secret,
         encryption_key: RedisKey,
     },
 }
@@ -75,18 +76,6 @@ impl StoreSettings {
     /// document. Who gives the key by a variable has no disk that stays.
     pub fn has_disk(&self) -> bool {
         !matches!(self, Self::Env { .. })
-    }
-}
-
-impl std::fmt::Debug for StoreSettings {
-    /// Without the address of Redis, which may hold a password.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::File(dir) => f.debug_tuple("File").field(dir).finish(),
-            Self::ReadOnly(dir) => f.debug_tuple("ReadOnly").field(dir).finish(),
-            Self::Env { name, .. } => f.debug_tuple("Env").field(name).finish(),
-            Self::Redis { .. } => f.write_str("Redis(****)"),
-        }
     }
 }
 

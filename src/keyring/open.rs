@@ -26,7 +26,7 @@ pub(crate) fn store(
         StoreSettings::Env { name, keys } => Ok(Arc::new(EnvStore::new(name, keys, ahead, clock))),
         #[cfg(feature = "redis")]
         StoreSettings::Redis { url, encryption_key } => {
-            Ok(Arc::new(super::redis::RedisStore::open(url, encryption_key)?))
+            Ok(Arc::new(super::redis::RedisStore::open(url.expose(), encryption_key)?))
         }
         #[cfg(not(feature = "redis"))]
         StoreSettings::Redis { .. } => Err(KeyringError::Unsupported("redis")),

@@ -24,6 +24,7 @@ use super::ring::{RingKey, RingState};
 use super::store::{Store, StoreError};
 use super::stored::RingError;
 use crate::clock::Clock;
+use crate::env;
 use crate::jose::names::UnixTime;
 use crate::jose::sign::{SigningKey, SigningKeyError};
 use crate::rotation::{KeyState, KeyTimes};
@@ -56,10 +57,7 @@ impl ReadOnlyStore {
 
     /// Key files, by name; what Kubernetes lays beside them (`..data`) starts with a dot.
     fn files(&self) -> Result<Vec<PathBuf>, StoreError> {
-        let at = |e: &std::io::Error| StoreError::Io {
-            at: self.dir.display().to_string(),
-            why: e.to_string(),
-        };
+        let at = |e: &std::io::Error| file::io_at(&self.dir, e);
         let mut files = Vec::new();
         for entry in fs::read_dir(&self.dir).map_err(|e| at(&e))? {
             let path = entry.map_err(|e| at(&e))?.path();
@@ -77,9 +75,8 @@ impl ReadOnlyStore {
     fn read(&self) -> Result<Vec<(KeyState, Arc<SigningKey>)>, StoreError> {
         let mut keys = Vec::new();
         for path in self.files()? {
-            let text = fs::read_to_string(&path).map(Zeroizing::new).map_err(|e| {
-                StoreError::Io { at: path.display().to_string(), why: e.to_string() }
-            })?;
+            let text = fs::read_to_string(&path).map_err(|e| file::io_at(&path, &e))?;
+            let text = Zeroizing::new(text);
             let key = admit::parse(&text).map_err(|e| {
                 let at = path.display().to_string();
                 StoreError::Ring { at, why: RingError::Corrupt(e.to_string()) }
@@ -235,8 +232,7 @@ pub fn from_variables(
     name: &str,
     read: impl Fn(&str) -> Option<String>,
 ) -> Result<Vec<(KeyState, Arc<SigningKey>)>, VariableError> {
-    let head = name.bytes().next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_');
-    if !head || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
+    if !env::is_name(name) {
         return Err(VariableError::Name(name.to_owned()));
     }
     let mut keys: Vec<(KeyState, Arc<SigningKey>)> = Vec::new();

@@ -139,13 +139,13 @@ impl RedisStore {
     pub fn open(url: &str, key: &RedisKey) -> Result<Self, StoreError> {
         let bad = |why: String| StoreError::Away { at: "redis".to_owned(), why };
         let mut url = url::Url::parse(url).map_err(|e| bad(e.to_string()))?;
-        let ring = url.query_pairs().find(|(name, _)| name == "ring").map(|(_, v)| v.into_owned());
+        let mut pairs: Vec<(String, String)> = url.query_pairs().into_owned().collect();
+        let ring = pairs.iter().find(|(name, _)| name == "ring").map(|(_, v)| v.clone());
         let ring = ring.unwrap_or_else(|| DEFAULT_RING.to_owned());
-        let rest: Vec<(String, String)> =
-            url.query_pairs().filter(|(name, _)| name != "ring").map(into_owned).collect();
+        pairs.retain(|(name, _)| name != "ring");
         url.set_query(None);
-        if !rest.is_empty() {
-            url.query_pairs_mut().extend_pairs(rest);
+        if !pairs.is_empty() {
+            url.query_pairs_mut().extend_pairs(pairs);
         }
         let place = format!(
             "{}://{}:{}",
@@ -178,12 +178,6 @@ impl RedisStore {
             _listener: Listener(listener),
         })
     }
-}
-
-fn into_owned(
-    (name, value): (std::borrow::Cow<'_, str>, std::borrow::Cow<'_, str>),
-) -> (String, String) {
-    (name.into_owned(), value.into_owned())
 }
 
 #[async_trait]

@@ -224,7 +224,7 @@ mod tests {
         settle(&mut ring, &rules, at(0));
         ring.asked = true;
         settle(&mut ring, &rules, at(1));
-        let seal = super::super::file::Plain;
+        let seal = super::super::file::PlainSeal;
         let text = ring.to_text(&seal).unwrap();
         let back = RingState::from_text(&text, &seal, None).unwrap();
         assert_eq!(back.times(), ring.times());

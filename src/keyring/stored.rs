@@ -2,10 +2,11 @@
 //!
 //! The member names `office` and `horizon` are those of the first release: rings that exist have them.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::admit::admit;
 use super::ring::{RingKey, RingState};
 use crate::jose::alg::Alg;
 use crate::jose::names::{Kid, UnixTime};
@@ -115,11 +116,11 @@ impl RingState {
     /// key twice, or a key that does not match its `kid`.
     pub fn from_text(text: &str, seal: &dyn Seal, known: Option<&Self>) -> Result<Self, RingError> {
         #[derive(Deserialize)]
-        struct Head {
+        struct RingFormat {
             format: u32,
         }
         let corrupt = |e: serde_json::Error| RingError::Corrupt(e.to_string());
-        let head: Head = serde_json::from_str(text).map_err(corrupt)?;
+        let head: RingFormat = serde_json::from_str(text).map_err(corrupt)?;
         if head.format != FORMAT {
             return Err(RingError::Format(head.format));
         }
@@ -175,7 +176,7 @@ fn parse(
             if *key.kid() != kid {
                 return Err(fault(format!("the private key is that of {}", key.kid())));
             }
-            admit(key)
+            Arc::new(key)
         }
     };
     let times = KeyTimes {
@@ -233,7 +234,7 @@ mod tests {
 
     use serde_json::{Value, json};
 
-    use super::super::file::Plain;
+    use super::super::file::PlainSeal;
     use super::*;
     use crate::rotation::Rules;
 
@@ -250,11 +251,11 @@ mod tests {
         for state in [KeyState::Active, KeyState::Next] {
             ring.add(&Arc::new(SigningKey::generate(Alg::Es256).unwrap()), state, &rules, now);
         }
-        serde_json::from_str(&ring.to_text(&Plain).unwrap()).unwrap()
+        serde_json::from_str(&ring.to_text(&PlainSeal).unwrap()).unwrap()
     }
 
     fn read(ring: &Value) -> Result<RingState, RingError> {
-        RingState::from_text(&ring.to_string(), &Plain, None)
+        RingState::from_text(&ring.to_string(), &PlainSeal, None)
     }
 
     #[test]

@@ -12,7 +12,7 @@ use url::Url;
 
 use super::assemble::App;
 use crate::config::{Config, Learnt, issuer_from_discovery, upstream_fetch};
-use crate::issuer::discovery::{Belief, DiscoveryState, DiscoveryStatus, Look, look};
+use crate::issuer::discovery::{Belief, DiscoveryState, DiscoveryStatus, Lookup, look};
 use crate::issuer::{FetchSettings, Forwarded, Issuers, Reason, forwarded};
 use crate::keyring::atomic;
 use crate::net::Class;
@@ -48,7 +48,7 @@ pub(super) struct Known {
 }
 
 /// The fault of a document: a code and words.
-struct Fault {
+struct DocumentFault {
     reason: Reason,
     text: String,
 }
@@ -90,7 +90,7 @@ impl Discovery {
         }
         match self.taught(document, private) {
             Ok(known) => Some(known),
-            Err(Fault { reason, text }) => {
+            Err(DocumentFault { reason, text }) => {
                 tracing::warn!(
                     fault = text,
                     code = reason.code,
@@ -101,8 +101,8 @@ impl Discovery {
         }
     }
 
-    fn taught(&self, document: &[u8], private: bool) -> Result<Known, Fault> {
-        let fault = |code, text: String| Fault { reason: Reason::of(code), text };
+    fn taught(&self, document: &[u8], private: bool) -> Result<Known, DocumentFault> {
+        let fault = |code, text: String| DocumentFault { reason: Reason::of(code), text };
         let found = discovery::read(document).map_err(|e| fault(e.code(), e.to_string()))?;
         let learnt = issuer_from_discovery(Some(&found), &self.upstream, &self.config, private)
             .map_err(|e| fault(e.code(), e.to_string()))?;
@@ -209,7 +209,7 @@ impl Discovery {
         document: &Bytes,
         private: bool,
         text: String,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), DocumentFault> {
         let belief = known.learnt.belief;
         if progress.applied.as_ref() != Some(document) {
             self.apply(app, known)?;
@@ -233,7 +233,7 @@ impl Discovery {
 
     /// The upstream has no document. Returns false if no guess is in use: an accepted document is
     /// not discarded when the document disappears.
-    fn guess(&self, app: &App, progress: &mut Progress, look: &Look, own_name: bool) -> bool {
+    fn guess(&self, app: &App, progress: &mut Progress, look: &Lookup, own_name: bool) -> bool {
         let known = app.issuers.discovery().and_then(|known| known.belief);
         let in_force = match known {
             Some(belief) => belief == Belief::Guess,
@@ -265,11 +265,11 @@ impl Discovery {
         &self,
         app: &App,
         progress: &mut Progress,
-        look: &Look,
-        refused: Option<Fault>,
+        look: &Lookup,
+        refused: Option<DocumentFault>,
     ) {
         let (state, reason, text) = match refused {
-            Some(Fault { reason, text }) => {
+            Some(DocumentFault { reason, text }) => {
                 let text = format!("the discovery document cannot be used: {text} ({reason})");
                 (DiscoveryState::Refused, Some(reason), text)
             }
@@ -289,8 +289,8 @@ impl Discovery {
     }
 
     /// Uses the issuer, unless its settings contradict each other.
-    fn apply(&self, app: &App, known: Known) -> Result<(), Fault> {
-        app.issuers.reload(vec![known.learnt.issuer]).map_err(|error| Fault {
+    fn apply(&self, app: &App, known: Known) -> Result<(), DocumentFault> {
+        app.issuers.reload(vec![known.learnt.issuer]).map_err(|error| DocumentFault {
             reason: Reason::of("issuer_conflict"),
             text: error.to_string(),
         })?;

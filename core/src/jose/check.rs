@@ -45,7 +45,7 @@ pub fn check(
 pub struct Secrets(Vec<(Option<String>, HmacSecret)>);
 
 #[derive(serde::Deserialize)]
-struct Document {
+struct OctKeySet {
     keys: Vec<OctJwk>,
 }
 
@@ -66,7 +66,7 @@ impl Secrets {
     /// # Errors
     /// `alg` for a document with any other key, `kid_ambiguous` for two with one name.
     pub fn read(document: &[u8]) -> Result<Self, Refusal> {
-        let keys = match serde_json::from_slice::<Document>(document) {
+        let keys = match serde_json::from_slice::<OctKeySet>(document) {
             Ok(document) => document.keys,
             Err(_) => vec![serde_json::from_slice(document).map_err(|_| Refusal::Alg)?],
         };

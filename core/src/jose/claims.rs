@@ -5,8 +5,9 @@
 use super::alg::Alg;
 use super::asserted::AssertedClaims;
 use super::audience::Audiences;
-use super::edits::Edits;
+use super::edits::ObjectEdits;
 use super::hash_claims::{self, Companions};
+use super::json;
 use super::jws::media_type;
 use super::names::{Audience, UnixTime};
 use super::original;
@@ -56,7 +57,7 @@ impl NewClaims {
     /// `aud`, `exp_range`, `sub_missing`, `sub_type`, `hash`.
     #[expect(clippy::needless_pass_by_value, reason = "one proof, one new token")]
     pub fn of(token: VerifiedToken<'_>, terms: &Terms<'_>) -> Result<Self, Refusal> {
-        let mut draft = Draft::new(Edits::of(token.claims()), terms);
+        let mut draft = Draft::new(ObjectEdits::of(token.claims()), terms);
         draft.has_subject(&terms.policy.claims)?;
         draft.rules(&terms.policy.claims);
         draft.issuer();
@@ -85,7 +86,7 @@ impl NewClaims {
     /// As [`NewClaims::of`].
     #[expect(clippy::needless_pass_by_value, reason = "one proof, one new token")]
     pub fn asserted(claims: AssertedClaims, terms: &Terms<'_>) -> Result<Self, Refusal> {
-        let mut draft = Draft::new(Edits::of(claims.object()), terms);
+        let mut draft = Draft::new(ObjectEdits::of(claims.object()), terms);
         for answer_only in claims.not_claims() {
             draft.edits.drop(answer_only);
         }
@@ -135,7 +136,7 @@ impl NewClaims {
 }
 
 struct Draft<'a> {
-    edits: Edits<'a>,
+    edits: ObjectEdits<'a>,
     terms: &'a Terms<'a>,
     notes: Vec<&'static str>,
     /// The new token was restricted. Its holder could read the original from it, and so undo the
@@ -144,7 +145,7 @@ struct Draft<'a> {
 }
 
 impl<'a> Draft<'a> {
-    fn new(edits: Edits<'a>, terms: &'a Terms<'a>) -> Self {
+    fn new(edits: ObjectEdits<'a>, terms: &'a Terms<'a>) -> Self {
         Self { edits, terms, notes: Vec::new(), lesser: false }
     }
 
@@ -270,7 +271,7 @@ impl<'a> Draft<'a> {
         if sub == "null" {
             return missing;
         }
-        if !sub.starts_with(|c: char| c == '-' || c.is_ascii_digit()) {
+        if !json::is_number(sub) {
             return Err(Refusal::SubjectType);
         }
         let text = sub.to_owned();

@@ -7,7 +7,7 @@ use super::alg::Alg;
 use super::entry;
 use super::fault::{DocumentRefusal, KeyFault};
 use super::jwk::PublicJwk;
-use super::keyset::{Entry, KeySet};
+use super::keyset::{KeySet, ReadKey};
 use super::names::Kid;
 use super::pem::{self, Block};
 use super::reading::{Normalized, Options};
@@ -22,7 +22,7 @@ const ENTRIES_PER_KEY: usize = 10;
 pub(super) struct Collector<'o> {
     options: &'o Options,
     report: Report,
-    entries: Vec<Entry>,
+    entries: Vec<ReadKey>,
 }
 
 /// An entry that is already in the set: its stated `alg` and its position.
@@ -47,22 +47,11 @@ impl<'o> Collector<'o> {
 
     /// A change to the document as a whole.
     pub(super) fn note(&mut self, path: &str, code: &'static str) {
-        self.change(path, code, Effect::Repaired, None, None);
-    }
-
-    fn change(
-        &mut self,
-        path: &str,
-        code: &'static str,
-        effect: Effect,
-        before: Option<String>,
-        after: Option<String>,
-    ) {
-        self.report.changes.push(Change { path: path.to_owned(), code, effect, before, after });
+        self.report.changes.push(Change::new(path, code, Effect::Repaired));
     }
 
     fn drop(&mut self, path: &str, fault: &KeyFault) {
-        self.change(path, fault.code(), Effect::Dropped, None, None);
+        self.report.changes.push(Change::new(path, fault.code(), Effect::Dropped));
     }
 
     /// An entry of a set or of a map.
@@ -151,13 +140,7 @@ impl<'o> Collector<'o> {
     }
 
     fn expired(&mut self, path: &str) {
-        self.report.warnings.push(Change {
-            path: path.to_owned(),
-            code: "cert_expired",
-            effect: Effect::Noted,
-            before: None,
-            after: None,
-        });
+        self.report.warnings.push(Change::new(path, "cert_expired", Effect::Noted));
     }
 
     fn private_pem(&mut self, path: &str) {
@@ -175,8 +158,9 @@ impl<'o> Collector<'o> {
             Ok(key) => {
                 let kid = key.kid().unwrap_or_else(|| key.thumbprint().kid());
                 let after = Some(excerpt(kid.as_str()));
-                self.change(path, "pem", Effect::Repaired, None, after);
-                self.entries.push(Entry { key, path: path.into(), order: 0, names });
+                let change = Change::new(path, "pem", Effect::Repaired);
+                self.report.changes.push(Change { after, ..change });
+                self.entries.push(ReadKey { key, path: path.into(), order: 0, names });
             }
             Err(fault) => self.drop(path, &fault),
         }
@@ -199,8 +183,8 @@ impl<'o> Collector<'o> {
     }
 
     /// One entry per key and `kid`; the names of merged entries are kept.
-    fn without_duplicates(&mut self, entries: Vec<Entry>) -> Vec<Entry> {
-        let mut kept: Vec<Entry> = Vec::with_capacity(entries.len());
+    fn without_duplicates(&mut self, entries: Vec<ReadKey>) -> Vec<ReadKey> {
+        let mut kept: Vec<ReadKey> = Vec::with_capacity(entries.len());
         let mut seen: HashMap<(Thumbprint, Kid), Vec<Twin>> = HashMap::new();
         let mut named: HashMap<Thumbprint, usize> = HashMap::new();
         let mut nameless = Vec::new();
@@ -218,7 +202,7 @@ impl<'o> Collector<'o> {
             } else {
                 same.push((alg, kept.len()));
                 named.entry(print).or_insert(kept.len());
-                kept.push(Entry { order, ..entry });
+                kept.push(ReadKey { order, ..entry });
             }
         }
         for (order, entry) in nameless {
@@ -227,7 +211,7 @@ impl<'o> Collector<'o> {
                 Some(&twin) => self.merge(&mut kept[twin], entry),
                 None => {
                     named.insert(print, kept.len());
-                    kept.push(Entry { order, ..entry });
+                    kept.push(ReadKey { order, ..entry });
                 }
             }
         }
@@ -235,7 +219,7 @@ impl<'o> Collector<'o> {
         kept
     }
 
-    fn merge(&mut self, into: &mut Entry, entry: Entry) {
+    fn merge(&mut self, into: &mut ReadKey, entry: ReadKey) {
         for name in entry.names {
             if !into.names.contains(&name) {
                 into.names.push(name);
@@ -250,7 +234,7 @@ impl<'o> Collector<'o> {
 
     /// A `kid` that names several keys is served for none of them: verifiers disagree which one to
     /// use.
-    fn shared_kids(&mut self, entries: &[Entry]) {
+    fn shared_kids(&mut self, entries: &[ReadKey]) {
         let mut keys: HashMap<&Kid, HashSet<&Thumbprint>> = HashMap::new();
         for entry in entries {
             if let Some(kid) = entry.key.kid() {

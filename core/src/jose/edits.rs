@@ -7,7 +7,7 @@ use super::json::{self, Object};
 
 /// The new state of one member.
 #[derive(Debug, Default)]
-struct Slot {
+struct MemberEdit {
     dropped: bool,
     name: Option<String>,
     value: Option<String>,
@@ -15,16 +15,16 @@ struct Slot {
 
 /// An object and the changes to it.
 #[derive(Debug)]
-pub(super) struct Edits<'a> {
+pub(super) struct ObjectEdits<'a> {
     object: &'a Object,
-    slots: Vec<Slot>,
+    slots: Vec<MemberEdit>,
     added: Vec<(String, String)>,
     changed: bool,
 }
 
-impl<'a> Edits<'a> {
+impl<'a> ObjectEdits<'a> {
     pub(super) fn of(object: &'a Object) -> Self {
-        let slots = object.members().iter().map(|_| Slot::default()).collect();
+        let slots = object.members().iter().map(|_| MemberEdit::default()).collect();
         Self { object, slots, added: Vec::new(), changed: false }
     }
 
@@ -165,7 +165,7 @@ mod tests {
     fn untouched_members_keep_their_bytes() {
         let text = "{ \"n\" : 1.50e+2 ,\n\t\"u\\u0061\":\"\\/\", \"x\":[1, 2],\"z\":null }";
         let object = object(text);
-        let mut edits = Edits::of(&object);
+        let mut edits = ObjectEdits::of(&object);
         assert_eq!(edits.render(), text);
         assert!(!edits.is_changed());
         assert!(edits.put("x", "7".into()));
@@ -184,13 +184,13 @@ mod tests {
             (&["b"], r#"{"a":1, "c":3}"#),
             (&["a", "b", "c"], "{}"),
         ] {
-            let mut edits = Edits::of(&object);
+            let mut edits = ObjectEdits::of(&object);
             for name in drop {
                 assert!(edits.drop(name));
             }
             assert_eq!(edits.render(), left);
         }
-        let mut edits = Edits::of(&object);
+        let mut edits = ObjectEdits::of(&object);
         for name in ["a", "b", "c"] {
             edits.drop(name);
         }
@@ -201,7 +201,7 @@ mod tests {
     #[test]
     fn a_rename_takes_the_place_of_its_target() {
         let object = object(r#"{"id":7,"sub":"x"}"#);
-        let mut edits = Edits::of(&object);
+        let mut edits = ObjectEdits::of(&object);
         assert!(edits.rename("id", "sub"));
         assert_eq!(edits.get("sub"), Some("7"));
         assert_eq!(edits.render(), r#"{"sub":7}"#);
@@ -210,7 +210,7 @@ mod tests {
     #[test]
     fn the_same_string_in_another_spelling_is_no_change() {
         let object = object(r#"{"iss":"https:\/\/a"}"#);
-        let mut edits = Edits::of(&object);
+        let mut edits = ObjectEdits::of(&object);
         assert!(!edits.put_string("iss", "https://a"));
         assert!(!edits.is_changed());
     }
@@ -224,7 +224,7 @@ mod tests {
             puts in proptest::collection::vec(("[a-e\"\\\\ü]{1,3}", "[ -~]{0,6}"), 0..3),
         ) {
             let object = object(&serde_json::to_string_pretty(&members).unwrap());
-            let mut edits = Edits::of(&object);
+            let mut edits = ObjectEdits::of(&object);
             let mut expected = members;
             for name in &drops {
                 edits.drop(name);

@@ -4,8 +4,8 @@
 use super::alg::{Alg, Family};
 use super::fault::KeyFault;
 use super::jwk::{Material, PublicJwk};
-use super::keyset::Entry;
-use super::material::{self, Kty, Source};
+use super::keyset::ReadKey;
+use super::material::{self, Kty, MaterialSource};
 use super::names::{Kid, NameError};
 use super::reading::Options;
 use super::repair::{self, AlgText, UseText};
@@ -20,7 +20,7 @@ pub(super) fn read(
     name: Option<&str>,
     options: &Options,
     report: &mut Report,
-) -> Option<Entry> {
+) -> Option<ReadKey> {
     let leaked = leaked(object);
     if !leaked.is_empty() {
         let code = if is_symmetric(object) { "secret_leaked" } else { "private_key_leaked" };
@@ -109,7 +109,7 @@ fn is_index(name: &str) -> bool {
 }
 
 impl EntryReader<'_, '_> {
-    fn entry(&mut self, leaked: &[String]) -> Result<Entry, KeyFault> {
+    fn entry(&mut self, leaked: &[String]) -> Result<ReadKey, KeyFault> {
         if self.object.members.is_empty() {
             return Err(KeyFault::Entry);
         }
@@ -139,7 +139,7 @@ impl EntryReader<'_, '_> {
         let key = key.of_issuers(issuers(self.object));
         self.certificate(&key, read.source);
         self.finish(&key, leaked, alg_pending, naming.pending);
-        Ok(Entry { key, path: self.path.into(), order: 0, names: naming.names })
+        Ok(ReadKey { key, path: self.path.into(), order: 0, names: naming.names })
     }
 
     fn at(&self, member: &str) -> String {
@@ -158,9 +158,7 @@ impl EntryReader<'_, '_> {
     }
 
     fn noted(&mut self, member: &str, code: &'static str) {
-        let path = self.at(member);
-        let change = Change { path, code, effect: Effect::Noted, before: None, after: None };
-        self.notes.warnings.push(change);
+        self.notes.warnings.push(Change::new(self.at(member), code, Effect::Noted));
     }
 
     fn kty(&mut self) -> Result<Kty, KeyFault> {
@@ -293,13 +291,13 @@ impl EntryReader<'_, '_> {
     }
 
     /// The certificate is not published. If it is for another key, or expired, the report says so.
-    fn certificate(&mut self, key: &PublicJwk, source: Source) {
+    fn certificate(&mut self, key: &PublicJwk, source: MaterialSource) {
         let Some(leaf) = material::leaf(self.object) else { return };
         if self.options.now.is_some_and(|now| leaf.has_expired(now)) {
             self.noted("x5c", "cert_expired");
         }
         let other = leaf.key.is_none_or(|leaf| leaf.material != *key.material());
-        if source == Source::Members && other {
+        if source == MaterialSource::Members && other {
             self.noted("x5c", "x5c_mismatch");
         }
     }
@@ -324,14 +322,7 @@ impl EntryReader<'_, '_> {
             self.repaired("kid", code, before, Some(excerpt(after.as_str())));
         }
         if !leaked.is_empty() {
-            let before = Some(leaked.join(", "));
-            self.notes.changes.push(Change {
-                path: self.path.to_owned(),
-                code: "private_key_leaked",
-                effect: Effect::Repaired,
-                before,
-                after: None,
-            });
+            self.cut("private_key_leaked", leaked);
         }
         self.members_dropped(key, leaked);
         if let Material::Rsa { e, .. } = key.material()
@@ -339,6 +330,13 @@ impl EntryReader<'_, '_> {
         {
             self.noted("e", "e_unusual");
         }
+    }
+
+    /// Members of the entry that are not published.
+    fn cut(&mut self, code: &'static str, names: &[String]) {
+        let before = Some(names.join(", "));
+        let change = Change::new(self.path, code, Effect::Repaired);
+        self.notes.changes.push(Change { before, ..change });
     }
 
     fn members_dropped(&mut self, key: &PublicJwk, leaked: &[String]) {
@@ -361,13 +359,7 @@ impl EntryReader<'_, '_> {
         if names.len() > SHOWN_NAMES {
             names[SHOWN_NAMES] = "…".to_owned();
         }
-        self.notes.changes.push(Change {
-            path: self.path.to_owned(),
-            code: "members_dropped",
-            effect: Effect::Repaired,
-            before: Some(names.join(", ")),
-            after: None,
-        });
+        self.cut("members_dropped", &names);
     }
 }
 
@@ -430,11 +422,6 @@ fn named(text: &str, code: Option<&'static str>) -> Naming {
 
 /// The fault of an entry that is not an object.
 pub(super) fn not_an_object(path: &str, value: &Json<'_>) -> Change {
-    Change {
-        path: path.to_owned(),
-        code: KeyFault::Entry.code(),
-        effect: Effect::Dropped,
-        before: Some(value.kind().to_owned()),
-        after: None,
-    }
+    let before = Some(value.kind().to_owned());
+    Change { before, ..Change::new(path, KeyFault::Entry.code(), Effect::Dropped) }
 }

@@ -57,11 +57,11 @@ pub enum KeyFault {
     #[error("`crv` is not a known signature curve")]
     Curve,
     #[error("`{0}` is missing")]
-    MemberMissing(Member),
+    MemberMissing(KeyMember),
     #[error("`{0}` is not a string")]
-    MemberType(Member),
+    MemberType(KeyMember),
     #[error("`{0}` has no single reading as base64url (RFC 7515 §2)")]
-    Base64(Member),
+    Base64(KeyMember),
     #[error("`n` is hexadecimal text")]
     ModulusHex,
     #[error("the key has more than two primes, or a malformed `oth` (RFC 7518 §6.3.2.7)")]
@@ -83,7 +83,7 @@ pub enum KeyFault {
 /// A member of a JWK that contains a number of the key.
 #[expect(missing_docs, reason = "the names of members, RFC 7518 §6")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Member {
+pub enum KeyMember {
     N,
     E,
     Crv,
@@ -91,7 +91,7 @@ pub enum Member {
     Y,
 }
 
-impl Member {
+impl KeyMember {
     /// Its name in a JWK.
     pub fn name(self) -> &'static str {
         match self {
@@ -104,7 +104,7 @@ impl Member {
     }
 }
 
-impl std::fmt::Display for Member {
+impl std::fmt::Display for KeyMember {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.name())
     }
@@ -139,11 +139,11 @@ impl KeyFault {
             Self::KidType => "kid_type",
             Self::Curve => "crv",
             Self::MemberMissing(member) => match member {
-                Member::N => "n_missing",
-                Member::E => "e_missing",
-                Member::Crv => "crv_missing",
-                Member::X => "x_missing",
-                Member::Y => "y_missing",
+                KeyMember::N => "n_missing",
+                KeyMember::E => "e_missing",
+                KeyMember::Crv => "crv_missing",
+                KeyMember::X => "x_missing",
+                KeyMember::Y => "y_missing",
             },
             Self::MemberType(_) => "type",
             Self::Base64(_) => "b64",

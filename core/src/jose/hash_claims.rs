@@ -6,7 +6,7 @@ use aws_lc_rs::digest;
 
 use super::alg::Alg;
 use super::base64url;
-use super::edits::Edits;
+use super::edits::ObjectEdits;
 use super::refusal::Refusal;
 
 /// The other values in a token's answer, which its hash claims refer to.
@@ -41,7 +41,7 @@ fn is_hash(stated: &str, text: &str) -> bool {
 /// `hash` if the other value does not match: somebody replaced it (OpenID Connect Core §3.1.3.8),
 /// and a new hash would hide that.
 pub(super) fn rebind(
-    edits: &mut Edits<'_>,
+    edits: &mut ObjectEdits<'_>,
     old: Alg,
     new: Alg,
     companions: &Companions<'_>,
@@ -103,7 +103,7 @@ mod tests {
         companions: Companions<'_>,
     ) -> Result<(String, Vec<&'static str>), Refusal> {
         let object = Object::parse(claims.into(), 8).unwrap();
-        let mut edits = Edits::of(&object);
+        let mut edits = ObjectEdits::of(&object);
         let mut notes = Vec::new();
         rebind(&mut edits, old, new, &companions, &mut notes)?;
         Ok((edits.render(), notes))

@@ -86,7 +86,7 @@ impl Object {
     /// # Errors
     /// [`JsonFault`]; `depth` bounds the nesting, the object itself counted.
     pub fn parse(text: String, depth: usize) -> Result<Self, JsonFault> {
-        let raw = Members::read(&text)?;
+        let raw = members(&text).map_err(|error| Flaw::of(&error).at(""))?;
         let mut members = Vec::with_capacity(raw.len());
         let mut seen = HashSet::with_capacity(raw.len());
         let mut end = text.find('{').map_or(0, |open| open + 1);
@@ -97,9 +97,9 @@ impl Object {
             unique(value, depth.saturating_sub(1)).map_err(|flaw| flaw.at(name))?;
             // Only white space and one comma can be between a value and the next name.
             let start = text[end..].find('"').map_or(end, |quote| end + quote);
-            let at = value.as_ptr() as usize - text.as_ptr() as usize;
-            end = at + value.len();
-            members.push(Member { name: name.as_ref().into(), span: start..end, value: at..end });
+            let value = range(&text, value);
+            end = value.end;
+            members.push(Member { name: name.as_ref().into(), span: start..end, value });
         }
         Ok(Self { members, text })
     }
@@ -130,48 +130,39 @@ pub fn string(json: &str) -> Option<Cow<'_, str>> {
     serde_json::from_str::<Text<'_>>(json).ok().map(|text| text.0)
 }
 
+/// Whether a JSON value is a number.
+pub(crate) fn is_number(json: &str) -> bool {
+    json.starts_with(|c: char| c == '-' || c.is_ascii_digit())
+}
+
 /// A string as JSON text.
 pub fn quote(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-/// A string that borrows where it has no escapes; plain `Cow` always owns under serde.
-struct Text<'a>(Cow<'a, str>);
-
-impl<'de> de::Deserialize<'de> for Text<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Borrow;
-        impl<'de> Visitor<'de> for Borrow {
-            type Value = Text<'de>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a string")
-            }
-            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-                Ok(Text(Cow::Borrowed(text)))
-            }
-            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-                Ok(Text(Cow::Owned(text.to_owned())))
-            }
-        }
-        deserializer.deserialize_str(Borrow)
-    }
-}
+/// A string that borrows where it has no escapes.
+#[derive(serde::Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
 type RawMember<'a> = (Cow<'a, str>, &'a str);
 
-/// The top level: names and the raw text of each value.
-struct Members;
-
-impl Members {
-    fn read(text: &str) -> Result<Vec<RawMember<'_>>, JsonFault> {
-        let mut reader = serde_json::Deserializer::from_str(text);
-        let members = reader.deserialize_map(Self).map_err(|error| Flaw::of(&error).at(""))?;
-        reader.end().map_err(|_| JsonFault::NotObject)?;
-        Ok(members)
-    }
+/// The names at the top level and the raw text of each value, which is only skimmed.
+pub(crate) fn members(text: &str) -> serde_json::Result<Vec<RawMember<'_>>> {
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let members = reader.deserialize_map(TopLevel)?;
+    reader.end()?;
+    Ok(members)
 }
 
-impl<'de> Visitor<'de> for Members {
+/// Where `part`, borrowed from `text`, stands in it.
+pub(crate) fn range(text: &str, part: &str) -> Range<usize> {
+    let start = (part.as_ptr() as usize).wrapping_sub(text.as_ptr() as usize);
+    start..start + part.len()
+}
+
+struct TopLevel;
+
+impl<'de> Visitor<'de> for TopLevel {
     type Value = Vec<RawMember<'de>>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -191,11 +182,10 @@ impl<'de> Visitor<'de> for Members {
 /// strings that are Unicode (readers differ on a lone surrogate).
 fn unique(json: &str, depth: usize) -> Result<(), Flaw> {
     if !json.starts_with(['{', '[', '"']) {
-        let number = json.starts_with(|c: char| c == '-' || c.is_ascii_digit());
         // Three hundred digits without an exponent are in the range of a double.
         let fits = json.len() < 300 && !json.contains(['e', 'E'])
             || json.parse::<f64>().is_ok_and(f64::is_finite);
-        return if fits || !number { Ok(()) } else { Err(Flaw::Number) };
+        return if fits || !is_number(json) { Ok(()) } else { Err(Flaw::Number) };
     }
     let flaw = std::cell::Cell::new(None);
     let mut reader = serde_json::Deserializer::from_str(json);

@@ -268,7 +268,7 @@ fn kid(header: &Object) -> Result<(Option<String>, bool), Refusal> {
     if let Some(text) = json::string(value) {
         return Ok((Some(text.into_owned()).filter(|text| !text.is_empty()), true));
     }
-    if value.starts_with(|c: char| c == '-' || c.is_ascii_digit()) {
+    if json::is_number(value) {
         return Ok((Some(value.to_owned()), false));
     }
     Err(Refusal::Header)

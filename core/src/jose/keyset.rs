@@ -28,7 +28,7 @@ impl Default for KeySet {
 impl KeySet {
     /// A set of these keys, each under its `kid`.
     pub fn new(keys: Vec<PublicJwk>) -> Self {
-        let entries = keys.into_iter().map(|key| Entry {
+        let entries = keys.into_iter().map(|key| ReadKey {
             names: key.kid().map(|kid| kid.as_str().into()).into_iter().collect(),
             key,
             path: "".into(),
@@ -38,7 +38,7 @@ impl KeySet {
     }
 
     /// `rsa_alg` is what an RSA key without `alg` is published as.
-    pub(super) fn from_entries(entries: impl IntoIterator<Item = Entry>, rsa_alg: Alg) -> Self {
+    pub(super) fn from_entries(entries: impl IntoIterator<Item = ReadKey>, rsa_alg: Alg) -> Self {
         let mut set = Self {
             keys: Vec::new(),
             paths: Vec::new(),
@@ -121,7 +121,7 @@ impl KeySet {
         out
     }
 
-    fn into_entries(self) -> Vec<Entry> {
+    fn into_entries(self) -> Vec<ReadKey> {
         let mut names: Vec<Vec<Box<str>>> = vec![Vec::new(); self.keys.len()];
         for (name, keys) in self.by_kid {
             for i in keys {
@@ -130,7 +130,7 @@ impl KeySet {
         }
         let mut paths = self.paths.into_iter();
         let entry =
-            |(key, names)| Entry { key, path: paths.next().unwrap_or_default(), names, order: 0 };
+            |(key, names)| ReadKey { key, path: paths.next().unwrap_or_default(), names, order: 0 };
         self.keys.into_iter().zip(names).map(entry).collect()
     }
 
@@ -149,7 +149,7 @@ impl KeySet {
 }
 
 /// A key read from a document.
-pub(super) struct Entry {
+pub(super) struct ReadKey {
     pub(super) key: PublicJwk,
     pub(super) path: Box<str>,
     /// Its position in the document.

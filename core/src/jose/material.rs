@@ -2,7 +2,7 @@
 //! missing, from the certificate or PEM text beside them.
 
 use super::alg::{Alg, Curve, Family};
-use super::fault::{KeyFault, Member};
+use super::fault::{KeyFault, KeyMember};
 use super::jwk::Material;
 use super::pem;
 use super::repair::{self, Bytes};
@@ -21,7 +21,7 @@ pub(super) enum Kty {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Source {
+pub(super) enum MaterialSource {
     Members,
     Certificate,
 }
@@ -31,7 +31,7 @@ pub(super) struct Numbers {
     pub(super) material: Material,
     /// The `alg` that the certificate restricts the key to.
     pub(super) alg: Option<Alg>,
-    pub(super) source: Source,
+    pub(super) source: MaterialSource,
     /// Member, code, before, after.
     pub(super) repairs: Vec<(&'static str, &'static str, String, String)>,
 }
@@ -39,8 +39,8 @@ pub(super) struct Numbers {
 /// The missing member of a key without any numbers.
 pub(super) fn missing(kty: Kty) -> KeyFault {
     match kty {
-        Kty::Rsa => KeyFault::MemberMissing(Member::N),
-        Kty::Ec | Kty::Okp => KeyFault::MemberMissing(Member::X),
+        Kty::Rsa => KeyFault::MemberMissing(KeyMember::N),
+        Kty::Ec | Kty::Okp => KeyFault::MemberMissing(KeyMember::X),
         Kty::OfCertificate => KeyFault::KtyMissing,
     }
 }
@@ -66,7 +66,7 @@ pub(super) fn read(object: &Object<'_>, kty: Kty) -> Result<Numbers, KeyFault> {
     // The certificate of the same key may restrict it to an algorithm (RFC 4055 §1.2).
     let certified = x5c(object).and_then(pem::x5c_key).filter(|key| key.material == material);
     let alg = certified.and_then(|key| key.alg);
-    Ok(Numbers { material, alg, source: Source::Members, repairs })
+    Ok(Numbers { material, alg, source: MaterialSource::Members, repairs })
 }
 
 /// Whether a JWK without `kty` may still show its kind.
@@ -110,12 +110,17 @@ fn of_certificate(member: &'static str, key: DerKey, kty: Kty) -> Result<Numbers
     }
     let code = if member == "x5c" { "from_x5c" } else { "from_pem" };
     let repairs = vec![(member, code, member.to_owned(), shown.to_owned())];
-    Ok(Numbers { material: key.material, alg: key.alg, source: Source::Certificate, repairs })
+    Ok(Numbers {
+        material: key.material,
+        alg: key.alg,
+        source: MaterialSource::Certificate,
+        repairs,
+    })
 }
 
 type Repairs = Vec<(&'static str, &'static str, String, String)>;
 
-fn text<'a>(object: &'a Object<'_>, member: Member) -> Result<&'a str, KeyFault> {
+fn text<'a>(object: &'a Object<'_>, member: KeyMember) -> Result<&'a str, KeyFault> {
     match object.present(member.name()) {
         None => Err(KeyFault::MemberMissing(member)),
         Some(Json::String(text)) => Ok(text),
@@ -123,7 +128,7 @@ fn text<'a>(object: &'a Object<'_>, member: Member) -> Result<&'a str, KeyFault>
     }
 }
 
-fn keep(member: Member, before: &str, read: Bytes, repairs: &mut Repairs) -> Box<[u8]> {
+fn keep(member: KeyMember, before: &str, read: Bytes, repairs: &mut Repairs) -> Box<[u8]> {
     if !read.codes.is_empty() {
         let after = excerpt(&super::base64url::encode(&read.bytes));
         for code in read.codes {
@@ -134,22 +139,22 @@ fn keep(member: Member, before: &str, read: Bytes, repairs: &mut Repairs) -> Box
 }
 
 fn rsa(object: &Object<'_>, repairs: &mut Repairs) -> Result<Material, KeyFault> {
-    let before = text(object, Member::N)?;
+    let before = text(object, KeyMember::N)?;
     if repair::is_hex(before) {
         return Err(KeyFault::ModulusHex);
     }
-    let read = repair::minimal(repair::base64(before, Member::N)?);
-    let n = keep(Member::N, before, read, repairs);
+    let read = repair::minimal(repair::base64(before, KeyMember::N)?);
+    let n = keep(KeyMember::N, before, read, repairs);
     let e = match object.present("e") {
-        Some(Json::Number(digits)) => keep(Member::E, digits, repair::integer(digits)?, repairs),
+        Some(Json::Number(digits)) => keep(KeyMember::E, digits, repair::integer(digits)?, repairs),
         _ => {
-            let before = text(object, Member::E)?;
+            let before = text(object, KeyMember::E)?;
             // Decimal text also decodes as base64url, to a different number.
             if !before.is_empty() && before.bytes().all(|byte| byte.is_ascii_digit()) {
                 return Err(KeyFault::ExponentRange);
             }
-            let read = repair::minimal(repair::base64(before, Member::E)?);
-            keep(Member::E, before, read, repairs)
+            let read = repair::minimal(repair::base64(before, KeyMember::E)?);
+            keep(KeyMember::E, before, read, repairs)
         }
     };
     Ok(Material::Rsa { n, e })
@@ -157,7 +162,7 @@ fn rsa(object: &Object<'_>, repairs: &mut Repairs) -> Result<Material, KeyFault>
 
 fn curve(object: &Object<'_>, repairs: &mut Repairs) -> Result<Curve, KeyFault> {
     let text = match object.present("crv") {
-        None => return Err(KeyFault::MemberMissing(Member::Crv)),
+        None => return Err(KeyFault::MemberMissing(KeyMember::Crv)),
         Some(Json::String(text)) => text,
         Some(_) => return Err(KeyFault::Curve),
     };
@@ -173,12 +178,12 @@ fn ec(object: &Object<'_>, repairs: &mut Repairs) -> Result<Material, KeyFault> 
     if Family::Ec(curve).default_alg().is_none() {
         return Err(KeyFault::Curve);
     }
-    let before = text(object, Member::X)?;
-    let x = repair::full_length(repair::base64(before, Member::X)?, curve)?;
-    let x = keep(Member::X, before, x, repairs);
-    let before = text(object, Member::Y)?;
-    let y = repair::full_length(repair::base64(before, Member::Y)?, curve)?;
-    let y = keep(Member::Y, before, y, repairs);
+    let before = text(object, KeyMember::X)?;
+    let x = repair::full_length(repair::base64(before, KeyMember::X)?, curve)?;
+    let x = keep(KeyMember::X, before, x, repairs);
+    let before = text(object, KeyMember::Y)?;
+    let y = repair::full_length(repair::base64(before, KeyMember::Y)?, curve)?;
+    let y = keep(KeyMember::Y, before, y, repairs);
     Ok(Material::Ec { curve, x, y })
 }
 
@@ -190,7 +195,7 @@ fn okp(object: &Object<'_>, repairs: &mut Repairs) -> Result<Material, KeyFault>
     if Family::Okp(curve).default_alg().is_none() {
         return Err(KeyFault::Curve);
     }
-    let before = text(object, Member::X)?;
-    let x = keep(Member::X, before, repair::base64(before, Member::X)?, repairs);
+    let before = text(object, KeyMember::X)?;
+    let x = keep(KeyMember::X, before, repair::base64(before, KeyMember::X)?, repairs);
     Ok(Material::Okp { curve, x })
 }

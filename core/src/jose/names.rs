@@ -32,7 +32,7 @@ pub enum NameError {
     Label,
 }
 
-fn checked(text: &str, max: usize) -> Result<Arc<str>, NameError> {
+fn checked(text: &str, max: usize) -> Result<(), NameError> {
     if text.is_empty() {
         return Err(NameError::Empty);
     }
@@ -42,20 +42,20 @@ fn checked(text: &str, max: usize) -> Result<Arc<str>, NameError> {
     if text.chars().any(char::is_control) {
         return Err(NameError::Control);
     }
-    Ok(Arc::from(text))
+    Ok(())
 }
 
 macro_rules! name {
-    ($(#[$doc:meta])* $type:ident, $max:expr) => {
+    ($(#[$doc:meta])* $type:ident, $checked:expr) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $type(Arc<str>);
 
         impl $type {
             /// # Errors
-            /// [`NameError`] when `text` is empty, too long or holds a control character.
+            /// [`NameError`] when `text` is empty, too long or holds a character it must not.
             pub fn parse(text: &str) -> Result<Self, NameError> {
-                checked(text, $max).map(Self)
+                $checked(text).map(|()| Self(text.into()))
             }
 
             /// The text.
@@ -93,57 +93,36 @@ macro_rules! name {
 
 name! {
     /// A key ID, RFC 7517 §4.5: case-sensitive, not empty, no control characters.
-    Kid, MAX_KID
+    Kid, |text| checked(text, MAX_KID)
 }
 name! {
     /// A value of `iss`, RFC 7519 §4.1.1, compared byte for byte. Not always a URL: some issuers
     /// omit the scheme.
-    Issuer, MAX_NAME
+    Issuer, |text| checked(text, MAX_NAME)
 }
 name! {
     /// A value of `aud`, RFC 7519 §4.1.3.
-    Audience, MAX_NAME
+    Audience, |text| checked(text, MAX_NAME)
+}
+
+name! {
+    /// The operator's short name for an issuer: 1 to 64 of `[A-Za-z0-9._-]`, the first not a dot. It
+    /// is a metric label and a file name, so the alphabet is narrow.
+    IssuerName, label
+}
+
+fn label(text: &str) -> Result<(), NameError> {
+    let ok = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    match checked(text, 64) {
+        Ok(()) if !text.chars().all(ok) || text.starts_with('.') => Err(NameError::Label),
+        other => other,
+    }
 }
 
 impl Kid {
-    /// A key ID that this program computed; base64url text of a hash is always valid.
+    /// A key ID this program computed itself; base64url text of a hash is always a valid one.
     pub(super) fn from_thumbprint(text: &str) -> Self {
         Self(Arc::from(text))
-    }
-}
-
-/// The operator's short name for an issuer. It is a metric label and a file name, so the alphabet
-/// is narrow.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct IssuerName(Arc<str>);
-
-impl IssuerName {
-    /// # Errors
-    /// [`NameError`] unless `text` is 1 to 64 of `[A-Za-z0-9._-]` and does not start with a dot.
-    pub fn parse(text: &str) -> Result<Self, NameError> {
-        let text = checked(text, 64)?;
-        let ok = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-        if !text.chars().all(ok) || text.starts_with('.') {
-            return Err(NameError::Label);
-        }
-        Ok(Self(text))
-    }
-
-    /// The text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for IssuerName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}", &*self.0)
-    }
-}
-
-impl fmt::Display for IssuerName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
     }
 }
 

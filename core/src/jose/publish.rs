@@ -64,9 +64,8 @@ impl PublishedKids {
     /// The names that `keep` selects.
     #[must_use]
     pub fn only(&self, keep: impl Fn(&Kid, &Thumbprint) -> bool) -> Self {
-        let wanted = |kid: &Kid, key: &Thumbprint| keep(kid, key);
-        let by_kid = self.by_kid.iter().filter(|(kid, (key, _))| wanted(kid, key));
-        let by_key = self.by_key.iter().filter(|(key, kid)| wanted(kid, key));
+        let by_kid = self.by_kid.iter().filter(|(kid, (key, _))| keep(kid, key));
+        let by_key = self.by_key.iter().filter(|(key, kid)| keep(kid, key));
         Self {
             by_kid: by_kid.map(|(kid, served)| (kid.clone(), served.clone())).collect(),
             by_key: by_key.map(|(key, kid)| (key.clone(), kid.clone())).collect(),
@@ -97,7 +96,7 @@ impl PublishedKids {
 /// Builds the set. A `kid` names one key only. If two keys claim it, if one of our own has it, or
 /// if it is the thumbprint of another key, the thumbprint replaces it.
 pub fn publish(input: &Input<'_>) -> PublishedDocument {
-    let mut out = Writer::default();
+    let mut out = SetWriter::default();
     for key in input.own {
         let kid = key.kid().unwrap_or_else(|| key.thumbprint().kid());
         if let Some(alg) = key.published_alg() {
@@ -106,7 +105,7 @@ pub fn publish(input: &Input<'_>) -> PublishedDocument {
     }
     let chosen = choose(input, &mut out.left_out);
     let chosen = one_alg_each(chosen, input.profile, &mut out.left_out);
-    let claims = Claims::new(input, &chosen);
+    let claims = KidClaims::new(input, &chosen);
     for key in &chosen {
         let (kid, replaced) = claims.kid(key.jwk);
         if let Some(code) = replaced {
@@ -127,7 +126,7 @@ pub fn publish(input: &Input<'_>) -> PublishedDocument {
     out.finish()
 }
 
-struct Chosen<'a> {
+struct ChosenKey<'a> {
     jwk: &'a PublicJwk,
     alg: Alg,
     tolerance: Tolerance,
@@ -135,7 +134,7 @@ struct Chosen<'a> {
 }
 
 /// The issuers' keys that the profile tolerates.
-fn choose<'a>(input: &Input<'a>, left_out: &mut Vec<Change>) -> Vec<Chosen<'a>> {
+fn choose<'a>(input: &Input<'a>, left_out: &mut Vec<Change>) -> Vec<ChosenKey<'a>> {
     let mut chosen = Vec::new();
     for set in input.upstream {
         for (jwk, path) in set.with_paths() {
@@ -146,15 +145,10 @@ fn choose<'a>(input: &Input<'a>, left_out: &mut Vec<Change>) -> Vec<Chosen<'a>> 
                 continue;
             };
             if tolerance == Tolerance::WithoutAlg && jwk.alg().is_some() {
-                left_out.push(Change {
-                    path: format!("{path}.alg"),
-                    code: "alg_left_out",
-                    effect: Effect::Repaired,
-                    before: Some(alg.name().to_owned()),
-                    after: None,
-                });
+                let change = Change::new(format!("{path}.alg"), "alg_left_out", Effect::Repaired);
+                left_out.push(Change { before: Some(alg.name().to_owned()), ..change });
             }
-            chosen.push(Chosen { jwk, alg, tolerance, path });
+            chosen.push(ChosenKey { jwk, alg, tolerance, path });
         }
     }
     chosen
@@ -163,10 +157,10 @@ fn choose<'a>(input: &Input<'a>, left_out: &mut Vec<Change>) -> Vec<Chosen<'a>> 
 /// Some servers list one key once per `alg`, under one `kid`. A reader finds one entry by `kid`, so
 /// one is published: the one that the verifier accepts, RS256 before the others.
 fn one_alg_each<'a>(
-    chosen: Vec<Chosen<'a>>,
+    chosen: Vec<ChosenKey<'a>>,
     profile: &Profile,
     left_out: &mut Vec<Change>,
-) -> Vec<Chosen<'a>> {
+) -> Vec<ChosenKey<'a>> {
     let rank = |alg: Alg| (!profile.accepts.contains(alg), alg != Alg::Rs256);
     let mut best: HashMap<(&Thumbprint, &Kid), usize> = HashMap::new();
     for (i, key) in chosen.iter().enumerate() {
@@ -193,25 +187,20 @@ fn one_alg_each<'a>(
 }
 
 fn left(path: &str, code: &'static str, alg: Option<Alg>) -> Change {
-    Change {
-        path: path.to_owned(),
-        code,
-        effect: Effect::LeftOut,
-        before: alg.map(|alg| alg.name().to_owned()),
-        after: None,
-    }
+    let before = alg.map(|alg| alg.name().to_owned());
+    Change { before, ..Change::new(path, code, Effect::LeftOut) }
 }
 
 /// The keys that claim each `kid`.
-struct Claims<'a> {
+struct KidClaims<'a> {
     /// The only key that claims a `kid`; `None` if there are several.
     claimed: HashMap<&'a Kid, Option<&'a Thumbprint>>,
     thumbprints: HashSet<&'a Kid>,
     remembered: &'a HashMap<Kid, Thumbprint>,
 }
 
-impl<'a> Claims<'a> {
-    fn new(input: &Input<'a>, chosen: &[Chosen<'a>]) -> Self {
+impl<'a> KidClaims<'a> {
+    fn new(input: &Input<'a>, chosen: &[ChosenKey<'a>]) -> Self {
         let mut claimed = HashMap::new();
         let mut thumbprints = HashSet::new();
         for jwk in input.own.iter().chain(chosen.iter().map(|key| key.jwk)) {
@@ -246,13 +235,13 @@ impl<'a> Claims<'a> {
 }
 
 #[derive(Default)]
-struct Writer {
+struct SetWriter {
     body: String,
     kids: PublishedKids,
     left_out: Vec<Change>,
 }
 
-impl Writer {
+impl SetWriter {
     fn add(&mut self, jwk: &PublicJwk, kid: &Kid, alg: Alg, tolerance: Tolerance) {
         if self.kids.by_kid.contains_key(kid) {
             return;

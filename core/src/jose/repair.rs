@@ -8,7 +8,7 @@ use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
 use super::alg::{Alg, Curve};
-use super::fault::{KeyFault, Member};
+use super::fault::{KeyFault, KeyMember};
 
 /// Accepts non-zero trailing bits as every lenient reader does, and reports them.
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
@@ -25,7 +25,7 @@ pub(super) struct Bytes {
 }
 
 /// base64url, RFC 7515 §2, after: line breaks, `=` padding, the standard alphabet, stray bits.
-pub(super) fn base64(text: &str, member: Member) -> Result<Bytes, KeyFault> {
+pub(super) fn base64(text: &str, member: KeyMember) -> Result<Bytes, KeyFault> {
     let mut codes = Vec::new();
     let mut text = Cow::Borrowed(text);
     if text.contains([' ', '\t', '\r', '\n']) {
@@ -220,7 +220,9 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<(Vec<u8>, Vec<&'static str>), &'static str> {
-        base64(text, Member::N).map(|read| (read.bytes, read.codes)).map_err(|fault| fault.code())
+        base64(text, KeyMember::N)
+            .map(|read| (read.bytes, read.codes))
+            .map_err(|fault| fault.code())
     }
 
     #[test]

@@ -53,6 +53,11 @@ impl Report {
 }
 
 impl Change {
+    /// A change of what stands at `path`.
+    pub fn new(path: impl Into<String>, code: &'static str, effect: Effect) -> Self {
+        Self { path: path.into(), code, effect, before: None, after: None }
+    }
+
     fn phrase(&self, member: Option<&str>) -> String {
         let mut out = match self.effect {
             Effect::Repaired => String::new(),

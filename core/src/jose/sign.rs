@@ -21,6 +21,7 @@ use super::jws::ORIGINAL;
 use super::names::Kid;
 use super::read_back::{self, Probe, ReadBackFault};
 use super::refusal::Refusal;
+use super::x509;
 
 /// Why a private key cannot be used for signing. Never contains its bytes.
 #[expect(missing_docs, reason = "its text says what each means")]
@@ -177,9 +178,8 @@ impl SigningKey {
     fn of(alg: Alg, pair: Pair) -> Result<Self, SigningKeyError> {
         let material = match &pair {
             Pair::Rsa(pair) => {
-                let public = rsa_public(pair.public_key().as_ref());
-                let (n, e) = public.ok_or(SigningKeyError::Rejected(alg))?;
-                Material::Rsa { n: n.into(), e: e.into() }
+                let public = x509::rsa_public_key(pair.public_key().as_ref());
+                public.ok_or(SigningKeyError::Rejected(alg))?.material
             }
             Pair::P256(pair) => {
                 let point = pair.public_key().as_ref();
@@ -323,70 +323,27 @@ impl fmt::Debug for SigningKey {
     }
 }
 
-/// Modulus and exponent of an `RSAPublicKey` (RFC 8017, appendix A.1.1) as the library writes it:
-/// a DER SEQUENCE of two INTEGERs.
-fn rsa_public(der: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (0x30, body, []) = der_value(der)? else { return None };
-    let (0x02, n, rest) = der_value(body)? else { return None };
-    let (0x02, e, []) = der_value(rest)? else { return None };
-    Some((n.strip_prefix(&[0]).unwrap_or(n), e.strip_prefix(&[0]).unwrap_or(e)))
-}
-
-/// Tag, value and the rest.
-fn der_value(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
-    let (len, rest) = match *der {
-        [_, len @ ..=0x7f, ref rest @ ..] => (usize::from(len), rest),
-        [_, 0x81, len, ref rest @ ..] => (usize::from(len), rest),
-        [_, 0x82, high, low, ref rest @ ..] => (usize::from(u16::from_be_bytes([high, low])), rest),
-        _ => return None,
-    };
-    let (value, after) = rest.split_at_checked(len)?;
-    Some((der[0], value, after))
-}
-
 /// The members of a private JWK as text; wiped when dropped. Not `Debug`.
 #[derive(serde::Deserialize)]
 struct PrivateJwk {
     kty: String,
     alg: Option<String>,
     crv: Option<String>,
-    #[serde(default)]
-    n: Part,
-    #[serde(default)]
-    e: Part,
-    #[serde(default)]
-    d: Part,
-    #[serde(default)]
-    p: Part,
-    #[serde(default)]
-    q: Part,
-    #[serde(default)]
-    dp: Part,
-    #[serde(default)]
-    dq: Part,
-    #[serde(default)]
-    qi: Part,
-    #[serde(default)]
-    x: Part,
-    #[serde(default)]
-    y: Part,
+    n: Option<Zeroizing<String>>,
+    e: Option<Zeroizing<String>>,
+    d: Option<Zeroizing<String>>,
+    p: Option<Zeroizing<String>>,
+    q: Option<Zeroizing<String>>,
+    dp: Option<Zeroizing<String>>,
+    dq: Option<Zeroizing<String>>,
+    qi: Option<Zeroizing<String>>,
+    x: Option<Zeroizing<String>>,
+    y: Option<Zeroizing<String>>,
 }
 
-#[derive(Default, serde::Deserialize)]
-#[serde(from = "String")]
-struct Part(Zeroizing<String>);
-
-impl From<String> for Part {
-    fn from(text: String) -> Self {
-        Self(Zeroizing::new(text))
-    }
-}
-
-impl Part {
-    fn bytes(&self) -> Result<Zeroizing<Vec<u8>>, SigningKeyError> {
-        let bytes = base64url::decode(self.0.as_bytes()).map_err(|_| SigningKeyError::NotJwk)?;
-        if bytes.is_empty() { Err(SigningKeyError::NotJwk) } else { Ok(Zeroizing::new(bytes)) }
-    }
+fn bytes(member: Option<&Zeroizing<String>>) -> Result<Zeroizing<Vec<u8>>, SigningKeyError> {
+    let bytes = member.and_then(|text| base64url::decode(text.as_bytes()).ok());
+    bytes.filter(|bytes| !bytes.is_empty()).map(Zeroizing::new).ok_or(SigningKeyError::NotJwk)
 }
 
 impl PrivateJwk {
@@ -406,14 +363,15 @@ impl PrivateJwk {
         let pair = match alg {
             Alg::Rs256 => Pair::Rsa(self.rsa()?),
             Alg::Es256 => {
-                let (d, x, y) = (self.d.bytes()?, self.x.bytes()?, self.y.bytes()?);
+                let (d, x, y) =
+                    (bytes(self.d.as_ref())?, bytes(self.x.as_ref())?, bytes(self.y.as_ref())?);
                 let point = [&[4], x.as_slice(), y.as_slice()].concat();
                 let alg = &ECDSA_P256_SHA256_FIXED_SIGNING;
                 let pair = EcdsaKeyPair::from_private_key_and_public_key(alg, &d, &point);
                 Pair::P256(pair.map_err(rejected)?)
             }
             _ => {
-                let (d, x) = (self.d.bytes()?, self.x.bytes()?);
+                let (d, x) = (bytes(self.d.as_ref())?, bytes(self.x.as_ref())?);
                 let pair = Ed25519KeyPair::from_seed_and_public_key(&d, &x);
                 Pair::Ed25519(pair.map_err(rejected)?)
             }
@@ -423,9 +381,10 @@ impl PrivateJwk {
 
     fn rsa(&self) -> Result<RsaKeyPair, SigningKeyError> {
         use aws_lc_rs::rsa::{KeyPairComponents, PublicKeyComponents};
-        let (n, e) = (self.n.bytes()?, self.e.bytes()?);
-        let (d, p, q) = (self.d.bytes()?, self.p.bytes()?, self.q.bytes()?);
-        let (dp, dq, qi) = (self.dp.bytes()?, self.dq.bytes()?, self.qi.bytes()?);
+        let (n, e) = (bytes(self.n.as_ref())?, bytes(self.e.as_ref())?);
+        let (d, p, q) = (bytes(self.d.as_ref())?, bytes(self.p.as_ref())?, bytes(self.q.as_ref())?);
+        let (dp, dq, qi) =
+            (bytes(self.dp.as_ref())?, bytes(self.dq.as_ref())?, bytes(self.qi.as_ref())?);
         RsaKeyPair::from_components(&KeyPairComponents {
             public_key: PublicKeyComponents { n: n.as_slice(), e: e.as_slice() },
             d: d.as_slice(),
@@ -441,25 +400,32 @@ impl PrivateJwk {
 
 #[cfg(test)]
 mod tests {
+    use x509_parser::der_parser::asn1_rs::{Any, FromDer as _};
+
     use super::*;
 
     fn pem_of(tag: &str, der: &[u8]) -> String {
         pem::encode(&pem::Pem::new(tag, der))
     }
 
+    /// The first value, and what follows.
+    fn der_value(der: &[u8]) -> (&[u8], &[u8]) {
+        let (rest, value) = Any::from_der(der).unwrap();
+        (value.data, rest)
+    }
+
     /// The `RSAPrivateKey` inside a PKCS#8 key.
     fn pkcs1(pkcs8: &[u8]) -> Vec<u8> {
-        let (_, body, _) = der_value(pkcs8).unwrap();
-        let (_, _, rest) = der_value(body).unwrap();
-        let (_, _, rest) = der_value(rest).unwrap();
-        der_value(rest).unwrap().1.to_vec()
+        let (_version, rest) = der_value(der_value(pkcs8).0);
+        let (_algorithm, rest) = der_value(rest);
+        der_value(rest).0.to_vec()
     }
 
     fn rsa_jwk(pkcs1: &[u8]) -> serde_json::Value {
-        let (_, mut rest, _) = der_value(pkcs1).unwrap();
+        let (mut rest, _) = der_value(pkcs1);
         let mut jwk = serde_json::json!({"kty": "RSA", "alg": "RS256"});
         for name in ["version", "n", "e", "d", "p", "q", "dp", "dq", "qi"] {
-            let (_, int, after) = der_value(rest).unwrap();
+            let (int, after) = der_value(rest);
             jwk[name] = base64url::encode(int.strip_prefix(&[0]).unwrap_or(int)).into();
             rest = after;
         }

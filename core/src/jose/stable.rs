@@ -1,7 +1,7 @@
 //! Claims that change from token to token of one login. A verifier that caches results by all
 //! claims of an identity (Convex's query cache) computes each result again after a renewal.
 
-use super::edits::Edits;
+use super::edits::ObjectEdits;
 
 /// New in each token, and compared by no client: `jti` (RFC 7519 §4.1.7), Entra ID's `uti`, `aio`
 /// and `rh`, Cognito's `event_id`, Clerk's `fva` (the age of a factor, in minutes).
@@ -11,7 +11,7 @@ const MARKS: [&str; 6] = ["jti", "uti", "aio", "rh", "event_id", "fva"];
 const COMPARED: [&str; 4] = ["nonce", "at_hash", "c_hash", "s_hash"];
 
 /// Removes them; those that a client compares only if the token goes to another party.
-pub(super) fn leave_out(edits: &mut Edits<'_>, elsewhere: bool) -> bool {
+pub(super) fn leave_out(edits: &mut ObjectEdits<'_>, elsewhere: bool) -> bool {
     let mut done = false;
     for name in MARKS.iter().chain(COMPARED.iter().filter(|_| elsewhere)) {
         done |= edits.drop(name);

@@ -2,12 +2,12 @@
 //! typed reader refuses the whole token for one wrong type. This is the only table of them: signing
 //! converts by it, `inspect` predicts by it, and doctor explains by it.
 
-use super::edits::Edits;
+use super::edits::ObjectEdits;
 use super::json;
 use super::tree::Json;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum ClaimType {
     Text,
     Flag,
     /// Seconds, or a time as ISO text, which typed readers accept too.
@@ -20,7 +20,7 @@ enum Kind {
 
 /// Which readers require the type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Reader {
+enum TypedReader {
     /// A parser of ID tokens (measured on openidconnect).
     IdToken,
     /// The same, and the name may have a language tag: `family_name#ja-Hani-JP` (Core §5.2).
@@ -29,11 +29,11 @@ enum Reader {
     Other,
 }
 
-use Kind::{Address, Flag, List, Object, Text, Time};
-use Reader::{IdToken, IdTokenTagged, Other};
+use ClaimType::{Address, Flag, List, Object, Text, Time};
+use TypedReader::{IdToken, IdTokenTagged, Other};
 
 #[rustfmt::skip]
-const CLAIMS: [(&str, Kind, Reader); 34] = [
+const CLAIMS: [(&str, ClaimType, TypedReader); 34] = [
     ("name", Text, IdTokenTagged), ("given_name", Text, IdTokenTagged),
     ("family_name", Text, IdTokenTagged), ("middle_name", Text, IdTokenTagged),
     ("nickname", Text, IdTokenTagged), ("profile", Text, IdTokenTagged),
@@ -63,16 +63,16 @@ pub(crate) fn mistyped(name: &str, value: &Json<'_>) -> Option<&'static str> {
     };
     let (_, kind, reader) = CLAIMS.iter().find(|(claim, ..)| *claim == base)?;
     let typed = match reader {
-        Reader::IdToken => !tagged,
-        Reader::IdTokenTagged => true,
-        Reader::Other => false,
+        TypedReader::IdToken => !tagged,
+        TypedReader::IdTokenTagged => true,
+        TypedReader::Other => false,
     };
     (typed && !kind.fits(value)).then(|| kind.wanted())
 }
 
 /// Converts standard claims to their type if nothing is lost, and removes the others: a missing
 /// claim is better than no login. `null` means "absent" and stays.
-pub(super) fn coerce(edits: &mut Edits<'_>, notes: &mut Vec<&'static str>) {
+pub(super) fn coerce(edits: &mut ObjectEdits<'_>, notes: &mut Vec<&'static str>) {
     for name in edits.names() {
         let base = name.split('#').next().unwrap_or(&name);
         let Some((_, kind, _)) = CLAIMS.iter().find(|(claim, ..)| *claim == base) else { continue };
@@ -96,7 +96,7 @@ pub(super) fn coerce(edits: &mut Edits<'_>, notes: &mut Vec<&'static str>) {
     }
 }
 
-impl Kind {
+impl ClaimType {
     fn fits(self, value: &Json<'_>) -> bool {
         const PARTS: [&str; 6] =
             ["formatted", "street_address", "locality", "region", "postal_code", "country"];
@@ -131,7 +131,7 @@ impl Kind {
         match self {
             Self::Text => value.starts_with('"'),
             Self::Flag => matches!(value, "true" | "false"),
-            Self::Time => is_number(value) && is_time(value),
+            Self::Time => json::is_number(value) && is_time(value),
             Self::List => serde_json::from_str::<Vec<String>>(value).is_ok(),
             Self::Object | Self::Address => value.starts_with('{'),
         }
@@ -140,7 +140,7 @@ impl Kind {
     /// The same value in this type, if only the spelling is wrong.
     fn lossless(self, value: &str) -> Option<String> {
         match self {
-            Self::Text if is_number(value) => Some(json::quote(value)),
+            Self::Text if json::is_number(value) => Some(json::quote(value)),
             Self::Flag => json::string(value)
                 .filter(|text| matches!(&**text, "true" | "false"))
                 .map(|text| text.into_owned()),
@@ -152,10 +152,6 @@ impl Kind {
             Self::Text | Self::Object | Self::Address => None,
         }
     }
-}
-
-fn is_number(value: &str) -> bool {
-    value.starts_with(|c: char| c == '-' || c.is_ascii_digit())
 }
 
 /// The range of seconds in a calendar: typed readers refuse values outside (measured on chrono, the
@@ -225,7 +221,7 @@ mod tests {
             (r#"{"mine":"true","roles":7}"#, r#"{"mine":"true","roles":7}"#),
         ] {
             let object = Object::parse(before.into(), 8).unwrap();
-            let mut edits = Edits::of(&object);
+            let mut edits = ObjectEdits::of(&object);
             coerce(&mut edits, &mut Vec::new());
             assert_eq!(edits.render(), after, "{before}");
         }

@@ -22,15 +22,7 @@ pub(super) fn read<'a>(
     if document.len() > limit {
         return Err(DocumentRefusal::TooLarge { limit });
     }
-    let mut note = |code| {
-        changes.push(Change {
-            path: "$".to_owned(),
-            code,
-            effect: Effect::Repaired,
-            before: None,
-            after: None,
-        });
-    };
+    let mut note = |code| changes.push(Change::new("$", code, Effect::Repaired));
     let mut bytes = Cow::Borrowed(document);
     if document.starts_with(GZIP) {
         bytes = Cow::Owned(inflate(document, limit)?);

@@ -244,7 +244,7 @@ struct Reader<'a> {
     limit: usize,
 }
 
-type Read<T> = Result<T, DocumentRefusal>;
+type Parsed<T> = Result<T, DocumentRefusal>;
 
 impl<'a> Reader<'a> {
     fn fault(&self, what: &'static str) -> DocumentRefusal {
@@ -267,11 +267,11 @@ impl<'a> Reader<'a> {
         hit
     }
 
-    fn expect(&mut self, byte: u8, what: &'static str) -> Read<()> {
+    fn expect(&mut self, byte: u8, what: &'static str) -> Parsed<()> {
         if self.eat(byte) { Ok(()) } else { Err(self.fault(what)) }
     }
 
-    fn word(&mut self, word: &str, value: Json<'a>) -> Read<Json<'a>> {
+    fn word(&mut self, word: &str, value: Json<'a>) -> Parsed<Json<'a>> {
         if !self.bytes[self.at..].starts_with(word.as_bytes()) {
             return Err(self.fault("an unknown word"));
         }
@@ -279,7 +279,7 @@ impl<'a> Reader<'a> {
         Ok(value)
     }
 
-    fn value(&mut self, depth: usize) -> Read<Json<'a>> {
+    fn value(&mut self, depth: usize) -> Parsed<Json<'a>> {
         self.space();
         match self.peek() {
             Some(b'{' | b'[') if depth >= self.limit => {
@@ -297,7 +297,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn array(&mut self, depth: usize) -> Read<Vec<Json<'a>>> {
+    fn array(&mut self, depth: usize) -> Parsed<Vec<Json<'a>>> {
         self.at += 1;
         let mut items = Vec::new();
         self.space();
@@ -314,7 +314,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn object(&mut self, depth: usize) -> Read<Object<'a>> {
+    fn object(&mut self, depth: usize) -> Parsed<Object<'a>> {
         self.at += 1;
         let mut members = Vec::new();
         self.space();
@@ -339,7 +339,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn digits(&mut self) -> Read<()> {
+    fn digits(&mut self) -> Parsed<()> {
         let from = self.at;
         while matches!(self.peek(), Some(b'0'..=b'9')) {
             self.at += 1;
@@ -347,7 +347,7 @@ impl<'a> Reader<'a> {
         if from == self.at { Err(self.fault("no digit in a number")) } else { Ok(()) }
     }
 
-    fn number(&mut self) -> Read<&'a str> {
+    fn number(&mut self) -> Parsed<&'a str> {
         let from = self.at;
         self.eat(b'-');
         if !self.eat(b'0') {
@@ -365,7 +365,7 @@ impl<'a> Reader<'a> {
         Ok(&self.text[from..self.at])
     }
 
-    fn string(&mut self) -> Read<Cow<'a, str>> {
+    fn string(&mut self) -> Parsed<Cow<'a, str>> {
         self.at += 1;
         let from = self.at;
         self.plain()?;
@@ -386,7 +386,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Moves on to the next quote or backslash.
-    fn plain(&mut self) -> Read<()> {
+    fn plain(&mut self) -> Parsed<()> {
         loop {
             match self.peek() {
                 Some(b'"' | b'\\') => return Ok(()),
@@ -397,7 +397,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn escape(&mut self) -> Read<char> {
+    fn escape(&mut self) -> Parsed<char> {
         let Some(byte) = self.peek() else { return Err(self.fault("the text ends in a string")) };
         self.at += 1;
         Ok(match byte {
@@ -412,7 +412,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    fn unicode(&mut self) -> Read<char> {
+    fn unicode(&mut self) -> Parsed<char> {
         let high = self.hex4()?;
         if !(0xd800..0xdc00).contains(&high) {
             return Ok(char::from_u32(high).unwrap_or(char::REPLACEMENT_CHARACTER));
@@ -432,7 +432,7 @@ impl<'a> Reader<'a> {
         Ok(char::REPLACEMENT_CHARACTER)
     }
 
-    fn hex4(&mut self) -> Read<u32> {
+    fn hex4(&mut self) -> Parsed<u32> {
         let digits = self.bytes.get(self.at..self.at + 4).unwrap_or_default();
         let value = digits.iter().try_fold(0, |acc, &digit| {
             char::from(digit).to_digit(16).map(|digit| acc * 16 + digit)

@@ -1,15 +1,12 @@
 //! The metadata document of OpenID Connect Discovery 1.0 §3 and RFC 8414 §2: read leniently, and
 //! rewritten so that only the members that must change do.
 
-use std::fmt;
-use std::ops::Range;
+use std::borrow::Cow;
 
-use serde::Deserializer as _;
-use serde::de::{MapAccess, Visitor};
-use serde_json::value::RawValue;
 use url::Url;
 
 use crate::jose::alg::Alg;
+use crate::jose::json;
 
 /// What a document says. Only the issuer is always there; a member of another type than it should
 /// have, or empty, is taken as missing.
@@ -101,14 +98,12 @@ const ALIASES: &str = "mtls_endpoint_aliases";
 /// # Errors
 /// [`DiscoveryFault`]
 pub fn read(document: &[u8]) -> Result<Discovered, DiscoveryFault> {
-    let members = members(without_bom(document))?;
+    let (_, members) = members(without_bom(document))?;
     let issuer = text(&members, "issuer").ok_or(DiscoveryFault::IssuerMissing)?;
-    let aliases = members.iter().find(|member| member.name == ALIASES);
     // One that cannot be read is of no use, and the rest is.
-    let aliases = aliases.and_then(|member| self::members(member.value.as_bytes()).ok());
-    let aliases = aliases.map(|members| Box::new(endpoints(&members, issuer.clone())));
-    let algs = members.iter().find(|member| member.name == ALGS);
-    let algs = algs.and_then(|member| serde_json::from_str::<Vec<String>>(member.value).ok());
+    let aliases = raw(&members, ALIASES).and_then(|text| self::members(text.as_bytes()).ok());
+    let aliases = aliases.map(|(_, members)| Box::new(endpoints(&members, issuer.clone())));
+    let algs = raw(&members, ALGS).and_then(|text| serde_json::from_str(text).ok());
     Ok(Discovered {
         jwks_uri: text(&members, "jwks_uri"),
         access_token_issuer: text(&members, "access_token_issuer"),
@@ -118,12 +113,15 @@ pub fn read(document: &[u8]) -> Result<Discovered, DiscoveryFault> {
     })
 }
 
-fn text(members: &[Member<'_>], name: &str) -> Option<String> {
-    let value = members.iter().find(|member| member.name == name)?.value;
-    serde_json::from_str::<String>(value).ok().filter(|text| !text.is_empty())
+fn text(members: &Members<'_>, name: &str) -> Option<String> {
+    serde_json::from_str::<String>(raw(members, name)?).ok().filter(|text| !text.is_empty())
 }
 
-fn endpoints(members: &[Member<'_>], issuer: String) -> Discovered {
+fn raw<'a>(members: &Members<'a>, name: &str) -> Option<&'a str> {
+    members.iter().find(|(own, _)| own == name).map(|(_, value)| *value)
+}
+
+fn endpoints(members: &Members<'_>, issuer: String) -> Discovered {
     let text = |name| text(members, name);
     Discovered {
         issuer,
@@ -213,34 +211,33 @@ pub(super) fn bases(issuer: &str, upstream: &Url) -> Vec<Url> {
 /// # Errors
 /// [`DiscoveryFault`]
 pub fn rewrite(document: &[u8], to: &DiscoveryRewrite) -> Result<Vec<u8>, DiscoveryFault> {
-    let document = without_bom(document);
-    let members = members(document)?;
-    if !members.iter().any(|member| member.name == "issuer") {
+    let (document, members) = members(without_bom(document))?;
+    let missing = |name: &str| !members.iter().any(|(own, _)| own == name);
+    if missing("issuer") {
         return Err(DiscoveryFault::IssuerMissing);
     }
-    let mut out = Vec::with_capacity(document.len() + 256);
+    let mut out = String::with_capacity(document.len() + 256);
     let mut at = 0;
-    for member in &members {
-        let old: Option<serde_json::Value> = serde_json::from_str(member.value).ok();
-        let Some(new) = changed(&member.name, old.as_ref(), to) else { continue };
+    for (name, value) in &members {
+        let old: Option<serde_json::Value> = serde_json::from_str(value).ok();
+        let Some(new) = changed(name, old.as_ref(), to) else { continue };
         if old.as_ref() == Some(&new) {
             continue;
         }
-        out.extend_from_slice(&document[at..member.range.start]);
-        out.extend_from_slice(new.to_string().as_bytes());
-        at = member.range.end;
+        let value = json::range(document, value);
+        out.push_str(&document[at..value.start]);
+        out.push_str(&new.to_string());
+        at = value.end;
     }
-    let missing = |name: &str| !members.iter().any(|member| member.name == name);
     let added = to.jwks_uri.as_ref().filter(|_| missing("jwks_uri"));
     let close = document.trim_ascii_end().len().saturating_sub(1);
     if let (Some(uri), true) = (added, at <= close) {
-        out.extend_from_slice(&document[at..close]);
-        let member = format!(",\"jwks_uri\":{}", serde_json::Value::from(uri.as_str()));
-        out.extend_from_slice(member.as_bytes());
+        out.push_str(&document[at..close]);
+        out.push_str(&format!(",\"jwks_uri\":{}", json::quote(uri)));
         at = close;
     }
-    out.extend_from_slice(&document[at..]);
-    Ok(out)
+    out.push_str(&document[at..]);
+    Ok(out.into_bytes())
 }
 
 /// A document for an issuer whose server has none: what a relying party that only verifies tokens
@@ -316,53 +313,23 @@ fn without_bom(document: &[u8]) -> &[u8] {
     document.strip_prefix(b"\xef\xbb\xbf").unwrap_or(document)
 }
 
-struct Member<'a> {
-    name: String,
-    /// The value's text, and where it stands.
-    value: &'a str,
-    range: Range<usize>,
-}
+type Members<'a> = Vec<(Cow<'a, str>, &'a str)>;
 
-/// The members of the top-level object, in order.
-fn members(document: &[u8]) -> Result<Vec<Member<'_>>, DiscoveryFault> {
-    struct Members<'a>(&'a str);
-
-    impl<'de> Visitor<'de> for Members<'de> {
-        type Value = Vec<Member<'de>>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a JSON object")
-        }
-
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-            let mut members = Vec::new();
-            while let Some((name, raw)) = map.next_entry::<String, &'de RawValue>()? {
-                let value = raw.get();
-                // A borrowed raw value is a part of the document; its address says which.
-                let start = (value.as_ptr() as usize).wrapping_sub(self.0.as_ptr() as usize);
-                members.push(Member { name, value, range: start..start + value.len() });
-            }
-            Ok(members)
-        }
-    }
-
+/// The text of a document, and the members of the top-level object, in order.
+fn members(document: &[u8]) -> Result<(&str, Members<'_>), DiscoveryFault> {
     let text = std::str::from_utf8(document).map_err(|_| DiscoveryFault::NotAnObject)?;
-    let mut reader = serde_json::Deserializer::from_str(text);
-    let members = reader.deserialize_map(Members(text)).and_then(|members| {
-        reader.end()?;
-        Ok(members)
-    });
-    let members =
-        members.map_err(|_| match serde_json::from_str::<[serde_json::Value; 1]>(text) {
+    let members = json::members(text).map_err(|_| {
+        match serde_json::from_str::<[serde_json::Value; 1]>(text) {
             Ok([serde_json::Value::Object(_)]) => DiscoveryFault::List,
             _ => DiscoveryFault::NotAnObject,
-        })?;
+        }
+    })?;
     for known in KNOWN {
-        if members.iter().filter(|member| member.name == known).count() > 1 {
+        if members.iter().filter(|(name, _)| name == known).count() > 1 {
             return Err(DiscoveryFault::Duplicate(known));
         }
     }
-    Ok(members)
+    Ok((text, members))
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ const RAW_TEXT: [&str; 8] =
 pub fn find(html: &[u8], names: &[String]) -> Vec<Place> {
     let mut found: Vec<Place> = Vec::new();
     let mut seen = vec![0u32; names.len()];
-    let mut scan = Scan { html, at: 0 };
+    let mut scan = TagScan { html, at: 0 };
     while let Some(tag) = scan.next_tag() {
         let input = html[tag.name.clone()].eq_ignore_ascii_case(b"input");
         let shown = tag.kind.is_some_and(|kind| !html[kind].eq_ignore_ascii_case(b"hidden"));
@@ -47,12 +47,12 @@ struct Tag {
     value: Option<Range<usize>>,
 }
 
-struct Scan<'a> {
+struct TagScan<'a> {
     html: &'a [u8],
     at: usize,
 }
 
-impl Scan<'_> {
+impl TagScan<'_> {
     /// The next start tag that is closed by `>`; `at` stands behind it.
     fn next_tag(&mut self) -> Option<Tag> {
         loop {

@@ -1,15 +1,17 @@
 //! String values at dotted paths of a JSON body.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
-use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
 
 use super::rules::Step;
 use super::{Encoding, JsonPath, Place};
+use crate::jose::json;
 
 /// Why a body was not searched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum JsonFault {
+pub enum BodyFault {
     /// It is no JSON, or cut off.
     #[error("the body is not JSON")]
     NotJson,
@@ -18,7 +20,13 @@ pub enum JsonFault {
     Ambiguous,
 }
 
-impl JsonFault {
+impl From<serde_json::Error> for BodyFault {
+    fn from(_: serde_json::Error) -> Self {
+        Self::NotJson
+    }
+}
+
+impl BodyFault {
     /// The stable code.
     pub fn code(self) -> &'static str {
         match self {
@@ -31,15 +39,25 @@ impl JsonFault {
 /// The string values at `paths`, in the order they stand in. A value of another type is no token.
 ///
 /// # Errors
-/// [`JsonFault`]: then nothing of the body is to be changed.
-pub fn find(body: &[u8], paths: &[JsonPath]) -> Result<Vec<Place>, JsonFault> {
+/// [`BodyFault`]: then nothing of the body is to be changed.
+pub fn find(body: &[u8], paths: &[JsonPath]) -> Result<Vec<Place>, BodyFault> {
+    let text = same_length(body);
     // Iterative in serde_json, so depth costs no stack.
-    let start = if body.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
-    serde_json::from_slice::<IgnoredAny>(&body[start..]).map_err(|_| JsonFault::NotJson)?;
-    let mut scan = Scan { body, at: start, paths, found: Vec::new() };
+    let root: &RawValue = serde_json::from_str(text.strip_prefix('\u{feff}').unwrap_or(&text))?;
+    let mut search = Search { text: &text, paths, found: Vec::new() };
     let live: Vec<Live> = (0..paths.len()).map(|path| Live { path, step: 0 }).collect();
-    scan.value(&live).ok_or(JsonFault::NotJson)??;
-    Ok(scan.found)
+    search.value(root.get(), &live)?;
+    Ok(search.found)
+}
+
+/// The body as text. In one that is not UTF-8, against RFC 8259 §8.1, tokens can be read all the same:
+/// what is not ASCII stands elsewhere.
+fn same_length(body: &[u8]) -> Cow<'_, str> {
+    let ascii = |byte: &u8| if byte.is_ascii() { char::from(*byte) } else { '?' };
+    match std::str::from_utf8(body) {
+        Ok(text) => text.into(),
+        Err(_) => body.iter().map(ascii).collect::<String>().into(),
+    }
 }
 
 /// A path whose first `step` steps led here.
@@ -49,161 +67,62 @@ struct Live {
     step: usize,
 }
 
-struct Scan<'a> {
-    body: &'a [u8],
-    at: usize,
+struct Search<'a> {
+    text: &'a str,
     paths: &'a [JsonPath],
     found: Vec<Place>,
 }
 
-/// `None`: the bytes are not what the first pass said (cannot happen, and is no panic).
-type Walk = Option<Result<(), JsonFault>>;
-
-impl Scan<'_> {
+impl Search<'_> {
     /// One value. Recursion is as deep as the longest path (64 steps), not as the document: a value
     /// no path leads into is skipped flat.
-    fn value(&mut self, live: &[Live]) -> Walk {
-        self.space();
-        let going = |l: &Live| l.step < self.paths[l.path].steps.len();
-        match self.body.get(self.at)? {
-            b'"' => {
-                let range = self.string()?;
-                if let Some(done) = live.iter().find(|l| !going(l)) {
-                    let quoted = &self.body[range.start - 1..range.end + 1];
-                    // Text that is no Unicode is no token.
-                    if let Ok(token) = serde_json::from_slice::<String>(quoted) {
-                        let name = self.paths[done.path].as_str().to_owned();
-                        self.found.push(Place { range, name, token, encoding: Encoding::Json });
+    fn value(&mut self, value: &str, live: &[Live]) -> Result<(), BodyFault> {
+        let done = live.iter().find(|l| self.step(l).is_none());
+        match (value.as_bytes().first(), done) {
+            (Some(b'"'), Some(done)) => self.string(value, &self.paths[done.path]),
+            (Some(b'{'), _) if live.iter().any(|l| self.step(l).is_some()) => {
+                let mut seen = HashSet::new();
+                for (name, value) in json::members(value)? {
+                    let next = self.follow(live, Some(&name));
+                    if !next.is_empty() && !seen.insert(name) {
+                        return Err(BodyFault::Ambiguous);
                     }
+                    self.value(value, &next)?;
                 }
-                Some(Ok(()))
             }
-            b'{' if live.iter().any(going) => self.object(live),
-            b'[' if live.iter().any(going) => self.array(live),
-            _ => self.skip(),
+            (Some(b'['), _) => {
+                let next = self.follow(live, None);
+                if !next.is_empty() {
+                    let items: Vec<&RawValue> = serde_json::from_str(value)?;
+                    items.iter().try_for_each(|item| self.value(item.get(), &next))?;
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn string(&mut self, quoted: &str, path: &JsonPath) {
+        // Text that is no Unicode is no token.
+        if let Ok(token) = serde_json::from_str(quoted) {
+            let range = json::range(self.text, &quoted[1..quoted.len() - 1]);
+            let name = path.as_str().to_owned();
+            self.found.push(Place { range, name, token, encoding: Encoding::Json });
         }
     }
 
-    fn object(&mut self, live: &[Live]) -> Walk {
-        let mut seen = HashSet::new();
-        self.at += 1;
-        loop {
-            self.space();
-            match self.body.get(self.at)? {
-                b'}' => break,
-                b',' => self.at += 1,
-                b'"' => {
-                    let range = self.string()?;
-                    let key = &self.body[range.start - 1..range.end + 1];
-                    let key: Option<String> = serde_json::from_slice(key).ok();
-                    let next = self.follow(live, key.as_deref());
-                    if !next.is_empty() && !key.is_none_or(|key| seen.insert(key)) {
-                        return Some(Err(JsonFault::Ambiguous));
-                    }
-                    self.space();
-                    self.at += 1; // the colon
-                    if let Err(fault) = self.value(&next)? {
-                        return Some(Err(fault));
-                    }
-                }
-                _ => return None,
-            }
-        }
-        self.at += 1;
-        Some(Ok(()))
+    fn step(&self, live: &Live) -> Option<&Step> {
+        self.paths[live.path].steps.get(live.step)
     }
 
-    fn array(&mut self, live: &[Live]) -> Walk {
-        let next: Vec<Live> = live
-            .iter()
-            .filter(|l| matches!(self.paths[l.path].steps.get(l.step), Some(Step::Any)))
-            .map(|l| Live { step: l.step + 1, ..*l })
-            .collect();
-        if next.is_empty() {
-            return self.skip();
-        }
-        self.at += 1;
-        loop {
-            self.space();
-            match self.body.get(self.at)? {
-                b']' => break,
-                b',' => self.at += 1,
-                _ => {
-                    if let Err(fault) = self.value(&next)? {
-                        return Some(Err(fault));
-                    }
-                }
-            }
-        }
-        self.at += 1;
-        Some(Ok(()))
-    }
-
-    fn follow(&self, live: &[Live], key: Option<&str>) -> Vec<Live> {
-        live.iter()
-            .filter(|l| match self.paths[l.path].steps.get(l.step) {
-                Some(Step::Any) => true,
-                Some(Step::Member(name)) => Some(name.as_str()) == key,
-                None => false,
-            })
-            .map(|l| Live { step: l.step + 1, ..*l })
-            .collect()
-    }
-
-    /// Past one value without looking into it.
-    fn skip(&mut self) -> Walk {
-        let mut depth = 0usize;
-        loop {
-            self.space();
-            match self.body.get(self.at)? {
-                b'"' => {
-                    self.string()?;
-                }
-                b'{' | b'[' => {
-                    depth += 1;
-                    self.at += 1;
-                    continue;
-                }
-                b'}' | b']' => {
-                    depth = depth.checked_sub(1)?;
-                    self.at += 1;
-                }
-                b',' | b':' => {
-                    self.at += 1;
-                    continue;
-                }
-                _ => {
-                    // A number, true, false or null.
-                    while self.body.get(self.at).is_some_and(|b| !b" \t\r\n,:]}".contains(b)) {
-                        self.at += 1;
-                    }
-                }
-            }
-            if depth == 0 {
-                return Some(Ok(()));
-            }
-        }
-    }
-
-    /// Past a string; the range between its quotes.
-    fn string(&mut self) -> Option<std::ops::Range<usize>> {
-        let start = self.at + 1;
-        let mut at = start;
-        loop {
-            match self.body.get(at)? {
-                b'"' => break,
-                b'\\' => at += 2,
-                _ => at += 1,
-            }
-        }
-        self.at = at + 1;
-        Some(start..at)
-    }
-
-    fn space(&mut self) {
-        while self.body.get(self.at).is_some_and(|b| b" \t\r\n".contains(b)) {
-            self.at += 1;
-        }
+    /// The paths that lead on to a member of this name, or to the items of an array.
+    fn follow(&self, live: &[Live], name: Option<&str>) -> Vec<Live> {
+        let leads = |step: &Step| match step {
+            Step::Any => true,
+            Step::Member(own) => Some(own.as_str()) == name,
+        };
+        let next = live.iter().filter(|l| self.step(l).is_some_and(leads));
+        next.map(|l| Live { step: l.step + 1, ..*l }).collect()
     }
 }
 
@@ -212,7 +131,7 @@ mod tests {
     use super::super::splice;
     use super::*;
 
-    fn at(body: &str, paths: &[&str]) -> Result<Vec<(String, String)>, JsonFault> {
+    fn at(body: &str, paths: &[&str]) -> Result<Vec<(String, String)>, BodyFault> {
         let paths: Vec<_> = paths.iter().map(|path| JsonPath::parse(path).unwrap()).collect();
         let found = find(body.as_bytes(), &paths)?;
         Ok(found.into_iter().map(|place| (place.name, place.token)).collect())
@@ -245,8 +164,8 @@ mod tests {
 
     #[test]
     fn a_member_that_stands_twice_is_ambiguous_on_a_path_only() {
-        assert_eq!(at(r#"{"t":"1","\u0074":"2"}"#, &["t"]), Err(JsonFault::Ambiguous));
-        assert_eq!(at(r#"{"a":{"t":"1"},"a":{}}"#, &["a.t"]), Err(JsonFault::Ambiguous));
+        assert_eq!(at(r#"{"t":"1","\u0074":"2"}"#, &["t"]), Err(BodyFault::Ambiguous));
+        assert_eq!(at(r#"{"a":{"t":"1"},"a":{}}"#, &["a.t"]), Err(BodyFault::Ambiguous));
         assert_eq!(at(r#"{"x":1,"x":2,"t":"1"}"#, &["t"]), Ok(pairs(&[("t", "1")])));
     }
 
@@ -254,9 +173,17 @@ mod tests {
     fn what_is_no_json_is_left_alone() {
         for body in ["", "{", "<html>", "{\"t\":\"1\"} x", "{'t':'1'}", "t=1", "\u{feff}\u{feff}{}"]
         {
-            assert_eq!(at(body, &["t"]), Err(JsonFault::NotJson), "{body}");
+            assert_eq!(at(body, &["t"]), Err(BodyFault::NotJson), "{body}");
         }
         assert_eq!(at("\u{feff}{\"t\":\"1\"}", &["t"]), Ok(pairs(&[("t", "1")])));
+    }
+
+    #[test]
+    fn a_token_is_found_beside_text_that_is_not_utf_8() {
+        let found =
+            find(b"{\"name\":\"Jos\xe9\",\"t\":\"x.y.z\"}", &[JsonPath::parse("t").unwrap()]);
+        let found = found.unwrap();
+        assert_eq!((found[0].token.as_str(), found[0].range.clone()), ("x.y.z", 20..25));
     }
 
     #[test]

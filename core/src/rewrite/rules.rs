@@ -1,7 +1,5 @@
 //! Which places are looked at on which path.
 
-use std::fmt;
-
 use super::discovery::{Discovered, bases};
 use crate::jose::names::Audience;
 
@@ -194,14 +192,8 @@ pub enum PatternError {
 }
 
 /// A request path: exact, or with `*` (any characters but `/`) and `**` (any characters).
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PathPattern(String);
-
-impl fmt::Debug for PathPattern {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}", self.0)
-    }
-}
 
 impl PathPattern {
     /// # Errors
@@ -232,11 +224,21 @@ impl PathPattern {
     /// Whether every path that fits `other` fits this pattern too. Never true where that is not so;
     /// false also for some pairs where it is, which need more than a look at their stars.
     pub fn covers(&self, other: &Self) -> bool {
-        let (own, other) = (parts(&self.0), parts(&other.0));
+        self.fits(&parts(&other.0))
+    }
+
+    /// Whether `path` (without query) fits. Time: pattern × path at worst.
+    pub fn matches(&self, path: &str) -> bool {
+        let Some((head, _)) = self.0.split_once('*') else { return self.0 == path };
+        path.starts_with(head) && self.fits(&path.bytes().map(Part::Byte).collect::<Vec<_>>())
+    }
+
+    /// No backtracking.
+    fn fits(&self, other: &[Part]) -> bool {
         // reach[j]: the pattern so far covers the first j parts of the other.
         let mut reach = vec![false; other.len() + 1];
         reach[0] = true;
-        for part in own {
+        for part in parts(&self.0) {
             match part {
                 Part::Byte(_) => {
                     for j in (0..other.len()).rev() {
@@ -255,33 +257,6 @@ impl PathPattern {
             }
         }
         reach[other.len()]
-    }
-
-    /// Whether `path` (without query) fits. Time: pattern × path at worst.
-    pub fn matches(&self, path: &str) -> bool {
-        let Some((head, _)) = self.0.split_once('*') else { return self.0 == path };
-        if !path.starts_with(head) {
-            return false;
-        }
-        // reach[j]: the pattern so far fits the first j bytes. No backtracking.
-        let path = path.as_bytes();
-        let mut reach = vec![false; path.len() + 1];
-        reach[0] = true;
-        let mut pattern = self.0.bytes().peekable();
-        while let Some(b) = pattern.next() {
-            if b == b'*' {
-                let deep = pattern.next_if_eq(&b'*').is_some();
-                for j in 0..path.len() {
-                    reach[j + 1] |= reach[j] && (deep || path[j] != b'/');
-                }
-            } else {
-                for j in (0..path.len()).rev() {
-                    reach[j + 1] = reach[j] && path[j] == b;
-                }
-                reach[0] = false;
-            }
-        }
-        reach[path.len()]
     }
 }
 
@@ -325,16 +300,10 @@ pub(super) enum Step {
 
 /// A place in a JSON document: `access_token`, `session.tokens[*].value`, `*.jwt`. A dot that is
 /// part of a name is written `\.`. An array is stepped into by `[*]` or `*`.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JsonPath {
     text: String,
     pub(super) steps: Vec<Step>,
-}
-
-impl fmt::Debug for JsonPath {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}", self.text)
-    }
 }
 
 impl JsonPath {

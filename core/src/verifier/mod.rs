@@ -57,12 +57,12 @@ pub struct Refusal {
     /// What the crate said beneath it; stands in the server's log only.
     pub detail: Option<String>,
     /// What it is about, by the crate's own error types.
-    pub reason: Reason,
+    pub reason: RefusalReason,
 }
 
 /// What a refusal is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reason {
+pub enum RefusalReason {
     /// The provider's `domain` or `issuer` in `auth.config.ts` is not an address.
     Domain,
     /// The claims cannot be read.
@@ -118,15 +118,15 @@ pub enum Reason {
 }
 
 impl Refusal {
-    fn new(code: &'static str, reason: Reason, message: impl Into<String>) -> Self {
+    fn new(code: &'static str, reason: RefusalReason, message: impl Into<String>) -> Self {
         Self { code, message: message.into(), detail: None, reason }
     }
 
-    fn auth_header(reason: Reason, message: impl Into<String>) -> Self {
+    fn auth_header(reason: RefusalReason, message: impl Into<String>) -> Self {
         Self::new("InvalidAuthHeader", reason, message)
     }
 
-    fn panics(reason: Reason, message: &str) -> Self {
+    fn panics(reason: RefusalReason, message: &str) -> Self {
         Self::new("Panic", reason, message)
     }
 
@@ -153,13 +153,13 @@ impl Refusal {
     /// where it is another: production does not tell what it is configured with.
     pub fn in_production(&self) -> Option<&'static str> {
         match self.reason {
-            Reason::Provider => Some("No auth provider found matching the given token"),
-            Reason::Token
-            | Reason::KidMissing
-            | Reason::KidUnknown
-            | Reason::Algorithm
-            | Reason::Key
-            | Reason::Signature
+            RefusalReason::Provider => Some("No auth provider found matching the given token"),
+            RefusalReason::Token
+            | RefusalReason::KidMissing
+            | RefusalReason::KidUnknown
+            | RefusalReason::Algorithm
+            | RefusalReason::Key
+            | RefusalReason::Signature
                 if self.message.starts_with("Could not decode token.") =>
             {
                 Some(

@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What was seen.
 #[derive(Debug, Serialize)]
-struct Report {
+struct Comparison {
     issuer: String,
     proxy: String,
     admin: Option<String>,
@@ -113,12 +113,12 @@ impl Ends {
     }
 }
 
-struct Proxy {
+struct RunningProxy {
     handle: Handle,
     url: String,
 }
 
-fn start(issuer: &Issuer, dir: &Path) -> Result<Proxy, CliError> {
+fn start(issuer: &Issuer, dir: &Path) -> Result<RunningProxy, CliError> {
     // The public address stands in tokens and discovery, so the port must be known before.
     let port = std::net::TcpListener::bind("127.0.0.1:0")
         .and_then(|listener| listener.local_addr())
@@ -130,10 +130,10 @@ fn start(issuer: &Issuer, dir: &Path) -> Result<Proxy, CliError> {
         config::RunOverrides { admin: Some("127.0.0.1:0".into()), ..Default::default() };
     let config = config::load_text(&text, None, &overrides, &config::env::NoEnv)?;
     let handle = serve::start_in_process(config)?;
-    Ok(Proxy { handle, url })
+    Ok(RunningProxy { handle, url })
 }
 
-async fn compare(issuer: &Arc<Issuer>, proxy: &Proxy) -> Result<Report, String> {
+async fn compare(issuer: &Arc<Issuer>, proxy: &RunningProxy) -> Result<Comparison, String> {
     let client = reqwest::Client::builder()
         .tls_backend_preconfigured(crate::net::TlsOptions::default().config()?)
         .no_proxy()
@@ -147,7 +147,7 @@ async fn compare(issuer: &Arc<Issuer>, proxy: &Proxy) -> Result<Report, String> 
     let jwks = format!("{}/.well-known/jwks.json", proxy.url);
     let after = look(&client, &proxy.url, &jwks, now).await?;
     let admin = proxy.handle.admin.map(|a| format!("http://{a}"));
-    Ok(Report { issuer: url, proxy: proxy.url.clone(), admin, before, after })
+    Ok(Comparison { issuer: url, proxy: proxy.url.clone(), admin, before, after })
 }
 
 async fn wait_for_keys(client: &reqwest::Client, jwks: &str) -> Result<(), String> {

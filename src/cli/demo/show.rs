@@ -1,7 +1,7 @@
 //! The demonstration as text: what was wrong, the configuration, and the verdicts side by side. Fits
 //! 100 columns.
 
-use super::{Report, Said, Side};
+use super::{Comparison, Said, Side};
 use crate::cli::output::{paint, wrap};
 
 const WIDTH: usize = 96;
@@ -30,7 +30,7 @@ pub(super) fn configuration(issuer: &str, proxy: &str, port: u16, dir: &str) -> 
     )
 }
 
-pub(super) fn text(report: &Report, color: bool) -> String {
+pub(super) fn text(report: &Comparison, color: bool) -> String {
     let bold = |t: &str| paint(color, "1", t);
     let mut lines = vec![
         format!("{}  {}", bold("an auth server"), report.issuer),
@@ -80,7 +80,7 @@ fn shortened(text: &str) -> String {
     }
 }
 
-pub(super) fn try_it(report: &Report) -> String {
+pub(super) fn try_it(report: &Comparison) -> String {
     let (issuer, proxy) = (&report.issuer, &report.proxy);
     let mut text = format!(
         "\nBoth keep running; Ctrl-C ends them. Try:\n\n\

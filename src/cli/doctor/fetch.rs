@@ -13,7 +13,7 @@ use url::Url;
 use crate::cli::output::Output;
 use crate::coding;
 use crate::dns::Resolver;
-use crate::doctor::finding::{Fetched, NoAnswer};
+use crate::doctor::finding::{FetchResult, NoAnswer};
 use crate::doctor::{Answer, address};
 use crate::net::client::joined;
 use crate::net::{ClientSettings, FetchError, HttpClient, Reach};
@@ -29,7 +29,7 @@ const SAY_SO: Duration = Duration::from_secs(4);
 const REDIRECTS: usize = 10;
 const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
-pub(in crate::cli) struct Fetcher {
+pub(in crate::cli) struct DoctorClient {
     /// For the hosts that the command line names, and for all with `--allow-private`.
     named: HttpClient,
     /// For others, which a document or a redirect names.
@@ -40,7 +40,7 @@ pub(in crate::cli) struct Fetcher {
     notes: RefCell<Output>,
 }
 
-impl Fetcher {
+impl DoctorClient {
     /// `named`: addresses that stand on the command line.
     pub(in crate::cli) fn new(named: &[&str], allow_private: bool) -> Result<Self, String> {
         let resolver = Resolver::system().map_err(|e| e.to_string())?;
@@ -66,7 +66,7 @@ impl Fetcher {
     }
 
     /// One GET; what it asks may take up to ten seconds, and says so.
-    pub(in crate::cli) async fn get(&self, url: &str) -> Fetched {
+    pub(in crate::cli) async fn get(&self, url: &str) -> FetchResult {
         let answer = tokio::time::timeout(TIMEOUT, self.follow(url));
         tokio::pin!(answer);
         let outcome = tokio::select! {
@@ -83,7 +83,7 @@ impl Fetcher {
         outcome.unwrap_or_else(|_| Err(late()))
     }
 
-    async fn follow(&self, url: &str) -> Fetched {
+    async fn follow(&self, url: &str) -> FetchResult {
         let no = |code, why: String| NoAnswer { code, why };
         let mut url = Url::parse(url).map_err(|e| no("request", e.to_string()))?;
         for _ in 0..=REDIRECTS {
@@ -147,7 +147,7 @@ fn failed(url: &Url, error: &FetchError) -> NoAnswer {
     NoAnswer { code, why }
 }
 
-async fn read(url: &Url, client: &HttpClient, mut response: Response) -> Fetched {
+async fn read(url: &Url, client: &HttpClient, mut response: Response) -> FetchResult {
     let text = |v: &header::HeaderValue| String::from_utf8_lossy(v.as_bytes()).into_owned();
     let headers: Vec<_> =
         response.headers().iter().map(|(n, v)| (n.as_str().to_owned(), text(v))).collect();

@@ -4,14 +4,14 @@
 use futures::future::join_all;
 use url::Url;
 
-use super::fetch::Fetcher;
+use super::fetch::DoctorClient;
 use super::ours::{self, DISCOVERY, Subject};
 use crate::cli::output::CliError;
 use crate::clock::Clock;
 use crate::doctor::Answer;
 use crate::doctor::address::unreachable;
 use crate::doctor::exam::claim;
-use crate::doctor::finding::{Case, Fetched, Finding, Level, NoAnswer, Place, Way};
+use crate::doctor::finding::{Case, FetchResult, Finding, Level, NoAnswer, Place, Way};
 use crate::jose::tree::Json;
 use crate::profile::Profile;
 use crate::proxy::routes::EXCHANGE;
@@ -49,7 +49,7 @@ pub(in crate::cli) struct Question<'a> {
 
 pub(in crate::cli) async fn gather(
     question: &Question<'_>,
-    fetcher: &Fetcher,
+    fetcher: &DoctorClient,
 ) -> Result<Case, CliError> {
     let given = address(question.address)?;
     let token_iss = question.token.as_deref().and_then(|token| claim(token, "iss"));
@@ -158,7 +158,7 @@ pub(in crate::cli) async fn gather(
     })
 }
 
-fn lost(jwks: &Fetched) -> crate::doctor::finding::Ours {
+fn lost(jwks: &FetchResult) -> crate::doctor::finding::Ours {
     use crate::doctor::finding::{Ours, Setup};
     let nothing = || NoAnswer { code: "connect", why: "no answer".to_owned() };
     let read = Err(jwks.as_ref().err().cloned().unwrap_or_else(nothing));
@@ -207,7 +207,7 @@ fn names_a_key_set(url: &Url) -> bool {
 
 /// `iss` as the tokens spell it: what the token or the discovery document says, if that is the same
 /// issuer but for scheme and slash; else as it was given.
-fn spelling(issuer: &str, found: &Fetched, token: Option<&str>) -> String {
+fn spelling(issuer: &str, found: &FetchResult, token: Option<&str>) -> String {
     let announced = found.as_ref().ok().and_then(|answer| member(answer, "issuer"));
     let same = |other: &str| same_issuer(other, issuer);
     token
@@ -228,7 +228,7 @@ fn jwks_uri(answer: &Answer) -> Option<String> {
     matches!(url.scheme(), "http" | "https").then_some(uri)
 }
 
-fn jwks_of(discovery: &Fetched) -> Option<String> {
+fn jwks_of(discovery: &FetchResult) -> Option<String> {
     discovery.as_ref().ok().and_then(jwks_uri)
 }
 
@@ -240,18 +240,18 @@ fn same_origin(a: &str, b: &str) -> bool {
 }
 
 /// Nothing that speaks HTTP answers there.
-fn is_down(fetched: &Fetched) -> bool {
+fn is_down(fetched: &FetchResult) -> bool {
     let down = ["dns", "connect", "tls", "timeout"];
     fetched.as_ref().is_err_and(|no_answer| down.contains(&no_answer.code))
 }
 
 /// It leads into a private network, and nobody said that it may.
-fn is_inside(fetched: &Fetched) -> bool {
+fn is_inside(fetched: &FetchResult) -> bool {
     fetched.as_ref().is_err_and(|no_answer| no_answer.code == "private_address")
 }
 
 /// Could it be a key set, in whatever shape? What came with another status is somebody's error page.
-fn is_key_set(fetched: &Fetched) -> bool {
+fn is_key_set(fetched: &FetchResult) -> bool {
     let options = crate::jose::jwks::Options::default();
     fetched.as_ref().is_ok_and(|answer| {
         answer.status == 200
@@ -262,7 +262,11 @@ fn is_key_set(fetched: &Fetched) -> bool {
 
 /// The key set at one of the usual places: what a second discovery document says, below the address,
 /// at its origin, at the token's own issuer.
-async fn probe(base: &str, token_iss: Option<&str>, fetcher: &Fetcher) -> Option<(String, Answer)> {
+async fn probe(
+    base: &str,
+    token_iss: Option<&str>,
+    fetcher: &DoctorClient,
+) -> Option<(String, Answer)> {
     let origin = Url::parse(base).ok()?.origin().ascii_serialization();
     let mut roots = vec![base.to_owned()];
     let others = token_iss.map(|iss| iss.trim_end_matches('/').to_owned());
@@ -293,7 +297,7 @@ async fn probe(base: &str, token_iss: Option<&str>, fetcher: &Fetcher) -> Option
     None
 }
 
-async fn place(given: &Url, answers: &[&Fetched], fetcher: &Fetcher) -> Place {
+async fn place(given: &Url, answers: &[&FetchResult], fetcher: &DoctorClient) -> Place {
     let host = given.host_str().unwrap_or_default();
     if host.ends_with(".convex.cloud") {
         return Place::ConvexCloud;
@@ -308,7 +312,7 @@ async fn place(given: &Url, answers: &[&Fetched], fetcher: &Fetcher) -> Place {
     {
         return Place::Countersign;
     }
-    let page = |fetched: &Fetched| {
+    let page = |fetched: &FetchResult| {
         fetched.as_ref().is_ok_and(|answer| {
             let html = answer.content_type.as_deref().unwrap_or_default();
             answer.status == 200

@@ -7,7 +7,7 @@ pub(super) mod show;
 
 use std::io::IsTerminal as _;
 
-use self::fetch::Fetcher;
+use self::fetch::DoctorClient;
 use self::gather::{Question, gather};
 use self::show::Page;
 use super::Exit;
@@ -18,15 +18,12 @@ use crate::doctor::changing::{self, Changing};
 use crate::doctor::exam::{self, examine};
 use crate::doctor::finding::{Case, Place, Way};
 use crate::doctor::summary;
-use crate::profile::{Judge, Profile};
+use crate::profile::Judge;
 
 /// # Errors
 /// [`CliError`] for an address or token that cannot be read. A fetch that fails is a finding.
 pub fn run(args: &DoctorArgs, out: &mut Output) -> Result<Exit, CliError> {
-    let profile = Profile::named(&args.profile).ok_or_else(|| {
-        CliError::new("--profile", format!("there is no profile `{}`", args.profile))
-            .hint(format!("one of: {}", Profile::NAMES.join(", ")))
-    })?;
+    let profile = super::profile(&args.profile)?;
     if args.way.is_some() && profile.judge != Judge::Convex {
         return Err(CliError::new("--for", format!("`{}` has one kind of provider", profile.name))
             .hint("leave `--for` out"));
@@ -51,7 +48,7 @@ pub fn run(args: &DoctorArgs, out: &mut Output) -> Result<Exit, CliError> {
     let diagnosis = examine(&case);
     let changing = (tokens.len() > 1).then(|| changing::between(&tokens));
     if args.json {
-        out.json_pretty(&Json {
+        out.json_pretty(&DoctorOutput {
             headline: summary::headline(&case, &diagnosis),
             issuer: &case.spelled,
             jwks: &case.jwks_url,
@@ -78,18 +75,14 @@ pub fn run(args: &DoctorArgs, out: &mut Output) -> Result<Exit, CliError> {
 /// # Errors
 /// [`CliError`] for an address that is not one.
 pub(super) fn fetched(question: &Question<'_>, allow_private: bool) -> Result<Case, CliError> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|e| CliError::new("runtime", e))?;
     let given = match question.address.contains("://") {
         true => question.address.to_owned(),
         false => format!("https://{}", question.address),
     };
     let issuer = question.issuer.unwrap_or_default();
-    let fetcher = Fetcher::new(&[&given, issuer], allow_private);
+    let fetcher = DoctorClient::new(&[&given, issuer], allow_private);
     let fetcher = fetcher.map_err(|e| CliError::new("network", e))?;
-    runtime.block_on(gather(question, &fetcher))
+    super::block_on(gather(question, &fetcher))
 }
 
 /// Columns of the terminal; text for a file or a pipe is not wrapped.
@@ -101,7 +94,7 @@ fn width() -> Option<usize> {
 
 /// What a script reads.
 #[derive(serde::Serialize)]
-struct Json<'a> {
+struct DoctorOutput<'a> {
     /// The verdict and the one thing to do.
     headline: String,
     issuer: &'a str,

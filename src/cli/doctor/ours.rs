@@ -7,9 +7,9 @@ use crate::clock::Clock;
 use crate::config::env::NoEnv;
 use crate::config::{self, RunOverrides, UpstreamSettings, issuer_from_discovery, upstream_fetch};
 use crate::dns::Resolver;
-use crate::doctor::finding::{NoAnswer, Ours, Read, Setup};
+use crate::doctor::finding::{NoAnswer, Ours, ReadKeys, Setup};
 use crate::issuer::discovery;
-use crate::issuer::fetch::{Ask, Fetched, Fetcher, Wanted};
+use crate::issuer::fetch::{FetchRequest, Fetched, Fetcher, Wanted};
 use crate::issuer::{FetchSettings, IssuerSettings, Source};
 use crate::jose::jwks;
 use crate::net::Class;
@@ -94,7 +94,7 @@ fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-async fn by_upstream(upstream: &str, fetcher: &Fetcher) -> Result<Read, NoAnswer> {
+async fn by_upstream(upstream: &str, fetcher: &Fetcher) -> Result<ReadKeys, NoAnswer> {
     let overrides = RunOverrides { upstream: Some(upstream.to_owned()), ..RunOverrides::default() };
     let config = config::load(None, &overrides, &NoEnv).map_err(|error| configuration(&error))?;
     let Some(upstream) = &config.upstream else {
@@ -138,7 +138,7 @@ async fn is_private(upstream: &UpstreamSettings, fetcher: &Fetcher) -> bool {
     !found.is_empty() && found.iter().all(|socket| Class::of(socket.ip()).is_inside())
 }
 
-async fn by_file(file: &str, fetcher: &Fetcher) -> Result<Read, NoAnswer> {
+async fn by_file(file: &str, fetcher: &Fetcher) -> Result<ReadKeys, NoAnswer> {
     let config = config::load_text(file, None, &RunOverrides::default(), &NoEnv)
         .map_err(|error| configuration(&error))?;
     let issuer = config.issuers.first();
@@ -150,7 +150,7 @@ fn configuration(error: &config::ConfigError) -> NoAnswer {
     NoAnswer { code: "config", why: error.why.clone() }
 }
 
-async fn read(settings: &IssuerSettings, fetcher: &Fetcher) -> Result<Read, NoAnswer> {
+async fn read(settings: &IssuerSettings, fetcher: &Fetcher) -> Result<ReadKeys, NoAnswer> {
     let Source::Url(url) = &settings.source else {
         return Err(NoAnswer { code: "config", why: "the key set has no address".to_owned() });
     };
@@ -163,7 +163,11 @@ async fn read(settings: &IssuerSettings, fetcher: &Fetcher) -> Result<Read, NoAn
     };
     let normalized = jwks::normalize(&body, &options)
         .map_err(|refusal| NoAnswer { code: refusal.code(), why: refusal.to_string() })?;
-    Ok(Read { keys: normalized.keys, report: normalized.report, policy: settings.policy.clone() })
+    Ok(ReadKeys {
+        keys: normalized.keys,
+        report: normalized.report,
+        policy: settings.policy.clone(),
+    })
 }
 
 /// The one place that calls the issuers' fetcher.
@@ -175,7 +179,7 @@ async fn get(
 ) -> Result<Vec<u8>, NoAnswer> {
     let url = Url::parse(url).map_err(|e| NoAnswer { code: "request", why: e.to_string() })?;
     let (wanted, now) = (Wanted::KeySet, Clock::system().now());
-    let ask = Ask { url: &url, wanted, settings, limit, etag: None, now };
+    let ask = FetchRequest { url: &url, wanted, settings, limit, etag: None, now };
     match fetcher.get(ask).await {
         Ok(Fetched::Document { body, .. }) => Ok(body.to_vec()),
         Ok(Fetched::NotModified { .. }) => {

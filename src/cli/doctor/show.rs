@@ -5,7 +5,7 @@ use crate::cli::output::{one_line, paint, wrap};
 use crate::doctor::changing::Changing;
 use crate::doctor::exam::{Diagnosis, token_audiences};
 use crate::doctor::finding::{CUSTOM_JWT, Case, Finding, Level, NoAnswer, OIDC, Place, Setup};
-use crate::doctor::summary::{self, Fault};
+use crate::doctor::summary::{self, MergedFault};
 
 /// The proxy's address in everything that is to be copied.
 pub(in crate::cli) const PROXY: &str = "https://login.example.com";
@@ -149,7 +149,7 @@ fn verdicts(case: &Case, diagnosis: &Diagnosis, page: &mut Page) {
     }
 }
 
-fn one_fault(n: usize, fault: &Fault, told: &mut Vec<String>, page: &mut Page) {
+fn one_fault(n: usize, fault: &MergedFault, told: &mut Vec<String>, page: &mut Page) {
     let number = if fault.alarm { "ALARM ".to_owned() } else { format!("{n}. ") };
     let indent = number.chars().count();
     let style = if fault.alarm { "1;97;41" } else { "1;31" };

@@ -12,7 +12,7 @@ use super::list::span;
 use super::{block_on, failed, none_there, store};
 use crate::clock::Clock;
 use crate::keyring::{
-    KeyView, Keyring, KeyringError, KeyringSettings, KeyringStatus, Served, StoreError, admit,
+    KeyView, Keyring, KeyringError, KeyringSettings, KeyringStatus, StoreError, Uptake, admit,
 };
 use crate::rotation::KeyState;
 
@@ -66,10 +66,10 @@ pub(super) fn rotate(
     };
     if json {
         let (running, behind) = match served {
-            Served::Unknown => (None, 0),
-            Served::Nowhere => (Some(0), 0),
-            Served::By(running) => (Some(running), 0),
-            Served::Behind { running, behind } => (Some(running), behind),
+            Uptake::Unknown => (None, 0),
+            Uptake::Nowhere => (Some(0), 0),
+            Uptake::By(running) => (Some(running), 0),
+            Uptake::Behind { running, behind } => (Some(running), behind),
         };
         out.json_pretty(&Rotated {
             store: &status.store,
@@ -82,7 +82,7 @@ pub(super) fn rotate(
             keys: &status.keys,
         });
     }
-    if let Served::Behind { running, behind } = served {
+    if let Uptake::Behind { running, behind } = served {
         let why = format!(
             "the new key is stored, but {behind} of {running} running proxies did not take it within {} s \
              and go on signing with the old one",
@@ -99,13 +99,13 @@ pub(super) fn rotate(
 }
 
 /// The outcome in one line.
-fn said(status: &KeyringStatus, key: &KeyView, served: Served) -> String {
+fn said(status: &KeyringStatus, key: &KeyView, served: Uptake) -> String {
     let (store, kid) = (&status.store, &key.kid);
     let wait = span(key.usable - Clock::system().now().secs());
     let who = match served {
-        Served::By(1) => "the running proxy".to_owned(),
-        Served::By(n) => format!("{n} running proxies"),
-        Served::Nowhere | Served::Unknown | Served::Behind { .. } => String::new(),
+        Uptake::By(1) => "the running proxy".to_owned(),
+        Uptake::By(n) => format!("{n} running proxies"),
+        Uptake::Nowhere | Uptake::Unknown | Uptake::Behind { .. } => String::new(),
     };
     match (key.state, who.is_empty()) {
         (KeyState::Next, true) => format!(

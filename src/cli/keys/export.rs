@@ -11,10 +11,9 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use super::super::Exit;
-use super::super::args::{GenerateArgs, KeyAlgorithm};
+use super::super::args::GenerateArgs;
 use super::super::output::{CliError, Output};
 use super::load;
-use crate::jose::alg::Alg;
 use crate::jose::jwks::KeySet;
 use crate::jose::sign::{SigningKey, SigningKeyError};
 use crate::keyring::{KeyringSettings, admit};
@@ -81,12 +80,7 @@ struct Generated<'a> {
 }
 
 pub(super) fn generate(args: &GenerateArgs, out: &mut Output) -> Result<Exit, CliError> {
-    let alg = match args.algorithm {
-        KeyAlgorithm::Rs256 => Alg::Rs256,
-        KeyAlgorithm::Es256 => Alg::Es256,
-        KeyAlgorithm::EdDsa => Alg::EdDsa,
-    };
-    let key = admit::generate(alg).map_err(|e| CliError::new("the key", e))?;
+    let key = admit::generate(args.algorithm).map_err(|e| CliError::new("the key", e))?;
     let mut text = pem(&key).map_err(|e| CliError::new("the key", e))?;
     if args.base64 {
         *text = STANDARD.encode(text.as_bytes());

@@ -13,7 +13,7 @@ use crate::rotation::{KeyState, MAX_KEYS};
 
 /// What `--json` prints.
 #[derive(Serialize)]
-struct Answer<'a> {
+struct KeyList<'a> {
     store: &'a str,
     epoch: u64,
     /// A rotation was asked for and waits until every cache has the next key.
@@ -32,7 +32,7 @@ pub(super) fn run(
     let keys = views(&ring);
     if json {
         let (epoch, rotation_asked) = (ring.epoch, ring.asked);
-        out.json_pretty(&Answer { store: &store, epoch, rotation_asked, full, keys });
+        out.json_pretty(&KeyList { store: &store, epoch, rotation_asked, full, keys });
         return Ok(Exit::Good);
     }
     out.line(format_args!("store: {store}"));

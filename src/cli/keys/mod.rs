@@ -5,12 +5,11 @@ mod change;
 mod export;
 mod list;
 
-use std::future::Future;
 use std::sync::Arc;
 
-use super::Exit;
-use super::args::{KeysArgs, KeysCommand, KeysPlace};
+use super::args::{ConfigPlace, KeysArgs, KeysCommand};
 use super::output::{CliError, Output};
+use super::{Exit, block_on};
 use crate::clock::Clock;
 use crate::config::{self, RunOverrides};
 use crate::keyring::ring::RingState;
@@ -47,17 +46,9 @@ pub fn run(args: &KeysArgs, out: &mut Output) -> Result<Exit, CliError> {
 }
 
 /// The settings of the proxy that uses the store, found as `run` finds them.
-fn settings(place: &KeysPlace, out: &mut Output) -> Result<KeyringSettings, CliError> {
-    let found = config::find(place.config.as_deref());
-    if let Some(note) = found.note() {
-        out.note(note);
-    }
-    let overrides = RunOverrides {
-        data_dir: place.data_dir.clone().filter(|dir| !dir.as_os_str().is_empty()),
-        store: place.store.clone().filter(|store| !store.is_empty()),
-        upstream: Some(NO_UPSTREAM.to_owned()),
-        ..RunOverrides::default()
-    };
+fn settings(place: &ConfigPlace, out: &mut Output) -> Result<KeyringSettings, CliError> {
+    let (found, overrides) = place.find(out);
+    let overrides = RunOverrides { upstream: Some(NO_UPSTREAM.to_owned()), ..overrides };
     let config = config::load(found.path(), &overrides, &config::env::ProcessEnv)?;
     Ok(config.keyring)
 }
@@ -89,17 +80,5 @@ fn none_there(store: &str) -> CliError {
 }
 
 fn failed(store: &str, error: &KeyringError) -> CliError {
-    let failed = CliError::new(store, error);
-    match error.hint() {
-        Some(hint) => failed.hint(hint),
-        None => failed,
-    }
-}
-
-fn block_on<T>(work: impl Future<Output = Result<T, CliError>>) -> Result<T, CliError> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|e| CliError::new("the runtime", e))?;
-    runtime.block_on(work)
+    CliError::new(store, error).hint_if_any(error.hint())
 }

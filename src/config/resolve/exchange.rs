@@ -28,10 +28,8 @@ pub(super) fn resolve(
     let introspection = introspection
         .map(|(i, raw)| one_introspection(raw, &at.key("introspection").index(i), base, issuers))
         .collect::<Checked<Vec<_>>>()?;
-    let session = match &raw.session {
-        Some(raw) => Some(session(raw, &at.key("session"), issuers)?),
-        None => None,
-    };
+    let session = raw.session.as_ref().map(|raw| session(raw, &at.key("session"), issuers));
+    let session = session.transpose()?;
     let takes_cookies = session.as_ref().is_some_and(|session| !session.cookies.is_empty());
     if cors == Cors::Any && takes_cookies {
         // Any page would be logged in as whoever visits it.
@@ -89,17 +87,15 @@ fn one_introspection(
         base,
     )?
     .ok_or_else(|| at.fault("`client_secret` is missing").hint("use `${VAR}` or a file"))?;
-    let audience = match raw.audience.as_deref() {
-        Some(audience) => Some(at.key("audience").name(audience, Audience::parse)?),
-        None => None,
-    };
+    let audience = raw.audience.as_deref();
+    let audience = audience.map(|text| at.key("audience").name(text, Audience::parse));
     Ok(IntrospectionSettings {
         issuer: issuer.name().clone(),
         url: raw.url.0.clone(),
         client_id: raw.client_id.clone(),
         client_secret: Secret::new(client_secret.to_string()),
         credentials_in_body: raw.auth == Some(ClientAuth::Body),
-        audience,
+        audience: audience.transpose()?,
         lifetime: lifetime(at, raw.lifetime.as_ref())?,
     })
 }

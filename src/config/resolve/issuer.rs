@@ -272,14 +272,7 @@ fn audience(
     issuers: &[Issuer],
     source: &Source,
 ) -> Checked<AudienceRule> {
-    let at_audience = at.key("audience");
-    let accept = match &raw.audience {
-        Some(OneOrMany(list)) => list
-            .iter()
-            .map(|text| at_audience.name(text, Audience::parse))
-            .collect::<Checked<Vec<_>>>()?,
-        None => Vec::new(),
-    };
+    let accept = at.key("audience").names(raw.audience.as_ref(), Audience::parse)?;
     let when_missing = match &raw.audience_when_missing {
         None => None,
         Some(missing) => {
@@ -361,8 +354,8 @@ fn refresh(refresh: &RefreshSettings, at: &At) -> Checked<()> {
 
 fn fetch(mut fetch: FetchSettings, at: &At, base: &Path) -> Checked<FetchSettings> {
     for (name, value) in &fetch.headers {
-        let valid =
-            http::HeaderName::try_from(name).is_ok() && http::HeaderValue::try_from(value).is_ok();
+        let valid = http::HeaderName::try_from(name).is_ok()
+            && http::HeaderValue::try_from(value.expose()).is_ok();
         if !valid {
             return Err(at.key("headers").key(name).fault("invalid header line"));
         }

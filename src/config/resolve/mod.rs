@@ -17,7 +17,7 @@ mod verifier;
 
 use std::path::Path;
 
-use super::error::{Checked, KeyFault};
+use super::error::{Checked, SettingFault};
 use super::overrides::RunOverrides;
 use super::raw::{RawConfig, RawDiscovery};
 use super::settings::Config;
@@ -50,7 +50,7 @@ pub(super) fn config(
         upstream::ask_as_clients(&mut issuers, upstream, public);
     }
     if upstream.is_none() && issuers.is_empty() {
-        return Err(KeyFault::new(
+        return Err(SettingFault::new(
             "upstream",
             "neither an upstream nor an [[issuer]] is configured",
         )
@@ -98,10 +98,8 @@ fn discovery(
             .key("endpoints")
             .fault("endpoints are rewritten to `server.public_url`, which is not set"));
     }
-    let mut issuer = match &raw.issuer {
-        Some(text) => Some(Issuer::parse(text).map_err(|why| at.key("issuer").fault(why))?),
-        None => None,
-    };
+    let issuer = raw.issuer.as_deref().map(|text| at.key("issuer").name(text, Issuer::parse));
+    let mut issuer = issuer.transpose()?;
     if let [only] = issuers {
         let output = &only.policy.output_issuer;
         match (&issuer, output) {

@@ -1,9 +1,9 @@
 //! Where in the configuration a value is written, so that its error can say so.
 
-use super::super::error::{Checked, KeyFault};
+use super::super::error::{Checked, SettingFault};
 use super::super::load::not_one_of;
 use crate::jose::alg::{Alg, AlgSet};
-use crate::setting::Invalid;
+use crate::setting::{Invalid, OneOrMany};
 
 /// A key, `issuer[1].refresh`.
 #[derive(Debug, Clone)]
@@ -22,12 +22,12 @@ impl At {
         Self(format!("{}[{i}]", self.0))
     }
 
-    pub(super) fn fault(&self, why: impl std::fmt::Display) -> KeyFault {
-        KeyFault::new(self.0.clone(), why)
+    pub(super) fn fault(&self, why: impl std::fmt::Display) -> SettingFault {
+        SettingFault::new(self.0.clone(), why)
     }
 
-    pub(super) fn invalid(&self, invalid: Invalid) -> KeyFault {
-        KeyFault::invalid(self.0.clone(), invalid)
+    pub(super) fn invalid(&self, invalid: Invalid) -> SettingFault {
+        SettingFault::invalid(self.0.clone(), invalid)
     }
 
     pub(super) fn between(&self, key: &str, n: usize, low: usize, high: usize) -> Checked<()> {
@@ -38,7 +38,7 @@ impl At {
     }
 
     /// A word that is none of `allowed`.
-    pub(super) fn choice(&self, word: &str, allowed: &[&str]) -> KeyFault {
+    pub(super) fn choice(&self, word: &str, allowed: &[&str]) -> SettingFault {
         self.invalid(not_one_of(word, allowed))
     }
 
@@ -49,6 +49,16 @@ impl At {
         parse: impl Fn(&str) -> Result<T, E>,
     ) -> Checked<T> {
         parse(text).map_err(|why| self.fault(why))
+    }
+
+    /// The same for each of a list.
+    pub(super) fn names<T, E: std::fmt::Display>(
+        &self,
+        texts: Option<&OneOrMany>,
+        parse: impl Fn(&str) -> Result<T, E>,
+    ) -> Checked<Vec<T>> {
+        let texts = texts.iter().flat_map(|OneOrMany(texts)| texts);
+        texts.map(|text| self.name(text, &parse)).collect()
     }
 
     /// Algorithm names; never `none`.

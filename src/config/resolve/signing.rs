@@ -9,12 +9,9 @@ use super::place::At;
 use super::secret;
 use crate::env::Env;
 use crate::jose::alg::Alg;
+use crate::jose::sign::SigningKey;
 use crate::keyring::{KeyringSettings, RedisKey, StoreSettings, outside};
-use crate::setting;
-
-/// Only what every verifier of a profile can check.
-const ALGORITHMS: &[(&str, Alg)] =
-    &[("RS256", Alg::Rs256), ("ES256", Alg::Es256), ("EdDSA", Alg::EdDsa)];
+use crate::setting::{self, Secret};
 
 const SKEW: Duration = Duration::from_secs(60);
 /// Long enough for a failover of Redis and a restart of a switch; short enough to wait for.
@@ -31,9 +28,9 @@ pub(super) fn resolve(
     let algorithm = match raw.algorithm.as_deref() {
         None => Alg::Rs256,
         Some(name) => {
-            let row = ALGORITHMS.iter().find(|(known, _)| *known == name);
-            let names: Vec<&str> = ALGORITHMS.iter().map(|(name, _)| *name).collect();
-            row.ok_or_else(|| at.key("algorithm").choice(name, &names))?.1
+            let alg = SigningKey::ALGORITHMS.iter().find(|alg| alg.name() == name);
+            let names: Vec<&str> = SigningKey::ALGORITHMS.iter().map(Alg::name).collect();
+            alg.ok_or_else(|| at.key("algorithm").choice(name, &names))?
         }
     };
     let rotate_every = match raw.rotate_every.as_deref() {
@@ -101,7 +98,7 @@ pub(super) fn resolve(
                     return Err(store_at.fault("this build is without the feature `redis`"));
                 }
                 let encryption_key = RedisKey(secret::key_32(&at.key("encryption_key"), key)?);
-                StoreSettings::Redis { url: text.to_owned(), encryption_key }
+                StoreSettings::Redis { url: Secret::new(text.to_owned()), encryption_key }
             }
             _ => {
                 return Err(store_at.fault("unknown kind of store").hint(

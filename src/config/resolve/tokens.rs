@@ -59,20 +59,11 @@ fn header_names(raw: &RawTokens, at: &At) -> Checked<Vec<String>> {
 fn one(raw: &RawTokens, at: &At) -> Checked<TokenRule> {
     let path = raw.path.as_deref().ok_or_else(|| at.fault("`path` is missing"))?;
     let path = at.key("path").name(path, PathPattern::parse)?;
-    let json = match &raw.json {
-        Some(OneOrMany(paths)) => {
-            let at = at.key("json");
-            paths.iter().map(|path| at.name(path, JsonPath::parse)).collect::<Checked<_>>()?
-        }
-        None => Vec::new(),
-    };
-    let audience = match raw.audience.as_deref() {
-        Some(audience) => Some(at.key("audience").name(audience, Audience::parse)?),
-        None => None,
-    };
+    let audience = raw.audience.as_deref();
+    let audience = audience.map(|text| at.key("audience").name(text, Audience::parse));
     let rule = TokenRule {
         path,
-        json,
+        json: at.key("json").names(raw.json.as_ref(), JsonPath::parse)?,
         redirect: names(&at.key("redirect"), raw.redirect.as_ref())?,
         cookies: names(&at.key("cookies"), raw.cookies.as_ref())?,
         headers: header_names(raw, &at.key("headers"))?,
@@ -82,7 +73,7 @@ fn one(raw: &RawTokens, at: &At) -> Checked<TokenRule> {
         restore_form: names(&at.key("restore_form"), raw.restore_form.as_ref())?,
         restore_query: names(&at.key("restore_query"), raw.restore_query.as_ref())?,
         restore_cookies: names(&at.key("restore_cookies"), raw.restore_cookies.as_ref())?,
-        audience,
+        audience: audience.transpose()?,
         registration: None,
     };
     if !rule.reads_body() && !rule.reads_header() && !rule.changes_request() {

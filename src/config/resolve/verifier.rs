@@ -1,6 +1,6 @@
 //! `[profile]`.
 
-use super::super::error::{Checked, KeyFault};
+use super::super::error::{Checked, SettingFault};
 use super::super::raw::RawProfile;
 use super::place::At;
 use crate::jose::alg::{Alg, Family};
@@ -44,6 +44,6 @@ pub(super) fn resolve(raw: &RawProfile) -> Checked<Profile> {
     Ok(profile)
 }
 
-fn secret_alg(at: &At, name: &str) -> KeyFault {
+fn secret_alg(at: &At, name: &str) -> SettingFault {
     at.fault(format_args!("{name} has no public key, so a verifier cannot be shown one"))
 }

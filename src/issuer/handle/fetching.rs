@@ -11,7 +11,7 @@ use crate::jose::jwk::PublicJwk;
 use crate::jose::jwks::{KeySet, Report};
 use crate::jose::names::UnixTime;
 use crate::otel::{self, Parent, Work};
-use crate::refresh::{self, Outcome};
+use crate::refresh::{self, FetchOutcome};
 use crate::status::Fault;
 
 /// However often the issuer says that nothing changed, the whole set is read this often: some servers
@@ -43,13 +43,8 @@ impl IssuerHandle {
         };
         let good = got.is_ok();
         let code = match &got {
-            Ok(got) => {
-                if got.set.is_some() {
-                    "ok"
-                } else {
-                    "not_modified"
-                }
-            }
+            Ok(got) if got.set.is_some() => "ok",
+            Ok(_) => "not_modified",
             Err(error) => error.code(),
         };
         work.end(&otel::Outcome { issuer: Some(&self.name), code, failed: !good });
@@ -63,7 +58,7 @@ impl IssuerHandle {
     /// The tag of a conditional request. A kid that is not in the set may be in one with the same tag,
     /// so the request about one is unconditional.
     fn etag(&self, kid: Option<&str>) -> Option<String> {
-        let inner = self.inner();
+        let inner = self.inner.lock();
         let now = self.shared.clock.now();
         let due = inner.read.is_none_or(|read| now.since(read) >= FULL_READ);
         if kid.is_some() || due { None } else { inner.etag.clone() }
@@ -71,7 +66,7 @@ impl IssuerHandle {
 
     /// The set with what the issuer has for one kid.
     fn with_one(&self, held: Option<&KeySet>, kid: &str, new: Vec<PublicJwk>) -> Got {
-        self.inner().missed = new.is_empty();
+        self.inner.lock().missed = new.is_empty();
         let mut keys = held.map(|set| set.keys().to_vec()).unwrap_or_default();
         keys.retain(|key| key.kid().is_none_or(|k| k.as_str() != kid));
         keys.extend(new);
@@ -91,9 +86,9 @@ impl IssuerHandle {
         let now = self.shared.clock.now();
         let jitter = self.shared.jitter();
         let refresh = &settings.refresh;
-        let mut inner = self.inner();
+        let mut inner = self.inner.lock();
         let outcome = match &got {
-            Ok(got) => Outcome::Good { age: got.age },
+            Ok(got) => FetchOutcome::Good { age: got.age },
             Err(e) => e.outcome(),
         };
         inner.state = refresh::after(&inner.state, outcome, refresh, jitter, now);
@@ -190,7 +185,7 @@ struct InFlight<'a>(&'a IssuerHandle);
 
 impl Drop for InFlight<'_> {
     fn drop(&mut self) {
-        self.0.inner().in_flight = false;
+        self.0.inner.lock().in_flight = false;
         self.0.finished.send_modify(|n| *n += 1);
     }
 }

@@ -176,7 +176,7 @@ impl OpaqueExchange {
             let name = IssuerName::parse("session").ok()?;
             Some(Arc::new(IssuerPolicy::new(name, vec![settings.issuer.clone()])))
         });
-        let policy = policy.ok_or(ExchangeFailure::IssuerUnknown)?;
+        let policy = policy.ok_or(BridgeError::IssuerUnknown)?;
         let rules = AssertionRules {
             policy: &policy,
             audience: Some(&settings.audience),

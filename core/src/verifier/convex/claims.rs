@@ -3,7 +3,7 @@
 use biscuit::{CompactJson, RegisteredClaims, SingleOrMultiple};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::super::{Reason, Refusal};
+use super::super::{Refusal, RefusalReason};
 
 /// Seconds since the epoch; a fraction is cut off, as in Convex's fork.
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -52,7 +52,7 @@ impl Registered {
         let time = |at: Option<Seconds>| match at {
             Some(Seconds(at)) if chrono::DateTime::from_timestamp(at, 0).is_none() => {
                 Err(Refusal::panics(
-                    Reason::TimeRange,
+                    RefusalReason::TimeRange,
                     "the server panics on this token: exp, nbf or iat lies outside what it can hold \
                      (are they in microseconds?)",
                 ))
@@ -92,7 +92,7 @@ pub(super) fn choose_provider(token: &str, provider: &Candidate<'_>) -> Result<S
         .unverified_payload()
         .map_err(|e| {
             Refusal::auth_header(
-                Reason::Payload,
+                RefusalReason::Payload,
                 "Could not parse JWT payload. Check that the token is a valid JWT format with three \
                  base64-encoded parts separated by dots.",
             )
@@ -110,7 +110,7 @@ pub(super) fn choose_provider(token: &str, provider: &Candidate<'_>) -> Result<S
     }
     Err(Refusal::new(
         "NoAuthProvider",
-        Reason::Provider,
+        RefusalReason::Provider,
         format!(
             "No auth provider found matching the given token. Check that your JWT's issuer and \
              audience match one of your configured providers: [{}]",
@@ -134,7 +134,7 @@ fn with_scheme(issuer: &str) -> String {
 
 pub(super) fn missing_issuer() -> Refusal {
     Refusal::auth_header(
-        Reason::IssuerMissing,
+        RefusalReason::IssuerMissing,
         "Missing issuer claim ('iss') in JWT payload. The JWT must include an 'iss' claim that \
          matches one of your configured auth providers.",
     )
@@ -148,7 +148,7 @@ pub(super) fn configured_issuer(text: &str) -> Result<String, Refusal> {
     let invalid = |why: &str| {
         Refusal::new(
             "InvalidProviderDomainUrl",
-            Reason::Domain,
+            RefusalReason::Domain,
             format!("Invalid provider domain URL \"{text}\": {why}"),
         )
     };

@@ -6,7 +6,7 @@ use biscuit::jwk::{AlgorithmParameters, JWKSet};
 use biscuit::jws::Compact;
 use biscuit::{ClaimsSet, Empty, TemporalOptions, ValidationOptions};
 
-use super::super::{Answer, Reason, Refusal};
+use super::super::{Answer, Refusal, RefusalReason};
 use super::claims::{self, Candidate, Claims};
 use crate::jose::names::UnixTime;
 
@@ -80,12 +80,12 @@ pub fn custom_jwt(
     };
     if !claims::same_issuer(token_issuer, &issuer) {
         let text = format!("Invalid issuer: {token_issuer} != {issuer}");
-        return Err(Refusal::auth_header(Reason::Provider, text));
+        return Err(Refusal::auth_header(RefusalReason::Provider, text));
     }
     if let Some(app_id) = app_id {
         let Some(audience) = &registered.aud else {
             return Err(Refusal::auth_header(
-                Reason::Provider,
+                RefusalReason::Provider,
                 "Missing audience claim ('aud') in JWT payload. The JWT must include an 'aud' claim \
                  that matches your configured application ID.",
             ));
@@ -93,16 +93,16 @@ pub fn custom_jwt(
         if !audience.iter().any(|one| one == app_id) {
             let all: Vec<_> = audience.iter().collect();
             let text = format!("Invalid audience: {app_id} not in {all:?}");
-            return Err(Refusal::auth_header(Reason::Provider, text));
+            return Err(Refusal::auth_header(RefusalReason::Provider, text));
         }
     }
 
     let claims = ClaimsSet { registered: registered.to_biscuit()?, private: Empty {} };
     claims.registered.validate(temporal(now)?).map_err(|error| {
         let reason = match error {
-            ValidationError::Expired(_) => Reason::Expired,
-            ValidationError::NotYetValid(_) | ValidationError::TooOld(_) => Reason::NotYet,
-            _ => Reason::Other,
+            ValidationError::Expired(_) => RefusalReason::Expired,
+            ValidationError::NotYetValid(_) | ValidationError::TooOld(_) => RefusalReason::NotYet,
+            _ => RefusalReason::Other,
         };
         Refusal::auth_header(reason, format!("Could not validate token: {error}"))
     })?;
@@ -112,7 +112,7 @@ pub fn custom_jwt(
     ] {
         if !present {
             return Err(Refusal::auth_header(
-                Reason::ClaimMissing(name),
+                RefusalReason::ClaimMissing(name),
                 "Could not verify token claim. Check that the JWT contains valid claims and matches \
                  your auth provider configuration.",
             )
@@ -127,7 +127,7 @@ pub fn custom_jwt_fetch_failed(jwks: &str, why: &str) -> Refusal {
     let text = format!(
         "Could not fetch JWKS from URL '{jwks}': {why}. Check that the URL is correct and accessible."
     );
-    Refusal::auth_header(Reason::Fetch, text)
+    Refusal::auth_header(RefusalReason::Fetch, text)
 }
 
 /// Does the set hold a key that a token signed with `algorithm` could name?
@@ -167,7 +167,7 @@ fn read_key_set(answer: &Answer, jwks: &str) -> Result<JWKSet<Empty>, Refusal> {
             "Invalid JWKS response body from '{jwks}'. The response is not valid JSON or doesn't \
              match the expected JWKS format."
         );
-        Refusal::auth_header(Reason::KeySet, text).because(&e)
+        Refusal::auth_header(RefusalReason::KeySet, text).because(&e)
     })
 }
 
@@ -176,7 +176,7 @@ fn check_answer(answer: &Answer, jwks: &str) -> Result<(), Refusal> {
         let reason = openidconnect::http::StatusCode::from_u16(answer.status).ok();
         let reason = reason.and_then(|s| s.canonical_reason()).unwrap_or("Unknown");
         let refusal = custom_jwt_fetch_failed(jwks, &format!("HTTP {} {reason}", answer.status));
-        return Err(Refusal { reason: Reason::Status, ..refusal });
+        return Err(Refusal { reason: RefusalReason::Status, ..refusal });
     }
     // `HeaderValue::to_str` is `None` for anything but visible ASCII.
     let visible = |t: &&str| t.bytes().all(|b| b == b'\t' || (32..127).contains(&b));
@@ -194,7 +194,7 @@ fn check_answer(answer: &Answer, jwks: &str) -> Result<(), Refusal> {
          'application/jwk-set+json'.",
         content_type.unwrap_or("unknown")
     );
-    Err(Refusal::auth_header(Reason::MediaType, text))
+    Err(Refusal::auth_header(RefusalReason::MediaType, text))
 }
 
 /// Checks the signature; what comes back has not been judged any further.
@@ -207,7 +207,7 @@ fn signed_claims(
     let encoded = Token::new_encoded(token);
     if reaches_unreachable(keys, algorithm, &encoded) {
         return Err(Refusal::panics(
-            Reason::Algorithm,
+            RefusalReason::Algorithm,
             "the server panics on this token: the key it names does not fit the provider's algorithm",
         ));
     }
@@ -225,25 +225,26 @@ fn signed_claims(
         Refusal::auth_header(reason(&error), text).because(&error)
     })?;
     let claims = decoded.payload();
-    let claims = claims.map_err(|e| Refusal::new("Internal", Reason::Other, e.to_string()))?;
+    let claims =
+        claims.map_err(|e| Refusal::new("Internal", RefusalReason::Other, e.to_string()))?;
     Ok(claims.registered.clone())
 }
 
-fn reason(error: &Error) -> Reason {
+fn reason(error: &Error) -> RefusalReason {
     match error {
-        Error::ValidationError(ValidationError::KidMissing) => Reason::KidMissing,
-        Error::ValidationError(ValidationError::KeyNotFound) => Reason::KidUnknown,
+        Error::ValidationError(ValidationError::KidMissing) => RefusalReason::KidMissing,
+        Error::ValidationError(ValidationError::KeyNotFound) => RefusalReason::KidUnknown,
         Error::ValidationError(
             ValidationError::WrongAlgorithmHeader
             | ValidationError::UnsupportedKeyAlgorithm
             | ValidationError::MissingAlgorithm,
-        ) => Reason::Algorithm,
-        Error::ValidationError(ValidationError::InvalidSignature) => Reason::Signature,
+        ) => RefusalReason::Algorithm,
+        Error::ValidationError(ValidationError::InvalidSignature) => RefusalReason::Signature,
         Error::WrongKeyType { .. } | Error::KeyRejected(_) | Error::UnsupportedOperation => {
-            Reason::Key
+            RefusalReason::Key
         }
-        Error::UnspecifiedCryptographicError => Reason::Signature,
-        _ => Reason::Token,
+        Error::UnspecifiedCryptographicError => RefusalReason::Signature,
+        _ => RefusalReason::Token,
     }
 }
 
@@ -270,7 +271,7 @@ fn reaches_unreachable(keys: &JWKSet<Empty>, algorithm: SignatureAlgorithm, toke
 /// Convex grants five seconds to `exp`, `nbf` and `iat` alike.
 fn temporal(now: UnixTime) -> Result<ValidationOptions, Refusal> {
     let now = chrono::DateTime::from_timestamp(now.secs(), 0)
-        .ok_or_else(|| Refusal::new("Internal", Reason::Other, "no such time"))?;
+        .ok_or_else(|| Refusal::new("Internal", RefusalReason::Other, "no such time"))?;
     let temporal_options =
         TemporalOptions { now: Some(now), epsilon: chrono::Duration::seconds(5) };
     Ok(ValidationOptions { temporal_options, ..ValidationOptions::default() })

@@ -17,7 +17,7 @@ use openidconnect::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::super::{Answer, Reason, Refusal};
+use super::super::{Answer, Refusal, RefusalReason};
 use super::claims::{self, Candidate};
 use super::oidc_key::{Key, can_check};
 use crate::jose::names::UnixTime;
@@ -50,7 +50,7 @@ type Metadata = ProviderMetadata<
 struct AnyClaims(HashMap<String, serde_json::Value>);
 impl AdditionalClaims for AnyClaims {}
 
-type Token =
+type OidcToken =
     IdToken<AnyClaims, CoreGenderClaim, CoreJweContentEncryptionAlgorithm, CoreJwsSigningAlgorithm>;
 
 /// Would Convex take `token` with this provider? `fetch` is given an address and answers as the
@@ -126,7 +126,7 @@ pub fn discovery_url(issuer: &str) -> Result<String, url::ParseError> {
 
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-struct FetchError(String);
+struct DocumentError(String);
 
 /// The crate's own discovery, asked again each time one more answer is at hand: it stays in charge of
 /// what is fetched and how it is judged, and no client type of its leaks out.
@@ -136,22 +136,22 @@ where
     Fut: Future<Output = Result<Answer, String>>,
 {
     let url = IssuerUrl::new(issuer.to_owned())
-        .map_err(|e| Refusal::new("Internal", Reason::IssuerUrl, e.to_string()))?;
+        .map_err(|e| Refusal::new("Internal", RefusalReason::IssuerUrl, e.to_string()))?;
     let mut known: Vec<Result<Answer, String>> = Vec::new();
     loop {
         let wanted = Mutex::new(None);
         let asked = Mutex::new(0);
-        let client = |request: HttpRequest| -> Result<HttpResponse, FetchError> {
-            let poisoned = |_| FetchError("poisoned".to_owned());
+        let client = |request: HttpRequest| -> Result<HttpResponse, DocumentError> {
+            let poisoned = |_| DocumentError("poisoned".to_owned());
             let mut asked = asked.lock().map_err(|_| poisoned(()))?;
             let nth = *asked;
             *asked += 1;
             match known.get(nth) {
                 Some(Ok(answer)) => respond(answer, nth == 0),
-                Some(Err(why)) => Err(FetchError(why.clone())),
+                Some(Err(why)) => Err(DocumentError(why.clone())),
                 None => {
                     *wanted.lock().map_err(|_| poisoned(()))? = Some(request.uri().to_string());
-                    Err(FetchError("not fetched yet".to_owned()))
+                    Err(DocumentError("not fetched yet".to_owned()))
                 }
             }
         };
@@ -166,14 +166,14 @@ where
     }
 }
 
-fn respond(answer: &Answer, discovery: bool) -> Result<HttpResponse, FetchError> {
+fn respond(answer: &Answer, discovery: bool) -> Result<HttpResponse, DocumentError> {
     let body =
         if discovery { fill_in(&answer.body) } else { None }.unwrap_or_else(|| answer.body.clone());
     let mut response = openidconnect::http::Response::builder().status(answer.status);
     if let Some(content_type) = &answer.content_type {
         response = response.header(openidconnect::http::header::CONTENT_TYPE, content_type);
     }
-    response.body(body).map_err(|e| FetchError(e.to_string()))
+    response.body(body).map_err(|e| DocumentError(e.to_string()))
 }
 
 /// The members the registry's crate insists on and Convex's fork does not. Put in as text, so that a
@@ -207,7 +207,7 @@ fn fill_in(document: &[u8]) -> Option<Vec<u8>> {
 
 fn refusal(
     issuer: &str,
-    error: &DiscoveryError<FetchError>,
+    error: &DiscoveryError<DocumentError>,
     last: Option<&Answer>,
     second: bool,
 ) -> Refusal {
@@ -216,18 +216,22 @@ fn refusal(
         DiscoveryError::Response(status, body, _) => {
             // As it was sent, without what was filled in.
             let body = last.map_or(body.as_slice(), |answer| &answer.body);
-            let reason = if status.as_u16() == 200 { Reason::MediaType } else { Reason::Status };
+            let reason = if status.as_u16() == 200 {
+                RefusalReason::MediaType
+            } else {
+                RefusalReason::Status
+            };
             (reason, format!("{long}: {status} {}", String::from_utf8_lossy(body)))
         }
-        DiscoveryError::Request(_) => (Reason::Fetch, long),
-        DiscoveryError::Parse(_) if second => (Reason::KeySet, long),
+        DiscoveryError::Request(_) => (RefusalReason::Fetch, long),
+        DiscoveryError::Parse(_) if second => (RefusalReason::KeySet, long),
         DiscoveryError::Parse(error) => {
             let stopped = member(&error.path().to_string(), &error.inner().to_string());
-            (Reason::Discovery(stopped), long)
+            (RefusalReason::Discovery(stopped), long)
         }
-        DiscoveryError::Validation(_) => (Reason::IssuerMismatch, long),
-        DiscoveryError::UrlParse(_) => (Reason::IssuerUrl, long),
-        _ => (Reason::Other, long),
+        DiscoveryError::Validation(_) => (RefusalReason::IssuerMismatch, long),
+        DiscoveryError::UrlParse(_) => (RefusalReason::IssuerUrl, long),
+        _ => (RefusalReason::Other, long),
     };
     Refusal::new("AuthProviderDiscoveryFailed", reason, text).because(error)
 }
@@ -243,7 +247,7 @@ fn member(path: &str, text: &str) -> String {
 
 fn verify(metadata: &Metadata, provider: &Oidc, token: &str, now: UnixTime) -> Result<(), Refusal> {
     let now = chrono::DateTime::from_timestamp(now.secs(), 0)
-        .ok_or_else(|| Refusal::new("Internal", Reason::Other, "no such time"))?;
+        .ok_or_else(|| Refusal::new("Internal", RefusalReason::Other, "no such time"))?;
     let keys = metadata.jwks().clone();
     let client = ClientId::new(provider.application_id.clone());
     let verifier = IdTokenVerifier::new_public_client(client, metadata.issuer().clone(), keys)
@@ -254,9 +258,9 @@ fn verify(metadata: &Metadata, provider: &Oidc, token: &str, now: UnixTime) -> R
         .require_issuer_match(true)
         .require_audience_match(true)
         .set_time_fn(|| now);
-    let token = Token::from_str(token).map_err(|e| {
+    let token = OidcToken::from_str(token).map_err(|e| {
         Refusal::auth_header(
-            Reason::IdToken,
+            RefusalReason::IdToken,
             "Could not parse as OIDC ID token. Token might not be an OIDC-compliant JWT.",
         )
         .because(&e)
@@ -272,21 +276,21 @@ fn verify(metadata: &Metadata, provider: &Oidc, token: &str, now: UnixTime) -> R
     })
 }
 
-fn reason(error: &ClaimsVerificationError) -> Reason {
+fn reason(error: &ClaimsVerificationError) -> RefusalReason {
     use SignatureVerificationError as Failure;
     match error {
-        ClaimsVerificationError::Expired(_) => Reason::Expired,
-        ClaimsVerificationError::InvalidAudience(_) => Reason::Audience,
-        ClaimsVerificationError::InvalidIssuer(_) => Reason::IssuerMismatch,
-        ClaimsVerificationError::Unsupported(_) => Reason::Header,
+        ClaimsVerificationError::Expired(_) => RefusalReason::Expired,
+        ClaimsVerificationError::InvalidAudience(_) => RefusalReason::Audience,
+        ClaimsVerificationError::InvalidIssuer(_) => RefusalReason::IssuerMismatch,
+        ClaimsVerificationError::Unsupported(_) => RefusalReason::Header,
         ClaimsVerificationError::SignatureVerification(failure) => match failure {
-            Failure::NoMatchingKey => Reason::KidUnknown,
-            Failure::AmbiguousKeyId(_) => Reason::KidAmbiguous,
-            Failure::DisallowedAlg(_) | Failure::UnsupportedAlg(_) => Reason::Algorithm,
-            Failure::InvalidKey(_) => Reason::Key,
-            Failure::CryptoError(_) | Failure::NoSignature => Reason::Signature,
-            _ => Reason::Other,
+            Failure::NoMatchingKey => RefusalReason::KidUnknown,
+            Failure::AmbiguousKeyId(_) => RefusalReason::KidAmbiguous,
+            Failure::DisallowedAlg(_) | Failure::UnsupportedAlg(_) => RefusalReason::Algorithm,
+            Failure::InvalidKey(_) => RefusalReason::Key,
+            Failure::CryptoError(_) | Failure::NoSignature => RefusalReason::Signature,
+            _ => RefusalReason::Other,
         },
-        _ => Reason::Other,
+        _ => RefusalReason::Other,
     }
 }

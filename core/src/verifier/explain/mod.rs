@@ -8,7 +8,7 @@ mod token;
 use serde::Serialize;
 
 use super::convex::{CustomJwt, Oidc};
-use super::{Answer, Reason, Refusal};
+use super::{Answer, Refusal, RefusalReason};
 use crate::jose::tree::Json;
 
 pub use document::{entries, unreadable};
@@ -40,11 +40,11 @@ pub fn custom_jwt(
 ) -> Vec<Cause> {
     let one = |cause| vec![cause];
     match &refusal.reason {
-        Reason::Domain => one(domain(refusal)),
-        Reason::Fetch => one(Cause::new("fetch", "url", detail(refusal))),
-        Reason::Status => one(status(answer)),
-        Reason::MediaType => one(media_type(answer)),
-        Reason::KeySet => document::key_set(&answer.body, detail(refusal)),
+        RefusalReason::Domain => one(domain(refusal)),
+        RefusalReason::Fetch => one(Cause::new("fetch", "url", detail(refusal))),
+        RefusalReason::Status => one(status(answer)),
+        RefusalReason::MediaType => one(media_type(answer)),
+        RefusalReason::KeySet => document::key_set(&answer.body, detail(refusal)),
         reason => {
             let taken = [provider.algorithm.name()];
             let view = token::View::of(token.unwrap_or_default(), &answer.body, &taken);
@@ -68,15 +68,15 @@ pub fn oidc(
     let last = keys.or(discovery).unwrap_or(&nothing);
     let one = |cause| vec![cause];
     match &refusal.reason {
-        Reason::Domain => one(domain(refusal)),
-        Reason::Fetch => one(Cause::new("fetch", "url", detail(refusal))),
-        Reason::Status => one(status(last)),
-        Reason::MediaType => one(media_type(last)),
-        Reason::KeySet => document::key_set(&last.body, detail(refusal)),
-        Reason::Discovery(member) => {
+        RefusalReason::Domain => one(domain(refusal)),
+        RefusalReason::Fetch => one(Cause::new("fetch", "url", detail(refusal))),
+        RefusalReason::Status => one(status(last)),
+        RefusalReason::MediaType => one(media_type(last)),
+        RefusalReason::KeySet => document::key_set(&last.body, detail(refusal)),
+        RefusalReason::Discovery(member) => {
             one(document::discovery(discovery.unwrap_or(&nothing), member, detail(refusal)))
         }
-        Reason::IssuerMismatch => {
+        RefusalReason::IssuerMismatch => {
             let stated = Json::parse(&discovery.unwrap_or(&nothing).body).ok();
             let stated = stated.as_ref().and_then(|d| d.get("issuer")?.text().map(str::to_owned));
             let iss = token.and_then(token::issuer).unwrap_or_else(|| provider.domain.clone());

@@ -1,6 +1,6 @@
 //! Why a token is refused: what stands in its header and claims beside what was expected.
 
-use super::super::Reason;
+use super::super::RefusalReason;
 use super::super::convex::same_issuer;
 use super::{Cause, document, key};
 use crate::jose::base64url;
@@ -52,33 +52,33 @@ impl<'a> View<'a> {
     /// `issuer` and `audience` are the provider's.
     pub(super) fn causes(
         &self,
-        reason: &Reason,
+        reason: &RefusalReason,
         detail: &str,
         issuer: &str,
         audience: Option<&str>,
     ) -> Vec<Cause> {
         match reason {
-            Reason::Provider => self.provider(issuer, audience, detail),
-            Reason::Payload | Reason::IdToken => self.payload(detail),
-            Reason::Token => self.form(detail),
+            RefusalReason::Provider => self.provider(issuer, audience, detail),
+            RefusalReason::Payload | RefusalReason::IdToken => self.payload(detail),
+            RefusalReason::Token => self.form(detail),
             _ => vec![self.one(reason, detail, issuer)],
         }
     }
 
-    fn one(&self, reason: &Reason, detail: &str, issuer: &str) -> Cause {
+    fn one(&self, reason: &RefusalReason, detail: &str, issuer: &str) -> Cause {
         let kid = self.header("kid").and_then(Json::text).unwrap_or("none");
         match reason {
-            Reason::IssuerMissing => {
+            RefusalReason::IssuerMissing => {
                 Cause::new("iss_missing", "claims.iss", "the token has no `iss`")
             }
-            Reason::IssuerUrl => {
+            RefusalReason::IssuerUrl => {
                 let iss = self.claim("iss").and_then(Json::text).unwrap_or(issuer);
                 let text = format!(
                     "`iss` is {iss}; it must be an absolute URL, for the discovery document is found by it"
                 );
                 Cause::new("issuer_url", "claims.iss", text)
             }
-            Reason::TimeRange => {
+            RefusalReason::TimeRange => {
                 let late = ["exp", "iat", "nbf"].into_iter().find(|name| {
                     let at = self.claim(name).and_then(Json::seconds);
                     at.is_some_and(|at| at.unsigned_abs() > 100_000_000_000)
@@ -87,37 +87,37 @@ impl<'a> View<'a> {
                 let text = format!("`{name}` is not in seconds (RFC 7519 §2)");
                 Cause::new("exp_range", &format!("claims.{name}"), text)
             }
-            Reason::KidMissing => {
+            RefusalReason::KidMissing => {
                 Cause::new("kid_missing", "header.kid", "the token's header has no `kid`")
             }
-            Reason::KidUnknown => self.kid_unknown(),
-            Reason::KidAmbiguous => {
+            RefusalReason::KidUnknown => self.kid_unknown(),
+            RefusalReason::KidAmbiguous => {
                 let text =
                     format!("several keys fit (the token's `kid`: {kid}), and it takes none");
                 Cause::new("kid_ambiguous", "header.kid", text)
             }
-            Reason::Algorithm => self.algorithm(),
-            Reason::Key => self.key(detail),
-            Reason::Signature => {
+            RefusalReason::Algorithm => self.algorithm(),
+            RefusalReason::Key => self.key(detail),
+            RefusalReason::Signature => {
                 let text = format!("the signature was not made by the key `{kid}` of this set");
                 Cause::new("signature", "signature", text)
             }
-            Reason::Expired => Cause::new("expired", "claims.exp", "the token has expired"),
-            Reason::NotYet => {
+            RefusalReason::Expired => Cause::new("expired", "claims.exp", "the token has expired"),
+            RefusalReason::NotYet => {
                 let at = |name: &str| self.claim(name).and_then(Json::seconds);
                 let name = if at("nbf") > at("iat") { "nbf" } else { "iat" };
                 let text = format!("`{name}` lies in the future");
                 Cause::new("not_yet", &format!("claims.{name}"), text)
             }
-            Reason::ClaimMissing(name) => {
+            RefusalReason::ClaimMissing(name) => {
                 let text = format!("the token has no `{name}`");
                 Cause::new("claim_missing", &format!("claims.{name}"), text)
             }
-            Reason::Audience => {
+            RefusalReason::Audience => {
                 let text = format!("`aud` is {}; exactly one audience is taken", self.shown("aud"));
                 Cause::new("aud_many", "claims.aud", text)
             }
-            Reason::Header => self.unsupported(detail),
+            RefusalReason::Header => self.unsupported(detail),
             _ => Cause::new("other", "token", detail),
         }
     }
