@@ -24,6 +24,8 @@ pub enum Failure {
     UpstreamTimeout,
     #[error("the upstream's answer is not valid HTTP")]
     UpstreamInvalid,
+    #[error("the upstream does not speak HTTP/2, which gRPC needs")]
+    UpstreamHttp2,
     #[error("the method is not allowed here")]
     MethodNotAllowed { allow: &'static str },
     #[error("the request header is larger than {limit} bytes")]
@@ -137,6 +139,7 @@ impl Failure {
             Self::UpstreamUnreachable => "upstream_unreachable",
             Self::UpstreamTimeout => "upstream_timeout",
             Self::UpstreamInvalid => "upstream_invalid",
+            Self::UpstreamHttp2 => "upstream_http2",
             Self::MethodNotAllowed { .. } => "method_not_allowed",
             Self::HeaderTooLarge { .. } => "header_too_large",
             Self::BodyTooLarge { .. } => "body_too_large",
@@ -157,6 +160,7 @@ impl Failure {
             Self::NoKeySet(_) | Self::UpstreamUnreachable | Self::UpstreamInvalid => {
                 ("temporarily_unavailable", 502)
             }
+            Self::UpstreamHttp2 => ("server_error", 502),
             Self::UpstreamTimeout => ("temporarily_unavailable", 504),
             Self::NoUpstream => ("not_found", 404),
             Self::MethodNotAllowed { .. } => ("invalid_request", 405),

@@ -372,9 +372,7 @@ impl Bridge {
             // even if this process is killed now.
             self.keyring.note_signed(bridged.expires).await;
         }
-        // Half of a shortened life: a later caller then still gets most of it.
-        let half = bridged.expires.since(now) / 2;
-        let fresh_until = if bridged.shortened { now.plus(half) } else { bridged.expires };
+        let fresh_until = results::fresh_until(bridged.expires, bridged.shortened, now);
         Ok(Arc::new(Entry { bridged, fresh_until, handle, issuer_epoch, signer, kids }))
     }
 

@@ -32,6 +32,12 @@ pub(super) struct Entry {
 pub(super) type ResultKey = [u8; 32];
 pub(super) type Results = Cache<ResultKey, Arc<Entry>>;
 
+/// The time until which a result made `now` is given out again: half of a shortened life, so a later
+/// caller still gets most of it.
+pub(super) fn fresh_until(expires: UnixTime, shortened: bool, now: UnixTime) -> UnixTime {
+    if shortened { now.plus(expires.since(now) / 2) } else { expires }
+}
+
 /// The weight of an entry beside its token, in bytes: the entry, its key, and moka's hash map,
 /// queues and timer wheel. Measured with mimalloc on a full cache: 596 and 553 bytes beside tokens
 /// of 900 and 300. Rounded up, so that the limit is one of resident memory.
@@ -117,6 +123,15 @@ pub(super) fn key(generation: u64, token: &str, ask: &Ask<'_>) -> ResultKey {
 mod tests {
     use super::*;
     use crate::pipeline::Companions;
+
+    #[test]
+    fn a_shortened_token_is_given_out_for_half_its_life() {
+        let at = UnixTime::from_secs;
+        assert_eq!(fresh_until(at(1100), true, at(1000)), at(1050));
+        assert_eq!(fresh_until(at(1100), false, at(1000)), at(1100));
+        // One that has ended is given to nobody.
+        assert_eq!(fresh_until(at(900), true, at(1000)), at(1000));
+    }
 
     #[test]
     fn no_two_askings_share_a_key() {

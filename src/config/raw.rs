@@ -223,6 +223,8 @@ pub struct RawTokens {
     pub bearer: Option<BearerMode>,
     /// Form fields of the request whose tokens become the originals.
     pub restore_form: Option<OneOrMany>,
+    /// String values of a JSON request whose tokens become the originals.
+    pub restore_json: Option<OneOrMany>,
     /// Query parameters of the request whose tokens become the originals.
     pub restore_query: Option<OneOrMany>,
     /// Cookies of the request whose tokens become the originals.

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http::{Version, header};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
+use pingora::protocols::ALPN;
 use pingora::protocols::http::ServerSession;
 use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use pingora::upstreams::peer::HttpPeer;
@@ -24,6 +25,9 @@ use super::state::State;
 use crate::answer::Failure;
 use crate::log;
 use crate::otel;
+
+/// Calls of gRPC on one connection to the upstream; servers allow 100 and more.
+const GRPC_STREAMS: usize = 100;
 
 /// Answers the requests of both versions of HTTP.
 pub struct RequestHandler {
@@ -45,6 +49,7 @@ impl RequestHandler {
         ctx.span = state.spans.request(&request.headers);
         ctx.changes.trace = ctx.span.outgoing();
         ctx.websocket = headers::is_websocket(request);
+        ctx.grpc = headers::is_grpc(request);
         if outbound::came_round(request, state) {
             session.set_keepalive(None);
             return reply::fail(session, &state.counters, &Failure::Loop, &[]).await.map(|()| true);
@@ -97,8 +102,10 @@ impl RequestHandler {
         if let Some(rule) = rule {
             ctx.kind = Kind::Token;
             ctx.changes.query = routes::restore::query(session.req_header(), state, &rule);
+            ctx.changes.at_base = rule.path.is_base();
             ctx.changes.cookie = routes::restore::cookies(session.req_header(), state, &rule);
-            if !ctx.websocket && routes::tokens::is_read(session.req_header(), &rule) {
+            let streams = ctx.websocket || ctx.grpc;
+            if !streams && routes::tokens::is_read(session.req_header(), &rule) {
                 // The ID stays: the access line names it too.
                 let id = ctx.changes.id.clone();
                 let changes =
@@ -203,6 +210,11 @@ impl ProxyHttp for RequestHandler {
                     // A WebSocket may be silent for longer than an answer may.
                     peer.options.read_timeout = None;
                 }
+                if ctx.grpc {
+                    // HTTP/2 alone, as clients of gRPC ask: servers with both may prefer HTTP/1.1.
+                    peer.options.alpn = ALPN::H2;
+                    peer.options.max_h2_streams = GRPC_STREAMS;
+                }
                 peer
             }),
             None => Err(Failure::NoUpstream),
@@ -220,13 +232,20 @@ impl ProxyHttp for RequestHandler {
         ctx: &mut Ctx,
     ) -> Result<()> {
         let Some(upstream) = &self.state.upstream else { return Ok(()) };
+        if ctx.grpc && request.version != Version::HTTP_2 {
+            ctx.failure = Some(Failure::UpstreamHttp2);
+            return Err(Error::new_up(ErrorType::H2Error));
+        }
         let session = session.as_downstream_mut();
         headers::strip_request(request);
         outbound::prepare(request, session, &self.state, upstream, &ctx.changes)?;
         if !downstream::expects_continue(session) || session.is_body_empty() {
             request.remove_header(&header::EXPECT);
         }
-        if ctx.websocket {
+        if ctx.grpc {
+            // gRPC servers refuse a client that does not say so (RFC 9113 §8.2.2 lets this one pass).
+            request.insert_header(header::TE, "trailers")?;
+        } else if ctx.websocket {
             request.insert_header(header::CONNECTION, "Upgrade")?;
             request.insert_header(header::UPGRADE, "websocket")?;
         } else if !session.is_body_empty() {
@@ -266,6 +285,9 @@ impl ProxyHttp for RequestHandler {
     ) -> Result<()> {
         if let Some(upstream) = &self.state.upstream {
             upstream.note_keep_alive(response.headers.get("keep-alive"));
+        }
+        if response.headers.contains_key(header::TRAILER) && !ctx.grpc {
+            tracing::info!(id = ctx.id(), "trailers of the upstream's answer do not pass");
         }
         ctx.interim += usize::from(response::is_interim(response));
         ctx.awaits_continue &= response.status != http::StatusCode::CONTINUE;
@@ -380,7 +402,10 @@ impl ProxyHttp for RequestHandler {
     ) -> FailToProxy {
         let session = session.as_downstream_mut();
         let gone = FailToProxy { error_code: 0, can_reuse_downstream: false };
-        let failure = ctx.failure.take().unwrap_or_else(|| fault::failure(error));
+        let failure = match ctx.failure.take().unwrap_or_else(|| fault::failure(error)) {
+            Failure::UpstreamInvalid if ctx.grpc => Failure::UpstreamHttp2,
+            failure => failure,
+        };
         // Without its query, which may hold a token.
         let request = session.req_header();
         let (method, path, id) = (&request.method, request.uri.path(), ctx.id());

@@ -24,6 +24,8 @@ pub struct Changes {
     pub query: Option<String>,
     /// The new `Cookie`.
     pub cookie: Option<HeaderValue>,
+    /// The path is the upstream's base path itself, and no slash goes behind it.
+    pub at_base: bool,
     /// Our own `traceparent`; without it the client's passes.
     pub trace: Option<Outgoing>,
 }
@@ -64,7 +66,7 @@ pub(super) fn prepare(
     if let Some(cookie) = &changes.cookie {
         header.insert_header(header::COOKIE, cookie.clone())?;
     }
-    if let Some(target) = target(header, upstream.base_path(), changes.query.as_deref()) {
+    if let Some(target) = target(header, upstream.base_path(), changes) {
         header.set_raw_path(target.as_bytes())?;
     }
     Ok(())
@@ -96,7 +98,19 @@ pub(super) fn point_at_us(
         },
     };
     let (inner, base_path) = (upstream.url(), upstream.base_path());
-    InnerAddress { upstream: inner, base_path, public: &public }.replace(response)
+    let inner = InnerAddress { upstream: inner, base_path, public: &public };
+    if let Some(path) = inner.outside(response) {
+        static SAID: std::sync::Once = std::sync::Once::new();
+        SAID.call_once(|| {
+            tracing::warn!(
+                path = %String::from_utf8_lossy(path),
+                "the auth server redirects out of the path of `upstream`, {base_path}, where clients \
+                 of this proxy cannot follow: set `upstream` to the server's root, and name its \
+                 issuer in an [[issuer]]"
+            );
+        });
+    }
+    inner.replace(response)
 }
 
 /// A token in `Authorization` on its way to the upstream: the field as it is to be sent.
@@ -105,13 +119,14 @@ pub(super) async fn authorization(
     state: &State,
     rule: Option<&TokenRule>,
 ) -> Option<HeaderValue> {
-    let request = session.req_header();
-    let token = bearer(request)?;
+    let (scheme, token) = credentials(session.req_header())?;
     match rule.and_then(|rule| rule.bearer) {
+        // A countersigned token is a bearer token: one that a proof goes with stays.
+        Some(BearerMode::Swap) if scheme == Scheme::Dpop => None,
         Some(BearerMode::Swap) => match state.bridge.countersign(token, &Ask::default()).await {
             Ok(bridged) => {
                 state.counters.place(bridged.outcome());
-                bearer_field(&bridged.jwt?)
+                scheme.field(&bridged.jwt?)
             }
             // The API behind judges what could not be verified here.
             Err(error) => {
@@ -119,12 +134,13 @@ pub(super) async fn authorization(
                 None
             }
         },
-        Some(BearerMode::Restore) | None => bearer_field(&state.bridge.restore(token)?),
+        Some(BearerMode::Restore) | None => scheme.field(&state.bridge.restore(token)?),
     }
 }
 
 /// The new request target in origin form; `None` where the old one may stay.
-fn target(header: &RequestHeader, base: &str, query: Option<&str>) -> Option<String> {
+fn target(header: &RequestHeader, base: &str, changes: &Changes) -> Option<String> {
+    let query = changes.query.as_deref();
     // pingora keeps the absolute form (RFC 9112 §3.2.2) apart from the path. Its host would overrule
     // the `Host` set here.
     let path = header.uri.path_and_query().map_or("/", |target| target.as_str());
@@ -137,7 +153,8 @@ fn target(header: &RequestHeader, base: &str, query: Option<&str>) -> Option<Str
     if header.method == http::Method::OPTIONS && is_bare_origin(header.raw_path()) {
         return Some("*".to_owned());
     }
-    let mut target = format!("{base}{}", header.uri.path());
+    let path = if changes.at_base { "" } else { header.uri.path() };
+    let mut target = format!("{base}{path}");
     if let Some(query) = query.or(header.uri.query()) {
         target.push('?');
         target.push_str(query);
@@ -183,17 +200,36 @@ pub(super) fn copy(session: &Session) -> Box<RequestHeader> {
     header
 }
 
-/// The bearer token of a request, if it has one that may be a JWS.
-fn bearer(header: &RequestHeader) -> Option<&str> {
-    let value = header.headers.get(header::AUTHORIZATION)?.to_str().ok()?;
-    let (scheme, token) = value.trim().split_once(' ')?;
-    let token = token.trim();
-    (scheme.eq_ignore_ascii_case("bearer") && token.starts_with("eyJ")).then_some(token)
+/// An `Authorization` that shows a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Scheme {
+    /// RFC 6750 §2.1.
+    Bearer,
+    /// RFC 9449 §7.1.
+    Dpop,
 }
 
-/// RFC 6750 §2.1.
-fn bearer_field(token: &str) -> Option<HeaderValue> {
-    headers::sensitive(format!("Bearer {token}").as_bytes())
+impl Scheme {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Bearer => "Bearer",
+            Self::Dpop => "DPoP",
+        }
+    }
+
+    fn field(self, token: &str) -> Option<HeaderValue> {
+        headers::sensitive(format!("{} {token}", self.name()).as_bytes())
+    }
+}
+
+/// The token that a request shows, if it has one that may be a JWS.
+fn credentials(header: &RequestHeader) -> Option<(Scheme, &str)> {
+    let value = header.headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (name, token) = value.trim().split_once(' ')?;
+    let token = token.trim();
+    let known = [Scheme::Bearer, Scheme::Dpop];
+    let scheme = known.into_iter().find(|scheme| scheme.name().eq_ignore_ascii_case(name))?;
+    token.starts_with("eyJ").then_some((scheme, token))
 }
 
 #[cfg(test)]
@@ -206,13 +242,18 @@ mod tests {
 
     #[test]
     fn the_target_stays_unless_something_changes() {
-        assert_eq!(target(&header("/a?b"), "", None), None);
-        assert_eq!(target(&header("/a?b"), "/auth", None), Some("/auth/a?b".into()));
-        assert_eq!(target(&header("/a?b"), "", Some("c=d")), Some("/a?c=d".into()));
-        assert_eq!(target(&header("http://h/a?b"), "", None), Some("/a?b".into()));
+        let none = Changes::default();
+        assert_eq!(target(&header("/a?b"), "", &none), None);
+        assert_eq!(target(&header("/a?b"), "/auth", &none), Some("/auth/a?b".into()));
+        let query = Changes { query: Some("c=d".into()), ..Changes::default() };
+        assert_eq!(target(&header("/a?b"), "", &query), Some("/a?c=d".into()));
+        assert_eq!(target(&header("http://h/a?b"), "", &none), Some("/a?b".into()));
+        let at_base = Changes { at_base: true, ..Changes::default() };
+        assert_eq!(target(&header("/?b"), "/auth", &at_base), Some("/auth?b".into()));
+        assert_eq!(target(&header("/?b"), "/auth", &none), Some("/auth/?b".into()));
         let mut options = header("http://h");
         options.set_method(http::Method::OPTIONS);
-        assert_eq!(target(&options, "/auth", None), Some("*".into()));
+        assert_eq!(target(&options, "/auth", &none), Some("*".into()));
     }
 
     #[test]
@@ -236,20 +277,22 @@ mod tests {
         {
             assert!(!climbs_out(inside), "{inside}");
         }
-        assert_eq!(target(&header("*"), "/auth", None), None);
+        assert_eq!(target(&header("*"), "/auth", &Changes::default()), None);
     }
 
     #[test]
-    fn only_what_may_be_a_jws_is_a_bearer_token() {
+    fn only_what_may_be_a_jws_is_a_token() {
         let with = |value: &str| {
             let mut header = header("/");
             header.insert_header("authorization", value).unwrap();
-            bearer(&header).map(str::to_owned)
+            credentials(&header).map(|(scheme, token)| (scheme, token.to_owned()))
         };
-        assert_eq!(with("Bearer eyJx.y.z"), Some("eyJx.y.z".into()));
-        assert_eq!(with("bearer eyJx.y.z"), Some("eyJx.y.z".into()));
+        let token = |scheme| Some((scheme, "eyJx.y.z".to_owned()));
+        assert_eq!(with("Bearer eyJx.y.z"), token(Scheme::Bearer));
+        assert_eq!(with("bearer eyJx.y.z"), token(Scheme::Bearer));
+        assert_eq!(with("dpop eyJx.y.z"), token(Scheme::Dpop));
         // RFC 9110 §11.4: one space or more.
-        assert_eq!(with("bearer  eyJx.y.z "), Some("eyJx.y.z".into()));
+        assert_eq!(with("bearer  eyJx.y.z "), token(Scheme::Bearer));
         assert_eq!(with("Bearer opaque"), None);
         assert_eq!(with("Basic eyJx"), None);
         assert_eq!(with("Bearer"), None);

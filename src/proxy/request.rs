@@ -40,6 +40,8 @@ pub struct Ctx {
     pub(super) interim: usize,
     /// The client asks for a WebSocket.
     pub(super) websocket: bool,
+    /// A call of gRPC, which goes on over HTTP/2 with its trailers.
+    pub(super) grpc: bool,
     /// An error answer was written whole, or an answer that makes the upload superfluous.
     pub(super) told: bool,
     /// The client sends its body only after `100 Continue`, which has not come (RFC 9110 §10.1.1).
@@ -64,6 +66,7 @@ impl Ctx {
             connects: 0,
             interim: 0,
             websocket: false,
+            grpc: false,
             told: false,
             awaits_continue: false,
             slot: None,

@@ -36,6 +36,32 @@ async fn a_part_reaches_the_client_before_the_next_one_is_said() {
     client.until("6\r\nsecond\r\n0\r\n\r\n").await;
 }
 
+/// A rule that reads answers whole finds no end in one that is not meant to have any.
+#[tokio::test]
+async fn events_stream_under_a_token_rule_too() {
+    let next = Arc::new(Notify::new());
+    let wait = next.clone();
+    let scene = Scene::with(TOKENS, move |path| {
+        if path != "/token" {
+            return vec![Step::Close];
+        }
+        vec![
+            send(
+                "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n\
+                  Transfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n",
+            ),
+            Step::Wait(wait.clone()),
+            send("6\r\nsecond\r\n0\r\n\r\n"),
+        ]
+    })
+    .await;
+    let mut client = scene.client().await;
+    client.ask(&get("/token")).await;
+    client.until("first\r\n").await;
+    next.notify_one();
+    client.until("6\r\nsecond\r\n0\r\n\r\n").await;
+}
+
 #[tokio::test]
 async fn an_answer_without_a_body_leaves_the_connection_in_step() {
     let scene = Scene::new(|path| match path {

@@ -3,6 +3,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use crate::support::proxy;
 use crate::support::scripted::{OK, Scene, Step, TOKENS, get, post, send};
 use tokio::sync::Notify;
 
@@ -160,6 +161,104 @@ async fn a_slow_upstream_is_asked_once() {
         let heads = scene.heads.lock().unwrap();
         assert_eq!(heads.iter().filter(|(_, head)| head.contains(&line)).count(), 1, "{path}");
     }
+}
+
+/// Bytes, and trailers behind them.
+struct WithTrailers(Vec<hyper::body::Frame<bytes::Bytes>>);
+
+impl hyper::body::Body for WithTrailers {
+    type Data = bytes::Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<hyper::body::Frame<bytes::Bytes>, Self::Error>>> {
+        std::task::Poll::Ready(self.0.pop().map(Ok))
+    }
+}
+
+/// Answers with what it was asked, and `grpc-status` behind it.
+async fn grpc_echo(request: axum::extract::Request) -> axum::response::Response {
+    let (head, body) = request.into_parts();
+    let sent = axum::body::to_bytes(body, 1024).await.unwrap();
+    let trailers = [("grpc-status".parse().unwrap(), "0".parse().unwrap())];
+    let trailers = hyper::body::Frame::trailers(trailers.into_iter().collect());
+    let body = WithTrailers(vec![trailers, hyper::body::Frame::data(sent)]);
+    let said = |name: &str| head.headers.get(name).map_or("", |value| value.to_str().unwrap());
+    axum::response::Response::builder()
+        .header("content-type", "application/grpc")
+        .header("x-saw", format!("{:?} {} {}", head.version, head.uri.path(), said("te")))
+        .header("x-host", head.uri.authority().map_or(said("host"), |host| host.as_str()))
+        .header("x-via", said("via"))
+        .body(axum::body::Body::new(body))
+        .unwrap()
+}
+
+/// A call of gRPC: the answer, its bytes and its `grpc-status`.
+async fn call(url: String) -> (reqwest::Response, String, Option<String>) {
+    let client = reqwest::Client::builder().no_proxy().http2_prior_knowledge().build().unwrap();
+    let call = client.post(url).header("content-type", "application/grpc+proto");
+    let call = call.header("te", "trailers").body("\0\0\0\0\u{1}x");
+    let answer = call.send().await.unwrap();
+    let (head, mut body) = http::Response::from(answer).into_parts();
+    let (mut bytes, mut status) = (Vec::new(), None);
+    while let Some(frame) = std::future::poll_fn(|context| {
+        hyper::body::Body::poll_frame(std::pin::Pin::new(&mut body), context)
+    })
+    .await
+    {
+        match frame.unwrap().into_data() {
+            Ok(data) => bytes.extend_from_slice(&data),
+            Err(frame) => {
+                let trailers = frame.into_trailers().unwrap();
+                status = trailers.get("grpc-status").map(|v| v.to_str().unwrap().to_owned());
+            }
+        }
+    }
+    let head = http::Response::from_parts(head, "");
+    (head.into(), String::from_utf8(bytes).unwrap(), status)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn grpc_keeps_its_trailers() {
+    proxy::provider();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let upstream = listener.local_addr().unwrap().to_string();
+    let app = axum::Router::new().fallback(grpc_echo);
+    tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+    for (host, base) in [("client", ""), ("upstream", "/base")] {
+        let rule = "[[tokens]]\npath = \"/**\"\njson = [\"access_token\"]\n";
+        let toml = format!("[upstream]\nhost = \"{host}\"\n{rule}");
+        let url = format!("http://{upstream}{base}");
+        let proxy = proxy::Proxy::start(&url, &toml);
+        let public = proxy.handle.public.to_string();
+        // More than one on a connection.
+        for _ in 0..3 {
+            let (answer, bytes, status) = call(proxy.url("/pkg.Service/Call")).await;
+            assert_eq!(answer.status(), 200);
+            let said = |name: &str| answer.headers()[name].to_str().unwrap().to_owned();
+            assert_eq!(said("x-saw"), format!("HTTP/2.0 {base}/pkg.Service/Call trailers"));
+            assert_eq!(said("x-host"), if host == "client" { &*public } else { &*upstream });
+            assert!(said("x-via").contains("1.1 "), "{}", said("x-via"));
+            assert_eq!((bytes.as_str(), status.as_deref()), ("\0\0\0\0\u{1}x", Some("0")));
+        }
+        // Everything else stays as it was.
+        let other = reqwest::Client::builder().no_proxy().http2_prior_knowledge().build().unwrap();
+        let other = other.get(proxy.url("/x")).send().await.unwrap();
+        assert_eq!(other.headers()["x-saw"], format!("HTTP/1.1 {base}/x"));
+    }
+}
+
+/// Its status stands in a trailer, so an answer without them would be one without an end.
+#[tokio::test(flavor = "multi_thread")]
+async fn grpc_is_refused_where_the_upstream_has_no_http2() {
+    let answer = "HTTP/1.1 200 OK\r\nContent-Type: application/grpc\r\nTrailer: grpc-status\r\n\
+        Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\ngrpc-status: 0\r\n\r\n";
+    let scene = Scene::new(move |_| vec![send(answer), Step::Close]).await;
+    let (answer, body, status) = call(scene.proxy.url("/pkg.Service/Call")).await;
+    assert_eq!((answer.status().as_u16(), status), (502, None));
+    assert!(body.contains("upstream_http2"), "{body}");
 }
 
 /// HTTP/2 has no socket of its own to watch.

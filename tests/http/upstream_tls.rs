@@ -73,6 +73,17 @@ async fn terminate(
     names: &[&str],
     clients: Option<&Authority>,
 ) -> (SocketAddr, Arc<std::sync::Mutex<Vec<Option<String>>>>) {
+    terminate_as(upstream, authority, names, clients, &[]).await
+}
+
+/// The same, by one of the protocols in `alpn`.
+async fn terminate_as(
+    upstream: SocketAddr,
+    authority: &Authority,
+    names: &[&str],
+    clients: Option<&Authority>,
+    alpn: &[&str],
+) -> (SocketAddr, Arc<std::sync::Mutex<Vec<Option<String>>>>) {
     let (certificate, key) = authority.leaf(names, ExtendedKeyUsagePurpose::ServerAuth);
     let crypto = Arc::new(rustls::crypto::ring::default_provider());
     let config = ServerConfig::builder_with_provider(crypto.clone())
@@ -85,7 +96,8 @@ async fn terminate(
         None => config.with_no_client_auth(),
     };
     let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
-    let config = config.with_single_cert(vec![certificate.der().clone()], key).unwrap();
+    let mut config = config.with_single_cert(vec![certificate.der().clone()], key).unwrap();
+    config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
     let acceptor = TlsAcceptor::from(Arc::new(config));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -269,5 +281,31 @@ async fn host_is_the_servers_own_unless_configured() {
         };
         assert_eq!(of("host"), host, "{configured}");
         assert_eq!(of("x-forwarded-host"), "login.example", "{configured}");
+    }
+}
+
+/// RFC 7301: the server chooses, and gRPC goes to one that chooses HTTP/2.
+#[tokio::test(flavor = "multi_thread")]
+async fn grpc_asks_for_http2() {
+    provider();
+    let authority = Authority::new();
+    let upstream = Upstream::start().await;
+    let client = reqwest::Client::builder().http2_prior_knowledge().build().unwrap();
+    for (alpn, expected, code) in [
+        (&["http/1.1", "h2"][..], 200, "/seen"),
+        (&["h2"], 200, "/seen"),
+        (&[], 502, "upstream_http2"),
+        // This server ends the handshake.
+        (&["http/1.1"], 502, "upstream_unreachable"),
+    ] {
+        let (address, _) =
+            terminate_as(upstream.address, &authority, &["127.0.0.1"], None, alpn).await;
+        let toml = configured(Some(&authority.path()), &[], &upstream.url());
+        let proxy = Proxy::start(&format!("https://{address}"), &toml);
+        let call = client.post(proxy.url("/seen")).header("content-type", "application/grpc");
+        let answer = call.body("x").send().await.unwrap();
+        assert_eq!(answer.status(), expected, "{alpn:?}");
+        let body = answer.text().await.unwrap();
+        assert!(body.contains(code), "{alpn:?} {body}");
     }
 }

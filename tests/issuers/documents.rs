@@ -7,6 +7,11 @@ use crate::support::scripted::{Scene, Step, send};
 use serde_json::{Value, json};
 
 const PATH: &str = "/.well-known/openid-configuration";
+/// Of the same server, and nobody has configured it.
+const OTHER_REALM: &str = "/realms/other/.well-known/openid-configuration";
+const OTHER: &str = r#"{"issuer":"https://idp.example/realms/other",
+    "jwks_uri":"https://idp.example/realms/other/jwks",
+    "id_token_signing_alg_values_supported":["RS512"]}"#;
 const PUBLIC: &str = "https://login.example.com";
 
 fn answer(fields: &str, body: &[u8]) -> Step {
@@ -36,16 +41,13 @@ fn public() -> String {
 
 #[tokio::test]
 async fn a_document_of_another_realm_passes_as_it_is() {
-    let other = r#"{"issuer":"https://idp.example/realms/other",
-        "jwks_uri":"https://idp.example/realms/other/jwks",
-        "id_token_signing_alg_values_supported":["RS512"]}"#;
     let scene = Scene::start("", &public(), move |upstream, path| match path {
         PATH => vec![answer("", document(upstream).as_bytes())],
-        _ => vec![answer("", other.as_bytes())],
+        _ => vec![answer("", OTHER.as_bytes())],
     })
     .await;
-    let (_, body) = read(&scene, &format!("/realms/other{PATH}")).await;
-    assert_eq!(body, other.as_bytes());
+    let (_, body) = read(&scene, OTHER_REALM).await;
+    assert_eq!(body, OTHER.as_bytes());
     let (headers, body) = read(&scene, PATH).await;
     let ours: Value = serde_json::from_slice(&body).unwrap();
     assert_eq!(ours["jwks_uri"], format!("{PUBLIC}/jwks"));
@@ -62,6 +64,7 @@ async fn where_the_issuer_is_renamed_so_is_iss_of_its_answers() {
     );
     let scene = Scene::start("", &configured, move |upstream, path| match path {
         PATH => vec![answer("", document(upstream).as_bytes())],
+        OTHER_REALM => vec![answer("", OTHER.as_bytes())],
         _ => {
             let from = upstream.replace(':', "%3A").replace('/', "%2F");
             let location = format!("https://app.example/cb?code=c&iss={from}");
@@ -74,6 +77,8 @@ async fn where_the_issuer_is_renamed_so_is_iss_of_its_answers() {
     let (_, body) = read(&scene, PATH).await;
     let document: Value = serde_json::from_slice(&body).unwrap();
     assert_eq!(document["issuer"], PUBLIC);
+    // No other is.
+    assert_eq!(read(&scene, OTHER_REALM).await.1, OTHER.as_bytes());
     let mut client = scene.client().await;
     client.ask(&scripted::get("/auth")).await;
     let answer = client.until("\r\n\r\n").await;

@@ -398,6 +398,119 @@ async fn a_base_path_is_the_upstreams_own() {
     assert!(String::from_utf8_lossy(&header).contains("RS256"), "it was countersigned");
 }
 
+/// Keycloak has no document at its root, and each realm has one.
+#[tokio::test(flavor = "multi_thread")]
+async fn where_the_root_has_no_document_realms_pass_as_they_are() {
+    let scene = Scene::new().await;
+    let realm = format!("/realms/main{OPENID}");
+    let document = json!({
+        "issuer": format!("{}/realms/main", scene.base()), "jwks_uri": "https://idp.example/jwks",
+        "id_token_signing_alg_values_supported": ["ES384"],
+    });
+    scene.serve(&realm, &document);
+    let proxy = Proxy::start(&scene.base(), STANDARD);
+    let mut state = Value::Null;
+    for _ in 0..500 {
+        state = admin(&proxy, "/api/status").await["discovery"]["state"].clone();
+        if state == "guessed" {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(state, "guessed");
+    assert_eq!(read(&proxy, &realm).await, (200, document.to_string()));
+}
+
+/// The first algorithm of our document is one that the server itself cannot sign with.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_registers_with_an_algorithm_of_our_document() {
+    provider();
+    let signer = Signer::es384();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = format!("http://{}", listener.local_addr().unwrap());
+    let (own, set) = (base.clone(), json!({"keys": [signer.jwk("g")]}));
+    let app = Router::new().fallback(async move |request: Request| {
+        let at = |path: &str| format!("{own}{path}");
+        match request.uri().path() {
+            OPENID => axum::Json(json!({
+                "issuer": own, "jwks_uri": at("/jwks"), "registration_endpoint": at("/register"),
+                "id_token_signing_alg_values_supported": ["ES384"],
+            }))
+            .into_response(),
+            "/jwks" => axum::Json(set.clone()).into_response(),
+            "/register" => {
+                let body = axum::body::to_bytes(request.into_body(), 1024).await.unwrap();
+                let mut client: Value = serde_json::from_slice(&body).unwrap();
+                let known = client["id_token_signed_response_alg"] == "ES384";
+                client["client_id"] = json!("c1");
+                let status = if known { StatusCode::CREATED } else { StatusCode::BAD_REQUEST };
+                (status, axum::Json(client)).into_response()
+            }
+            _ => StatusCode::NOT_FOUND.into_response(),
+        }
+    });
+    tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+    let proxy = Proxy::ready(&base, "").await;
+    let document: Value = serde_json::from_str(&read(&proxy, OPENID).await.1).unwrap();
+    let alg = &document["id_token_signing_alg_values_supported"][0];
+    let asked = json!({"redirect_uris": ["https://app/cb"], "id_token_signed_response_alg": alg});
+    let client = reqwest::Client::new().post(proxy.url("/register"));
+    let client = client.header("content-type", "application/json").body(asked.to_string());
+    let answer = client.send().await.unwrap();
+    assert_eq!(answer.status(), 201);
+    let answer: Value = answer.json().await.unwrap();
+    assert_eq!(answer["client_id"], "c1");
+    assert_eq!(&answer["id_token_signed_response_alg"], alg);
+}
+
+/// WSO2: the issuer's name is the address of its token endpoint.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_issuer_may_be_its_own_token_endpoint() {
+    let scene = Scene::new().await;
+    let issuer = format!("{}/oauth2/token", scene.base());
+    scene.serve(
+        &format!("/oauth2/token{OPENID}"),
+        &json!({
+            "issuer": issuer, "jwks_uri": format!("{}/jwks", scene.base()), "token_endpoint": issuer,
+        }),
+    );
+    scene.server.at("/jwks", Reply::ok());
+    let answer = json!({"access_token": scene.token(&issuer), "token_type": "Bearer"});
+    scene.serve("/oauth2/token", &answer);
+    let toml = "[server]\npublic_url = \"http://127.0.0.1:1\"\n";
+    let proxy = Proxy::ready(&issuer, toml).await;
+    let document: Value = serde_json::from_str(&read(&proxy, OPENID).await.1).unwrap();
+    assert_eq!(document["token_endpoint"], "http://127.0.0.1:1");
+    let ask = reqwest::Client::new().post(proxy.url("/")).form(&[("grant_type", "x")]);
+    let answer: Value = ask.send().await.unwrap().json().await.unwrap();
+    let token = answer["access_token"].as_str().unwrap();
+    let header = countersign::jose::base64url::decode(token.split('.').next().unwrap()).unwrap();
+    assert!(String::from_utf8_lossy(&header).contains("RS256"), "it was countersigned");
+    assert_eq!(read(&proxy, "/other").await.0, 404);
+}
+
+/// AD FS: the access tokens of one issuer go by another name.
+#[tokio::test(flavor = "multi_thread")]
+async fn access_tokens_may_go_by_another_name_of_the_issuer() {
+    let scene = Scene::new().await;
+    let trust = format!("{}/adfs/services/trust", scene.base());
+    let mut document = scene.document();
+    document["access_token_issuer"] = json!(trust);
+    scene.serve(OPENID, &document);
+    scene.server.at("/jwks", Reply::ok());
+    let proxy = Proxy::ready(&scene.base(), STANDARD).await;
+    for iss in [&scene.base(), &trust] {
+        let (status, answer) = exchange(&proxy, &scene.token(iss)).await;
+        assert_eq!(status, 200, "{answer}");
+        let token = answer["access_token"].as_str().unwrap();
+        let claims =
+            countersign::jose::base64url::decode(token.split('.').nth(1).unwrap()).unwrap();
+        let claims: Value = serde_json::from_slice(&claims).unwrap();
+        assert_eq!(claims["iss"], **iss);
+    }
+    assert_eq!(exchange(&proxy, &scene.token("https://other.example")).await.0, 400);
+}
+
 /// What was believed outlives the process, for the same upstream only.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kept_document_serves_a_restart_while_the_upstream_is_down() {

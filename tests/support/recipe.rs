@@ -96,7 +96,10 @@ impl Case {
         let text = written(self.recipe);
         let Some(spelling) = self.spelling else { return text };
         let mut table: Table = toml::from_str(&text).unwrap();
-        table["issuer"][0].as_table_mut().unwrap().insert("issuer".into(), vec![spelling].into());
+        // The page names each of them; the issuer goes by the first.
+        let names = table["issuer"][0]["issuer"].as_array_mut().unwrap();
+        let at = names.iter().position(|name| name.as_str() == Some(spelling));
+        names.swap(0, at.unwrap());
         toml::to_string(&table).unwrap()
     }
 

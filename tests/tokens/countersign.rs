@@ -758,7 +758,7 @@ fn a_token_without_an_issuer_is_the_only_ones() {
     assert_eq!(scene.refusal(&bare), "iss_missing");
 }
 
-/// WorkOS documents these claims, one of five spellings of `iss`, and no `aud`, `azp` or `client_id`.
+/// WorkOS documents these claims, one of these spellings of `iss`, and no `aud`, `azp` or `client_id`.
 fn workos(iss: &str) -> Value {
     json!({
         "iss": iss, "sub": "user_01HBEQKA6K4QJAS93VPE39W1JT", "sid": "session_01HQ",
@@ -767,12 +767,14 @@ fn workos(iss: &str) -> Value {
     })
 }
 
-const WORKOS: [&str; 5] = [
+const WORKOS: [&str; 7] = [
     "https://api.workos.com",
     "https://api.workos.com/",
     "https://api.workos.com/user_management/client_01EXAMPLE",
     "https://auth.app.example",
     "https://auth.app.example/",
+    "https://api.workos.com/sso/client_01EXAMPLE",
+    "https://api.workos.com/convex/client_01EXAMPLE",
 ];
 
 fn workos_scene(key: &TestKey, sources: &[ClientSource]) -> Scene {
@@ -837,7 +839,9 @@ fn another_clients_token_at_the_same_issuer_does_not_pass() {
     for iss in [WORKOS[0], WORKOS[1], WORKOS[3], WORKOS[4]] {
         assert_eq!(scene.refusal(&key.token(&workos(iss))), "client", "{iss}");
     }
-    assert_eq!(payload(&scene.new_token(&key.token(&workos(WORKOS[2]))))["aud"], "app");
+    for iss in [WORKOS[2], WORKOS[5], WORKOS[6]] {
+        assert_eq!(payload(&scene.new_token(&key.token(&workos(iss))))["aud"], "app", "{iss}");
+    }
     // Nor does one whose client only begins like ours, should somebody configure it.
     let mut scene = workos_scene(&key, &[ClientSource::Issuer]);
     let longer = "https://api.workos.com/user_management/client_01EXAMPLE2";

@@ -375,6 +375,12 @@ async fn only_configured_origins_may_read_the_answer() {
             .await
             .unwrap();
         assert_eq!(preflight.status(), 204);
+        // What tracing adds to each request of a page.
+        let headers = preflight.headers().get("access-control-allow-headers");
+        let headers = headers.map_or("", |names| names.to_str().unwrap());
+        for name in ["Content-Type", "traceparent", "tracestate", "baggage", "sentry-trace"] {
+            assert_eq!(headers.split(", ").any(|n| n == name), allowed, "{name}");
+        }
         let answer = client.post(&url).header("origin", origin).send().await.unwrap();
         for headers in [preflight.headers(), answer.headers()] {
             let field = headers.get("access-control-allow-origin");

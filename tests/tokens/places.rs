@@ -5,15 +5,16 @@ use crate::support::signer;
 use std::io::Write as _;
 use std::sync::{Arc, Mutex};
 
-use crate::support::proxy::{Proxy, Upstream, provider};
+use crate::support::proxy::{Proxy, RequestExt as _, Upstream, provider};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
+use axum::http::Method;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
-/// One answer for every path, and the fields of the last request.
+/// One answer for every path, and the last request.
 #[derive(Default)]
 struct Answer {
     status: u16,
@@ -22,6 +23,7 @@ struct Answer {
     /// Sent in two pieces of unknown length.
     chunked: bool,
     saw: HeaderMap,
+    sent: Bytes,
 }
 
 #[derive(Clone)]
@@ -59,8 +61,10 @@ impl Api {
 }
 
 async fn answered(State(answer): State<Arc<Mutex<Answer>>>, request: Request) -> Response {
+    let saw = request.headers().clone();
+    let sent = axum::body::to_bytes(request.into_body(), usize::MAX).await.unwrap();
     let mut answer = answer.lock().unwrap();
-    answer.saw = request.headers().clone();
+    (answer.saw, answer.sent) = (saw, sent);
     let mut headers = HeaderMap::new();
     for (name, value) in &answer.fields {
         let value = HeaderValue::from_bytes(value.as_bytes()).unwrap();
@@ -107,6 +111,12 @@ jwt_body = true
 [[tokens]]
 path = "/back"
 restore_cookies = ["session"]
+[[tokens]]
+path = "/fields"
+headers = ["set-auth-jwt", "authorization"]
+[[tokens]]
+path = "/api-of-the-issuer"
+restore_json = ["subject_token", "inputs[*].token"]
 "#;
 
 /// Of the bytes of the body, as the issuer would have them.
@@ -120,10 +130,17 @@ const OF_THE_BYTES: [(&str, &str); 5] = [
 
 impl Scene {
     async fn start(more: &str) -> Self {
+        Self::with_issuer(more, "").await
+    }
+
+    /// `own` stands in the [[issuer]]; `API` is the address of the API.
+    async fn with_issuer(more: &str, own: &str) -> Self {
         provider();
         let issuer = Upstream::start().await;
         let api = Api::start().await;
-        let keys = format!("[[issuer]]\nissuer = \"{0}\"\njwks = \"{0}/jwks\"\n", issuer.url());
+        let more = more.replace("API", &api.url);
+        let keys =
+            format!("[[issuer]]\nissuer = \"{0}\"\njwks = \"{0}/jwks\"\n{own}", issuer.url());
         let proxy = Proxy::ready(&api.url, &format!("{more}{keys}{RULES}")).await;
         let client = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
@@ -273,6 +290,199 @@ async fn a_cookie_is_restored_beside_one_of_other_bytes() {
     let saw = scene.api.answer.lock().unwrap().saw["cookie"].as_bytes().to_vec();
     let expected = format!("name=Jos\u{e9}; session={token}; last=\u{1f600}");
     assert_eq!(String::from_utf8(saw).unwrap(), expected);
+}
+
+/// The body as the upstream had it, and its length as the head says it.
+async fn sent_as(scene: &Scene, request: reqwest::RequestBuilder) -> (String, String) {
+    scene.api.say(200, &[], "{}");
+    assert_eq!(request.send().await.unwrap().status(), 200);
+    let sent = String::from_utf8(scene.api.answer.lock().unwrap().sent.to_vec()).unwrap();
+    (sent, scene.api.saw("content-length").concat())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_json_request_shows_the_originals() {
+    let scene = Scene::start("[server.limits]\nbody = \"16KiB\"\n").await;
+    let old = scene.token();
+    scene.api.say(
+        200,
+        &[("content-type", "application/json")],
+        format!(r#"{{"access_token":"{old}"}}"#),
+    );
+    let (_, body) = scene.get("/json").await;
+    let new: Value = serde_json::from_slice(&body).unwrap();
+    let new = new["access_token"].as_str().unwrap();
+    assert_ne!(new, old);
+    let text = |token: &str| {
+        format!(
+            "{{ \"n\":1.0e+2, \"subject_token\":\"{token}\",\"other\":\"{new}\",\"inputs\":[{{\"token\":\"{token}\"}},\
+             {{\"token\":\"opaque\"}}] }}\n"
+        )
+    };
+    let url = scene.proxy.url("/api-of-the-issuer");
+    let send = |method: Method, media: &str, body: String| {
+        scene.client.request(method, &url).header("content-type", media).body(body)
+    };
+    // Only the named values change, and the length with them.
+    for (method, media) in [
+        (Method::POST, "application/json"),
+        (Method::PUT, "Application/JSON; charset=utf-8"),
+        (Method::PATCH, "application/scim+json"),
+    ] {
+        let (sent, length) = sent_as(&scene, send(method, media, text(new))).await;
+        assert_eq!(sent, text(&old), "{media}");
+        assert_eq!(length, text(&old).len().to_string());
+    }
+    let parts =
+        [text(new)[..40].to_owned(), text(new)[40..].to_owned()].map(Ok::<_, std::io::Error>);
+    let parts = reqwest::Body::wrap_stream(futures::stream::iter(parts));
+    let chunked = scene.client.post(&url).header("content-type", "application/json").body(parts);
+    assert_eq!(sent_as(&scene, chunked).await.0, text(&old));
+    // Tokens that are not ours, and bodies that are something else, stay as they came.
+    let twice = format!(r#"{{"subject_token":"{new}","subject_token":"{new}"}}"#);
+    let large = format!(r#"{{"subject_token":"{new}","more":"{}"}}"#, "x".repeat(16 * 1024));
+    for (media, body) in [
+        ("application/json", text(&old)),
+        ("application/json", text(&format!("{new}A"))),
+        ("application/json", twice),
+        ("application/json", format!("{} x", text(new))),
+        ("application/json", large),
+        ("text/plain", text(new)),
+        ("application/x-www-form-urlencoded", format!("subject_token={new}")),
+    ] {
+        let (sent, length) = sent_as(&scene, send(Method::POST, media, body.clone())).await;
+        assert_eq!((sent, length), (body.clone(), body.len().to_string()), "{media}");
+    }
+    let encoded = send(Method::POST, "application/json", text(new)).header("content-encoding", "x");
+    assert_eq!(sent_as(&scene, encoded).await.0, text(new));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_issuer_sees_its_own_token_under_either_scheme() {
+    let scene = Scene::start("").await;
+    let old = scene.token();
+    scene.api.say(200, &[("set-cookie", &format!("session={old}"))], "");
+    let (head, _) = scene.get("/login").await;
+    let new = head["set-cookie"].to_str().unwrap().strip_prefix("session=").unwrap();
+    let send = async |path: &str, value: String| {
+        let get = scene.client.get(scene.proxy.url(path)).header("authorization", value);
+        assert_eq!(get.send().await.unwrap().status(), 200);
+        scene.api.saw("authorization")
+    };
+    for scheme in ["Bearer", "DPoP"] {
+        assert_eq!(send("/any", format!("{scheme} {new}")).await, [format!("{scheme} {old}")]);
+    }
+    // A gateway makes bearer tokens; one that a proof goes with stays.
+    assert_eq!(send("/api/x", format!("DPoP {old}")).await, [format!("DPoP {old}")]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_field_may_be_a_token_or_a_bearer_token() {
+    let scene = Scene::start("").await;
+    let token = scene.token();
+    let bearer = format!("Bearer {token}");
+    let fields =
+        [("set-auth-jwt", &*token), ("authorization", &bearer), ("x-other", &token), ("x-a", "b")];
+    scene.api.say(200, &fields, "body");
+    let (head, body) = scene.get("/fields").await;
+    let said = |name: &str| head[name].to_str().unwrap();
+    assert_eq!((said("x-other"), said("x-a"), &body[..]), (&*token, "b", &b"body"[..]));
+    scene.is_ours(said("set-auth-jwt"), &token).await;
+    scene.is_ours(said("authorization").strip_prefix("Bearer ").unwrap(), &token).await;
+}
+
+/// One whose token is refused here (it is too long) logs in as before.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_passes_verifies_by_what_we_serve() {
+    let scene = Scene::start("").await;
+    let mut claims = scene.issuer.claims();
+    claims["groups"] = json!("x".repeat(17_000));
+    let token = scene.issuer.token(&claims);
+    scene.api.say(200, &[], format!(r#"{{"access_token":"{token}"}}"#));
+    let (_, body) = scene.get("/json").await;
+    let body: Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(body["access_token"], token);
+    let (_, set) = scene.get("/.well-known/jwks.json").await;
+    let set: jsonwebtoken::jwk::JwkSet = serde_json::from_slice(&set).unwrap();
+    let head = jsonwebtoken::decode_header(&token).unwrap();
+    let key = jsonwebtoken::DecodingKey::from_jwk(set.find(&head.kid.unwrap()).unwrap()).unwrap();
+    let mut wanted = jsonwebtoken::Validation::new(jsonwebtoken::Algorithm::ES384);
+    wanted.set_audience(&["app"]);
+    let read = jsonwebtoken::decode::<Value>(&token, &key, &wanted).unwrap();
+    assert_eq!(read.claims, claims);
+}
+
+/// Browsers drop a cookie of more than 4,096 bytes without a word.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cookie_never_grows_past_what_browsers_keep() {
+    let scene = Scene::start("").await;
+    let of_length = |length: usize| {
+        let mut claims = scene.issuer.claims();
+        claims["x"] = json!("");
+        while scene.issuer.token(&claims).len() < length {
+            let x = claims["x"].as_str().unwrap().to_owned() + "x";
+            claims["x"] = json!(x);
+        }
+        scene.issuer.token(&claims)
+    };
+    for (length, carries, is_new) in
+        [(3_000, true, true), (3_800, false, true), (4_050, false, false)]
+    {
+        let token = of_length(length);
+        scene.api.say(200, &[("set-cookie", &format!("session={token}; HttpOnly"))], "");
+        let (head, _) = scene.get("/login").await;
+        let line = head["set-cookie"].to_str().unwrap();
+        let new = line.strip_prefix("session=").unwrap().strip_suffix("; HttpOnly").unwrap();
+        assert!("session".len() + new.len() <= 4096, "{length}");
+        assert_eq!(new != token, is_new, "{length}");
+        if is_new {
+            scene.is_ours(new, &token).await;
+            let head = countersign::jose::base64url::decode(new.split('.').next().unwrap());
+            let head: Value = serde_json::from_slice(&head.unwrap()).unwrap();
+            assert_eq!(head.get("cso").is_some(), carries, "{length}");
+        }
+    }
+    let metrics = format!("http://{}/metrics", scene.proxy.handle.admin.unwrap());
+    let metrics = reqwest::get(metrics).await.unwrap().text().await.unwrap();
+    let counted = metrics.lines().find(|line| line.contains("\"cookie_too_large\""));
+    assert!(counted.is_some_and(|line| line.ends_with(" 1")), "{counted:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_life_beside_a_shortened_token_is_its_own() {
+    let scene = Scene::with_issuer("", "max_lifetime = \"100s\"\n").await;
+    let token = scene.token();
+    let text = |token: &str, life: u64| {
+        format!(r#"{{"access_token":"{token}","expires_in": {life},"refresh_expires_in":3600}}"#)
+    };
+    scene.api.say(200, &[], text(&token, 3600));
+    let (_, body) = scene.get("/json").await;
+    let new: Value = serde_json::from_slice(&body).unwrap();
+    let life = new["expires_in"].as_u64().unwrap();
+    let claims = scene.issuer.claims_of(new["access_token"].as_str().unwrap());
+    let whole = claims["exp"].as_u64().unwrap() - claims["iat"].as_u64().unwrap();
+    assert!(whole == 100 && (1..=100).contains(&life), "{whole} {life}");
+    assert_eq!(body, text(new["access_token"].as_str().unwrap(), life));
+}
+
+/// Other people's cookies are any bytes; the session's is found among them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_is_exchanged_beside_a_cookie_of_other_bytes() {
+    let session = "[exchange.session]\nurl = \"API/session\"\ncookies = [\"sid\"]\n\
+        issuer = \"https://app.example\"\naudience = \"app\"\n\
+        [exchange.session.claims]\nsub = \"id\"\n";
+    let scene = Scene::start(session).await;
+    scene.api.say(200, &[], r#"{"id":"ada"}"#);
+    let cookies = "name=Jos\u{e9}; sid=s1; last=\u{1f600}";
+    let form = [("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange")];
+    let ask = scene.client.post(scene.proxy.url("/_countersign/token")).form(&form);
+    let ask = ask.header("cookie", HeaderValue::from_bytes(cookies.as_bytes()).unwrap());
+    let answer = ask.send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+    let answer: Value = serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap();
+    let claims = scene.issuer.claims_of(answer["access_token"].as_str().unwrap());
+    assert_eq!(claims["sub"], "ada");
+    assert_eq!(scene.api.saw("cookie"), ["sid=s1"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

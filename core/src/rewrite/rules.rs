@@ -25,6 +25,8 @@ pub struct TokenRule {
     pub bearer: Option<BearerMode>,
     /// Form fields of the request whose countersigned tokens become the originals.
     pub restore_form: Vec<String>,
+    /// String values of a JSON request, likewise.
+    pub restore_json: Vec<JsonPath>,
     /// Query parameters of the request, likewise.
     pub restore_query: Vec<String>,
     /// Cookies of the request, likewise.
@@ -59,6 +61,7 @@ impl TokenRule {
             jwt_body: false,
             bearer: None,
             restore_form: Vec::new(),
+            restore_json: Vec::new(),
             restore_query: Vec::new(),
             restore_cookies: Vec::new(),
             audience: None,
@@ -82,9 +85,22 @@ impl TokenRule {
     /// Whether the request is changed.
     pub fn changes_request(&self) -> bool {
         self.bearer.is_some()
-            || !self.restore_form.is_empty()
+            || self.restores_body()
             || !self.restore_query.is_empty()
             || !self.restore_cookies.is_empty()
+    }
+
+    /// Whether the request's body is searched.
+    pub fn restores_body(&self) -> bool {
+        !self.restore_form.is_empty() || !self.restore_json.is_empty()
+    }
+
+    /// Parameters of a request's body: a form by the standards, and the same as JSON to servers that
+    /// take both (Auth0, Ory).
+    fn restoring(mut self, names: &[&str]) -> Self {
+        self.restore_form = names.iter().map(|name| (*name).to_owned()).collect();
+        self.restore_json = names.iter().filter_map(|name| JsonPath::parse(name).ok()).collect();
+        self
     }
 
     /// Where tokens stand at a provider of OpenID Connect and OAuth 2.0, from its metadata. Its
@@ -116,42 +132,39 @@ impl TokenRule {
         let mut rules = Vec::new();
         if let Some(mut rule) = on(&found.token_endpoint) {
             rule.json = tokens.iter().filter_map(|name| JsonPath::parse(name).ok()).collect();
-            rule.restore_form =
-                text(&["subject_token", "actor_token", "assertion", "refresh_token"]);
-            rules.push(rule);
+            rules.push(rule.restoring(&[
+                "subject_token",
+                "actor_token",
+                "assertion",
+                "refresh_token",
+            ]));
         }
         if let Some(mut rule) = on(&found.authorization_endpoint) {
             rule.redirect = text(&tokens);
             rule.form_post = text(&tokens);
             rule.restore_query = text(&["id_token_hint"]);
-            rule.restore_form = text(&["id_token_hint"]);
+            let rule = rule.restoring(&["id_token_hint"]);
             // Many providers go back to the client from a path below it, once the login is done.
-            let below = PathPattern::parse(&format!("{}/**", rule.path.0));
-            rules.extend(below.ok().map(|path| Self { path, ..rule.clone() }));
+            let below = PathPattern::parse(&format!("{}/**", rule.path.0)).ok();
+            let below = below.filter(|_| !rule.path.is_base());
+            rules.extend(below.map(|path| Self { path, ..rule.clone() }));
             rules.push(rule);
         }
         if let Some(mut rule) = on(&found.userinfo_endpoint) {
             rule.bearer = Some(BearerMode::Restore);
-            rule.restore_form = text(&["access_token"]);
             rule.restore_query = text(&["access_token"]);
             rule.jwt_body = true;
-            rules.push(rule);
+            rules.push(rule.restoring(&["access_token"]));
         }
         for endpoint in [&found.introspection_endpoint, &found.revocation_endpoint] {
-            if let Some(mut rule) = on(endpoint) {
-                rule.restore_form = text(&["token"]);
-                rules.push(rule);
-            }
+            rules.extend(on(endpoint).map(|rule| rule.restoring(&["token"])));
         }
         // RFC 9126 §2.1, OpenID CIBA §7.1: what else stands in the query of the authorization endpoint.
         for endpoint in [
             &found.pushed_authorization_request_endpoint,
             &found.backchannel_authentication_endpoint,
         ] {
-            if let Some(mut rule) = on(endpoint) {
-                rule.restore_form = text(&["id_token_hint"]);
-                rules.push(rule);
-            }
+            rules.extend(on(endpoint).map(|rule| rule.restoring(&["id_token_hint"])));
         }
         if let Some(mut rule) = on(&found.registration_endpoint) {
             rule.registration = Some(found.id_token_signing_algs.clone());
@@ -159,19 +172,19 @@ impl TokenRule {
         }
         if let Some(mut rule) = on(&found.end_session_endpoint) {
             rule.restore_query = text(&["id_token_hint"]);
-            rule.restore_form = text(&["id_token_hint"]);
-            rules.push(rule);
+            rules.push(rule.restoring(&["id_token_hint"]));
         }
         rules
     }
 }
 
-/// The path of `address` on the public listener, when it is below `base`.
+/// The path of `address` on the public listener, when it is below `base`; empty for `base` itself.
 fn path_below(address: &str, base: &url::Url) -> Option<String> {
     let url = url::Url::parse(address).ok()?;
     let prefix = base.path().trim_end_matches('/');
     let path = url.path().strip_prefix(prefix)?;
-    (url.origin() == base.origin() && path.starts_with('/')).then(|| path.to_owned())
+    let below = path.is_empty() || path.starts_with('/');
+    (url.origin() == base.origin() && below).then(|| path.to_owned())
 }
 
 /// Why a pattern or path is none.
@@ -221,6 +234,12 @@ impl PathPattern {
         &self.0
     }
 
+    /// Whether it is for the upstream's base path itself, without the slash that every path of a
+    /// request starts with (WSO2: the issuer is the token endpoint).
+    pub fn is_base(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Whether every path that fits `other` fits this pattern too. Never true where that is not so;
     /// false also for some pairs where it is, which need more than a look at their stars.
     pub fn covers(&self, other: &Self) -> bool {
@@ -229,7 +248,9 @@ impl PathPattern {
 
     /// Whether `path` (without query) fits. Time: pattern × path at worst.
     pub fn matches(&self, path: &str) -> bool {
-        let Some((head, _)) = self.0.split_once('*') else { return self.0 == path };
+        let Some((head, _)) = self.0.split_once('*') else {
+            return self.0 == path || (self.is_base() && path == "/");
+        };
         path.starts_with(head) && self.fits(&path.bytes().map(Part::Byte).collect::<Vec<_>>())
     }
 
@@ -459,11 +480,32 @@ mod tests {
         let at = |path: &str| rules.iter().find(|rule| rule.path.matches(path)).unwrap();
         assert_eq!(at("/par").restore_form, ["id_token_hint"]);
         assert_eq!(at("/ciba").restore_form, ["id_token_hint"]);
+        assert_eq!(at("/ciba").restore_json, [JsonPath::parse("id_token_hint").unwrap()]);
         assert_eq!(at("/oauth/me").restore_query, ["access_token"]);
         assert!(at("/oauth/me").jwt_body, "the wide rule of the login does not hide it");
         assert!(at("/mtls/token").reads_body());
         assert!(!rules.iter().any(|rule| rule.path.matches("/me")), "on another host");
         assert_eq!(hidden(&rules), []);
+    }
+
+    #[test]
+    fn an_endpoint_may_be_the_base_path_itself() {
+        let upstream = url::Url::parse("http://10.0.0.1/oauth2/token").unwrap();
+        let found = super::super::discovery::read(
+            br#"{"issuer":"https://a.example/oauth2/token",
+            "token_endpoint":"https://a.example/oauth2/token",
+            "authorization_endpoint":"https://a.example/oauth2/token",
+            "userinfo_endpoint":"https://a.example/oauth2/userinfo",
+            "revocation_endpoint":"https://a.example/oauth2/token/"}"#,
+        );
+        let rules = TokenRule::defaults(&found.unwrap(), &upstream);
+        let at = |path: &str| rules.iter().find(|rule| rule.path.matches(path));
+        assert!(at("/").is_some_and(|rule| rule.path.is_base() && !rule.json.is_empty()));
+        for other in ["/x", "/userinfo", "/oauth2/token"] {
+            assert_eq!(at(other), None, "{other}");
+        }
+        let root = PathPattern::parse("/").unwrap();
+        assert!(root.matches("/") && !root.is_base());
     }
 
     #[test]

@@ -83,7 +83,9 @@ pub fn issuer_from_discovery(
             let belief = belief(&issuer, upstream, config, private)?;
             let uri = found.jwks_uri.as_deref().ok_or(DiscoveredFault::JwksMissing)?;
             let url = jwks_url(uri, &found.issuer, upstream, config)?;
-            (vec![issuer], url, belief)
+            let inside = private || is_inside(upstream);
+            let other = access_token_issuer(found, &issuer, inside);
+            (std::iter::once(issuer).chain(other).collect(), url, belief)
         }
         None => (spellings(&upstream.url)?, below(upstream, COMMON_PATH), Belief::Guess),
     };
@@ -145,11 +147,27 @@ fn belief(
     if config.server.public_url.as_ref().is_some_and(same) {
         return Ok(Belief::PublicUrl);
     }
-    if private || Class::of_url(&upstream.url).is_some_and(Class::is_inside) {
+    if private || is_inside(upstream) {
         return Ok(Belief::PrivateUpstream);
     }
     let upstream = upstream.url.origin().ascii_serialization();
     Err(DiscoveredFault::Elsewhere { issuer: issuer.clone(), upstream })
+}
+
+fn is_inside(upstream: &UpstreamSettings) -> bool {
+    Class::of_url(&upstream.url).is_some_and(Class::is_inside)
+}
+
+/// What `iss` of the issuer's access tokens is, where it is another name (AD FS). A document that is
+/// believed because of its host may name another issuer on that host alone.
+fn access_token_issuer(found: &Discovered, issuer: &Issuer, inside: bool) -> Option<Issuer> {
+    let other = Issuer::parse(found.access_token_issuer.as_deref()?).ok()?;
+    let url = |issuer: &Issuer| Url::parse(issuer.as_str()).ok();
+    let same_host = url(&other)
+        .zip(url(issuer))
+        .is_some_and(|(other, own)| other.has_host() && other.host() == own.host());
+    let believed = same_host || inside;
+    (believed && other != *issuer && !IssuerTemplate::is_meant(other.as_str())).then_some(other)
 }
 
 /// Without and with a trailing slash: issuers disagree, and there is nobody to ask.
@@ -278,6 +296,41 @@ mod tests {
         // The port of a server behind its own TLS.
         let fronted = "https://keycloak.corp-network.example/realms/a";
         assert_eq!(belief(named, None, fronted, false), Ok(Belief::Upstream));
+    }
+
+    #[test]
+    fn a_document_names_the_issuer_of_its_access_tokens() {
+        let named = |upstream: &str, other: &str| {
+            let text = format!("{upstream}/adfs");
+            let found = Discovered {
+                issuer: text.clone(),
+                access_token_issuer: Some(other.to_owned()),
+                jwks_uri: Some(format!("{text}/keys")),
+                ..Discovered::default()
+            };
+            let overrides =
+                RunOverrides { upstream: Some(upstream.to_owned()), ..RunOverrides::default() };
+            let config = load_text("", None, &overrides, &NoEnv).unwrap();
+            let upstream = config.upstream.clone().unwrap();
+            let learnt = issuer_from_discovery(Some(&found), &upstream, &config, false).unwrap();
+            let issuers = learnt.issuer.policy.issuers;
+            assert_eq!(issuers[0].as_str(), text);
+            issuers[1..].iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        let trust = "http://auth.example.com/adfs/services/trust";
+        assert_eq!(named(HOSTED, trust), [trust]);
+        for refused in [
+            "https://auth.example.com/adfs",
+            "https://accounts.google.com",
+            "https://auth.example.com.evil.example",
+            "https://auth.example.com/{tenantid}/",
+            "urn:trust",
+            "",
+        ] {
+            assert_eq!(named(HOSTED, refused), [""; 0], "{refused}");
+        }
+        // What only the operator reaches may go by any name.
+        assert_eq!(named("http://10.1.2.3", trust), [trust]);
     }
 
     #[test]

@@ -71,6 +71,7 @@ fn one(raw: &RawTokens, at: &At) -> Checked<TokenRule> {
         jwt_body: raw.jwt_body.unwrap_or(false),
         bearer: raw.bearer,
         restore_form: names(&at.key("restore_form"), raw.restore_form.as_ref())?,
+        restore_json: at.key("restore_json").names(raw.restore_json.as_ref(), JsonPath::parse)?,
         restore_query: names(&at.key("restore_query"), raw.restore_query.as_ref())?,
         restore_cookies: names(&at.key("restore_cookies"), raw.restore_cookies.as_ref())?,
         audience: audience.transpose()?,
@@ -78,7 +79,7 @@ fn one(raw: &RawTokens, at: &At) -> Checked<TokenRule> {
     };
     if !rule.reads_body() && !rule.reads_header() && !rule.changes_request() {
         return Err(at.fault("it names no place").hint(
-            "add one of json, redirect, cookies, headers, form_post, jwt_body, bearer, restore_form, restore_query, restore_cookies",
+            "add one of json, redirect, cookies, headers, form_post, jwt_body, bearer, restore_form, restore_json, restore_query, restore_cookies",
         ));
     }
     Ok(rule)

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{Version, header};
+use http::Version;
 use pingora::connectors::http::Connector;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::prelude::timeout;
@@ -14,6 +14,7 @@ use pingora::{Error, ErrorSource, ErrorType};
 
 use super::downstream::Upload;
 use super::fault::{self, Plain};
+use super::headers;
 use super::response::{self, MAX_INTERIM};
 use super::upstream::Upstream;
 use crate::answer::Failure;
@@ -284,10 +285,7 @@ impl Connection {
 
 /// An answer that is not meant to end (HTML, Server-sent events).
 fn is_event_stream(header: &ResponseHeader) -> bool {
-    let media = header.headers.get(header::CONTENT_TYPE).map(|v| v.as_bytes());
-    media
-        .and_then(|media| media.split(|b| *b == b';').next())
-        .is_some_and(|media| media.trim_ascii().eq_ignore_ascii_case(b"text/event-stream"))
+    headers::media_type(&header.headers) == "text/event-stream"
 }
 
 /// Whether the upstream has closed the connection: it is not slow, nor is the client the cause.

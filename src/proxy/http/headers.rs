@@ -55,6 +55,21 @@ const OTHER_SPELLINGS: [HeaderName; 8] = [
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
+/// The media type of `Content-Type` in lower case, without parameters such as `charset` (RFC 9110
+/// §8.3.1); empty where there is none.
+pub fn media_type(fields: &http::HeaderMap) -> String {
+    let value = fields.get(header::CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
+    let media = value.split(|b| *b == b';').next().unwrap_or_default();
+    String::from_utf8_lossy(media.trim_ascii()).to_ascii_lowercase()
+}
+
+/// Whether a request is a call of gRPC. `application/grpc-web` needs nothing of HTTP/2.
+pub fn is_grpc(header: &RequestHeader) -> bool {
+    let is_http2 = header.version == http::Version::HTTP_2;
+    let media = media_type(&header.headers);
+    is_http2 && (media == "application/grpc" || media.starts_with("application/grpc+"))
+}
+
 /// Where a request came from.
 pub struct Origin<'a> {
     pub client: Option<IpAddr>,
@@ -381,6 +396,37 @@ mod tests {
 
     fn get<'a>(header: &'a RequestHeader, name: &str) -> &'a str {
         header.headers.get(name).unwrap().to_str().unwrap()
+    }
+
+    #[test]
+    fn a_media_type_is_read_without_its_parameters() {
+        for (field, expected) in [
+            (
+                "Application/X-WWW-Form-Urlencoded ; charset=UTF-8",
+                "application/x-www-form-urlencoded",
+            ),
+            ("text/html", "text/html"),
+            ("text/html+x", "text/html+x"),
+            ("", ""),
+        ] {
+            assert_eq!(media_type(&request(&[("content-type", field)]).headers), expected);
+        }
+        assert_eq!(media_type(&request(&[]).headers), "");
+    }
+
+    #[test]
+    fn grpc_is_told_by_its_media_type_and_version() {
+        for (media, expected) in [
+            ("application/grpc", true),
+            ("Application/gRPC+proto; charset=x", true),
+            ("application/grpc-web", false),
+            ("application/json", false),
+        ] {
+            let mut header = request(&[("content-type", media)]);
+            assert!(!is_grpc(&header), "{media} over HTTP/1.1");
+            header.set_version(http::Version::HTTP_2);
+            assert_eq!(is_grpc(&header), expected, "{media}");
+        }
     }
 
     #[test]

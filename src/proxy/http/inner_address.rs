@@ -44,6 +44,19 @@ impl InnerAddress<'_> {
         Ok(())
     }
 
+    /// The path a redirect leads to on the inner server, where that is not below the base path: clients
+    /// cannot reach it here.
+    pub fn outside<'r>(&self, response: &'r ResponseHeader) -> Option<&'r [u8]> {
+        let value = response.headers.get(header::LOCATION)?.as_bytes();
+        let origin = self.upstream.origin().ascii_serialization();
+        let target = value.strip_prefix(origin.as_bytes()).unwrap_or(value);
+        let end = target.iter().position(|b| matches!(b, b'?' | b'#')).unwrap_or(target.len());
+        let path = &target[..end];
+        let is_path = path.first() == Some(&b'/') && path.get(1) != Some(&b'/');
+        let is_outside = !self.base_path.is_empty() && self.below_base(path).is_none();
+        (is_path && is_outside).then_some(path)
+    }
+
     /// The address as clients reach it; `None` where it may stay.
     fn address(&self, value: &[u8]) -> Option<Vec<u8>> {
         if value.first() == Some(&b'/') && value.get(1) != Some(&b'/') {
@@ -164,6 +177,29 @@ mod tests {
         }
         let path = with("http://inner/oidc", "https://a.example/x", "location", "/oidc/auth");
         assert_eq!(path, "/x/auth");
+    }
+
+    #[test]
+    fn a_redirect_out_of_the_base_path_is_seen() {
+        for (upstream, location, expected) in [
+            ("http://inner/oidc", "/sign-in?x=1#y", Some("/sign-in")),
+            ("http://inner/oidc", "http://inner/sign-in?x", Some("/sign-in")),
+            ("http://inner/oidc", "/oidcx", Some("/oidcx")),
+            ("http://inner/oidc", "/oidc/auth", None),
+            ("http://inner/oidc", "/oidc", None),
+            ("http://inner/oidc", "http://inner.example/sign-in", None),
+            ("http://inner/oidc", "//inner/sign-in", None),
+            ("http://inner/oidc", "https://app.example.com/cb", None),
+            ("http://inner", "/sign-in", None),
+        ] {
+            let upstream = Url::parse(upstream).unwrap();
+            let base = upstream.path().trim_end_matches('/').to_owned();
+            let inner = InnerAddress { upstream: &upstream, base_path: &base, public: PUBLIC };
+            let mut response = ResponseHeader::build(302, None).unwrap();
+            response.append_header("location", location).unwrap();
+            let outside = inner.outside(&response).map(|path| std::str::from_utf8(path).unwrap());
+            assert_eq!(outside, expected, "{location}");
+        }
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::jose::base64url;
 use crate::jose::jws::CompactJws;
 use crate::pipeline::Ask;
 use crate::proxy::http::downstream::{self, Upload};
-use crate::proxy::http::{ServerSession, reply};
+use crate::proxy::http::{ServerSession, headers, reply};
 use crate::proxy::settings::{Cors, ExchangeSettings};
 use crate::proxy::state::State;
 use crate::rewrite::is_jws;
@@ -59,9 +59,10 @@ async fn asked(session: &mut ServerSession, state: &State) -> Result<Bytes, Fail
     if request.method != Method::POST {
         return Err(Failure::MethodNotAllowed { allow: ALLOW });
     }
-    let content_type = request.headers.get(header::CONTENT_TYPE).map(|v| v.as_bytes());
     let encoded = request.headers.get(header::CONTENT_ENCODING);
-    if !form::is_form(content_type) || encoded.is_some_and(|v| v != "identity") {
+    if headers::media_type(&request.headers) != form::MEDIA_TYPE
+        || encoded.is_some_and(|v| v != "identity")
+    {
         return Err(ExchangeFailure::MediaType.into());
     }
     Upload::of(session, &state.server.limits).whole(state.server.limits.body).await

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use http::{HeaderValue, header};
 use pingora::http::RequestHeader;
 
-use super::form::is_form;
+use super::form;
 use crate::bridge::Bridge;
 use crate::proxy::http::headers;
 use crate::proxy::state::State;
@@ -39,7 +39,7 @@ pub(in crate::proxy) fn cookies(
     headers::sensitive(&spliced(&line, places, &state.bridge)?)
 }
 
-/// The new form, where one of our tokens stood in it.
+/// The new form or JSON document, where one of our tokens stood in it.
 pub(in crate::proxy) fn body(
     header: &RequestHeader,
     body: &Bytes,
@@ -50,12 +50,17 @@ pub(in crate::proxy) fn body(
         let new = rewrite::registration::request(body, state.bridge.signing_alg(), theirs);
         return new.map(Bytes::from);
     }
-    let content_type = header.headers.get(header::CONTENT_TYPE).map(|v| v.as_bytes());
-    let encoded = header.headers.contains_key(header::CONTENT_ENCODING);
-    if rule.restore_form.is_empty() || encoded || !is_form(content_type) {
+    if header.headers.contains_key(header::CONTENT_ENCODING) {
         return None;
     }
-    let places = rewrite::form::find(body, &rule.restore_form);
+    let media = headers::media_type(&header.headers);
+    let places = match media.as_str() {
+        form::MEDIA_TYPE => rewrite::form::find(body, &rule.restore_form),
+        // Of a member that stands twice, the upstream may read the other.
+        "application/json" => rewrite::json::find(body, &rule.restore_json).ok()?,
+        media if media.ends_with("+json") => rewrite::json::find(body, &rule.restore_json).ok()?,
+        _ => return None,
+    };
     spliced(body, places, &state.bridge).map(Bytes::from)
 }
 

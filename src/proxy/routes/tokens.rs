@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderValue, Method, StatusCode, header};
 use pingora::Result;
 use pingora::http::{RequestHeader, ResponseHeader};
 
@@ -22,8 +22,8 @@ use crate::rewrite::{self, Place, TokenRule};
 
 /// Whether a request under `rule` must be answered this way.
 pub(in crate::proxy) fn is_read(request: &RequestHeader, rule: &TokenRule) -> bool {
-    let form = !rule.restore_form.is_empty() && request.method == http::Method::POST;
-    rule.reads_body() || form
+    let sends = matches!(request.method, Method::POST | Method::PUT | Method::PATCH);
+    rule.reads_body() || (sends && rule.restores_body())
 }
 
 /// Answers the request whole.
@@ -285,14 +285,11 @@ pub(super) fn decoded<'b>(
 }
 
 fn is_form_post(header: &ResponseHeader) -> bool {
-    let media = header.headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
-    media.is_some_and(|media| media.trim_ascii().to_ascii_lowercase().starts_with(b"text/html"))
+    headers::media_type(&header.headers) == "text/html"
 }
 
 fn find(header: &ResponseHeader, body: &[u8], state: &State, rule: &TokenRule) -> Vec<Place> {
-    let media = header.headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok());
-    let media = media.and_then(|v| v.split(';').next()).unwrap_or_default().trim();
-    let media = media.to_ascii_lowercase();
+    let media = headers::media_type(&header.headers);
     if rule.jwt_body && (media == "application/jwt" || media.ends_with("+jwt")) {
         return rewrite::jwt_body(body).into_iter().collect();
     }
