@@ -6,11 +6,10 @@ use std::path::Path;
 use super::Exit;
 use super::args::InitArgs;
 use super::output::{CliError, Output};
+use crate::auth_config::{self, Provider, SOMEWHERE, quoted};
 use crate::config::{self, RunOverrides};
 use crate::env::NoEnv;
-
-/// Stands for the address the proxy will have where nobody said.
-const SOMEWHERE: &str = "https://login.example.com";
+use crate::issuer::publisher::COMMON_PATH;
 
 /// What the file is about.
 struct Subject {
@@ -106,11 +105,6 @@ fn write(path: &Path, text: &str, force: bool) -> Result<(), CliError> {
     })
 }
 
-/// A string as TOML and JSON both write it.
-fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
-}
-
 fn file(args: &InitArgs, subject: &Subject) -> String {
     let upstream = quoted(&subject.upstream);
     let issuer = quoted(&subject.issuer);
@@ -192,31 +186,11 @@ algorithm = "RS256"
 
 /// The provider as the verifier's own file wants it.
 fn block(args: &InitArgs, subject: &Subject) -> String {
-    let issuer = quoted(&subject.issuer);
-    let public = args.public_url.as_deref().unwrap_or(SOMEWHERE).trim_end_matches('/');
-    let jwks = quoted(&format!("{public}/.well-known/jwks.json"));
-    let application = match &args.audience {
-        Some(audience) => format!("{}, // the `aud` of your tokens", quoted(audience)),
-        None => format!("{}, // the `aud` of your tokens: change it", quoted("my-app")),
+    let provider = Provider {
+        issuer: subject.issuer.clone(),
+        jwks_path: COMMON_PATH.to_owned(),
+        algorithm: "RS256".to_owned(),
+        audience: args.audience.clone(),
     };
-    let reached = match &args.public_url {
-        Some(_) => "",
-        None => " // where this proxy is reached from the internet: change it",
-    };
-    format!(
-        r#"import type {{ AuthConfig }} from "convex/server";
-
-export default {{
-  providers: [
-    {{
-      type: "customJwt",
-      issuer: {issuer}, // the `iss` of your tokens: `countersign inspect TOKEN` shows it
-      jwks: {jwks},{reached}
-      algorithm: "RS256",
-      applicationID: {application}
-    }},
-  ],
-}} satisfies AuthConfig;
-"#
-    )
+    auth_config::file(&[provider], args.public_url.as_deref())
 }

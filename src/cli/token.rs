@@ -10,6 +10,7 @@ use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
 use super::output::{CliError, Output};
+use crate::inspect::bare;
 
 const WAYS: &str = "give the token itself, @FILE, the name of a file, or - to read it from stdin";
 
@@ -75,28 +76,6 @@ fn bounded(reader: impl Read, limit: usize, what: &str) -> Result<Vec<u8>, CliEr
     let blanks = bytes.len() - bytes.trim_ascii_end().len();
     bytes.truncate(bytes.len() - blanks);
     Ok(bytes)
-}
-
-/// Without white space, quotes, `Authorization:` and `Bearer` around it, in whatever order they stand.
-pub fn bare(text: &str) -> &str {
-    let mut token = text;
-    loop {
-        let before = token;
-        token = token.trim_matches(|c: char| {
-            c.is_whitespace() || matches!(c, '"' | '\'' | '`' | ',' | ';' | '\u{feff}')
-        });
-        for word in ["authorization:", "bearer"] {
-            if let Some((head, rest)) = token.split_at_checked(word.len())
-                && head.eq_ignore_ascii_case(word)
-                && (word.ends_with(':') || rest.is_empty() || rest.starts_with(char::is_whitespace))
-            {
-                token = rest;
-            }
-        }
-        if token.len() == before.len() {
-            return token;
-        }
-    }
 }
 
 enum Shape {

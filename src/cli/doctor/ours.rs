@@ -3,6 +3,7 @@
 
 use url::Url;
 
+use crate::auth_config::quoted;
 use crate::clock::Clock;
 use crate::config::env::NoEnv;
 use crate::config::{self, RunOverrides, UpstreamSettings, issuer_from_discovery, upstream_fetch};
@@ -87,11 +88,6 @@ pub(in crate::cli) fn jwks_setting(upstream: &str, jwks_url: &str) -> String {
         }
         _ => jwks_url.to_owned(),
     }
-}
-
-/// A string as TOML and JSON both write it.
-fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
 }
 
 async fn by_upstream(upstream: &str, fetcher: &Fetcher) -> Result<Read, NoAnswer> {

@@ -1,14 +1,13 @@
 //! A diagnosis on the terminal: the verdict first, then each fault once. `--verbose` shows every check.
 
 use super::gather::Question;
+use crate::auth_config::{SOMEWHERE as PROXY, quoted};
 use crate::cli::output::{one_line, paint, wrap};
 use crate::doctor::changing::Changing;
 use crate::doctor::exam::{Diagnosis, token_audiences};
 use crate::doctor::finding::{CUSTOM_JWT, Case, Finding, Level, NoAnswer, OIDC, Place, Setup};
 use crate::doctor::summary::{self, Fault};
 
-/// The proxy's address in everything that is to be copied.
-pub(in crate::cli) const PROXY: &str = "https://login.example.com";
 /// Places shown of one fault, and causes of one finding.
 const MANY: usize = 6;
 /// Characters shown of a text that repeats what a server answered.
@@ -289,7 +288,6 @@ fn config(case: &Case, diagnosis: &Diagnosis, question: &Question<'_>, page: &mu
     if !as_things_are && (!diagnosis.readable || case.place == Place::Countersign) {
         return;
     }
-    let quoted = |t: &str| serde_json::to_string(t).unwrap_or_default();
     let without_aud = case.token.as_deref().is_some_and(|t| token_audiences(t).is_empty())
         && case.audience.is_none();
     let application = match (&diagnosis.audience, without_aud) {
