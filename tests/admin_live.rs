@@ -405,7 +405,17 @@ async fn the_page_of_a_running_proxy_works_in_a_browser() {
     assert_eq!(seen["complaints_before_attack"], serde_json::json!([]));
     assert_eq!(seen["accessibility"], serde_json::json!([]));
     let text = seen["text"].as_str().unwrap();
-    for said in ["login", "fresh", "private key leaked", "expired", "ES384", "active"] {
+    for said in [
+        "login",
+        "answers",
+        "fresh",
+        "The issuer publishes the private part of a key at $[1] (d)",
+        "The token has expired.",
+        "ES384",
+        "signs",
+        "jwks: \"http://127.0.0.1:1/.well-known/jwks.json\"",
+        "/.well-known/jwks.json, /jwks · cached for",
+    ] {
         assert!(text.contains(said), "{said} is not in\n{text}");
     }
     assert!(!text.contains("eyJ"));

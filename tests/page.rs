@@ -148,9 +148,10 @@ async fn an_auth_server_that_is_down_comes_first() {
             "90 %",
             "the server answered 502 (status)",
             // Sentences; the code stays beside them.
-            "Convex reads RS256 and ES256 only. This key verifies tokens; it is not shown to Convex.",
+            "Convex reads RS256 and ES256 only. This key verifies tokens; it is not shown to Convex (ES384).",
             "The RSA key is too short: 2048 bits are needed.",
             "The token has expired. expired",
+            "The exponent was a number, not base64url.",
             "25 h",
             "/.well-known/jwks.json, /oidc/jwks · cached for 5 min · the same set at each address",
             "countersign doctor https://login.example.com",

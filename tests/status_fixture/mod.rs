@@ -80,8 +80,8 @@ pub fn status() -> Status {
             Some("9f86d081"),
             "repaired",
             vec![
-                change("$.keys[1].n", "padding", Some("hr20wSRX…=="), Some("hr20wSRX…")),
-                change("$.keys[1].e", "integer", Some("65537"), Some("AQAB")),
+                change("$.keys[1].n", "b64_padding", Some("hr20wSRX…=="), Some("hr20wSRX…")),
+                change("$.keys[1].e", "e_integer", Some("65537"), Some("AQAB")),
             ],
         ),
         row(

@@ -32,10 +32,10 @@ const date = (secs) => secs === null || secs === undefined ? "–" : new Date(se
 const ms = (seconds) => seconds === null ? "–" : seconds < 0.001 ? Math.round(seconds * 1e6) + " µs" : (seconds * 1000).toFixed(seconds < 0.01 ? 2 : 0) + " ms";
 const fact = (name, ...value) => el("div", {}, el("dt", {}, name), el("dd", {}, ...value));
 /** `caption` is text, or elements; then `name` says the same as text. */
-function table(caption, heads, rows, name = caption) {
+function table(caption, heads, rows, name = caption, kind = "") {
   const head = heads.map((h) => el("th", { scope: "col", class: h.startsWith("#") ? "num" : undefined }, h.replace(/^#/, "")));
   return el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": name },
-    el("table", {}, el("caption", {}, caption), el("thead", {}, el("tr", {}, head)), el("tbody", {}, rows)));
+    el("table", { class: kind || false }, el("caption", {}, caption), el("thead", {}, el("tr", {}, head)), el("tbody", {}, rows)));
 }
 /** Tables wider than their place say so. */
 function mark() {

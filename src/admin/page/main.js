@@ -18,6 +18,7 @@ function show(s) {
   if ($("ready").textContent !== word) $("ready").textContent = word;
   document.title = (word === "ready" ? "" : "! ") + "countersign: " + word;
   $("updated").textContent = "as of " + new Date(s.at * 1000).toLocaleTimeString("en-GB");
+  $("trouble").className = "notice" + (s.ready.ready ? " warn" : "");
   $("trouble").hidden = s.ready.reasons.length === 0;
   draw("trouble", s.ready.reasons, () => [el("b", {}, s.ready.ready ? "Ready, but:" : "Not ready:"), el("ul", {}, s.ready.reasons.map((r) => el("li", {}, r)))]);
   const minute = s.now - s.started < 120 ? s.now : Math.floor(s.now / 60), why = outage(s);

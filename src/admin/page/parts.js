@@ -14,7 +14,7 @@ function summary(s) {
 }
 /** Why nobody can log in, or null. */
 function outage(s) {
-  const u = s.upstream, cold = s.issuers.filter((i) => i.state === "cold");
+  const u = s.upstream, cold = s.ready.ready ? [] : s.issuers.filter((i) => i.state === "cold");
   if (u && u.failing_since !== null) return "The auth server has given nothing but failures for " + span(s.now - u.failing_since) + ".";
   if (!s.issuers.length) return "The issuer is not known yet, so no token can be checked.";
   if (cold.length) return "There is no key set of " + listed(cold.slice(0, 3).map((i) => i.name)) + (cold.length > 3 ? " and others" : "") + " yet, so no token of it can be checked.";
@@ -79,7 +79,7 @@ function keys(s, i) {
   const rows = i.keys.map((k) => {
     const [kind, text] = EFFECTS[k.effect] || ["", k.effect];
     const reasons = k.changes.map((c) => el("li", {}, prose(sentence(s, c)), " ", el("span", { class: "soft" }, el("code", {}, c.path)),
-      c.before !== null || c.after !== null ? [" ", el("span", { class: "from" }, c.before === null ? "nothing" : c.before),
+      c.code === "alg_profile" ? null : c.before !== null || c.after !== null ? [" ", el("span", { class: "from" }, c.before === null ? "nothing" : c.before),
         " → ", el("span", { class: "to" }, c.after === null ? "nothing" : c.after)] : null));
     return el("tr", { class: k.effect },
       el("th", { scope: "row" }, el("code", {}, k.path)),
@@ -88,7 +88,7 @@ function keys(s, i) {
       el("td", {}, k.served_as === null ? el("span", { class: "soft" }, "not served") : [el("code", {}, k.served_as), " ", k.alg || ""]),
       el("td", {}, reasons.length ? el("ul", { class: "reasons" }, reasons) : el("span", { class: "soft" }, "nothing to change")));
   });
-  return table("The key set of " + i.name + ": before and after", ["In the document", "Its kid", "What was done", "Served as", "Why"], rows);
+  return table("The key set of " + i.name + ": before and after", ["In the document", "Its kid", "What was done", "Served as", "Why"], rows, undefined, "keys");
 }
 function sets(s) {
   if (!s.sets.length) return [el("p", { class: "soft" }, "Nothing is served yet.")];

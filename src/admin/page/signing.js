@@ -34,8 +34,8 @@ function signing(s) {
     el("span", {}, el("i", { class: "active" }), "signing"), el("span", {}, el("i", { class: "retired" }), "retired, still published"));
   const kinds = { next: "warn", active: "good", retired: "" };
   const rows = ring.map((k) => el("tr", {}, el("th", { scope: "row" }, el("code", {}, k.kid)), el("td", {}, k.alg),
-    el("td", {}, badge(kinds[k.state] || "", said(RING, k.state))), el("td", {}, date(k.published)), el("td", {}, date(k.signs_from)),
-    el("td", {}, date(k.signs_until)), el("td", {}, date(k.leaves))));
+    el("td", {}, badge(kinds[k.state] || "", said(RING, k.state))), el("td", { class: "when" }, date(k.published)), el("td", { class: "when" }, date(k.signs_from)),
+    el("td", { class: "when" }, date(k.signs_until)), el("td", { class: "when" }, date(k.leaves))));
   const store = [el("p", { class: "soft" }, "Kept in ", el("code", {}, s.store.store), s.store.next_change === null ? "" : ", next change " + ago(s.now, s.store.next_change),
     s.store.rotation_asked ? ", a rotation was asked for" : "")];
   if (s.store.error) store.push(el("p", { class: "notice warn" }, el("b", {}, "The key store fails since " + date(s.store.error.at) + ": "), s.store.error.text, " ", el("span", { class: "soft" }, "(", el("code", {}, s.store.error.code), ")")));

@@ -81,7 +81,7 @@ const verifier = (s) => s.profile.name === "convex" ? "Convex" : "a verifier of 
 function sentence(s, change) {
   if (change.code !== "alg_profile") return said(CHANGES, change.code);
   const who = verifier(s), all = listed(s.profile.publish);
-  return who.replace(/^a /, "A ") + " reads " + all + " only. This key verifies tokens; it is not shown to " + who + ".";
+  return who.replace(/^a /, "A ") + " reads " + all + " only. This key verifies tokens; it is not shown to " + who + " (`" + change.before + "`).";
 }
 /** Text with `code` in it. */
 const prose = (text) => text.split("`").map((part, n) => n % 2 ? el("code", {}, part) : part);

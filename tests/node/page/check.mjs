@@ -78,6 +78,7 @@ if (!shots) await withBrowser({ viewport: { width: 1180, height: 900 }, colorSch
   if (await page.$('#setup button.copy')) {
     await context.grantPermissions(['clipboard-read', 'clipboard-write']);
     await page.click('#setup button.copy');
+    await page.waitForFunction(() => document.querySelector('#setup button.copy').textContent !== 'Copy');
     report.copied = { button: await page.textContent('#setup button.copy'), text: await page.evaluate(() => navigator.clipboard.readText()) };
   }
 
