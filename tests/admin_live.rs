@@ -49,7 +49,7 @@ impl Running {
             data_dir = "{}"
             [server]
             listen = "127.0.0.1:0"
-            public_url = "http://127.0.0.1:1"
+            public_url = "https://login.example.com"
             [admin]
             listen = "127.0.0.1:0"
             hosts = ["status.example.com"]
@@ -413,7 +413,7 @@ async fn the_page_of_a_running_proxy_works_in_a_browser() {
         "The token has expired.",
         "ES384",
         "signs",
-        "jwks: \"http://127.0.0.1:1/.well-known/jwks.json\"",
+        "jwks: \"https://login.example.com/.well-known/jwks.json\"",
         "/.well-known/jwks.json, /jwks · cached for",
     ] {
         assert!(text.contains(said), "{said} is not in\n{text}");

@@ -35,7 +35,7 @@ const fact = (name, ...value) => el("div", {}, el("dt", {}, name), el("dd", {}, 
 function table(caption, heads, rows, name = caption, kind = "") {
   const head = heads.map((h) => el("th", { scope: "col", class: h.startsWith("#") ? "num" : undefined }, h.replace(/^#/, "")));
   return el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": name },
-    el("table", { class: kind || false }, el("caption", {}, caption), el("thead", {}, el("tr", {}, head)), el("tbody", {}, rows)));
+    el("table", { class: kind || false }, el("caption", {}, el("span", {}, caption)), el("thead", {}, el("tr", {}, head)), el("tbody", {}, rows)));
 }
 /** Tables wider than their place say so. */
 function mark() {

@@ -46,7 +46,7 @@ function plot(title, curves, format, top) {
   return el("figure", {}, el("figcaption", {}, title + " ", el("b", {}, latest.join(" · "))), pic);
 }
 const plots = () => [
-  plot("Time for one token", [{ name: "median", of: (x) => x.p50 }, { name: "p99", of: (x) => x.p99 }], ms),
+  plot("Time per token", [{ name: "median", of: (x) => x.p50 }, { name: "p99", of: (x) => x.p99 }], ms),
   plot("Cache hit rate", [{ name: "hits", of: (x) => x.rate }], (v) => Math.round(v * 100) + " %", 1),
   plot("Tokens a second", [{ name: "now", of: (x) => x.perSecond }], (v) => v.toFixed(v < 10 ? 1 : 0)),
 ];

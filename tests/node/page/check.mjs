@@ -100,7 +100,7 @@ for (const colorScheme of ['light', 'dark']) {
       // Tables wider than the page say that they scroll, and the columns of facts are two.
       if (name === 'light-narrow') {
         report.narrow = await page.evaluate(() => ({
-          cut: [...document.querySelectorAll('.scroll')].filter((box) => box.scrollWidth > box.clientWidth + 1 && !getComputedStyle(box.querySelector('caption'), '::after').content.includes('scrolls')).length,
+          cut: [...document.querySelectorAll('.scroll')].filter((box) => box.scrollWidth > box.clientWidth + 1 && !getComputedStyle(box.querySelector('caption span'), '::after').content.includes('scrolls')).length,
           columns: getComputedStyle(document.querySelector('#summary')).gridTemplateColumns.split(' ').length,
           smallest: Math.min(...[...document.querySelectorAll('#signing svg text')].map((text) => text.getBoundingClientRect().height)),
         }));
