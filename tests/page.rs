@@ -154,7 +154,7 @@ async fn an_auth_server_that_is_down_comes_first() {
             "The exponent was a number, not base64url.",
             "25 h",
             "/.well-known/jwks.json, /oidc/jwks · cached for 5 min · the same set at each address",
-            "countersign doctor https://login.example.com",
+            "countersign doctor https://login.example.com --issuer https://auth.example.com",
             "countersign doctor https://auth.example.com",
         ],
     );

@@ -194,9 +194,11 @@ fn setup(
         }
     }
     providers.truncate(MAX_PROVIDERS);
+    let issuer = providers.first().map(|one| one.issuer.clone());
+    let issuer = issuer.filter(|issuer| providers.iter().all(|one| one.issuer == *issuer));
     let convex = rooms.bridge.profile().name == "convex" && !providers.is_empty();
     let auth_config = convex.then(|| auth_config::file(&providers, public_url.as_deref()));
-    SetupView { public_url, auth_config }
+    SetupView { public_url, issuer, auth_config }
 }
 
 fn sets(

@@ -51,6 +51,8 @@ pub const MAX_ISSUERS: usize = 500;
 pub struct SetupView {
     /// `None`: `public_url` is not configured.
     pub public_url: Option<String>,
+    /// What the tokens' `iss` is, if there is one alone.
+    pub issuer: Option<String>,
     /// `convex/auth.config.ts`, for the profile `convex` once an issuer is known.
     pub auth_config: Option<String>,
 }

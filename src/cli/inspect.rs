@@ -81,8 +81,8 @@ fn profile(view: &ProfileView, color: bool, lines: &mut Vec<String>) {
         Outcome::Countersigned => paint(color, "1;33", "✗"),
         Outcome::Refused => paint(color, "1;31", "✗"),
     };
-    lines.push(format!("  {:<9} {sign} {}", view.profile, view.outcome.sentence()));
+    lines.push(format!("  {:<10} {sign} {}", view.profile, view.outcome.sentence()));
     for reason in &view.reasons {
-        lines.push(format!("              {}", reason.text));
+        lines.push(format!("               {}", reason.text));
     }
 }

@@ -156,7 +156,11 @@ pub fn status() -> Status {
             text: EVIL.into(),
             looked: NOW,
         }),
-        setup: SetupView { public_url: Some(EVIL.into()), auth_config: Some(EVIL.into()) },
+        setup: SetupView {
+            public_url: Some(EVIL.into()),
+            issuer: Some(EVIL.into()),
+            auth_config: Some(EVIL.into()),
+        },
         sets: vec![
             SetView {
                 path: "/.well-known/jwks.json".into(),
@@ -293,6 +297,7 @@ pub fn down() -> Status {
         discovery: None,
         setup: SetupView {
             public_url: Some(public_url.into()),
+            issuer: Some(provider.issuer.clone()),
             auth_config: Some(countersign::auth_config::file(&[provider], Some(public_url))),
         },
         sets: vec![set("/.well-known/jwks.json"), set("/oidc/jwks")],

@@ -34,7 +34,7 @@ pub mod roca;
 mod secrets;
 mod shape;
 pub mod sign;
-mod stable;
+pub mod stable;
 pub(crate) mod standard_claims;
 pub mod tenants;
 mod text;

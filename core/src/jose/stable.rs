@@ -10,6 +10,11 @@ const MARKS: [&str; 6] = ["jti", "uti", "aio", "rh", "event_id", "fva"];
 /// verifier behind the exchange never asks for.
 const COMPARED: [&str; 4] = ["nonce", "at_hash", "c_hash", "s_hash"];
 
+/// Whether `[profile] stable_claims = true` leaves this claim out of an exchanged token.
+pub fn is_left_out(name: &str) -> bool {
+    MARKS.iter().chain(&COMPARED).any(|known| *known == name)
+}
+
 /// Leaves them out; those a client compares only where the token goes to another party.
 pub(super) fn leave_out(edits: &mut Edits<'_>, elsewhere: bool) -> bool {
     let mut done = false;

@@ -7,6 +7,7 @@ use crate::doctor::changing::Changing;
 use crate::doctor::exam::{Diagnosis, token_audiences};
 use crate::doctor::finding::{CUSTOM_JWT, Case, Finding, Level, NoAnswer, OIDC, Place, Setup};
 use crate::doctor::summary::{self, Fault};
+use crate::jose::stable::is_left_out;
 
 /// Places shown of one fault, and causes of one finding.
 const MANY: usize = 6;
@@ -227,15 +228,22 @@ fn claims(changing: &Changing, page: &mut Page) {
         && !names.is_empty()
     {
         // A rule is about a whole claim, nested members included.
-        let mut list: Vec<_> = names
-            .iter()
-            .map(|name| format!("{:?}", name.split('.').next().unwrap_or(name)))
-            .collect();
+        let mut list: Vec<_> = names.iter().map(|n| n.split('.').next().unwrap_or(n)).collect();
         list.dedup();
+        let (known, others): (Vec<_>, Vec<_>) = list.into_iter().partition(|n| is_left_out(n));
+        let mut settings = Vec::new();
+        if !known.is_empty() {
+            let known = known.join(", ");
+            settings.push(format!(
+                "`stable_claims = true` under [profile] (leaves {known} out of exchanged tokens)"
+            ));
+        }
+        if !others.is_empty() {
+            settings.push(format!("`drop = {others:?}` under [issuer.claims]"));
+        }
         let text = format!(
-            "if no query needs them, let the auth server leave them out, or countersign: `drop = [{}]` \
-             under [issuer.claims]",
-            list.join(", ")
+            "if no query needs them, let the auth server leave them out, or countersign: {}",
+            settings.join(" and ")
         );
         let lead = format!("  {} ", page.paint("2", "fix:"));
         page.wrapped(&lead, 7, &text, None);
