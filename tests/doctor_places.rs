@@ -191,6 +191,11 @@ async fn it_knows_a_countersign() {
     let (status, said, _) = doctor(&[&place.url("")]).await;
     assert_eq!(status, 0, "{said}");
     assert!(said.contains(&format!("issuer: \"{url}\",")), "{said}");
+    let jwks = place.url("/.well-known/jwks.json");
+    assert!(
+        said.contains(&format!("jwks: \"{jwks}\",")) && !said.contains("without a proxy"),
+        "{said}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

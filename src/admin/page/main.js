@@ -31,7 +31,7 @@ function show(s) {
   const rank = (i) => i.alarms.length ? 0 : trouble[i.state] === undefined ? 2 : trouble[i.state];
   const found = s.issuers.filter((i) => !wanted || (i.name + " " + i.issuers.join(" ")).toLowerCase().includes(wanted)).sort((a, b) => rank(a) - rank(b) || a.name.localeCompare(b.name));
   const d = s.discovery;
-  draw("discovery", d, () => d ? ["Learnt from the auth server: ", d.text] : []);
+  draw("discovery", d, () => d ? [d.state === "learnt" ? "Learnt from the auth server: " : "Discovery: ", d.text] : []);
   $("filter-row").hidden = s.issuers_total <= 5;
   $("shown").textContent = Math.min(SHOW, found.length) + " of " + count(s.issuers_total) + (s.issuers_total > s.issuers.length ? " (the first " + count(s.issuers.length) + " can be searched)" : "");
   draw("issuers", [wanted, s.now - s.now % 5, found.slice(0, SHOW)], () => found.length ? found.slice(0, SHOW).map((i) => issuer(s, i)) : [el("p", { class: "soft" }, "No issuer.")]);

@@ -307,9 +307,10 @@ fn config(case: &Case, diagnosis: &Diagnosis, question: &Question<'_>, page: &mu
         (None, _) => "applicationID: \"my-app\", // the `aud` of your tokens".to_owned(),
     };
     page.blank();
-    page.bold(match as_things_are {
-        true => "convex/auth.config.ts, without a proxy",
-        false => "convex/auth.config.ts, with countersign in front",
+    page.bold(match (as_things_are, case.place) {
+        (true, Place::Countersign) => "convex/auth.config.ts",
+        (true, _) => "convex/auth.config.ts, without a proxy",
+        (false, _) => "convex/auth.config.ts, with countersign in front",
     });
     let (jwks, algorithm) = match custom {
         true => (case.jwks_url.clone(), diagnosis.algorithm),
