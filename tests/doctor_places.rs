@@ -369,6 +369,7 @@ async fn an_expired_token_is_told_before_all_else() {
         first.contains("Fix: let the auth server set an `aud`, or set `audience_when_missing`")
     );
     assert!(said.contains("\n1. `aud` is missing\n"), "{said}");
+    assert!(said.contains("// the `audience` that you give `audience_when_missing`"), "{said}");
 
     // `iss` with a slash is the same issuer to one provider, and another to the other.
     let mut slash = claims(&url);

@@ -176,8 +176,9 @@ fn lost(jwks: &Fetched) -> crate::doctor::finding::Ours {
 fn address(text: &str) -> Result<Url, CliError> {
     let local = text.starts_with("file:") || std::path::Path::new(text).is_file();
     if local {
+        let path = text.trim_start_matches("file://");
         return Err(CliError::new(text, "this is a file, and a verifier fetches by https").hint(
-            format!("`countersign normalize {text}` says what is wrong with a key set in a file"),
+            format!("`countersign normalize {path}` says what is wrong with a key set in a file"),
         ));
     }
     // A host has no name like these.

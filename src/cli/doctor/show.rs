@@ -129,7 +129,9 @@ fn verdicts(case: &Case, diagnosis: &Diagnosis, page: &mut Page) {
     let ours = diagnosis.findings.iter().filter(|f| f.about == "countersign");
     // What it would not do is of no interest to a person who does not need it.
     let unneeded = |f: &&Finding| !diagnosis.refused() && f.title.starts_with("would not");
-    for finding in ours.filter(|finding| !unneeded(finding)) {
+    let mut ours: Vec<_> = ours.filter(|finding| !unneeded(finding)).collect();
+    ours.sort_by_key(|finding| finding.level != Level::Good);
+    for finding in ours {
         let text = match (&case.ours.setup, finding.level) {
             (Setup::Issuer { why, .. }, Level::Good) if finding.title.starts_with("reads") => {
                 format!("with an `[[issuer]]` (--upstream alone: {why}): {}", finding.title)
@@ -299,6 +301,10 @@ fn config(case: &Case, diagnosis: &Diagnosis, question: &Question<'_>, page: &mu
     let without_aud = case.token.as_deref().is_some_and(|t| token_audiences(t).is_empty())
         && case.audience.is_none();
     let application = match (&diagnosis.audience, without_aud) {
+        (_, true) if !as_things_are => {
+            "applicationID: \"my-app\", // the `audience` that you give `audience_when_missing`"
+                .into()
+        }
         (_, true) => {
             "// no applicationID: the tokens have no `aud`, so any token of this issuer is taken"
                 .into()
