@@ -20,14 +20,14 @@ demo: ## the main job on an embedded, broken ES384 issuer: the verifier's verdic
 	@scripts/first-build
 	@cargo run --locked -- demo
 
-test: ## every test; TESTS='-E test(name)' narrows it down
+test: ## every test; TESTS='--test http hops::' runs one file
 	@scripts/install cc cmake nextest
 	@scripts/install node packages redis chromium linters workflows mdbook helm promtool systemd || echo "test: the tests that need these will fail" >&2
 	@scripts/test $(TESTS)
 
 matrix: ## every verifier on every issuer, each in its own language; UPDATE=1 writes docs/matrix.md anew
 	@scripts/install cc cmake nextest node packages matrix
-	@scripts/test --test matrix --test matrix_rotation $(TESTS)
+	@scripts/test --test e2e -E 'test(/^matrix/)' $(TESTS)
 
 lint: ## format, clippy without a warning, licences and bans
 	@scripts/install cc cmake components python
@@ -45,7 +45,7 @@ fuzz: ## every fuzz target for FUZZ_SECONDS (60) each
 
 chaos: ## the long fault tests: outages, rotations, replicas, restarts, kill -9; prints its figures
 	@scripts/install cc cmake nextest node packages redis
-	@COUNTERSIGN_CHAOS=long scripts/test --profile chaos --test 'chaos*' --test restart --test disk_full --test floods --test redis $(TESTS)
+	@COUNTERSIGN_CHAOS=long scripts/test --profile chaos --test keys --test http -E 'test(/^(chaos|disk_full|floods|redis|restart)::/)' $(TESTS)
 
 image: ## the static binary as the Dockerfile makes it, run in an empty root without a container engine
 	@scripts/install cc cmake node

@@ -1,8 +1,8 @@
-//! The one place that turns what went wrong into HTTP: status, code, JSON body.
+//! The one place that turns an error into HTTP: status, code, JSON body.
 //!
-//! The body has the shape of RFC 6749 §5.2, `{"error", "error_description", "code"}`, for every
-//! answer this program makes itself. `code` is the stable name scripts and metrics use. No token text
-//! ever stands in it.
+//! The body has the shape of RFC 6749 §5.2, `{"error", "error_description", "code"}`, in every
+//! error answer of this program. `code` is the stable name for scripts and metrics. The body never
+//! contains text of a token.
 
 use bytes::Bytes;
 use serde_json::json;
@@ -11,7 +11,7 @@ use crate::bridge::BridgeError;
 use crate::issuer::NoSet;
 use crate::jose::refusal::{ExchangeError, Refusal};
 
-/// Why a request is answered by this program with an error.
+/// Why this program answers a request with an error.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
     #[error("{0}")]
@@ -42,7 +42,7 @@ pub enum Failure {
     BadRequest,
     #[error("the request did not arrive in time")]
     Slow,
-    #[error("too much work is waiting")]
+    #[error("too many requests are waiting; try again later")]
     Overloaded,
     #[error("an internal error")]
     Internal,
@@ -59,13 +59,13 @@ pub enum ExchangeFailure {
     Form,
     #[error("the parameter `{0}` is missing")]
     Missing(&'static str),
-    #[error("the parameter `{0}` stands more than once")]
+    #[error("the parameter `{0}` occurs more than once")]
     Repeated(&'static str),
     #[error("the grant type must be urn:ietf:params:oauth:grant-type:token-exchange")]
     GrantType,
     #[error("the subject token type is not one of jwt, id_token, access_token")]
     SubjectTokenType,
-    #[error("the requested token type is not one that is issued here")]
+    #[error("the requested token type is not issued here")]
     RequestedTokenType,
     #[error("actor tokens are not supported")]
     ActorToken,
@@ -86,7 +86,7 @@ pub enum ExchangeFailure {
     IntrospectionRefused(u16),
     #[error("no signing key is available")]
     NoSigningKey,
-    #[error("too much work is waiting")]
+    #[error("the signing queue is full; try again later")]
     Overloaded,
     #[error("an internal error")]
     Internal,
@@ -111,7 +111,7 @@ impl ExchangeFailure {
         Self::Refused { code: refusal.code(), error, reason: refusal.to_string() }
     }
 
-    /// Whether it is about the audience asked for, and another one may do.
+    /// Whether the requested audience is the reason, so that another one may work.
     pub fn is_target(&self) -> bool {
         self.oauth().0 == "invalid_target"
     }
@@ -215,13 +215,13 @@ impl Failure {
 pub struct Answer {
     pub status: u16,
     pub code: &'static str,
-    /// Seconds, where trying again later helps.
+    /// Seconds, if a later retry helps.
     pub retry_after: Option<u32>,
     pub allow: Option<&'static str>,
     pub body: Bytes,
 }
 
-/// Seconds a client is asked to wait when the queue is full or the issuer is away.
+/// Seconds that a client should wait when the queue is full or the issuer is unreachable.
 const RETRY_AFTER: u32 = 1;
 
 /// The HTTP answer for `failure`.
@@ -247,7 +247,7 @@ pub fn http(failure: &Failure) -> Answer {
     }
 }
 
-/// RFC 6749 §5.2: a description holds `%x20-21 / %x23-5B / %x5D-7E` and nothing else.
+/// RFC 6749 §5.2: a description contains only `%x20-21 / %x23-5B / %x5D-7E`.
 fn described(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -279,7 +279,7 @@ mod tests {
         assert_eq!(body["code"], refusal.code());
         let text = body["error_description"].as_str().unwrap();
         assert!(text.starts_with(refusal.code()), "{text}");
-        // RFC 6749 §5.2 admits %x20-21 / %x23-5B / %x5D-7E only.
+        // RFC 6749 §5.2 allows %x20-21 / %x23-5B / %x5D-7E only.
         let allowed = |c: char| matches!(c, ' '..='~') && c != '"' && c != '\\';
         assert!(text.chars().all(allowed), "{text}");
     }

@@ -1,6 +1,6 @@
 //! countersign: a reverse proxy that makes what an auth server issues acceptable to a strict verifier.
 //!
-//! The map. Dependencies point inwards only, and `tests/architecture.rs` holds it that way.
+//! The map. Dependencies point inwards only, and `tests/project/architecture.rs` holds it that way.
 //!
 //! | room | what |
 //! |---|---|

@@ -1,12 +1,12 @@
-//! Shapes that the status types of several rooms share. Each room has one status type, serialised
-//! once: `/api/status`, the page, `/metrics` and `/readyz` read the same.
+//! Shapes that the status types of several modules share. Each module has one status type,
+//! serialised once: `/api/status`, the page, `/metrics` and `/readyz` read the same.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 use serde::ser::{SerializeSeq as _, Serializer};
 
-/// A fault: the one that lasts, or the last one there was.
+/// A fault: the current one, or the last one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Fault {
     pub code: &'static str,
@@ -15,7 +15,7 @@ pub struct Fault {
     pub at: i64,
 }
 
-/// How often each outcome came, by its name.
+/// Counts by the name of the outcome.
 pub type Counts = BTreeMap<&'static str, u64>;
 
 /// [`Counts`] as `[{"outcome": "ok", "count": 1}]`; for serde's `serialize_with`.
@@ -35,12 +35,12 @@ pub fn counts<S: Serializer>(counts: &Counts, to: S) -> Result<S::Ok, S::Error> 
     list.end()
 }
 
-/// A fault that is there or not; for parts whose status has room for one.
+/// A fault that is present or not; for modules with room for one in their status.
 #[derive(Debug, Default)]
 pub struct Lasting(std::sync::Mutex<Option<Fault>>);
 
 impl Lasting {
-    /// True: it is new, so the log hears of it.
+    /// True if it is new, so that it is logged.
     pub fn set(&self, fault: Fault) -> bool {
         let mut held = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let new = held.as_ref().is_none_or(|old| old.code != fault.code);

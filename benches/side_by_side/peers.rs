@@ -66,6 +66,24 @@ pub(crate) fn caching_nginx(
     nginx(core, dir, "caching", &http, addr)
 }
 
+/// nginx as a plain proxy: keep-alive both ways, and the header fields countersign adds.
+pub(crate) fn passing_nginx(
+    core: &str,
+    dir: &Path,
+    addr: SocketAddr,
+    upstream: SocketAddr,
+) -> Pinned {
+    let http = format!(
+        "upstream up {{ server {upstream}; keepalive 32; }}\n\
+         server {{ listen {addr}; location / {{ proxy_pass http://up; proxy_http_version 1.1;\n\
+         proxy_set_header Connection ''; proxy_set_header Host $http_host;\n\
+         proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;\n\
+         proxy_set_header X-Forwarded-Proto $scheme; proxy_set_header X-Forwarded-Host $http_host;\n\
+         proxy_set_header X-Request-Id $request_id; proxy_set_header Via '1.1 nginx'; }} }}"
+    );
+    nginx(core, dir, "passing", &http, addr)
+}
+
 /// The least a pingora proxy can do.
 struct Bare(SocketAddr);
 

@@ -22,7 +22,9 @@ impl Report {
             "# Measured, side by side\n\n\
              Written by `make bench`; every figure stands beside its peer's from the same run, and only \
              ratios travel between machines. Server on one core, load and upstream on another, one worker \
-             thread on every side, {} alternating rounds of {} s each; a cell holds median (min–max), a result the median of the rounds' ratios.\n\n\
+             thread on every side, {} alternating rounds of {} s each; a cell holds median (min–max), a result the median of the rounds' ratios. \
+             Bare pingora is built as countersign is: the same flags, static, with mimalloc, one current-thread runtime, no access log; \
+             countersign's access log is off but in row 14.\n\n\
              Machine: {cpu}, {} cores, Linux {}. countersign {}, {}, {}, node {}, {}.\n\n",
             plan.rounds,
             plan.seconds,
@@ -73,7 +75,18 @@ impl Report {
         met: bool,
     ) {
         let result = format!("{} {result}", if met { "✓" } else { "✗" });
-        let row = [row.into(), work.into(), ours, peer, result, reach.into()];
+        self.push([row.into(), work.into(), ours, peer, result, reach.into()]);
+    }
+
+    /// A row with nothing to reach.
+    pub(crate) fn reported(&mut self, row: &str, work: &str, peer: &str, unit: &str, pair: &Pair) {
+        let ours = Pair::describe(&pair.ours, unit);
+        let theirs = format!("{peer}: {}", Pair::describe(&pair.peer, unit));
+        let result = format!("{:.2}×", pair.ratio());
+        self.push([row.into(), work.into(), ours, theirs, result, "reported".into()]);
+    }
+
+    fn push(&mut self, row: [String; 6]) {
         // At once too: a later row that stops the run must not take the figures with it.
         let _ = writeln!(std::io::stderr(), "| {} |", row.join(" | "));
         self.rows.push(row);

@@ -12,7 +12,10 @@ use crate::peers;
 use crate::process::{LOAD_CORE, Pinned, SERVER_CORE, free_port};
 use crate::tokens::{Issuer, b64};
 
-pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_countersign");
+/// What `scripts/static-build` made; else as cargo builds it for benches.
+pub(crate) fn binary() -> String {
+    std::env::var("BENCH_BINARY").unwrap_or_else(|_| env!("CARGO_BIN_EXE_countersign").to_owned())
+}
 pub(crate) const EXCHANGE: &str = "/_countersign/token";
 pub(crate) const JWKS: &str = "/.well-known/jwks.json";
 pub(crate) const ISSUER: &str = "http://issuer.bench";
@@ -74,18 +77,24 @@ impl Setting {
     }
 
     /// countersign before `upstream`, keys and last good set in a data folder that outlives a restart.
+    /// It logs warnings alone.
     pub(crate) fn countersign(&self, upstream: SocketAddr, extra: &str) -> Ours {
-        self.start(upstream, &format!("{}{extra}", self.issuer_block()))
+        self.start(upstream, "warn", &format!("{}{extra}", self.issuer_block()))
     }
 
-    pub(crate) fn start(&self, upstream: SocketAddr, tail: &str) -> Ours {
+    /// The same with the log `level`.
+    pub(crate) fn logging(&self, level: &str) -> Ours {
+        self.start(self.upstream_addr, level, &self.issuer_block())
+    }
+
+    fn start(&self, upstream: SocketAddr, level: &str, tail: &str) -> Ours {
         let (addr, admin) = (free_port(), free_port());
         let config = self.dir().join("countersign.toml");
         let data = self.dir().join("data");
         let text = format!(
             "[server]\nlisten = \"{addr}\"\npublic_url = \"http://{addr}\"\nthreads = 1\n[server.limits]\nconnections = 20000\n\
              [admin]\nlisten = \"{admin}\"\n[upstream]\nurl = \"http://{upstream}\"\n\
-             [signing]\nstore = \"file:{}\"\n[log]\nlevel = \"warn\"\n[limits]\nkeys = 2000\n\
+             [signing]\nstore = \"file:{}\"\n[log]\nlevel = \"{level}\"\n[limits]\nkeys = 2000\n\
              document = \"2MiB\"\n{tail}",
             data.display()
         );
@@ -94,10 +103,10 @@ impl Setting {
     }
 
     pub(crate) fn start_again(&self, config: &Path, addr: SocketAddr) -> Ours {
-        let log = self.dir().join("countersign.log");
+        let log = self.log_path();
         let begun = Instant::now();
         let config = config.display().to_string();
-        let process = Pinned::start(SERVER_CORE, BINARY, &["run", "--config", &config], &log);
+        let process = Pinned::start(SERVER_CORE, &binary(), &["run", "--config", &config], &log);
         let patience = begun + Duration::from_secs(20);
         loop {
             let ready =
@@ -112,6 +121,10 @@ impl Setting {
             );
             std::thread::sleep(Duration::from_micros(500));
         }
+    }
+
+    pub(crate) fn log_path(&self) -> PathBuf {
+        self.dir().join("countersign.log")
     }
 
     pub(crate) fn config_path(&self) -> PathBuf {
@@ -146,6 +159,14 @@ impl Setting {
         let mut node = Pinned::start(SERVER_CORE, "node", &args, &self.dir().join("node.log"));
         node.wait_for(addr);
         (node, addr)
+    }
+
+    /// nginx that passes requests on, with the header fields countersign adds.
+    pub(crate) fn passing_nginx(&self) -> (Pinned, SocketAddr) {
+        let addr = free_port();
+        let server = peers::passing_nginx(SERVER_CORE, self.dir(), addr, self.upstream_addr);
+        assert_eq!(load::get(addr, "/1k").1, vec![b'x'; 1024]);
+        (server, addr)
     }
 
     /// nginx that has cached exactly the body countersign serves.

@@ -2,6 +2,7 @@
 //! where the verifier takes it without our help.
 
 use crate::jose::alg::Alg;
+use crate::jose::asserted::AssertedClaims;
 use crate::jose::claims::{NewClaims, Terms};
 use crate::jose::confirmation::Confirmation;
 pub use crate::jose::hash_claims::Companions;
@@ -15,7 +16,6 @@ use crate::jose::publish::PublishedKids;
 use crate::jose::refusal::Refusal;
 use crate::jose::sign::SigningKey;
 use crate::jose::verify::{self, Budget, VerifiedToken};
-use crate::jose::vouched::Vouched;
 use crate::profile::Profile;
 
 /// Everything a token is judged by. One issuer, one moment.
@@ -135,17 +135,17 @@ pub fn countersign_pausing(
     Ok(Verdict::Countersigned(Countersigned { confirmation, ..new }))
 }
 
-/// Signs claims that the authorization server vouched for without a signature.
+/// Signs claims that the authorization server asserted without a signature.
 ///
 /// # Errors
 /// [`Refusal`]; nothing was signed.
 pub fn sign_claims(
-    claims: Vouched,
+    claims: AssertedClaims,
     context: &Context<'_>,
     ask: &Ask<'_>,
 ) -> Result<Countersigned, Refusal> {
     let confirmation = claims.confirmation();
-    let claims = NewClaims::vouched(claims, &terms(context, ask))?;
+    let claims = NewClaims::asserted(claims, &terms(context, ask))?;
     let new = sign(claims, None, context, ask)?;
     Ok(Countersigned { confirmation, ..new })
 }

@@ -138,7 +138,7 @@ impl Profile {
                 stable: false,
             },
             judge: Judge::Convex,
-            source: "measured with the crates Convex verifies with (`tests/verdict.rs`)",
+            source: "measured with the crates Convex verifies with (`tests/tokens/verdict.rs`)",
         }
     }
 

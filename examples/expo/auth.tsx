@@ -12,7 +12,7 @@ const convex = new ConvexReactClient(process.env.EXPO_PUBLIC_CONVEX_URL!, {
   initialAuthTokenReuse: true,
   unsavedChangesWarning: false, // there is no window to close
 });
-export const supabase = createClient("https://your-ref.supabase.co", "your-publishable-key", {
+export const supabase = createClient("https://your-project.supabase.co", "your-publishable-key", {
   auth: { storage: localStorage, detectSessionInUrl: false },
 });
 

@@ -1,4 +1,4 @@
-//! What somebody asks for, in a form that can travel to another task or thread.
+//! The options of a request, in a form that another task or thread can own.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use crate::jose::jws::CompactJws;
 use crate::jose::names::Audience;
 use crate::pipeline::{Ask, Companions};
 
-/// A token, whose it says it is, the keys of that issuer, and what is wanted.
+/// A token, the issuer that it names, that issuer's keys, and the request's options.
 pub(super) struct Asked {
     pub(super) jws: CompactJws<'static>,
     pub(super) ask: OwnedAsk,

@@ -6,7 +6,8 @@ use crate::jose::refusal::Refusal;
 pub enum BridgeError {
     #[error("{0}")]
     Refused(Refusal),
-    /// A name of the configuration that no longer stands in it; a token's `iss` is a refusal.
+    /// A configured name that no longer exists in the configuration. An unknown `iss` of a token is
+    /// a refusal.
     #[error("the issuer is not configured here")]
     IssuerUnknown,
     #[error("the issuer's keys could not be read")]
@@ -14,9 +15,9 @@ pub enum BridgeError {
     /// The status with which the introspection endpoint refused this program itself.
     #[error("the introspection endpoint refused this proxy (status {0})")]
     IntrospectionRefused(u16),
-    #[error("too much work is waiting")]
+    #[error("the signing queue is full; try again later")]
     Overloaded,
-    #[error("the crypto threads are gone")]
+    #[error("the crypto threads have stopped")]
     Stopped,
 }
 

@@ -1,4 +1,4 @@
-//! Who issues tokens in our name.
+//! Finds the issuer behind an `iss` of outgoing tokens.
 
 use std::sync::Arc;
 
@@ -13,8 +13,8 @@ impl Bridge {
         self.issuers.by_iss(iss).is_some()
     }
 
-    /// The names by which the issuer that leaves here as `to` calls itself: the one whose
-    /// `output_issuer` that is, else the only one.
+    /// The names that an issuer uses for itself, given its outgoing name `to`: the issuer with that
+    /// `output_issuer`, else the only one.
     pub fn names_of(&self, to: &Issuer) -> Vec<String> {
         let by_output =
             |handle: &Arc<IssuerHandle>| handle.policy().output_issuer.as_ref() == Some(to);
@@ -23,8 +23,8 @@ impl Bridge {
         names.iter().flat_map(|policy| policy.spellings()).map(ToString::to_string).collect()
     }
 
-    /// The issuer whose tokens leave here with `base` as their `iss` (a trailing slash does not
-    /// matter), that `iss`, and the path of the set that verifies them. Looks at every issuer.
+    /// The issuer whose outgoing tokens have `base` as their `iss` (ignoring a trailing slash),
+    /// that `iss`, and the path of the key set that verifies them. Looks at every issuer.
     pub fn issuing_as(&self, base: &str) -> Option<(Issuer, String)> {
         self.issuers.iter().find_map(|handle| {
             let policy = handle.policy();

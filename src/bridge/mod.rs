@@ -1,9 +1,10 @@
-//! The async face of [`crate::pipeline`]: a result cache, one refresh on an unknown kid, and
-//! crypto threads of its own.
+//! The async interface to [`crate::pipeline`]: a result cache, one refresh for an unknown kid, and
+//! separate crypto threads.
 //!
-//! The cache is keyed by the SHA-256 of the token, of what was asked and of the configuration's
-//! generation. An entry is used only while the issuer's set, our keys and what is published are those
-//! it was made under, and never past `exp`. It saves work; it proves nothing and is no replay guard.
+//! The key of the cache is the SHA-256 of the token, the request's options and the configuration's
+//! generation. An entry is used only while the issuer's key set, our keys and the published key set
+//! are the same as when it was made, and never after `exp`. The cache saves work. It proves nothing
+//! and does not prevent replay.
 
 mod asked;
 mod error;
@@ -32,22 +33,22 @@ use self::stats::Stats;
 use crate::clock::Clock;
 use crate::issuer::{IssuerHandle, Issuers, Publisher, Snapshot};
 use crate::jose::alg::Alg;
+use crate::jose::asserted::AssertedClaims;
 use crate::jose::jws::CompactJws;
 use crate::jose::keyset::KeySet;
 use crate::jose::names::{Issuer, IssuerName, Limits, UnixTime};
 use crate::jose::policy::IssuerPolicy;
 use crate::jose::publish::PublishedKids;
 use crate::jose::refusal::Refusal;
-use crate::jose::vouched::Vouched;
 use crate::keyring::Keyring;
 use crate::otel::{self, Work};
 use crate::pipeline::{self, Ask, Context, Countersigned, Verdict};
 use crate::profile::Profile;
 
-/// How often somebody who waited for another's result, only to find it void, waits once more.
+/// How often a caller waits again if the result of another caller became invalid.
 const ROUNDS: u32 = 3;
 
-/// The rooms the bridge joins.
+/// The modules that the bridge joins.
 pub struct BridgeDeps {
     pub issuers: Arc<Issuers>,
     pub publisher: Arc<Publisher>,
@@ -57,20 +58,20 @@ pub struct BridgeDeps {
     pub settings: BridgeSettings,
 }
 
-/// What became of a token. Kept and given out again until `expires`, so nothing else in it may depend on
-/// the clock.
+/// The outcome for a token. It is kept and returned until `expires`, so nothing else in it may
+/// depend on the clock.
 #[derive(Debug, Clone)]
 pub struct Bridged {
-    /// The new token; `None` when the old one is acceptable as it stands.
+    /// The new token; `None` if the original is acceptable unchanged.
     pub jwt: Option<Arc<str>>,
     pub expires: UnixTime,
     pub issuer: IssuerName,
-    /// `max_lifetime` has shortened its life: asked again, a younger one can be had.
+    /// `max_lifetime` shortened its life, so a later request can get a longer one.
     pub shortened: bool,
 }
 
 impl Bridged {
-    /// The word for it in counters.
+    /// Its name in counters.
     pub fn outcome(&self) -> &'static str {
         if self.jwt.is_some() { "countersigned" } else { "as_it_stands" }
     }
@@ -93,7 +94,7 @@ pub struct Bridge {
     results: Results,
     pool: Pool,
     stats: Stats,
-    /// Grows with each reload; part of every result's name.
+    /// Grows with each reload; part of every cache key.
     generation: AtomicU64,
 }
 
@@ -116,7 +117,7 @@ impl Bridge {
         })
     }
 
-    /// Takes another profile, and forgets every result.
+    /// Uses another profile and discards every result.
     pub fn reload(&self, profile: Profile) {
         self.profile.store(Arc::new(profile));
         self.forget();
@@ -127,22 +128,22 @@ impl Bridge {
         self.keyring.snapshot().active.alg()
     }
 
-    /// Whether tokens of `alg` may pass as they stand.
+    /// Whether tokens with `alg` may pass unchanged.
     pub fn accepts(&self, alg: Alg) -> bool {
         self.profile.load().accepts.contains(alg)
     }
 
-    /// Forgets every result: issuers have changed.
+    /// Discards every result, because the issuers changed.
     pub fn forget(&self) {
         self.generation.fetch_add(1, Ordering::AcqRel);
         self.results.invalidate_all();
     }
 
-    /// Verifies `token` and signs it anew where the profile asks for it. Whoever asks for the same while
-    /// it is being computed waits for that result.
+    /// Verifies `token`, and signs it again if the profile requires it. Concurrent calls for the
+    /// same token wait for one result.
     ///
     /// # Errors
-    /// [`BridgeError`]; nothing was signed then, and nothing is remembered.
+    /// [`BridgeError`]; then nothing was signed and nothing is cached.
     pub async fn countersign(
         self: &Arc<Self>,
         token: &str,
@@ -152,8 +153,8 @@ impl Bridge {
         if token.len() > self.limits.token {
             return Err(self.refused("-", None, Refusal::TooLarge { limit: self.limits.token }));
         }
-        // Read before anything the result depends on: what a reload overtakes has a name that nobody
-        // asks for any more.
+        // Read before anything that the result depends on. After a reload, no later request uses
+        // this cache key.
         let key = results::key(self.generation.load(Ordering::Acquire), token, ask);
         if let Some(hit) = self.hit(&key).await {
             self.stats.hits.fetch_add(1, Ordering::Relaxed);
@@ -180,7 +181,7 @@ impl Bridge {
         None
     }
 
-    /// Whether all that the result depends on is as it was.
+    /// Whether everything that the result depends on is unchanged.
     fn is_fresh(&self, entry: &Entry) -> bool {
         entry.fresh_until > self.clock.now()
             && entry.signer == *self.keyring.snapshot().active.kid()
@@ -195,7 +196,8 @@ impl Bridge {
         key: Key,
     ) -> Result<Bridged, BridgeError> {
         let missed = || self.stats.misses.fetch_add(1, Ordering::Relaxed);
-        // Padding is an issuer's flag, and the issuer is known only after reading: `verify` judges it.
+        // Padding is a flag of the issuer, and the issuer is known only after parsing: `verify`
+        // checks it.
         let jws = match CompactJws::parse(token.to_owned(), &self.limits, true) {
             Ok(jws) => jws,
             Err(refusal) => {
@@ -224,7 +226,8 @@ impl Bridge {
         };
         let asked = Asked { jws, ask: OwnedAsk::of(ask), handle: handle.clone(), snapshot };
         let (result, own) = self.shared(Arc::new(asked), key).await;
-        // What another's run refused was refused to this one too; what it made was a hit.
+        // If another caller's run was refused, this caller is refused too. If it succeeded, this is
+        // a hit.
         match &result {
             _ if own => {}
             Ok(_) => drop(self.stats.hits.fetch_add(1, Ordering::Relaxed)),
@@ -253,7 +256,7 @@ impl Bridge {
         self.stats.outcome(handle.name().as_str(), name(alg), outcome);
     }
 
-    /// The issuer the token says it is of.
+    /// The issuer that the token names.
     fn issuer_of(&self, jws: &CompactJws<'_>) -> Result<Arc<IssuerHandle>, BridgeError> {
         let iss = match jws.unverified_issuer() {
             Ok(iss) => Some(iss),
@@ -266,17 +269,17 @@ impl Bridge {
             }),
             None => self.issuers.when_missing().ok_or(Refusal::IssuerMissing),
         };
-        // Nothing was learnt yet: whose tokens are good is not known, so none is called bad.
+        // Discovery has not succeeded yet. The issuers are unknown, so no token is called invalid.
         if found.is_err() && self.issuers.is_undecided() {
             return Err(BridgeError::KeysUnavailable);
         }
         Ok(found?)
     }
 
-    /// The result of one run for all who ask at once, and whether the run was for this one.
+    /// The result of one run for all concurrent callers, and whether this caller started the run.
     ///
-    /// The run is a task: who asked first may go away, and neither loses the others their result nor
-    /// has it computed again.
+    /// The run is a task. If the first caller disconnects, the others still get their result, and
+    /// it is not computed again.
     async fn shared(
         self: &Arc<Self>,
         asked: Arc<Asked>,
@@ -294,7 +297,7 @@ impl Bridge {
                 (entry, own)
             };
             match tokio::spawn(flight.instrument(Span::current())).await {
-                // Another's run may have begun before the issuer's keys or ours changed.
+                // Another caller's run may have started before the issuer's keys or ours changed.
                 Ok((Ok(entry), own)) if own || self.is_fresh(&entry) => {
                     return (Ok(entry.bridged.clone()), own);
                 }
@@ -306,7 +309,7 @@ impl Bridge {
         (self.counted(&asked).await.map(|entry| entry.bridged.clone()), true)
     }
 
-    /// A run, counted whoever still waits for it.
+    /// A run. It is counted even if nobody waits for it any more.
     async fn counted(&self, asked: &Arc<Asked>) -> Result<Arc<Entry>, BridgeError> {
         let made = self.run(asked).await;
         let result = made.as_ref().map(|entry| entry.bridged.clone()).map_err(BridgeError::clone);
@@ -314,7 +317,7 @@ impl Bridge {
         made
     }
 
-    /// Verifies and signs, once more with fresh keys where the token names one that is not known.
+    /// Verifies and signs. If the token names an unknown key, once more with fresh keys.
     async fn run(&self, asked: &Arc<Asked>) -> Result<Arc<Entry>, BridgeError> {
         let known = &asked.snapshot;
         let first = self.sign(asked, known.clone()).await;
@@ -354,8 +357,8 @@ impl Bridge {
             };
             let ask = asked.ask.borrow();
             let verdict = pipeline::countersign_pausing(&asked.jws, &context, &ask, pool::pause)?;
-            // What is made here and not kept is freed here: memory that another thread frees comes
-            // back late, and cold.
+            // Frees here what was allocated here and is not kept. Memory that another thread frees
+            // becomes available late, and not in this core's cache.
             Ok::<_, Refusal>(match verdict {
                 Verdict::AsItStands { expires, .. } => {
                     Bridged { jwt: None, expires, issuer: policy.name.clone(), shortened: false }
@@ -365,11 +368,11 @@ impl Bridge {
         };
         let bridged = self.on_crypto_thread(job).await??;
         if bridged.jwt.is_some() {
-            // Before the token leaves: its key must stay published until it has expired, also when
-            // this process dies now.
+            // Before the token leaves: its key must stay published until the token has expired,
+            // even if this process is killed now.
             self.keyring.note_signed(bridged.expires).await;
         }
-        // Half of a shortened life: who asks again is to have most of it before them.
+        // Half of a shortened life: a later caller then still gets most of it.
         let half = bridged.expires.since(now) / 2;
         let fresh_until = if bridged.shortened { now.plus(half) } else { bridged.expires };
         Ok(Arc::new(Entry { bridged, fresh_until, handle, issuer_epoch, signer, kids }))
@@ -402,13 +405,13 @@ impl Bridge {
         self.issuers.by_iss(iss.as_str()).map(|handle| handle.policy())
     }
 
-    /// Signs claims the authorization server vouched for without a signature. Never cached.
+    /// Signs claims that the authorization server asserted without a signature. Never cached.
     ///
     /// # Errors
-    /// [`BridgeError`]; nothing was signed then.
-    pub async fn sign_vouched(
+    /// [`BridgeError`]; then nothing was signed.
+    pub async fn sign_asserted(
         &self,
-        claims: Vouched,
+        claims: AssertedClaims,
         policy: Arc<IssuerPolicy>,
         ask: &Ask<'_>,
     ) -> Result<Bridged, BridgeError> {
@@ -437,8 +440,8 @@ impl Bridge {
         Ok(bridged)
     }
 
-    /// The original of a token this program signed, put together again; `None` when `token` is not
-    /// one of ours or does not carry it.
+    /// The original of a token that this program signed. `None` if `token` is not ours or does not
+    /// carry it.
     pub fn restore(&self, token: &str) -> Option<String> {
         let ring = self.keyring.snapshot();
         let original = pipeline::restore(token, &ring.public, &self.limits)?;
@@ -446,14 +449,14 @@ impl Bridge {
         Some(original)
     }
 
-    /// The verifier it works for now.
+    /// The current verifier profile.
     pub fn profile(&self) -> Arc<Profile> {
         self.profile.load_full()
     }
 
     pub fn status(&self) -> BridgeStatus {
         let mut status = self.stats.status();
-        // What is counted is what the last housekeeping left; it may be under way.
+        // The count is from the last housekeeping run, which may be in progress.
         let _ = self.results.run_pending_tasks().now_or_never();
         status.cache.entries = self.results.entry_count();
         status.cache.bytes = self.results.weighted_size();
@@ -469,7 +472,7 @@ impl Bridge {
     }
 }
 
-/// Compared by value only where they are two objects, which is once after a change.
+/// Compares by value only if they are two objects, which happens once after a change.
 fn same(a: &Arc<PublishedKids>, b: &Arc<PublishedKids>) -> bool {
     Arc::ptr_eq(a, b) || a == b
 }

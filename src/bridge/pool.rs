@@ -1,5 +1,5 @@
-//! Threads for signatures, apart from the threads that move bytes: a queue with a bound, so that a
-//! flood of new tokens costs those who send them and nobody else.
+//! Threads for signatures, separate from the threads that move bytes. The queue is bounded, so a
+//! flood of new tokens slows down only those who send them.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -7,22 +7,23 @@ use std::thread::JoinHandle;
 
 use tokio::sync::{Notify, oneshot};
 
-/// Lower than the byte-moving threads, by so much that a key set read seldom meets a signature. Not
-/// `SCHED_IDLE`: beside another program that takes the whole machine, logins would then stand still.
+/// Lower priority than the byte-moving threads, so that a key set read seldom waits for a
+/// signature. Not `SCHED_IDLE`: beside another program that uses the whole machine, logins would
+/// stop.
 #[cfg(target_os = "linux")]
 const NICE: i32 = 17;
 
-/// Results are handed over this many at once while more jobs wait: each one alone would wake the
-/// byte-moving threads, and on a shared core both sides would run with the other's data in the
-/// caches. A pool with nothing left to do hands them over at once.
+/// Results are handed over this many at once while more jobs wait. One by one, each would wake the
+/// byte-moving threads, and on a shared core each side would evict the other's data from the
+/// caches. A pool without further jobs hands them over at once.
 const TOGETHER: usize = 8;
 
-/// Gives a finished job's result to who waits for it.
+/// Gives a finished job's result to its waiter.
 type Reply = Box<dyn FnOnce() + Send>;
 type Job = Box<dyn FnOnce() -> Reply + Send>;
 
-/// Lets a byte-moving thread that waits for this core have it now: the scheduler would else let a
-/// signature run on for its whole time slice, milliseconds, before a key set is read.
+/// Lets a byte-moving thread that waits for this core run now. Otherwise the scheduler would let a
+/// signature use its whole time slice, milliseconds, before a key set is read.
 pub(super) fn pause() {
     std::thread::yield_now();
 }
@@ -30,7 +31,8 @@ pub(super) fn pause() {
 #[derive(Default)]
 struct Jobs {
     waiting: VecDeque<Job>,
-    /// Threads that sleep until there is a job: to wake nobody would cost a system call.
+    /// Threads that sleep until there is a job. A wake-up without a sleeper would cost a system
+    /// call.
     asleep: usize,
     stop: bool,
 }
@@ -41,8 +43,8 @@ struct Queue {
     bound: usize,
 }
 
-/// Results that wait to be handed over. One waiter is woken and gives all of them out: were each
-/// waiter woken from here, the first would take the core before the second has its result.
+/// Results that wait to be handed over. One waiter is woken and distributes them all. If each were
+/// woken from here, the first would take the core before the second had its result.
 #[derive(Default)]
 struct Finished {
     replies: Mutex<Vec<Reply>>,
@@ -70,7 +72,7 @@ impl Finished {
     }
 }
 
-/// A fixed number of threads and a bounded queue before them.
+/// A fixed number of threads with a bounded queue.
 pub(super) struct Pool {
     queue: Arc<Queue>,
     finished: Arc<Finished>,
@@ -80,7 +82,7 @@ pub(super) struct Pool {
 /// Why a job gave no result.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum NotDone {
-    /// As many jobs wait as may.
+    /// The queue is full.
     Full,
     /// The job panicked.
     Stopped,
@@ -102,8 +104,8 @@ impl Pool {
         Ok(Self { queue, finished, threads })
     }
 
-    /// Has `job` done by the next free thread. To be awaited to its end or dropped: who was woken to
-    /// give out the results of others and is never polled again keeps them from those.
+    /// Runs `job` on the next free thread. Await it to its end or drop it: a caller that was woken
+    /// to distribute results and is never polled again keeps them from the others.
     ///
     /// # Errors
     /// [`NotDone`].
@@ -114,7 +116,7 @@ impl Pool {
         let (reply, mut result) = oneshot::channel();
         let job = move || {
             let done = job();
-            // The caller may have gone away; then nobody needs the result.
+            // The caller may have disconnected; then nobody needs the result.
             Box::new(move || drop(reply.send(done))) as Reply
         };
         self.queue.push(Box::new(job)).map_err(|()| NotDone::Full)?;
@@ -132,7 +134,7 @@ impl Pool {
         self.queue.lock().waiting.len()
     }
 
-    /// Jobs that may wait.
+    /// The limit of waiting jobs.
     pub(super) fn limit(&self) -> usize {
         self.queue.bound
     }
@@ -147,7 +149,8 @@ impl Drop for Pool {
         self.queue.lock().stop = true;
         self.queue.ready.notify_all();
         for thread in self.threads.drain(..) {
-            // The last owner may be dropped on one of these threads: no thread waits for itself.
+            // The last owner may be dropped on one of these threads: a thread must not wait for
+            // itself.
             if thread.thread().id() != std::thread::current().id() {
                 let _ = thread.join();
             }
@@ -156,13 +159,14 @@ impl Drop for Pool {
 }
 
 fn work(queue: &Queue, finished: &Finished) {
-    // On Linux the priority is the calling thread's alone (elsewhere the whole process's); where it
-    // cannot be set, nothing is lost.
+    // On Linux this is the priority of the calling thread only (elsewhere of the whole process). If
+    // it cannot be set, nothing breaks.
     #[cfg(target_os = "linux")]
     let _ = rustix::process::setpriority_process(None, NICE);
     let mut replies: Vec<Reply> = Vec::with_capacity(TOGETHER);
     while let Some(job) = queue.next_or(|| finished.add(&mut replies)) {
-        // A job that panics loses its reply channel, which its caller sees; the thread goes on.
+        // A job that panics drops its reply channel, and its caller sees that. The thread
+        // continues.
         if let Ok(reply) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(job)) {
             replies.push(reply);
         }
@@ -192,7 +196,7 @@ impl Queue {
         Ok(())
     }
 
-    /// The next job; `idle` is called before waiting for one. `None`: the pool stops.
+    /// The next job; `idle` is called before waiting for one. `None` if the pool stops.
     fn next_or(&self, idle: impl FnOnce()) -> Option<Job> {
         if let Some(job) = self.lock().waiting.pop_front() {
             return Some(job);

@@ -1,7 +1,7 @@
-//! Results that were computed, kept until their token expires, within a bound of bytes.
+//! Computed results, kept until their token expires, within a limit of bytes.
 //!
-//! A result carries nothing that depends on the clock but its `exp`: it is given out for as long as it
-//! lives, and what is said of the time that is left is computed when it is given.
+//! Only `exp` of a result depends on the clock. A result is returned while it lives; the remaining
+//! time is computed when it is returned.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,14 +17,14 @@ use crate::jose::names::{Audience, Kid, UnixTime};
 use crate::jose::publish::PublishedKids;
 use crate::pipeline::Ask;
 
-/// A result and all it depends on.
+/// A result and everything that it depends on.
 pub(super) struct Entry {
     pub(super) bridged: Bridged,
-    /// Until when it is given out again; at most its `exp`.
+    /// How long it is returned; at most its `exp`.
     pub(super) fresh_until: UnixTime,
     pub(super) handle: Arc<IssuerHandle>,
     pub(super) issuer_epoch: u64,
-    /// The key of ours that signed; while it signs, it is published.
+    /// Our key that signed it; while that key signs, it is published.
     pub(super) signer: Kid,
     pub(super) kids: Arc<PublishedKids>,
 }
@@ -32,11 +32,11 @@ pub(super) struct Entry {
 pub(super) type Key = [u8; 32];
 pub(super) type Results = Cache<Key, Arc<Entry>>;
 
-/// What an entry weighs beside its token, bytes: the entry, its key, and moka's place in hash map,
-/// queues and timer wheel. Measured with mimalloc on a full cache, 596 and 553 bytes beside tokens of
-/// 900 and 300, rounded up so that the bound is one of resident memory.
+/// The weight of an entry beside its token, in bytes: the entry, its key, and moka's hash map,
+/// queues and timer wheel. Measured with mimalloc on a full cache: 596 and 553 bytes beside tokens
+/// of 900 and 300. Rounded up, so that the limit is one of resident memory.
 const BESIDE: u32 = 640;
-/// No entry is planned to stay longer, whatever its `exp`: some issuers write the year 9999.
+/// The maximum life of an entry, whatever its `exp`: some issuers write the year 9999.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// A cache of at most `bytes`.
@@ -51,7 +51,7 @@ pub(super) fn new(bytes: u64, clock: Clock) -> Results {
         .build()
 }
 
-/// Entries go when their token expires, by our clock.
+/// An entry expires with its token, by our clock.
 struct UntilExp(Clock);
 
 impl UntilExp {
@@ -76,8 +76,8 @@ impl Expiry<Key, Arc<Entry>> for UntilExp {
     }
 }
 
-/// The name of a result. Every part is preceded by its length, so no two askings share one; nor do the
-/// same askings under two configurations.
+/// The cache key. The length precedes every part, so two different requests never have the same
+/// key, and neither does the same request under two configurations.
 pub(super) fn key(generation: u64, token: &str, ask: &Ask<'_>) -> Key {
     let mut hash = digest::Context::new(&digest::SHA256);
     hash.update(&generation.to_le_bytes());

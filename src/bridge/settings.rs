@@ -1,4 +1,4 @@
-//! What the bridge is told by the configuration.
+//! The bridge's settings.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -15,7 +15,7 @@ pub struct BridgeSettings {
     pub cache_bytes: usize,
     /// Threads that verify and sign; half the cores.
     pub threads: Option<usize>,
-    /// Tokens that wait for a thread; above it 503.
+    /// Tokens that may wait for a thread; more get 503.
     pub queue: usize,
     /// `[limits]`, a table of its own.
     #[serde(skip)]

@@ -1,4 +1,4 @@
-//! What the bridge counts. Plain values; the admin room renders them.
+//! The bridge's counters. Plain values; the admin module renders them.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,9 +18,10 @@ pub(super) struct Stats {
     pub(super) misses: AtomicU64,
     pub(super) overloaded: AtomicU64,
     pub(super) restored: AtomicU64,
-    /// Time from asking to having a result, cache hits left out.
+    /// Time from the request to the result, without cache hits.
     latency: Histogram<{ BUCKETS_US.len() }>,
-    /// By issuer, algorithm in, outcome. Touched once per signature or refusal, never on a hit.
+    /// By issuer, incoming algorithm and outcome. Updated once per signature or refusal, never on a
+    /// hit.
     outcomes: Mutex<BTreeMap<(String, &'static str, &'static str), u64>>,
 }
 
@@ -51,7 +52,7 @@ impl Stats {
         self.latency.took(time);
     }
 
-    /// The bridge itself fills in what its cache and its threads know.
+    /// The bridge itself adds the values of its cache and its threads.
     pub(super) fn status(&self) -> BridgeStatus {
         let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
         let mut status = BridgeStatus {
@@ -97,14 +98,14 @@ impl Stats {
     }
 }
 
-/// What became of the tokens since the process started.
+/// The outcomes of tokens since the process started.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct BridgeStatus {
     pub countersigned: u64,
-    /// Accepted as they stand.
+    /// Accepted unchanged.
     pub passed: u64,
     pub refused: u64,
-    /// Originals put together again on the way back to their issuer.
+    /// Originals that were restored for their issuer.
     pub restored: u64,
     pub by: Vec<TokenCount>,
     pub refusals: Vec<RefusalCount>,
@@ -145,9 +146,9 @@ pub struct CacheStatus {
 pub struct QueueStatus {
     /// Waiting now.
     pub depth: usize,
-    /// That may wait.
+    /// The limit of waiting jobs.
     pub limit: usize,
     pub threads: usize,
-    /// Requests turned away because the queue was full.
+    /// Requests refused because the queue was full.
     pub overloaded: u64,
 }

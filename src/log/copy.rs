@@ -1,6 +1,6 @@
-//! In builds for tests alone: what a process logs, at every level and before it is scrubbed, also in
-//! a file. `scripts/test` has the whole suite write into one folder and then looks through it, so that
-//! the last wall is not the only one. A release has none of this.
+//! Only in builds for tests: a copy of the process's log in a file, at every level and before
+//! scrubbing. `scripts/test` lets the whole suite write into one folder and searches it, so that
+//! the scrubber is not the only check. A release does not contain this.
 
 use std::fs::OpenOptions;
 use std::path::Path;
@@ -15,7 +15,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use super::Filter;
 use crate::env::{Env as _, ProcessEnv};
 
-/// The folder; unset, nothing is copied.
+/// The folder; if unset, nothing is copied.
 const FOLDER: &str = "COUNTERSIGN_TEST_LOGS";
 
 pub(super) fn layer<S>() -> Option<impl Layer<S>>
@@ -29,12 +29,12 @@ where
     Some(lines.with_filter(Filter::at(LevelFilter::TRACE).0))
 }
 
-/// For a server within a test, where nobody installs a logger.
+/// For a server inside a test, where nobody installs a logger.
 pub fn start() {
     if let Some(layer) = layer() {
         #[cfg(feature = "otel")]
         let layer = layer.and_then(crate::otel::layer());
-        // Another server of this process may have been first.
+        // Another server in this process may have installed it first.
         let _ = tracing_subscriber::registry().with(layer).try_init();
     }
 }

@@ -1,11 +1,11 @@
-//! Logging: one line an event on stderr, as text or as JSON.
+//! Logging: one line per event on stderr, as text or as JSON.
 //!
-//! Three walls keep secrets out of it (`docs/logging.md`):
+//! Three measures keep secrets out of it (`docs/logging.md`):
 //! 1. what this crate logs has named fields, and none of them is a token, a key or a header value;
-//! 2. other crates say at most `info`: below that HTTP libraries print header lines and bodies;
-//! 3. [`scrub`] blanks what looks like a secret in every finished line, whoever wrote it.
+//! 2. other crates log at `info` at most: below that, HTTP libraries print header lines and bodies;
+//! 3. [`scrub`] blanks what looks like a secret in every finished line, whichever code wrote it.
 //!
-//! Nobody waits for the reader of the log: `writer` has the queue.
+//! A slow reader of the log never delays a request: `writer` has the queue.
 
 #[cfg(debug_assertions)]
 pub mod copy;
@@ -34,14 +34,14 @@ use crate::clock::Clock;
 use crate::otel;
 use crate::setting::{self, Invalid};
 
-/// Target of the line written for each request.
+/// Target of the line that is written for each request.
 pub const ACCESS: &str = "countersign::access";
 
 /// `[log]`
 #[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct LogSettings {
-    /// `text` or `json`: one JSON object a line, fields at the top level.
+    /// `text` or `json`: one JSON object per line, fields at the top level.
     pub format: Format,
     /// `error`, `warn`, `info`, `debug`, `trace`, `off`, or `target=level` pairs.
     #[serde(rename = "level")]
@@ -59,7 +59,7 @@ pub enum Format {
     Json,
 }
 
-/// How much is said: a level, or levels by target, `info,countersign::access=off`.
+/// The log level, or levels by target, `info,countersign::access=off`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Filter(Targets);
 
@@ -70,12 +70,12 @@ pub enum LogError {
     Installed,
 }
 
-/// Bytes of a method or a path in a line.
+/// Maximum bytes of a method or a path in a line.
 const MAX_FIELD: usize = 1024;
-/// This crate's own target; every other crate is held to [`OTHERS`].
+/// This crate's own target; every other crate is limited to [`OTHERS`].
 const OWN: &str = "countersign";
-/// The most another crate may say. pingora prints response headers at `debug` and whole requests at
-/// `trace`; h2 and hyper print header lists.
+/// The maximum level of other crates. pingora prints response headers at `debug` and whole requests
+/// at `trace`; h2 and hyper print header lists.
 const OTHERS: LevelFilter = LevelFilter::INFO;
 
 impl Default for Filter {
@@ -85,13 +85,13 @@ impl Default for Filter {
 }
 
 impl Filter {
-    /// What a command that is not the proxy may say beside its answer.
+    /// The level of a command that is not the proxy.
     pub fn warnings() -> Self {
         Self::at(LevelFilter::WARN)
     }
 
-    /// One level for this crate. Others are one step quieter, so that a proxy that logs at `info`
-    /// does not tell of each connection.
+    /// One level for this crate. Others are one step quieter, so that a proxy at `info` does not
+    /// log each connection.
     fn at(level: LevelFilter) -> Self {
         let others =
             if level >= LevelFilter::DEBUG { OTHERS } else { level.min(LevelFilter::WARN) };
@@ -132,8 +132,8 @@ impl<'de> Deserialize<'de> for Filter {
     }
 }
 
-/// Installs the process's logger. Lines of the `log` crate (pingora) go the same way. What waits to be
-/// written is written when the guard is dropped.
+/// Installs the process's logger. Lines of the `log` crate (pingora) use it too. Dropping the guard
+/// writes the lines that still wait.
 ///
 /// # Errors
 /// [`LogError::Installed`] on a second call.
@@ -163,7 +163,7 @@ fn text<W: for<'w> MakeWriter<'w> + Send + Sync + 'static>(to: W) -> Lines {
     layer.with_writer(Scrubbed(to)).boxed()
 }
 
-/// For a person who looks: short times, no module names, the level in its colour.
+/// For a person who reads along: short times, no module names, the level in its colour.
 fn terminal<W: for<'w> MakeWriter<'w> + Send + Sync + 'static>(to: W, colors: bool) -> Lines {
     let to = Scrubbed(Colored { to, colors });
     let layer = tracing_subscriber::fmt::layer().with_ansi(false).with_target(false);
@@ -186,7 +186,7 @@ fn json<W: for<'w> MakeWriter<'w> + Send + Sync + 'static>(to: W) -> Lines {
     layer.with_writer(Scrubbed(to)).boxed()
 }
 
-/// A panic's message may quote what was being read; it goes through the scrubber like any line.
+/// A panic's message may quote its input; it passes through the scrubber like any line.
 fn log_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
@@ -197,7 +197,7 @@ fn log_panics() {
     }));
 }
 
-/// Scrubs each line on its way out.
+/// Scrubs each line before it is written.
 struct Scrubbed<W>(W);
 
 struct ScrubbedLine<W>(W);
@@ -211,7 +211,7 @@ impl<'w, W: MakeWriter<'w>> MakeWriter<'w> for Scrubbed<W> {
 }
 
 impl<W: Write> Write for ScrubbedLine<W> {
-    // The formatter hands over each event in one piece, so no secret is cut in two.
+    // The formatter writes each event in one piece, so no secret is cut in two.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(line);
         self.0.write_all(scrub::scrub(&text).as_bytes())?;
@@ -223,8 +223,8 @@ impl<W: Write> Write for ScrubbedLine<W> {
     }
 }
 
-/// Colours the level of each line after [`Scrubbed`]: escapes within a line would hide from that what
-/// it looks for.
+/// Colours the level of each line after [`Scrubbed`]: escapes inside a line would hide a secret
+/// from the scrubber.
 struct Colored<W> {
     to: W,
     colors: bool,
@@ -256,7 +256,7 @@ impl<W: Write> Write for ColoredLine<W> {
     }
 }
 
-/// The line with its level, the second word, in colour and its time dimmed.
+/// The line with a coloured level, the second word, and a dimmed time.
 fn colored(line: &str) -> Option<String> {
     let (time, rest) = line.split_once(' ')?;
     let (level, rest) = rest.trim_start().split_once(' ')?;
@@ -269,29 +269,29 @@ fn colored(line: &str) -> Option<String> {
     Some(format!("\u{1b}[2m{time}\u{1b}[0m \u{1b}[{style}m{level:>5}\u{1b}[0m {rest}"))
 }
 
-/// What one finished request says of itself; see `docs/logging.md` for the fields.
+/// The facts of one finished request; see `docs/logging.md` for the fields.
 #[derive(Debug, Clone, Copy)]
 pub struct Access<'a> {
     pub request_id: &'a str,
     pub method: &'a str,
-    /// Path alone: a query may hold a code or a token.
+    /// Only the path: a query may contain a code or a token.
     pub path: &'a str,
     pub status: u16,
-    /// Why this program refused the request or could not pass it on; the `code` of the answer.
+    /// Why this program refused the request or could not forward it; the `code` of the answer.
     pub code: Option<&'a str>,
-    /// Which route answered.
+    /// The route that answered.
     pub route: &'a str,
     pub bytes: u64,
     pub seconds: f64,
 }
 
-/// Whether access lines are read by anyone; asked before they are put together.
+/// Whether access lines are enabled; asked before they are built.
 pub fn access_wanted() -> bool {
     tracing::enabled!(target: "countersign::access", Level::WARN)
 }
 
 impl Access<'_> {
-    /// Writes the line, at `info`; at `warn` when the proxy itself failed.
+    /// Writes the line at `info`, or at `warn` if the proxy itself failed.
     pub fn log(&self) {
         let (method, path) = (cut(self.method), cut(self.path));
         macro_rules! line {
@@ -315,7 +315,7 @@ impl Access<'_> {
     }
 }
 
-/// The beginning of a text that a client chose: a line of the log is short, whatever was asked.
+/// The beginning of a text that a client chose: a log line stays short, whatever the request.
 fn cut(text: &str) -> &str {
     let mut end = text.len().min(MAX_FIELD);
     while !text.is_char_boundary(end) {

@@ -1,5 +1,5 @@
-//! Lines of pingora's that are not written: one that says nothing, and those of its proxy, whose
-//! errors quote heads. The request handler writes a line of its own for each.
+//! Drops some lines of pingora: one without meaning, and those of its proxy, whose errors quote
+//! headers. The request handler writes its own line for each.
 
 use std::fmt;
 
@@ -9,15 +9,15 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
-/// Said at `error` whenever a pooled connection is looked at while its idle watcher still holds it, as
-/// on the first requests of every process. pingora then opens another one, and nothing is lost.
+/// Logged at `error` whenever a pooled connection is checked while its idle watcher still holds it, as on
+/// the first requests of every process. pingora then opens another connection, and nothing is lost.
 const NO_ERROR: &str = "failed to acquire reusable stream";
 
 /// The target of pingora's proxy.
 const PROXY: &str = "pingora_proxy";
 
-/// Formats as `F` does, and leaves out those. Not a filter: one that looks at an event's fields
-/// trips over an assertion of tracing-subscriber 0.3 when no other filter wants the event.
+/// Formats as `F` does, and drops those lines. Not a filter: a filter that reads an event's fields
+/// triggers an assertion of tracing-subscriber 0.3 if no other filter wants the event.
 pub(super) struct Quiet<F>(pub(super) F);
 
 impl<S, N, F> FormatEvent<S, N> for Quiet<F>
@@ -37,7 +37,7 @@ where
 }
 
 fn says_nothing(event: &Event<'_>) -> bool {
-    // Lines of the `log` crate have one callsite for each level; their target is a field.
+    // Lines of the `log` crate have one callsite per level; their target is a field.
     let metadata = event.metadata();
     if *metadata.level() > Level::WARN || metadata.target() != "log" {
         return false;
@@ -47,7 +47,7 @@ fn says_nothing(event: &Event<'_>) -> bool {
     message.0
 }
 
-/// Whether the message is one of them.
+/// Whether the message is one of those.
 struct Message(bool);
 
 impl Visit for Message {

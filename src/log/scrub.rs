@@ -1,9 +1,9 @@
-//! Blanks what looks like a secret in a finished line. The last wall, not the first: nothing in this
-//! crate relies on it, but a library's error text may quote what it was given.
+//! Blanks what looks like a secret in a finished line. This is the last measure, not the first:
+//! nothing in this crate relies on it, but a library's error text may quote its input.
 
 use std::borrow::Cow;
 
-/// Shortest run of base64url that is taken for a part of a token.
+/// Shortest run of base64url that counts as part of a token.
 const TOKEN_PART: usize = 10;
 /// Form and query parameters whose value is a secret (RFC 6749, RFC 8693, OpenID Connect).
 const PARAMETERS: &[&str] = &[
@@ -25,7 +25,7 @@ const PARAMETERS: &[&str] = &[
 /// Private members of a JWK, RFC 7518 §6.2.2, §6.3.2, §6.4.1, RFC 8037 §2.
 const PRIVATE_MEMBERS: &[&str] = &["d", "p", "q", "dp", "dq", "qi", "k"];
 
-/// The line without tokens, credentials and private keys. Borrowed when there was none.
+/// The line without tokens, credentials and private keys. Borrowed if there were none.
 pub fn scrub(line: &str) -> Cow<'_, str> {
     let mut line = Cow::Borrowed(line);
     for pass in [pem, tokens, schemes, userinfo, named] {
@@ -114,7 +114,7 @@ fn named(line: &str) -> Option<String> {
     (kept > 0).then(|| out + &line[kept..])
 }
 
-/// Where the secret value stands in the text after `name`: offset and length.
+/// The position of the secret value in the text after `name`: offset and length.
 fn value_of(name: &str, before: u8, after: &str) -> Option<(usize, usize)> {
     let parameter = PARAMETERS.contains(&name);
     if let Some(value) = after.strip_prefix('=') {
@@ -126,7 +126,7 @@ fn value_of(name: &str, before: u8, after: &str) -> Option<(usize, usize)> {
     if before != b'"' || name == "code" || !(parameter || PRIVATE_MEMBERS.contains(&name)) {
         return None;
     }
-    // Quotes within a JSON string are escaped; blanks may stand around the colon (RFC 8259 §2).
+    // Quotes inside a JSON string are escaped; white space may surround the colon (RFC 8259 §2).
     let (escape, rest) = match after.strip_prefix('\\') {
         Some(rest) => ("\\", rest),
         None => ("", after),
@@ -137,7 +137,7 @@ fn value_of(name: &str, before: u8, after: &str) -> Option<(usize, usize)> {
     Some((start, value.find(['"', '\\']).unwrap_or(value.len())))
 }
 
-/// A PEM private key, RFC 7468 §10 and its older forms, over the lines it takes.
+/// A PEM private key, RFC 7468 §10 and its older forms, over all of its lines.
 fn pem(line: &str) -> Option<String> {
     const END: &str = "-----END";
     let mut out = String::new();
@@ -162,7 +162,7 @@ fn pem(line: &str) -> Option<String> {
     changed.then(|| out + rest)
 }
 
-/// Replaces each run of bytes that `is_part` admits, where `with` says so.
+/// Replaces each run of bytes that `is_part` accepts, if `with` says so.
 fn replace_runs(
     line: &str,
     is_part: impl Fn(u8) -> bool,
@@ -178,7 +178,7 @@ fn replace_runs(
             continue;
         }
         let end = at + bytes[at..].iter().take_while(|byte| is_part(**byte)).count();
-        // `value=eyJ…`: the name and the sign before the token are kept.
+        // `value=eyJ…`: the name and the `=` before the token are kept.
         let start = line[at..end].find("=ey").map_or(at, |sign| at + sign + 1);
         if let Some(blank) = with(&line[start..end]) {
             out.push_str(&line[kept..start]);
@@ -190,8 +190,8 @@ fn replace_runs(
     (kept > 0).then(|| out + &line[kept..])
 }
 
-/// Blanks the run of at least `min` characters that `is_value` admits after each `key`, which is
-/// matched without regard to ASCII case.
+/// Blanks the run of at least `min` characters that `is_value` accepts after each `key`. Keys match
+/// without regard to ASCII case.
 fn blank_after(
     line: &str,
     key: &str,

@@ -1,8 +1,8 @@
-//! The way of a line out of the process: a bounded queue, and a thread that empties it.
+//! Writes log lines: a bounded queue, and a thread that empties it.
 //!
-//! A reader of the log that stops reading fills its pipe, and whoever writes to a full pipe stands
-//! still. Here that is the thread, and nobody else: a line that finds the queue full is lost and
-//! counted, and once the reader is back a line says how many were.
+//! A reader that stops reading fills its pipe, and a write to a full pipe blocks. Here only the
+//! thread blocks. A line is lost and counted if the queue is full. When the reader continues, a
+//! line says how many were lost.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -14,17 +14,18 @@ use std::time::Duration;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::fmt::MakeWriter;
 
-/// Lines that wait at most: a few hundred bytes each, so one or two mebibytes when full.
+/// Maximum number of waiting lines: a few hundred bytes each, so one or two mebibytes in a full
+/// queue.
 const QUEUE: usize = 4096;
-/// Lines are written together up to so many bytes.
+/// The thread writes up to this many bytes at once.
 const BATCH: usize = 16 * 1024;
-/// How long the thread lets lines come together before it looks again: each look would else be a wake
-/// of a thread for each request.
+/// How long the thread collects lines before it looks again. Otherwise each request would wake the
+/// thread.
 const GATHER: Duration = Duration::from_millis(5);
-/// How long a stop waits for a reader, in steps of [`GATHER`]: a second.
+/// How long a stop waits for the reader, in steps of [`GATHER`]: a second.
 const STOP_STEPS: u32 = 200;
 
-/// What became of lines.
+/// Counters of lines.
 #[derive(Default)]
 struct Counts {
     queued: AtomicU64,
@@ -50,17 +51,17 @@ impl Counts {
     }
 }
 
-/// Those of the process's log.
+/// The counters of the process's log.
 static COUNTS: OnceLock<Arc<Counts>> = OnceLock::new();
 
-/// Lines of the log that nobody will see, since the process began.
+/// Lost log lines since the process started.
 pub fn lost_lines() -> u64 {
     COUNTS.get().map_or(0, |counts| counts.lost())
 }
 
-/// Standard error behind a queue. The guard is to be held to the end of the process.
+/// Standard error behind a queue. Keep the guard until the end of the process.
 pub(super) fn stderr() -> (Queue, Guard) {
-    // Not through `std`'s lock: whoever else writes there must not wait for our thread.
+    // Not through `std`'s lock: other writers to standard error must not wait for our thread.
     let own = io::stderr().as_fd().try_clone_to_owned();
     let out: Box<dyn Write + Send> = match own {
         Ok(own) => Box::new(File::from(own)),
@@ -80,7 +81,7 @@ fn queued(out: impl Write + Send + 'static) -> (Queue, Guard) {
     (Queue { lines, counts: counts.clone() }, Guard { worker: Some(worker), counts })
 }
 
-/// Where the formatter writes.
+/// The formatter writes to this.
 pub(super) struct Queue {
     lines: NonBlocking,
     counts: Arc<Counts>,
@@ -111,13 +112,13 @@ impl Write for Line<'_> {
     }
 }
 
-/// The thread's end of the queue. It never answers with an error: there is nobody to tell.
+/// The thread's end of the queue. It never returns an error: nobody could handle it.
 struct Writer<W> {
     out: W,
     batch: Vec<u8>,
     lines: u64,
     counts: Arc<Counts>,
-    /// Lost lines that a line has told of.
+    /// Lost lines that were already reported.
     told: u64,
 }
 
@@ -137,12 +138,12 @@ impl<W: Write> Writer<W> {
 
     fn tell(&mut self) {
         let lost = self.counts.lost();
-        // The word of it goes through the queue too, which may have filled while this thread stood
-        // still; then it is said when that has been written.
+        // The report goes through the queue too, which may be full again. Then it is sent after the
+        // queue was written.
         if lost > self.told && self.counts.waiting() < QUEUE as u64 / 2 {
             tracing::warn!(
                 lines = lost - self.told,
-                "log lines were lost: nobody read them in time"
+                "log lines were lost: the reader of the log is too slow"
             );
             self.told = lost;
         }
@@ -168,7 +169,7 @@ impl<W: Write> Write for Writer<W> {
     }
 }
 
-/// Writes what waits when it is dropped, for as long as somebody reads.
+/// Writes the waiting lines when it is dropped, while somebody reads.
 #[must_use = "lines are lost when it is dropped early"]
 pub struct Guard {
     worker: Option<WorkerGuard>,
@@ -191,8 +192,8 @@ impl Drop for Guard {
             }
             std::thread::sleep(GATHER);
         }
-        // Told to stop at a full queue, it would print to standard output, which may be the same pipe.
-        // The thread ends with the process.
+        // If the thread were told to stop with a full queue, it would print to standard output,
+        // which may be the same pipe. It ends with the process.
         std::mem::forget(self.worker.take());
     }
 }
@@ -205,7 +206,7 @@ mod tests {
 
     const PATIENCE: Duration = Duration::from_secs(10);
 
-    /// Waits for leave before each write.
+    /// Waits for permission before each write.
     struct Gated {
         leave: mpsc::Receiver<()>,
         wrote: Arc<Mutex<Vec<u8>>>,
@@ -213,7 +214,7 @@ mod tests {
 
     impl Write for Gated {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            // No leave will come any more: as a pipe whose reader is gone.
+            // There will be no more permissions: like a pipe whose reader has closed it.
             self.leave.recv().map_err(|_| io::ErrorKind::BrokenPipe)?;
             self.wrote.lock().unwrap().extend_from_slice(bytes);
             Ok(bytes.len())

@@ -1,11 +1,11 @@
-//! What kind of address an IP or a host's name is, and which kinds a client of ours may dial
+//! Classifies the address of an IP or a host name, and says which classes a client of ours may dial
 //! (server-side request forgery).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use url::{Host, Url};
 
-/// Where an address leads.
+/// The class of an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {
     /// Routed on the internet.
@@ -15,7 +15,7 @@ pub enum Class {
     Loopback,
     /// A private network, or one that is never routed.
     Private,
-    /// RFC 3927, RFC 4291 §2.5.6; here the metadata services of most clouds live.
+    /// RFC 3927, RFC 4291 §2.5.6; most clouds have their metadata services here.
     LinkLocal,
     /// A cloud's metadata service outside the link-local ranges.
     Metadata,
@@ -29,7 +29,7 @@ impl Class {
         }
     }
 
-    /// The class of a host as it stands in a URL, where that can be told without a resolver.
+    /// The class of a host as written in a URL, if that is known without a resolver.
     pub fn of_host(host: &Host<&str>) -> Option<Self> {
         match host {
             Host::Ipv4(ip) => Some(of_v4(*ip)),
@@ -43,7 +43,7 @@ impl Class {
         Self::of_host(&url.host()?)
     }
 
-    /// This machine or its network: nothing that the internet could reach.
+    /// This machine or its network: the internet cannot reach it.
     pub fn is_inside(self) -> bool {
         self != Self::Public
     }
@@ -90,7 +90,7 @@ fn of_v4(ip: Ipv4Addr) -> Class {
         _ if METADATA.contains(&ip) => Class::Metadata,
         _ if ip.is_link_local() => Class::LinkLocal,
         _ if ip.is_loopback() => Class::Loopback,
-        // RFC 1122 §3.2.1.3: "this network"; Linux dials itself for the first of them.
+        // RFC 1122 §3.2.1.3: "this network"; Linux dials itself for `0.0.0.0`.
         (0, ..) => Class::Unspecified,
         _ if ip.is_private() => Class::Private,
         // Carrier-grade NAT (RFC 6598), IETF assignments (RFC 6890), benchmarks (RFC 2544),
@@ -121,13 +121,13 @@ fn of_v6(ip: Ipv6Addr) -> Class {
         _ if ip.is_unicast_link_local() => Class::LinkLocal,
         // Site-local addresses are deprecated (RFC 3879) and still not routed.
         _ if ip.is_unique_local() || s[0] & 0xffc0 == 0xfec0 || ip.is_multicast() => Class::Private,
-        // NAT64 of the operator's own (RFC 8215).
+        // The operator's own NAT64 (RFC 8215).
         0x64 if s[1] == 0xff9b && s[2] == 1 => Class::Private,
         _ => Class::Public,
     }
 }
 
-/// The IPv4 address that an IPv6 one leads to: mapped and compatible (RFC 4291 §2.5.5), translated
+/// The IPv4 address inside an IPv6 address: mapped and compatible (RFC 4291 §2.5.5), translated
 /// (RFC 2765), NAT64 (RFC 6052 §2.1), 6to4 (RFC 3056).
 fn embedded(v6: Ipv6Addr) -> Option<Ipv4Addr> {
     let s = v6.segments();
@@ -145,12 +145,12 @@ fn embedded(v6: Ipv6Addr) -> Option<Ipv4Addr> {
     }
 }
 
-/// What a client may dial beside public addresses.
+/// The classes that a client may dial besides public addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Reach {
     /// Link-local and metadata addresses (`allow_link_local`).
     pub link_local: bool,
-    /// Loopback and private addresses: where the configuration itself names the host.
+    /// Loopback and private addresses, if the configuration itself names the host.
     pub inside: bool,
 }
 
@@ -171,8 +171,8 @@ impl Reach {
         if permitted { Ok(()) } else { Err(AddressRefused(ip)) }
     }
 
-    /// The check for a host that is an address itself, which no resolver is asked about. The URL has
-    /// undone every spelling of it (decimal, octal, hexadecimal).
+    /// Checks a host that is an address itself. No resolver sees it. URL parsing has already
+    /// normalised every spelling (decimal, octal, hexadecimal).
     ///
     /// # Errors
     /// As [`Reach::check`].
@@ -185,7 +185,7 @@ impl Reach {
     }
 }
 
-/// An address that is not dialled.
+/// An address that may not be dialled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AddressRefused(pub IpAddr);
 

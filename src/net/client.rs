@@ -1,5 +1,5 @@
-//! A client for requests of our own. Proxies from the environment are never used: they would undo the
-//! check on addresses.
+//! A client for our own requests. It never uses proxies from the environment: they would bypass the
+//! address check.
 
 use std::time::Duration;
 
@@ -12,18 +12,18 @@ use super::dns::{Alias, Resolver};
 use super::error::FetchError;
 use super::tls::TlsOptions;
 
-/// How a client is built. Two clients of the same settings are interchangeable.
+/// How a client is built. Two clients with the same settings are interchangeable.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ClientSettings {
     pub user_agent: &'static str,
     pub reach: Reach,
     pub connect_timeout: Duration,
-    /// For a whole request; `None`: the caller bounds it.
+    /// The limit for a whole request; `None` if the caller limits it.
     pub timeout: Option<Duration>,
-    /// Redirects that are followed to wherever they lead, as far as `reach` goes.
+    /// How many redirects are followed, to any address that `reach` allows.
     pub redirects: usize,
     pub tls: TlsOptions,
-    /// The host that is dialled for `tls.sni`, where that is another name.
+    /// The host to dial for `tls.sni`, if that is another name.
     pub host: Option<String>,
 }
 
@@ -48,7 +48,7 @@ pub struct HttpClient {
     client: Client,
     reach: Reach,
     alias: Option<Alias>,
-    /// What a timeout is said to have run past.
+    /// The limit that a timeout error reports.
     limit: Duration,
 }
 
@@ -72,8 +72,8 @@ impl HttpClient {
             .no_proxy()
             .retry(reqwest::retry::never())
             .dns_resolver(resolver.guarded(reach, alias.clone()))
-            // One request in minutes to each of many servers: idle connections are not worth their
-            // sockets.
+            // One request per some minutes to each of many servers: idle connections are not worth
+            // their sockets.
             .pool_idle_timeout(Duration::from_secs(20))
             .pool_max_idle_per_host(1);
         if !settings.tls.http2 {
@@ -99,8 +99,8 @@ impl HttpClient {
         self.client.request(method, url)
     }
 
-    /// Sends a request made by this client. An address that stands in the URL itself is checked here:
-    /// no resolver is asked about it. Names are checked by the resolver.
+    /// Sends a request made by this client. It checks an address in the URL itself here, because no
+    /// resolver sees it. The resolver checks names.
     ///
     /// # Errors
     /// [`FetchError`], never one about the answer's status.
@@ -116,7 +116,7 @@ impl HttpClient {
         self.client.execute(request).await.map_err(|e| FetchError::of(&e, self.limit))
     }
 
-    /// The body of an answer as it comes, at most `limit` bytes of it.
+    /// The body of an answer, at most `limit` bytes, as it arrives.
     ///
     /// # Errors
     /// [`FetchError::TooLarge`], or why it broke off.
@@ -136,7 +136,7 @@ impl HttpClient {
     }
 }
 
-/// Follows `most` redirects, none to an address out of reach.
+/// Follows at most `most` redirects, none to an address outside `reach`.
 fn policy(reach: Reach, most: usize) -> reqwest::redirect::Policy {
     if most == 0 {
         return reqwest::redirect::Policy::none();
@@ -157,7 +157,7 @@ fn policy(reach: Reach, most: usize) -> reqwest::redirect::Policy {
 #[error("more than {0} redirects")]
 struct TooMany(usize);
 
-/// All lines of a field as one list (RFC 9110 §5.3).
+/// All lines of a field, joined as one list (RFC 9110 §5.3).
 pub fn joined(response: &Response, name: &reqwest::header::HeaderName) -> String {
     let lines = response.headers().get_all(name).iter();
     let lines: Vec<_> = lines.map(|line| String::from_utf8_lossy(line.as_bytes())).collect();

@@ -1,5 +1,5 @@
-//! Names to addresses. One resolver and one cache for the process; what a name leads to is held to the
-//! [`Reach`] of the client that asks.
+//! Resolves names to addresses. The process has one resolver and one cache. The result must be
+//! inside the [`Reach`] of the client that asks.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -20,8 +20,8 @@ const RESOLV_CONF: &str = "/etc/resolv.conf";
 pub struct Resolver(Arc<TokioResolver>);
 
 impl Resolver {
-    /// Without the file, the server of this machine, as resolv.conf(5) has it: an image made from
-    /// scratch has none, and may need none.
+    /// Without the file it asks the server of this machine, as resolv.conf(5) says. An image made
+    /// from scratch has no file, and may need none.
     ///
     /// # Errors
     /// When the system's resolver configuration cannot be read.
@@ -49,7 +49,7 @@ impl Resolver {
         if let Ok(ip) = bare.parse::<IpAddr>() {
             return Ok(vec![SocketAddr::new(ip, port)]);
         }
-        // RFC 6761 §6.3: never ask a server for it, and it need not stand in the hosts file.
+        // RFC 6761 §6.3: never ask a server for it; it may be missing in the hosts file.
         if is_localhost(bare) {
             let loopback: [IpAddr; 2] = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
             return Ok(loopback.map(|ip| SocketAddr::new(ip, port)).to_vec());
@@ -58,13 +58,14 @@ impl Resolver {
         Ok(found.iter().map(|ip| SocketAddr::new(ip, port)).collect())
     }
 
-    /// The resolver of one client. Where `alias` is given, its first name leads where the second does.
+    /// The resolver of one client. With `alias`, its first name resolves to the addresses of the
+    /// second.
     pub(super) fn guarded(&self, reach: Reach, alias: Option<Alias>) -> Arc<dyn Resolve> {
         Arc::new(Guarded { resolver: self.clone(), reach, alias })
     }
 }
 
-/// A name that is asked for in TLS, and the host that is dialled for it.
+/// The name that TLS uses, and the host that is dialled for it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Alias {
     pub(super) name: String,
@@ -89,14 +90,14 @@ impl Resolve for Guarded {
         let alias = self.alias.as_ref().filter(|alias| alias.name == name.as_str());
         let host = alias.map_or_else(|| name.as_str().to_owned(), |alias| alias.host.clone());
         Box::pin(async move {
-            // Port 0 stands for the URL's own.
+            // Port 0 means the URL's own port.
             let found = resolver.resolve(&host, 0).await?;
             Ok(Box::new(permitted(found, reach)?.into_iter()) as Addrs)
         })
     }
 }
 
-/// Leaves out the addresses that may not be dialled; an error when nothing else is there.
+/// Removes the addresses that may not be dialled; an error if none is left.
 fn permitted(found: Vec<SocketAddr>, reach: Reach) -> Result<Vec<SocketAddr>, AddressRefused> {
     let refused = found.iter().find_map(|address| reach.check(address.ip()).err());
     let rest: Vec<_> = found.into_iter().filter(|a| reach.check(a.ip()).is_ok()).collect();
@@ -121,7 +122,8 @@ mod tests {
         assert_eq!(bad, Err(AddressRefused("169.254.169.254".parse().unwrap())));
     }
 
-    /// The check stands behind the resolver, so a spelling that leads here is refused like any other.
+    /// The check comes after the resolver, so a spelling that resolves to a forbidden address is
+    /// refused too.
     #[tokio::test]
     async fn names_of_this_machine_are_inside_whatever_their_spelling() {
         let resolver = Resolver::of(Path::new("/there/is/no/such/file")).unwrap();

@@ -1,4 +1,4 @@
-//! Why a request of ours gave no answer that can be used. Everything has a stable code.
+//! Why our own request returned no usable answer. Every case has a stable code.
 
 use std::time::Duration;
 
@@ -60,7 +60,7 @@ impl FetchError {
         }
     }
 
-    /// The status code, where that is what was wrong.
+    /// The status code, if that was the error.
     pub fn status(&self) -> Option<u16> {
         match self {
             Self::Status { status, .. } => Some(*status),
@@ -75,7 +75,7 @@ impl FetchError {
         }
     }
 
-    /// Whether the server was not even reached: another path would not be either.
+    /// Whether the server was not reached at all: another path would fail too.
     pub fn is_unreachable(&self) -> bool {
         matches!(
             self,
@@ -88,8 +88,8 @@ impl FetchError {
         )
     }
 
-    /// Puts reqwest's error under one of our codes; `limit` is what a timeout has run past. The causes
-    /// are other crates' types, so the chain is searched here and nowhere else.
+    /// Maps reqwest's error to one of our codes; `limit` is the limit that a timeout exceeded. The
+    /// causes are types of other crates, so only this code searches the chain.
     pub(super) fn of(error: &reqwest::Error, limit: Duration) -> Self {
         let why = chain(error);
         if let Some(refused) = find::<AddressRefused>(error) {
@@ -120,7 +120,7 @@ fn find<E: std::error::Error + 'static>(error: &reqwest::Error) -> Option<&E> {
         if let Some(found) = e.downcast_ref::<E>() {
             return Some(found);
         }
-        // `io::Error` hides what it was made of from `source`.
+        // `io::Error` hides its cause from `source`.
         let io = e.downcast_ref::<std::io::Error>();
         let hidden = io.and_then(std::io::Error::get_ref).and_then(|inner| inner.downcast_ref());
         if hidden.is_some() {
@@ -131,7 +131,7 @@ fn find<E: std::error::Error + 'static>(error: &reqwest::Error) -> Option<&E> {
     None
 }
 
-/// The causes in one line, the address left out: it may hold a password.
+/// The causes in one line, without the address: it may contain a password.
 fn chain(error: &reqwest::Error) -> String {
     let mut parts = Vec::new();
     let mut cause = std::error::Error::source(error);

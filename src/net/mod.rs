@@ -1,4 +1,4 @@
-//! Outgoing HTTP: the one place that builds clients, and the one check on what they dial.
+//! Outgoing HTTP: the one module that builds clients, and the one check of the addresses they dial.
 //!
 //! | file | what |
 //! |---|---|

@@ -1,4 +1,4 @@
-//! TLS of a client: which roots it trusts, what it shows of itself.
+//! TLS of a client: trusted roots and client certificate.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,14 +9,14 @@ use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 
-/// How TLS is spoken to one server. Defaults in brackets.
+/// TLS settings for one server. Defaults in brackets.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct TlsOptions {
-    /// PEM of further roots, beside those of the web.
+    /// PEM file of additional roots.
     pub ca: Option<PathBuf>,
-    /// Certificate and key of our own, PEM.
+    /// Client certificate and key, PEM.
     pub client: Option<(PathBuf, PathBuf)>,
-    /// The name asked for and checked [the host of the URL].
+    /// The name to request and check [the host of the URL].
     pub sni: Option<String>,
     /// Whether the server's certificate is checked; off for experiments only [true].
     pub verify: bool,
@@ -31,7 +31,7 @@ impl Default for TlsOptions {
 }
 
 impl TlsOptions {
-    /// With further roots.
+    /// With additional roots.
     pub fn with_ca(ca: Option<&Path>) -> Self {
         Self { ca: ca.map(Path::to_owned), ..Self::default() }
     }
@@ -64,7 +64,7 @@ impl TlsOptions {
     }
 }
 
-/// The roots of the web and, with them, the operator's own.
+/// The public roots plus the operator's own.
 fn roots(ca: Option<&Path>) -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned());
@@ -86,7 +86,7 @@ fn at(path: &Path, why: &dyn std::fmt::Display) -> String {
     format!("{}: {why}", path.display())
 }
 
-/// `verify = false`: any certificate is taken, as long as the server has its key.
+/// `verify = false`: any certificate is accepted, if the server has its key.
 #[derive(Debug)]
 struct Unverified(Arc<CryptoProvider>);
 

@@ -1,4 +1,4 @@
-//! The feature switched on: spans of `tracing` become spans of OpenTelemetry, and are exported.
+//! With the feature: spans of `tracing` become spans of OpenTelemetry and are exported.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -22,11 +22,11 @@ use super::sender::{PATIENCE, Sender};
 use super::{ON, OtelSettings, Outgoing, TARGET, parent};
 use crate::dns::Resolver;
 
-/// A stop waits this long for what is still in the queue.
+/// How long a stop waits for the rest of the queue.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What turns our spans, and no others, into spans of OpenTelemetry. It is a part of the logger, which
-/// is installed before the configuration says where spans go.
+/// Turns our spans, and no others, into spans of OpenTelemetry. It is part of the logger, which is
+/// installed before the configuration says where spans go.
 pub(crate) fn layer<S>() -> impl Layer<S>
 where
     S: Subscriber + for<'s> LookupSpan<'s>,
@@ -71,8 +71,8 @@ pub(super) fn start(
         .with_service_name(settings.service_name.clone())
         .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
         .build();
-    // A client that takes part in a trace decides for it, as W3C has it; a request that begins
-    // one is sampled by the ratio.
+    // The client's sampling decision applies to a request in its trace, as W3C says. The ratio
+    // applies to a request that starts a trace.
     let root = Sampler::TraceIdRatioBased(settings.sample_ratio);
     let provider = SdkTracerProvider::builder()
         .with_sampler(Sampler::ParentBased(Box::new(root)))
@@ -80,7 +80,7 @@ pub(super) fn start(
         .with_batch_exporter(exporter)
         .build();
     global::set_tracer_provider(provider.clone());
-    // A server within a test, or within another program, may have no logger.
+    // A server inside a test, or inside another program, may have no logger.
     let _ = tracing_subscriber::registry().with(layer()).try_init();
     ON.store(true, Ordering::Relaxed);
     Ok(provider)
@@ -103,7 +103,7 @@ fn headers(settings: &OtelSettings) -> Result<HeaderMap, String> {
     Ok(headers)
 }
 
-/// Makes the request's span a child of the client's, and begins it.
+/// Makes the request's span a child of the client's, and starts it.
 pub(super) fn attach(span: &Span, headers: &HeaderMap) -> Option<Outgoing> {
     let client = parent::of(headers);
     let fresh = client.is_none();
@@ -120,7 +120,7 @@ pub(super) fn adopt(span: &Span, parent: Option<&Context>) {
     }
 }
 
-/// The span that has begun keeps the name it began with unless it is told itself.
+/// A started span keeps its name unless it is changed on the span itself.
 pub(super) fn rename(span: &Span, name: String) {
     span.context().span().update_name(name);
 }

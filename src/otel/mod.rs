@@ -1,11 +1,11 @@
-//! Spans of requests and of key set fetches, made by `tracing`. With the cargo feature `otel` they are
-//! sent by OTLP over HTTP; without it, or with nothing configured, a request costs one branch. A span
-//! that has ended goes into a bounded queue; a thread of its own sends what is in it, and a full queue
-//! loses spans, never time.
+//! Spans of requests and of key set fetches, made by `tracing`. With the cargo feature `otel` they
+//! are sent by OTLP over HTTP. Without it, or without configuration, a request costs one branch. A
+//! finished span goes into a bounded queue, and a separate thread sends them. A full queue loses
+//! spans and delays nothing.
 //!
-//! What a span says is chosen word by word: names of this program, of configured issuers, of methods
-//! in RFC 9110, and numbers. Nothing a client, a token or an upstream wrote becomes part of one. Spans
-//! have a target of their own: no span of another crate is sent, and none of these is logged.
+//! A span contains only names of this program, names of configured issuers, methods of RFC 9110,
+//! and numbers. Nothing from a client, a token or an upstream becomes part of one. Spans have their
+//! own target: no span of another crate is sent, and none of these is logged.
 
 #[cfg(feature = "otel")]
 mod export;
@@ -35,14 +35,14 @@ pub(crate) const TARGET: &str = "otel_span";
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
-/// Whether spans are made in this process.
+/// Whether this process makes spans.
 static ON: AtomicBool = AtomicBool::new(false);
 
 fn on() -> bool {
     cfg!(feature = "otel") && ON.load(Ordering::Relaxed)
 }
 
-/// The spans of one server; off unless configured.
+/// The spans of one server; off by default.
 #[derive(Debug, Clone, Default)]
 pub struct Spans {
     #[cfg(feature = "otel")]
@@ -51,7 +51,7 @@ pub struct Spans {
 
 #[cfg(feature = "otel")]
 impl Spans {
-    /// Starts the thread that exports; call it on the runtime that shall send.
+    /// Starts the thread that exports. Call it on the runtime that should send.
     ///
     /// # Errors
     /// What is wrong with the settings, as text.
@@ -64,7 +64,7 @@ impl Spans {
         self.provider.is_some()
     }
 
-    /// Sends what is left, for a bounded time. Blocks.
+    /// Sends the rest, within a time limit. Blocks.
     pub fn shutdown(&self) {
         if let Some(provider) = &self.provider {
             export::stop(provider);
@@ -75,7 +75,7 @@ impl Spans {
 #[cfg(not(feature = "otel"))]
 impl Spans {
     /// # Errors
-    /// None; the configuration refuses settings that nothing here could follow.
+    /// None; the configuration refuses settings that this build cannot follow.
     pub fn start(_: Option<&OtelSettings>, _: &Resolver) -> Result<Self, String> {
         Ok(Self::default())
     }
@@ -88,7 +88,7 @@ impl Spans {
 }
 
 impl Spans {
-    /// The span of a request that has just come.
+    /// The span of a request that has just arrived.
     #[inline]
     pub fn request(&self, headers: &HeaderMap) -> RequestSpan {
         if !self.on() {
@@ -108,7 +108,7 @@ impl Spans {
     }
 }
 
-/// A request's span; none while exporting is off.
+/// A request's span; none if exporting is off.
 #[derive(Debug)]
 pub struct RequestSpan {
     span: Span,
@@ -122,13 +122,13 @@ impl Default for RequestSpan {
 }
 
 impl RequestSpan {
-    /// What the upstream hears instead of the client's `traceparent`.
+    /// The headers for the upstream, instead of the client's `traceparent`.
     #[inline]
     pub fn outgoing(&self) -> Option<Outgoing> {
         self.outgoing.clone()
     }
 
-    /// `work` as a part of this request: what it does becomes a child.
+    /// Runs `work` as part of this request: its spans become children.
     #[inline]
     pub fn within<F>(&self, work: F) -> Instrumented<F> {
         work.instrument(self.span.clone())
@@ -164,15 +164,15 @@ impl RequestSpan {
 #[derive(Debug, Clone, Copy)]
 pub struct Ended<'a> {
     pub method: &'a Method,
-    /// Which part answered.
+    /// The route that answered.
     pub route: &'static str,
     /// 0: no answer was written.
     pub status: u16,
-    /// Why this program refused it, or could not pass it on.
+    /// Why this program refused it, or could not forward it.
     pub code: Option<&'static str>,
 }
 
-/// A client may send any word as a method; only known ones are said.
+/// A client may send any word as a method; only known ones are recorded.
 fn method(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
@@ -188,16 +188,16 @@ fn method(method: &Method) -> &'static str {
     }
 }
 
-/// What is said to the upstream.
+/// Trace headers for the upstream.
 #[derive(Debug, Clone)]
 pub struct Outgoing {
     traceparent: HeaderValue,
-    /// Nobody's child.
+    /// A root.
     fresh: bool,
 }
 
 impl Outgoing {
-    /// Sets `traceparent`. `tracestate` belongs to the trace it came with, and goes with it.
+    /// Sets `traceparent`. `tracestate` belongs to the trace it came with, and is removed with it.
     ///
     /// # Errors
     /// None that a valid value could cause.
@@ -211,8 +211,8 @@ impl Outgoing {
     }
 }
 
-/// The request a task works for, if it does and spans are made. Not the span itself: one that is
-/// held does not end.
+/// The request that a task works for, if there is one and spans are made. Not the span itself: a
+/// span that is held does not end.
 #[derive(Debug, Clone, Default)]
 pub struct Parent {
     #[cfg(feature = "otel")]
@@ -229,11 +229,11 @@ impl Parent {
     }
 }
 
-/// A piece of work, within a request or by itself.
+/// A piece of work, inside a request or as a root.
 pub struct Work(Span);
 
 impl Work {
-    /// Verifying a token and signing it anew, within a request.
+    /// Verifying a token and signing it again, inside a request.
     pub fn countersign() -> Self {
         if !on() || Span::current().is_none() {
             return Self(Span::none());
@@ -244,7 +244,7 @@ impl Work {
         ))
     }
 
-    /// The fetch of a key set: a child of the request that started it, or by itself.
+    /// The fetch of a key set: a child of the request that started it, or a root.
     pub fn fetch(parent: &Parent) -> Self {
         if !on() {
             return Self(Span::none());
@@ -274,7 +274,7 @@ impl Work {
     }
 }
 
-/// What became of a piece of work.
+/// The outcome of a piece of work.
 #[derive(Debug, Clone, Copy)]
 pub struct Outcome<'a> {
     pub issuer: Option<&'a IssuerName>,
@@ -283,7 +283,7 @@ pub struct Outcome<'a> {
     pub failed: bool,
 }
 
-/// Notes whose token the request is about; the first one counts.
+/// Records the issuer of the request's token; the first one counts.
 #[inline]
 pub fn issuer(name: &IssuerName) {
     struct Noted;

@@ -1,4 +1,4 @@
-//! W3C Trace Context: whose child a request's span is, and what the upstream hears of it.
+//! W3C Trace Context: the parent of a request's span, and the headers for the upstream.
 
 use http::{HeaderMap, HeaderValue};
 use opentelemetry::Context;
@@ -9,8 +9,8 @@ use opentelemetry_sdk::propagation::TraceContextPropagator;
 
 use super::TRACEPARENT;
 
-/// The client's span; `None` where it names none, or names it wrongly or twice (Trace Context §3.2.1).
-/// Its `tracestate` is left aside: it travels on as it came, and is not exported.
+/// The client's span; `None` if the header is missing, invalid or repeated (Trace Context §3.2.1).
+/// Its `tracestate` is forwarded unchanged and not exported.
 pub(super) fn of(headers: &HeaderMap) -> Option<SpanContext> {
     let mut given = headers.get_all(TRACEPARENT).iter();
     let (Some(_), None) = (given.next(), given.next()) else { return None };

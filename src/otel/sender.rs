@@ -1,4 +1,4 @@
-//! How spans reach the collector: one bounded POST on the background threads.
+//! Sends spans to the collector: one bounded POST on the background threads.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,21 +12,21 @@ use tokio::runtime::Handle;
 use crate::dns::Resolver;
 use crate::net::{ClientSettings, FetchError, HttpClient as Client, Reach, TlsOptions};
 
-/// For one try, from connecting to the last byte of the answer.
+/// For one attempt, from connecting to the last byte of the answer.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 const CONNECT: Duration = Duration::from_secs(3);
 const USER_AGENT: &str = concat!("countersign/", env!("CARGO_PKG_VERSION"));
-/// Bytes of an answer; a collector says `{}`, or which spans it rejects.
+/// Maximum bytes of an answer; a collector answers `{}`, or which spans it rejects.
 const ANSWER: usize = 64 * 1024;
 
-/// Sends for the exporter, whose thread knows no runtime.
+/// Sends for the exporter, whose thread has no runtime.
 #[derive(Debug)]
 pub(super) struct Sender {
     client: Client,
-    /// The operator's, credentials among them.
+    /// The operator's headers, with credentials.
     headers: HeaderMap,
     runtime: Handle,
-    /// The last try failed; said once.
+    /// The last attempt failed; logged once.
     failing: AtomicBool,
 }
 
@@ -39,7 +39,7 @@ impl Sender {
         resolver: &Resolver,
         runtime: Handle,
     ) -> Result<Self, String> {
-        // No redirects: the headers are shown to the configured address and to no other.
+        // No redirects: the headers go to the configured address only.
         let settings = ClientSettings {
             timeout: Some(PATIENCE),
             tls: TlsOptions::with_ca(ca),

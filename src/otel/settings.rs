@@ -9,12 +9,12 @@ use crate::setting::Secret;
 /// `[otel]`
 #[derive(Debug, Clone)]
 pub struct OtelSettings {
-    /// Where spans are posted, path and all.
+    /// The URL that spans are posted to, with its path.
     pub endpoint: Url,
     pub service_name: String,
-    /// Of the requests that begin a trace here, `0.0..=1.0`.
+    /// Share of the requests that start a trace here, `0.0..=1.0`.
     pub sample_ratio: f64,
     pub headers: Vec<(String, Secret)>,
-    /// Extra CA certificates, PEM.
+    /// Additional CA certificates, PEM.
     pub ca: Option<PathBuf>,
 }

@@ -13,7 +13,7 @@ use super::http::headers;
 use super::http::upstream::Upstream;
 use super::routes::Routes;
 use super::routes::discovery_cache::DiscoveryCache;
-use super::routes::vouch::Vouching;
+use super::routes::opaque::OpaqueExchange;
 use super::settings::ServerSettings;
 use crate::bridge::Bridge;
 use crate::clock::Clock;
@@ -30,7 +30,7 @@ pub struct State {
     pub connector: Connector,
     pub discovery: DiscoveryCache,
     /// Other ways in at the exchange.
-    pub vouching: Option<Vouching>,
+    pub opaque: Option<OpaqueExchange>,
     pub clock: Clock,
     pub counters: Counters,
     pub spans: Spans,
@@ -49,7 +49,7 @@ pub struct Parts {
     pub bridge: Arc<Bridge>,
     pub publisher: Arc<Publisher>,
     pub upstream: Option<Arc<Upstream>>,
-    pub vouching: Option<Vouching>,
+    pub opaque: Option<OpaqueExchange>,
     pub clock: Clock,
     pub spans: Spans,
 }
@@ -68,7 +68,7 @@ impl State {
             publisher: parts.publisher,
             upstream: parts.upstream,
             discovery: DiscoveryCache::default(),
-            vouching: parts.vouching,
+            opaque: parts.opaque,
             clock: parts.clock,
             counters: Counters::default(),
             spans: parts.spans,

@@ -1,4 +1,4 @@
-//! Everything that serves, put together from a configuration.
+//! Builds everything that serves from a configuration.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::keyring::{Keyring, KeyringError};
 use crate::otel::Spans;
 use crate::proxy::http::connection::ConnectionHandler;
 use crate::proxy::http::upstream::{Upstream, UpstreamError};
-use crate::proxy::routes::vouch::Vouching;
+use crate::proxy::routes::opaque::OpaqueExchange;
 use crate::proxy::state::{Parts, State};
 
 #[derive(Debug, thiserror::Error)]
@@ -33,7 +33,7 @@ pub enum StartError {
     #[error("cannot read the system's resolver configuration: {0}")]
     Resolver(std::io::Error),
     #[error("exchange: {0}")]
-    Vouching(String),
+    OpaqueExchange(String),
     #[error("otel: {0}")]
     Otel(String),
     #[error("cannot start threads: {0}")]
@@ -49,12 +49,12 @@ pub struct App {
     pub bridge: Arc<Bridge>,
     pub clock: Clock,
     pub(super) discovery: Option<Arc<Discovery>>,
-    /// As it was at the start or the last reload.
+    /// The configuration of the start or of the last reload.
     pub(super) config: arc_swap::ArcSwap<Config>,
 }
 
 impl App {
-    /// Puts it together; reads the disk, not the network.
+    /// Builds the application; reads the disk, not the network.
     pub(super) async fn assemble(config: Config, clock: Clock) -> Result<Arc<Self>, StartError> {
         let resolver = Resolver::system().map_err(StartError::Resolver)?;
         let keyring = Keyring::open(config.keyring.clone(), clock.clone()).await?;
@@ -96,15 +96,15 @@ impl App {
         });
         let bridge = Arc::new(bridge.map_err(StartError::Threads)?);
         let ca = config.upstream.as_ref().and_then(|upstream| upstream.tls.ca.as_deref());
-        let vouching = Vouching::of(&config.server.exchange, ca, &resolver, &bridge, &clock);
-        let vouching = vouching.map_err(StartError::Vouching)?;
+        let opaque = OpaqueExchange::of(&config.server.exchange, ca, &resolver, &bridge, &clock);
+        let opaque = opaque.map_err(StartError::OpaqueExchange)?;
         let state = Arc::new(State::new(Parts {
             server: config.server.clone(),
             routes: config.routes(tokens),
             bridge: bridge.clone(),
             publisher: publisher.clone(),
             upstream,
-            vouching,
+            opaque,
             clock: clock.clone(),
             spans,
         }));
@@ -120,7 +120,7 @@ impl App {
         }))
     }
 
-    /// What the public listener runs.
+    /// What the public listener needs.
     pub(super) fn connection_handler(&self) -> ConnectionHandler {
         ConnectionHandler::new(self.state.clone())
     }
@@ -139,7 +139,7 @@ impl App {
         }
     }
 
-    /// Starts what runs beside the requests.
+    /// Starts the tasks that run beside the requests.
     pub(super) fn spawn(self: &Arc<Self>, runtime: &Runtime, stop: &watch::Receiver<bool>) {
         let (issuers, shutdown) = (self.issuers.clone(), stop.clone());
         runtime.spawn(async move { issuers.run(shutdown).await });

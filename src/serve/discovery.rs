@@ -1,6 +1,6 @@
-//! With an upstream and no issuer configured, the issuer is learnt from the upstream's discovery
-//! document. The last document is kept on disk, so that a restart while the upstream is down serves
-//! at once.
+//! With an upstream and no configured issuer, the proxy reads the issuer from the upstream's
+//! discovery document. The last document is kept on disk, so that a restart while the upstream is
+//! down serves at once.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -22,16 +22,16 @@ use crate::rewrite::discovery::{self, Discovered};
 
 /// The last document, in the data directory.
 const FILE: &str = "discovery.json";
-/// A document once read is looked at again this often.
+/// How often a document is read again after a success.
 const REFRESH_INTERVAL: Duration = Duration::from_secs(600);
-/// The same where there was none: it may come.
+/// How often it is requested if there was none: there may be one later.
 const GUESS_INTERVAL: Duration = Duration::from_secs(60);
-/// While no key set has been read, looks come this far apart at first, then twice as far each time.
+/// Until a key set has been read, the first retries are this far apart; each pause doubles.
 const FIRST_RETRY: Duration = Duration::from_millis(250);
 const LAST_RETRY: Duration = Duration::from_secs(8);
-/// While one has, a failed look is repeated after this.
+/// Once a key set has been read, a failed request is repeated after this time.
 const FAILED_INTERVAL: Duration = Duration::from_secs(60);
-/// A `Retry-After` beyond this is read as this.
+/// Maximum of a `Retry-After`.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(120);
 
 /// See the module.
@@ -41,46 +41,46 @@ pub(super) struct Discovery {
     fetch: FetchSettings,
 }
 
-/// What a document, or its absence, teaches.
+/// The result of a document, or of its absence.
 pub(super) struct Known {
     pub(super) learnt: Learnt,
     pub(super) tokens: Vec<TokenRule>,
 }
 
-/// The fault of a document, in short and in words.
+/// The fault of a document: a code and words.
 struct Fault {
     reason: Reason,
     text: String,
 }
 
-/// What is believed now, and what the last look was about.
+/// The accepted issuer, and the last request's result.
 #[derive(Default)]
 struct Progress {
-    /// The document that was applied.
+    /// The document in use.
     applied: Option<Bytes>,
-    /// As said in the log; said again when it changes.
+    /// The last logged message; logged again when it changes.
     said: String,
     retry: Option<Duration>,
 }
 
 impl Discovery {
-    /// One, if the configuration asks for it.
+    /// Starts discovery if the configuration asks for it.
     pub(super) fn of(config: &Config) -> Option<Arc<Self>> {
         let upstream = config.upstream.clone().filter(|_| config.discover)?;
         let fetch = upstream_fetch(&upstream, config);
         Some(Arc::new(Self { config: config.clone(), upstream, fetch }))
     }
 
-    /// `None`: nothing is kept on a disk.
+    /// `None` if nothing is kept on a disk.
     fn file(&self) -> Option<PathBuf> {
         self.config.keyring.store.has_disk().then(|| self.config.data_dir.join(FILE))
     }
 
-    /// What the document of an earlier run taught.
+    /// The result of an earlier run's document.
     pub(super) fn remembered(&self) -> Option<Known> {
         let text = std::fs::read(self.file()?).ok()?;
         let (line, document) = split(&text)?;
-        // Another upstream's document teaches nothing about this one.
+        // Another upstream's document says nothing about this one.
         let (address, private) = match line.strip_suffix(PRIVATE.as_bytes()) {
             Some(address) => (address, true),
             None => (line, false),
@@ -94,7 +94,7 @@ impl Discovery {
                 tracing::warn!(
                     fault = text,
                     code = reason.code,
-                    "the kept discovery document is refused"
+                    "the stored discovery document is refused"
                 );
                 None
             }
@@ -118,8 +118,9 @@ impl Discovery {
         Some(Known { learnt, tokens: self.config.tokens.clone() })
     }
 
-    /// The document with endpoints at our own public address written as the upstream's: a provider that
-    /// builds them from the request has written the name that we told it, and its own base path.
+    /// The document, with endpoints at our own public address rewritten to the upstream's. A
+    /// provider that builds them from the request writes the name that we sent, and its own base
+    /// path.
     fn at_upstream(&self, mut found: Discovered) -> Discovered {
         let Some(public) = &self.config.server.public_url else { return found };
         for endpoint in [
@@ -143,7 +144,7 @@ impl Discovery {
         found
     }
 
-    /// Looks until told to stop.
+    /// Requests the document until told to stop.
     pub(super) async fn run(&self, app: &App, mut stop: watch::Receiver<bool>) {
         let mut progress = Progress::default();
         loop {
@@ -155,7 +156,7 @@ impl Discovery {
         }
     }
 
-    /// One look, and what follows from it; returns how long until the next.
+    /// One request and its consequences; returns the time until the next.
     async fn reconcile(&self, app: &App, progress: &mut Progress) -> Duration {
         let private = self.is_private(app).await;
         let enough = |body: &[u8]| self.taught(body, private).is_ok();
@@ -183,7 +184,7 @@ impl Discovery {
         self.pause(app, progress, interval, look.retry_after())
     }
 
-    /// How long until the next look: `interval`, where there is a key set to work with.
+    /// The time until the next request: `interval`, if there is a key set to work with.
     fn pause(
         &self,
         app: &App,
@@ -222,7 +223,7 @@ impl Discovery {
                 issuer = status.issuer,
                 keys = status.keys,
                 because = belief.describe(),
-                "the issuer was learnt from the upstream"
+                "the issuer was read from the discovery document"
             );
             progress.said = said;
         }
@@ -230,8 +231,8 @@ impl Discovery {
         Ok(())
     }
 
-    /// The upstream has no document. False where a guess is not in force: what was learnt once is not
-    /// forgotten for a document that has gone.
+    /// The upstream has no document. Returns false if no guess is in use: an accepted document is
+    /// not discarded when the document disappears.
     fn guess(&self, app: &App, progress: &mut Progress, look: &Look, own_name: bool) -> bool {
         let known = app.issuers.discovery().and_then(|known| known.belief);
         let in_force = match known {
@@ -259,7 +260,7 @@ impl Discovery {
         true
     }
 
-    /// There is a document that cannot be used, or the upstream cannot say.
+    /// There is an unusable document, or the upstream gives no clear answer.
     fn record_fault(
         &self,
         app: &App,
@@ -287,7 +288,7 @@ impl Discovery {
         app.issuers.set_discovery(status(app, state, belief, reason, text));
     }
 
-    /// Takes the issuer into use, unless it contradicts itself.
+    /// Uses the issuer, unless its settings contradict each other.
     fn apply(&self, app: &App, known: Known) -> Result<(), Fault> {
         app.issuers.reload(vec![known.learnt.issuer]).map_err(|error| Fault {
             reason: Reason::of("issuer_conflict"),
@@ -307,11 +308,11 @@ impl Discovery {
         let line = format!("{}{mark}\n", self.upstream.url);
         let text = [line.as_bytes(), document].concat();
         if let Err(error) = atomic::replace(&self.config.data_dir, FILE, &text) {
-            tracing::warn!(%error, "the discovery document could not be kept");
+            tracing::warn!(%error, "the discovery document could not be stored");
         }
     }
 
-    /// Whether the upstream has a document for who asks by its own name, having none for ours.
+    /// Whether the upstream has a document under its own name but none under ours.
     async fn answers_to_own_name(&self, app: &App) -> bool {
         let own = forwarded::authority(&self.upstream.url);
         let Some(told) = self.fetch.forwarded.as_ref().filter(|told| told.host != own) else {
@@ -324,7 +325,7 @@ impl Discovery {
         look.documents().next().is_some()
     }
 
-    /// Whether the upstream's name leads to private addresses and to no others.
+    /// Whether the upstream's name resolves to private addresses only.
     async fn is_private(&self, app: &App) -> bool {
         if let Some(class) = Class::of_url(&self.upstream.url) {
             return class.is_inside();
@@ -343,11 +344,11 @@ impl Discovery {
 const ASK_BY_OWN_NAME: &str = "; there is one for the upstream's own name as `Host`: set \
      `--upstream-host upstream`, or `host = \"upstream\"` in [upstream]";
 
-/// Behind the address of a kept document: the upstream's name led to private addresses, and that is why
-/// the document was believed.
+/// Appended to the address of a kept document: the upstream's name resolved to private addresses,
+/// and the document was accepted for that reason.
 const PRIVATE: &str = " private";
 
-/// How it stands: the issuer in use, whatever this look gave.
+/// The state: the issuer in use, whatever this request returned.
 fn status(
     app: &App,
     state: DiscoveryState,
@@ -373,7 +374,7 @@ fn split(text: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((&text[..at], &text[at + 1..]))
 }
 
-/// What the start already knows, for the status before the first look.
+/// What the start already knows, for the status before the first request.
 pub(super) fn remembered_status(issuers: &Issuers, known: &Known, now: i64) {
     let issuer = &known.learnt.issuer;
     issuers.set_discovery(DiscoveryStatus {

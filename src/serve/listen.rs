@@ -1,6 +1,6 @@
-//! The listening sockets: bound before anything else is made, so that a port in use is one clear
-//! line and nothing half started; or taken over from the process before this one; and emptied before
-//! they are closed.
+//! The listening sockets. They are bound before anything else is built, so that a port in use is
+//! one clear line and nothing is half started; or they are taken over from the running process.
+//! They are drained before they are closed.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -20,12 +20,12 @@ use crate::proxy::http::downstream::WRITE_TIMEOUT;
 use crate::proxy::http::upstream::TCP_KEEP_ALIVE;
 use crate::setting::Listen;
 
-/// With no new connection for this long, a socket that takes no new ones is empty: longer than a
-/// handshake that has begun takes within a site.
+/// If no new connection arrives for this long, a socket that accepts no new ones is empty. A
+/// started handshake takes less time within a site.
 const QUIET: Duration = Duration::from_millis(50);
-/// Where the system does not stop new connections, the queue may never be empty.
+/// If the system does not stop new connections, the queue may never be empty.
 const LONGEST: Duration = Duration::from_secs(1);
-/// Connections that may wait to be taken; the kernel lowers it to its own bound.
+/// Connections that may wait to be accepted; the kernel limits it further.
 const BACKLOG: i32 = 1024;
 
 #[derive(Debug, thiserror::Error)]
@@ -45,10 +45,11 @@ fn reason(why: &io::Error) -> String {
     }
 }
 
-/// The sockets, in the table pingora's listeners look into, under the address as text.
+/// The sockets, under their address as text: pingora's listeners look them up in this table.
 pub struct Sockets {
     fds: Arc<Mutex<Fds>>,
-    /// The same sockets again: pingora's are out of reach. While these are open, none is closed.
+    /// Duplicates of the same sockets, because pingora's are inaccessible. While these are open,
+    /// none is closed.
     copies: Mutex<Vec<OwnedFd>>,
 }
 
@@ -57,10 +58,10 @@ impl Sockets {
         Self { fds: Arc::new(Mutex::new(Fds::new())), copies: Mutex::default() }
     }
 
-    /// Waits for a running process (told by `SIGQUIT`) to hand over its sockets at `path`.
+    /// Waits until a running process hands over its sockets at `path` (send it `SIGQUIT`).
     ///
     /// # Errors
-    /// [`ListenError::TakeOver`] when none does within some seconds.
+    /// [`ListenError::TakeOver`] if none does within some seconds.
     pub fn taken_over(path: &Path) -> Result<Self, ListenError> {
         let mut fds = Fds::new();
         fds.get_from_sock(path.to_string_lossy().as_ref()).map_err(|why| {
@@ -69,8 +70,8 @@ impl Sockets {
         Ok(Self { fds: Arc::new(Mutex::new(fds)), copies: Mutex::default() })
     }
 
-    /// Binds what `listen` says, unless it was taken over; the real addresses where the port was 0. The
-    /// second family is left out where the system does not have it.
+    /// Binds the addresses of `listen`, unless they were taken over. Returns the real addresses if
+    /// the port was 0. Omits the second family if the system does not have it.
     ///
     /// # Errors
     /// [`ListenError::Bind`].
@@ -81,7 +82,7 @@ impl Sockets {
             also.set_port(first.port());
             match self.bind_with(also, only_v6) {
                 Ok(address) => bound.push(address),
-                // Somebody else may have the port that the system chose for the first.
+                // Another process may use the port that the system chose for the first.
                 Err(ListenError::Bind { why, .. }) if listen.port() == 0 || is_lacking(&why) => {
                     tracing::debug!(%also, %why, "not listening on the second family");
                 }
@@ -91,7 +92,7 @@ impl Sockets {
         Ok(bound)
     }
 
-    /// Binds `address`, unless it was taken over; the real address where the port was 0.
+    /// Binds `address`, unless it was taken over. Returns the real address if the port was 0.
     ///
     /// # Errors
     /// [`ListenError::Bind`].
@@ -130,9 +131,10 @@ impl Sockets {
         self.fds.clone()
     }
 
-    /// Turns new connections away and waits until those that are queued were taken. Closing the
-    /// sockets, which is the caller's next step, would reset them: their clients have connected, and
-    /// may have sent a request. For a stop, not for a hand-over: the sockets are of no use after.
+    /// Refuses new connections and waits until the queued ones were accepted. The caller then
+    /// closes the sockets, which would reset queued connections: their clients have connected, and
+    /// may have sent a request. For a stop, not for a hand-over: the sockets are unusable
+    /// afterwards.
     pub async fn empty(&self) {
         let copies = std::mem::take(&mut *self.copies.lock());
         for copy in &copies {
@@ -148,7 +150,7 @@ impl Sockets {
         }
     }
 
-    /// Hands the sockets to the process that waits at `path`. Blocks for seconds if none does.
+    /// Hands the sockets to the process that waits at `path`. Blocks for seconds if there is none.
     ///
     /// # Errors
     /// The reason, as text.
@@ -158,7 +160,7 @@ impl Sockets {
     }
 }
 
-/// A socket for IPv6 alone: the first one has the port for IPv4.
+/// A socket for IPv6 only: the first one has the port for IPv4.
 fn only_v6(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::IPV6, Type::STREAM, None)?;
     socket.set_only_v6(true)?;
@@ -168,14 +170,14 @@ fn only_v6(address: SocketAddr) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-/// Whether the system, or this container, is without IPv6.
+/// Whether the system, or this container, has no IPv6.
 fn is_lacking(why: &io::Error) -> bool {
     let family = why.raw_os_error() == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error());
     family || why.kind() == io::ErrorKind::AddrNotAvailable
 }
 
-/// Sets TCP keep-alive, which detects clients that have vanished, and the TCP user timeout, which ends
-/// a connection whose client takes nothing of what was written. Connections inherit both from their
+/// Sets TCP keep-alive, which detects vanished clients, and the TCP user timeout, which ends a
+/// connection whose client reads nothing of what was written. Connections inherit both from their
 /// listener.
 fn bound_connections(listener: &impl AsFd) {
     let keep_alive = TcpKeepalive::new().with_time(TCP_KEEP_ALIVE);
@@ -190,9 +192,9 @@ fn bound_connections(listener: &impl AsFd) {
     }
 }
 
-/// Whether a connection is queued, or comes soon.
+/// Whether a connection is queued, or arrives soon.
 async fn is_taken_from(listener: &OwnedFd) -> bool {
-    // Registered anew each time, which tells the state and not only its change.
+    // Registered again each time: that reports the state and not only its change.
     #[expect(deprecated, reason = "for bare numbers; a borrowed descriptor stays open meanwhile")]
     let Ok(listener) = AsyncFd::with_interest(listener.as_fd(), Interest::READABLE) else {
         return false;
@@ -200,8 +202,8 @@ async fn is_taken_from(listener: &OwnedFd) -> bool {
     tokio::time::timeout(QUIET, listener.readable()).await.is_ok()
 }
 
-/// From here on the kernel does not hear requests for a connection; what had begun is completed. A
-/// client turned away asks again in a second: it finds the port closed, or the next process.
+/// From here on the kernel ignores new connection requests and completes the started ones. A
+/// refused client retries after a second: it finds the port closed, or the next process.
 #[cfg(target_os = "linux")]
 fn turn_away(listener: &OwnedFd) -> io::Result<()> {
     use socket2::SockFilter;
@@ -223,7 +225,7 @@ fn turn_away(_: &OwnedFd) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-/// A second descriptor of a socket this process was given as a bare number.
+/// A second descriptor of a socket that this process received as a bare number.
 #[cfg(target_os = "linux")]
 fn copy(fd: RawFd) -> io::Result<OwnedFd> {
     use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};

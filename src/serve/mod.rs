@@ -1,8 +1,8 @@
-//! The process: sockets, threads, everything put together, and how it ends.
+//! The process: sockets, threads, assembly, and the stop.
 //!
-//! Pingora's listeners and proxy are used without pingora's `Server`: that one sleeps a fixed time at
-//! a stop, retries a port in use for half a minute, and can run once a process. Here a stop ends as
-//! soon as the last request has, and several servers fit in one process.
+//! It uses pingora's listeners and proxy without pingora's `Server`. That one sleeps a fixed time
+//! at a stop, retries a port in use for half a minute, and can run once per process. Here a stop
+//! ends as soon as the last request has ended, and several servers fit into one process.
 
 mod assemble;
 mod discovery;
@@ -50,16 +50,16 @@ pub enum RunError {
     Threads(std::io::Error),
 }
 
-/// Where the configuration comes from when it is read again.
+/// Reads the configuration again.
 pub type Reload = Box<dyn Fn() -> Result<Config, ConfigError> + Send + Sync>;
 
-/// What is done once a server listens.
+/// Called when a server listens.
 pub type OnStart = Box<dyn FnOnce(&Started)>;
 
-/// How [`run`] runs.
+/// Options of [`run`].
 #[derive(Default)]
 pub struct Options {
-    /// Take over the listeners of the process that runs on the same data directory.
+    /// Take over the listeners of the process on the same data directory.
     pub upgrade: bool,
     /// Called at `SIGHUP`.
     pub reload: Option<Reload>,
@@ -67,30 +67,31 @@ pub struct Options {
     pub started: Option<OnStart>,
 }
 
-/// What a person wants to know of a server that has just started.
+/// What a person wants to know about a server that has just started.
 #[derive(Debug, Clone)]
 pub struct Started {
-    /// Where the public listener is, the first address first.
+    /// The addresses of the public listener.
     pub public: Vec<SocketAddr>,
-    /// The same of the admin listener; empty: it is off.
+    /// The same for the admin listener; empty if it is off.
     pub admin: Vec<SocketAddr>,
-    /// What clients and the verifier call it, as far as that is known: `public_url`, or the listener.
+    /// The address for clients and the verifier, as far as it is known: `public_url`, or the
+    /// listener.
     pub url: String,
-    /// Where the signing keys are kept.
+    /// The store of the signing keys.
     pub store: String,
     /// The key that signs.
     pub kid: String,
-    /// It was made at this start.
+    /// It was created at this start.
     pub made: bool,
-    /// Where other things are kept; `None`: nowhere.
+    /// The directory of other files; `None` if there is none.
     pub data_dir: Option<PathBuf>,
 }
 
-/// Runs until a signal ends it. `SIGTERM` and `SIGINT` let running requests finish; `SIGQUIT` hands
-/// the listeners to a new process first; `SIGHUP` reads the configuration again.
+/// Runs until a signal ends it. `SIGTERM` and `SIGINT` let running requests end. `SIGQUIT` first
+/// hands the listeners to a new process. `SIGHUP` reads the configuration again.
 ///
 /// # Errors
-/// [`RunError`]; nothing listens then.
+/// [`RunError`]; then nothing listens.
 pub fn run(config: Config, options: Options) -> Result<(), RunError> {
     let handover = handover(&config.data_dir);
     let sockets = match options.upgrade {
@@ -102,7 +103,7 @@ pub fn run(config: Config, options: Options) -> Result<(), RunError> {
     {
         tracing::info!(
             upstream = upstream.url.host_str(),
-            "the upstream hears its own name as `Host`, as hosted servers want it; `--upstream-host \
+            "the upstream receives its own name as `Host`, as hosted servers require; `--upstream-host \
              client` passes on the name that clients use"
         );
     }
@@ -117,12 +118,12 @@ pub fn run(config: Config, options: Options) -> Result<(), RunError> {
     Ok(())
 }
 
-/// Where a running process waits to be asked for its listeners.
+/// Where a new process asks a running one for its listeners.
 fn handover(data_dir: &Path) -> PathBuf {
     data_dir.join("upgrade.sock")
 }
 
-/// Starts a server on threads of its own; for tests and the demonstration. Port 0 is allowed.
+/// Starts a server on its own threads; for tests and the demonstration. Port 0 is allowed.
 ///
 /// # Errors
 /// [`RunError`].
@@ -130,7 +131,7 @@ pub fn start_in_process(config: Config) -> Result<Handle, RunError> {
     start_with_clock(config, Clock::system())
 }
 
-/// The same by another clock, which may run fast.
+/// The same with another clock, which may run fast.
 ///
 /// # Errors
 /// [`RunError`].
@@ -147,7 +148,7 @@ pub fn start_with_clock(config: Config, clock: Clock) -> Result<Handle, RunError
                     server.admin.first().copied(),
                     server.app.clone(),
                 )));
-                // Also when the handle was dropped.
+                // Also if the handle was dropped.
                 let _ = server.background.block_on(stopped);
                 server.stop(Ending::Close);
             }
@@ -169,7 +170,7 @@ pub fn start_with_clock(config: Config, clock: Clock) -> Result<Handle, RunError
 /// A running server. Dropping it stops it.
 pub struct Handle {
     pub public: SocketAddr,
-    /// `None`: the admin listener is off.
+    /// `None` if the admin listener is off.
     pub admin: Option<SocketAddr>,
     app: Arc<App>,
     stop: Option<oneshot::Sender<()>>,
@@ -177,20 +178,20 @@ pub struct Handle {
 }
 
 impl Handle {
-    /// Takes a new configuration, all of it or nothing.
+    /// Applies a new configuration, all of it or nothing.
     ///
     /// # Errors
-    /// The reason, as text; the old one goes on.
+    /// The reason, as text; the old configuration stays.
     pub fn reload(&self, config: &Config) -> Result<(), String> {
         reload::apply(&self.app, config)
     }
 
-    /// What serves, for tests that look inside.
+    /// The application, for tests that look inside.
     pub fn rooms(&self) -> &App {
         &self.app
     }
 
-    /// Lets running requests finish, then ends.
+    /// Lets running requests end, then stops.
     pub fn stop(mut self) {
         self.end();
     }
@@ -211,7 +212,7 @@ impl Drop for Handle {
     }
 }
 
-/// What becomes of the listeners at the end.
+/// What happens to the listeners at the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ending {
     Close,
@@ -221,15 +222,15 @@ enum Ending {
 
 /// The listeners and the threads they run on.
 struct Server {
-    /// One address, or one of each family.
+    /// One address, or one per family.
     public: Vec<SocketAddr>,
-    /// Empty: the admin listener is off.
+    /// Empty if the admin listener is off.
     admin: Vec<SocketAddr>,
     app: Arc<App>,
     sockets: Sockets,
     certificate: Option<Arc<Certificate>>,
     stopping: watch::Sender<bool>,
-    /// Ends when no connection is taken any more.
+    /// Ends when no connection is accepted any more.
     accepting: tokio::task::JoinHandle<()>,
     grace: Duration,
     /// Moves bytes.
@@ -240,7 +241,7 @@ struct Server {
 
 impl Server {
     fn start(config: Config, sockets: Sockets, clock: Clock) -> Result<Self, RunError> {
-        // Already installed is fine.
+        // It may be installed already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let public = sockets.bind_all(&config.server.listen)?;
         let admin = match &config.admin.listen {
@@ -287,7 +288,7 @@ impl Server {
         })
     }
 
-    /// Where clients, the verifier and the operator go next.
+    /// The next addresses for clients, the verifier and the operator.
     fn started(&self) -> Started {
         let config = self.app.config.load();
         let scheme = if config.server.tls.is_some() { "https" } else { "http" };
@@ -304,7 +305,7 @@ impl Server {
         }
     }
 
-    /// `shown`: a person is shown the rest in another way.
+    /// `shown`: a person sees the rest in another form.
     fn log_start(&self, shown: bool) {
         let started = self.started();
         let all = |list: &[SocketAddr]| {
@@ -326,7 +327,7 @@ impl Server {
         );
     }
 
-    /// Stops listening, waits for running requests as long as the grace lasts, and ends the threads.
+    /// Stops listening, waits for running requests until the grace ends, and ends the threads.
     fn stop(self, ending: Ending) {
         if ending == Ending::Close {
             self.background.block_on(self.sockets.empty());
@@ -337,7 +338,7 @@ impl Server {
         self.background.block_on(async {
             let until = Instant::now() + self.grace;
             let _ = tokio::time::timeout_at(until, self.accepting).await;
-            // The last one taken is counted as soon as its task has begun.
+            // The last accepted connection is counted as soon as its task has started.
             tokio::time::sleep(Duration::from_millis(20)).await;
             while open() > 0 && Instant::now() < until {
                 tokio::time::sleep(Duration::from_millis(10)).await;
@@ -354,7 +355,7 @@ impl Server {
     }
 }
 
-/// An address that can be dialled from here: who listens everywhere is also on loopback.
+/// An address that can be dialled from here: a listener on all addresses is also on loopback.
 pub(crate) fn reachable(mut address: SocketAddr) -> SocketAddr {
     if address.ip().is_unspecified() {
         match address {
@@ -365,14 +366,14 @@ pub(crate) fn reachable(mut address: SocketAddr) -> SocketAddr {
     address
 }
 
-/// An answer of our own goes out in one write, head and body: pingora's 1460 bytes are less than a
+/// An answer of our own is sent in one write, head and body: pingora's 1460 bytes are less than a
 /// token answer.
 fn one_write() -> L4BufferSettings {
     L4BufferSettings::default().write(16 * 1024)
 }
 
 fn tls_settings(certificate: Arc<Certificate>) -> TlsSettings {
-    // With a resolver the two paths are not looked at.
+    // With a resolver the two paths are not used.
     #[expect(clippy::unwrap_used, reason = "it makes a struct of its arguments; it cannot fail")]
     let mut settings = TlsSettings::intermediate("", "").unwrap();
     settings.set_cert_resolver(certificate);

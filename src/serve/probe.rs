@@ -1,5 +1,5 @@
-//! Asks an auth server that fails whether it answers again: without it a proxy that is not ready, and
-//! so gets no requests, would never be ready again.
+//! Asks a failing auth server whether it answers again. A proxy that is not ready gets no requests,
+//! so without this it would never be ready again.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use super::assemble::App;
 use crate::proxy::http::call;
 
 const INTERVAL: Duration = Duration::from_secs(5);
-/// Bytes of an answer that are read; any answer will do.
+/// Maximum bytes of an answer; any answer is good.
 const LIMIT: usize = 64 * 1024;
 
-/// Runs until told to stop; asks nothing while requests are answered.
+/// Runs until told to stop; sends nothing while requests get answers.
 pub(super) async fn run(app: &App, mut stop: watch::Receiver<bool>) {
     loop {
         tokio::select! {

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use super::assemble::App;
 use crate::config::Config;
 
-/// Takes issuers, token places and profile from `config`. What needs a new start (listeners,
-/// upstream, signing) is named in the log when it differs, and left.
+/// Applies issuers, token places and profile of `config`. A difference that needs a restart
+/// (listeners, upstream, signing) is logged and not applied.
 ///
 /// # Errors
-/// The reason, as text; nothing was changed then.
+/// The reason, as text; then nothing was changed.
 pub(super) fn apply(app: &Arc<App>, config: &Config) -> Result<(), String> {
     let old = app.config.load_full();
     if config.server.listen != old.server.listen
@@ -19,15 +19,15 @@ pub(super) fn apply(app: &Arc<App>, config: &Config) -> Result<(), String> {
         || config.data_dir != old.data_dir
         || config.otel.as_ref().map(|o| &o.endpoint) != old.otel.as_ref().map(|o| &o.endpoint)
     {
-        tracing::warn!("listeners, upstream, data directory and otel change only with a new start");
+        tracing::warn!("listeners, upstream, data directory and otel change only after a restart");
     }
-    // A discovered issuer is looked at again by itself.
+    // Discovery checks a discovered issuer by itself.
     let learns = app.discovery.is_some();
     if learns != config.discover {
         return Err("issuers cannot change from configured to discovered or back".to_owned());
     }
     if !learns {
-        // The only step that can fail comes first.
+        // The only step that can fail is first.
         app.issuers.reload(config.issuers.clone()).map_err(|e| e.to_string())?;
         app.state.routes.store(Arc::new(config.routes(config.tokens.clone())));
     }

@@ -1,4 +1,4 @@
-//! What the system tells the process.
+//! Signals of the system.
 
 use std::path::Path;
 
@@ -14,12 +14,12 @@ pub(super) enum Signal {
     Reload,
 }
 
-/// Serves until a signal ends it; which way tells the one given back.
+/// Serves until a signal ends it; returns which kind of stop it asks for.
 pub(super) async fn serve(server: &Server, again: Option<Reload>, handover: &Path) -> Ending {
     let listen = |kind| match signal(kind) {
         Ok(signal) => Some(signal),
         Err(error) => {
-            tracing::warn!(%error, "a signal cannot be listened to");
+            tracing::warn!(%error, "cannot listen for a signal");
             None
         }
     };
@@ -37,13 +37,15 @@ pub(super) async fn serve(server: &Server, again: Option<Reload>, handover: &Pat
         match told {
             Signal::Stop => return Ending::Close,
             Signal::HandOver => {
-                // Blocks until the new process is there: on this thread nothing else waits for it.
+                // Blocks until the new process is there: nothing else on this thread waits for it.
                 match tokio::task::block_in_place(|| server.sockets.hand_over(handover)) {
                     Ok(()) => {
                         tracing::info!("the listeners were handed over");
                         return Ending::HandedOver;
                     }
-                    Err(why) => tracing::error!(why, "nobody took the listeners over; going on"),
+                    Err(why) => {
+                        tracing::error!(why, "no new process took over the listeners; continuing");
+                    }
                 }
             }
             Signal::Reload => {

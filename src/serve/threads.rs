@@ -1,8 +1,8 @@
-//! The threads that move bytes. One alone needs no scheduler that lets threads take work from each
-//! other: with it, each wake-up would cost more.
+//! The threads that move bytes. A single thread needs no scheduler that lets threads steal work:
+//! each wake-up would cost more.
 //!
-//! Pingora has such a runtime (`Runtime::new_no_steal`); it finds its handle under the thread's
-//! number, and numbers come again: in a process that starts a second server, tasks would go to the
+//! Pingora has such a runtime (`Runtime::new_no_steal`). It finds its handle by the thread's
+//! number, and numbers are reused: in a process that starts a second server, tasks would go to the
 //! threads of the first.
 
 use std::future::Future;
@@ -46,7 +46,7 @@ impl Threads {
         }
     }
 
-    /// Ends the threads. What still runs is dropped; a blocking call is awaited this long.
+    /// Ends the threads. Running tasks are dropped; a blocking call is awaited this long.
     pub(super) fn shutdown(self, patience: Duration) {
         match self {
             Self::One { stop, thread, .. } => {

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 use crate::proxy::settings::TlsFiles;
 
-/// How often the files are looked at. A certificate is renewed days before it ends.
+/// How often the files are checked. A certificate is renewed days before it expires.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// Why a certificate and its key cannot be used.
@@ -32,7 +32,7 @@ pub struct Certificate {
 
 impl Certificate {
     /// # Errors
-    /// [`TlsError`] when a file cannot be read or the two do not belong together.
+    /// [`TlsError`] if a file cannot be read or the two do not match.
     pub fn load(files: &TlsFiles) -> Result<Arc<Self>, TlsError> {
         let current = ArcSwap::from(Arc::new(read(files)?));
         Ok(Arc::new(Self { files: files.clone(), current }))
@@ -50,7 +50,7 @@ impl Certificate {
         }
     }
 
-    /// Looks for changed files until told to stop.
+    /// Checks for changed files until told to stop.
     pub async fn watch(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
         let mut seen = self.stamps();
         loop {

@@ -1,5 +1,5 @@
-//! Whether the signing keys outlive this container: a key that is made anew with each container makes
-//! every verifier refuse tokens until its copy of the key set has run out.
+//! Checks whether the signing keys outlive this container. With a new key in each container, every
+//! verifier refuses tokens until its copy of the key set has expired.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
@@ -22,7 +22,8 @@ pub(super) fn warn_if_lost(store: &StoreSettings) {
     }
 }
 
-/// Docker and Podman leave a file, Kubernetes sets a variable, and what has neither has a root of layers.
+/// Docker and Podman create a file, Kubernetes sets a variable; other runtimes have a root of
+/// layers.
 fn is_container() -> bool {
     let marked = ["/.dockerenv", "/run/.containerenv"].iter().any(|file| Path::new(file).exists());
     let kubernetes = ProcessEnv.var("KUBERNETES_SERVICE_HOST").is_some();

@@ -22,7 +22,7 @@ fn table() -> String {
     let yes = |is: bool| if is { "yes" } else { "no" }.to_owned();
     type Row = (&'static str, Box<dyn Fn(&Profile) -> String>);
     let rows: Vec<Row> = vec![
-        ("accepted as it stands", Box::new(move |p| algs(p.accepts))),
+        ("accepted unchanged", Box::new(move |p| algs(p.accepts))),
         ("published", Box::new(move |p| algs(p.tolerates))),
         ("published without `alg`", Box::new(move |p| algs(p.tolerates_bare))),
         ("exactly one audience", Box::new(move |p| yes(p.claims.single_audience))),
@@ -31,7 +31,7 @@ fn table() -> String {
         ("needs `sub`", Box::new(move |p| yes(p.claims.needs_sub))),
         ("standard claims coerced to their type", Box::new(move |p| yes(p.claims.coerce_standard))),
         (
-            "lives at most",
+            "longest life",
             Box::new(move |p| {
                 p.claims
                     .longest_life
@@ -41,9 +41,11 @@ fn table() -> String {
         (
             "a key that is not published here",
             Box::new(move |p| match p.judge {
-                Judge::Convex => "is skipped, or loses the set, by kind of provider".to_owned(),
+                Judge::Convex => {
+                    "is skipped, or makes it reject the whole set, by kind of provider".to_owned()
+                }
                 Judge::Rfcs => "is skipped by most".to_owned(),
-                Judge::WholeSet => "loses the whole set".to_owned(),
+                Judge::WholeSet => "makes it reject the whole set".to_owned(),
             }),
         ),
         ("source", Box::new(move |p| p.source.to_owned())),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::recipe::file;
+use super::recipe::file;
 
 const KEPT: &str = "tests/verifiers/caches.json";
 const LOST: &str = "tests/verifiers/lost.json";

@@ -1,7 +1,7 @@
 //! The issuers of the matrix. Those that are in a package registry run as themselves; the others are
 //! servers written from what those issuers were seen to issue (`tests/node/issuers/like.mjs`).
 
-use crate::recipe::Case;
+use super::recipe::Case;
 
 const CASE: Case = Case {
     name: "",

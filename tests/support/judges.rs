@@ -13,9 +13,9 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
-use crate::e2e::http_client;
-use crate::recipe::{file, version};
-use crate::verifiers::{Algorithm, CustomJwt, Oidc, Response, custom_jwt, oidc};
+use super::e2e::http_client;
+use super::recipe::{file, version};
+use super::verifiers::{Algorithm, CustomJwt, Oidc, Response, custom_jwt, oidc};
 
 /// How long an answer may take on a loaded machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -211,7 +211,7 @@ async fn convex(
         let body = answer.bytes().await.unwrap().to_vec();
         Ok(Response { status, content_type, body, ..Response::default() })
     };
-    let said = |error: crate::verifiers::VerdictError| error.to_string();
+    let said = |error: super::verifiers::VerdictError| error.to_string();
     match fed {
         Fed::Jwks => {
             let provider = CustomJwt {

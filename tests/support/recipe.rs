@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use toml::Table;
 
-use crate::e2e::{self, Issuer, Proxy, ProxyOptions, client, free_port, http_client};
+use super::e2e::{self, Issuer, Proxy, ProxyOptions, client, free_port, http_client};
 
 pub const SECRET: &str = "the-project's-old-secret-of-the-tests";
 /// The proxy's address in the recipes.

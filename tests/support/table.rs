@@ -5,10 +5,10 @@ use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 
-use crate::caches::{self, Cache, Caches, Lost};
-use crate::cases::CASES;
-use crate::judges::{Fed, KINDS, Kind};
-use crate::recipe::file;
+use super::caches::{self, Cache, Caches, Lost};
+use super::cases::CASES;
+use super::judges::{Fed, KINDS, Kind};
+use super::recipe::file;
 
 const KEPT: &str = "tests/verifiers/found.json";
 
@@ -78,7 +78,7 @@ A new key of ours stands in the set for `server.max_age` and `signing.skew` toge
 ruby-jwt's README, which looks again only when its copy is older than five minutes; before it, do not go below
 the default `max_age`. A key that is retired stays in the set until its last token has expired, so no verifier
 that reads the set anew refuses one. When the *issuer's* key turns, its tokens are countersigned with ours, which
-every copy has, until the new key has stood in the set long enough too. `tests/matrix_rotation.rs` turns both
+every copy has, until the new key has stood in the set long enough too. `tests/e2e/matrix_rotation.rs` turns both
 between two tokens and asks each verifier, login clients too: none refuses one.
 
 python-jose tries the keys of a set in order and stops at the first of another family than RSA; ours stands first
@@ -86,7 +86,7 @@ in every set we serve. go-oidc and go-jose read all of a set or nothing, and so 
 lose it to is published to none of them.
 
 What could not be had: **firebase/php-jwt** is in no registry the tests use (Debian 12 has no package of it), and
-neither is **lua-resty-openidc** (`tests/gateways.rs` runs it where somebody has brought it); **nginx** checks JWTs
+neither is **lua-resty-openidc** (`tests/http/gateways.rs` runs it where somebody has brought it); **nginx** checks JWTs
 only in its commercial edition, and Debian packages no module that does; **hs-jose** (Hasura) and **PostgREST** are
 not in Debian 12. **HAProxy** 2.6 reads no key set: the program writes the key that `kid` names into the file it
 reads. **mod_auth_openidc** reads key sets over https alone: the program puts TLS before the address.

@@ -36,7 +36,7 @@ pub enum Curve {
     Ed25519,
 }
 
-/// What an algorithm asks of a key.
+/// The key that an algorithm needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Family {
     /// `kty: RSA`
@@ -49,7 +49,7 @@ pub enum Family {
     Secret,
 }
 
-/// Who checks a signature of an algorithm.
+/// Which library checks a signature of an algorithm.
 pub enum Check {
     /// The crate `jsonwebtoken`, under its name for the algorithm.
     Jsonwebtoken(Algorithm),
@@ -63,7 +63,7 @@ pub struct Row {
     pub alg: Alg,
     /// The registered name, as it is written in `alg`.
     pub name: &'static str,
-    /// The keys it takes.
+    /// The kind of key.
     pub family: Family,
     /// Length of a signature in bytes; `None` where it is the length of the modulus.
     pub signature_len: Option<usize>,
@@ -126,9 +126,9 @@ static TABLE: [Row; 14] = [
 ];
 
 impl Alg {
-    /// Everything known of the algorithm.
+    /// The algorithm's row.
     pub fn row(self) -> &'static Row {
-        // The table stands in the order of the enum; a test holds it.
+        // The table is in the order of the enum; a test checks it.
         &TABLE[self as usize]
     }
 
@@ -137,7 +137,7 @@ impl Alg {
         self.row().name
     }
 
-    /// The keys it takes.
+    /// The kind of key it needs.
     pub fn family(self) -> Family {
         self.row().family
     }
@@ -186,8 +186,8 @@ impl Curve {
 }
 
 impl Family {
-    /// The algorithm a key of this family signs with when its `alg` is missing: the only one for a
-    /// curve; RS256 for RSA, the one every verifier has, never guessed to be PS256.
+    /// The algorithm for a key of this family without `alg`: the only one for a curve; RS256 for
+    /// RSA, which every verifier has. Never a guess of PS256.
     pub fn default_alg(self) -> Option<Alg> {
         TABLE.iter().find(|row| row.family == self && self != Family::Secret).map(|row| row.alg)
     }
@@ -201,7 +201,7 @@ impl AlgSet {
     /// No algorithm.
     pub const EMPTY: Self = Self(0);
 
-    /// The set of these.
+    /// The set of the given algorithms.
     pub const fn of(algs: &[Alg]) -> Self {
         let mut bits = 0;
         let mut i = 0;
@@ -212,7 +212,7 @@ impl AlgSet {
         Self(bits)
     }
 
-    /// Every algorithm with a public key; the secret ones must be named.
+    /// Every algorithm with a public key; HMAC algorithms must be named.
     pub fn asymmetric() -> Self {
         Alg::all().filter(|alg| alg.family() != Family::Secret).collect()
     }

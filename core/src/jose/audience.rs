@@ -1,4 +1,5 @@
-//! `aud` (RFC 7519 §4.1.3): read, checked against what the operator accepts, and chosen from several.
+//! `aud` (RFC 7519 §4.1.3): parsed, checked against the operator's list, and one chosen from
+//! several.
 
 use super::json::{self, Object};
 use super::names::Audience;
@@ -9,7 +10,7 @@ use super::refusal::Refusal;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Audiences {
     list: Vec<Audience>,
-    /// They came from the configuration, the token had none.
+    /// They came from the configuration; the token had none.
     pub set: bool,
 }
 
@@ -21,12 +22,12 @@ pub(super) struct Chosen {
 }
 
 impl Audiences {
-    /// `bound` is the client the token is known to be for by what was verified of its header. The
-    /// issuer must have been checked before: its name may vouch for a client.
+    /// `bound` is the client that a verified header names. Check the issuer before: its `iss` may
+    /// name the client.
     ///
     /// # Errors
-    /// `aud_type`; `aud` when none is accepted; `aud_missing`, or `client` where an `aud` would be
-    /// set but the token was made for another client.
+    /// `aud_type`; `aud` if none is accepted; `aud_missing`, or `client` if an `aud` would be set
+    /// but the token was made for another client.
     pub(super) fn check(
         claims: &Object,
         rule: &AudienceRule,
@@ -34,7 +35,7 @@ impl Audiences {
     ) -> Result<Self, Refusal> {
         let Some(value) = claims.get("aud") else {
             let missing = rule.when_missing.as_ref().ok_or(Refusal::AudienceMissing)?;
-            let bound = bound.or_else(|| missing.vouched_client(claims));
+            let bound = bound.or_else(|| missing.named_client(claims));
             check_client(claims, &missing.clients, bound)?;
             return Ok(Self { list: vec![missing.audience.clone()], set: true });
         };
@@ -50,12 +51,12 @@ impl Audiences {
         Self { list: vec![audience], set: true }
     }
 
-    /// The one audience of the new token: the one asked for; else, of several, the first the operator
-    /// accepts, the client the token was made for (`azp`), or the first. Always one of the token's
-    /// own, so the new token is good in no place where the old one was not.
+    /// The one audience of the new token: the requested one; else, of several, the first that the
+    /// operator accepts, the client that the token was made for (`azp`), or the first. It is always
+    /// one of the token's own, so the new token works nowhere that the original did not.
     ///
     /// # Errors
-    /// `aud_asked` when the one asked for is not the token's, or not accepted.
+    /// `aud_asked` if the requested one is not the token's, or not accepted.
     pub(super) fn choose(
         &self,
         azp: Option<&str>,
@@ -97,9 +98,9 @@ fn read(value: &str) -> Result<Vec<Audience>, Refusal> {
     Ok(list)
 }
 
-/// Each of `azp` and `client_id` that is there must be one of `clients` or the bound one; one must be
-/// there, unless a client is bound. A member `client` of the claims says nothing: it is whatever the
-/// identity provider lets a user write.
+/// Each of `azp` and `client_id` that is present must be one of `clients` or the bound one. One
+/// must be present, unless a client is bound. A claim `client` is ignored: its value is whatever
+/// the identity provider lets a user write.
 fn check_client(claims: &Object, clients: &[String], bound: Option<&str>) -> Result<(), Refusal> {
     let mut seen = bound.is_some();
     for name in ["azp", "client_id"] {

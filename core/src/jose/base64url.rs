@@ -1,5 +1,6 @@
-//! base64url without padding, RFC 7515 §2 and RFC 4648 §5: one text for one octet sequence. Padding,
-//! foreign alphabets and stray trailing bits are errors; leniency lives in `repair.rs`, by name.
+//! base64url without padding, RFC 7515 §2 and RFC 4648 §5: one text for one byte string. Padding,
+//! other alphabets and stray trailing bits are errors; `repair.rs` has the lenient readers, by
+//! name.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

@@ -1,6 +1,6 @@
-//! The check of a signature alone, over any payload, as a person or a script asks for it on the
-//! command line. Stricter than [`super::verify`] where a key set is ambiguous: there the issuer's
-//! configuration says whose set it is, here nothing does.
+//! Checks only a signature, over any payload, for the command line. Stricter than [`super::verify`]
+//! if a key set is ambiguous: there the issuer's configuration says whose key set it is, here
+//! nothing does.
 
 use std::collections::HashSet;
 
@@ -16,7 +16,7 @@ use super::policy::HmacSecret;
 use super::refusal::Refusal;
 use super::verify::{self, Budget};
 
-/// Checks a compact JWS with a key set; the algorithm it was made with.
+/// Checks a compact JWS with a key set; returns its algorithm.
 ///
 /// # Errors
 /// [`Refusal`]: of the form, `alg`, `kid_unknown`, `kid_ambiguous`, `sig_format`, `signature`.
@@ -40,8 +40,8 @@ pub fn check(
     Ok(jws.unverified_alg())
 }
 
-/// The secrets of a document of `oct` keys, for a caller who asked for an HMAC by name. Never read by
-/// the proxy: there a secret stands in the configuration.
+/// The secrets of a document of `oct` keys, for a caller who requested an HMAC by name. The proxy
+/// never reads them: its secrets are in the configuration.
 pub struct Secrets(Vec<(Option<String>, HmacSecret)>);
 
 #[derive(serde::Deserialize)]
@@ -61,10 +61,10 @@ struct OctJwk {
 }
 
 impl Secrets {
-    /// Reads a JWK or a JWKS that holds nothing but `oct` keys for HMAC signatures.
+    /// Reads a JWK or a JWKS that contains only `oct` keys for HMAC signatures.
     ///
     /// # Errors
-    /// `alg` for a document with any other key in it, `kid_ambiguous` for two of one name.
+    /// `alg` for a document with any other key, `kid_ambiguous` for two with one name.
     pub fn read(document: &[u8]) -> Result<Self, Refusal> {
         let keys = match serde_json::from_slice::<Document>(document) {
             Ok(document) => document.keys,

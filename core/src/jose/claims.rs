@@ -1,8 +1,9 @@
-//! From verified claims to the claims of the new token. The rules in their order: the operator's
+//! Turns verified claims into the claims of the new token. The order of the rules: the operator's
 //! (rename, set, drop), then the issuer, the audience, the times, the subject, the standard claims,
-//! the hash claims. What no rule names stays byte for byte.
+//! the hash claims. Claims that no rule names stay byte for byte.
 
 use super::alg::Alg;
+use super::asserted::AssertedClaims;
 use super::audience::Audiences;
 use super::edits::Edits;
 use super::hash_claims::{self, Companions};
@@ -15,30 +16,29 @@ use super::stable;
 use super::standard_claims;
 use super::times::Times;
 use super::verify::VerifiedToken;
-use super::vouched::Vouched;
 use crate::profile::ClaimShape;
 
-/// What a new token is made for.
+/// The context of a new token.
 #[derive(Debug, Clone, Copy)]
 pub struct Terms<'a> {
     /// The rules for the issuer's tokens.
     pub policy: &'a IssuerPolicy,
-    /// What the verifier takes.
+    /// What the verifier requires.
     pub shape: &'a ClaimShape,
     /// The algorithm the new token is signed with.
     pub alg: Alg,
-    /// RFC 8693 §2.1 `audience`, where one was asked for.
+    /// RFC 8693 §2.1 `audience`, if one was requested.
     pub audience: Option<&'a Audience>,
-    /// What stands beside an ID token.
+    /// The other values in the answer of an ID token.
     pub companions: Companions<'a>,
     /// See [`crate::pipeline::Ask::downscope`].
     pub downscope: bool,
-    /// The moment.
+    /// The current time.
     pub now: UnixTime,
 }
 
-/// The claims of a token yet to be signed; made of a proof (a [`VerifiedToken`], or [`Vouched`]
-/// claims) by value, so nothing unverified can be signed.
+/// The claims of a token before signing. Made from a proof (a [`VerifiedToken`] or
+/// [`AssertedClaims`]) by value, so nothing unverified can be signed.
 #[derive(Debug)]
 pub struct NewClaims {
     pub(super) payload: String,
@@ -50,7 +50,7 @@ pub struct NewClaims {
 }
 
 impl NewClaims {
-    /// The claims of a verified token, edited as `terms` asks.
+    /// The claims of a verified token, changed as `terms` says.
     ///
     /// # Errors
     /// `aud`, `exp_range`, `sub_missing`, `sub_type`, `hash`.
@@ -63,7 +63,7 @@ impl NewClaims {
         draft.audience(token.audiences())?;
         let expires = draft.times(token.times(), token.expires())?;
         draft.subject()?;
-        // Before a hash of the wrong type is left out, and with it what it says.
+        // Before a hash of the wrong type is removed, because the check needs it.
         draft.hashes(token.alg())?;
         if terms.shape.coerce_standard {
             standard_claims::coerce(&mut draft.edits, &mut draft.notes);
@@ -79,12 +79,12 @@ impl NewClaims {
         Ok(draft.done(expires, original))
     }
 
-    /// Claims another party vouched for, completed to those of a token.
+    /// Claims that another party asserted, completed to those of a token.
     ///
     /// # Errors
     /// As [`NewClaims::of`].
     #[expect(clippy::needless_pass_by_value, reason = "one proof, one new token")]
-    pub fn vouched(claims: Vouched, terms: &Terms<'_>) -> Result<Self, Refusal> {
+    pub fn asserted(claims: AssertedClaims, terms: &Terms<'_>) -> Result<Self, Refusal> {
         let mut draft = Draft::new(Edits::of(claims.object()), terms);
         for answer_only in claims.not_claims() {
             draft.edits.drop(answer_only);
@@ -112,7 +112,7 @@ impl NewClaims {
         Ok(draft.done(expires, None))
     }
 
-    /// When the new token ends; never later than what it was made of.
+    /// The expiry of the new token; never later than the original's.
     pub fn expires(&self) -> UnixTime {
         self.expires
     }
@@ -122,7 +122,7 @@ impl NewClaims {
         self.changed
     }
 
-    /// What was done, as stable codes, each once.
+    /// The changes, as stable codes, each once.
     pub fn notes(&self) -> &[&'static str] {
         &self.notes
     }
@@ -138,8 +138,8 @@ struct Draft<'a> {
     edits: Edits<'a>,
     terms: &'a Terms<'a>,
     notes: Vec<&'static str>,
-    /// The new token was made to say or to allow less. Whoever holds it could take the original out
-    /// of it, and have the rest back.
+    /// The new token was restricted. Its holder could read the original from it, and so undo the
+    /// restriction.
     lesser: bool,
 }
 
@@ -166,8 +166,8 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// Where a rule makes another claim the `sub`, that claim is there: the issuer's own `sub` would be
-    /// taken for a name of the other kind.
+    /// If a rule renames another claim to `sub`, that claim must be present. The issuer's own `sub`
+    /// has another meaning.
     fn has_subject(&self, rules: &ClaimRules) -> Result<(), Refusal> {
         let mut sources = rules.rename.iter().filter(|(_, to)| to == "sub");
         let missing =
@@ -223,14 +223,15 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
-    /// Whole seconds; `iat` and `nbf` not ahead of our clock; `exp` the original's or earlier.
+    /// Whole seconds; `iat` and `nbf` not ahead of our clock; `exp` that of the original or
+    /// earlier.
     fn times(&mut self, times: Times, exp: UnixTime) -> Result<UnixTime, Refusal> {
         let Terms { policy, shape, now, .. } = *self.terms;
         let (mut iat, mut nbf) = (times.iat, times.nbf);
         if shape.needs_iat {
             self.note(iat.is_none(), "iat_added");
             iat = Some(iat.map_or(now, |iat| iat.min(now)));
-            // Good by the operator's leeway, so good for a verifier whose clock is ours.
+            // Valid within the operator's leeway, so make it valid for a verifier with our clock.
             nbf = nbf.map(|nbf| nbf.min(now));
         }
         let lifetime = policy.max_lifetime.into_iter().chain(shape.longest_life).min();
@@ -238,7 +239,7 @@ impl<'a> Draft<'a> {
         let new_exp = latest.map_or(exp, |latest| latest.min(exp));
         let long = |life| iat.is_some_and(|iat: UnixTime| iat.plus(life) < new_exp);
         if new_exp < exp || shape.longest_life.is_some_and(long) {
-            // Clients renew by `exp - iat`, which is to be this token's life.
+            // Clients renew by `exp - iat`, so that must be this token's life.
             iat = iat.map(|_| now);
             self.lesser = true;
         }
@@ -259,7 +260,7 @@ impl<'a> Draft<'a> {
         let missing =
             if self.terms.shape.needs_sub { Err(Refusal::SubjectMissing) } else { Ok(()) };
         let Some(sub) = self.edits.get("sub") else { return missing };
-        // Nobody; and all who are nobody would be the same one.
+        // An empty `sub` is nobody; all such tokens would be the same user.
         if sub == "\"\"" {
             return Err(Refusal::SubjectMissing);
         }

@@ -1,5 +1,5 @@
-//! Gathers the entries of a document into a key set: each read by itself, so that a bad one costs
-//! nobody else; then duplicates are found.
+//! Collects the entries of a document into a key set. Each is read by itself, so a bad one does not
+//! affect the others. Duplicates are found afterwards.
 
 use std::collections::{HashMap, HashSet};
 
@@ -16,7 +16,7 @@ use super::thumbprint::Thumbprint;
 use super::tree::{Json, Object};
 use super::x509::DerKey;
 
-/// Entries of a set for each key that is allowed in it.
+/// Allowed entries of a document, per allowed key.
 const ENTRIES_PER_KEY: usize = 10;
 
 pub(super) struct Collector<'o> {
@@ -25,7 +25,7 @@ pub(super) struct Collector<'o> {
     entries: Vec<Entry>,
 }
 
-/// An entry kept already: its stated `alg`, and where it stands.
+/// An entry that is already in the set: its stated `alg` and its position.
 type Twin = (Option<Alg>, usize);
 
 impl<'o> Collector<'o> {
@@ -38,14 +38,14 @@ impl<'o> Collector<'o> {
         self.options.limits.depth
     }
 
-    /// Called before entries are read. Only usable ones count as keys, but each entry costs a look and
-    /// a line of the report.
+    /// Called before entries are read. Only usable ones count as keys, but each entry costs a check
+    /// and a line of the report.
     pub(super) fn admit(&self, found: usize) -> Result<(), DocumentRefusal> {
         let limit = self.options.limits.keys.saturating_mul(ENTRIES_PER_KEY);
         if found > limit { Err(DocumentRefusal::TooManyKeys { found, limit }) } else { Ok(()) }
     }
 
-    /// Something about the document as a whole.
+    /// A change to the document as a whole.
     pub(super) fn note(&mut self, path: &str, code: &'static str) {
         self.change(path, code, Effect::Repaired, None, None);
     }
@@ -79,9 +79,10 @@ impl<'o> Collector<'o> {
         self.entries.extend(read);
     }
 
-    /// An entry whose name in the map stands twice: which of the two a token means cannot be known.
+    /// An entry whose name occurs twice in the map: a token's `kid` does not say which one it
+    /// means.
     pub(super) fn repeated_name(&mut self, path: &str, value: &Json<'_>) {
-        // Read for its alarms only.
+        // Read only for its alarms.
         if let Json::Object(object) = value {
             let mut report = Report::default();
             entry::read(object, path, None, self.options, &mut report);
@@ -90,8 +91,7 @@ impl<'o> Collector<'o> {
         self.drop(path, &KeyFault::DuplicateMember);
     }
 
-    /// PEM text that stands for one key: the first of it, the rest being the chain that vouches for
-    /// a certificate.
+    /// PEM text for one key: the first block of it. The rest is the certificate chain above it.
     fn pem(&mut self, path: &str, name: Option<&str>, text: &str) {
         let mut key = None;
         for block in pem::blocks(text) {
@@ -113,12 +113,12 @@ impl<'o> Collector<'o> {
         }
     }
 
-    /// PEM text that is the whole document: each block is a key of its own.
+    /// PEM text as the whole document: each block is a key.
     pub(super) fn pem_text(&mut self, path: &str, text: &str) -> Result<(), DocumentRefusal> {
         self.admit(pem::count(text))?;
         let blocks: Vec<_> = pem::blocks(text).collect();
-        // A certificate that vouches for another one in the text belongs to an authority; its key
-        // signs certificates, not tokens. Self-signed ones vouch only for themselves.
+        // A certificate that issued another one in the text belongs to an authority. Its key signs
+        // certificates, not tokens. Self-signed certificates issue only themselves.
         let authorities: HashSet<_> = blocks
             .iter()
             .filter_map(|block| match block {
@@ -198,7 +198,7 @@ impl<'o> Collector<'o> {
         Ok(Normalized { keys, report: self.report })
     }
 
-    /// One entry for each key under each `kid`; the names of what is merged live on.
+    /// One entry per key and `kid`; the names of merged entries are kept.
     fn without_duplicates(&mut self, entries: Vec<Entry>) -> Vec<Entry> {
         let mut kept: Vec<Entry> = Vec::with_capacity(entries.len());
         let mut seen: HashMap<(Thumbprint, Kid), Vec<Twin>> = HashMap::new();
@@ -248,7 +248,8 @@ impl<'o> Collector<'o> {
         self.drop(&entry.path, &KeyFault::Duplicate);
     }
 
-    /// A `kid` that names several keys is served by none of them: verifiers disagree which to take.
+    /// A `kid` that names several keys is served for none of them: verifiers disagree which one to
+    /// use.
     fn shared_kids(&mut self, entries: &[Entry]) {
         let mut keys: HashMap<&Kid, HashSet<&Thumbprint>> = HashMap::new();
         for entry in entries {

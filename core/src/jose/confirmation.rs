@@ -1,21 +1,21 @@
-//! `cnf` (RFC 7800 §3.1): what a token is bound to. Who shows such a token must prove that it holds
-//! the key, so a copy of it is worth nothing; a bearer token made of it would be.
+//! `cnf` (RFC 7800 §3.1): the key that a token is bound to. Its sender must prove possession of the
+//! key, so a copy of the token is worthless. A bearer token made from it would not be.
 
 use super::json::Object;
 
-/// What a sender-constrained token is bound to.
+/// The kind of key that a sender-constrained token is bound to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Confirmation {
     /// `jkt`, a DPoP key (RFC 9449 §6.1).
     Dpop,
     /// `x5t#S256`, a client certificate (RFC 8705 §3.1).
     Mtls,
-    /// Another key, or a form that is not known here.
+    /// Another key, or an unknown form.
     Other,
 }
 
 impl Confirmation {
-    /// What a claims set says the token is bound to; none for a bearer token.
+    /// The binding in a claims set; none for a bearer token.
     pub fn of(claims: &Object) -> Option<Self> {
         let cnf = claims.get("cnf").filter(|cnf| *cnf != "null")?;
         let members: serde_json::Map<String, serde_json::Value> =
@@ -27,8 +27,8 @@ impl Confirmation {
         })
     }
 
-    /// The `token_type` of an answer that holds such a token: RFC 9449 §5, RFC 8705 §3, and for what
-    /// is not known RFC 8693 §2.2.1.
+    /// The `token_type` of an answer with such a token: RFC 9449 §5, RFC 8705 §3; for an unknown
+    /// binding RFC 8693 §2.2.1.
     pub fn token_type(self) -> &'static str {
         match self {
             Self::Dpop => "DPoP",

@@ -1,11 +1,11 @@
-//! Edits of a JSON object that leave alone what they do not name: members keep their bytes, order and
-//! blanks; no number is read and written again.
+//! Changes to a JSON object that leave everything else alone: members keep their bytes, order and
+//! white space, and no number is parsed and printed.
 
 use std::borrow::Cow;
 
 use super::json::{self, Object};
 
-/// What becomes of one member of the original.
+/// The new state of one member.
 #[derive(Debug, Default)]
 struct Slot {
     dropped: bool,
@@ -32,14 +32,14 @@ impl<'a> Edits<'a> {
         self.changed
     }
 
-    /// The names there are now.
+    /// The current names.
     pub(super) fn names(&self) -> Vec<String> {
         let kept = (0..self.slots.len()).filter(|&i| !self.slots[i].dropped);
         let kept = kept.map(|i| self.name(i).to_owned());
         kept.chain(self.added.iter().map(|(name, _)| name.clone())).collect()
     }
 
-    /// The JSON text of a member as it is now.
+    /// The current JSON text of a member.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         if let Some((_, json)) = self.added.iter().find(|(added, _)| added == name) {
             return Some(json);
@@ -53,7 +53,7 @@ impl<'a> Edits<'a> {
         self.get(name).and_then(json::string)
     }
 
-    /// Sets a member to this JSON text; no change when it is that already.
+    /// Sets a member to this JSON text; no change if it has it already.
     pub(super) fn put(&mut self, name: &str, json: String) -> bool {
         if self.get(name) == Some(json.as_str()) {
             return false;
@@ -69,7 +69,7 @@ impl<'a> Edits<'a> {
         true
     }
 
-    /// Sets a member to this string; no change when it is that already, however it is escaped.
+    /// Sets a member to this string; no change if it has it already, however it is escaped.
     pub(super) fn put_string(&mut self, name: &str, text: &str) -> bool {
         if self.string(name).as_deref() == Some(text) {
             return false;
@@ -89,7 +89,7 @@ impl<'a> Edits<'a> {
         found
     }
 
-    /// Renames a member; one that had the new name before is dropped.
+    /// Renames a member; an existing member with the new name is dropped.
     pub(super) fn rename(&mut self, from: &str, to: &str) -> bool {
         if from == to {
             return false;
@@ -101,14 +101,14 @@ impl<'a> Edits<'a> {
         true
     }
 
-    /// The object as text: the original's, byte for byte, when nothing was changed.
+    /// The object as text: byte for byte the original's if nothing was changed.
     pub(super) fn render(&self) -> String {
         let text = self.object.text();
         let members = self.object.members();
         let kept: Vec<usize> = (0..members.len()).filter(|&i| !self.slots[i].dropped).collect();
         let mut out = String::with_capacity(text.len() + 64);
-        // What stands before the first member and after the last stays; so does each comma, with its
-        // blanks, before a member that stays.
+        // The text before the first member and after the last stays. So does each comma, with its
+        // white space, before a member that stays.
         let head = members.first().map_or(text.find('{').map_or(0, |at| at + 1), |m| m.span.start);
         let tail = members.last().map_or(head, |m| m.span.end);
         out.push_str(&text[..head]);

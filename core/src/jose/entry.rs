@@ -1,5 +1,5 @@
-//! One entry of a set: a JWK object in, a checked public signature key out, or the reason it is left
-//! out. What must be done to it is reported; its private members are noticed and never read.
+//! Reads one entry of a key set: a JWK object in, and out comes a checked public signature key, or
+//! the reason it is left out. Repairs are reported. Private members are noticed and never read.
 
 use super::alg::{Alg, Family};
 use super::fault::KeyFault;
@@ -13,7 +13,7 @@ use super::report::{Alarm, Change, Effect, Report, excerpt};
 use super::secrets::{is_blank, is_symmetric, leaked};
 use super::tree::{Json, Object};
 
-/// Reads one JWK. `name` is what the document calls it from outside (a key of a map).
+/// Reads one JWK. `name` is its name in the document (a key of a map).
 pub(super) fn read(
     object: &Object<'_>,
     path: &str,
@@ -58,13 +58,13 @@ fn dropped(object: &Object<'_>, path: &str, fault: &KeyFault) -> Change {
     }
 }
 
-/// Faults whose member may hold a secret.
+/// Faults in a member that may contain a secret.
 fn repair_is_private(fault: &KeyFault) -> bool {
     matches!(fault, KeyFault::MultiPrime)
 }
 
-/// Whether a value of `revoked` says that the key is: an object or a time (OpenID Federation 1.0
-/// §8.7.2), `true`, any text but a plain no.
+/// Whether a value of `revoked` means yes: an object or a time (OpenID Federation 1.0 §8.7.2),
+/// `true`, or any text but a plain no.
 fn is_revoked(value: &Json<'_>) -> bool {
     match value {
         Json::Null | Json::Bool(false) => false,
@@ -84,13 +84,13 @@ struct EntryReader<'a, 'o> {
     notes: &'a mut Report,
 }
 
-/// A member that is given another value once the key is known.
+/// A member that gets another value once the key is known.
 struct Pending {
     code: &'static str,
     before: Option<String>,
 }
 
-/// What the entry is called.
+/// The entry's name.
 struct Naming {
     kid: Option<Kid>,
     names: Vec<Box<str>>,
@@ -182,7 +182,7 @@ impl EntryReader<'_, '_> {
         Err(KeyFault::KtyUnknown)
     }
 
-    /// RFC 7517 §4.2 and §4.3: the key is there to verify signatures.
+    /// RFC 7517 §4.2 and §4.3: the key is for verifying signatures.
     fn signs(&mut self) -> Result<(), KeyFault> {
         let uses = match self.object.present("use") {
             None => vec![],
@@ -250,7 +250,7 @@ impl EntryReader<'_, '_> {
         }
     }
 
-    /// Marks some issuers put on keys they no longer use (OpenID Federation 1.0 §8.7.2, jwx).
+    /// Marks that some issuers put on retired keys (OpenID Federation 1.0 §8.7.2, jwx).
     fn lives(&self) -> Result<(), KeyFault> {
         if self.object.get("revoked").is_some_and(is_revoked) {
             return Err(KeyFault::Revoked);
@@ -258,10 +258,10 @@ impl EntryReader<'_, '_> {
         if let (Some(Json::Number(text)), Some(now)) = (self.object.get("exp"), self.options.now)
             && let Ok(exp) = text.parse::<f64>()
         {
-            // Above this it can only be milliseconds.
+            // Larger values can only be milliseconds.
             let exp = if exp > 1e11 { exp / 1000.0 } else { exp };
             #[expect(clippy::cast_precision_loss, reason = "a date, to the second")]
-            // Zero and less is what a program writes that has no date to tell.
+            // Programs without a date write zero or less.
             if exp > 0.0 && exp < now.secs() as f64 {
                 return Err(KeyFault::Expired);
             }
@@ -269,13 +269,13 @@ impl EntryReader<'_, '_> {
         Ok(())
     }
 
-    /// RFC 7517 §4.5. A `kid` that no verifier takes is replaced by the thumbprint; tokens still
-    /// find the key by the name the issuer gave it.
+    /// RFC 7517 §4.5. The thumbprint replaces a `kid` that no verifier accepts. Tokens still find
+    /// the key by the issuer's name for it.
     fn naming(&self) -> Result<Naming, KeyFault> {
         let mut naming = match self.object.present("kid") {
             None => match self.name {
-                // The index of a list that a program wrote as an object. Tokens that call the key by
-                // it still find it; nobody else should learn that it is its name.
+                // The index of a list that a program wrote as an object. Tokens with this `kid`
+                // still find the key, but it is not published as its name.
                 Some(name) if is_index(name) => Naming::nameless(),
                 Some(name) => named(name, Some("kid_missing")),
                 None => Naming::nameless(),
@@ -292,7 +292,7 @@ impl EntryReader<'_, '_> {
         Ok(naming)
     }
 
-    /// The certificate is not published; that it speaks of another key, or is stale, is worth a note.
+    /// The certificate is not published. If it is for another key, or expired, the report says so.
     fn certificate(&mut self, key: &PublicJwk, source: Source) {
         let Some(leaf) = material::leaf(self.object) else { return };
         if self.options.now.is_some_and(|now| leaf.has_expired(now)) {
@@ -371,7 +371,7 @@ impl EntryReader<'_, '_> {
     }
 }
 
-/// `key_ops`, RFC 7517 §4.3, which some write as one string.
+/// `key_ops`, RFC 7517 §4.3; some servers write it as one string.
 fn operations<'a>(object: &'a Object<'_>) -> Vec<&'a str> {
     match object.get("key_ops") {
         Some(Json::String(text)) if !text.is_empty() => vec![text],
@@ -386,8 +386,8 @@ fn operations<'a>(object: &'a Object<'_>) -> Vec<&'a str> {
     }
 }
 
-/// Whose key the entry says it is: a member of no RFC, one issuer or several. What is none stands as
-/// it is, so that it matches nobody.
+/// The issuers that the entry names: a member outside the RFCs, one issuer or several. An invalid
+/// value is kept, so that it matches nobody.
 fn issuers(object: &Object<'_>) -> Vec<Box<str>> {
     let text = |value: &Json<'_>| match value {
         Json::String(text) => text.as_ref().into(),
@@ -428,7 +428,7 @@ fn named(text: &str, code: Option<&'static str>) -> Naming {
     Naming { kid, names: vec![text.into()], pending }
 }
 
-/// The fault of an entry that is no object at all.
+/// The fault of an entry that is not an object.
 pub(super) fn not_an_object(path: &str, value: &Json<'_>) -> Change {
     Change {
         path: path.to_owned(),

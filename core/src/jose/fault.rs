@@ -1,5 +1,5 @@
-//! What can be wrong with a key or a key set document. Codes are stable: they are metric labels,
-//! report fields and what scripts test.
+//! Faults of a key or a key set document. Codes are stable: they are metric labels, report fields,
+//! and what scripts test.
 
 use super::likeness::Likeness;
 use super::report::Report;
@@ -70,7 +70,7 @@ pub enum KeyFault {
     X5cMismatch,
     #[error("the PEM text holds no public key")]
     Pem,
-    #[error("the certificate only vouches for another one in the document")]
+    #[error("the certificate only issued another one in the document")]
     PemChain,
     #[error("the same key stands in the set already")]
     Duplicate,
@@ -80,7 +80,7 @@ pub enum KeyFault {
     Expired,
 }
 
-/// A member of a JWK that holds a number of the key.
+/// A member of a JWK that contains a number of the key.
 #[expect(missing_docs, reason = "the names of members, RFC 7518 §6")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Member {
@@ -92,7 +92,7 @@ pub enum Member {
 }
 
 impl Member {
-    /// As it is written in a JWK.
+    /// Its name in a JWK.
     pub fn name(self) -> &'static str {
         match self {
             Self::N => "n",
@@ -158,7 +158,7 @@ impl KeyFault {
         }
     }
 
-    /// The member the fault stands in, for the JSON path.
+    /// The member with the fault, for the JSON path.
     pub fn member(&self) -> Option<&'static str> {
         Some(match self {
             Self::KtyMissing | Self::KtyUnknown => "kty",
@@ -202,7 +202,7 @@ pub enum DocumentRefusal {
     DuplicateMember { path: String },
     #[error("the document has no `keys` (RFC 7517 §5)")]
     NoKeys,
-    /// Its code is `not_json` or `no_keys`, as it would be without the recognition.
+    /// Its code is `not_json` or `no_keys`, as without the recognition.
     #[error("the document is {0}, not a key set")]
     Other(Likeness),
     #[error("the document has several readings: {what}")]
@@ -250,7 +250,7 @@ impl DocumentRefusal {
         }
     }
 
-    /// What to do about it, where the document says enough.
+    /// What to do about it, if the document says enough.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Html => Some("this is a page for people; is the address the JWKS's?"),
@@ -262,7 +262,7 @@ impl DocumentRefusal {
         }
     }
 
-    /// What was found in the keys, where it came to that.
+    /// The report about the keys, if they were read.
     pub fn report(&self) -> Option<&Report> {
         match self {
             Self::NoUsableKey(report) => Some(report),

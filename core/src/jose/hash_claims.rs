@@ -9,12 +9,12 @@ use super::base64url;
 use super::edits::Edits;
 use super::refusal::Refusal;
 
-/// What stands beside a token in the same answer, which its hash claims speak of.
+/// The other values in a token's answer, which its hash claims refer to.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Companions<'a> {
-    /// The access token the client gets, countersigned already if it was.
+    /// The access token that the client gets, countersigned if that happened.
     pub access_token: Option<&'a str>,
-    /// The access token as the issuer sent it, where it differs.
+    /// The access token from the issuer, if it differs.
     pub original_access_token: Option<&'a str>,
     /// The authorization code in the same response, for `c_hash`.
     pub code: Option<&'a str>,
@@ -29,17 +29,17 @@ pub fn hash(alg: Alg, text: &str) -> String {
     base64url::encode(&hash[..hash.len() / 2])
 }
 
-/// Whether `stated` is a hash of `text`. Issuers are known to take SHA-256 whatever the `alg` is; a
-/// hash by another function of the table binds the token no less.
+/// Whether `stated` is a hash of `text`. Some issuers use SHA-256 whatever the `alg` is. A hash by
+/// another function of the table binds the token as well.
 fn is_hash(stated: &str, text: &str) -> bool {
     [Alg::Rs256, Alg::Rs384, Alg::Rs512].iter().any(|alg| hash(*alg, text) == stated)
 }
 
-/// Makes the hash claims true for `new`. One that cannot be computed is left out.
+/// Makes the hash claims correct for `new`. Removes one that cannot be computed.
 ///
 /// # Errors
-/// `hash` where what stands beside the token is not what it speaks of: somebody put another in its
-/// place (OpenID Connect Core §3.1.3.8), and a new hash would hide that.
+/// `hash` if the other value does not match: somebody replaced it (OpenID Connect Core §3.1.3.8),
+/// and a new hash would hide that.
 pub(super) fn rebind(
     edits: &mut Edits<'_>,
     old: Alg,
@@ -54,7 +54,7 @@ pub(super) fn rebind(
         ("c_hash", companions.code, companions.code),
         ("s_hash", companions.state, companions.state),
     ];
-    // SHA-512 of Ed25519 and of RS512 is one function; a pointer to the table's row says so.
+    // SHA-512 of Ed25519 and of RS512 is one function; a pointer to the table's row identifies it.
     let same_function = std::ptr::eq(old.row().hash, new.row().hash);
     for (claim, before, after) in claims {
         if edits.get(claim).is_none() {

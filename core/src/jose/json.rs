@@ -1,6 +1,6 @@
-//! A JSON object read without being re-written: where each member stands in the text, so that what no
-//! rule touches keeps its bytes. Strict where readers are known to differ: a member name standing
-//! twice (at any level), nesting, lone surrogates, a byte order mark.
+//! Reads a JSON object without rewriting it: the position of each member in the text, so that
+//! unchanged members keep their bytes. Strict where readers differ: a repeated member name (at any
+//! level), nesting, lone surrogates, a byte order mark.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -10,13 +10,13 @@ use std::ops::Range;
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// Why a text is not an object with one reading.
+/// Why a text is not an object that all readers read alike.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum JsonFault {
-    /// The text is no JSON, or another value than an object.
+    /// The text is not JSON, or not an object.
     #[error("is not a JSON object")]
     NotObject,
-    /// A name stands twice in one object, at any level.
+    /// A name occurs twice in one object, at any level.
     #[error("has a member twice")]
     Duplicate,
     /// It is nested deeper than allowed.
@@ -25,12 +25,12 @@ pub enum JsonFault {
     /// Half a surrogate pair (RFC 8259 §8.2) in this member, or in a name where it is empty.
     #[error("has half a surrogate pair in `{0}`")]
     Surrogate(Box<str>),
-    /// A number that no reader of doubles takes (RFC 8259 §6), in this member.
+    /// A number that is out of range for a double (RFC 8259 §6), in this member.
     #[error("has a number beyond a double in `{0}`")]
     Number(Box<str>),
 }
 
-/// The same of a single value, which does not know its name.
+/// The same for a single value without a name.
 #[derive(Debug, Clone, Copy)]
 enum Flaw {
     NotJson,
@@ -41,7 +41,7 @@ enum Flaw {
 }
 
 impl Flaw {
-    /// What serde_json refuses that RFC 8259 allows; its errors have no kinds for it.
+    /// Valid by RFC 8259 but refused by serde_json, whose errors have no kinds for it.
     fn of(error: &serde_json::Error) -> Self {
         let text = error.to_string();
         if text.starts_with("number out of range") {
@@ -64,14 +64,14 @@ impl Flaw {
     }
 }
 
-/// One member of an object, by its place in the text.
+/// One member of an object, by its position in the text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member {
     /// The name, unescaped.
     pub name: Box<str>,
     /// From the opening quote of the name to the end of the value.
     pub span: Range<usize>,
-    /// The value alone.
+    /// Only the value.
     pub value: Range<usize>,
 }
 
@@ -95,7 +95,7 @@ impl Object {
                 return Err(JsonFault::Duplicate);
             }
             unique(value, depth.saturating_sub(1)).map_err(|flaw| flaw.at(name))?;
-            // Only blanks and one comma can stand between a value and the next name.
+            // Only white space and one comma can be between a value and the next name.
             let start = text[end..].find('"').map_or(end, |quote| end + quote);
             let at = value.as_ptr() as usize - text.as_ptr() as usize;
             end = at + value.len();
@@ -104,7 +104,7 @@ impl Object {
         Ok(Self { members, text })
     }
 
-    /// The whole text, as it was read.
+    /// The whole original text.
     pub fn text(&self) -> &str {
         &self.text
     }
@@ -119,7 +119,7 @@ impl Object {
         self.members.iter().find(|m| &*m.name == name).map(|m| &self.text[m.value.clone()])
     }
 
-    /// The member's value where it is a string.
+    /// The member's value, if it is a string.
     pub fn string(&self, name: &str) -> Option<Cow<'_, str>> {
         self.get(name).and_then(string)
     }
@@ -187,12 +187,12 @@ impl<'de> Visitor<'de> for Members {
     }
 }
 
-/// Checks one value, which `RawValue` has only skimmed: names unique at every level, nesting, and
-/// strings that are Unicode (a lone surrogate is read differently everywhere).
+/// Checks one value that `RawValue` has only skipped: names unique at every level, nesting, and
+/// strings that are Unicode (readers differ on a lone surrogate).
 fn unique(json: &str, depth: usize) -> Result<(), Flaw> {
     if !json.starts_with(['{', '[', '"']) {
         let number = json.starts_with(|c: char| c == '-' || c.is_ascii_digit());
-        // Three hundred digits without an exponent are within a double.
+        // Three hundred digits without an exponent are in the range of a double.
         let fits = json.len() < 300 && !json.contains(['e', 'E'])
             || json.parse::<f64>().is_ok_and(f64::is_finite);
         return if fits || !number { Ok(()) } else { Err(Flaw::Number) };

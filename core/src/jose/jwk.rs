@@ -12,7 +12,7 @@ use super::verifying::{self, VerifyingKey};
 
 /// RFC 7518 §3.3: "A key of size 2048 bits or larger MUST be used".
 pub const RSA_MIN_BITS: usize = 2048;
-/// What aws-lc, ring and biscuit verify at most; above it a key only costs time.
+/// The maximum that aws-lc, ring and biscuit verify; a larger key only costs time.
 pub const RSA_MAX_BITS: usize = 8192;
 
 /// The numbers of a key. Integers are big-endian: minimal for RSA, full length for coordinates.
@@ -24,7 +24,7 @@ pub enum Material {
     Okp { curve: Curve, x: Box<[u8]> },
 }
 
-/// Which encodings of a signature are read.
+/// Accepted encodings of a signature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum SignatureForm {
     /// RFC 7518 §3.4: `r || s`.
@@ -41,7 +41,7 @@ pub struct PublicJwk {
     kid: Option<Kid>,
     alg: Option<Alg>,
     thumbprint: Thumbprint,
-    /// The issuers the entry says it is a key of, or templates of them; none: any.
+    /// The issuers of the key, or templates of them, if the entry names any.
     issuers: Vec<Box<str>>,
     verifying: VerifyingKey,
 }
@@ -58,7 +58,7 @@ impl PublicJwk {
         Ok(Self { material, kid, alg, thumbprint, issuers: Vec::new(), verifying })
     }
 
-    /// Marks the key as one of these issuers', besides those it is marked with.
+    /// Adds these issuers to the key's own.
     #[must_use]
     pub fn of_issuers(mut self, issuers: impl IntoIterator<Item = Box<str>>) -> Self {
         for issuer in issuers {
@@ -79,7 +79,7 @@ impl PublicJwk {
         &self.material
     }
 
-    /// The `kid` the issuer gave, if it gave a usable one.
+    /// The issuer's `kid`, if it is usable.
     pub fn kid(&self) -> Option<&Kid> {
         self.kid.as_ref()
     }
@@ -99,7 +99,7 @@ impl PublicJwk {
         &self.thumbprint
     }
 
-    /// The kind of key, which says the algorithms it can serve.
+    /// The kind of key, which decides its algorithms.
     pub fn family(&self) -> Family {
         family(&self.material)
     }
@@ -138,7 +138,7 @@ impl PublicJwk {
         out.push('}');
     }
 
-    /// The same as it is kept: what the issuer left out left out, and whose key it says it is.
+    /// The same for storage: omits what the issuer omitted, and names the key's issuers.
     pub(super) fn write_kept(&self, kid: Option<&str>, out: &mut String) {
         self.write_members(kid, self.alg, out);
         if !self.issuers.is_empty() {
@@ -150,7 +150,7 @@ impl PublicJwk {
         out.push('}');
     }
 
-    /// All but the closing brace.
+    /// Everything except the closing brace.
     fn write_members(&self, kid: Option<&str>, alg: Option<Alg>, out: &mut String) {
         let mut member = |name: &str, value: &[u8]| {
             out.push_str(name);
@@ -224,8 +224,8 @@ fn fits(family: Family, alg: Alg) -> Result<(), KeyFault> {
     }
 }
 
-/// The key as it verifies, once it is known to be sound. All that is asked of an RSA key can be seen
-/// from its numbers.
+/// The key for verification, after the checks. Everything that an RSA key needs can be checked from
+/// its numbers.
 fn check_material(material: &Material) -> Result<VerifyingKey, KeyFault> {
     match material {
         Material::Rsa { n, e } => {
@@ -252,9 +252,9 @@ fn check_material(material: &Material) -> Result<VerifyingKey, KeyFault> {
     }
 }
 
-/// The points of order 1, 2, 4 and 8, every spelling of their y (the sign of x is the top bit). Under
-/// such a key anybody can sign anything (RFC 8032 §8.8 and the list libsodium keeps); a key of zero
-/// octets, which a faulty issuer may well publish, is one of them.
+/// The points of order 1, 2, 4 and 8, with every spelling of their y (the sign of x is the top
+/// bit). Anybody can sign for such a key (RFC 8032 §8.8 and libsodium's list). A key of zero bytes,
+/// which a faulty issuer may publish, is one of them.
 fn is_small_order(x: &[u8]) -> bool {
     #[rustfmt::skip]
     const ORDER_8: [[u8; 32]; 2] = [

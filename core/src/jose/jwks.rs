@@ -1,4 +1,4 @@
-//! Key sets: a document in, every usable public signature key out, and a report of what was done.
+//! Key sets: a document in; every usable public signature key out, and a report of the changes.
 
 use super::collect::Collector;
 pub use super::fault::DocumentRefusal;
@@ -11,7 +11,7 @@ use super::{shape, text};
 /// Reads a key set document of any known shape.
 ///
 /// # Errors
-/// [`DocumentRefusal`] when the document as a whole has no single reading.
+/// [`DocumentRefusal`] if the document can be read in more than one way.
 pub fn normalize(document: &[u8], options: &Options) -> Result<Normalized, DocumentRefusal> {
     let mut changes = Vec::new();
     let text = text::read(document, &options.limits, &mut changes)?;

@@ -1,5 +1,5 @@
-//! The compact serialisation of a JWS (RFC 7515 §7.1), taken apart but not believed: everything that
-//! can be read here before the signature is checked says `unverified`.
+//! The compact serialisation of a JWS (RFC 7515 §7.1), parsed but not trusted: every name here that
+//! reads before the signature is checked says `unverified`.
 
 use std::borrow::Cow;
 
@@ -9,11 +9,11 @@ use super::json::{self, JsonFault, Object};
 use super::names::{Issuer, Limits};
 use super::refusal::Refusal;
 
-/// The private header parameter a countersigned token carries its original in; see
+/// The private header parameter that carries the original of a countersigned token; see
 /// [`super::original`].
 pub(super) const ORIGINAL: &str = "cso";
 
-/// Three parts, a protected header that is understood, a payload of any bytes.
+/// Three parts: a known protected header, and a payload of any bytes.
 #[derive(Debug)]
 pub struct Envelope<'a> {
     text: Cow<'a, str>,
@@ -24,13 +24,13 @@ pub struct Envelope<'a> {
     signature: Vec<u8>,
 }
 
-/// What is read of a protected header. Keys in it (`jwk`, `jku`, `x5u`, `x5c`) are never looked at.
+/// The parsed protected header. Keys in it (`jwk`, `jku`, `x5u`, `x5c`) are never read.
 #[derive(Debug)]
 struct Header {
     alg: Alg,
     kid: Option<String>,
     typ: Option<String>,
-    /// Nothing but `alg`, `typ` and a `kid` that is a string, so no reader stumbles over it.
+    /// Only `alg`, `typ` and a `kid` that is a string, so every reader accepts it.
     plain: bool,
     original: Option<String>,
     object: Object,
@@ -61,7 +61,7 @@ impl<'a> Envelope<'a> {
         Ok(Self { text: token, dots, header, payload, signature })
     }
 
-    /// What the signature covers, RFC 7515 §5.2: the bytes as received.
+    /// The signed bytes, RFC 7515 §5.2: as received.
     pub fn signing_input(&self) -> &[u8] {
         &self.text.as_bytes()[..self.dots.1]
     }
@@ -100,7 +100,8 @@ impl<'a> Envelope<'a> {
         self.header.plain
     }
 
-    /// The `cso` header parameter; believed by [`original::restore`] alone, after our own signature.
+    /// The `cso` header parameter; only [`original::restore`] trusts it, after it verified our
+    /// signature.
     pub(super) fn unverified_original(&self) -> Option<&str> {
         self.header.original.as_deref()
     }
@@ -121,8 +122,8 @@ impl<'a> Envelope<'a> {
     }
 }
 
-/// A JWS whose payload is a claims set (RFC 7519 §7.2). It cannot be signed: only
-/// [`super::verify::VerifiedToken`] leads on.
+/// A JWS whose payload is a claims set (RFC 7519 §7.2). It cannot be signed: only a
+/// [`super::verify::VerifiedToken`] can.
 ///
 /// ```compile_fail
 /// use countersign_core::jose::{jws::CompactJws, names::Limits, sign::SigningKey};
@@ -153,10 +154,10 @@ impl<'a> CompactJws<'a> {
         Ok(Self { envelope, claims })
     }
 
-    /// Which issuer's keys are to be asked; RFC 7519 §4.1.1.
+    /// The issuer whose keys to use; RFC 7519 §4.1.1.
     ///
     /// # Errors
-    /// `iss_missing`, or `iss` when it is no string or no name.
+    /// `iss_missing`, or `iss` if it is not a string or not a valid name.
     pub fn unverified_issuer(&self) -> Result<Issuer, Refusal> {
         if self.claims.get("iss").is_none() {
             return Err(Refusal::IssuerMissing);
@@ -211,7 +212,7 @@ fn decode(part: &str, padded: bool) -> Result<Vec<u8>, Refusal> {
     base64url::decode(bare).map_err(|_| Refusal::Base64)
 }
 
-/// `otherwise` is for what is no JSON object.
+/// `otherwise` is the refusal for a value that is not a JSON object.
 pub(super) fn refusal(fault: JsonFault, otherwise: Refusal, limits: &Limits) -> Refusal {
     match fault {
         JsonFault::NotObject => otherwise,
@@ -241,7 +242,7 @@ impl Header {
                 json::string(value).map(|text| Some(text.into_owned())).ok_or(Refusal::Header)
             }
         };
-        // `enc` makes it a JWE header; `cty: JWT` says that the payload is a token again.
+        // `enc` marks a JWE header; `cty: JWT` says that the payload is a token again.
         let cty = text_or_absent("cty")?;
         if object.get("enc").is_some() || cty.is_some_and(|cty| media_type(&cty) == "jwt") {
             return Err(Refusal::Nested);
@@ -261,7 +262,7 @@ pub(crate) fn media_type(text: &str) -> String {
     text.strip_prefix("application/").map(str::to_owned).unwrap_or(text)
 }
 
-/// The key ID as text, and whether it was written as text.
+/// The key ID as text, and whether it was a string.
 fn kid(header: &Object) -> Result<(Option<String>, bool), Refusal> {
     let Some(value) = header.get("kid") else { return Ok((None, true)) };
     if let Some(text) = json::string(value) {

@@ -1,4 +1,4 @@
-//! The keys of one issuer, found by the name a token gives them.
+//! The keys of one issuer, found by the `kid` of a token.
 
 use std::collections::HashMap;
 
@@ -11,10 +11,10 @@ pub struct KeySet {
     keys: Vec<PublicJwk>,
     /// JSON path each key was read from; shorter than `keys` where a key was not read from JSON.
     paths: Vec<Box<str>>,
-    /// The `kid`s as the issuer writes them, unusable ones (empty, too long) included: a token
-    /// carries the same text.
+    /// The `kid`s as the issuer writes them, unusable ones (empty, too long) included: a token has
+    /// the same text.
     by_kid: HashMap<Box<str>, Vec<usize>>,
-    /// Keys to which the issuer gave no name at all.
+    /// Keys without a name from the issuer.
     nameless: Vec<usize>,
     rsa_alg: Alg,
 }
@@ -64,15 +64,15 @@ impl KeySet {
         &self.keys
     }
 
-    /// Whether the issuer names a key so. [`KeySet::candidates`] may find keys all the same: those
-    /// that have no name.
+    /// Whether the issuer gave a key this name. [`KeySet::candidates`] may find keys without it:
+    /// those without a name.
     pub fn has_kid(&self, kid: &str) -> bool {
         self.by_kid.contains_key(kid)
     }
 
-    /// The keys that may have made a signature of `alg` under `kid`. A `kid` the issuer does not
-    /// publish leaves the keys it published without any name (a PEM file, a set without `kid`s);
-    /// a token without `kid` leaves every key that permits `alg`.
+    /// The keys that may have made a signature of `alg` under `kid`. For a `kid` that the issuer
+    /// does not publish: the keys without any name (a PEM file, a set without `kid`s). For a token
+    /// without `kid`: every key that permits `alg`.
     pub fn candidates<'a>(
         &'a self,
         kid: Option<&str>,
@@ -92,7 +92,7 @@ impl KeySet {
         self.keys == other.keys && self.by_kid == other.by_kid
     }
 
-    /// The set with `others` after its own keys, each under its `kid`.
+    /// The set followed by `others`, each under its `kid`.
     #[must_use]
     pub fn and(self, others: Vec<PublicJwk>) -> Self {
         let rsa_alg = self.rsa_alg;
@@ -100,15 +100,15 @@ impl KeySet {
         Self::from_entries(self.into_entries().into_iter().chain(more.into_entries()), rsa_alg)
     }
 
-    /// The set without the keys that `gone` names.
+    /// The set without the keys in `gone`.
     #[must_use]
     pub fn without(&self, gone: impl Fn(&PublicJwk) -> bool) -> Self {
         let entries = self.clone().into_entries().into_iter().filter(|entry| !gone(&entry.key));
         Self::from_entries(entries, self.rsa_alg)
     }
 
-    /// The set as a document that reads back as the same set: names and missing `alg`s as the issuer
-    /// has them, public members only.
+    /// The set as a document that reads back as the same set: the issuer's names and missing
+    /// `alg`s, public members only.
     pub fn to_document(&self) -> String {
         let mut out = String::from(r#"{"keys":["#);
         for (i, entry) in self.clone().into_entries().iter().enumerate() {
@@ -152,8 +152,8 @@ impl KeySet {
 pub(super) struct Entry {
     pub(super) key: PublicJwk,
     pub(super) path: Box<str>,
-    /// Where it stands in the document.
+    /// Its position in the document.
     pub(super) order: usize,
-    /// Every name a token may call it by.
+    /// Every name that a token may use for it.
     pub(super) names: Vec<Box<str>>,
 }

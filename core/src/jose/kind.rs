@@ -1,13 +1,13 @@
-//! What kind of token a claims set says it is, beside the header's `typ`.
+//! The kind of token that a claims set names, besides the header's `typ`.
 
 use super::json::Object;
 
-/// Members by which issuers tell their tokens apart, none of them of an RFC.
+/// Members by which issuers mark kinds of tokens; none is from an RFC.
 const MEMBERS: [&str; 4] = ["typ", "token_use", "token_type", "type"];
 
-/// Whether the claims are those of a refresh, offline or logout token. Such a one is signed with the
-/// keys of the others and may have all their claims; but a refresh token is worth nothing without its
-/// client's secret, lives for months, and must not be traded for a login here (RFC 8725 §3.12).
+/// Whether the claims are those of a refresh, offline or logout token. Such a token has the same
+/// keys and may have the same claims as the others. But a refresh token is worthless without its
+/// client's secret, lives for months, and must not become a login here (RFC 8725 §3.12).
 pub(super) fn is_no_login(claims: &Object) -> bool {
     MEMBERS.iter().filter_map(|member| claims.string(member)).any(|kind| {
         let kind = kind.to_ascii_lowercase().replace(['_', '-', ' '], "");

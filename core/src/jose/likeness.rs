@@ -1,10 +1,10 @@
-//! What a document is instead of a key set, where its bytes say so. "Not JSON" and "no `keys`" are true
-//! and do not help; what was fetched does.
+//! Recognises what a document is instead of a key set, if its bytes show it. "Not JSON" and "no
+//! `keys`" are true but do not help; the name of the fetched document does.
 
 use super::base64url;
 use super::tree::{Json, Object};
 
-/// A document that was recognised as something else than a key set.
+/// A document that was recognised as something other than a key set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Likeness {
     /// A compact JWS: `application/jwk-set+jwt` (OpenID Federation 1.0 §5.2.1) or another signed set.
@@ -26,7 +26,7 @@ pub enum Likeness {
 }
 
 impl Likeness {
-    /// What a text looks like that is no JSON.
+    /// Recognises a text that is not JSON.
     pub(super) fn of_text(text: &str) -> Option<Self> {
         let text = text.trim();
         if ["ssh-", "ecdsa-sha2-", "sk-ssh-"].iter().any(|start| text.starts_with(start)) {
@@ -45,7 +45,7 @@ impl Likeness {
         is_base64(text).then_some(Self::Base64)
     }
 
-    /// What an object looks like in which no key was found.
+    /// Recognises an object without keys.
     pub(super) fn of_object(object: &Object<'_>) -> Option<Self> {
         let text = |name: &str| object.text(name).is_some_and(|text| !text.is_empty());
         if text("jwks_uri") || text("issuer") && text("token_endpoint") {
@@ -105,10 +105,10 @@ impl std::fmt::Display for Likeness {
     }
 }
 
-/// Text of nothing but base64, long enough that no word is taken for it.
+/// Only base64, and long enough to exclude words.
 fn is_base64(text: &str) -> bool {
     let alphabet = |b: u8| b.is_ascii_alphanumeric() || b"+/-_=\r\n".contains(&b);
-    // A long number is none, nor is a word.
+    // Excludes long numbers and words.
     let mixed = text.contains(char::is_uppercase) && text.contains(char::is_lowercase);
     text.len() >= 64 && mixed && text.bytes().all(alphabet)
 }

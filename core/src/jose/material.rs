@@ -1,5 +1,5 @@
-//! The numbers of a JWK: from its members (RFC 7518 §6.2.1, §6.3.1, RFC 8037 §2), or, where those
-//! are missing, from the certificate or the PEM text beside them.
+//! The numbers of a JWK: from its members (RFC 7518 §6.2.1, §6.3.1, RFC 8037 §2) or, if those are
+//! missing, from the certificate or PEM text beside them.
 
 use super::alg::{Alg, Curve, Family};
 use super::fault::{KeyFault, Member};
@@ -10,13 +10,13 @@ use super::report::excerpt;
 use super::tree::{Json, Object};
 use super::x509::{DerCertificate, DerKey};
 
-/// What a JWK says it is.
+/// The kind of a JWK.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kty {
     Rsa,
     Ec,
     Okp,
-    /// It does not say, but it holds a certificate or PEM text, which does.
+    /// It has no `kty`, but a certificate or PEM text that shows the kind.
     OfCertificate,
 }
 
@@ -26,17 +26,17 @@ pub(super) enum Source {
     Certificate,
 }
 
-/// The numbers, and how they were got.
+/// The numbers, and their source.
 pub(super) struct Numbers {
     pub(super) material: Material,
-    /// The `alg` the certificate ties the key to.
+    /// The `alg` that the certificate restricts the key to.
     pub(super) alg: Option<Alg>,
     pub(super) source: Source,
     /// Member, code, before, after.
     pub(super) repairs: Vec<(&'static str, &'static str, String, String)>,
 }
 
-/// The member that is missing where a key has no numbers at all.
+/// The missing member of a key without any numbers.
 pub(super) fn missing(kty: Kty) -> KeyFault {
     match kty {
         Kty::Rsa => KeyFault::MemberMissing(Member::N),
@@ -63,13 +63,13 @@ pub(super) fn read(object: &Object<'_>, kty: Kty) -> Result<Numbers, KeyFault> {
         Kty::Okp => okp(object, &mut repairs)?,
         Kty::OfCertificate => return Err(missing(kty)),
     };
-    // The certificate of the same key may tie it to an algorithm (RFC 4055 §1.2).
+    // The certificate of the same key may restrict it to an algorithm (RFC 4055 §1.2).
     let certified = x5c(object).and_then(pem::x5c_key).filter(|key| key.material == material);
     let alg = certified.and_then(|key| key.alg);
     Ok(Numbers { material, alg, source: Source::Members, repairs })
 }
 
-/// Whether a JWK without `kty` may still say what it is.
+/// Whether a JWK without `kty` may still show its kind.
 pub(super) fn is_certified(object: &Object<'_>) -> bool {
     let bare = ["n", "e", "x", "y"].iter().all(|name| object.present(name).is_none());
     bare && certified(object).is_some()
@@ -144,7 +144,7 @@ fn rsa(object: &Object<'_>, repairs: &mut Repairs) -> Result<Material, KeyFault>
         Some(Json::Number(digits)) => keep(Member::E, digits, repair::integer(digits)?, repairs),
         _ => {
             let before = text(object, Member::E)?;
-            // Decimal text also decodes as base64url, to another number.
+            // Decimal text also decodes as base64url, to a different number.
             if !before.is_empty() && before.bytes().all(|byte| byte.is_ascii_digit()) {
                 return Err(KeyFault::ExponentRange);
             }

@@ -1,7 +1,8 @@
-//! The pure core: JSON Web Keys and Signatures. Bytes, types and the time go in, values come out; it
-//! does no I/O, has no clock and knows no HTTP.
+//! The pure core: JSON Web Keys and Signatures. Bytes, types and the time go in, values come out.
+//! It does no I/O, has no clock and knows no HTTP.
 
 pub mod alg;
+pub mod asserted;
 mod audience;
 pub mod base64url;
 pub mod check;
@@ -43,5 +44,4 @@ mod times;
 pub mod tree;
 pub mod verify;
 mod verifying;
-pub mod vouched;
 mod x509;

@@ -1,5 +1,5 @@
-//! Newtypes for every string that comes from outside. Nothing after this file takes a `&str` for a
-//! kid, an issuer or an audience.
+//! Newtypes for every string from outside. No code after this file takes a `&str` for a kid, an
+//! issuer or an audience.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,15 +9,16 @@ use serde::Deserialize;
 
 use crate::setting;
 
-/// Longest `kid` taken as it stands, in bytes. RFC 7517 §4.5 sets no bound; header lines and logs do.
+/// Longest `kid` that is kept unchanged, in bytes. RFC 7517 §4.5 sets no limit; header lines and
+/// logs do.
 pub const MAX_KID: usize = 1024;
 /// Longest `iss` or `aud`, in bytes.
 pub const MAX_NAME: usize = 2048;
 
-/// Why a string is not a name of its kind.
+/// Why a string is not a valid name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
-    /// There is nothing in it.
+    /// It has no characters.
     #[error("is empty")]
     Empty,
     /// It is longer than this many bytes.
@@ -26,7 +27,7 @@ pub enum NameError {
     /// A control character could break a header or a log line.
     #[error("holds a control character")]
     Control,
-    /// A character that a file name or a metric label cannot have.
+    /// A character that is not allowed in a file name or a metric label.
     #[error("may hold letters, digits, `.`, `_` and `-` only")]
     Label,
 }
@@ -81,7 +82,7 @@ macro_rules! name {
             }
         }
 
-        // Sound because equality and hash are those of the text.
+        // Sound, because equality and hash are those of the text.
         impl std::borrow::Borrow<str> for $type {
             fn borrow(&self) -> &str {
                 &self.0
@@ -96,7 +97,7 @@ name! {
 }
 name! {
     /// A value of `iss`, RFC 7519 §4.1.1, compared byte for byte. Not always a URL: some issuers
-    /// leave the scheme out.
+    /// omit the scheme.
     Issuer, MAX_NAME
 }
 name! {
@@ -105,13 +106,14 @@ name! {
 }
 
 impl Kid {
-    /// A key ID this program computed itself; base64url text of a hash is always a valid one.
+    /// A key ID that this program computed; base64url text of a hash is always valid.
     pub(super) fn from_thumbprint(text: &str) -> Self {
         Self(Arc::from(text))
     }
 }
 
-/// The operator's short name for an issuer: a metric label and a file name, so a narrow alphabet.
+/// The operator's short name for an issuer. It is a metric label and a file name, so the alphabet
+/// is narrow.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct IssuerName(Arc<str>);
 
@@ -145,8 +147,8 @@ impl fmt::Display for IssuerName {
     }
 }
 
-/// Whole seconds since 1970-01-01T00:00:00Z, RFC 7519 §2 `NumericDate`. The core gets the time as a
-/// value of this type; only `clock.rs` asks the system.
+/// Whole seconds since 1970-01-01T00:00:00Z, RFC 7519 §2 `NumericDate`. The core receives the time
+/// as a value of this type; only `clock.rs` asks the system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UnixTime(i64);
 
@@ -161,23 +163,23 @@ impl UnixTime {
         self.0
     }
 
-    /// So much later; at most the end of time.
+    /// Later by this duration; at most the end of time.
     pub fn plus(self, by: Duration) -> Self {
         Self(self.0.saturating_add(i64::try_from(by.as_secs()).unwrap_or(i64::MAX)))
     }
 
-    /// So much earlier; at least the beginning.
+    /// Earlier by this duration; at least the beginning.
     pub fn minus(self, by: Duration) -> Self {
         Self(self.0.saturating_sub(i64::try_from(by.as_secs()).unwrap_or(i64::MAX)))
     }
 
-    /// How long ago `earlier` was; zero when it lies ahead.
+    /// The time since `earlier`; zero if it is in the future.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_secs(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 }
 
-/// Bounds on key sets and tokens, `[limits]`. Each default says where it comes from.
+/// Limits on key sets and tokens, `[limits]`. Each default says where it comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
@@ -185,15 +187,15 @@ pub struct Limits {
     /// Size of a key set document after decompression. The largest real ones are under 100 KiB.
     #[serde(with = "setting::Size")]
     pub document: usize,
-    /// Usable keys in one set; entries that are dropped do not count. [`Limits::document`] bounds the
-    /// work. The strictest known client (Nimbus JOSE) reads 51,200 bytes, 100 keys of RSA.
+    /// Usable keys in one set; dropped entries do not count. [`Limits::document`] limits the work.
+    /// The strictest known client (Nimbus JOSE) reads 51,200 bytes, 100 RSA keys.
     pub keys: usize,
     /// JSON nesting of a key set document, of a protected header or of a claims set.
     pub depth: usize,
-    /// Size of a compact JWS. Most servers bound a header line at 16 KiB.
+    /// Size of a compact JWS. Most servers limit a header line to 16 KiB.
     #[serde(with = "setting::Size")]
     pub token: usize,
-    /// Signature checks one token may cost (keys tried when the kid is missing or not unique).
+    /// Signature checks per token (keys tried if the kid is missing or not unique).
     pub signature_checks: u32,
 }
 

@@ -1,20 +1,20 @@
-//! The way back. A countersigned token may carry what the issuer needs to know its own token again,
-//! in the private header parameter `cso`, "countersigned original":
+//! Restores originals. A countersigned token may carry what restores the issuer's own token, in the
+//! private header parameter `cso`, "countersigned original":
 //!
-//! - when the payload was not changed, `<protected header>..<signature>` of the original, both as
+//! - if the payload is unchanged, `<protected header>..<signature>` of the original, both as
 //!   received: the payload is that of the new token (the detached form of RFC 7515, appendix F);
-//! - when it was, the whole original compact JWS.
+//! - otherwise the whole original compact JWS.
 //!
-//! No state is shared: any replica that knows our public keys can restore.
+//! There is no shared state: any replica that has our public keys can restore.
 
 use super::jwk::{PublicJwk, SignatureForm};
 use super::jws::Envelope;
 use super::names::Limits;
 
-/// The value of `cso` for an original, given whether the new token's payload is the same bytes.
+/// The value of `cso` for an original; depends on whether the new token has the same payload bytes.
 pub(super) fn record(original: &Envelope<'_>, same_payload: bool) -> String {
     let (header, payload, signature) = original.parts();
-    // Padding would not survive: our own payload part has none.
+    // Padding would be lost: our own payload part has none.
     if same_payload && !payload.ends_with('=') {
         format!("{header}..{signature}")
     } else {
@@ -22,10 +22,10 @@ pub(super) fn record(original: &Envelope<'_>, same_payload: bool) -> String {
     }
 }
 
-/// The original compact JWS of a token *we* signed; none for every other token, whatever it says.
+/// The original compact JWS of a token that *we* signed; none for every other token.
 ///
-/// `exp` is not looked at: the issuer judges its own token, and an `id_token_hint` may be old
-/// (OpenID Connect RP-Initiated Logout §2).
+/// `exp` is not checked: the issuer checks its own token, and an `id_token_hint` may be old (OpenID
+/// Connect RP-Initiated Logout §2).
 pub fn restore(token: &str, own: &[PublicJwk], limits: &Limits) -> Option<String> {
     let jws = Envelope::parse(token, limits, false).ok()?;
     let record = jws.unverified_original()?;

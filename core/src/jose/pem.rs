@@ -1,5 +1,5 @@
-//! PEM as it comes (RFC 7468, leniently): several blocks in one text, line breaks lost, doubled as
-//! `\n`, or of any length.
+//! PEM as it is found in practice (RFC 7468, leniently): several blocks in one text; line breaks
+//! missing, doubled as `\n`, or of any length.
 
 use base64::Engine as _;
 use base64::alphabet;
@@ -19,23 +19,23 @@ const END: &str = "-----END ";
 /// After a label.
 const DASHES: &str = "-----";
 
-/// Whether a text holds a PEM block at all.
+/// Whether a text contains a PEM block.
 pub(super) fn is_pem(text: &str) -> bool {
     text.contains(BEGIN)
 }
 
-/// What one block holds.
+/// The content of one block.
 pub(super) enum Block {
     Certificate(DerCertificate),
     Key(DerKey),
-    /// A private key: not read, only noticed.
+    /// A private key: noticed, not read.
     Private,
-    /// Curve parameters, which say nothing the key does not.
+    /// Curve parameters, which the key contains too.
     Parameters,
     Unreadable,
 }
 
-/// Every block of a text, in order. A block without an end costs only itself.
+/// Every block of a text, in order. A block without an end affects only itself.
 pub(super) fn blocks(text: &str) -> impl Iterator<Item = Block> {
     text.split(BEGIN).skip(1).map(|piece| {
         let parts = piece
@@ -43,19 +43,19 @@ pub(super) fn blocks(text: &str) -> impl Iterator<Item = Block> {
             .and_then(|(label, rest)| Some((label, rest.split_once(END)?.0)));
         match parts {
             Some((label, body)) => block(label, body),
-            // Half a private key is one too many.
+            // Half of a private key is a leak too.
             None if piece.contains("PRIVATE KEY") => Block::Private,
             None => Block::Unreadable,
         }
     })
 }
 
-/// How many blocks a text begins.
+/// How many blocks start in a text.
 pub(super) fn count(text: &str) -> usize {
     text.matches(BEGIN).count()
 }
 
-/// The first key of a text that stands for one key.
+/// The first key of a text that contains one key.
 pub(super) fn first_key(text: &str) -> Option<DerKey> {
     blocks(text).find_map(|block| match block {
         Block::Key(key) => Some(key),
@@ -79,14 +79,14 @@ fn block(label: &str, body: &str) -> Block {
     }
 }
 
-/// Standard base64 with anything between that is white space, or once was.
+/// Standard base64 with any white space in it, also escaped.
 pub(super) fn decode(body: &str) -> Option<Vec<u8>> {
     let body = body.replace("\\n", "").replace("\\r", "");
     let compact: String = body.chars().filter(|c| !c.is_ascii_whitespace()).collect();
     LENIENT.decode(compact).ok()
 }
 
-/// A certificate in an `x5c` (RFC 7517 §4.7): standard base64 of DER, and what else is found there.
+/// A certificate in an `x5c` (RFC 7517 §4.7): standard base64 of DER, and common variants.
 pub(super) fn x5c_certificate(text: &str) -> Option<DerCertificate> {
     if is_pem(text) {
         return blocks(text).find_map(|block| match block {

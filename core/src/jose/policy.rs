@@ -1,4 +1,4 @@
-//! What one issuer is trusted for: data, checked when the configuration is read.
+//! The rules for one issuer: data, checked when the configuration is read.
 
 use std::time::Duration;
 
@@ -17,59 +17,59 @@ use super::verifying::VerifyingKey;
 pub struct IssuerPolicy {
     /// What the operator calls the issuer.
     pub name: IssuerName,
-    /// Spellings of `iss` that are this issuer's; never empty, unless there are tenants.
+    /// The spellings of this issuer's `iss`; never empty, unless there are tenants.
     pub issuers: Vec<Issuer>,
-    /// Further ones, with a variable segment.
+    /// Templates of `iss` with a variable segment.
     pub tenants: Option<Tenants>,
-    /// Tokens without `iss` are this issuer's too. Only for the one issuer there is: whose a token is
-    /// says its key alone then. [`IssuerPolicy::output_issuer`] must be set.
+    /// Tokens without `iss` also belong to this issuer. Only for a single issuer: then only the key
+    /// says whose token it is. [`IssuerPolicy::output_issuer`] must be set.
     pub issuer_when_missing: bool,
-    /// What `iss` becomes; `None` leaves it byte for byte.
+    /// The new value of `iss`; `None` leaves it byte for byte.
     pub output_issuer: Option<Issuer>,
     /// Algorithms its tokens may be signed with.
     pub algorithms: AlgSet,
     /// HMAC secrets, from the configuration only, never from a key set.
     pub secrets: Vec<HmacSecret>,
-    /// Protected header parameters that must be there, strings with exactly these values. Where the
-    /// issuer shares its keys with strangers (AWS ALB, one set a region), the signature alone does
-    /// not say whose token it is, and a parameter does.
+    /// Required protected header parameters: strings with exactly these values. If the issuer
+    /// shares its keys with strangers (AWS ALB, one set per region), the signature alone does not
+    /// say whose token it is. A parameter does.
     pub headers: Vec<(String, String)>,
-    /// Which audiences are taken, and what the new token gets.
+    /// Accepted audiences, and the audience of the new token.
     pub audience: AudienceRule,
-    /// Clock skew granted to `nbf` and `iat`; never to `exp`.
+    /// Allowed clock skew for `nbf` and `iat`; never for `exp`.
     pub leeway: Duration,
-    /// Which encodings of ECDSA signatures are read.
+    /// Accepted encodings of ECDSA signatures.
     pub signature_form: SignatureForm,
     /// Segments padded with `=` are read (AWS ALB); the signature is checked over the bytes received.
     pub padded: bool,
-    /// `typ: at+jwt` (RFC 9068) is countersigned too.
+    /// Also countersign `typ: at+jwt` (RFC 9068).
     pub access_tokens: bool,
-    /// Tokens bound to a key of their sender (`cnf`) are countersigned too. The new token is a bearer
-    /// token to every verifier that does not look at `cnf`.
+    /// Also countersign tokens that are bound to a key of their sender (`cnf`). The new token is a
+    /// bearer token for every verifier that ignores `cnf`.
     pub sender_constrained: bool,
-    /// Edits of the claims.
+    /// Changes to the claims.
     pub claims: ClaimRules,
-    /// The new `exp` is at most this far away; `None` keeps the original's.
+    /// The new `exp` is at most this far in the future; `None` keeps the original's.
     pub max_lifetime: Option<Duration>,
-    /// The original's protected header and signature travel in the new token, so that it can be put
-    /// together again on the way back to the issuer; never in a token that was made to live shorter,
-    /// to say less, or, at the exchange, to be good in fewer places.
+    /// The original's protected header and signature are in the new token, so that the original can
+    /// be restored for the issuer. Never in a token that was restricted: a shorter life, fewer
+    /// claims, or, at the exchange, fewer audiences.
     pub carry_original: bool,
-    /// The issuer's own keys are in the set a verifier reads, so a token may pass as it stands.
+    /// The key set that a verifier reads contains the issuer's own keys, so a token may pass
+    /// unchanged.
     pub published: bool,
 }
 
 impl IssuerPolicy {
-    /// Header parameters with a meaning of their own here (RFC 7515 §4.1, RFC 7516 §4.1.2, RFC 7797);
-    /// [`IssuerPolicy::headers`] holds none of them.
+    /// Header parameters with their own meaning here (RFC 7515 §4.1, RFC 7516 §4.1.2, RFC 7797);
+    /// [`IssuerPolicy::headers`] contains none of them.
     pub const INTERPRETED: [&str; 11] =
         ["alg", "kid", "typ", "crit", "cty", "enc", "jku", "jwk", "x5u", "x5c", "b64"];
 
-    /// The header parameter that names the client a token was made for, where the claims do not (AWS
-    /// ALB).
+    /// The header parameter that names the token's client, if the claims do not (AWS ALB).
     pub const CLIENT: &str = "client";
 
-    /// The client that every token let through was made for, by a demand on its protected header.
+    /// The client that every accepted token was made for, because a header parameter is required.
     pub fn bound_client(&self) -> Option<&str> {
         let mut headers = self.headers.iter();
         headers.find(|(name, _)| name == Self::CLIENT).map(|(_, value)| value.as_str())
@@ -99,20 +99,20 @@ impl IssuerPolicy {
         }
     }
 
-    /// Whether the issuer's keys may stand in a set a verifier reads. Not where a header parameter
-    /// is demanded, nor where the keys sign for many tenants: the verifier knows of neither, and would
-    /// take the tokens we refuse.
+    /// Whether a key set for verifiers may contain the issuer's keys. Not if a header parameter is
+    /// required, nor if the keys sign for many tenants: the verifier knows neither rule and would
+    /// accept the tokens that we refuse.
     pub fn publishes(&self) -> bool {
         self.published && self.headers.is_empty() && self.tenants.is_none()
     }
 
-    /// Every way of writing `iss`, for people.
+    /// Every spelling of `iss`, for people.
     pub fn spellings(&self) -> impl Iterator<Item = &Issuer> {
         let templates = self.tenants.iter().flat_map(|tenants| &tenants.templates);
         self.issuers.iter().chain(templates.map(IssuerTemplate::text))
     }
 
-    /// Whether a claims set that says `iss` is this issuer's.
+    /// Whether a claims set with `iss` belongs to this issuer.
     ///
     /// # Errors
     /// `iss`, `tenant`.
@@ -165,14 +165,14 @@ impl HmacSecret {
         self.alg
     }
 
-    /// Whether the HMAC `signature` over `message` was made with it; compared in constant time.
+    /// Whether this secret made the HMAC `signature` over `message`; compared in constant time.
     pub(super) fn made(&self, message: &[u8], signature: &[u8]) -> bool {
         self.key.made(self.alg, message, signature)
     }
 }
 
-/// The attack of RFC 8725 §2.1, made by a slip of the operator's: whoever has the public key could
-/// mint tokens. PEM, JWK, OpenSSH, and SPKI as DER or base64.
+/// The attack of RFC 8725 §2.1, by a mistake of the operator: anybody with the public key could
+/// create tokens. Recognises PEM, JWK, OpenSSH, and SPKI as DER or base64.
 fn is_public_key(bytes: &[u8]) -> bool {
     const SPKI_TEXT: [&str; 6] = ["MIIB", "MIIC", "MFkwEwYH", "MHYwEAYH", "MIGbMBAG", "MCowBQYD"];
     if is_der_sequence(bytes) {
@@ -186,7 +186,7 @@ fn is_public_key(bytes: &[u8]) -> bool {
         || (text.starts_with(['{', '[']) && text.contains("\"kty\""))
 }
 
-/// One DER SEQUENCE, exactly as long as the bytes: no random secret is that.
+/// One DER SEQUENCE, exactly as long as the bytes: a random secret is not one.
 fn is_der_sequence(bytes: &[u8]) -> bool {
     match *bytes {
         [0x30, 0x82, high, low, ref rest @ ..] => {
@@ -204,65 +204,65 @@ impl std::fmt::Debug for HmacSecret {
     }
 }
 
-/// Which audience the new token gets.
+/// The audience of the new token.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AudienceRule {
-    /// The token must name one of these; empty: any.
+    /// The token must name one of these; if empty, any.
     pub accept: Vec<Audience>,
-    /// The `aud` to set where the token has none, if its client is one of `clients`.
+    /// The `aud` to set if the token has none and its client is one of `clients`.
     pub when_missing: Option<MissingAudience>,
 }
 
-/// An `aud` for tokens that have none: only together with a check of who asked for the token.
+/// An `aud` for tokens without one: only together with a check of the client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MissingAudience {
-    /// What `aud` becomes.
+    /// The new value of `aud`.
     pub audience: Audience,
-    /// `azp` and `client_id`, where they are there, must be one of these, and one must be there, unless
-    /// [`IssuerPolicy::bound_client`] or [`MissingAudience::vouched_by`] says which client's the token
-    /// is. With none of these, no token passes.
+    /// `azp` and `client_id`, if present, must be one of these. One must be present, unless
+    /// [`IssuerPolicy::bound_client`] or [`MissingAudience::client_sources`] names the token's
+    /// client. Without any of these, no token passes.
     pub clients: Vec<String>,
-    /// What else says which client's a token is.
-    pub vouched_by: Vec<Vouching>,
+    /// What else may name the token's client.
+    pub client_sources: Vec<ClientSource>,
 }
 
-/// What names the client of a token that does not say so itself.
+/// What names the client of a token that does not name one itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Vouching {
-    /// The `iss` of the token has the client as a whole segment of its path.
+pub enum ClientSource {
+    /// A whole segment in the path of the token's `iss`.
     Issuer,
-    /// The keys are one client's, which the configuration has checked as far as it can: their address
-    /// names it, or the operator brought them. Only where `clients` holds one.
+    /// The keys belong to one client, which the configuration has checked as far as possible: their
+    /// address names it, or the operator supplied them. Only if `clients` has one entry.
     Keys,
 }
 
 impl MissingAudience {
-    /// The client that the verified `iss`, or the keys, say the token was made for.
-    pub(super) fn vouched_client(&self, claims: &Object) -> Option<&str> {
+    /// The client that the verified `iss`, or the keys, name.
+    pub(super) fn named_client(&self, claims: &Object) -> Option<&str> {
         let iss = claims.string("iss").unwrap_or_default();
-        self.vouched_by.iter().find_map(|vouching| match (vouching, self.clients.as_slice()) {
-            (Vouching::Issuer, clients) => {
+        self.client_sources.iter().find_map(|source| match (source, self.clients.as_slice()) {
+            (ClientSource::Issuer, clients) => {
                 clients.iter().map(String::as_str).find(|client| names_client(&iss, client))
             }
-            (Vouching::Keys, [only]) => Some(only.as_str()),
-            (Vouching::Keys, _) => None,
+            (ClientSource::Keys, [only]) => Some(only.as_str()),
+            (ClientSource::Keys, _) => None,
         })
     }
 }
 
-/// Whether an address has `client` as a whole segment of its path, or as the value of a parameter of
-/// its query. A part of a segment would be another client's name.
+/// Whether an address has `client` as a whole segment of its path, or as the value of a query
+/// parameter. A part of a segment would be another client's name.
 pub fn names_client(address: &str, client: &str) -> bool {
     let (path, query) = address.split_once('?').unwrap_or((address, ""));
     let path = path.split_once("://").map_or(path, |(_, rest)| rest);
-    // The first is the host, which anybody may have called so.
+    // The first is the host, which anybody may name so.
     let mut segments = path.split('/').skip(1);
     !client.is_empty()
         && (segments.any(|segment| segment == client)
             || query.split('&').any(|pair| pair.split_once('=').is_some_and(|(_, v)| v == client)))
 }
 
-/// Edits of the claims, applied in this order: rename, set, drop. Everything else stays byte for byte.
+/// Changes to the claims, in this order: rename, set, drop. Everything else stays byte for byte.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ClaimRules {
     /// Old name, new name.
@@ -278,11 +278,11 @@ pub struct ClaimRules {
 }
 
 impl ClaimRules {
-    /// Claims no rule may touch: they have checks and settings of their own, and an edit of them
-    /// could make a token live longer, start earlier or speak for someone else's issuer.
+    /// Claims that no rule may change: they have their own checks and settings. Changing them could
+    /// make a token live longer, start earlier or name another issuer.
     pub const PROTECTED: [&str; 5] = ["iss", "aud", "exp", "nbf", "iat"];
 
-    /// Whether no rule may touch this claim.
+    /// Whether rules must not change this claim.
     pub fn is_protected(claim: &str) -> bool {
         Self::PROTECTED.contains(&claim)
     }

@@ -1,7 +1,7 @@
-//! The set a verifier reads: our own keys first, and behind them every key of the issuers that the
-//! profile tolerates. Tokens that pass unchanged, and answers nobody signs anew (logout tokens, JARM),
-//! are verified with that set too. Fixed member order, every `kid` unique, every key with its `alg`
-//! unless the profile wants it without: the same keys give the same bytes.
+//! The key set that a verifier reads: our own keys first, then every key of the issuers that the
+//! profile tolerates. It also verifies tokens that pass unchanged, and answers that nobody signs
+//! again (logout tokens, JARM). Members have a fixed order, every `kid` is unique, and every key
+//! has its `alg` unless the profile omits it: the same keys give the same bytes.
 
 use std::collections::{HashMap, HashSet};
 
@@ -13,16 +13,16 @@ use super::report::{Change, Effect};
 use super::thumbprint::Thumbprint;
 use crate::profile::{Profile, Tolerance};
 
-/// What goes into one served set.
+/// The input of one served set.
 pub struct Input<'a> {
-    /// Our signing keys; they stand first, under their own `kid`s, whatever the profile says.
+    /// Our signing keys; they are first, under their own `kid`s, whatever the profile says.
     pub own: &'a [PublicJwk],
-    /// The issuers' keys, a set for each.
+    /// The issuers' keys, one set each.
     pub upstream: &'a [&'a KeySet],
     /// The verifier.
     pub profile: &'a Profile,
-    /// The key last published under a `kid`. A `kid` that now names another key is replaced by the
-    /// thumbprint, so that a cache keyed on `kid` does not go on using the old key.
+    /// The key that was last published under a `kid`. If a `kid` now names another key, the
+    /// thumbprint replaces it, so that a cache by `kid` stops using the old key.
     pub remembered: &'a HashMap<Kid, Thumbprint>,
 }
 
@@ -31,13 +31,13 @@ pub struct Input<'a> {
 pub struct PublishedDocument {
     /// `{"keys":[…]}`
     pub body: String,
-    /// What can be found in it, and by which name.
+    /// The keys in it, by name.
     pub kids: PublishedKids,
     /// Keys the profile does not tolerate, and members that were replaced or left out.
     pub left_out: Vec<Change>,
 }
 
-/// Under which names the keys of a served set are found.
+/// The names of the keys in a served set.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct PublishedKids {
     by_kid: HashMap<Kid, (Thumbprint, Alg)>,
@@ -50,8 +50,8 @@ impl PublishedKids {
         self.by_kid.get(kid).is_some_and(|(served, _)| served == key)
     }
 
-    /// The same, and the set says that this `alg` is the key's, or says no `alg` and the key has only
-    /// this one: a verifier that honours the `alg` of a key (RFC 7517 §4.4) takes the token.
+    /// The same, and the set gives this `alg` for the key, or no `alg` and the key has only this
+    /// one. A verifier that honours the `alg` of a key (RFC 7517 §4.4) then accepts the token.
     pub fn serves_for(&self, kid: &str, key: &Thumbprint, alg: Alg) -> bool {
         self.by_kid.get(kid).is_some_and(|(served, of)| served == key && *of == alg)
     }
@@ -61,7 +61,7 @@ impl PublishedKids {
         self.by_key.get(key)
     }
 
-    /// Those of the names that `keep` wants.
+    /// The names that `keep` selects.
     #[must_use]
     pub fn only(&self, keep: impl Fn(&Kid, &Thumbprint) -> bool) -> Self {
         let wanted = |kid: &Kid, key: &Thumbprint| keep(kid, key);
@@ -78,24 +78,24 @@ impl PublishedKids {
         self.by_kid.is_empty()
     }
 
-    /// Names in the set.
+    /// The number of names in the set.
     pub fn len(&self) -> usize {
         self.by_kid.len()
     }
 
-    /// Every `kid`, its key, and the `alg` the set says it is for.
+    /// Every `kid`, its key, and the `alg` in the set.
     pub fn entries(&self) -> impl Iterator<Item = (&Kid, &Thumbprint, Alg)> {
         self.by_kid.iter().map(|(kid, (key, alg))| (kid, key, *alg))
     }
 
-    /// Every `kid` and its key; what [`Input::remembered`] is made of.
+    /// Every `kid` and its key; the source of [`Input::remembered`].
     pub fn iter(&self) -> impl Iterator<Item = (&Kid, &Thumbprint)> {
         self.by_kid.iter().map(|(kid, (key, _))| (kid, key))
     }
 }
 
-/// Builds the set. A `kid` stands for one key only: where two keys claim it, where one of our own
-/// has it, or where it is the thumbprint of another key, the thumbprint takes its place.
+/// Builds the set. A `kid` names one key only. If two keys claim it, if one of our own has it, or
+/// if it is the thumbprint of another key, the thumbprint replaces it.
 pub fn publish(input: &Input<'_>) -> PublishedDocument {
     let mut out = Writer::default();
     for key in input.own {
@@ -118,7 +118,7 @@ pub fn publish(input: &Input<'_>) -> PublishedDocument {
                 after: Some(kid.to_string()),
             });
         }
-        // A second entry without a name adds nothing to a key that is already there.
+        // A second entry without a name adds nothing to an existing key.
         let nameless = key.jwk.kid().is_none();
         if !(nameless && out.kids.by_key.contains_key(key.jwk.thumbprint())) {
             out.add(key.jwk, kid, key.alg, key.tolerance);
@@ -134,7 +134,7 @@ struct Chosen<'a> {
     path: &'a str,
 }
 
-/// The issuers' keys the profile tolerates.
+/// The issuers' keys that the profile tolerates.
 fn choose<'a>(input: &Input<'a>, left_out: &mut Vec<Change>) -> Vec<Chosen<'a>> {
     let mut chosen = Vec::new();
     for set in input.upstream {
@@ -160,8 +160,8 @@ fn choose<'a>(input: &Input<'a>, left_out: &mut Vec<Change>) -> Vec<Chosen<'a>> 
     chosen
 }
 
-/// Some servers list one key once for each `alg`, under one `kid`. A reader finds one entry by a
-/// `kid`, so one is published: the one the verifier accepts, RS256 before the others.
+/// Some servers list one key once per `alg`, under one `kid`. A reader finds one entry by `kid`, so
+/// one is published: the one that the verifier accepts, RS256 before the others.
 fn one_alg_each<'a>(
     chosen: Vec<Chosen<'a>>,
     profile: &Profile,
@@ -202,9 +202,9 @@ fn left(path: &str, code: &'static str, alg: Option<Alg>) -> Change {
     }
 }
 
-/// Who claims which `kid`.
+/// The keys that claim each `kid`.
 struct Claims<'a> {
-    /// The only key that claims a `kid`; `None` where there are several.
+    /// The only key that claims a `kid`; `None` if there are several.
     claimed: HashMap<&'a Kid, Option<&'a Thumbprint>>,
     thumbprints: HashSet<&'a Kid>,
     remembered: &'a HashMap<Kid, Thumbprint>,
@@ -228,7 +228,7 @@ impl<'a> Claims<'a> {
         Self { claimed, thumbprints, remembered: input.remembered }
     }
 
-    /// The `kid` a key is served under, and the code of why it is not its own.
+    /// The `kid` that a key is served under, and the code of the reason if it is not its own.
     fn kid<'k>(&self, jwk: &'k PublicJwk) -> (&'k Kid, Option<&'static str>) {
         let own = jwk.thumbprint().kid();
         let Some(kid) = jwk.kid() else { return (own, None) };

@@ -1,9 +1,8 @@
-//! The second opinion: another implementation reads what we publish and verifies what we sign, before
-//! anybody else has to.
+//! A second library reads what we publish and verifies what we sign, before anyone else does.
 //!
-//! A key of ours signs a [`Probe`] when it is made or read, and does not come to be unless
-//! `jsonwebtoken` verifies the probe with the key as it is published. A set is read by `jsonwebtoken`
-//! before it is served, and must verify the probes of our keys in it.
+//! Our key signs a [`Probe`] when it is created or read. It is used only if `jsonwebtoken` verifies
+//! the probe with the published key. `jsonwebtoken` also reads a set before it is served; the set
+//! must verify the probes of our keys in it.
 
 use jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER;
 use jsonwebtoken::jwk::{
@@ -52,8 +51,8 @@ impl ReadBackFault {
     }
 }
 
-/// Something a key of ours signed, so that a set can be asked to verify it. It has the shape of a token
-/// and is none: no claim says who is logged in, and it never leaves the process.
+/// Something that our key signed, so that a set can verify it. It has the form of a token but is
+/// not one: no claim says who is logged in, and it never leaves the process.
 #[derive(Clone)]
 pub struct Probe {
     kid: Kid,
@@ -67,14 +66,14 @@ impl std::fmt::Debug for Probe {
 }
 
 impl Probe {
-    /// What a probe says, as a payload. Without `iss`, `sub` and `exp` no verifier takes it for a login.
+    /// The payload of a probe. Without `iss`, `sub` and `exp` no verifier accepts it as a login.
     pub(super) const CLAIMS: &str = r#"{"probe":"countersign"}"#;
 
     pub(super) fn new(kid: Kid, jws: String) -> Self {
         Self { kid, jws }
     }
 
-    /// Whether a reader that knows nothing but the set verifies it.
+    /// Whether a reader that knows only the set verifies it.
     fn is_verified_by(&self, set: &JwkSet) -> bool {
         let Ok(header) = decode_header(&self.jws) else { return false };
         let Some((input, signature)) = self.jws.rsplit_once('.') else { return false };
@@ -92,10 +91,10 @@ impl Probe {
     }
 }
 
-/// Reads a set that was written back, as a verifier would.
+/// Reads a written set as a verifier would.
 ///
 /// # Errors
-/// [`ReadBackFault`]; the set must not be served then.
+/// [`ReadBackFault`]; then the set must not be served.
 pub fn read_back(body: &str, kids: &PublishedKids, own: &[Probe]) -> Result<(), ReadBackFault> {
     let set = read(body)?;
     if set.keys.len() != kids.len() {
@@ -109,10 +108,10 @@ pub fn read_back(body: &str, kids: &PublishedKids, own: &[Probe]) -> Result<(), 
     probe(&set, own)
 }
 
-/// The same for a set of our own keys alone.
+/// The same for a set of only our own keys.
 ///
 /// # Errors
-/// [`ReadBackFault`]; none of the keys may sign then.
+/// [`ReadBackFault`]; then none of the keys may sign.
 pub fn probed(body: &str, own: &[Probe]) -> Result<(), ReadBackFault> {
     probe(&read(body)?, own)
 }
@@ -128,24 +127,24 @@ fn probe(set: &JwkSet, own: &[Probe]) -> Result<(), ReadBackFault> {
     }
 }
 
-/// Whether `jwk` is a signature key for `alg` with the numbers that `key` stands for.
+/// Whether `jwk` is a signature key for `alg` with the numbers of `key`.
 fn is(jwk: &Jwk, key: &Thumbprint, alg: Alg) -> bool {
     let named = match &alg.row().check {
         Check::Jsonwebtoken(name) => KeyAlgorithm::from(Algorithm::clone(name)),
         Check::AwsLc(_) => KeyAlgorithm::UNKNOWN_ALGORITHM,
     };
     jwk.common.public_key_use == Some(PublicKeyUse::Signature)
-        // Some verifiers lose the set to the `alg` of a key; it is published without then.
+        // Some verifiers reject the whole set for the `alg` of a key; then it is published without.
         && jwk.common.key_algorithm.is_none_or(|alg| alg == named)
         && has_numbers(jwk, key)
 }
 
 fn has_numbers(jwk: &Jwk, key: &Thumbprint) -> bool {
     if let AlgorithmParameters::Other(other) = &jwk.algorithm {
-        // The one curve that `jsonwebtoken` cannot name.
+        // The one curve that `jsonwebtoken` has no name for.
         return other.fields.get("crv").is_some_and(|crv| crv == "secp256k1");
     }
-    // The thumbprint asks for the process's provider; a second call does nothing.
+    // The thumbprint needs the process's provider; a second call does nothing.
     let _ = DEFAULT_PROVIDER.install_default();
     jwk.thumbprint(ThumbprintHash::SHA256).is_ok_and(|own| own == key.as_str())
 }

@@ -1,4 +1,4 @@
-//! How a key set document is read, and what comes of it.
+//! Options and result of reading a key set document.
 
 use super::alg::Alg;
 use super::keyset::KeySet;
@@ -8,12 +8,12 @@ use super::report::Report;
 /// How a document is read.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Bounds on the document.
+    /// Limits of the document.
     pub limits: Limits,
-    /// The `alg` an RSA key without one is published with [RS256].
+    /// The published `alg` of an RSA key without one [RS256].
     pub rsa_alg: Alg,
-    /// For `exp` and certificate dates; without it neither is looked at. Keys whose `exp` has passed
-    /// are dropped.
+    /// The time for `exp` and certificate dates; without it neither is checked. Keys with a past
+    /// `exp` are dropped.
     pub now: Option<UnixTime>,
 }
 
@@ -23,7 +23,7 @@ impl Default for Options {
     }
 }
 
-/// A document read: the keys and what was done to get them.
+/// A document that was read: the keys, and the repairs.
 #[derive(Debug)]
 pub struct Normalized {
     /// Every usable key, whatever a profile publishes.

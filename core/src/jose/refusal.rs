@@ -1,7 +1,7 @@
-//! Why a token is not countersigned. Codes are stable: metric labels and what scripts test. Messages
-//! name the failed check, never the token's text.
+//! Why a token is not countersigned. Codes are stable: metric labels, and what scripts test.
+//! Messages name the failed check, never the token's text.
 
-/// Characters of an `iss` that are shown.
+/// Number of shown characters of an `iss`.
 const SHOWN: usize = 200;
 
 /// A refused token.
@@ -57,7 +57,7 @@ pub enum Refusal {
     IssuerMissing,
     #[error("`iss` is not the issuer's")]
     Issuer,
-    /// `near` is a spelling that is configured.
+    /// `near` is a configured spelling.
     #[error("the token's issuer `{iss}` is not configured here{}", hint(near.as_deref()))]
     IssuerUnknown { iss: Box<str>, near: Option<Box<str>> },
     #[error("`iss` and `{claim}` do not name one and the same tenant that may log in")]
@@ -115,9 +115,9 @@ fn hint(near: Option<&str>) -> String {
 pub enum ExchangeError {
     /// The subject token is invalid, or unacceptable for any reason (RFC 8693 §2.2.2).
     InvalidRequest,
-    /// The audience asked for cannot be had (RFC 8693 §2.2.2).
+    /// The requested audience is not available (RFC 8693 §2.2.2).
     InvalidTarget,
-    /// Not the token's fault (RFC 6749 §4.1.2.1).
+    /// Not caused by the token (RFC 6749 §4.1.2.1).
     ServerError,
 }
 
@@ -133,8 +133,8 @@ impl ExchangeError {
 }
 
 impl Refusal {
-    /// The refusal of a token whose `iss` is no issuer's. `known` says whether a spelling is
-    /// configured; it is asked for a dozen near ones.
+    /// The refusal of a token with an unknown `iss`. `known` says whether a spelling is configured;
+    /// it is called for a dozen similar ones.
     pub fn issuer_unknown(iss: &str, known: impl Fn(&str) -> bool) -> Self {
         let lower = iss.to_ascii_lowercase();
         let bare = |text: &str| {
@@ -155,8 +155,8 @@ impl Refusal {
         Self::IssuerUnknown { iss: format!("{shown}{cut}").into(), near }
     }
 
-    /// What the exchange answers. A token is refused with `invalid_request`, whatever is wrong with
-    /// it; `invalid_grant` is another grant's (RFC 6749 §5.2).
+    /// The answer of the exchange. Every refused token is `invalid_request`; `invalid_grant`
+    /// belongs to another grant (RFC 6749 §5.2).
     pub fn exchange_error(&self) -> ExchangeError {
         match self {
             Self::AudienceAsked => ExchangeError::InvalidTarget,
@@ -170,13 +170,14 @@ impl Refusal {
         self.entry().0
     }
 
-    /// How much a refusal tells about the token: of several, the highest is reported, so that
-    /// "expired" beats "no key has this kid". Higher means that more was right before it failed.
+    /// How much a refusal says about the token. Of several, the highest is reported, so that
+    /// "expired" is reported before "no key has this kid". Higher means that more checks passed
+    /// before it.
     pub fn rank(&self) -> u8 {
         self.entry().1
     }
 
-    /// The more telling of two.
+    /// The more informative of two.
     #[must_use]
     pub fn or_more_telling(self, other: Self) -> Self {
         if other.rank() > self.rank() { other } else { self }

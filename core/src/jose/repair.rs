@@ -1,5 +1,5 @@
-//! The repairs: what has exactly one reading is read. One function or table row each, by the name of
-//! the code it reports; what has no single reading is a fault.
+//! The repairs: what can be read in only one way is read. Each is one function or table row, named
+//! after the code it reports. What can be read in several ways is a fault.
 
 use std::borrow::Cow;
 
@@ -10,7 +10,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use super::alg::{Alg, Curve};
 use super::fault::{KeyFault, Member};
 
-/// Trailing bits that are not zero are read as every lenient reader does, and reported.
+/// Accepts non-zero trailing bits as every lenient reader does, and reports them.
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
     &alphabet::URL_SAFE,
     GeneralPurposeConfig::new()
@@ -18,7 +18,7 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
         .with_decode_padding_mode(DecodePaddingMode::RequireNone),
 );
 
-/// Bytes of a member, and the code of each repair that was needed.
+/// Bytes of a member, and the code of each needed repair.
 pub(super) struct Bytes {
     pub(super) bytes: Vec<u8>,
     pub(super) codes: Vec<&'static str>,
@@ -35,7 +35,7 @@ pub(super) fn base64(text: &str, member: Member) -> Result<Bytes, KeyFault> {
     let bare = text.trim_end_matches('=');
     let padding = text.len() - bare.len();
     if padding > 0 {
-        // `AQAB==` has two too many, and still says the same; a text of nothing else says nothing.
+        // `AQAB==` has two `=` too many and still has one meaning; a text of only `=` has none.
         if bare.is_empty() {
             return Err(KeyFault::Base64(member));
         }
@@ -58,7 +58,7 @@ pub(super) fn base64(text: &str, member: Member) -> Result<Bytes, KeyFault> {
     Ok(Bytes { bytes, codes })
 }
 
-/// A number as RFC 7518 §2 `Base64urlUInt` wants it: no leading zero octets.
+/// A number as RFC 7518 §2 `Base64urlUInt` requires: no leading zero bytes.
 pub(super) fn minimal(mut read: Bytes) -> Bytes {
     let zeros = read.bytes.iter().take_while(|byte| **byte == 0).count();
     if zeros > 0 {
@@ -68,7 +68,7 @@ pub(super) fn minimal(mut read: Bytes) -> Bytes {
     read
 }
 
-/// A coordinate as RFC 7518 §6.2.1.2 wants it: as long as the curve, with leading zeros.
+/// A coordinate as RFC 7518 §6.2.1.2 requires: as long as the curve, with leading zeros.
 pub(super) fn full_length(mut read: Bytes, curve: Curve) -> Result<Bytes, KeyFault> {
     let want = curve.coordinate_len();
     let have = read.bytes.len();
@@ -89,15 +89,15 @@ pub(super) fn full_length(mut read: Bytes, curve: Curve) -> Result<Bytes, KeyFau
     Ok(read)
 }
 
-/// Hexadecimal text also decodes as base64url, to another number. By chance a modulus would be so
-/// written once in 4^-256.
+/// Hexadecimal text also decodes as base64url, to a different number. A modulus is written so by
+/// chance once in 4^-256.
 pub(super) fn is_hex(text: &str) -> bool {
     text.len() >= 256
         && text.bytes().all(|byte| byte.is_ascii_hexdigit())
         && text.bytes().any(|byte| byte.is_ascii_digit())
 }
 
-/// `e: 65537`, a JSON number where RFC 7518 §6.3.1.2 wants text.
+/// `e: 65537`, a JSON number where RFC 7518 §6.3.1.2 requires text.
 pub(super) fn integer(text: &str) -> Result<Bytes, KeyFault> {
     let value: u64 = text.parse().map_err(|_| KeyFault::ExponentRange)?;
     let bytes = value.to_be_bytes();
@@ -105,16 +105,16 @@ pub(super) fn integer(text: &str) -> Result<Bytes, KeyFault> {
     Ok(Bytes { bytes: bytes[zeros..].to_vec(), codes: vec!["e_integer"] })
 }
 
-/// What an `alg` text says.
+/// The meaning of an `alg` text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum AlgText {
     /// The registered name.
     Known(Alg),
     /// Another spelling of it.
     Alias(Alg),
-    /// Names the kind of key only.
+    /// It names only the kind of key.
     Family,
-    /// A key for something else than signatures.
+    /// A key for another use than signatures.
     NotSignature,
     /// HMAC under another name.
     Secret,
@@ -122,7 +122,7 @@ pub(super) enum AlgText {
 }
 
 /// Other spellings, in lower case: of Java (`SHA256withRSA`), of XML signatures (RFC 6931 §2.3), of
-/// the X.509 names (RFC 4055 §5), of RFC 9864 §2, and plain mistakes.
+/// the X.509 names (RFC 4055 §5), of RFC 9864 §2, and mistakes.
 #[rustfmt::skip]
 const ALIASES: &[(&str, Alg)] = &[
     ("rsa256", Alg::Rs256), ("rsa384", Alg::Rs384), ("rsa512", Alg::Rs512),
@@ -147,7 +147,7 @@ const ALIASES: &[(&str, Alg)] = &[
 /// Reads an `alg`, RFC 7517 §4.4.
 pub(super) fn alg(text: &str) -> AlgText {
     if let Some(alg) = Alg::from_name(text) {
-        // The fully specified name is right (RFC 9864 §2.2), but few readers know it.
+        // The fully specified name is correct (RFC 9864 §2.2), but few readers know it.
         return if alg.name() == text { AlgText::Known(alg) } else { AlgText::Alias(alg) };
     }
     let lower = text.to_ascii_lowercase();
@@ -171,14 +171,14 @@ pub(super) fn alg(text: &str) -> AlgText {
     }
 }
 
-/// What a `use` says about signatures, RFC 7517 §4.2.
+/// The meaning of a `use` for signatures, RFC 7517 §4.2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum UseText {
     Sig,
     /// Another spelling of `sig`.
     Alias,
     Other,
-    /// A root that signs certificates, never tokens: wherever it is said, the key stays out.
+    /// A root that signs certificates, never tokens: the key is left out.
     Root,
     Unknown,
 }
@@ -199,7 +199,7 @@ pub(super) fn key_use(text: &str) -> UseText {
 }
 
 /// Reads a `crv`: the curve, and whether it is the registered name (RFC 7518 §7.6). `P-256K`, which
-/// some write for `secp256k1`, has been written for other curves too.
+/// some write for `secp256k1`, was also used for other curves.
 pub(super) fn curve(text: &str) -> Option<(Curve, bool)> {
     let all = [Curve::P256, Curve::P384, Curve::P521, Curve::Secp256k1, Curve::Ed25519];
     if let Some(curve) = all.into_iter().find(|curve| curve.name() == text) {

@@ -1,35 +1,35 @@
-//! What was done to a key set document, key by key. No secret ever stands in it: values of private
-//! members are never looked at, and what is shown of others is cut short.
+//! What was done to a key set document, key by key. It never contains a secret: values of private
+//! members are never read, and excerpts of others are short.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use serde::Serialize;
 
-/// What was changed and why, one entry a change.
+/// The changes and their reasons, one entry per change.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Serialize)]
 pub struct Report {
-    /// What differs between the document and the set that came out of it.
+    /// The differences between the document and the resulting set.
     pub changes: Vec<Change>,
-    /// What is worth knowing, but changed nothing.
+    /// Facts that changed nothing.
     pub warnings: Vec<Change>,
-    /// Secrets the issuer shows the world. Each needs a person.
+    /// Secrets that the issuer publishes. A person must act on each.
     pub alarms: Vec<Alarm>,
 }
 
 impl Report {
-    /// Whether the document was as it should be.
+    /// Whether the document needed no change.
     pub fn is_empty(&self) -> bool {
         self.changes.is_empty() && self.warnings.is_empty() && self.alarms.is_empty()
     }
 }
 
-/// Members of a JWK a change may be about; what else stands last in a path is a key's own name.
+/// Members of a JWK that a change may be about; any other last part of a path is a key's own name.
 const MEMBERS: &[&str] =
     &["kty", "use", "alg", "kid", "crv", "n", "e", "x", "y", "x5c", "value", "key_ops", "oth"];
 
 impl Report {
-    /// The report for people: one line a key, alarms first.
+    /// The report for people: one line per key, alarms first.
     pub fn lines(&self) -> Vec<String> {
         let mut lines: Vec<String> = self.alarms.iter().map(Alarm::line).collect();
         let mut keys: Vec<(&str, Vec<String>)> = Vec::new();
@@ -81,28 +81,28 @@ impl Alarm {
     }
 }
 
-/// One thing that was done, or noticed.
+/// One change or observation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Change {
     /// JSON path in the upstream document, `$.keys[2].n`.
     pub path: String,
     /// Stable code.
     pub code: &'static str,
-    /// What it did to the key.
+    /// The effect on the key.
     pub effect: Effect,
-    /// An excerpt of what stood there.
+    /// An excerpt of the old value.
     pub before: Option<String>,
-    /// An excerpt of what stands there now.
+    /// An excerpt of the new value.
     pub after: Option<String>,
 }
 
-/// What a change did to the key it is about.
+/// The effect of a change on its key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Effect {
-    /// The key is in, corrected.
+    /// The key is published, corrected.
     Repaired,
-    /// The key is out.
+    /// The key is dropped.
     Dropped,
     /// The key verifies, but the profile does not publish it.
     LeftOut,
@@ -110,23 +110,23 @@ pub enum Effect {
     Noted,
 }
 
-/// A leaked secret: where, and what kind. Never the value.
+/// A leaked secret: its position and kind. Never the value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Alarm {
     /// JSON path of the key.
     pub path: String,
     /// `private_key_leaked` or `secret_leaked`.
     pub code: &'static str,
-    /// Names of the members that hold the secret.
+    /// Names of the members that contain the secret.
     pub members: Vec<String>,
 }
 
-/// Characters a report shows of the start and of the end of a value: enough to recognise a key, and
-/// to see padding.
+/// How many characters of the start and the end of a value a report shows: enough to recognise a
+/// key and to see padding.
 const HEAD: usize = 32;
 const TAIL: usize = 16;
 
-/// Text fit for a report line: cut short, control characters escaped.
+/// Text for a report line: shortened, control characters escaped.
 pub fn excerpt(text: &str) -> String {
     let mut out = String::new();
     let mut push = |c: char| {

@@ -1,15 +1,15 @@
-//! Secrets that an issuer shows the world in its key set: which members hold one. Their values are never
-//! looked at, but for whether there is anything in them.
+//! Finds the members of a published key that contain a secret. It never reads their values, except
+//! to see whether they are empty.
 
 use super::alg::Family;
 use super::repair::{self, AlgText};
 use super::report::excerpt;
 use super::tree::{Json, Object};
 
-/// Members that hold a secret: RFC 7518 §6.2.2, §6.3.2, §6.4.1, and `priv` of the AKP keys.
+/// Members that contain a secret: RFC 7518 §6.2.2, §6.3.2, §6.4.1, and `priv` of the AKP keys.
 const PRIVATE: &[&str] = &["d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"];
 
-/// Whether a JWK is a secret as a whole, whatever it shows of it.
+/// Whether a JWK is a secret as a whole, whatever members it has.
 pub(super) fn is_symmetric(object: &Object<'_>) -> bool {
     let kty = object.text("kty").unwrap_or_default();
     let secret_alg = || match object.text("alg").map(repair::alg) {
@@ -22,7 +22,7 @@ pub(super) fn is_symmetric(object: &Object<'_>) -> bool {
         || object.present("kty").is_none() && (object.present("k").is_some() || secret_alg())
 }
 
-/// Names of the members that hold a secret.
+/// Names of the members that contain a secret.
 pub(super) fn leaked(object: &Object<'_>) -> Vec<String> {
     let symmetric = is_symmetric(object);
     let holds = |(name, value): &(std::borrow::Cow<'_, str>, Json<'_>)| {
@@ -33,7 +33,7 @@ pub(super) fn leaked(object: &Object<'_>) -> Vec<String> {
     object.members.iter().filter(|member| holds(member)).map(|(name, _)| excerpt(name)).collect()
 }
 
-/// Text or a list with nothing in it: serializers write it for a member that is not there.
+/// Empty text or an empty list: serializers write it for a missing member.
 pub(super) fn is_blank(value: &Json<'_>) -> bool {
     match value {
         Json::String(text) => text.is_empty(),

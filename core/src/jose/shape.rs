@@ -1,6 +1,6 @@
-//! Where the keys stand in a document. A set is `{"keys":[…]}` (RFC 7517 §5); these are the other
-//! shapes found in its place, each recognised without being told, since the address is the issuer's
-//! own, and each reported. A document with two readings is refused.
+//! Finds the keys in a document. A set is `{"keys":[…]}` (RFC 7517 §5). Other shapes occur in its
+//! place. Each is recognised without configuration, because the address belongs to the issuer, and
+//! each is reported. A document that can be read in two ways is refused.
 
 use super::collect::Collector;
 use super::fault::DocumentRefusal;
@@ -10,10 +10,11 @@ use super::tree::{self, Json, Object};
 
 type Walk = Result<(), DocumentRefusal>;
 
-/// Members around a set that are known to be nothing but wrapping.
+/// Members that are known to only wrap a set.
 const WRAPPERS: &[&str] =
     &["data", "jwks", "result", "response", "body", "publicKeys", "public_keys"];
-/// Names of members that say what stands in them, and are no key's own; without case, `_` and `-`.
+/// Names of members that describe their content and are not a key's own name; without case, `_` and
+/// `-`.
 const ROLES: &[&str] = &[
     "key",
     "pem",
@@ -29,10 +30,10 @@ const ROLES: &[&str] = &[
     "x509certificate",
     "x5c",
 ];
-/// Wrappings inside each other.
+/// Maximum nesting of wrappings.
 const MAX_WRAPPERS: u8 = 3;
 
-/// Finds the keys of a document and hands each to the collector.
+/// Finds the keys of a document and passes each to the collector.
 pub(super) fn walk(text: &str, collector: &mut Collector<'_>) -> Walk {
     let start = text.trim_start();
     if !start.starts_with(['{', '[', '"']) {
@@ -130,7 +131,7 @@ impl Walker<'_, '_> {
         Err(DocumentRefusal::DuplicateMember { path: member_path(path, name) })
     }
 
-    /// What stands under `keys`.
+    /// The value of `keys`.
     fn keys(&mut self, keys: &Json<'_>, path: &str, wrappers: u8) -> Walk {
         match keys {
             Json::Array(items) => self.array(items, path),
@@ -170,7 +171,7 @@ impl Walker<'_, '_> {
             Some(_) if several => Err(DocumentRefusal::Ambiguous { what: "two sets" }),
             Some(_) if is_map => Err(DocumentRefusal::Ambiguous { what: "a set beside keys" }),
             Some((name, value)) => self.wrapped(value, &member_path(path, name), wrappers),
-            // Each member is a key, and its name the key's.
+            // Each member is a key, and its name is the key's.
             None if entries == object.members.len()
                 && !members().all(|(name, _)| is_role(name)) =>
             {
@@ -182,8 +183,8 @@ impl Walker<'_, '_> {
         }
     }
 
-    /// One key among members that are none, or under a name that says only what it is: the member's
-    /// name is not the key's, a `kid` beside it is.
+    /// One key among members that are not keys, or under a name that only describes it: the
+    /// member's name is not the key's; a `kid` beside it is.
     fn lone(&mut self, object: &Object<'_>, path: &str) -> Walk {
         let several =
             DocumentRefusal::Ambiguous { what: "several keys, and members that are none" };
@@ -198,7 +199,7 @@ impl Walker<'_, '_> {
             }
             _ => return Err(several),
         };
-        // A certificate and the key in it are one key.
+        // A certificate and its key are one key.
         let key = |text: &str| pem::first_key(text).map(|key| key.material);
         let same = |value: &Json<'_>| matches!(value, Json::String(other) if key(other).is_some_and(|k| Some(k) == key(text)));
         if !entries.all(|(_, value)| same(value)) {
@@ -209,7 +210,7 @@ impl Walker<'_, '_> {
         Ok(())
     }
 
-    /// A wrapping known by its name.
+    /// A wrapping with a known name.
     fn wrapper(&mut self, object: &Object<'_>, path: &str, wrappers: u8) -> Walk {
         let known = |(name, value): &&(std::borrow::Cow<'_, str>, Json<'_>)| {
             WRAPPERS.contains(&&**name)
@@ -272,14 +273,14 @@ fn is_jwk(object: &Object<'_>) -> bool {
         || text("value") && text("alg")
 }
 
-/// Whether a name says only that a key stands under it.
+/// Whether a name only says that the value is a key.
 fn is_role(name: &str) -> bool {
     let name = name.to_ascii_lowercase().replace(['_', '-'], "");
     ROLES.contains(&name.as_str())
 }
 
-/// Claims of an entity statement (OpenID Federation 1.0 §3.1). Its `jwks` signs such statements; the
-/// keys of the provider's tokens stand in `metadata`, or where that leads.
+/// Claims of an entity statement (OpenID Federation 1.0 §3.1). Its `jwks` signs such statements.
+/// The keys of the provider's tokens are in `metadata`, or where it points.
 fn is_entity_statement(object: &Object<'_>) -> bool {
     let is_object = |name: &str| matches!(object.get(name), Some(Json::Object(_)));
     is_object("jwks") && is_object("metadata") && object.text("sub").is_some()

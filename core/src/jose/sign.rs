@@ -1,4 +1,4 @@
-//! Our own keys, and the one place where a signature is made.
+//! Our own keys, and the only code that makes a signature.
 
 use std::fmt;
 
@@ -22,7 +22,7 @@ use super::names::Kid;
 use super::read_back::{self, Probe, ReadBackFault};
 use super::refusal::Refusal;
 
-/// Why a private key cannot be used for signing. Never holds any of its bytes.
+/// Why a private key cannot be used for signing. Never contains its bytes.
 #[expect(missing_docs, reason = "its text says what each means")]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SigningKeyError {
@@ -69,8 +69,8 @@ enum Pair {
     Ed25519(Ed25519KeyPair),
 }
 
-/// A private signing key, parsed once: parsing an RSA key costs twice what signing with it does.
-/// Does not print. Whoever holds one knows that another implementation verified what it signs.
+/// A private signing key, parsed once: parsing an RSA key costs twice as much as signing. It does
+/// not print. Every value was checked: a second library verified what it signs.
 pub struct SigningKey {
     alg: Alg,
     pair: Pair,
@@ -84,10 +84,10 @@ impl SigningKey {
     /// What we sign with.
     pub const ALGORITHMS: AlgSet = AlgSet::of(&[Alg::Rs256, Alg::Es256, Alg::EdDsa]);
 
-    /// A new key: RSA of 2048 bits, P-256 or Ed25519.
+    /// Creates a key: RSA of 2048 bits, P-256 or Ed25519.
     ///
     /// # Errors
-    /// [`SigningKeyError`] for an algorithm we do not sign with, or when the system fails.
+    /// [`SigningKeyError`] for an algorithm that we do not sign with, or if the system fails.
     pub fn generate(alg: Alg) -> Result<Self, SigningKeyError> {
         let failed = |_| SigningKeyError::Generate;
         let pair = match alg {
@@ -104,7 +104,7 @@ impl SigningKey {
     /// A key in PKCS#8 DER, RFC 5208.
     ///
     /// # Errors
-    /// [`SigningKeyError`] when the key is of another kind, damaged or too small.
+    /// [`SigningKeyError`] if the key is of another kind, damaged or too small.
     pub fn from_pkcs8(alg: Alg, der: &[u8]) -> Result<Self, SigningKeyError> {
         let rejected = |_| SigningKeyError::Rejected(alg);
         let pair = match alg {
@@ -121,9 +121,8 @@ impl SigningKey {
         Self::of(alg, pair)
     }
 
-    /// A key in PEM: `PRIVATE KEY` (PKCS#8), `RSA PRIVATE KEY` (PKCS#1, RFC 8017) or
-    /// `EC PRIVATE KEY` (SEC 1, RFC 5915). Other blocks beside it (parameters, certificates) are
-    /// passed over.
+    /// A key in PEM: `PRIVATE KEY` (PKCS#8), `RSA PRIVATE KEY` (PKCS#1, RFC 8017) or `EC PRIVATE
+    /// KEY` (SEC 1, RFC 5915). Other blocks beside it (parameters, certificates) are ignored.
     ///
     /// # Errors
     /// [`SigningKeyError`].
@@ -201,7 +200,7 @@ impl SigningKey {
         Self { alg, pair, public, kid, rng: SystemRandom::new(), probe }.proven()
     }
 
-    /// The key, if `jsonwebtoken` verifies what it signs with what is published of it.
+    /// The key, if `jsonwebtoken` verifies what it signs with its published form.
     fn proven(mut self) -> Result<Self, SigningKeyError> {
         let failed = ReadBackFault::Probe(self.kid.clone());
         let header = self.header(None);
@@ -214,7 +213,7 @@ impl SigningKey {
         Ok(self)
     }
 
-    /// What it signed when it was made or read; for sets that must verify it.
+    /// The probe that it signed when it was created or read; for sets that must verify it.
     pub fn probe(&self) -> &Probe {
         &self.probe
     }
@@ -246,13 +245,13 @@ impl SigningKey {
         &self.kid
     }
 
-    /// The public half, as it is published.
+    /// The public half in its published form.
     pub fn public(&self) -> &PublicJwk {
         &self.public
     }
 
-    /// Signs: protected header exactly `{"alg","typ":"JWT","kid"}`, and `cso` where the original
-    /// travels along.
+    /// Signs: the protected header is exactly `{"alg","typ":"JWT","kid"}`, and `cso` if the token
+    /// carries the original.
     ///
     /// # Errors
     /// `signing` if the library fails, which it does only without randomness.
@@ -274,7 +273,7 @@ impl SigningKey {
         Ok(token)
     }
 
-    /// How long the signed token will be, in bytes.
+    /// The length of the signed token, in bytes.
     pub(crate) fn signed_len(&self, claims: &NewClaims) -> usize {
         self.compact_len(&self.header(claims.original.as_deref()), claims.payload.as_bytes())
     }
@@ -333,7 +332,7 @@ fn rsa_public(der: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((n.strip_prefix(&[0]).unwrap_or(n), e.strip_prefix(&[0]).unwrap_or(e)))
 }
 
-/// Tag, value and what follows.
+/// Tag, value and the rest.
 fn der_value(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let (len, rest) = match *der {
         [_, len @ ..=0x7f, ref rest @ ..] => (usize::from(len), rest),

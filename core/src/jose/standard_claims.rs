@@ -1,6 +1,6 @@
-//! The registered claims of OpenID Connect (Core §5.1, §2) and JWT, and the JSON type each must have.
-//! A typed reader refuses the whole token for one of the wrong type. The one table of them: what is
-//! coerced before signing, what `inspect` foretells, and what the doctor names.
+//! The registered claims of OpenID Connect (Core §5.1, §2) and JWT, and the JSON type of each. A
+//! typed reader refuses the whole token for one wrong type. This is the only table of them: signing
+//! converts by it, `inspect` predicts by it, and doctor explains by it.
 
 use super::edits::Edits;
 use super::json;
@@ -10,7 +10,7 @@ use super::tree::Json;
 enum Kind {
     Text,
     Flag,
-    /// Seconds, or a time as ISO text, which typed readers know too.
+    /// Seconds, or a time as ISO text, which typed readers accept too.
     Time,
     List,
     Object,
@@ -18,14 +18,14 @@ enum Kind {
     Address,
 }
 
-/// Which readers insist on the type.
+/// Which readers require the type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reader {
     /// A parser of ID tokens (measured on openidconnect).
     IdToken,
-    /// The same, and a language tag may follow the name: `family_name#ja-Hani-JP` (Core §5.2).
+    /// The same, and the name may have a language tag: `family_name#ja-Hani-JP` (Core §5.2).
     IdTokenTagged,
-    /// Nobody measured so far; coerced all the same.
+    /// Not measured so far; converted all the same.
     Other,
 }
 
@@ -50,12 +50,12 @@ const CLAIMS: [(&str, Kind, Reader); 34] = [
     ("sub_jwk", Object, Other), ("cnf", Object, Other), ("act", Object, Other),
 ];
 
-/// Claims that say for whom else, or with what, a token is good (RFC 7800, RFC 8693 §4.1). Without them
-/// it would be good for more, so they stay even where no reader takes them.
+/// Claims that restrict a token (RFC 7800, RFC 8693 §4.1). Without them it would be valid for more,
+/// so they stay even if no reader accepts them.
 const LIMITING: [&str; 2] = ["cnf", "act"];
 
-/// What a parser of ID tokens wants of the claim `name` in place of `value`; `None` where the type is
-/// right, the value `null`, or the claim not one it types.
+/// The type that a parser of ID tokens requires for the claim `name` instead of `value`; `None` if
+/// the type is right, the value is `null`, or the claim is not typed.
 pub(crate) fn mistyped(name: &str, value: &Json<'_>) -> Option<&'static str> {
     let (base, tagged) = match name.split_once('#') {
         Some((base, _)) => (base, true),
@@ -70,8 +70,8 @@ pub(crate) fn mistyped(name: &str, value: &Json<'_>) -> Option<&'static str> {
     (typed && !kind.fits(value)).then(|| kind.wanted())
 }
 
-/// Gives standard claims their type where nothing is lost by it, and leaves out the others: one claim
-/// less is better than no login. `null` stands for "absent" and stays.
+/// Converts standard claims to their type if nothing is lost, and removes the others: a missing
+/// claim is better than no login. `null` means "absent" and stays.
 pub(super) fn coerce(edits: &mut Edits<'_>, notes: &mut Vec<&'static str>) {
     for name in edits.names() {
         let base = name.split('#').next().unwrap_or(&name);
@@ -86,7 +86,7 @@ pub(super) fn coerce(edits: &mut Edits<'_>, notes: &mut Vec<&'static str>) {
                 notes.push("claim_coerced");
             }
             None if LIMITING.contains(&base) => {}
-            // A time as ISO text is what some issuers send, and readers know it.
+            // Some issuers send a time as ISO text, and readers accept it.
             None if base == "updated_at" && json::string(value).is_some() => {}
             None => {
                 edits.drop(&name);
@@ -137,7 +137,7 @@ impl Kind {
         }
     }
 
-    /// The same value in this type, where another spelling of it is all that is wrong.
+    /// The same value in this type, if only the spelling is wrong.
     fn lossless(self, value: &str) -> Option<String> {
         match self {
             Self::Text if is_number(value) => Some(json::quote(value)),
@@ -158,14 +158,14 @@ fn is_number(value: &str) -> bool {
     value.starts_with(|c: char| c == '-' || c.is_ascii_digit())
 }
 
-/// Seconds that a calendar has: typed readers refuse what lies beyond (measured on chrono, the years
-/// -262143 to 262142).
+/// The range of seconds in a calendar: typed readers refuse values outside (measured on chrono, the
+/// years -262143 to 262142).
 fn is_time(number: &str) -> bool {
     let seconds = number.parse::<f64>();
     seconds.is_ok_and(|at| (-8_334_601_228_800.0..=8_210_266_876_799.0).contains(&at))
 }
 
-/// `2026-11-24T11:00:00Z`, by its shape: what is in it is the verifier's to judge.
+/// `2026-11-24T11:00:00Z`, by its form only: the verifier checks the content.
 fn is_iso_time(text: &str) -> bool {
     let shape: Vec<u8> = text.bytes().map(|b| if b.is_ascii_digit() { b'0' } else { b }).collect();
     shape.len() >= 20 && shape.starts_with(b"0000-00-00") && shape[11..].starts_with(b"00:00:00")

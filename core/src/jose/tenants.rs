@@ -1,7 +1,7 @@
-//! One authorization server, many tenants (`https://login.example/{tenant}/v2.0`): the same keys sign
-//! for all of them, each under an `iss` of its own. Whose token it is says one path segment of `iss`,
-//! and a claim that must say the same. Anybody may open a tenant there, so which ones may log in is
-//! the operator's to say.
+//! One authorization server with many tenants (`https://login.example/{tenant}/v2.0`). The same
+//! keys sign for all of them, and each tenant has its own `iss`. One path segment of `iss` names
+//! the tenant, and a claim must name the same one. Anybody may open a tenant there, so the operator
+//! lists those that may log in.
 
 use std::collections::HashSet;
 
@@ -11,21 +11,21 @@ use super::refusal::Refusal;
 
 /// Longest tenant, in characters.
 const MAX_TENANT: usize = 64;
-/// Path segments among which the tenant may stand; bounds what is looked up for one token.
+/// Path segments that may contain the tenant; limits the look-ups for one token.
 const MAX_SEGMENTS: usize = 8;
-/// What stands for the tenant in a pattern; no tenant is written so.
+/// The placeholder for the tenant in a pattern; no tenant has this name.
 const HOLE: &str = "{}";
 
-/// A way of writing `iss` with one `{name}` in it, which stands for a whole path segment.
+/// A spelling of `iss` with one `{name}` in it, which matches a whole path segment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IssuerTemplate {
     text: Issuer,
-    /// What stands around the variable.
+    /// The text around the variable.
     before: Box<str>,
     after: Box<str>,
 }
 
-/// Why a text is no template.
+/// Why a text is not a template.
 #[expect(missing_docs, reason = "its text says what each means")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TemplateError {
@@ -38,7 +38,7 @@ pub enum TemplateError {
 }
 
 impl IssuerTemplate {
-    /// Whether `text` means to be one; no issuer is written with braces otherwise (RFC 3986 §2).
+    /// Whether `text` is meant as a template; an ordinary issuer has no braces (RFC 3986 §2).
     pub fn is_meant(text: &str) -> bool {
         text.contains(['{', '}'])
     }
@@ -54,7 +54,7 @@ impl IssuerTemplate {
         }
         let template =
             Self { text: Issuer::parse(text)?, before: before.into(), after: after.into() };
-        // The host must be the issuer's own whatever the token says, and so must all else.
+        // The host, and everything else, must be the issuer's own, whatever the token says.
         let pattern = template.pattern();
         let whole = segments(&pattern).any(|(start, end)| &pattern[start..end] == HOLE);
         if whole && !text.contains(['?', '#']) { Ok(template) } else { Err(TemplateError::Place) }
@@ -65,26 +65,26 @@ impl IssuerTemplate {
         &self.text
     }
 
-    /// The same for every template that matches the same issuers; see [`patterns`].
+    /// The same value for all templates that match the same issuers; see [`patterns`].
     pub fn pattern(&self) -> String {
         format!("{}{HOLE}{}", self.before, self.after)
     }
 
-    /// The tenant that `iss` names, if it is written this way.
+    /// The tenant in `iss`, if it has this form.
     pub fn tenant<'i>(&self, iss: &'i str) -> Option<&'i str> {
         let tenant = iss.strip_prefix(&*self.before)?.strip_suffix(&*self.after)?;
         is_tenant(tenant).then_some(tenant)
     }
 }
 
-/// The patterns of templates that may match `iss`, few whatever `iss` is: one is found by hash among
-/// any number of issuers.
+/// The patterns of templates that may match `iss`. There are few for any `iss`, so a hash finds the
+/// template among any number of issuers.
 pub fn patterns(iss: &str) -> impl Iterator<Item = String> + '_ {
     let fits = |(start, end): &(usize, usize)| is_tenant(&iss[*start..*end]);
     segments(iss).filter(fits).map(|(start, end)| format!("{}{HOLE}{}", &iss[..start], &iss[end..]))
 }
 
-/// Where the first segments of the path stand. None where there is no scheme or no host.
+/// The positions of the first path segments. None without a scheme or a host.
 fn segments(url: &str) -> impl Iterator<Item = (usize, usize)> + '_ {
     let host = ["https://", "http://"].iter().find(|s| url.starts_with(**s)).map(|s| s.len());
     let path = host.and_then(|host| url[host..].find('/').filter(|n| *n > 0).map(|n| host + n));
@@ -110,7 +110,7 @@ pub fn is_tenant(text: &str) -> bool {
 pub struct Tenants {
     /// Never empty.
     pub templates: Vec<IssuerTemplate>,
-    /// The claim that names the tenant too.
+    /// The claim that also names the tenant.
     pub claim: String,
     /// Which tenants may log in.
     pub allow: Allowed,
@@ -119,9 +119,9 @@ pub struct Tenants {
 /// The tenants that may log in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Allowed {
-    /// Whoever opens a tenant there.
+    /// Every tenant.
     Any,
-    /// Those of this list.
+    /// The tenants of this list.
     These(HashSet<String>),
 }
 
@@ -129,8 +129,8 @@ impl Tenants {
     /// Checks `iss` of a claims set.
     ///
     /// # Errors
-    /// `iss` when it is not written in one of the ways; `tenant` when the claim does not say the
-    /// same, or the tenant is not an allowed one.
+    /// `iss` if it has none of the spellings; `tenant` if the claim names another tenant, or if the
+    /// tenant may not log in.
     pub(super) fn check(&self, iss: &str, claims: &Object) -> Result<(), Refusal> {
         let tenant = self.templates.iter().find_map(|template| template.tenant(iss));
         let tenant = tenant.ok_or(Refusal::Issuer)?;
@@ -146,7 +146,7 @@ impl Tenants {
     }
 }
 
-/// Whether a key that is marked as those of `stated`, an issuer or a template, is one of `iss`.
+/// Whether a key that is marked for `stated`, an issuer or a template, is for `iss`.
 pub(super) fn is_key_of(stated: &str, iss: &str) -> bool {
     stated == iss
         || IssuerTemplate::parse(stated).is_ok_and(|template| template.tenant(iss).is_some())

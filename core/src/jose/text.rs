@@ -1,5 +1,5 @@
-//! From the bytes of an answer to the text of a document: size, compression nobody announced, byte
-//! order mark, UTF-8, and pages meant for people.
+//! From the bytes of an answer to the text of a document: size, undeclared compression, byte order
+//! mark, UTF-8, and pages for people.
 
 use std::borrow::Cow;
 use std::io::Read as _;
@@ -12,7 +12,7 @@ use super::report::{Change, Effect};
 const GZIP: &[u8] = &[0x1f, 0x8b, 0x08];
 const BOM: &[u8] = "\u{feff}".as_bytes();
 
-/// The text of a document, and what was done to get it.
+/// The text of a document, and the changes on the way.
 pub(super) fn read<'a>(
     document: &'a [u8],
     limits: &Limits,
@@ -59,7 +59,7 @@ pub(super) fn read<'a>(
     }
 }
 
-/// At most `limit` bytes, whatever the archive promises.
+/// At most `limit` bytes, whatever the archive declares.
 fn inflate(document: &[u8], limit: usize) -> Result<Vec<u8>, DocumentRefusal> {
     let mut out = Vec::new();
     let bound = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);

@@ -32,7 +32,7 @@ impl Thumbprint {
         Self(Kid::from_thumbprint(&base64url::encode(hash)))
     }
 
-    /// A thumbprint this program wrote down earlier; `None` for any other text.
+    /// A thumbprint that this program stored; `None` for any other text.
     pub fn parse(text: &str) -> Option<Self> {
         let bytes = base64url::decode(text).ok()?;
         (bytes.len() == 32).then(|| Self(Kid::from_thumbprint(text)))

@@ -7,14 +7,14 @@ use super::names::UnixTime;
 use super::policy::ClaimRules;
 use super::refusal::Refusal;
 
-/// The end of the year 9999. A later time is no time: it is in milliseconds, or an attack on a
+/// The end of the year 9999. A later value is not a time: it is in milliseconds, or an attack on a
 /// verifier's date type.
 const LATEST: i64 = 253_402_300_799;
-/// With `milliseconds`, what is read as them: 2 * 10^10 seconds is the year 2603, and as many
-/// milliseconds is August 1970.
+/// With `milliseconds`, larger values are milliseconds: 2 * 10^10 seconds is the year 2603, and
+/// that many milliseconds is August 1970.
 const MILLISECONDS_FROM: i64 = 20_000_000_000;
 
-/// The times of a claims set; fractions are cut off, so that no time moves into the future.
+/// The times of a claims set. Fractions are cut off, so that no time moves into the future.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Times {
     pub exp: Option<UnixTime>,
@@ -24,7 +24,7 @@ pub(super) struct Times {
 
 impl Times {
     /// # Errors
-    /// `exp_type` and `exp_range`, for whichever of the three.
+    /// `exp_type` and `exp_range`, for any of the three.
     pub(super) fn read(claims: &Object, rules: &ClaimRules) -> Result<Self, Refusal> {
         let read = |claim: &'static str| match claims.get(claim) {
             None => Ok(None),
@@ -33,8 +33,8 @@ impl Times {
         Ok(Self { exp: read("exp")?, nbf: read("nbf")?, iat: read("iat")? })
     }
 
-    /// The time the token ends, if it is valid now. `leeway` is never granted to `exp`: what we sign
-    /// must not outlive what we were shown.
+    /// The token's expiry, if it is valid now. `leeway` never applies to `exp`: what we sign must
+    /// not outlive the original.
     ///
     /// # Errors
     /// `exp_missing`, `expired`, `nbf`, `iat_future`.
@@ -79,14 +79,14 @@ fn numeric_date(value: &str, claim: &'static str, rules: &ClaimRules) -> Result<
     Ok(UnixTime::from_secs(secs))
 }
 
-/// The whole part of a decimal number, at most `i64::MAX`; none when the text is no JSON number.
+/// The whole part of a decimal number, at most `i64::MAX`; none if the text is not a JSON number.
 fn whole(text: &str) -> Option<i64> {
     if text.bytes().all(|byte| byte.is_ascii_digit()) {
         return Some(text.parse().unwrap_or(i64::MAX));
     }
     let number: serde_json::Number = match serde_json::from_str(text) {
         Ok(number) => number,
-        // Grammatical, but beyond a double: 1e400.
+        // Valid grammar, but out of range for a double: 1e400.
         Err(error) if error.to_string().starts_with("number out of range") => {
             return Some(i64::MAX);
         }

@@ -1,6 +1,6 @@
-//! JSON as a tree that keeps what ordinary readers drop: that a member stands twice, the text of a
-//! number. RFC 8259, strictly, with bounded depth. A lone surrogate escape (§8.2, "unpredictable")
-//! becomes U+FFFD, so that one odd string does not cost the other keys of a set.
+//! JSON as a tree that keeps what ordinary readers drop: repeated members and the text of numbers.
+//! RFC 8259, strictly, with limited depth. A lone surrogate escape (§8.2, "unpredictable") becomes
+//! U+FFFD, so that one odd string does not affect the other keys of a set.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -11,14 +11,14 @@ use serde_json::value::RawValue;
 
 use super::fault::DocumentRefusal;
 
-/// One JSON value; members keep their order, and a repeated one is kept.
+/// One JSON value; members keep their order, and repeated ones are kept.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Json<'a> {
     /// `null`.
     Null,
     /// `true` or `false`.
     Bool(bool),
-    /// As it is written.
+    /// The original text.
     Number(Cow<'a, str>),
     /// A string, its escapes undone.
     String(Cow<'a, str>),
@@ -33,7 +33,7 @@ pub enum Json<'a> {
 pub struct Object<'a> {
     /// Names and values, in their order.
     pub members: Vec<(Cow<'a, str>, Json<'a>)>,
-    /// A member that stands twice.
+    /// A repeated member.
     pub repeated: Option<String>,
 }
 
@@ -43,12 +43,12 @@ impl<'a> Object<'a> {
         self.members.iter().find(|(own, _)| own == name).map(|(_, value)| value)
     }
 
-    /// The same, where `null` counts as absent.
+    /// The same, but `null` counts as absent.
     pub(super) fn present(&self, name: &str) -> Option<&Json<'a>> {
         self.get(name).filter(|value| **value != Json::Null)
     }
 
-    /// Every name that stands twice.
+    /// Every repeated name.
     pub(super) fn twice(&self) -> HashSet<&str> {
         if self.repeated.is_none() {
             return HashSet::new();
@@ -57,7 +57,7 @@ impl<'a> Object<'a> {
         self.members.iter().map(|(name, _)| &**name).filter(|name| !seen.insert(*name)).collect()
     }
 
-    /// A key given as PEM text, with what else of a JWK stands beside it.
+    /// A key as PEM text, with the other members of a JWK beside it.
     pub(super) fn as_pem_jwk<'b>(&'b self, text: &'b str) -> Object<'b> {
         let mut members = vec![(Cow::Borrowed("value"), Json::String(Cow::Borrowed(text)))];
         for (name, value) in &self.members {
@@ -82,7 +82,7 @@ impl<'a> Object<'a> {
 }
 
 impl<'a> Json<'a> {
-    /// Reads one JSON text in UTF-8, nesting bounded at 128.
+    /// Reads one JSON text in UTF-8; nesting is limited to 128.
     ///
     /// # Errors
     /// [`DocumentRefusal`]: not UTF-8, not JSON, or too deep.
@@ -109,12 +109,12 @@ impl<'a> Json<'a> {
         self.all(name).next()
     }
 
-    /// The same, where `null` counts as absent.
+    /// The same, but `null` counts as absent.
     pub fn present(&self, name: &str) -> Option<&Self> {
         self.get(name).filter(|value| !value.is_null())
     }
 
-    /// Names that stand more than once in this object, in their order.
+    /// Repeated names in this object, in their order.
     pub fn duplicates(&self) -> Vec<&str> {
         let Self::Object(object) = self else { return Vec::new() };
         let twice = object.twice();
@@ -162,7 +162,7 @@ impl<'a> Json<'a> {
         number.parse().ok().or_else(whole)
     }
 
-    /// The same value, free of the text it was read from.
+    /// The same value, independent of the text it was read from.
     pub fn into_owned(self) -> Json<'static> {
         match self {
             Self::Null => Json::Null,
@@ -180,7 +180,7 @@ impl<'a> Json<'a> {
         }
     }
 
-    /// What kind of value it is, for reports that must not show the value.
+    /// The kind of value, for reports that must not show the value.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Null => "null",
@@ -200,7 +200,7 @@ impl fmt::Display for Json<'_> {
     }
 }
 
-/// As it was written: numbers keep their text, members their order and their duplicates.
+/// The original text: numbers keep their text, members their order and their duplicates.
 impl Serialize for Json<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
@@ -222,10 +222,10 @@ impl Serialize for Json<'_> {
     }
 }
 
-/// Whatever the configuration says: the reader is recursive, and this fits any thread's stack.
+/// Independent of the configuration: the reader is recursive, and this fits any thread's stack.
 const MAX_DEPTH: usize = 128;
 
-/// Reads one JSON text, nothing after it but white space.
+/// Reads one JSON text, with only white space after it.
 pub(super) fn parse(text: &str, depth: usize) -> Result<Json<'_>, DocumentRefusal> {
     let limit = depth.min(MAX_DEPTH);
     let mut reader = Reader { text, bytes: text.as_bytes(), at: 0, limit };
@@ -426,7 +426,7 @@ impl<'a> Reader<'a> {
                 let code = 0x1_0000 + ((high - 0xd800) << 10) + (low - 0xdc00);
                 return Ok(char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER));
             }
-            // The second escape stands for itself.
+            // The second escape is read by itself.
             self.at = back;
         }
         Ok(char::REPLACEMENT_CHARACTER)
@@ -447,7 +447,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The first name that stands twice; linear, since the names are hostile.
+/// The first repeated name; linear, because the names may be hostile.
 fn repeated(members: &[(Cow<'_, str>, Json<'_>)]) -> Option<String> {
     let mut seen = HashSet::with_capacity(members.len());
     members.iter().find(|(name, _)| !seen.insert(&**name)).map(|(name, _)| name.to_string())

@@ -1,6 +1,5 @@
-//! The only way from what a token says to what we believe: [`verify`] makes the only
-//! [`VerifiedToken`]. The order of checks is that of [`Refusal::rank`]: first who signed, then for
-//! whom and when.
+//! The only way from a token to a verified token: [`verify`] makes the only [`VerifiedToken`]. The
+//! order of checks is that of [`Refusal::rank`]: first who signed, then for whom and when.
 
 use super::alg::{Alg, AlgSet, Family};
 use super::audience::Audiences;
@@ -16,8 +15,8 @@ use super::tenants;
 use super::thumbprint::Thumbprint;
 use super::times::Times;
 
-/// Signature checks one token may still cost. A set of many keys and tokens without `kid` would
-/// otherwise make each request as dear as the set is long.
+/// Remaining signature checks for one token. Otherwise a large set and tokens without `kid` would
+/// make each request as expensive as the set is long.
 #[derive(Debug)]
 pub struct Budget {
     left: u32,
@@ -25,7 +24,7 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// What one token may cost.
+    /// The checks allowed for one token.
     pub fn new(limits: &Limits) -> Self {
         Self { left: limits.signature_checks, limit: limits.signature_checks }
     }
@@ -38,7 +37,7 @@ impl Budget {
 }
 
 /// A token whose signature, header, issuer, times and audience were checked against one issuer's
-/// policy. Private fields and one maker: whoever holds a value of this type holds the proof.
+/// policy. It has private fields and one constructor: a value of this type is the proof.
 #[derive(Debug)]
 pub struct VerifiedToken<'t> {
     jws: &'t CompactJws<'t>,
@@ -64,7 +63,7 @@ impl<'t> VerifiedToken<'t> {
         self.jws.envelope().unverified_typ()
     }
 
-    /// The public key that verified it; none for a secret.
+    /// The public key that verified it; none for an HMAC.
     pub fn key(&self) -> Option<&Thumbprint> {
         self.key.as_ref()
     }
@@ -91,16 +90,16 @@ impl<'t> VerifiedToken<'t> {
         self.jws.envelope()
     }
 
-    /// The header says nothing but `alg`, `typ` and a textual `kid`, and no part is padded.
+    /// The header has only `alg`, `typ` and a textual `kid`, and no part is padded.
     pub fn is_plain(&self) -> bool {
         self.envelope().is_plain() && !self.envelope().is_padded()
     }
 }
 
-/// Verifies a token of the issuer `policy` speaks of with that issuer's keys, at `now`.
+/// Verifies a token of the issuer of `policy` with that issuer's keys, at `now`.
 ///
 /// # Errors
-/// [`Refusal`]. `kid_unknown` asks for fresher keys; it is not given for a token that has expired, so
+/// [`Refusal`]. `kid_unknown` requests fresher keys. It is not returned for an expired token, so
 /// that old tokens start no fetch.
 pub fn verify<'t>(
     jws: &'t CompactJws<'t>,
@@ -109,7 +108,7 @@ pub fn verify<'t>(
     now: UnixTime,
     budget: &mut Budget,
 ) -> Result<VerifiedToken<'t>, Refusal> {
-    // RFC 7515 §2: no padding, but for issuers that are known to pad.
+    // RFC 7515 §2: no padding, except for issuers that are known to pad.
     if jws.envelope().is_padded() && !policy.padded {
         return Err(Refusal::Base64);
     }
@@ -120,7 +119,7 @@ pub fn verify<'t>(
         }
         other => other?,
     };
-    // Before the audience: what is demanded of the header may be what says whose client it is.
+    // Before the audience: a required header parameter may name the client.
     check_headers(jws.envelope(), policy)?;
     check_kind(jws, policy)?;
     check_issuer(claims, policy, key)?;
@@ -131,7 +130,8 @@ pub fn verify<'t>(
     Ok(VerifiedToken { jws, key, times, exp, audiences })
 }
 
-/// `Expired` if the token says so itself; a refusal, so nothing need be believed for it.
+/// `Expired` if the token's own `exp` says so. It is a refusal, so nothing has to be trusted for
+/// it.
 fn age(jws: &CompactJws<'_>, policy: &IssuerPolicy, now: UnixTime) -> Refusal {
     let times = Times::read(jws.unverified_claims(), &policy.claims);
     match times.and_then(|times| times.check(now, policy.leeway)) {
@@ -149,8 +149,8 @@ fn check_signature<'k>(
     if jws.unverified_alg().family() != Family::Secret {
         return signed_by(jws, keys, policy.algorithms, policy.signature_form, budget).map(Some);
     }
-    // RFC 8725 §3.1: an HMAC is only ever checked with a secret of the configuration, never with
-    // anything a key set brought.
+    // RFC 8725 §3.1: an HMAC is only checked with a secret from the configuration, never with
+    // anything from a key set.
     let alg = jws.unverified_alg();
     if !policy.algorithms.contains(alg) {
         return Err(Refusal::Alg);
@@ -164,8 +164,8 @@ fn check_signature<'k>(
     Err(Refusal::Signature)
 }
 
-/// The key of `keys` that made the signature. A `kid` selects the keys of that name; keys without a
-/// name are tried only when none has it. No JWK or URL in the header is looked at.
+/// The key of `keys` that made the signature. A `kid` selects the keys with that name. Keys without
+/// a name are tried only if no key has it. JWKs and URLs in the header are ignored.
 ///
 /// # Errors
 /// `alg`, `kid_unknown`, `too_many_keys`, `sig_format`, `signature`.
@@ -182,7 +182,7 @@ pub fn signed_by<'k>(
     }
     let kid = jws.unverified_kid();
     let known = kid.is_none_or(|kid| keys.has_kid(kid));
-    // What to say when no key fits: a known name means that its key is of another kind.
+    // The refusal if no key fits: a known name means that its key is of another kind.
     let mut refusal = if known { Refusal::Alg } else { Refusal::KidUnknown };
     for key in keys.candidates(kid, alg) {
         budget.spend()?;
@@ -197,7 +197,7 @@ pub fn signed_by<'k>(
             };
         }
     }
-    // Without a `kid` a fresher set may hold the key that signed.
+    // Without a `kid`, a fresher set may contain the key that signed.
     if kid.is_none() && refusal == Refusal::Alg && keys.keys().is_empty() {
         refusal = Refusal::KidUnknown;
     }
@@ -211,8 +211,8 @@ fn is_der(alg: Alg, signature: &[u8]) -> bool {
         && signature.first() == Some(&0x30)
 }
 
-/// What the operator demands of the protected header, compared whole: a signature by keys that are
-/// shared says that one of those who share them made it, and this says which.
+/// The required protected header parameters, compared whole. A signature by shared keys says that
+/// one of their owners made it; the parameters say which.
 fn check_headers(jws: &Envelope<'_>, policy: &IssuerPolicy) -> Result<(), Refusal> {
     for (name, value) in &policy.headers {
         if jws.unverified_parameter(name).as_deref() != Some(value) {
@@ -222,9 +222,9 @@ fn check_headers(jws: &Envelope<'_>, policy: &IssuerPolicy) -> Result<(), Refusa
     Ok(())
 }
 
-/// RFC 8725 §3.11 and §3.12: only tokens that say who is logged in become such tokens. A logout
-/// token, a security event or an introspection answer is signed with the same keys, and would be
-/// taken for a login once its `typ` is `JWT`.
+/// RFC 8725 §3.11 and §3.12: only tokens about a login become login tokens. A logout token, a
+/// security event or an introspection answer is signed with the same keys, and would count as a
+/// login once its `typ` is `JWT`.
 fn check_kind(jws: &CompactJws<'_>, policy: &IssuerPolicy) -> Result<(), Refusal> {
     let typ = jws.envelope().unverified_typ().map(media_type);
     match typ.as_deref() {
@@ -232,7 +232,7 @@ fn check_kind(jws: &CompactJws<'_>, policy: &IssuerPolicy) -> Result<(), Refusal
         Some("at+jwt") if policy.access_tokens => {}
         Some(_) => return Err(Refusal::Typ),
     }
-    // RFC 8417 §2.2: `events`, an object, is what makes a claims set a security event.
+    // RFC 8417 §2.2: `events`, an object, makes a claims set a security event.
     let claims = jws.unverified_claims();
     if kind::is_no_login(claims) {
         return Err(Refusal::Typ);
@@ -243,8 +243,8 @@ fn check_kind(jws: &CompactJws<'_>, policy: &IssuerPolicy) -> Result<(), Refusal
     Ok(())
 }
 
-/// `iss` is the issuer's, and the key is one for it: where one set serves many tenants, an entry may
-/// be marked as that of some of them alone.
+/// `iss` is the issuer's, and the key is for it: in a set for many tenants, an entry may be marked
+/// for some of them only.
 fn check_issuer(
     claims: &Object,
     policy: &IssuerPolicy,

@@ -1,8 +1,8 @@
-//! A key as it checks signatures: what a JWK or a configured secret becomes, once, when it is read.
+//! A key that checks signatures: a JWK or a configured secret, converted once when it is read.
 //!
-//! `jsonwebtoken` is asked for the check of a signature over given bytes and for nothing else: forms,
-//! headers, claims and times are judged in [`super::jws`] and [`super::verify`]. Its provider is named
-//! here and not looked up in the process, where another crate could have installed a different one.
+//! `jsonwebtoken` only checks signatures over given bytes. [`super::jws`] and [`super::verify`]
+//! check forms, headers, claims and times. Its provider is named here and not looked up in the
+//! process, where another crate could have installed a different one.
 
 use aws_lc_rs::signature::{
     ED25519, EcdsaVerificationAlgorithm, ParsedPublicKey, UnparsedPublicKey,
@@ -12,7 +12,7 @@ use jsonwebtoken::{Algorithm, DecodingKey};
 
 use super::alg::{Alg, Check, Curve, Family};
 
-/// See the module. Clones share what is within.
+/// See the module. Clones share the content.
 #[derive(Clone)]
 pub(super) enum VerifyingKey {
     Jsonwebtoken(DecodingKey),
@@ -20,38 +20,38 @@ pub(super) enum VerifyingKey {
 }
 
 impl VerifyingKey {
-    /// Integers as they stand in a JWK, big-endian and minimal.
+    /// Integers as in a JWK, big-endian and minimal.
     pub(super) fn rsa(n: &[u8], e: &[u8]) -> Self {
         Self::Jsonwebtoken(DecodingKey::from_rsa_raw_components(n, e))
     }
 
-    /// `None` when the point is not on the curve.
+    /// `None` if the point is not on the curve.
     pub(super) fn ec(curve: Curve, x: &[u8], y: &[u8]) -> Option<Self> {
         let row = Family::Ec(curve).default_alg()?.row();
         let point = uncompressed(x, y);
         match &row.check {
             Check::AwsLc(fixed) => ParsedPublicKey::new(*fixed, point).ok().map(Self::AwsLc),
             Check::Jsonwebtoken(_) => {
-                // `jsonwebtoken` finds out only when it first verifies.
+                // `jsonwebtoken` notices it only at the first verification.
                 ParsedPublicKey::new(row.der?, &point).ok()?;
                 Some(Self::Jsonwebtoken(DecodingKey::from_ec_der(&point)))
             }
         }
     }
 
-    /// `None` when the bytes are no key.
+    /// `None` if the bytes are not a key.
     pub(super) fn ed25519(x: &[u8]) -> Option<Self> {
         ParsedPublicKey::new(&ED25519, x).ok()?;
         Some(Self::Jsonwebtoken(DecodingKey::from_ed_der(x)))
     }
 
-    /// `None` for a secret of no bytes.
+    /// `None` for an empty secret.
     pub(super) fn secret(bytes: &[u8]) -> Option<Self> {
         DecodingKey::from_secret(bytes).ok().map(Self::Jsonwebtoken)
     }
 
-    /// Whether this key made `signature`, in the form of JOSE, over `message`. The caller has seen to
-    /// it that the key permits `alg`; a key of another family says no all the same.
+    /// Whether this key made `signature`, in the form of JOSE, over `message`. The caller checks
+    /// that the key permits `alg`; a key of another family returns false all the same.
     pub(super) fn made(&self, alg: Alg, message: &[u8], signature: &[u8]) -> bool {
         match (&alg.row().check, self) {
             (Check::Jsonwebtoken(name), Self::Jsonwebtoken(key)) => {
@@ -63,7 +63,7 @@ impl VerifyingKey {
     }
 }
 
-/// `jsonwebtoken`'s word on one signature.
+/// `jsonwebtoken`'s verdict on one signature.
 pub(super) fn verified(
     alg: Algorithm,
     key: &DecodingKey,

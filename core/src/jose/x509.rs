@@ -1,6 +1,6 @@
-//! The public key in a DER structure: a certificate (RFC 5280 §4.1), a SubjectPublicKeyInfo
-//! (RFC 5280 §4.1.2.7) or a bare RSAPublicKey (RFC 8017 §A.1.1). Nothing is trusted because of a
-//! certificate: who signed it, and for whom, is not looked at.
+//! The public key in a DER structure: a certificate (RFC 5280 §4.1), a SubjectPublicKeyInfo (RFC
+//! 5280 §4.1.2.7) or a bare RSAPublicKey (RFC 8017 §A.1.1). A certificate gives no trust: its
+//! issuer and subject are not checked.
 
 use aws_lc_rs::digest;
 use x509_parser::certificate::X509Certificate;
@@ -19,8 +19,8 @@ use super::names::UnixTime;
 /// A key read from DER.
 pub(super) struct DerKey {
     pub(super) material: Material,
-    /// The `alg` the structure ties the key to: id-RSASSA-PSS keys do not sign PKCS #1 v1.5
-    /// (RFC 4055 §1.2).
+    /// The `alg` that the structure restricts the key to: id-RSASSA-PSS keys do not sign PKCS #1
+    /// v1.5 (RFC 4055 §1.2).
     pub(super) alg: Option<Alg>,
 }
 
@@ -28,7 +28,7 @@ pub(super) struct DerKey {
 pub(super) struct DerCertificate {
     pub(super) key: Option<DerKey>,
     pub(super) not_after: UnixTime,
-    /// Hashes of the names, to find which certificate vouches for which.
+    /// Hashes of the names, to find which certificate issued which.
     pub(super) subject: [u8; 32],
     pub(super) issuer: [u8; 32],
 }
@@ -60,7 +60,7 @@ pub(super) fn rsa_public_key(der: &[u8]) -> Option<DerKey> {
     Some(DerKey { material, alg: None })
 }
 
-/// `secp256k1`, which the registry of the parser does not name: 1.3.132.0.10.
+/// `secp256k1`, which is missing in the parser's registry: 1.3.132.0.10.
 const SECP256K1: &[u8] = &[0x2b, 0x81, 0x04, 0x00, 0x0a];
 
 fn spki(info: &SubjectPublicKeyInfo<'_>) -> Option<DerKey> {
@@ -79,7 +79,7 @@ fn spki(info: &SubjectPublicKeyInfo<'_>) -> Option<DerKey> {
     if *algorithm == OID_KEY_TYPE_EC_PUBLIC_KEY {
         let curve = curve(&info.algorithm.parameters.as_ref()?.as_oid().ok()?)?;
         let (tag, point) = bits.split_first()?;
-        // Compressed points (RFC 5480 §2.2) are not in use anywhere near tokens.
+        // Compressed points (RFC 5480 §2.2) are not used for tokens.
         if *tag != 4 || point.len() != 2 * curve.coordinate_len() {
             return None;
         }

@@ -4,7 +4,7 @@ export default {
   providers: [
     {
       type: "customJwt",
-      issuer: "https://your-ref.supabase.co/auth/v1",
+      issuer: "https://your-project.supabase.co/auth/v1",
       jwks: "https://login.example.com/.well-known/jwks.json",
       algorithm: "RS256",
       applicationID: "authenticated",

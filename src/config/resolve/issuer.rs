@@ -14,7 +14,9 @@ use crate::issuer::{FetchSettings, IssuerSettings, RefreshSettings, Source, conf
 use crate::jose::alg::{AlgSet, Family};
 use crate::jose::jwk::SignatureForm;
 use crate::jose::names::{Audience, Issuer, IssuerName, Limits};
-use crate::jose::policy::{AudienceRule, IssuerPolicy, MissingAudience, Vouching, names_client};
+use crate::jose::policy::{
+    AudienceRule, ClientSource, IssuerPolicy, MissingAudience, names_client,
+};
 use crate::proxy::settings::UpstreamSettings;
 use crate::setting::{self, OneOrMany};
 
@@ -294,21 +296,21 @@ fn audience(
                     ));
             }
             let audience = at.key("audience").name(&missing.audience, Audience::parse)?;
-            let vouched_by = vouched_by(missing, &at, issuers, source)?;
-            Some(MissingAudience { audience, clients: missing.clients.clone(), vouched_by })
+            let client_sources = client_sources(missing, &at, issuers, source)?;
+            Some(MissingAudience { audience, clients: missing.clients.clone(), client_sources })
         }
     };
     Ok(AudienceRule { accept, when_missing })
 }
 
-/// What may say which client's a token is, where the token does not. Both are checked as far as they
-/// can be: an address in which no client stands vouches for none.
-fn vouched_by(
+/// What names the client of a token that does not name one itself. Both are checked as far as
+/// possible: an address without the client's name is an error.
+fn client_sources(
     raw: &RawMissingAudience,
     at: &At,
     issuers: &[Issuer],
     source: &Source,
-) -> Checked<Vec<Vouching>> {
+) -> Checked<Vec<ClientSource>> {
     let at = at.key("vouched_by");
     let mut all = Vec::new();
     let Some(OneOrMany(words)) = &raw.vouched_by else { return Ok(all) };
@@ -322,7 +324,7 @@ fn vouched_by(
                         .fault("no `issuer` has one of the `clients` in its path")
                         .hint("`https://api.example.com/apps/CLIENT` names CLIENT"));
                 }
-                all.push(Vouching::Issuer);
+                all.push(ClientSource::Issuer);
             }
             "jwks" => {
                 let [client] = raw.clients.as_slice() else {
@@ -331,7 +333,7 @@ fn vouched_by(
                 let address = match source {
                     Source::Url(url) => Some(url.as_str()),
                     Source::UrlPerKid(template) => Some(template.as_str()),
-                    // The operator brought the keys, and says here that they are this client's alone.
+                    // The operator supplies the keys, and says here that they belong to this client only.
                     Source::File(_) | Source::Inline(_) | Source::Secrets => None,
                 };
                 if address.is_some_and(|address| !names_client(address, client)) {
@@ -339,7 +341,7 @@ fn vouched_by(
                         .fault(format_args!("the address in `jwks` does not name {client}"))
                         .hint("else a token of any client of the issuer would log in to yours"));
                 }
-                all.push(Vouching::Keys);
+                all.push(ClientSource::Keys);
             }
             other => return Err(at.choice(other, &["iss", "jwks"])),
         }

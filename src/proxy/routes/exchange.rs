@@ -31,7 +31,7 @@ pub(in crate::proxy) async fn answer(session: &mut ServerSession, state: &State)
     }
     let granted = match asked(session, state).await {
         Ok(body) => {
-            let cookies = state.vouching.as_ref().and_then(|v| v.cookies(session));
+            let cookies = state.opaque.as_ref().and_then(|v| v.cookies(session));
             downstream::cancel_on_reset(session, exchange(&body, cookies, state)).await?
         }
         Err(failure) => Err(failure),
@@ -73,7 +73,7 @@ async fn exchange(body: &[u8], cookies: Option<String>, state: &State) -> Result
         other => other?,
     };
     let token = request.subject_token.as_str();
-    let by_bridge = is_jws(token) || state.vouching.is_none();
+    let by_bridge = is_jws(token) || state.opaque.is_none();
     if request.subject_type == TokenType::IdToken && by_bridge {
         not_an_access_token(token, state)?;
     }
@@ -85,8 +85,8 @@ async fn exchange(body: &[u8], cookies: Option<String>, state: &State) -> Result
     let mut refused = None;
     for audience in wanted {
         let ask = Ask { audience, downscope: true, ..Ask::default() };
-        let exchanged = match &state.vouching {
-            Some(vouching) if !is_jws(token) => vouching.opaque(token, &ask).await,
+        let exchanged = match &state.opaque {
+            Some(opaque) if !is_jws(token) => opaque.token(token, &ask).await,
             _ => state.bridge.countersign(token, &ask).await.map_err(ExchangeFailure::from),
         };
         match exchanged {
@@ -112,10 +112,10 @@ fn not_an_access_token(token: &str, state: &State) -> Result<(), ExchangeFailure
 
 /// The session itself is the subject, where a cookie may speak for it.
 async fn by_cookie(cookies: Option<String>, state: &State) -> Result<Bytes, Failure> {
-    let Some((vouching, cookies)) = state.vouching.as_ref().zip(cookies) else {
+    let Some((opaque, cookies)) = state.opaque.as_ref().zip(cookies) else {
         return Err(ExchangeFailure::Missing("subject_token").into());
     };
-    let bridged = vouching.session(&cookies, &Ask::default()).await?;
+    let bridged = opaque.session(&cookies, &Ask::default()).await?;
     let request = ExchangeRequest {
         subject_token: String::new(),
         subject_type: TokenType::Jwt,

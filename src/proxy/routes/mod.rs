@@ -7,10 +7,10 @@ pub(super) mod exchange;
 mod form;
 pub(super) mod issuer_name;
 pub(super) mod jwks;
+pub mod opaque;
 pub(super) mod restore;
 mod swap;
 pub(super) mod tokens;
-pub mod vouch;
 
 use std::sync::Arc;
 

@@ -1,0 +1,103 @@
+//! What the compiler cannot say about the code. That the core does no I/O and knows no HTTP is said by
+//! `core/Cargo.toml`; that it does not reach for `std`'s I/O and clock is checked here.
+
+use std::path::{Path, PathBuf};
+
+/// What a crate without tokio, pingora and reqwest could still reach through `std`.
+const IO_OF_STD: &[&str] =
+    &["std::fs", "std::net", "std::env", "std::process", "SystemTime", "Instant", "std::io::std"];
+/// A file is one idea; inline tests are not counted.
+const MAX_CODE_LINES: usize = 400;
+
+fn rust_files(root: &Path, out: &mut Vec<PathBuf>) {
+    if root.is_file() {
+        out.push(root.to_owned());
+        return;
+    }
+    let Ok(entries) = std::fs::read_dir(root) else { return };
+    for entry in entries.flatten() {
+        let path = entry.path();
+        if path.is_dir() || path.extension().is_some_and(|e| e == "rs") {
+            rust_files(&path, out);
+        }
+    }
+}
+
+/// The code of a file: no inline tests, no comments.
+fn code(path: &Path) -> String {
+    let text = std::fs::read_to_string(path).unwrap();
+    let text = text.split("#[cfg(test)]\nmod tests").next().unwrap();
+    let keep = |l: &&str| !l.trim_start().starts_with("//") && !l.trim().is_empty();
+    text.lines().filter(keep).collect::<Vec<_>>().join("\n")
+}
+
+fn files_of(roots: &[&str]) -> Vec<PathBuf> {
+    let base = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = Vec::new();
+    for root in roots {
+        rust_files(&base.join(root), &mut files);
+    }
+    assert!(!files.is_empty());
+    files.retain(|f| !f.ends_with("tests.rs"));
+    files
+}
+
+#[test]
+fn the_core_does_no_io_by_std() {
+    let mut faults = Vec::new();
+    for file in files_of(&["core/src"]) {
+        let code = code(&file);
+        for word in IO_OF_STD {
+            if code.contains(word) {
+                faults.push(format!("{} says `{word}`", file.display()));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn a_verified_token_has_one_maker() {
+    let mut makers = Vec::new();
+    for file in files_of(&["src", "core/src"]) {
+        for line in code(&file).lines() {
+            let makes = line.contains("VerifiedToken {")
+                && !line.contains("struct")
+                && !line.contains("impl");
+            if makes && !line.contains("->") {
+                makers.push(file.display().to_string());
+            }
+        }
+    }
+    assert_eq!(makers.len(), 1, "{makers:?}");
+    assert!(makers[0].ends_with("core/src/jose/verify.rs"), "{makers:?}");
+}
+
+#[test]
+fn a_file_is_one_idea() {
+    let long: Vec<_> = files_of(&["src", "core/src"])
+        .into_iter()
+        .map(|f| (code(&f).lines().count(), f))
+        .filter(|(lines, _)| *lines > MAX_CODE_LINES)
+        .collect();
+    assert!(long.is_empty(), "{long:?}");
+}
+
+#[test]
+fn vendors_are_data() {
+    let mut faults = Vec::new();
+    for file in files_of(&["src", "core/src"]) {
+        let rel = file.strip_prefix(env!("CARGO_MANIFEST_DIR")).unwrap().display().to_string();
+        // Help texts may name auth servers; no other code treats one in a way of its own.
+        if rel.starts_with("src/cli/") {
+            continue;
+        }
+        let code = code(&file).to_lowercase();
+        for vendor in ["workos", "logto", "auth0", "privy", "firebase", "supabase"] {
+            if code.contains(vendor) {
+                faults.push(format!("{rel} names {vendor}"));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}

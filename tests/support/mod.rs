@@ -1,0 +1,29 @@
+//! What the tests share: a proxy, issuers, clients, signers, real verifiers.
+
+pub mod caches;
+pub mod caching_verifier;
+pub mod cases;
+pub mod client;
+pub mod documents;
+pub mod e2e;
+pub mod fault_issuer;
+#[cfg(feature = "verifier")]
+pub mod judges;
+pub mod live;
+pub mod load;
+pub mod parts;
+pub mod process;
+pub mod proxy;
+pub mod recipe;
+#[cfg(feature = "redis")]
+pub mod redis_server;
+#[cfg(feature = "redis")]
+pub mod relay;
+pub mod scripted;
+pub mod signer;
+pub mod status_fixture;
+#[cfg(feature = "verifier")]
+pub mod table;
+pub mod tokens;
+#[cfg(feature = "verifier")]
+pub mod verifiers;
