@@ -18,6 +18,7 @@
 //! | `verifier` (feature `verifier`) | what Convex says, by the crates it verifies with |
 //! | [`net`] | outgoing HTTP: clients, and what they may dial |
 //! | [`config`] | the configuration file; fills the settings types of the rooms |
+//! | [`auth_config`] | Convex's `auth.config.ts`, to copy |
 //! | [`admin`], [`cli`], [`clock`], [`coding`], [`env`], [`histogram`], [`setting`] | the rest of the edge |
 //! | [`otel`] (feature `otel`) | spans of requests, exported |
 
@@ -29,6 +30,7 @@ pub use countersign_core::{inspect, jose, pipeline, profile, refresh, rewrite, r
 
 pub mod admin;
 pub mod answer;
+pub mod auth_config;
 pub mod bridge;
 pub mod cli;
 pub mod clock;

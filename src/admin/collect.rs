@@ -1,9 +1,11 @@
 //! From the rooms' snapshots to one [`Status`]. Reads only; asks nobody to do anything.
 
 use super::status::{
-    IssuerView, KeyRow, MAX_ISSUERS, ProfileStatus, ServedKey, SetView, SigningView, Status,
+    IssuerView, KeyRow, MAX_ISSUERS, ProfileStatus, ServedKey, SetView, SetupView, SigningView,
+    Status,
 };
 use super::{StatusSource, health};
+use crate::auth_config::{self, Provider};
 use crate::issuer::publisher::COMMON_PATH;
 use crate::issuer::{IssuerHandle, IssuerStatus};
 use crate::jose::jwk::PublicJwk;
@@ -14,6 +16,8 @@ use crate::jose::report::Effect;
 use crate::keyring::{KeyState, KeyView, KeyringStatus};
 use crate::profile::Tolerance;
 
+/// Providers in the block for `auth.config.ts`.
+const MAX_PROVIDERS: usize = 20;
 /// Sets shown key by key.
 const MAX_SETS: usize = 50;
 
@@ -28,6 +32,7 @@ pub fn collect(rooms: &StatusSource, started: UnixTime) -> Status {
     handles.sort_by(|(a, _), (b, _)| (a.state, &a.name).cmp(&(b.state, &b.name)));
     let sets = sets(rooms, &handles, &ring);
     handles.truncate(MAX_ISSUERS);
+    let setup = setup(rooms, &handles, &ring);
     let issuers =
         handles.into_iter().map(|(status, handle)| issuer(rooms, status, &handle)).collect();
     Status {
@@ -45,6 +50,7 @@ pub fn collect(rooms: &StatusSource, started: UnixTime) -> Status {
         issuers,
         issuers_total,
         discovery: rooms.issuers.discovery().as_deref().cloned(),
+        setup,
         sets,
         signing: ring.keys.iter().map(signing).collect(),
         store: ring,
@@ -149,6 +155,50 @@ fn effect(effect: Effect) -> &'static str {
         Effect::LeftOut => "left_out",
         Effect::Noted => "noted",
     }
+}
+
+fn setup(
+    rooms: &StatusSource,
+    handles: &[(IssuerStatus, std::sync::Arc<IssuerHandle>)],
+    ring: &KeyringStatus,
+) -> SetupView {
+    let public_url = rooms.proxy.server.public_url.as_ref().map(ToString::to_string);
+    let public_url = public_url.map(|url| url.trim_end_matches('/').to_owned());
+    let algorithm = ring.keys.iter().find(|key| key.kid == ring.active).map(|key| key.alg);
+    let mut providers = Vec::new();
+    // A pattern of tenants has no `iss` to write down.
+    for (_, handle) in handles {
+        let settings = handle.settings();
+        let policy = &settings.policy;
+        let own = settings.jwks_paths.first().filter(|_| handles.len() > 1);
+        let audiences = policy.audience.accept.iter().map(|one| Some(one.to_string()));
+        let mut audiences: Vec<_> = audiences.collect();
+        if audiences.is_empty() {
+            let missing = policy.audience.when_missing.as_ref();
+            audiences.push(missing.map(|missing| missing.audience.to_string()));
+        }
+        let issuers = match &policy.output_issuer {
+            Some(issuer) => std::slice::from_ref(issuer),
+            None => &policy.issuers,
+        };
+        for issuer in issuers {
+            providers.extend(audiences.iter().map(|audience| Provider {
+                issuer: issuer.to_string(),
+                jwks_path: own.map_or(COMMON_PATH, String::as_str).to_owned(),
+                algorithm: algorithm.unwrap_or("RS256").to_owned(),
+                audience: audience.clone(),
+            }));
+        }
+        if providers.len() >= MAX_PROVIDERS {
+            break;
+        }
+    }
+    providers.truncate(MAX_PROVIDERS);
+    let issuer = providers.first().map(|one| one.issuer.clone());
+    let issuer = issuer.filter(|issuer| providers.iter().all(|one| one.issuer == *issuer));
+    let convex = rooms.bridge.profile().name == "convex" && !providers.is_empty();
+    let auth_config = convex.then(|| auth_config::file(&providers, public_url.as_deref()));
+    SetupView { public_url, issuer, auth_config }
 }
 
 fn sets(

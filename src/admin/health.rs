@@ -78,7 +78,8 @@ pub fn readiness(source: &StatusSource) -> Readiness {
 
 fn judge(upstream: &UpstreamStatus, source: &StatusSource, found: &mut Readiness) {
     let Some(since) = upstream.failing_since else { return };
-    let last = upstream.last_error.as_ref().map_or("", |fault| &fault.text);
+    let last = upstream.last_error.as_ref();
+    let last = last.map(|fault| format!("{} ({})", fault.text, fault.code)).unwrap_or_default();
     let lasted = source.clock.now().since(UnixTime::from_secs(since));
     let reason = format!(
         "auth server {}: {last}; nothing but failures for {} s, {} in the last five minutes",

@@ -1,5 +1,5 @@
-//! The status page: one file in the binary, with the policy that lets a browser run that file and
-//! nothing else.
+//! The status page: one document, made of the files in `page/`, with the policy that lets a browser run
+//! that document and nothing else.
 
 use std::sync::LazyLock;
 
@@ -8,7 +8,19 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 /// The page. It asks `/api/status` for everything it shows.
-pub const HTML: &str = include_str!("page.html");
+pub const HTML: &str = concat!(
+    include_str!("page/head.html"),
+    include_str!("page/page.css"),
+    include_str!("page/body.html"),
+    include_str!("page/elements.js"),
+    include_str!("page/words.js"),
+    include_str!("page/parts.js"),
+    include_str!("page/signing.js"),
+    include_str!("page/plots.js"),
+    include_str!("page/token.js"),
+    include_str!("page/main.js"),
+    include_str!("page/tail.html"),
+);
 
 /// `Content-Security-Policy` of the page (CSP Level 3). Its one style sheet and its one script are
 /// named by their hashes, so markup that slipped in could bring neither. Trusted Types make the

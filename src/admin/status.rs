@@ -29,6 +29,8 @@ pub struct Status {
     /// Where the issuer is learnt from the upstream: who it is, why that is believed, and what the last
     /// look gave.
     pub discovery: Option<DiscoveryStatus>,
+    /// What is set in the verifier.
+    pub setup: SetupView,
     /// One for each path of the public listener that answers with a key set.
     pub sets: Vec<SetView>,
     pub signing: Vec<SigningView>,
@@ -43,6 +45,17 @@ pub struct Status {
 
 /// Issuers listed one by one; with more the answer would grow without bound.
 pub const MAX_ISSUERS: usize = 500;
+
+/// What clients and the verifier are told about this proxy.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct SetupView {
+    /// `None`: `public_url` is not configured.
+    pub public_url: Option<String>,
+    /// What the tokens' `iss` is, if there is one alone.
+    pub issuer: Option<String>,
+    /// `convex/auth.config.ts`, for the profile `convex` once an issuer is known.
+    pub auth_config: Option<String>,
+}
 
 #[derive(Debug, Clone, Serialize)]
 pub struct ProfileStatus {

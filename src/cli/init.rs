@@ -6,13 +6,11 @@ use std::path::Path;
 use super::Exit;
 use super::args::InitArgs;
 use super::output::{CliError, Output};
+use crate::auth_config::{self, Provider, SOMEWHERE};
 use crate::config::{self, RunOverrides};
 use crate::env::NoEnv;
-// A string as TOML and JSON both write it.
+use crate::issuer::publisher::COMMON_PATH;
 use crate::jose::json::quote as quoted;
-
-/// Stands for the address the proxy will have where nobody said.
-const SOMEWHERE: &str = "https://login.example.com";
 
 /// What the file is about.
 struct IssuerTarget {
@@ -189,31 +187,11 @@ algorithm = "RS256"
 
 /// The provider as the verifier's own file wants it.
 fn block(args: &InitArgs, subject: &IssuerTarget) -> String {
-    let issuer = quoted(&subject.issuer);
-    let public = args.public_url.as_deref().unwrap_or(SOMEWHERE).trim_end_matches('/');
-    let jwks = quoted(&format!("{public}/.well-known/jwks.json"));
-    let application = match &args.audience {
-        Some(audience) => format!("{}, // the `aud` of your tokens", quoted(audience)),
-        None => format!("{}, // the `aud` of your tokens: change it", quoted("my-app")),
+    let provider = Provider {
+        issuer: subject.issuer.clone(),
+        jwks_path: COMMON_PATH.to_owned(),
+        algorithm: "RS256".to_owned(),
+        audience: args.audience.clone(),
     };
-    let reached = match &args.public_url {
-        Some(_) => "",
-        None => " // where this proxy is reached from the internet: change it",
-    };
-    format!(
-        r#"import type {{ AuthConfig }} from "convex/server";
-
-export default {{
-  providers: [
-    {{
-      type: "customJwt",
-      issuer: {issuer}, // the `iss` of your tokens: `countersign inspect TOKEN` shows it
-      jwks: {jwks},{reached}
-      algorithm: "RS256",
-      applicationID: {application}
-    }},
-  ],
-}} satisfies AuthConfig;
-"#
-    )
+    auth_config::file(&[provider], args.public_url.as_deref())
 }

@@ -76,15 +76,13 @@ fn members(tree: &Json<'_>, lines: &mut Vec<String>, aside: impl Fn(&str) -> Opt
 }
 
 fn profile(view: &ProfileView, color: bool, lines: &mut Vec<String>) {
-    let (sign, says) = match view.outcome {
-        Outcome::AsItStands => (paint(color, "1;32", "✓"), "accepted as it stands"),
-        Outcome::Countersigned => {
-            (paint(color, "1;33", "✗"), "refused as it stands, accepted once countersigned")
-        }
-        Outcome::Refused => (paint(color, "1;31", "✗"), "refused, and never countersigned"),
+    let sign = match view.outcome {
+        Outcome::AsItStands => paint(color, "1;32", "✓"),
+        Outcome::Countersigned => paint(color, "1;33", "✗"),
+        Outcome::Refused => paint(color, "1;31", "✗"),
     };
-    lines.push(format!("  {:<9} {sign} {says}", view.profile));
+    lines.push(format!("  {:<10} {sign} {}", view.profile, view.outcome.sentence()));
     for reason in &view.reasons {
-        lines.push(format!("              {}", reason.text));
+        lines.push(format!("               {}", reason.text));
     }
 }

@@ -11,6 +11,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
 use super::output::{CliError, Output};
 use super::source;
+use crate::inspect::bare;
 
 const WAYS: &str = "give the token itself, @FILE, the name of a file, or - to read it from stdin";
 
@@ -74,28 +75,6 @@ fn bounded(reader: impl Read, limit: usize, what: &str) -> Result<Vec<u8>, CliEr
     let mut bytes = bytes.map_err(|why| CliError::new(what, why).hint(WAYS))?;
     bytes.truncate(bytes.trim_ascii_end().len());
     Ok(bytes)
-}
-
-/// Without white space, quotes, `Authorization:` and `Bearer` around it, in whatever order they stand.
-pub fn bare(text: &str) -> &str {
-    let mut token = text;
-    loop {
-        let before = token;
-        token = token.trim_matches(|c: char| {
-            c.is_whitespace() || matches!(c, '"' | '\'' | '`' | ',' | ';' | '\u{feff}')
-        });
-        for word in ["authorization:", "bearer"] {
-            if let Some((head, rest)) = token.split_at_checked(word.len())
-                && head.eq_ignore_ascii_case(word)
-                && (word.ends_with(':') || rest.is_empty() || rest.starts_with(char::is_whitespace))
-            {
-                token = rest;
-            }
-        }
-        if token.len() == before.len() {
-            return token;
-        }
-    }
 }
 
 enum Shape {

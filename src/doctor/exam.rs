@@ -73,6 +73,15 @@ pub fn examine(case: &Case) -> Diagnosis {
         headers::warnings(answer).into_iter().for_each(warn);
     }
     ours(case, &mut findings);
+    let refused = verdicts.iter().all(|verdict| !verdict.accepts);
+    if let Some(fault) = findings
+        .iter()
+        .position(|f| refused && f.level == Level::Note && !f.fixes.is_empty() && f.about == OURS)
+    {
+        // Before the faults that a proxy would mend: as things are it would not.
+        let finding = findings.remove(fault);
+        findings.insert(0, Finding { level: Level::Fault, ..finding });
+    }
     let readable = case.ours.read.is_ok();
     Diagnosis { readable, verdicts, findings, algorithm: algorithm.name(), audience }
 }
@@ -346,14 +355,15 @@ fn as_the_profile(case: &Case, token: &str) -> Result<(), Cause> {
     }
 }
 
-/// What countersign itself would make of it.
+/// [`Finding::about`] of what countersign itself would make of it.
+const OURS: &str = "countersign";
+
 fn ours(case: &Case, findings: &mut Vec<Finding>) {
-    const ABOUT: &str = "countersign";
     let read = match &case.ours.read {
         Err(no_answer) => {
             let cause = Cause::new(no_answer.code, "$", no_answer.why.clone());
             let title = "cannot make a key set of this";
-            let finding = Finding::new(ABOUT, Level::Note, title);
+            let finding = Finding::new(OURS, Level::Note, title);
             findings.push(Finding { causes: vec![cause], ..finding });
             return;
         }
@@ -374,15 +384,16 @@ fn ours(case: &Case, findings: &mut Vec<Finding>) {
     if changes > 0 {
         title = format!("{title}, {changes} thing{} put right", s(changes));
     }
-    findings.push(Finding::new(ABOUT, Level::Good, title));
+    findings.push(Finding::new(OURS, Level::Good, title));
     if let Some(token) = &case.token {
         findings.push(match countersignable(case, token) {
             Ok(()) => {
-                Finding::new(ABOUT, Level::Good, "verifies the token; it can be countersigned")
+                Finding::new(OURS, Level::Good, "verifies the token; it can be countersigned")
             }
             Err(cause) => {
-                let finding = Finding::new(ABOUT, Level::Note, "would not countersign the token");
-                Finding { causes: vec![cause], ..finding }
+                let finding = Finding::new(OURS, Level::Note, "would not countersign the token");
+                let fixes = fix::before_countersigning(&cause, case);
+                Finding { causes: vec![cause], fixes, ..finding }
             }
         });
     }

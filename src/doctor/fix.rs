@@ -125,6 +125,24 @@ fn fix(about: &str, cause: &Cause, case: &Case) -> Vec<String> {
     }
 }
 
+/// What must be done before countersign takes a token that is good otherwise; empty where it is not, or
+/// where the proxy that answered may be set so already.
+pub(super) fn before_countersigning(cause: &Cause, case: &Case) -> Vec<String> {
+    let line = match cause.code {
+        _ if case.place == Place::Countersign => return Vec::new(),
+        "aud_missing" => {
+            "let the auth server set an `aud`, or set `audience_when_missing` of the [[issuer]] in \
+             countersign.toml: countersign takes no token without one otherwise"
+        }
+        "sender_constrained" => {
+            "set `accept_sender_constrained = true` of the [[issuer]] in countersign.toml, if it may \
+             become a bearer token"
+        }
+        _ => return Vec::new(),
+    };
+    vec![line.to_owned()]
+}
+
 /// Faults below HTTP, which are the same for everybody who asks.
 fn transport(cause: &Cause) -> Option<Vec<String>> {
     let why = cause.text.to_ascii_lowercase();

@@ -1,7 +1,7 @@
 //! Whether the auth server answers, judged by the requests that go there. While it fails, a task asks
 //! it again and again ([`UpstreamHealth::failing`]), since a proxy that is not ready gets no requests.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
@@ -14,10 +14,13 @@ use crate::status::Fault;
 const SLOT: i64 = 30;
 const SLOTS: usize = 10;
 
-/// Counts answers and failures. An answer, when all is well, costs one atomic load.
+/// Counts answers and failures. An answer, when all is well, costs two atomic loads, and one store a
+/// second.
 #[derive(Debug, Default)]
 pub struct UpstreamHealth {
     failing: AtomicBool,
+    /// Seconds since 1970; 0: it has not answered yet.
+    last_answer: AtomicI64,
     inner: Mutex<FailureLog>,
 }
 
@@ -37,6 +40,8 @@ pub struct UpstreamStatus {
     pub address: String,
     /// When it began to give nothing but failures; seconds since 1970. `None`: it answers.
     pub failing_since: Option<i64>,
+    /// Seconds since 1970. `None`: it has not answered since the start.
+    pub last_answer: Option<i64>,
     /// In the last five minutes.
     pub recent_failures: u64,
     pub last_error: Option<Fault>,
@@ -44,7 +49,10 @@ pub struct UpstreamStatus {
 
 impl UpstreamHealth {
     /// It answered, whatever it said.
-    pub fn answered(&self) {
+    pub fn answered(&self, now: UnixTime) {
+        if self.last_answer.load(Ordering::Relaxed) != now.secs() {
+            self.last_answer.store(now.secs(), Ordering::Relaxed);
+        }
         if self.failing() {
             self.inner().since = None;
             self.failing.store(false, Ordering::Release);
@@ -73,7 +81,7 @@ impl UpstreamHealth {
         let failures =
             [Failure::UpstreamUnreachable, Failure::UpstreamTimeout, Failure::UpstreamInvalid];
         match code {
-            None => self.answered(),
+            None => self.answered(now),
             Some(code) => {
                 if let Some(failure) = failures.iter().find(|failure| failure.code() == code) {
                     self.failed(code, failure.to_string(), now);
@@ -92,6 +100,7 @@ impl UpstreamHealth {
         let recent = inner.slots.iter().filter(|(slot, _)| *slot > oldest);
         UpstreamStatus {
             address,
+            last_answer: Some(self.last_answer.load(Ordering::Relaxed)).filter(|at| *at > 0),
             failing_since: inner.since.map(UnixTime::secs),
             recent_failures: recent.map(|(_, count)| count).sum(),
             last_error: inner.last.clone(),
@@ -120,11 +129,12 @@ mod tests {
         health.note(Some("framing"), at(20));
         let status = health.status("http://a".into(), at(20));
         assert_eq!(status.failing_since, Some(at(0).secs()));
-        assert_eq!(status.recent_failures, 2);
+        assert_eq!((status.recent_failures, status.last_answer), (2, None));
         assert_eq!(status.last_error.unwrap().code, "upstream_timeout");
         health.note(None, at(30));
         let status = health.status("http://a".into(), at(30));
         assert_eq!((status.failing_since, status.recent_failures), (None, 2));
+        assert_eq!(status.last_answer, Some(at(30).secs()));
         health.note(Some("upstream_invalid"), at(40));
         assert_eq!(health.status(String::new(), at(41)).failing_since, Some(at(40).secs()));
     }

@@ -22,7 +22,7 @@ pub(super) async fn run(app: &App, mut stop: watch::Receiver<bool>) {
             _ = stop.wait_for(|stop| *stop) => return,
         }
         if app.state.health.failing() && answers(app).await == Some(true) {
-            app.state.health.answered();
+            app.state.health.answered(app.state.clock.now());
         }
     }
 }

@@ -174,6 +174,15 @@ async fn it_knows_a_countersign() {
     assert!(said.contains("this is a countersign proxy"), "{said}");
     assert!(!said.contains("countersign in front"), "{said}");
     assert!(said.contains("POST /_countersign/token"), "the token was not countersigned: {said}");
+    // Its tokens keep the `iss` of the server behind it.
+    let (status, said, _) = doctor(&[&place.url("")]).await;
+    assert_eq!(status, 0, "{said}");
+    assert!(said.contains(&format!("issuer: \"{url}\",")), "{said}");
+    let jwks = place.url("/.well-known/jwks.json");
+    assert!(
+        said.contains(&format!("jwks: \"{jwks}\",")) && !said.contains("without a proxy"),
+        "{said}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -187,6 +196,12 @@ async fn it_knows_a_web_app_and_a_deployment() {
     let first = said.lines().next().unwrap();
     assert!(status == 1 && first.contains("This is a web app"), "{said}");
     assert!(!said.contains("countersign in front"), "{said}");
+
+    // A file that is not there is no host.
+    for file in ["./jwks.json", "jwks.json", "/nowhere/jwks"] {
+        let (status, _, said) = doctor(&[file]).await;
+        assert!(status == 2 && said.contains("there is no such file"), "{file}: {said}");
+    }
 
     // Nobody has to answer for this one; no name server is asked for what `.test` is.
     let (status, said, _) = doctor(&["https://happy-animal-123.convex.cloud"]).await;
@@ -322,6 +337,27 @@ async fn an_expired_token_is_told_before_all_else() {
     assert!(!said.contains("applicationID: \""), "{said}");
     assert!(said.contains("// no applicationID: the tokens have no `aud`"), "{said}");
 
+    // Where a proxy would be needed, it says what the proxy would need.
+    let es384 = Arc::new(Signer::es384());
+    let (set, by) = (json!({"keys": [es384.jwk("k1")]}), es384.clone());
+    let strict = server(move |at, own| match at {
+        DISCOVERY => as_json(&document(own, &format!("{own}/jwks"))),
+        "/jwks" => as_json(&set),
+        _ => nothing(),
+    })
+    .await;
+    let mut plain = claims(&strict);
+    plain.as_object_mut().unwrap().remove("aud");
+    let token = by.token(&json!({"alg": "ES384", "kid": "k1"}), &plain);
+    let (status, said, _) = doctor(&[&strict, "--token", &token]).await;
+    assert_eq!(status, 1, "{said}");
+    let first = said.lines().next().unwrap();
+    assert!(
+        first.contains("Fix: let the auth server set an `aud`, or set `audience_when_missing`")
+    );
+    assert!(said.contains("\n1. `aud` is missing\n"), "{said}");
+    assert!(said.contains("// the `audience` that you give `audience_when_missing`"), "{said}");
+
     // `iss` with a slash is the same issuer to one provider, and another to the other.
     let mut slash = claims(&url);
     slash["iss"] = json!(format!("{url}/"));
@@ -342,6 +378,10 @@ async fn an_expired_token_is_told_before_all_else() {
     let (status, said, _) = doctor(&[&url, "--token", &one, "--token", &other]).await;
     assert_eq!(status, 0, "{said}");
     assert!(said.contains("these claims change from token to token: nonce, session.id."), "{said}");
+    let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    let fix = "`stable_claims = true` under [profile] (leaves nonce out of exchanged tokens) and \
+               `drop = [\"session\"]` under [issuer.claims]";
+    assert!(said.contains(fix), "{said}");
     let (_, said, _) = doctor(&[&url, "--token", &one, "--token", &other, "--json"]).await;
     let report: Value = serde_json::from_str(&said).unwrap();
     assert_eq!(report["changing_claims"], json!(["nonce", "session.id"]));

@@ -36,7 +36,7 @@ impl Running {
             data_dir = "{}"
             [server]
             listen = "127.0.0.1:0"
-            public_url = "http://127.0.0.1:1"
+            public_url = "https://login.example.com"
             [admin]
             listen = "127.0.0.1:0"
             hosts = ["status.example.com"]
@@ -135,6 +135,21 @@ async fn the_status_tells_what_happened() {
         (&"/.well-known/jwks.json".into(), &"own".into())
     );
 
+    // What is set in the verifier.
+    let setup = &status["setup"];
+    assert_eq!(setup["public_url"], "https://login.example.com");
+    assert_eq!(setup["issuer"], running.issuer.url);
+    let block = setup["auth_config"].as_str().unwrap();
+    for line in [
+        format!("issuer: \"{}\",", running.issuer.url),
+        "jwks: \"https://login.example.com/.well-known/jwks.json\",".to_owned(),
+        "algorithm: \"RS256\",".to_owned(),
+    ] {
+        assert!(block.contains(&line), "{line} is not in\n{block}");
+    }
+    let answered = status["upstream"]["last_answer"].as_i64().unwrap();
+    assert!((0..60).contains(&(status["now"].as_i64().unwrap() - answered)), "{status}");
+
     let tokens = &status["tokens"];
     assert_eq!(tokens["refusals"][0]["code"], "expired", "{tokens}");
     assert_eq!(tokens["refused"], 1);
@@ -190,7 +205,8 @@ async fn a_failing_auth_server_is_seen_everywhere() {
     let reason = said["reasons"].to_string();
     assert!(reason.contains(&format!("auth server http://127.0.0.1:{port}")), "{reason}");
     assert!(
-        reason.contains("could not be reached") && reason.contains("1 in the last"),
+        reason.contains("could not be reached (upstream_unreachable)")
+            && reason.contains("1 in the last"),
         "{reason}"
     );
     let upstream = running.status().await["upstream"].clone();
@@ -289,6 +305,10 @@ async fn a_rebinding_page_is_refused_and_probes_are_not() {
     for path in ["/healthz", "/readyz"] {
         assert_eq!(ask(path, "anything.example").await, 200, "{path}");
     }
+    let request = running.client.post(format!("http://{}/api/inspect", running.admin));
+    let request = request.header("host", "rebind.evil.example").body("a.b.c");
+    let answer = request.header("content-type", "application/jwt").send().await.unwrap();
+    assert_eq!(answer.status(), 421);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -361,6 +381,14 @@ async fn a_pasted_token_is_decoded_for_our_own_page_alone() {
     // The signature, which alone makes it a token, is not sent back.
     assert!(!body.contains(token.rsplit('.').next().unwrap()));
 
+    // It is read as `inspect` reads one, and what is no token is said to be none.
+    let around = format!("Authorization: Bearer \"{token}\"\r\n");
+    let (status, wrapped) = post("application/jwt", None, around).await;
+    let wrapped: Value = serde_json::from_str(&wrapped).unwrap();
+    assert_eq!((status, &wrapped["claims"]), (200, &said["claims"]), "{wrapped}");
+    let (_, none) = post("application/jwt", None, "hunter2".to_owned()).await;
+    assert!(none.contains("\"form\":\"malformed\"") && !none.contains("hunter2"), "{none}");
+
     assert_eq!(post("text/plain", None, token.clone()).await.0, 415);
     assert_eq!(post("application/x-www-form-urlencoded", None, token.clone()).await.0, 415);
     assert_eq!(post("application/jwt", Some("cross-site"), token.clone()).await.0, 403);
@@ -392,7 +420,17 @@ async fn the_page_of_a_running_proxy_works_in_a_browser() {
     assert_eq!(seen["complaints_before_attack"], serde_json::json!([]));
     assert_eq!(seen["accessibility"], serde_json::json!([]));
     let text = seen["text"].as_str().unwrap();
-    for said in ["login", "fresh", "private key leaked", "expired", "ES384", "active"] {
+    for said in [
+        "login",
+        "answers",
+        "fresh",
+        "The issuer publishes the private part of a key at $[1] (d)",
+        "The token has expired.",
+        "ES384",
+        "signs",
+        "jwks: \"https://login.example.com/.well-known/jwks.json\"",
+        "/.well-known/jwks.json, /jwks · cached for",
+    ] {
         assert!(text.contains(said), "{said} is not in\n{text}");
     }
     assert!(!text.contains("eyJ"));

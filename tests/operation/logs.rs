@@ -159,9 +159,18 @@ async fn requests(program: &Program, issuer: &LiveIssuer) -> Vec<String> {
     for path in ["/", "/api/status", "/metrics"] {
         assert_eq!(client.get(format!("{admin}{path}")).send().await.unwrap().status(), 200);
     }
-    let request = client.post(format!("{admin}/api/inspect"));
-    let answer = request.header("content-type", "application/jwt").body(good.clone()).send().await;
-    assert_eq!(answer.unwrap().status(), 200);
+    // Pasted into the status page: good, changed, no token at all, and too long to be read.
+    let long = format!("pasted-long-secret{}", "x".repeat(2 << 20));
+    for (pasted, status) in [
+        (good.clone(), 200),
+        (format!("Authorization: Bearer {tampered}"), 200),
+        ("pasted-opaque-secret".to_owned(), 200),
+        (long, 413),
+    ] {
+        let request = client.post(format!("{admin}/api/inspect")).body(pasted);
+        let answer = request.header("content-type", "application/jwt").send().await;
+        assert_eq!(answer.unwrap().status(), status);
+    }
 
     let fixed = [
         CONFIGURED,
@@ -176,6 +185,8 @@ async fn requests(program: &Program, issuer: &LiveIssuer) -> Vec<String> {
         "cookie-that-must-not-be-seen",
         "opaque-refresh-that-must-not-be-seen",
         "claim-about-a-person",
+        "pasted-opaque-secret",
+        "pasted-long-secret",
     ];
     secrets.extend(fixed.map(ToOwned::to_owned));
     secrets

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use countersign::admin::health::Readiness;
 use countersign::admin::status::{
-    IssuerView, KeyRow, ProfileStatus, ServedKey, SetView, SigningView, Status,
+    IssuerView, KeyRow, ProfileStatus, ServedKey, SetView, SetupView, SigningView, Status,
 };
 use countersign::bridge::{BridgeStatus, CacheStatus, QueueStatus, RefusalCount, TokenCount};
 use countersign::histogram::{Bucket, Distribution};
@@ -80,8 +80,8 @@ pub fn status() -> Status {
             Some("9f86d081"),
             "repaired",
             vec![
-                change("$.keys[1].n", "padding", Some("hr20wSRX…=="), Some("hr20wSRX…")),
-                change("$.keys[1].e", "integer", Some("65537"), Some("AQAB")),
+                change("$.keys[1].n", "b64_padding", Some("hr20wSRX…=="), Some("hr20wSRX…")),
+                change("$.keys[1].e", "e_integer", Some("65537"), Some("AQAB")),
             ],
         ),
         row(
@@ -139,6 +139,7 @@ pub fn status() -> Status {
         },
         upstream: Some(UpstreamStatus {
             address: EVIL.into(),
+            last_answer: Some(NOW - 50),
             failing_since: Some(NOW - 42),
             recent_failures: 7,
             last_error: Some(Fault { code: EVIL, text: EVIL.into(), at: NOW - 1 }),
@@ -155,6 +156,11 @@ pub fn status() -> Status {
             text: EVIL.into(),
             looked: NOW,
         }),
+        setup: SetupView {
+            public_url: Some(EVIL.into()),
+            issuer: Some(EVIL.into()),
+            auth_config: Some(EVIL.into()),
+        },
         sets: vec![
             SetView {
                 path: "/.well-known/jwks.json".into(),
@@ -214,5 +220,90 @@ pub fn status() -> Status {
                 sum: 0.4,
             },
         },
+    }
+}
+
+/// A minute after a start that found no auth server.
+pub fn empty() -> Status {
+    Status {
+        started: NOW - 60,
+        ready: Readiness {
+            ready: false,
+            degraded: true,
+            reasons: vec!["no issuer is known: not looked yet".into()],
+        },
+        upstream: Some(UpstreamStatus {
+            address: "https://auth.example.com".into(),
+            last_answer: None,
+            failing_since: None,
+            recent_failures: 0,
+            last_error: None,
+        }),
+        issuers: Vec::new(),
+        issuers_total: 0,
+        discovery: None,
+        setup: SetupView::default(),
+        sets: Vec::new(),
+        signing: Vec::new(),
+        store: KeyringStatus { full: false, ..status().store },
+        tokens: BridgeStatus::default(),
+        ..status()
+    }
+}
+
+/// All went well until the auth server went away.
+pub fn down() -> Status {
+    let text = "no connection to the auth server";
+    let reason =
+        format!("auth server https://auth.example.com: {text}; nothing but failures for 42 s");
+    let mut login = status().issuers.remove(0);
+    login.issuer.report = None;
+    login.issuer.state = IssuerState::Failing;
+    login.issuer.last_error =
+        Some(Fault { code: "status", text: "the server answered 502".into(), at: NOW - 30 });
+    let mut signing = status().signing;
+    signing.pop();
+    let mut tokens = status().tokens;
+    tokens.by[0].issuer = "login".into();
+    let own = ServedKey {
+        kid: "Yk3vS0oWmUbm0mQF3iJ7c2k1V8m4vKq9uTn1wEs9Xhg".into(),
+        kind: "RSA".into(),
+        alg: "RS256".into(),
+        origin: "own".into(),
+    };
+    let set = |path: &str| SetView { path: path.into(), max_age: 300, keys: vec![own.clone()] };
+    let provider = countersign::auth_config::Provider {
+        issuer: "https://auth.example.com".into(),
+        jwks_path: "/.well-known/jwks.json".into(),
+        algorithm: "RS256".into(),
+        audience: Some("my-app".into()),
+    };
+    let public_url = "https://login.example.com";
+    Status {
+        ready: Readiness { ready: true, degraded: true, reasons: vec![reason] },
+        upstream: Some(UpstreamStatus {
+            address: "https://auth.example.com".into(),
+            last_answer: Some(NOW - 44),
+            failing_since: Some(NOW - 42),
+            recent_failures: 7,
+            last_error: Some(Fault {
+                code: "upstream_unreachable",
+                text: text.into(),
+                at: NOW - 1,
+            }),
+        }),
+        issuers: vec![login],
+        issuers_total: 1,
+        discovery: None,
+        setup: SetupView {
+            public_url: Some(public_url.into()),
+            issuer: Some(provider.issuer.clone()),
+            auth_config: Some(countersign::auth_config::file(&[provider], Some(public_url))),
+        },
+        sets: vec![set("/.well-known/jwks.json"), set("/oidc/jwks")],
+        signing,
+        store: KeyringStatus { full: false, ..status().store },
+        tokens,
+        ..status()
     }
 }

@@ -94,14 +94,42 @@ pub enum Outcome {
     Refused,
 }
 
-/// Decodes `token` as far as it can be decoded. Blanks around it and a leading `Bearer` are cut off.
-pub fn inspect(token: &str, now: UnixTime) -> Inspection {
-    let mut token = token.trim();
-    if let Some((scheme, rest)) = token.split_once(' ')
-        && scheme.eq_ignore_ascii_case("bearer")
-    {
-        token = rest.trim();
+impl Outcome {
+    /// For people.
+    pub fn sentence(self) -> &'static str {
+        match self {
+            Self::AsItStands => "accepted as it stands",
+            Self::Countersigned => "refused as it stands, accepted once countersigned",
+            Self::Refused => "refused, and never countersigned",
+        }
     }
+}
+
+/// Without white space, quotes, `Authorization:` and `Bearer` around it, in whatever order they stand.
+pub fn bare(text: &str) -> &str {
+    let mut token = text;
+    loop {
+        let before = token;
+        token = token.trim_matches(|c: char| {
+            c.is_whitespace() || matches!(c, '"' | '\'' | '`' | ',' | ';' | '\u{feff}')
+        });
+        for word in ["authorization:", "bearer"] {
+            if let Some((head, rest)) = token.split_at_checked(word.len())
+                && head.eq_ignore_ascii_case(word)
+                && (word.ends_with(':') || rest.is_empty() || rest.starts_with(char::is_whitespace))
+            {
+                token = rest;
+            }
+        }
+        if token.len() == before.len() {
+            return token;
+        }
+    }
+}
+
+/// Decodes `token` as far as it can be decoded, without what [`bare`] takes off.
+pub fn inspect(token: &str, now: UnixTime) -> Inspection {
+    let mut token = bare(token);
     let mut notes = Vec::new();
     if token.len() > MAX_TOKEN {
         notes.push(Note::new("too_large", format!("longer than {MAX_TOKEN} bytes, not decoded")));

@@ -35,7 +35,7 @@ pub mod roca;
 mod secrets;
 mod shape;
 pub mod sign;
-mod stable;
+pub mod stable;
 pub(crate) mod standard_claims;
 pub mod tenants;
 mod text;

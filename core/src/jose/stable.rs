@@ -10,6 +10,11 @@ const MARKS: [&str; 6] = ["jti", "uti", "aio", "rh", "event_id", "fva"];
 /// exchange never needs them.
 const COMPARED: [&str; 4] = ["nonce", "at_hash", "c_hash", "s_hash"];
 
+/// Whether `[profile] stable_claims = true` removes this claim from an exchanged token.
+pub fn is_left_out(name: &str) -> bool {
+    MARKS.iter().chain(&COMPARED).any(|known| *known == name)
+}
+
 /// Removes them; those that a client compares only if the token goes to another party.
 pub(super) fn leave_out(edits: &mut ObjectEdits<'_>, elsewhere: bool) -> bool {
     let mut done = false;

@@ -69,10 +69,15 @@ pub(in crate::cli) async fn gather(
     let found = fetcher.get(&first).await;
     if given.query().is_some() && !is_jwks {
         notes.push(query_note(&given));
-        let stated = found.as_ref().ok().and_then(|answer| member(answer, "issuer"));
+        let stated = stated_issuer(&found);
         if let (Some(stated), None) = (stated, question.issuer) {
             issuer = stated;
         }
+    }
+    let proxy = !is_down(&found) && is_countersign(&given, fetcher).await;
+    if let (true, None, Some(stated)) = (proxy, question.issuer, stated_issuer(&found)) {
+        // Its tokens keep the `iss` of the auth server behind it, unless it is set otherwise.
+        issuer = stated;
     }
     let spelled = spelling(&issuer, &found, token_iss.as_deref());
     // The verifier asks where the token's `iss` leads, slash or not, and never with a query.
@@ -82,6 +87,8 @@ pub(in crate::cli) async fn gather(
     };
 
     let announced = [&discovery, &found].into_iter().flatten().find_map(jwks_uri);
+    // Without `public_url` the proxy passes on where the keys of the server behind it are.
+    let announced = announced.filter(|url| !proxy || same_origin(url, given.as_str()));
     let mut jwks_url = match (&announced, is_jwks) {
         (_, true) => given.to_string(),
         (Some(announced), false) => announced.clone(),
@@ -126,7 +133,7 @@ pub(in crate::cli) async fn gather(
             closed.push((url.clone(), why));
         }
     }
-    let place = place(&given, &[&found, &jwks], fetcher).await;
+    let place = place(&given, &[&found, &jwks], proxy);
     place_note(place, &mut notes);
     let banned = [&jwks, &discovery].into_iter().find(|fetched| is_inside(fetched));
     let banned = banned.and_then(|fetched| fetched.as_ref().err().cloned());
@@ -169,9 +176,19 @@ fn lost(jwks: &FetchResult) -> crate::doctor::finding::Ours {
 fn address(text: &str) -> Result<Url, CliError> {
     let local = text.starts_with("file:") || std::path::Path::new(text).is_file();
     if local {
+        let path = text.trim_start_matches("file://");
         return Err(CliError::new(text, "this is a file, and a verifier fetches by https").hint(
-            format!("`countersign normalize {text}` says what is wrong with a key set in a file"),
+            format!("`countersign normalize {path}` says what is wrong with a key set in a file"),
         ));
+    }
+    // A host has no name like these.
+    if !text.contains("://")
+        && (text.starts_with(['.', '/', '~'])
+            || (!text.contains('/')
+                && std::path::Path::new(text).extension().is_some_and(|e| e == "json")))
+    {
+        return Err(CliError::new(text, "there is no such file")
+            .hint("give the issuer, https://auth.example.com, or the address of its JWKS"));
     }
     let full = with_scheme(text);
     let url = Url::parse(&full).map_err(|e| CliError::new(text, e))?;
@@ -208,13 +225,18 @@ fn names_a_key_set(url: &Url) -> bool {
 /// `iss` as the tokens spell it: what the token or the discovery document says, if that is the same
 /// issuer but for scheme and slash; else as it was given.
 fn spelling(issuer: &str, found: &FetchResult, token: Option<&str>) -> String {
-    let announced = found.as_ref().ok().and_then(|answer| member(answer, "issuer"));
+    let announced = stated_issuer(found);
     let same = |other: &str| same_issuer(other, issuer);
     token
         .map(str::to_owned)
         .filter(|iss| same(iss))
         .or(announced.filter(|iss| same(iss)))
         .unwrap_or_else(|| issuer.to_owned())
+}
+
+/// `issuer` of a discovery document.
+fn stated_issuer(found: &FetchResult) -> Option<String> {
+    found.as_ref().ok().and_then(|answer| member(answer, "issuer"))
 }
 
 fn member(answer: &Answer, name: &str) -> Option<String> {
@@ -297,7 +319,15 @@ async fn probe(
     None
 }
 
-async fn place(given: &Url, answers: &[&FetchResult], fetcher: &DoctorClient) -> Place {
+/// The exchange endpoint, which no other server has.
+async fn is_countersign(given: &Url, fetcher: &DoctorClient) -> bool {
+    let exchange = format!("{}{EXCHANGE}", given.origin().ascii_serialization());
+    fetcher.get(&exchange).await.is_ok_and(|answer| {
+        answer.status == 405 && member(&answer, "code").as_deref() == Some("method_not_allowed")
+    })
+}
+
+fn place(given: &Url, answers: &[&FetchResult], proxy: bool) -> Place {
     let host = given.host_str().unwrap_or_default();
     if host.ends_with(".convex.cloud") {
         return Place::ConvexCloud;
@@ -305,11 +335,7 @@ async fn place(given: &Url, answers: &[&FetchResult], fetcher: &DoctorClient) ->
     if answers.iter().all(|fetched| is_down(fetched)) {
         return Place::AuthServer;
     }
-    let exchange = format!("{}{EXCHANGE}", given.origin().ascii_serialization());
-    if let Ok(answer) = fetcher.get(&exchange).await
-        && answer.status == 405
-        && member(&answer, "code").as_deref() == Some("method_not_allowed")
-    {
+    if proxy {
         return Place::Countersign;
     }
     let page = |fetched: &FetchResult| {

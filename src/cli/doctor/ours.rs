@@ -11,6 +11,7 @@ use crate::doctor::finding::{NoAnswer, Ours, ReadKeys, Setup};
 use crate::issuer::discovery;
 use crate::issuer::fetch::{FetchRequest, Fetched, Fetcher, Wanted};
 use crate::issuer::{FetchSettings, IssuerSettings, Source};
+use crate::jose::json::quote as quoted;
 use crate::jose::jwks;
 use crate::net::Class;
 use crate::rewrite::discovery::read as read_document;
@@ -87,11 +88,6 @@ pub(in crate::cli) fn jwks_setting(upstream: &str, jwks_url: &str) -> String {
         }
         _ => jwks_url.to_owned(),
     }
-}
-
-/// A string as TOML and JSON both write it.
-fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
 }
 
 async fn by_upstream(upstream: &str, fetcher: &Fetcher) -> Result<ReadKeys, NoAnswer> {

@@ -1,14 +1,15 @@
 //! A diagnosis on the terminal: the verdict first, then each fault once. `--verbose` shows every check.
 
 use super::gather::Question;
+use crate::auth_config::SOMEWHERE as PROXY;
 use crate::cli::output::{one_line, paint, wrap};
 use crate::doctor::changing::Changing;
 use crate::doctor::exam::{Diagnosis, token_audiences};
 use crate::doctor::finding::{CUSTOM_JWT, Case, Finding, Level, NoAnswer, OIDC, Place, Setup};
 use crate::doctor::summary::{self, MergedFault};
+use crate::jose::json::quote as quoted;
+use crate::jose::stable::is_left_out;
 
-/// The proxy's address in everything that is to be copied.
-pub(in crate::cli) const PROXY: &str = "https://login.example.com";
 /// Places shown of one fault, and causes of one finding.
 const MANY: usize = 6;
 /// Characters shown of a text that repeats what a server answered.
@@ -129,7 +130,9 @@ fn verdicts(case: &Case, diagnosis: &Diagnosis, page: &mut Page) {
     let ours = diagnosis.findings.iter().filter(|f| f.about == "countersign");
     // What it would not do is of no interest to a person who does not need it.
     let unneeded = |f: &&Finding| !diagnosis.refused() && f.title.starts_with("would not");
-    for finding in ours.filter(|finding| !unneeded(finding)) {
+    let mut ours: Vec<_> = ours.filter(|finding| !unneeded(finding)).collect();
+    ours.sort_by_key(|finding| finding.level != Level::Good);
+    for finding in ours {
         let text = match (&case.ours.setup, finding.level) {
             (Setup::Issuer { why, .. }, Level::Good) if finding.title.starts_with("reads") => {
                 format!("with an `[[issuer]]` (--upstream alone: {why}): {}", finding.title)
@@ -228,15 +231,22 @@ fn claims(changing: &Changing, page: &mut Page) {
         && !names.is_empty()
     {
         // A rule is about a whole claim, nested members included.
-        let mut list: Vec<_> = names
-            .iter()
-            .map(|name| format!("{:?}", name.split('.').next().unwrap_or(name)))
-            .collect();
+        let mut list: Vec<_> = names.iter().map(|n| n.split('.').next().unwrap_or(n)).collect();
         list.dedup();
+        let (known, others): (Vec<_>, Vec<_>) = list.into_iter().partition(|n| is_left_out(n));
+        let mut settings = Vec::new();
+        if !known.is_empty() {
+            let known = known.join(", ");
+            settings.push(format!(
+                "`stable_claims = true` under [profile] (leaves {known} out of exchanged tokens)"
+            ));
+        }
+        if !others.is_empty() {
+            settings.push(format!("`drop = {others:?}` under [issuer.claims]"));
+        }
         let text = format!(
-            "if no query needs them, let the auth server leave them out, or countersign: `drop = [{}]` \
-             under [issuer.claims]",
-            list.join(", ")
+            "if no query needs them, let the auth server leave them out, or countersign: {}",
+            settings.join(" and ")
         );
         let lead = format!("  {} ", page.paint("2", "fix:"));
         page.wrapped(&lead, 7, &text, None);
@@ -289,10 +299,13 @@ fn config(case: &Case, diagnosis: &Diagnosis, question: &Question<'_>, page: &mu
     if !as_things_are && (!diagnosis.readable || case.place == Place::Countersign) {
         return;
     }
-    let quoted = |t: &str| serde_json::to_string(t).unwrap_or_default();
     let without_aud = case.token.as_deref().is_some_and(|t| token_audiences(t).is_empty())
         && case.audience.is_none();
     let application = match (&diagnosis.audience, without_aud) {
+        (_, true) if !as_things_are => {
+            "applicationID: \"my-app\", // the `audience` that you give `audience_when_missing`"
+                .into()
+        }
         (_, true) => {
             "// no applicationID: the tokens have no `aud`, so any token of this issuer is taken"
                 .into()
@@ -301,9 +314,10 @@ fn config(case: &Case, diagnosis: &Diagnosis, question: &Question<'_>, page: &mu
         (None, _) => "applicationID: \"my-app\", // the `aud` of your tokens".to_owned(),
     };
     page.blank();
-    page.bold(match as_things_are {
-        true => "convex/auth.config.ts, without a proxy",
-        false => "convex/auth.config.ts, with countersign in front",
+    page.bold(match (as_things_are, case.place) {
+        (true, Place::Countersign) => "convex/auth.config.ts",
+        (true, _) => "convex/auth.config.ts, without a proxy",
+        (false, _) => "convex/auth.config.ts, with countersign in front",
     });
     let (jwks, algorithm) = match custom {
         true => (case.jwks_url.clone(), diagnosis.algorithm),
