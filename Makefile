@@ -50,7 +50,7 @@ chaos: ## the long fault tests: outages, rotations, replicas, restarts, kill -9;
 
 soak: ## MINUTES (60) at a third of the load it can bear: memory and descriptors must not grow; BINARY=… takes one that is built
 	@scripts/install cc cmake
-	@MINUTES=$(MINUTES) BINARY="$(abspath $(BINARY))" cargo bench --locked --bench soak
+	@MINUTES=$(MINUTES) scripts/soak $(abspath $(BINARY))
 
 image: ## the static binary as the Dockerfile makes it, run in an empty root without a container engine
 	@scripts/install cc cmake node
