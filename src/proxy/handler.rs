@@ -14,6 +14,7 @@ use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType, Result};
 
+use super::account;
 use super::counters::Kind;
 use super::http::fault::{self, Plain};
 use super::http::headers::{self, TransferCoding};
@@ -23,8 +24,6 @@ use super::request::{Ctx, Served, ServedSlot};
 use super::routes::{self, Route};
 use super::state::State;
 use crate::answer::Failure;
-use crate::log;
-use crate::otel;
 
 /// Calls of gRPC on one connection to the upstream; servers allow 100 and more.
 const GRPC_STREAMS: usize = 100;
@@ -121,41 +120,6 @@ impl RequestHandler {
         }
         Ok(false)
     }
-
-    /// Counts the request, ends its span, and writes its access line.
-    fn account(&self, session: &ServerSession, ctx: &mut Ctx) {
-        let written = answered(session);
-        let status = written.map_or(0, |header| header.status.as_u16());
-        let code = written.and_then(|header| header.extensions.get::<reply::Code>());
-        let code = code.map(|code| code.0).or(ctx.broken);
-        let took = ctx.began.elapsed();
-        self.state.finished(ctx.kind, status, code);
-        // The life of a WebSocket says nothing about speed.
-        if !written.is_some_and(response::switches) {
-            self.state.counters.took(ctx.kind, took);
-        }
-        let route = ctx.kind.name();
-        ctx.span.end(&otel::Ended { method: &session.req_header().method, route, status, code });
-        if log::access_wanted() {
-            let request = session.req_header();
-            let access = log::Access {
-                request_id: ctx.id(),
-                method: request.method.as_str(),
-                path: request.uri.path(),
-                status,
-                code,
-                route,
-                bytes: session.body_bytes_sent() as u64,
-                seconds: took.as_secs_f64(),
-            };
-            access.log();
-        }
-    }
-}
-
-/// The head of the answer, once it was written: an interim one (RFC 9110 §15.2) is none.
-fn answered(session: &ServerSession) -> Option<&ResponseHeader> {
-    session.response_written().filter(|header| !response::is_interim(header))
 }
 
 /// Ends the wait for a body that the client will not send: its answer came instead of `100 Continue`.
@@ -429,7 +393,7 @@ impl ProxyHttp for RequestHandler {
         if !matches!(failure, Failure::UpstreamUnreachable) {
             tracing::warn!(error = %plain, %method, path, id, "response incomplete");
         }
-        if answered(session).is_some() {
+        if account::answered(session).is_some() {
             ctx.broken = Some(failure.code());
             return gone;
         }
@@ -455,7 +419,7 @@ impl ProxyHttp for RequestHandler {
     }
 
     async fn logging(&self, session: &mut Session, error: Option<&Error>, ctx: &mut Ctx) {
-        self.account(session.as_downstream(), ctx);
+        account::finish(session.as_downstream(), ctx, &self.state);
         let Some(slot) = ctx.slot.take() else { return };
         let nothing = Cursor::new(Vec::<u8>::new());
         let ended = Box::new(ServerSession::new_http1(Box::new(nothing)));

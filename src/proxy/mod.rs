@@ -1,6 +1,7 @@
 //! The proxy on pingora: [`http`] moves messages, [`routes`] answers what is ours, the [`handler`]
 //! decides which of the two a request is for. No decision about a token or a key is made here.
 
+mod account;
 pub mod counters;
 pub mod handler;
 pub mod health;
