@@ -1,5 +1,5 @@
 //! The pure part of countersign: bytes, types and the time go in, values come out. There is no I/O,
-//! no clock and no HTTP here; the crate `countersign` performs what this one decides.
+//! no clock and no HTTP here. The crate `countersign` carries out what this one decides.
 //!
 //! | module | what |
 //! |---|---|
@@ -13,7 +13,7 @@
 //! | [`setting`] | durations, sizes and addresses as a configuration file writes them |
 //! | `verifier` (feature of that name) | what Convex says, by the crates it verifies with, and why |
 //!
-//! A key set in the shape a hand-made server sends it, as a verifier wants it:
+//! Reading a malformed key set, and publishing it as a verifier expects it:
 //!
 //! ```
 //! use std::collections::HashMap;
@@ -36,7 +36,7 @@
 //! # Ok::<(), countersign_core::jose::jwks::DocumentRefusal>(())
 //! ```
 //!
-//! `examples/countersign.rs` takes a token from its issuer to the verifier.
+//! `examples/countersign.rs` shows the way of a token from its issuer to the verifier.
 
 #![warn(missing_docs)]
 

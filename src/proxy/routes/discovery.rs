@@ -278,10 +278,10 @@ fn base(
     headers::client_origin(session)
 }
 
-/// The cache key of a document. Any field that a client sends may decide what the upstream answers:
-/// for example, some build their addresses from `X-Forwarded-Host` or `Forwarded`. So a cached
-/// answer is reused only for requests that would have got the same one. Otherwise one client could
-/// choose the answer that all others read.
+/// The cache key of a document. Any field of a request may change what the upstream answers: some
+/// upstreams build their addresses from `X-Forwarded-Host` or `Forwarded`. So a cached answer is
+/// reused only for requests that would have got the same one. Otherwise one client could choose the
+/// answer that all others read.
 ///
 /// `None` means that the answer is not cached.
 fn key(request: &RequestHeader, public: bool) -> Option<Key> {
