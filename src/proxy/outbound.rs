@@ -208,9 +208,9 @@ pub(super) fn copy(session: &Session) -> Box<RequestHeader> {
 /// The scheme of an `Authorization` field that carries a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Scheme {
-    /// RFC 6750 §2.1.
+    /// `Bearer` (RFC 6750 §2.1).
     Bearer,
-    /// RFC 9449 §7.1.
+    /// `DPoP` (RFC 9449 §7.1).
     Dpop,
 }
 

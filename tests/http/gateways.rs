@@ -65,7 +65,7 @@ impl Pair {
         said["why"].as_str().unwrap().to_owned()
     }
 
-    /// The checks that all three gateways share. Returns the token that was accepted.
+    /// The checks that all three tests share. Returns the token that was accepted.
     async fn held(&self) -> String {
         let (_, own) = e2e::get(&format!("{}/token", self.issuer.url())).await;
         self.refused(&own);

@@ -570,7 +570,7 @@ fn two_issuers_with_one_kid_stay_apart() {
     let scene = Scene::new(&[&ours]);
     // A key of another issuer, with our issuer's name and `kid`.
     assert_eq!(scene.refusal(&theirs.token(&claims())), "signature");
-    // The other issuer's own token, judged by our issuer's policy with the other's keys.
+    // A token of the other issuer, judged by our issuer's policy with that issuer's keys.
     let mut mixed = Scene::new(&[&theirs]);
     mixed.policy.issuers = vec![Issuer::parse(ISSUER).unwrap()];
     let token = theirs.token(&with(claims(), "iss", json!("https://theirs.example")));

@@ -51,8 +51,7 @@ pub fn find(body: &[u8], paths: &[JsonPath]) -> Result<Vec<Place>, BodyFault> {
 }
 
 /// The body as text. A body that is not UTF-8 violates RFC 8259 §8.1, but its tokens can still be
-/// read, since they are ASCII. Each other byte is replaced by one character, so that positions stay
-/// the same.
+/// read, since they are ASCII. Each other byte is replaced by `?`, so that positions do not change.
 fn same_length(body: &[u8]) -> Cow<'_, str> {
     let ascii = |byte: &u8| if byte.is_ascii() { char::from(*byte) } else { '?' };
     match std::str::from_utf8(body) {

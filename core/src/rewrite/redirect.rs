@@ -5,7 +5,7 @@
 use super::{Place, form};
 
 /// The parameters `names` in query and fragment. A parameter that is in both gives two places. One
-/// that is repeated within the query or the fragment is ambiguous, and is no place there.
+/// that is repeated within the query or the fragment is ambiguous and not a place.
 /// Parameters that are not replaced keep their encoding.
 pub fn find(location: &[u8], names: &[String]) -> Vec<Place> {
     let end = location.len();

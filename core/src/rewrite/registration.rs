@@ -35,7 +35,7 @@ pub fn request(body: &[u8], ours: Alg, theirs: &[String]) -> Option<String> {
 }
 
 /// The answer for the client; `None` where it is not changed. Every algorithm becomes `ours`,
-/// except those for which `passes` is true: such tokens are passed on unchanged.
+/// except `none` and those for which `passes` is true: such tokens are passed on unchanged.
 pub fn answer(body: &[u8], ours: Alg, passes: impl Fn(Alg) -> bool) -> Option<String> {
     let renamed = |old: &str| old != "none" && !Alg::from_name(old).is_some_and(&passes);
     changed(body, |old| renamed(old).then_some(ours.name()))

@@ -26,11 +26,11 @@ pub struct TokenRule {
     pub bearer: Option<BearerMode>,
     /// Form fields of the request whose countersigned tokens are replaced by the originals.
     pub restore_form: Vec<String>,
-    /// String values of a JSON request, likewise.
+    /// String values of a JSON request that are restored in the same way.
     pub restore_json: Vec<JsonPath>,
-    /// Query parameters of the request, likewise.
+    /// Query parameters of the request that are restored.
     pub restore_query: Vec<String>,
-    /// Cookies of the request, likewise.
+    /// Cookies of the request that are restored.
     pub restore_cookies: Vec<String>,
     /// The `aud` to choose where a token has several.
     pub audience: Option<Audience>,

@@ -2,7 +2,7 @@
 //!
 //! | module | what |
 //! |---|---|
-//! | [`convex`] | the verdict: Convex's own steps, by the crates its backend verifies with |
+//! | [`convex`] | the verdict: Convex's own steps, with the crates of its backend |
 //! | [`explain`] | the explanation: which key, member, claim or header field the verdict is about |
 //!
 //! The verdict never depends on the explanation. No decision about signing is made here.

@@ -29,7 +29,7 @@ use crate::proxy::handler::RequestHandler;
 use crate::proxy::request::{Served, ServedSlot};
 use crate::proxy::state::State;
 
-/// RFC 9113 §3.4.
+/// The HTTP/2 connection preface (RFC 9113 §3.4).
 const H2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Heads with up to this many fields are parsed on the stack, larger ones on the heap.
 const FEW_FIELDS: usize = 32;
@@ -369,7 +369,7 @@ enum Preface {
     Closed,
 }
 
-/// Reads until HTTP/2 with prior knowledge (RFC 9113 §3.3) can be told from HTTP/1.
+/// Reads until HTTP/2 with prior knowledge (RFC 9113 §3.3) can be distinguished from HTTP/1.
 async fn preface(stream: &mut Stream, buffer: &mut BytesMut, idle: Duration) -> Preface {
     use tokio::io::AsyncReadExt as _;
     let reading = async {

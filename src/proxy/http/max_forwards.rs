@@ -10,7 +10,7 @@ use crate::answer::Failure;
 use crate::proxy::counters::Counters;
 
 const NAME: HeaderName = HeaderName::from_static("max-forwards");
-/// The methods that the upstream may be asked with. `TRACE` is refused here.
+/// The methods that are forwarded. `TRACE` is refused.
 const ALLOW: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
 /// How many times the request may still be forwarded. `None` where the field is missing or is not a

@@ -7,7 +7,7 @@ use crate::answer::{self, Failure};
 use crate::log;
 use crate::proxy::counters::{Counters, Kind};
 
-/// The complete answer to an HTTP/1 request whose head is refused; it closes the connection. `head`
+/// The complete answer to an HTTP/1 request whose head is refused, with `Connection: close`. `head`
 /// is the part of the head that was read.
 pub(super) fn http1(counters: &Counters, head: &[u8], failure: &Failure) -> Vec<u8> {
     let answer = answer::http(failure);

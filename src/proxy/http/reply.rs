@@ -87,7 +87,7 @@ pub async fn open_head(session: &mut ServerSession, mut header: Box<ResponseHead
     downstream::head(session, header).await
 }
 
-/// Answers without a body: `204` to `OPTIONS` without an allowed origin, and the like.
+/// Writes an answer without a body, such as `204` to `OPTIONS`.
 pub async fn empty(
     session: &mut ServerSession,
     status: u16,

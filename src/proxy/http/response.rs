@@ -22,7 +22,7 @@ pub fn fits(
     session: &ServerSession,
     limits: &ServerLimits,
 ) -> Result<(), Failure> {
-    // RFC 9113 §6.5.2.
+    // The size of a field as `SETTINGS_MAX_HEADER_LIST_SIZE` counts it (RFC 9113 §6.5.2).
     let size = |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len() + 32;
     match session.is_http2() && header.headers.iter().map(size).sum::<usize>() > limits.header {
         true => Err(Failure::UpstreamInvalid),

@@ -20,7 +20,7 @@ use crate::proxy::outbound::{self, Changes};
 use crate::proxy::state::State;
 use crate::rewrite::discovery::{self, Discovered, DiscoveryRewrite, EndpointRewrite};
 
-/// OpenID Connect Discovery 1.0 §4.
+/// The path of the discovery document (OpenID Connect Discovery 1.0 §4).
 const OPENID_CONFIGURATION: &str = "/.well-known/openid-configuration";
 /// The size limit of a document.
 const LIMIT: usize = 256 * 1024;

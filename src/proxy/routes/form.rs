@@ -8,7 +8,7 @@ use crate::jose::names::Audience;
 const GRANT: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 /// The most audiences in one request: each that is refused costs a verification.
 const MAX_AUDIENCES: usize = 8;
-/// RFC 6749, appendix B.
+/// The media type of a form (RFC 6749, appendix B).
 pub(super) const MEDIA_TYPE: &str = "application/x-www-form-urlencoded";
 const TYPE_PREFIX: &str = "urn:ietf:params:oauth:token-type:";
 

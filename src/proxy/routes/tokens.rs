@@ -76,8 +76,8 @@ pub(in crate::proxy) async fn answer(
     }
 }
 
-/// Forwards the rest of an answer whose head was written. If the client leaves, the request at the
-/// upstream is cancelled.
+/// Forwards the rest of an answer whose head was written. If the client closes the connection, the
+/// request at the upstream is cancelled.
 async fn pass_rest(
     session: &mut ServerSession,
     state: &State,

@@ -33,9 +33,9 @@ impl UpstreamSettings {
         self.url.path().trim_end_matches('/')
     }
 
-    /// The upstream's own name, if it is not told that name and the operator has not chosen
-    /// another. A hosted auth server selects the tenant by `Host`, and answers to no other name.
-    /// `public` is this proxy's public URL.
+    /// The upstream's own name, if clients use another one as `Host` and the operator has not
+    /// configured `host`. A hosted auth server selects the tenant by `Host`, and answers to no other
+    /// name. `public` is this proxy's public URL.
     pub fn unheard_name(&self, public: Option<&Url>) -> Option<&str> {
         let name = self.url.domain().filter(|_| self.url.scheme() == "https")?;
         let same = public.is_some_and(|public| public.domain() == Some(name));

@@ -9,9 +9,9 @@
 //! | fork | release | here |
 //! |---|---|---|
 //! | biscuit reads a fractional `exp` | whole seconds only | own claims type (`claims`) |
-//! | biscuit panics on a time past chrono's end | the same | refused before it gets there, code `Panic` |
-//! | biscuit reaches `unreachable!` on an RSA key for ES256, on an `oct` key | the same | likewise |
-//! | openidconnect needs `issuer` and `jwks_uri` only | six members | the rest is filled in |
+//! | biscuit panics on a time past chrono's end | the same | refused before, code `Panic` |
+//! | biscuit reaches `unreachable!` on an RSA key for ES256, on an `oct` key | the same | the same |
+//! | openidconnect needs `issuer` and `jwks_uri` only | six members | missing ones are added |
 //! | openidconnect checks RS256 with AWS-LC, 2048 to 8192 bits | crate `rsa`, up to 4096 | AWS-LC |
 //!
 //! This code does not panic on hostile input. Decisions about signing never use it.

@@ -88,7 +88,7 @@ pub fn shape(key: &Json<'_>, place: &str) -> Vec<Cause> {
     }
     for name in NUMBERS {
         let Some(value) = key.get(name) else { continue };
-        // An EC key needs `x`; an RSA key needs no `k`.
+        // Skip members that this type of key does not use, such as `k` of an RSA key.
         if !needed.contains(&name) && ["n", "e", "x", "y", "k"].contains(&name) {
             continue;
         }
