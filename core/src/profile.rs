@@ -195,8 +195,8 @@ impl Profile {
     }
 
     /// Hasura, which reads key sets with hs-jose. One key of an unknown kind makes it reject the
-    /// whole set (its `JWK.hs`, `FromJSON`). It knows RSA and the three NIST curves, all as in RFC
-    /// 7518.
+    /// whole set (its `JWK.hs`, `FromJSON`). It knows RSA and the three NIST curves, all as in
+    /// RFC 7518.
     pub fn hasura() -> Self {
         let curves = [Alg::Es256, Alg::Es384, Alg::Es512];
         Self {

@@ -76,8 +76,8 @@ async fn a_request_is_passed_on_only_if_every_reader_takes_it_alike() {
     }
 }
 
-/// `Connection: close` on any line ends the connection: later requests get no answer (RFC 9112
-/// §9.6).
+/// `Connection: close` on any line ends the connection: later requests get no answer
+/// (RFC 9112 §9.6).
 #[tokio::test]
 async fn two_connection_lines_are_one_list() {
     let scene = Scene::new(|_| vec![send(OK)]).await;
@@ -134,8 +134,8 @@ async fn an_answer_with_a_length_that_may_overflow_is_refused() {
     }
 }
 
-/// `204` has no `Content-Length` (RFC 9110 §8.6), and none is invented for `304` (RFC 9110
-/// §15.4.5).
+/// `204` has no `Content-Length` (RFC 9110 §8.6), and none is invented for `304`
+/// (RFC 9110 §15.4.5).
 #[tokio::test]
 async fn an_answer_without_a_body_has_no_length() {
     for status in ["204 No Content", "304 Not Modified"] {

@@ -29,8 +29,8 @@ pub fn room(set_cookie: &[u8], place: &Place) -> usize {
     MAX.saturating_sub(around)
 }
 
-/// The value of a `Set-Cookie` line whose cookie name is one of `names` (case-sensitive, RFC 6265
-/// §5.4). Attributes are ignored.
+/// The value of a `Set-Cookie` line whose cookie name is one of `names` (case-sensitive,
+/// RFC 6265 §5.4). Attributes are ignored.
 pub fn find(set_cookie: &[u8], names: &[String]) -> Vec<Place> {
     let end = set_cookie.iter().position(|b| *b == b';').unwrap_or(set_cookie.len());
     pair(set_cookie, 0..end, names).into_iter().collect()

@@ -171,8 +171,8 @@ pub fn is_jws(text: &str) -> bool {
     [header, payload, signature].iter().all(|part| !part.is_empty() && PADDED.has_all(part))
 }
 
-/// A body that is one compact JWS, apart from white space around it (`application/jwt`, RFC 7519
-/// §10.3.1: signed userinfo and introspection answers).
+/// A body that is one compact JWS, apart from white space around it (`application/jwt`,
+/// RFC 7519 §10.3.1: signed userinfo and introspection answers).
 pub fn jwt_body(body: &[u8]) -> Option<Place> {
     let text = std::str::from_utf8(body).ok()?;
     let token = text.trim_ascii();

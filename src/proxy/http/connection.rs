@@ -180,8 +180,8 @@ impl ConnectionHandler {
     }
 
     /// A request may be on its way when the server stops, and would be lost if the connection were
-    /// closed at once. So this waits a moment for one, which is then answered with `Connection:
-    /// close`. `None` means that none came.
+    /// closed at once. So this waits a moment for one, which is then answered with
+    /// `Connection: close`. `None` means that none came.
     async fn last_read(&self, stream: &mut Stream, buffer: &mut BytesMut) -> Option<Read> {
         let reading = head::read(stream, buffer, &self.bounds);
         match tokio::time::timeout(LINGER, reading).await {

@@ -55,8 +55,8 @@ const OTHER_SPELLINGS: [HeaderName; 8] = [
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
-/// The media type of `Content-Type` in lower case, without parameters such as `charset` (RFC 9110
-/// §8.3.1). Empty without the field.
+/// The media type of `Content-Type` in lower case, without parameters such as `charset`
+/// (RFC 9110 §8.3.1). Empty without the field.
 pub fn media_type(fields: &http::HeaderMap) -> String {
     let value = fields.get(header::CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
     let media = value.split(|b| *b == b';').next().unwrap_or_default();
@@ -217,8 +217,8 @@ pub fn transfer_coding(headers: &http::HeaderMap) -> TransferCoding {
     }
 }
 
-/// Reduces a repeated `Content-Length` to one value: the next server may not accept a list (RFC
-/// 9110 §8.6). The values are known to be equal since the head was validated.
+/// Reduces a repeated `Content-Length` to one value: the next server may not accept a list
+/// (RFC 9110 §8.6). The values are known to be equal since the head was validated.
 fn one_length(headers: &http::HeaderMap) -> Option<HeaderValue> {
     let mut values = headers.get_all(header::CONTENT_LENGTH).iter();
     let first = values.next()?.as_bytes();
@@ -249,9 +249,9 @@ pub fn sensitive(value: &[u8]) -> Option<HeaderValue> {
     Some(value)
 }
 
-/// Whether the request asks for a WebSocket, the only protocol upgrade that is forwarded (RFC 6455
-/// §4.1). A request with a body is treated as an ordinary one: it would be unclear where the body
-/// ends and the new protocol begins.
+/// Whether the request asks for a WebSocket, the only protocol upgrade that is forwarded
+/// (RFC 6455 §4.1). A request with a body is treated as an ordinary one: it would be unclear where
+/// the body ends and the new protocol begins.
 pub fn is_websocket(header: &RequestHeader) -> bool {
     if header.method != http::Method::GET || header.version != http::Version::HTTP_11 {
         return false;
@@ -293,8 +293,7 @@ fn among(headers: &http::HeaderMap, names: &[HeaderName]) -> Vec<HeaderName> {
     headers.keys().filter(|name| names.contains(name)).cloned().collect()
 }
 
-/// Fields that the answer's `Connection` names (RFC 9110 §7.6.1), without end-to-end fields such as
-/// `Content-Length`.
+/// Fields that the answer's `Connection` names (RFC 9110 §7.6.1), without `Content-Length`.
 fn nominated(headers: &http::HeaderMap) -> Vec<HeaderName> {
     let mut names = Vec::new();
     for value in headers.get_all(header::CONNECTION) {

@@ -89,8 +89,8 @@ impl InnerAddress<'_> {
                 _ => (&b""[..], &b""[..]),
             };
             if name.eq_ignore_ascii_case(b"domain") && self.is_inner_domain(value) {
-                // A cookie without `Domain` belongs to the host that sets it: the public one (RFC
-                // 6265 §4.1.2.3).
+                // A cookie without `Domain` belongs to the host that sets it: the public one
+                // (RFC 6265 §4.1.2.3).
                 changed = true;
                 continue;
             }

@@ -319,8 +319,8 @@ fn find(header: &ResponseHeader, body: &[u8], state: &State, rule: &TokenRule) -
 }
 
 fn is_searched(session: &ServerSession, header: &ResponseHeader, rule: &TokenRule) -> bool {
-    // A partial answer's byte positions refer to the whole body, which is not here (RFC 9110
-    // §15.3.7).
+    // A partial answer's byte positions refer to the whole body, which is not here
+    // (RFC 9110 §15.3.7).
     let part = header.status == StatusCode::PARTIAL_CONTENT;
     rule.reads_body() && !part && reply::has_body(session, header.status)
 }

@@ -60,8 +60,8 @@ pub struct IntrospectionSettings {
     pub credentials_in_body: bool,
     /// The `aud` to use where the answer has none.
     pub audience: Option<Audience>,
-    /// The longest lifetime of the new token, and its lifetime where the answer has no `exp` [300
-    /// s].
+    /// The longest lifetime of the new token, and its lifetime where the answer has no `exp`
+    /// [300 s].
     pub lifetime: Duration,
 }
 

@@ -1,5 +1,5 @@
-//! Explains what is wrong with one entry of a key set: types and values of its members (RFC 7517
-//! §4, RFC 7518 §6, RFC 8037 §2).
+//! Explains what is wrong with one entry of a key set: types and values of its members
+//! (RFC 7517 §4, RFC 7518 §6, RFC 8037 §2).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
