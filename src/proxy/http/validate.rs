@@ -72,7 +72,7 @@ pub fn http1(request: &httparse::Request<'_, '_>) -> Result<Head, Failure> {
 /// Judges the head of an HTTP/2 request that the h2 library has parsed (RFC 9113 §8.3.1).
 ///
 /// # Errors
-/// The same as of [`http1`].
+/// The same as those of [`http1`].
 pub fn http2(request: &RequestHeader) -> Result<(), Failure> {
     if request.method == http::Method::CONNECT {
         return Err(Failure::MethodNotAllowed { allow: "" });

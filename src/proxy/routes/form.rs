@@ -91,7 +91,7 @@ impl Parameters {
 
 impl ExchangeRequest {
     /// Parses an `application/x-www-form-urlencoded` body. Unknown parameters are ignored, empty
-    /// ones count as omitted, and no other parameter may be repeated (RFC 6749 §3.2).
+    /// ones count as omitted, and only `audience` and `resource` may be repeated (RFC 6749 §3.2).
     ///
     /// # Errors
     /// [`ExchangeFailure`] naming the parameter.
