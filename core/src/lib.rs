@@ -1,19 +1,19 @@
 //! The pure part of countersign: bytes, types and the time go in, values come out. There is no I/O,
-//! no clock and no HTTP here; the crate `countersign` performs what this one decides.
+//! no clock and no HTTP here. The crate `countersign` carries out what this one decides.
 //!
 //! | module | what |
 //! |---|---|
-//! | [`jose`] | algorithms, keys, key sets, tokens; the only maker of a verified token; the one signature |
+//! | [`jose`] | algorithms, keys, key sets, tokens; alone creates verified tokens, and alone signs |
 //! | [`profile`] | what a verifier accepts and tolerates, as data |
 //! | [`pipeline`] | compact JWS in, countersigned JWS out |
-//! | [`rewrite`] | where tokens stand in an answer, and how they are replaced; discovery documents |
+//! | [`rewrite`] | finds and replaces tokens in an answer; discovery documents |
 //! | [`refresh`] | when an issuer's keys are fetched: state, event and time in; an action out |
 //! | [`rotation`] | when our own keys change state: next, active, retired, gone |
-//! | [`inspect`] | a token decoded without trust, for people |
-//! | [`setting`] | durations, sizes and addresses as a configuration file writes them |
-//! | `verifier` (feature of that name) | what Convex says, by the crates it verifies with, and why |
+//! | [`inspect`] | decodes a token for display, without verifying it |
+//! | [`setting`] | durations, sizes and addresses as written in a configuration file |
+//! | `verifier` (feature of that name) | Convex's verdict, from the crates that it uses, and the cause |
 //!
-//! A key set in the shape a hand-made server sends it, as a verifier wants it:
+//! Reading a malformed key set, and publishing it as a verifier expects it:
 //!
 //! ```
 //! use std::collections::HashMap;
@@ -22,7 +22,7 @@
 //! use countersign_core::jose::publish::{Input, publish};
 //! use countersign_core::profile::Profile;
 //!
-//! // RFC 8037, appendix A.2, in an array of its own.
+//! // The key of RFC 8037, appendix A.2, in a bare array.
 //! let document = br#"[{"kty":"OKP","crv":"Ed25519","kid":"a",
 //!     "x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]"#;
 //! let read = normalize(document, &Options::default())?;
@@ -36,7 +36,7 @@
 //! # Ok::<(), countersign_core::jose::jwks::DocumentRefusal>(())
 //! ```
 //!
-//! `examples/countersign.rs` takes a token from its issuer to the verifier.
+//! `examples/countersign.rs` shows the way of a token from its issuer to the verifier.
 
 #![warn(missing_docs)]
 

@@ -1,5 +1,5 @@
-//! The pure pipeline: compact JWS in, verified, claims edited, signed again; or passed as it stands
-//! where the verifier takes it without our help.
+//! The pure pipeline: a compact JWS is verified, its claims are edited, and they are signed again.
+//! A token that the verifier accepts already is passed on unchanged.
 
 use crate::jose::alg::Alg;
 use crate::jose::asserted::AssertedClaims;
@@ -18,51 +18,52 @@ use crate::jose::sign::SigningKey;
 use crate::jose::verify::{self, Budget, VerifiedToken};
 use crate::profile::Profile;
 
-/// Everything a token is judged by. One issuer, one moment.
+/// Everything that a token is judged by, for one issuer and one moment.
 #[derive(Debug, Clone, Copy)]
 pub struct Context<'a> {
     /// The rules for the issuer's tokens.
     pub policy: &'a IssuerPolicy,
     /// The issuer's keys.
     pub keys: &'a KeySet,
-    /// What the set that the verifier reads for this issuer holds.
+    /// The keys in the set that the verifier reads for this issuer.
     pub published: &'a PublishedKids,
-    /// The key that signs now.
+    /// The active signing key.
     pub signer: &'a SigningKey,
     /// The verifier.
     pub profile: &'a Profile,
-    /// Bounds on tokens.
+    /// Limits on tokens.
     pub limits: &'a Limits,
-    /// The moment.
+    /// The current time.
     pub now: UnixTime,
 }
 
-/// What is asked for beside the token.
+/// What the caller asks for besides the token.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Ask<'a> {
     /// RFC 8693 §2.1 `audience`.
     pub audience: Option<&'a Audience>,
-    /// What stands beside an ID token.
+    /// Values that come with an ID token in the same answer.
     pub companions: Companions<'a>,
-    /// Bytes the new token may have where it is to stand; see [`crate::rewrite::cookie::room`]. Above
-    /// them the original is left out of it, which may not be enough.
+    /// The longest new token that fits in its place, in bytes; see
+    /// [`crate::rewrite::cookie::room`]. A longer token is made without the original in it, and may
+    /// still be too long.
     pub room: Option<usize>,
-    /// The new token may go to another party (RFC 8693 §2.1): where it is good in fewer places than
-    /// the old one, the old one must not travel in it.
+    /// The new token may go to another party (RFC 8693 §2.1). If it is valid in fewer places than
+    /// the original, the original must not be embedded in it.
     pub downscope: bool,
 }
 
-/// What is to be done with a verified token.
+/// What to do with a verified token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// The verifier accepts it; it passes byte for byte.
+    /// The verifier accepts it: it is passed on byte for byte.
     AsItStands {
         /// Its `exp`.
         expires: UnixTime,
-        /// What it is bound to.
+        /// The key that it is bound to.
         confirmation: Option<Confirmation>,
     },
-    /// It was signed anew.
+    /// It was signed again.
     Countersigned(Countersigned),
 }
 
@@ -73,13 +74,13 @@ pub struct Countersigned {
     pub jwt: String,
     /// `exp` of the new token.
     pub expires: UnixTime,
-    /// Whose token it was.
+    /// The issuer of the original token.
     pub issuer: IssuerName,
-    /// What original and new token are bound to.
+    /// The key that both the original and the new token are bound to.
     pub confirmation: Option<Confirmation>,
-    /// The algorithm of the original; none for claims that came without a signature.
+    /// The algorithm of the original. `None` for claims that came without a signature.
     pub alg_in: Option<Alg>,
-    /// What was changed, as stable codes.
+    /// The changes, as stable codes.
     pub notes: Vec<&'static str>,
 }
 
@@ -94,10 +95,10 @@ impl std::fmt::Debug for Countersigned {
     }
 }
 
-/// Countersigns one token.
+/// Verifies and signs one token.
 ///
 /// # Errors
-/// [`Refusal`]; nothing was signed.
+/// [`Refusal`]. Then nothing was signed.
 pub fn countersign(
     jws: &CompactJws<'_>,
     context: &Context<'_>,
@@ -106,11 +107,11 @@ pub fn countersign(
     countersign_pausing(jws, context, ask, || ())
 }
 
-/// The same; `pause` is called between the verification and the signature, each of which takes a
-/// tenth of a millisecond or more.
+/// Like [`countersign`], but calls `pause` between verification and signature, each of which takes
+/// a tenth of a millisecond or more.
 ///
 /// # Errors
-/// [`Refusal`]; nothing was signed.
+/// [`Refusal`]. Then nothing was signed.
 pub fn countersign_pausing(
     jws: &CompactJws<'_>,
     context: &Context<'_>,
@@ -135,10 +136,10 @@ pub fn countersign_pausing(
     Ok(Verdict::Countersigned(Countersigned { confirmation, ..new }))
 }
 
-/// Signs claims that the authorization server asserted without a signature.
+/// Signs claims that the authorization server asserted without signing them.
 ///
 /// # Errors
-/// [`Refusal`]; nothing was signed.
+/// [`Refusal`]. Then nothing was signed.
 pub fn sign_claims(
     claims: AssertedClaims,
     context: &Context<'_>,
@@ -150,13 +151,14 @@ pub fn sign_claims(
     Ok(Countersigned { confirmation, ..new })
 }
 
-/// The issuer's own token, put together again from one *we* signed; none for any other token.
+/// Rebuilds the issuer's original from a token that this program signed; `None` for any other
+/// token.
 pub fn restore(token: &str, own: &[PublicJwk], limits: &Limits) -> Option<String> {
     original::restore(token, own, limits)
 }
 
-/// Whether the header and the key are such that the verifier takes the token, if its claims are too.
-/// It must find that very key under that very `kid`, with that `alg`, in the set it reads.
+/// Whether the verifier accepts the token's header and key. It must find the same key under the
+/// same `kid`, with the same `alg`, in the set that it reads.
 fn is_acceptable(token: &VerifiedToken<'_>, context: &Context<'_>) -> bool {
     let Context { policy, profile, published, .. } = context;
     let typ_fits = token.typ().is_none_or(|typ| media_type(typ) == "jwt");
@@ -188,7 +190,7 @@ fn sign(
     context: &Context<'_>,
     ask: &Ask<'_>,
 ) -> Result<Countersigned, Refusal> {
-    // The way back is a convenience; a token no one can carry is none.
+    // The embedded original is optional: leave it out rather than sign a token that is too long.
     let room = ask.room.map_or(context.limits.token, |room| room.min(context.limits.token));
     if context.signer.signed_len(&claims) > room {
         claims.leave_out_original();

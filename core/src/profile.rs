@@ -1,5 +1,5 @@
-//! Verifiers as data: what one accepts and what may stand in the set it reads. A verifier is a value
-//! of [`Profile`], never a special case in code.
+//! Verifiers as data: what a verifier accepts, and which keys may be in the set that it reads. Each
+//! verifier is a value of [`Profile`], never a special case in code.
 
 use std::time::Duration;
 
@@ -10,63 +10,65 @@ use crate::jose::alg::{Alg, AlgSet};
 pub struct Profile {
     /// The name in `[profile] name` and `--profile`.
     pub name: &'static str,
-    /// Tokens of these algorithms pass as they stand, when all else about them fits too.
+    /// Tokens of these algorithms are passed on unchanged, if the verifier accepts everything else
+    /// about them too.
     pub accepts: AlgSet,
-    /// Keys of these algorithms do no harm in the set the verifier reads, with their `alg`. All of
-    /// them are published: other clients of the same server read that set too.
+    /// Keys of these algorithms, with their `alg`, do no harm in the set that the verifier reads.
+    /// All of them are published, because other clients of the same server read that set too.
     pub tolerates: AlgSet,
-    /// Keys of these algorithms do no harm once their `alg` is left out. They are published without
-    /// it: RFC 7517 §4.4 makes `alg` optional, and the curve says which algorithm it is.
+    /// Keys of these algorithms do no harm without their `alg`, and are published without it: `alg`
+    /// is optional (RFC 7517 §4.4), and the curve implies the algorithm.
     pub tolerates_bare: AlgSet,
     /// What the claims must look like.
     pub claims: ClaimShape,
-    /// By what `doctor` judges for it.
+    /// What `doctor` judges by for this verifier.
     pub judge: Judge,
-    /// Where all this is from.
+    /// The source of these facts.
     pub source: &'static str,
 }
 
-/// By what `doctor` judges for a profile.
+/// What `doctor` judges by for a profile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Judge {
-    /// The crates Convex verifies with, one for each of its two kinds of provider.
+    /// The crates that Convex verifies with, one for each of its two kinds of provider.
     Convex,
-    /// The RFCs and the profile. A key that is not published there is a doubt.
+    /// The RFCs and the profile. A key that the profile does not publish is reported as a doubt.
     Rfcs,
-    /// The RFCs and the profile. A key that is not published there makes it lose the whole set.
+    /// The RFCs and the profile. A key that the profile does not publish makes the verifier reject
+    /// the whole set.
     WholeSet,
 }
 
-/// The shape of the claims a verifier takes without complaint.
+/// The shape of the claims that a verifier accepts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClaimShape {
     /// Exactly one audience, as a string.
     pub single_audience: bool,
     /// `typ` must be `JWT` or absent.
     pub typ_jwt: bool,
-    /// `iat` must be there.
+    /// `iat` is required.
     pub needs_iat: bool,
-    /// `sub` must be there, as a string.
+    /// `sub` is required, as a string.
     pub needs_sub: bool,
-    /// Standard claims of the wrong JSON type are coerced where nothing is lost.
+    /// Standard claims of the wrong JSON type are converted where no information is lost.
     pub coerce_standard: bool,
-    /// `exp`, `iat`, `nbf` above this are refused, in seconds.
+    /// `exp`, `iat` and `nbf` above this many seconds are refused.
     pub latest_time: i64,
-    /// The new token lives no longer.
+    /// The longest lifetime of a new token.
     pub longest_life: Option<Duration>,
-    /// Claims that change from token to token of one login are left out. A verifier that keeps
-    /// results by all claims of an identity would compute them again after each renewal.
+    /// Leaves out claims that differ between the tokens of one login. A verifier that caches
+    /// results by all claims of an identity would otherwise compute them again after each renewal.
     pub stable: bool,
 }
 
-/// How the key of an algorithm may stand in a set.
+/// How a key of an algorithm may be published in a set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tolerance {
-    /// With its `alg`.
+    /// It may be published with its `alg`.
     WithAlg,
-    /// Without `alg`.
+    /// It may be published without `alg`.
     WithoutAlg,
-    /// Not at all.
+    /// It may not be published.
     None,
 }
 
@@ -74,7 +76,7 @@ const RSA: [Alg; 6] = [Alg::Rs256, Alg::Rs384, Alg::Rs512, Alg::Ps256, Alg::Ps38
 /// The end of the year 9999.
 const LATEST: i64 = 253_402_300_799;
 
-/// Claims as the RFCs have them.
+/// Claims as the RFCs define them.
 const BY_THE_RFCS: ClaimShape = ClaimShape {
     single_audience: false,
     typ_jwt: false,
@@ -87,17 +89,17 @@ const BY_THE_RFCS: ClaimShape = ClaimShape {
 };
 
 impl Default for Profile {
-    /// The verifier this program was first made for.
+    /// The verifier that this program was first made for.
     fn default() -> Self {
         Self::convex()
     }
 }
 
 impl Profile {
-    /// The names [`Profile::named`] knows.
+    /// The names that [`Profile::named`] knows.
     pub const NAMES: &[&str] = &["convex", "standard", "federation", "hasura", "login"];
 
-    /// How a key of `alg` may stand in the set.
+    /// How a key of `alg` may be published.
     pub fn tolerance(&self, alg: Alg) -> Tolerance {
         if self.tolerates.contains(alg) {
             Tolerance::WithAlg
@@ -108,7 +110,7 @@ impl Profile {
         }
     }
 
-    /// The profile of a name.
+    /// The profile with this name.
     ///
     /// ```
     /// use countersign_core::profile::Profile;
@@ -127,10 +129,10 @@ impl Profile {
         }
     }
 
-    /// Convex, both kinds of provider: `customJwt` with its default algorithm, and OIDC. Measured with
-    /// the crates its backend verifies with: RSA keys of every algorithm and the three NIST curves do
-    /// no harm to either. `customJwt` refuses the whole set for a key on Ed25519 that has an `alg`,
-    /// and for any key on secp256k1.
+    /// Convex, with both kinds of provider: `customJwt` with its default algorithm, and OIDC.
+    /// Measured with the crates that its backend verifies with. RSA keys of every algorithm and the
+    /// three NIST curves do no harm to either. `customJwt` refuses the whole set if it has an
+    /// Ed25519 key with an `alg`, or any secp256k1 key.
     pub fn convex() -> Self {
         let curves = [Alg::Es256, Alg::Es384, Alg::Es512];
         Self {
@@ -152,9 +154,9 @@ impl Profile {
         }
     }
 
-    /// A verifier that follows the RFCs: every algorithm with a public key, claims as they are.
-    /// ES256K is accepted, but a key on secp256k1 makes many libraries refuse the whole set, so it
-    /// is not published.
+    /// A verifier that follows the RFCs: it accepts every algorithm with a public key, and claims
+    /// as they are. ES256K is accepted, but its keys are not published: many libraries refuse a
+    /// whole set that has a secp256k1 key.
     pub fn standard() -> Self {
         let asymmetric = AlgSet::asymmetric();
         Self {
@@ -168,11 +170,11 @@ impl Profile {
         }
     }
 
-    /// Who takes a token in exchange for credentials of a cloud: AWS STS, Google's workload identity,
-    /// Databricks, the API server of Kubernetes. RS256 is what all of them take (Kubernetes by default,
-    /// Databricks beside ES256), and one key of another sort makes some lose the set: Kubernetes reads it
-    /// with go-jose. Each wants one audience, `sub`, and `iat`. Google takes 24 hours at most; one is
-    /// what AWS itself gives out.
+    /// Services that exchange a token for cloud credentials: AWS STS, Google's workload identity,
+    /// Databricks, the API server of Kubernetes. All of them accept RS256 (Kubernetes by default,
+    /// Databricks beside ES256). A key of another kind makes some reject the whole set: Kubernetes
+    /// reads it with go-jose. Each requires one audience, `sub` and `iat`. Google accepts a
+    /// lifetime of up to 24 hours; this profile uses one hour, as AWS does for its own tokens.
     pub fn federation() -> Self {
         Self {
             name: "federation",
@@ -192,8 +194,9 @@ impl Profile {
         }
     }
 
-    /// Hasura, which reads key sets with hs-jose: one key of a kind it does not know, and the whole set is
-    /// lost (its `JWK.hs`, `FromJSON`). It knows RSA and the three NIST curves, all by RFC 7518.
+    /// Hasura, which reads key sets with hs-jose. One key of an unknown kind makes it reject the
+    /// whole set (its `JWK.hs`, `FromJSON`). It knows RSA and the three NIST curves, all as in
+    /// RFC 7518.
     pub fn hasura() -> Self {
         let curves = [Alg::Es256, Alg::Es384, Alg::Es512];
         Self {
@@ -207,9 +210,10 @@ impl Profile {
         }
     }
 
-    /// Login clients that expect RS256 of an ID token unless told otherwise (OpenID Connect Dynamic Client
-    /// Registration 1.0 §2, `id_token_signed_response_alg`): openid-client 5, passport and what is built
-    /// on them; and php-jwt's `parseKeySet`, which loses the set to a key on P-521 or of X25519.
+    /// Login clients that expect RS256 for ID tokens by default (OpenID Connect Dynamic Client
+    /// Registration 1.0 §2, `id_token_signed_response_alg`): openid-client 5, passport and the
+    /// libraries built on them. Also php-jwt's `parseKeySet`, which rejects the whole set if it has
+    /// a P-521 or X25519 key.
     pub fn login() -> Self {
         Self {
             name: "login",

@@ -1,5 +1,5 @@
-//! When an issuer's keys are fetched: state, event and time in; an action out. No clock, no network;
-//! jitter is an argument.
+//! Decides when an issuer's keys are fetched. State, event and time go in, an action comes out.
+//! There is no clock and no network here; jitter is an argument.
 
 use std::time::Duration;
 
@@ -8,21 +8,23 @@ use serde::Deserialize;
 use crate::jose::names::UnixTime;
 use crate::setting;
 
-/// First wait after a failed fetch; doubled by each further one.
+/// The first wait after a failed fetch. Each further failure doubles it.
 const BACKOFF_FIRST: Duration = Duration::from_secs(5);
-/// Longest wait between tries while an issuer fails: it is back within this of its own recovery.
+/// The longest wait between tries while an issuer fails, and so the longest delay after its
+/// recovery.
 const BACKOFF_MAX: Duration = Duration::from_secs(300);
-/// The same while there is no set to serve: nobody can log in, so the issuer is asked at once when it
-/// is there. One small request in these seconds is no load.
+/// The same waits while there is no set to serve. They are short because nobody can log in until
+/// the issuer answers, and one small request per wait is no load.
 const COLD_BACKOFF_FIRST: Duration = Duration::from_secs(1);
 const COLD_BACKOFF_MAX: Duration = Duration::from_secs(8);
-/// A `Retry-After` beyond this is read as this while there is no set: it is mostly a guess of a gateway
-/// about a server that is starting.
+/// The longest `Retry-After` that is honoured while there is no set. Gateways send such values as a
+/// guess while a server starts.
 const COLD_RETRY_AFTER_MAX: Duration = Duration::from_secs(120);
-/// A `Retry-After` beyond this is read as this: an issuer must not silence us for days.
+/// The longest `Retry-After` that is honoured otherwise: an issuer must not stop refreshes for
+/// days.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
-/// A refresh starts between 75 % and 90 % of the age, so that many proxies do not ask at once and a
-/// slow answer still comes before the end.
+/// A refresh starts at a random point between 75 % and 90 % of the set's age, so that many proxies
+/// do not fetch at once, and a slow answer still arrives before the set is too old.
 const AHEAD_FROM: f64 = 0.75;
 const AHEAD_SPREAD: f64 = 0.15;
 
@@ -68,54 +70,54 @@ impl Default for RefreshSettings {
     }
 }
 
-/// What is known of one issuer's fetches.
+/// The history of one issuer's fetches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct RefreshState {
-    /// The last good answer.
+    /// The time of the last successful fetch.
     pub fetched: Option<UnixTime>,
-    /// When the scheduled refresh is due; `None`: at once.
+    /// When the scheduled refresh is due; `None` means now.
     pub due: Option<UnixTime>,
-    /// End of the last try, good or bad.
+    /// The end of the last fetch, successful or not.
     pub tried: Option<UnixTime>,
-    /// Failed tries since the last good one.
+    /// Failed fetches since the last successful one.
     pub failures: u32,
-    /// No try before this: backoff or the issuer's `Retry-After`.
+    /// No fetch before this time, because of backoff or the issuer's `Retry-After`.
     pub not_before: Option<UnixTime>,
 }
 
-/// Why somebody asks.
+/// Why a fetch is considered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
-    /// The schedule's own timer.
+    /// The timer of the schedule.
     Timer,
-    /// A request needs keys and there are none, or none young enough.
+    /// A request needs keys, and there are none, or the set is too old to use.
     NoKeys,
-    /// A token names a kid that is not in the set.
+    /// A token names a `kid` that is not in the set.
     UnknownKid,
 }
 
-/// What to do now.
+/// The decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
     /// Fetch now.
     Fetch,
-    /// Nothing yet; the timer asks again after this long.
+    /// Do nothing yet; the timer asks again after this long.
     Wait(Duration),
-    /// No fetch; what is there is all there is.
+    /// Do not fetch; use the keys at hand.
     Hold,
 }
 
-/// How a fetch ended.
+/// The result of a fetch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FetchOutcome {
-    /// A usable set, or `304`; `age` is what the issuer's headers said, if anything.
+    /// A usable set, or `304`. `age` is what the issuer's headers said, if anything.
     Good {
-        /// How long it may be used, where the answer says so.
+        /// How long the set may be used, if the answer said so.
         age: Option<Duration>,
     },
-    /// No usable set; `retry_after` as the issuer sent it.
+    /// No usable set. `retry_after` is what the issuer sent.
     Bad {
-        /// When to ask again, where the answer says so.
+        /// When to try again, if the answer said so.
         retry_after: Option<Duration>,
     },
 }
@@ -124,17 +126,17 @@ pub enum FetchOutcome {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Freshness {
-    /// Never read.
+    /// There is no set yet.
     None,
-    /// It is as young as it should be.
+    /// The set is within its age.
     Fresh,
-    /// Past its age, still served.
+    /// The last fetch failed; the set is still served.
     Stale,
-    /// Older than `stale_max`: not served.
+    /// The set is older than `stale_max` and is not served.
     Expired,
 }
 
-/// Decides what `event` leads to.
+/// Decides what to do on `event`.
 pub fn decide(
     state: &RefreshState,
     event: Event,
@@ -151,16 +153,17 @@ pub fn decide(
                 wait => Action::Wait(wait),
             }
         }
-        // A cold start, or the set is too old to use. The backoff bounds the tries; after a good
-        // fetch there is none, so this leads to a fetch at once.
+        // There is no set, or it is too old to use. Backoff limits the tries; after a successful
+        // fetch there is no backoff, so this fetches at once.
         Event::NoKeys if held.is_zero() => Action::Fetch,
-        // The cooldown counts from the last try, good or bad: a failing issuer is not flooded.
+        // The cooldown counts from the last try, successful or not, so that a failing issuer is not
+        // flooded.
         Event::UnknownKid if held.is_zero() && cooled(state, refresh, now) => Action::Fetch,
         Event::NoKeys | Event::UnknownKid => Action::Hold,
     }
 }
 
-/// The state after a try that ended at `now`. `jitter` is in `0.0..1.0`.
+/// The state after a fetch that ended at `now`. `jitter` is in `0.0..1.0`.
 pub fn after(
     state: &RefreshState,
     outcome: FetchOutcome,
@@ -200,38 +203,39 @@ pub fn freshness(state: &RefreshState, refresh: &RefreshSettings, now: UnixTime)
     match state.fetched {
         None => Freshness::None,
         Some(fetched) if now.since(fetched) > refresh.stale_max => Freshness::Expired,
-        // A refresh is due ahead of the end; while it is under way or failing once, the set has not
-        // passed its age yet, but nobody needs the finer answer.
+        // A refresh starts before the set's age ends. So a first failure comes while the set is
+        // still within its age, but no caller needs that distinction.
         Some(_) if state.failures > 0 => Freshness::Stale,
         Some(_) => Freshness::Fresh,
     }
 }
 
-/// The issuer's word between the floor and the cap (RFC 9111 §4.2.1 gives it).
+/// The lifetime that the issuer gave (RFC 9111 §4.2.1), limited to the configured range.
 pub fn lifetime(said: Option<Duration>, refresh: &RefreshSettings) -> Duration {
     let floor = refresh.min_age.min(refresh.max_age);
     said.unwrap_or(refresh.default_age).clamp(floor, refresh.max_age.max(floor))
 }
 
 fn cooled(state: &RefreshState, refresh: &RefreshSettings, now: UnixTime) -> bool {
-    // A last try in the future means the clock was set back; it must not stop refetches until then.
+    // A last try in the future means that the clock was set back, which must not block fetches
+    // until then.
     state.tried.is_none_or(|tried| tried > now || now.since(tried) >= refresh.cooldown)
 }
 
 fn backoff(first: Duration, most: Duration, failures: u32, jitter: f64) -> Duration {
     let full = first.saturating_mul(1 << failures.saturating_sub(1).min(10));
-    // Half fixed, half random: never a thundering herd, never at once.
+    // Half fixed, half random: many proxies never retry at the same time, and none retries at once.
     at_least_a_second(full.min(most).mul_f64(0.5 + 0.5 * jitter.clamp(0.0, 1.0)))
 }
 
-/// Time until `t`; zero when it lies further ahead than anything we set, that is, when the clock was
-/// set back.
+/// The time until `t`. Zero if `t` is further ahead than any time that is set here, which means
+/// that the clock was set back.
 fn ahead(t: UnixTime, now: UnixTime, longest: Duration) -> Duration {
     let wait = t.since(now);
     if wait > longest { Duration::ZERO } else { wait }
 }
 
-/// [`UnixTime`] has whole seconds; a shorter wait would be none.
+/// [`UnixTime`] counts whole seconds: a shorter wait would be none.
 fn at_least_a_second(d: Duration) -> Duration {
     Duration::from_secs(d.as_secs_f64().ceil() as u64).max(Duration::from_secs(1))
 }
@@ -349,13 +353,13 @@ mod tests {
         let gaps: Vec<_> = tries.windows(2).map(|w| w[1] - w[0]).collect();
         assert_eq!(gaps[..4], [1, 2, 4, 8]);
         assert!(gaps.iter().all(|gap| *gap <= 8), "{gaps:?}");
-        // It says when, within reason.
+        // The issuer's `Retry-After` is honoured, within limits.
         let asked = |s| FetchOutcome::Bad { retry_after: Some(secs(s)) };
         let state = after(&RefreshState::default(), asked(30), &rules(), 0.0, at(0));
         assert_eq!(decide(&state, Event::Timer, &rules(), at(0)), Action::Wait(secs(30)));
         let state = after(&RefreshState::default(), asked(3600), &rules(), 0.0, at(0));
         assert_eq!(decide(&state, Event::Timer, &rules(), at(0)), Action::Wait(secs(120)));
-        // A set too old to be served is as good as none.
+        // A set that is too old to be served counts as none.
         let old = good(at(-8 * 86_400));
         let state = after(&old, FetchOutcome::Bad { retry_after: None }, &rules(), 1.0, at(0));
         assert_eq!(decide(&state, Event::Timer, &rules(), at(0)), Action::Wait(secs(1)));

@@ -1,16 +1,16 @@
-//! When our own keys change state: next → active → retired → gone. Pure: the ring and the time go
-//! in, the changes that are due come out.
+//! Decides when this program's own keys change state: next → active → retired → gone. It is pure:
+//! the ring and the time go in, the changes that are due come out.
 //!
-//! A verifier that follows our `max-age` holds a copy of the set that is up to `max-age` old. So a
-//! key signs only when every copy still in use was made after the key was published:
-//! [`Rules::ahead`] after [`KeyTimes::published`]. The very first key may sign at once: before it no
-//! set was ever served, so no copy without it exists. A retired key stays until the last token it
-//! signed has expired.
+//! A verifier that respects `max-age` holds a copy of the set that is up to `max-age` old. So a key
+//! signs only when every copy still in use was made after the key was published: [`Rules::ahead`]
+//! after [`KeyTimes::published`]. The very first key may sign at once: no set was served before it,
+//! so no copy without it exists. A retired key is published until the last token that it signed has
+//! expired.
 //!
-//! A replica that is cut off from a shared store serves the ring it had, and signs with the key that
-//! was active in it. So that nobody notices for as long as [`Rules::outage`], a new key waits that
-//! much longer, and an old one stays that much longer: until then the replica is back, has the new
-//! key, and has told what it signed meanwhile.
+//! A replica that loses its connection to a shared store serves the ring that it had, and signs
+//! with the key that was active in it. An outage of up to [`Rules::outage`] must not show. So a new
+//! key waits that much longer before it signs, and an old key is published that much longer. By
+//! then the replica is connected again, has the new key, and has reported what it signed meanwhile.
 
 use std::time::Duration;
 
@@ -18,26 +18,26 @@ use serde::{Deserialize, Serialize};
 
 use crate::jose::names::{Kid, UnixTime};
 
-/// Keys in one ring at most. A flood of long-lived tokens must not grow the served set without end;
-/// at the bound rotation waits and the status says so.
+/// The most keys in one ring. A flood of long-lived tokens must not grow the served set without
+/// end. At the limit, rotation waits, and the status says so.
 pub const MAX_KEYS: usize = 32;
-/// After a key was retired, signatures begun with it may still be on their way.
+/// Signatures that were begun before a key was retired may finish this much later.
 pub const LATE: Duration = Duration::from_secs(60);
 
-/// Where a key is in its life.
+/// The stage of a key's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum KeyState {
-    /// Published, does not sign yet.
+    /// It is published, but does not sign yet.
     Next,
-    /// Signs.
+    /// It signs.
     Active,
-    /// Published until its last token has expired.
+    /// It is published until its last token has expired.
     Retired,
 }
 
 impl KeyState {
-    /// As it is stored and shown.
+    /// The name that is stored and shown.
     pub fn name(self) -> &'static str {
         match self {
             Self::Next => "next",
@@ -47,53 +47,54 @@ impl KeyState {
     }
 }
 
-/// One key's life.
+/// The times of one key's life.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyTimes {
-    /// Its name.
+    /// The key's ID.
     pub kid: Kid,
-    /// What it is for now.
+    /// The current state.
     pub state: KeyState,
-    /// When it first stood in the served set.
+    /// When the key was first in the served set.
     pub published: UnixTime,
-    /// When the last copy of the set without it has run out of its `max-age`.
+    /// When the last copy of the set without this key has passed its `max-age`.
     pub usable: UnixTime,
-    /// When it became active.
+    /// When the key became active.
     pub activated: Option<UnixTime>,
-    /// When it was retired.
+    /// When the key was retired.
     pub retired: Option<UnixTime>,
-    /// The latest `exp` it may have signed.
+    /// The latest `exp` of a token that the key may have signed.
     pub latest_exp: UnixTime,
 }
 
-/// What governs the ring.
+/// The rules of the ring.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rules {
-    /// Age at which a new key takes over; `None`: by hand only.
+    /// The age at which a new key takes over. `None` means only on request.
     pub rotate_every: Option<Duration>,
-    /// `max-age` served, plus skew, plus what a replica needs to hear of a new key, `outage` included.
+    /// The served `max-age`, plus skew, plus the time until a replica has learned of a new key,
+    /// which includes `outage`.
     pub ahead: Duration,
-    /// How long a replica may be cut off from the store.
+    /// How long a replica may be disconnected from the store.
     pub outage: Duration,
-    /// Clock skew granted to verifiers when a retired key leaves.
+    /// The clock skew of verifiers that is allowed for before a retired key is removed.
     pub skew: Duration,
 }
 
 /// A change that is due.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Transition {
-    /// Make the first key and let it sign at once.
+    /// Create the first key, which signs at once.
     First,
-    /// Make a key and publish it as next.
+    /// Create a key and publish it as next.
     Create,
-    /// The next key becomes active, the active one retires.
+    /// The next key becomes active, and the active key is retired.
     Promote(Kid),
-    /// The key leaves the set.
+    /// Remove the key from the set.
     Remove(Kid),
 }
 
-/// Everything due at `now`, in the order in which it is to be done. `asked`: somebody asked for a
-/// rotation that has not happened yet.
+/// All changes that are due at `now`, in the order in which to make them. `asked` means that a
+/// rotation was requested and has not happened yet.
 pub fn due(keys: &[KeyTimes], rules: &Rules, asked: bool, now: UnixTime) -> Vec<Transition> {
     let mut out: Vec<_> = keys
         .iter()
@@ -101,8 +102,8 @@ pub fn due(keys: &[KeyTimes], rules: &Rules, asked: bool, now: UnixTime) -> Vec<
         .map(|key| Transition::Remove(key.kid.clone()))
         .collect();
     let Some(active) = find(keys, KeyState::Active) else {
-        // A ring without an active key has never signed, or was imported: the oldest next key
-        // becomes active, or a first one is made.
+        // A ring without an active key has never signed, or was imported. Its oldest next key
+        // becomes active; without one, the first key is created.
         out.push(match find(keys, KeyState::Next) {
             Some(next) => Transition::Promote(next.kid.clone()),
             None => Transition::First,
@@ -123,12 +124,12 @@ pub fn due(keys: &[KeyTimes], rules: &Rules, asked: bool, now: UnixTime) -> Vec<
     out
 }
 
-/// When the next key leaves the ring; `None`: none is retired.
+/// When the next retired key leaves the ring; `None` where no key is retired.
 pub fn next_leaves(keys: &[KeyTimes], rules: &Rules) -> Option<UnixTime> {
     keys.iter().filter_map(|key| removable(key, rules)).min()
 }
 
-/// When something is due next; `None`: nothing until somebody asks.
+/// When the next change is due; `None` means not before a rotation is requested.
 pub fn next_due(keys: &[KeyTimes], rules: &Rules, asked: bool, now: UnixTime) -> Option<UnixTime> {
     let leaves = next_leaves(keys, rules);
     let Some(active) = find(keys, KeyState::Active) else { return Some(now) };
@@ -139,7 +140,7 @@ pub fn next_due(keys: &[KeyTimes], rules: &Rules, asked: bool, now: UnixTime) ->
     [leaves, turns].into_iter().flatten().min()
 }
 
-/// When `next` may take over from `active`, and should.
+/// When `next` should take over from `active`.
 fn takes_over(active: &KeyTimes, next: &KeyTimes, rules: &Rules, asked: bool) -> Option<UnixTime> {
     let may = next.usable;
     if asked {
@@ -148,7 +149,7 @@ fn takes_over(active: &KeyTimes, next: &KeyTimes, rules: &Rules, asked: bool) ->
     Some(retires(active, rules)?.max(may))
 }
 
-/// When the successor of `active` should be published: early enough that it can take over in time.
+/// When to publish the successor of `active`: early enough for it to take over in time.
 fn wanted(active: &KeyTimes, rules: &Rules, asked: bool, now: UnixTime) -> Option<UnixTime> {
     if asked {
         return Some(now);
@@ -160,7 +161,7 @@ fn retires(active: &KeyTimes, rules: &Rules) -> Option<UnixTime> {
     Some(active.activated.unwrap_or(active.published).plus(rules.rotate_every?))
 }
 
-/// The first second at which a retired key is needed by nobody.
+/// The first second at which nobody needs a retired key any more.
 fn removable(key: &KeyTimes, rules: &Rules) -> Option<UnixTime> {
     let retired = key.retired.filter(|_| key.state == KeyState::Retired)?;
     let last = key.latest_exp.max(retired.plus(LATE).plus(rules.outage));

@@ -1,6 +1,7 @@
-//! Values as a configuration file writes them: `"5s"`, `"16KiB"`, `"https://auth.example.com"`.
+//! Values as they are written in a configuration file: `"5s"`, `"16KiB"`,
+//! `"https://auth.example.com"`.
 //!
-//! A settings type keeps the plain type of a field and names one of these for serde's `with`:
+//! A settings type keeps the plain type of a field, and names one of these types in serde's `with`:
 //!
 //! ```
 //! # use countersign_core::setting;
@@ -13,17 +14,17 @@
 //! assert_eq!(read.connect.as_secs(), 5);
 //! ```
 //!
-//! Each is also a type of its own, for keys that may be left out: `Option<setting::Duration>`.
+//! Each is also a type of its own, for optional keys: `Option<setting::Duration>`.
 
 use std::fmt::{self, Display};
 
 use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
 use serde::ser::{SerializeSeq as _, Serializer};
 
-/// What is wrong with a written value, and what to write instead.
+/// Why a value is invalid, and what to write instead.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Invalid {
-    /// What is wrong with it.
+    /// Why the value is invalid.
     pub why: String,
     /// What to write instead.
     pub hint: Option<String>,
@@ -43,7 +44,7 @@ impl Invalid {
         Self { hint: Some(hint.to_string()), ..self }
     }
 
-    /// Takes an error of serde apart again; its errors are nothing but text.
+    /// Splits a serde error into reason and hint, because serde carries only text.
     pub fn from_message(message: &str) -> Self {
         match message.split_once(HINT) {
             Some((why, hint)) => Self::new(why).hint(hint),
@@ -61,10 +62,10 @@ impl Display for Invalid {
 
 impl std::error::Error for Invalid {}
 
-/// Reads a string and parses it.
+/// Deserializes a string and parses it.
 ///
 /// # Errors
-/// What `parse` finds, at the place of the value.
+/// The error of `parse`, at the position of the value.
 pub fn text<'de, D: Deserializer<'de>, T>(
     deserializer: D,
     parse: fn(&str) -> Result<T, Invalid>,
@@ -86,7 +87,7 @@ pub fn text<'de, D: Deserializer<'de>, T>(
     deserializer.deserialize_str(TextVisitor(parse))
 }
 
-/// A type written as a string: how it is read, how its default is shown in the JSON schema.
+/// A type that is written as a string: how it is parsed, and how the JSON schema shows its default.
 macro_rules! written {
     ($(#[$doc:meta])* $name:ident, $plain:ty, $parse:expr, $show:expr) => {
         $(#[$doc])*
@@ -95,7 +96,7 @@ macro_rules! written {
 
         impl $name {
             /// # Errors
-            /// How the value is written instead.
+            /// How to write the value.
             pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<$plain, D::Error> {
                 text(from, $parse)
             }
@@ -148,7 +149,7 @@ written! {
 }
 
 /// # Errors
-/// How a duration is written.
+/// How to write a duration.
 pub fn duration(text: &str) -> Result<std::time::Duration, Invalid> {
     let invalid = || {
         Invalid::new(format_args!("invalid duration `{text}`"))
@@ -165,7 +166,7 @@ pub fn duration(text: &str) -> Result<std::time::Duration, Invalid> {
         _ => None,
     };
     let total = milliseconds.and_then(|factor| number.checked_mul(factor)).ok_or_else(invalid)?;
-    // A century bounds every sum of times that is made later.
+    // Limited to a century, so that later sums of times cannot overflow.
     if total > 36_525 * 86_400_000 {
         return Err(Invalid::new(format_args!("`{text}` is longer than a century")));
     }
@@ -190,7 +191,7 @@ fn seconds(text: &str) -> Result<u32, Invalid> {
 }
 
 /// # Errors
-/// How a size is written.
+/// How to write a size.
 pub fn size(text: &str) -> Result<usize, Invalid> {
     let invalid = || {
         Invalid::new(format_args!("invalid size `{text}`")).hint("write `4096`, `16KiB` or `1MiB`")
@@ -227,7 +228,7 @@ fn split(text: &str) -> (&str, &str) {
 }
 
 /// # Errors
-/// What is wrong with the URL; never its user name or password.
+/// Why the URL is invalid, without its user name or password.
 pub fn http_url(text: &str) -> Result<url::Url, Invalid> {
     let invalid = |why: String| Invalid::new(why).hint("write it like `https://auth.example.com`");
     let url = url::Url::parse(text).map_err(|why| match why {
@@ -252,7 +253,7 @@ pub struct OneOrMany(pub Vec<String>);
 
 impl OneOrMany {
     /// # Errors
-    /// Another type than a string or a list of strings.
+    /// A type other than a string or a list of strings.
     pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
         struct Either;
 

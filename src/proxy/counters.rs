@@ -1,4 +1,4 @@
-//! What the proxy counts. Plain atomics; the admin room renders them.
+//! Request counters of the proxy: plain atomics, which the admin listener renders.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -9,11 +9,11 @@ use serde::Serialize;
 use crate::histogram::{Distribution, Histogram};
 use crate::status::{self, Counts};
 
-/// Upper bounds of the buckets of a request's duration, in microseconds.
+/// Upper bounds of the buckets for request durations, in microseconds.
 const BUCKETS_US: [u64; 10] =
     [1_000, 5_000, 10_000, 25_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000, 10_000_000];
 
-/// Where a request went.
+/// The kind of route that a request took.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Kind {
     Jwks,
@@ -22,7 +22,7 @@ pub enum Kind {
     Token,
     #[default]
     Forward,
-    /// Refused for its head, before it had a route.
+    /// Refused because of its head, before the route was known.
     Refused,
 }
 
@@ -43,12 +43,12 @@ impl Kind {
 }
 
 pub struct Counters {
-    /// By kind and first digit of the status; 0: no answer was written.
+    /// By kind and by the first digit of the status. Digit 0 means that no answer was written.
     requests: [[AtomicU64; 6]; Kind::ALL.len()],
     durations: [Histogram<{ BUCKETS_US.len() }>; Kind::ALL.len()],
-    /// Our own error answers by code.
+    /// Error answers that this program wrote itself, by code.
     failures: Mutex<Counts>,
-    /// Places where a token stood, by what became of it.
+    /// Tokens found in proxied messages, by outcome.
     places: Mutex<Counts>,
 }
 
@@ -79,8 +79,8 @@ impl Counters {
         *map.entry(code).or_default() += 1;
     }
 
-    /// `countersigned`, `as_it_stands`, the code of a refusal, or why a whole answer passed unread:
-    /// `answer_too_large`, `answer_not_json`, `answer_encoding`.
+    /// The outcome is `countersigned`, `as_it_stands`, the code of a refusal, or why a whole answer
+    /// was passed on unread: `answer_too_large`, `answer_not_json`, `answer_encoding`.
     pub fn place(&self, outcome: &'static str) {
         let mut map = self.places.lock().unwrap_or_else(PoisonError::into_inner);
         *map.entry(outcome).or_default() += 1;
@@ -121,15 +121,15 @@ impl Counters {
 pub struct ProxyStatus {
     /// Client connections open now.
     pub connections: usize,
-    /// Bytes of bodies that are held in memory now.
+    /// Bytes of bodies held in memory now.
     pub body_memory: usize,
     pub requests: Vec<RequestCount>,
-    /// One for each kind.
+    /// One per kind.
     pub durations: Vec<RouteDuration>,
-    /// Our own error answers, by code.
+    /// Error answers that this program wrote itself, by code.
     #[serde(serialize_with = "status::counts")]
     pub failures: Counts,
-    /// Places where a token stood in proxied traffic, by what became of it.
+    /// Tokens found in proxied messages, by outcome.
     #[serde(serialize_with = "status::counts")]
     pub places: Counts,
 }
@@ -139,7 +139,7 @@ pub struct ProxyStatus {
 pub struct RequestCount {
     /// `jwks`, `discovery`, `exchange`, `token`, `forward`, `refused`.
     pub route: &'static str,
-    /// `2xx`, …; `none` where the client went away before an answer.
+    /// `2xx`, …; `none` where the client closed the connection before an answer.
     pub status: &'static str,
     pub count: u64,
 }

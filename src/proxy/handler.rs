@@ -1,4 +1,5 @@
-//! The request handler: each phase of pingora's proxy, from a request's route to its line in the log.
+//! The request handler: implements pingora's proxy phases, from routing a request to its access
+//! line.
 
 use std::io::Cursor;
 use std::sync::Arc;
@@ -25,10 +26,10 @@ use super::routes::{self, Route};
 use super::state::State;
 use crate::answer::Failure;
 
-/// Calls of gRPC on one connection to the upstream; servers allow 100 and more.
+/// gRPC calls on one upstream connection. Servers allow 100 or more.
 const GRPC_STREAMS: usize = 100;
 
-/// Answers the requests of both versions of HTTP.
+/// Answers requests of HTTP/1 and HTTP/2.
 pub struct RequestHandler {
     state: Arc<State>,
 }
@@ -38,7 +39,8 @@ impl RequestHandler {
         Self { state }
     }
 
-    /// Answers what is ours; `false` for what the upstream answers.
+    /// Answers the request if this program does so itself. `false` means that the upstream answers
+    /// it.
     async fn answer(&self, session: &mut ServerSession, ctx: &mut Ctx) -> Result<bool> {
         let state = &self.state;
         let request = session.req_header();
@@ -64,8 +66,8 @@ impl RequestHandler {
                 return reply::fail(session, &state.counters, &failure, &[]).await.map(|()| true);
             }
         }
-        // Each answer stands in a box of its own: a future is as large as the largest in it, and is
-        // moved whole.
+        // Each answer's future is boxed: otherwise this future would be as large as the largest of
+        // them, and is moved as a whole.
         let rule = match route {
             Route::Jwks => {
                 ctx.kind = Kind::Jwks;
@@ -109,7 +111,7 @@ impl RequestHandler {
             ctx.changes.cookie = routes::restore::cookies(session.req_header(), state, &rule);
             let streams = ctx.websocket || ctx.grpc;
             if !streams && routes::tokens::is_read(session.req_header(), &rule) {
-                // The ID stays: the access line names it too.
+                // Keep the request ID: the access line names it too.
                 let id = ctx.changes.id.clone();
                 let changes =
                     std::mem::replace(&mut ctx.changes, Changes { id, ..Changes::default() });
@@ -122,8 +124,8 @@ impl RequestHandler {
     }
 }
 
-/// Ends the wait for a body that the client will not send: its answer came instead of `100 Continue`.
-/// pingora would otherwise wait for the whole of the read timeout.
+/// Stops waiting for a body that the client will not send, because the final answer came instead of
+/// `100 Continue`. Otherwise pingora would wait for the whole read timeout.
 fn stop_upload(session: &mut Session, ctx: &mut Ctx) {
     session.set_read_timeout(Some(std::time::Duration::from_millis(1)));
     ctx.told = true;
@@ -137,7 +139,7 @@ impl ProxyHttp for RequestHandler {
         Ctx::new()
     }
 
-    /// None: pingora's compression module would cost each request.
+    /// Installs no modules: pingora's compression module would cost time on each request.
     fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
 
     fn on_connection_reuse(
@@ -162,8 +164,8 @@ impl ProxyHttp for RequestHandler {
         }
         ctx.awaits_continue = downstream::expects_continue(session);
         if chunked {
-            // Readers differ on where a chunk ends: should one before us have read another request
-            // in this one, it gets no answer here.
+            // Parsers differ on where a chunk ends. If a proxy before this one saw a second request
+            // in this one, that request must get no answer on this connection.
             session.set_keepalive(None);
         }
         self.answer(session, ctx).await
@@ -175,11 +177,12 @@ impl ProxyHttp for RequestHandler {
                 let mut peer = Box::new(HttpPeer::clone(&peer));
                 peer.options.idle_timeout = upstream.idle_timeout();
                 if ctx.websocket {
-                    // A WebSocket may be silent for longer than an answer may.
+                    // A WebSocket may be silent for longer than an answer may take.
                     peer.options.read_timeout = None;
                 }
                 if ctx.grpc {
-                    // HTTP/2 alone, as clients of gRPC ask: servers with both may prefer HTTP/1.1.
+                    // Offer HTTP/2 alone, as gRPC clients do: servers that speak both versions may
+                    // prefer HTTP/1.1.
                     peer.options.alpn = ALPN::H2;
                     peer.options.max_h2_streams = GRPC_STREAMS;
                 }
@@ -211,21 +214,24 @@ impl ProxyHttp for RequestHandler {
             request.remove_header(&header::EXPECT);
         }
         if ctx.grpc {
-            // gRPC servers refuse a client that does not say so (RFC 9113 §8.2.2 lets this one pass).
+            // gRPC servers refuse a client that does not send `TE: trailers` (RFC 9113 §8.2.2
+            // allows this value).
             request.insert_header(header::TE, "trailers")?;
         } else if ctx.websocket {
             request.insert_header(header::CONNECTION, "Upgrade")?;
             request.insert_header(header::UPGRADE, "websocket")?;
         } else if !session.is_body_empty() {
-            // An upstream may answer before it has read the body, and take the rest of it for the
-            // next request on the connection: none may follow. pingora decides on reuse by this
-            // field, not by whether the request was sent whole before its answer began.
+            // An upstream may answer before it has read the body, and then read the rest of the
+            // body as the next request on the connection. So no request may follow on it. pingora
+            // decides on reuse by this field, not by whether the request was sent completely before
+            // the answer began.
             request.insert_header(header::CONNECTION, "close")?;
         }
         Ok(())
     }
 
-    /// pingora takes an empty last part for one more end of a chunked body (cloudflare/pingora#935).
+    /// Drops an empty last part: pingora would send it as a second end of a chunked body
+    /// (cloudflare/pingora#935).
     async fn request_body_filter(
         &self,
         _session: &mut Session,
@@ -235,7 +241,7 @@ impl ProxyHttp for RequestHandler {
     ) -> Result<()> {
         ctx.received += body.as_ref().map_or(0, |part| part.len() as u64);
         let limit = self.state.server.limits.body_time(ctx.received);
-        // What a WebSocket says is no body.
+        // The time limit is for bodies. WebSocket frames are not a body.
         if !ctx.websocket && !end_of_stream && ctx.began.elapsed() > limit {
             return Err(Error::new_down(ErrorType::ReadTimedout));
         }
@@ -269,7 +275,7 @@ impl ProxyHttp for RequestHandler {
         {
             return Err(Error::new_up(ErrorType::InvalidHTTPHeader));
         }
-        // A version is of one hop (RFC 9110 §6.2).
+        // The version belongs to one hop (RFC 9110 §6.2).
         response.set_version(Version::HTTP_11);
         if response.status.is_informational() || response.status == http::StatusCode::NO_CONTENT {
             headers::strip_bodiless(response);
@@ -303,7 +309,7 @@ impl ProxyHttp for RequestHandler {
         } else if session.req_header().version < Version::HTTP_11
             && response.headers.contains_key(header::TRANSFER_ENCODING)
         {
-            // HTTP/1.0 has no chunks: the end of the connection is the end of the answer.
+            // HTTP/1.0 has no chunked coding: closing the connection ends the answer.
             response.remove_header(&header::TRANSFER_ENCODING);
             session.set_keepalive(None);
         }
@@ -348,8 +354,8 @@ impl ProxyHttp for RequestHandler {
         error
     }
 
-    /// A request is sent twice only where its connection was a pooled one that had been closed
-    /// meanwhile, and where that does no harm (RFC 9110 §9.2.2).
+    /// Repeats a request only if it went out on a pooled connection that the upstream had closed
+    /// meanwhile, and only if the method is idempotent (RFC 9110 §9.2.2).
     fn error_while_proxy(
         &self,
         _peer: &HttpPeer,
@@ -379,7 +385,7 @@ impl ProxyHttp for RequestHandler {
             Failure::UpstreamInvalid if ctx.grpc => Failure::UpstreamHttp2,
             failure => failure,
         };
-        // Without its query, which may hold a token.
+        // The log gets the path without its query, which may hold a token.
         let request = session.req_header();
         let (method, path, id) = (&request.method, request.uri.path(), ctx.id());
         let plain = Plain(error);
@@ -403,7 +409,8 @@ impl ProxyHttp for RequestHandler {
         FailToProxy { error_code, can_reuse_downstream: false }
     }
 
-    /// The handler writes its own line: pingora's quotes the head of an answer that it cannot read.
+    /// Suppresses pingora's own error line: it quotes the head of an answer that it cannot parse.
+    /// The handler writes its own line.
     fn suppress_error_log(&self, _session: &Session, _ctx: &Ctx, _error: &Error) -> bool {
         true
     }

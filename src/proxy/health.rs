@@ -1,5 +1,6 @@
-//! Whether the auth server answers, judged by the requests that go there. While it fails, a task asks
-//! it again and again ([`UpstreamHealth::failing`]), since a proxy that is not ready gets no requests.
+//! Whether the auth server answers, judged by the requests sent to it. While it fails, a task
+//! probes it repeatedly ([`UpstreamHealth::failing`]), because a proxy that is not ready gets no
+//! requests.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,16 +11,16 @@ use crate::answer::Failure;
 use crate::jose::names::UnixTime;
 use crate::status::Fault;
 
-/// Failures are counted in slots of this many seconds; ten of them are five minutes.
+/// Failures are counted in slots of this many seconds. Ten slots are five minutes.
 const SLOT: i64 = 30;
 const SLOTS: usize = 10;
 
-/// Counts answers and failures. An answer, when all is well, costs two atomic loads, and one store a
-/// second.
+/// Counts answers and failures. While the upstream is healthy, an answer costs two atomic loads,
+/// and one store per second.
 #[derive(Debug, Default)]
 pub struct UpstreamHealth {
     failing: AtomicBool,
-    /// Seconds since 1970; 0: it has not answered yet.
+    /// Seconds since 1970. 0 means that it has not answered yet.
     last_answer: AtomicI64,
     inner: Mutex<FailureLog>,
 }
@@ -29,26 +30,26 @@ struct FailureLog {
     /// The first failure since the last answer.
     since: Option<UnixTime>,
     last: Option<Fault>,
-    /// Number of the slot and failures in it.
+    /// Each slot's number, and the failures in it.
     slots: [(i64, u64); SLOTS],
 }
 
-/// What the status page, `/metrics` and `/readyz` show.
+/// The upstream's state for the status page, `/metrics` and `/readyz`.
 #[derive(Debug, Clone, Serialize)]
 pub struct UpstreamStatus {
     /// Scheme, host and port.
     pub address: String,
-    /// When it began to give nothing but failures; seconds since 1970. `None`: it answers.
+    /// The first failure since the last answer, in seconds since 1970. `None` means that it answers.
     pub failing_since: Option<i64>,
-    /// Seconds since 1970. `None`: it has not answered since the start.
+    /// Seconds since 1970. `None` means that it has not answered since the start.
     pub last_answer: Option<i64>,
-    /// In the last five minutes.
+    /// Failures in the last five minutes.
     pub recent_failures: u64,
     pub last_error: Option<Fault>,
 }
 
 impl UpstreamHealth {
-    /// It answered, whatever it said.
+    /// Notes an answer, whatever its status.
     pub fn answered(&self, now: UnixTime) {
         if self.last_answer.load(Ordering::Relaxed) != now.secs() {
             self.last_answer.store(now.secs(), Ordering::Relaxed);
@@ -60,7 +61,7 @@ impl UpstreamHealth {
         }
     }
 
-    /// It did not answer, or its answer broke off.
+    /// Notes that the upstream did not answer, or that its answer broke off.
     pub fn failed(&self, code: &'static str, text: String, now: UnixTime) {
         let mut inner = self.inner();
         let slot = now.secs() / SLOT;
@@ -76,7 +77,8 @@ impl UpstreamHealth {
         }
     }
 
-    /// Notes how a request ended that went to the auth server: the code of our error answer, if any.
+    /// Notes the outcome of a request to the auth server. `code` is the code of our own error
+    /// answer, if any.
     pub fn note(&self, code: Option<&'static str>, now: UnixTime) {
         let failures =
             [Failure::UpstreamUnreachable, Failure::UpstreamTimeout, Failure::UpstreamInvalid];
@@ -125,7 +127,7 @@ mod tests {
         let health = UpstreamHealth::default();
         health.note(Some("upstream_unreachable"), at(0));
         health.note(Some("upstream_timeout"), at(10));
-        // Our own refusal says nothing about the auth server.
+        // Our own refusal says nothing about the auth server's health.
         health.note(Some("framing"), at(20));
         let status = health.status("http://a".into(), at(20));
         assert_eq!(status.failing_since, Some(at(0).secs()));

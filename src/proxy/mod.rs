@@ -1,5 +1,6 @@
-//! The proxy on pingora: [`http`] moves messages, [`routes`] answers what is ours, the [`handler`]
-//! decides which of the two a request is for. No decision about a token or a key is made here.
+//! The proxy, built on pingora. [`http`] moves messages, [`routes`] answers what this program
+//! answers itself, and the [`handler`] chooses between the two. Decisions about tokens and keys are
+//! made elsewhere.
 
 mod account;
 pub mod counters;

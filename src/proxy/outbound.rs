@@ -1,5 +1,5 @@
-//! A request on its way to the upstream: its path, its `Host`, where it came from, and our own
-//! tokens in it turned back into the issuer's.
+//! Prepares a request for the upstream: its path, its `Host`, the forwarding fields, and the tokens
+//! of this program in it, which are replaced by the issuer's originals.
 
 use http::{HeaderValue, Version, header};
 use pingora::Result;
@@ -15,7 +15,7 @@ use crate::otel::Outgoing;
 use crate::pipeline::Ask;
 use crate::rewrite::{BearerMode, TokenRule};
 
-/// What is changed in one request's head.
+/// The changes to one request's head.
 #[derive(Debug, Default)]
 pub struct Changes {
     pub id: Option<HeaderValue>,
@@ -25,13 +25,13 @@ pub struct Changes {
     pub query: Option<String>,
     /// The new `Cookie`.
     pub cookie: Option<HeaderValue>,
-    /// The path is the upstream's base path itself, and no slash goes behind it.
+    /// The path is exactly the upstream's base path: no slash is appended.
     pub at_base: bool,
-    /// Our own `traceparent`; without it the client's passes.
+    /// Our own `traceparent`. `None` passes on the client's.
     pub trace: Option<Outgoing>,
 }
 
-/// Makes `header` ready for `upstream`; [`headers::strip_request`] has been applied.
+/// Prepares `header` for `upstream`. [`headers::strip_request`] must have been applied.
 pub(super) fn prepare(
     header: &mut RequestHeader,
     session: &Session,
@@ -41,7 +41,7 @@ pub(super) fn prepare(
 ) -> Result<()> {
     let client = session.client_addr().and_then(|a| a.as_inet()).map(std::net::SocketAddr::ip);
     let tls = session.digest().is_some_and(|digest| digest.ssl_digest.is_some());
-    // HTTP/2 has the host in `:authority` (RFC 9113 §8.3.1).
+    // HTTP/2 carries the host in `:authority` (RFC 9113 §8.3.1).
     if !header.headers.contains_key(header::HOST)
         && let Some(authority) = session.req_header().uri.authority()
     {
@@ -51,7 +51,8 @@ pub(super) fn prepare(
     if let Some(name) = upstream.host_header() {
         header.insert_header(header::HOST, name)?;
     } else if !header.headers.contains_key(header::HOST) {
-        // A client of HTTP/1.0 need not say one; the upstream is asked in HTTP/1.1 (RFC 9112 §3.2).
+        // An HTTP/1.0 client may omit `Host`, but the request to the upstream is HTTP/1.1, which
+        // requires it (RFC 9112 §3.2).
         header.insert_header(header::HOST, upstream.authority())?;
     }
     max_forwards::pass_on(header)?;
@@ -74,14 +75,15 @@ pub(super) fn prepare(
     Ok(())
 }
 
-/// Whether this request has been here already: the upstream leads to this program (RFC 9110 §7.6.3).
+/// Whether this request has passed through this process before: the upstream forwards to this
+/// program (RFC 9110 §7.6.3).
 pub(super) fn came_round(request: &RequestHeader, state: &State) -> bool {
     let mut via = request.headers.get_all(header::VIA).iter();
     let own = state.pseudonym.as_bytes();
     via.any(|line| memchr::memmem::find(line.as_bytes(), own).is_some())
 }
 
-/// Makes addresses of the inner server in an answer's fields point at us.
+/// Replaces the inner server's addresses in an answer's header fields with the public address.
 pub(super) fn point_at_us(
     response: &mut ResponseHeader,
     session: &Session,
@@ -115,7 +117,7 @@ pub(super) fn point_at_us(
     inner.replace(response)
 }
 
-/// A token in `Authorization` on its way to the upstream: the field as it is to be sent.
+/// The `Authorization` field to send upstream, where its token is replaced.
 pub(super) async fn authorization(
     session: &Session,
     state: &State,
@@ -123,14 +125,15 @@ pub(super) async fn authorization(
 ) -> Option<HeaderValue> {
     let (scheme, token) = credentials(session.req_header())?;
     match rule.and_then(|rule| rule.bearer) {
-        // A countersigned token is a bearer token: one that a proof goes with stays.
+        // A countersigned token is a bearer token. A DPoP-bound token needs a proof with it, so it
+        // is passed on unchanged.
         Some(BearerMode::Swap) if scheme == Scheme::Dpop => None,
         Some(BearerMode::Swap) => match state.bridge.countersign(token, &Ask::default()).await {
             Ok(bridged) => {
                 state.counters.place(bridged.outcome());
                 scheme.field(&bridged.jwt?)
             }
-            // The API behind judges what could not be verified here.
+            // An unverifiable token is passed on: the API behind this proxy judges it.
             Err(error) => {
                 state.counters.place(error.code());
                 None
@@ -140,18 +143,18 @@ pub(super) async fn authorization(
     }
 }
 
-/// The new request target in origin form; `None` where the old one may stay.
+/// The new request target in origin form; `None` where the old one is sent unchanged.
 fn target(header: &RequestHeader, base: &str, changes: &Changes) -> Option<String> {
     let query = changes.query.as_deref();
-    // pingora keeps the absolute form (RFC 9112 §3.2.2) apart from the path. Its host would overrule
-    // the `Host` set here.
+    // pingora keeps an absolute form (RFC 9112 §3.2.2) apart from the path, and its host would
+    // override the `Host` that is set here.
     let path = header.uri.path_and_query().map_or("/", |target| target.as_str());
     let absolute = header.raw_path() != path.as_bytes();
     let asterisk = header.raw_path() == b"*";
     if (base.is_empty() && query.is_none() && !absolute) || asterisk || !header.raw_path_is_utf8() {
         return None;
     }
-    // RFC 9112 §3.2.4: without a path, the absolute form of `*`.
+    // `OPTIONS` with an absolute form that has no path means `*` (RFC 9112 §3.2.4).
     if header.method == http::Method::OPTIONS && is_bare_origin(header.raw_path()) {
         return Some("*".to_owned());
     }
@@ -170,15 +173,15 @@ fn is_bare_origin(target: &[u8]) -> bool {
     after.is_some_and(|rest| !rest.iter().any(|b| matches!(b, b'/' | b'?')))
 }
 
-/// Whether a path leads out of the place it stands behind, in any spelling of its dot segments
-/// (RFC 3986 §5.2.4): `/a/../../b`, `/%2e%2e/b`, `/..\\b`.
+/// Whether a path leaves its base path by dot segments (RFC 3986 §5.2.4) in any spelling:
+/// `/a/../../b`, `/%2e%2e/b`, `/..\\b`.
 pub(super) fn climbs_out(path: &str) -> bool {
     let mut depth = 0_i32;
     let decoded = percent_encoding::percent_decode_str(path).collect::<Vec<u8>>();
-    // Twice: some servers decode again behind their own routing.
+    // Decoded twice: some servers decode again after routing.
     let decoded = percent_encoding::percent_decode(&decoded).collect::<Vec<u8>>();
     for segment in decoded.split(|b| matches!(b, b'/' | b'\\')) {
-        // `..;x` is `..` to servlet containers.
+        // Servlet containers read `..;x` as `..`.
         match segment.split(|b| *b == b';').next().unwrap_or_default() {
             b"" | b"." => {}
             b".." => depth -= 1,
@@ -191,7 +194,7 @@ pub(super) fn climbs_out(path: &str) -> bool {
     false
 }
 
-/// A request head of our own with the fields of the session's, those of the hop left out.
+/// A copy of the session's request head without its hop-by-hop fields.
 pub(super) fn copy(session: &Session) -> Box<RequestHeader> {
     let mut header = Box::new(session.req_header().clone());
     header.set_version(Version::HTTP_11);
@@ -202,12 +205,12 @@ pub(super) fn copy(session: &Session) -> Box<RequestHeader> {
     header
 }
 
-/// An `Authorization` that shows a token.
+/// The scheme of an `Authorization` field that carries a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Scheme {
-    /// RFC 6750 §2.1.
+    /// `Bearer` (RFC 6750 §2.1).
     Bearer,
-    /// RFC 9449 §7.1.
+    /// `DPoP` (RFC 9449 §7.1).
     Dpop,
 }
 
@@ -224,7 +227,7 @@ impl Scheme {
     }
 }
 
-/// The token that a request shows, if it has one that may be a JWS.
+/// The token in the request's `Authorization`, if it may be a JWS.
 fn credentials(header: &RequestHeader) -> Option<(Scheme, &str)> {
     let value = header.headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (name, token) = value.trim().split_once(' ')?;
@@ -293,7 +296,7 @@ mod tests {
         assert_eq!(with("Bearer eyJx.y.z"), token(Scheme::Bearer));
         assert_eq!(with("bearer eyJx.y.z"), token(Scheme::Bearer));
         assert_eq!(with("dpop eyJx.y.z"), token(Scheme::Dpop));
-        // RFC 9110 §11.4: one space or more.
+        // RFC 9110 §11.4 allows more than one space.
         assert_eq!(with("bearer  eyJx.y.z "), token(Scheme::Bearer));
         assert_eq!(with("Bearer opaque"), None);
         assert_eq!(with("Basic eyJx"), None);

@@ -1,4 +1,4 @@
-//! What is known of one request while pingora's phases go by.
+//! The state of one request across pingora's phases.
 
 use std::sync::Arc;
 
@@ -13,18 +13,18 @@ use crate::answer::Failure;
 use crate::otel::RequestSpan;
 use crate::rewrite::TokenRule;
 
-/// Where the handler leaves a session of HTTP/1 at the end of its request: bytes of the next request
-/// that came early are in it, and pingora gives them to nobody else.
+/// Where the handler leaves an HTTP/1 session at the end of its request. The session may hold early
+/// bytes of the next request, and pingora does not return them in any other way.
 pub type ServedSlot = Arc<Mutex<Option<Served>>>;
 
-/// A session whose request was answered.
+/// A session whose request has been answered.
 pub struct Served {
     pub session: Box<ServerSession>,
-    /// The answer was written whole.
+    /// The answer was written completely.
     pub complete: bool,
 }
 
-/// What is known of one request.
+/// The state of one request.
 pub struct Ctx {
     pub(super) began: Instant,
     pub(super) kind: Kind,
@@ -32,24 +32,26 @@ pub struct Ctx {
     /// The rule whose header fields hold tokens.
     pub(super) rule: Option<Arc<TokenRule>>,
     pub(super) span: RequestSpan,
-    /// Why no connection was made.
+    /// Why no connection to the upstream was made.
     pub(super) failure: Option<Failure>,
-    /// Why an answer that had begun broke off.
+    /// Why an answer broke off after it had begun.
     pub(super) broken: Option<&'static str>,
     pub(super) connects: usize,
     pub(super) interim: usize,
-    /// The client asks for a WebSocket.
+    /// The client asks to upgrade to a WebSocket.
     pub(super) websocket: bool,
-    /// A call of gRPC, which goes on over HTTP/2 with its trailers.
+    /// A gRPC call: it is forwarded over HTTP/2, with its trailers.
     pub(super) grpc: bool,
-    /// An error answer was written whole, or an answer that makes the upload superfluous.
+    /// An error answer was written completely, or an answer after which the rest of the upload is
+    /// not needed.
     pub(super) told: bool,
-    /// The client sends its body only after `100 Continue`, which has not come (RFC 9110 §10.1.1).
+    /// The client sends its body only after `100 Continue` (RFC 9110 §10.1.1), which has not
+    /// arrived yet.
     pub(super) awaits_continue: bool,
     pub(super) slot: Option<ServedSlot>,
-    /// Bytes of the request's body that have come.
+    /// Bytes of the request's body received so far.
     pub(super) received: u64,
-    /// The right to one request at the upstream.
+    /// Permission for one request at the upstream.
     pub(super) permit: Option<OwnedSemaphorePermit>,
 }
 

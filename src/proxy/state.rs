@@ -1,4 +1,4 @@
-//! State shared by all requests; routes are replaced atomically.
+//! State shared by all requests. Routes are replaced atomically.
 
 use std::sync::Arc;
 
@@ -27,20 +27,20 @@ pub struct State {
     pub bridge: Arc<Bridge>,
     pub publisher: Arc<Publisher>,
     pub upstream: Option<Arc<Upstream>>,
-    /// To the upstream.
+    /// Makes connections to the upstream.
     pub connector: Connector,
     pub discovery: DiscoveryCache,
-    /// Other ways in at the exchange.
+    /// The exchange of opaque tokens and sessions, where configured.
     pub opaque: Option<OpaqueExchange>,
     pub clock: Clock,
     pub counters: Counters,
     pub spans: Spans,
     pub connections: Arc<Connections>,
-    /// Bodies that are read whole.
+    /// The memory budget for bodies that are read whole.
     pub bodies: Arc<BodyMemory>,
     /// One permit for each request at the upstream.
     pub at_upstream: Arc<Semaphore>,
-    /// Our name in `Via` (RFC 9110 §7.6.3), unlike that of any other process.
+    /// Our name in `Via` (RFC 9110 §7.6.3), unique to this process.
     pub pseudonym: String,
     pub health: UpstreamHealth,
 }
@@ -81,16 +81,16 @@ impl State {
         }
     }
 
-    /// Counts a finished request; `code` is that of our own error answer.
+    /// Counts a finished request. `code` is the code of our own error answer.
     pub fn finished(&self, kind: Kind, status: u16, code: Option<&'static str>) {
         self.counters.request(kind, status);
-        // Others may be answered without the upstream.
+        // Requests of other kinds may be answered without the upstream.
         if matches!(kind, Kind::Forward | Kind::Token) && (status > 0 || code.is_some()) {
             self.health.note(code, self.clock.now());
         }
     }
 
-    /// `None`: there is no upstream.
+    /// `None` where there is no upstream.
     pub fn upstream_status(&self) -> Option<UpstreamStatus> {
         let address = self.upstream.as_ref()?.url().origin().ascii_serialization();
         Some(self.health.status(address, self.clock.now()))

@@ -1,5 +1,5 @@
-//! Clients that send too much, too early, too little or in pieces: each is answered once, and nobody's
-//! request is made of what another has left.
+//! Clients that send too much, too early, too little or in pieces. Each request gets one answer,
+//! and the rest of one request never becomes another.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ async fn answers_ok() -> Scene {
     Scene::with(TOKENS, |_| vec![send(OK)]).await
 }
 
-/// Where its body ends is not known, so neither is where the next request begins.
+/// The end of such a body is unknown, and so is the start of the next request.
 #[tokio::test]
 async fn after_a_body_that_cannot_be_read_nothing_is_a_request() {
     for path in ["/plain", "/token", EXCHANGE] {
@@ -47,7 +47,7 @@ async fn a_coding_that_is_not_undone_is_not_passed_on() {
     assert!(!heads.iter().any(|(_, head)| head.contains("/te")), "{heads:?}");
 }
 
-/// RFC 9112 §9.3.2: the next request may come before the answer to this one.
+/// Pipelining (RFC 9112 §9.3.2): the next request may arrive before the answer to this one.
 #[tokio::test]
 async fn a_request_that_comes_early_waits_for_its_turn() {
     for body in ["", "body"] {
@@ -68,7 +68,7 @@ async fn a_request_that_comes_early_waits_for_its_turn() {
         came.notified().await;
         client.ask(&get("/second")).await;
         client.ask(&get("/third")).await;
-        // As long as it takes to be seen while the first is on its way.
+        // Long enough for the server to see it while the first request is in progress.
         tokio::time::sleep(Duration::from_millis(100)).await;
         go.notify_one();
         assert!(client.until("slow").await.starts_with("HTTP/1.1 200 "));
@@ -81,7 +81,7 @@ async fn a_request_that_comes_early_waits_for_its_turn() {
     }
 }
 
-/// The answer to an upload that is refused is not lost with what is still on its way.
+/// A client that is refused during an upload still gets the answer.
 #[tokio::test(flavor = "multi_thread")]
 async fn who_sends_too_much_is_told() {
     const SIZE: usize = 8 << 20;
@@ -100,7 +100,7 @@ async fn who_sends_too_much_is_told() {
         let answer = String::from_utf8(client.rest().await).unwrap();
         assert!(answer.starts_with("HTTP/1.1 413 "), "{path}: {answer}");
     }
-    // Also one that was given leave.
+    // The same for a client that was sent `100 Continue`.
     let mut client = scene.client().await;
     let leave = "Expect: 100-continue\r\nTransfer-Encoding: chunked\r\n";
     client.ask(&post(EXCHANGE, &format!("{FORM}{leave}"))).await;
@@ -114,7 +114,7 @@ async fn who_sends_too_much_is_told() {
     assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
 }
 
-/// RFC 9113 §8.2.3.
+/// HTTP/2 may split a cookie into pieces (RFC 9113 §8.2.3).
 #[tokio::test(flavor = "multi_thread")]
 async fn the_pieces_of_a_cookie_are_one_line_to_the_upstream() {
     let scene = answers_ok().await;
@@ -131,7 +131,8 @@ async fn the_pieces_of_a_cookie_are_one_line_to_the_upstream() {
     }
 }
 
-/// A stream that was reset makes room for another at once: its work must end with it.
+/// Once a stream is reset, the client may open another at once. So the work for the first must end
+/// with it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reset_stream_is_given_up_at_the_upstream() {
     const INTROSPECTION: &str = "[[exchange.introspection]]\nurl = \"UPSTREAM/introspect\"\n\
@@ -143,7 +144,7 @@ async fn a_reset_stream_is_given_up_at_the_upstream() {
         ("/plain", false),
         ("/token", false),
         (DISCOVERY, false),
-        // Nobody reads its body, nor waits for the end of it.
+        // The answer's body is never read, nor does anything wait for its end.
         (DISCOVERY, true),
         (EXCHANGE, false),
     ] {
@@ -171,13 +172,13 @@ async fn a_reset_stream_is_given_up_at_the_upstream() {
         let patience = Duration::from_secs(20);
         tokio::time::timeout(patience, came.notified()).await.expect(path);
         asked.abort();
-        // The client stays, and with it the connection.
+        // The client keeps the connection open.
         tokio::time::timeout(patience, scene.ended.notified()).await.expect(path);
         drop(client);
     }
 }
 
-/// What is kept is given to requests of which the upstream was told the same.
+/// A cached answer is reused only for requests that were the same to the upstream.
 #[tokio::test]
 async fn a_field_that_ends_here_does_not_choose_what_others_are_given() {
     let document = r#"{"issuer":"UPSTREAM","jwks_uri":"UPSTREAM/jwks"}"#;

@@ -1,4 +1,5 @@
-//! What reaches the issuer when many ask, counted there: a cold start, random kids, `Retry-After`.
+//! The issuer's load when many clients ask, counted at the issuer: a cold start, random kids,
+//! `Retry-After`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,13 +12,13 @@ use countersign::jose::names::UnixTime;
 use countersign::serve::{Handle, start_with_clock};
 use serde_json::{Value, json};
 
-/// A proxy that knows one issuer, by its key set alone.
+/// A proxy that knows one issuer by its key set alone.
 struct Scene {
     issuer: FaultIssuer,
     signer: Signer,
     handle: Handle,
     clock: Clock,
-    /// Before anybody was asked anything.
+    /// The time before the first request.
     began: UnixTime,
     client: reqwest::Client,
     _data: tempfile::TempDir,
@@ -38,7 +39,7 @@ impl Scene {
         );
         let clock = Clock::scaled(faster);
         let began = clock.now();
-        // Nothing stands behind it.
+        // There is no upstream.
         let config = config("http://127.0.0.1:9", &toml, data.path());
         let handle = start_with_clock(config, clock.clone()).unwrap();
         let client = reqwest::Client::builder().no_proxy().http2_prior_knowledge();
@@ -56,7 +57,7 @@ impl Scene {
         self.signer.token(&header, &claims)
     }
 
-    /// Status and code of an exchange.
+    /// Status and error code of an exchange.
     async fn exchange(client: reqwest::Client, url: String, token: String) -> (u16, String) {
         let form = [
             ("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange"),
@@ -69,7 +70,7 @@ impl Scene {
         (status, body["code"].as_str().unwrap_or_default().to_owned())
     }
 
-    /// So many at once, each with a kid of its own.
+    /// Sends `n` exchanges at once, each with its own kid.
     async fn flood(&self, from: usize, n: usize) -> BTreeMap<(u16, String), usize> {
         let url = format!("http://{}/_countersign/token", self.handle.public);
         let asked = (from..from + n).map(|i| {
@@ -108,7 +109,8 @@ async fn everybody_at_once_on_a_cold_start_is_one_fetch() {
     assert_eq!(scene.issuer.requests(), 1);
 }
 
-/// Ten minutes of it, first while the issuer is well, then while it fails: at most a fetch a cooldown.
+/// Ten minutes of flood, first while the issuer is well, then while it fails. There is at most one
+/// fetch per cooldown.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flood_of_kids_costs_the_issuer_a_fetch_a_cooldown() {
     const COOLDOWN: u64 = 30;
@@ -133,14 +135,14 @@ async fn a_flood_of_kids_costs_the_issuer_a_fetch_a_cooldown() {
         println!("kid flood, failing {failing}: {sent} kids in {lasted} s, {fetches} fetches");
         assert!(fetches >= 2, "{fetches}: it does look");
         assert!(fetches as u64 <= lasted / COOLDOWN + 1, "{fetches} in {lasted} s");
-        // What was good stays good.
+        // A valid token is still accepted.
         let url = format!("http://{}/_countersign/token", scene.handle.public);
         let answer = Scene::exchange(scene.client.clone(), url, scene.token("e1", 1)).await;
         assert_eq!(answer.0, 200);
     }
 }
 
-/// An issuer that asks to be left alone is, whoever asks us.
+/// An issuer's `Retry-After` is honoured, whatever clients ask.
 #[tokio::test(flavor = "multi_thread")]
 async fn retry_after_is_kept_whoever_asks() {
     let scene = Scene::new(Reply::status(429).with("Retry-After: 100"), 15.0).await;

@@ -1,5 +1,5 @@
-//! Requests without a body, passed on: what the upstream says reaches the client as it was said, when
-//! it was said, and nothing of it reaches anybody else. The upstream is a socket with a script.
+//! Forwarded requests without a body. The upstream's answer reaches this client unchanged and
+//! without delay, and no part of it reaches another client. The upstream is a socket with a script.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +26,7 @@ async fn a_part_reaches_the_client_before_the_next_one_is_said() {
     .await;
     let mut client = scene.client().await;
     client.ask(&get("/events")).await;
-    // RFC 9110 §15.2: forwarded, and at once.
+    // Interim answers are forwarded at once (RFC 9110 §15.2).
     let interim = client.until("\r\n\r\n").await;
     assert!(interim.starts_with("HTTP/1.1 103 ") && interim.contains("</a.css>"), "{interim}");
     next.notify_one();
@@ -36,7 +36,7 @@ async fn a_part_reaches_the_client_before_the_next_one_is_said() {
     client.until("6\r\nsecond\r\n0\r\n\r\n").await;
 }
 
-/// A rule that reads answers whole finds no end in one that is not meant to have any.
+/// An event stream does not end, so a rule that reads answers whole must not wait for its end.
 #[tokio::test]
 async fn events_stream_under_a_token_rule_too() {
     let next = Arc::new(Notify::new());
@@ -87,7 +87,7 @@ async fn an_answer_without_a_body_leaves_the_connection_in_step() {
         let whole = client.until("body").await;
         assert!(whole.starts_with("HTTP/1.1 200 OK\r\n"), "after {status}: {whole}");
     }
-    // All on one connection to the upstream too.
+    // The upstream saw all of them on one connection too.
     assert!(scene.heads.lock().unwrap().iter().filter(|(_, h)| !h.contains("/jwks")).count() >= 6);
 }
 
@@ -123,8 +123,8 @@ async fn an_answer_that_breaks_off_is_never_taken_for_a_whole_one() {
     }
 }
 
-/// What an upstream says after the end of an answer must not become the answer to the next request,
-/// which may be another person's.
+/// Bytes after the end of an answer must not become the answer to the next request, which may
+/// belong to another user.
 #[tokio::test]
 async fn what_follows_an_answer_is_nobodys_answer() {
     let scene = Scene::new(|path| match path {
@@ -142,7 +142,7 @@ async fn what_follows_an_answer_is_nobodys_answer() {
         for _ in 0..3 {
             let mut client = scene.client().await;
             client.ask(&get(path)).await;
-            // The answer has been read to its end when this is closed.
+            // By the time this connection closes, the answer has been read to its end.
             client.ask("GET /good HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
             let read = String::from_utf8(client.rest().await).unwrap();
             assert!(!read.contains("evil"), "{path}: {read}");
@@ -176,7 +176,8 @@ async fn fields_of_one_hop_end_at_it_both_ways() {
     let (_, head) = scene.head("/x?y=1");
     let head = head.to_ascii_lowercase();
     assert!(!head.contains("te:"), "{head}");
-    // A client could otherwise name away what a proxy before us has put in.
+    // Otherwise a client could remove fields that a proxy in front has added, by naming them in
+    // `Connection`.
     for there in
         ["x-mine: 1", "x-stays: 1", "x-forwarded-for: 127.0.0.1", "x-request-id: ", "host: a\r\n"]
     {
@@ -196,7 +197,7 @@ async fn a_pooled_connection_that_died_costs_a_safe_request_nothing() {
     }
 }
 
-/// HTTP/1.0 knows no chunks: the end of the connection is the end of the answer.
+/// HTTP/1.0 has no chunked coding: closing the connection ends the answer.
 #[tokio::test]
 async fn a_client_of_http_1_0_is_answered_in_its_own_tongue() {
     let scene = Scene::new(|_| {
@@ -213,7 +214,7 @@ async fn a_client_of_http_1_0_is_answered_in_its_own_tongue() {
     assert!(!read.contains("chunked") && !read.contains("103"), "{read}");
 }
 
-/// Also an answer that was searched for tokens and is too long for that.
+/// This includes an answer that is searched for tokens and is too long for the search.
 #[tokio::test]
 async fn what_nobody_reads_any_more_is_given_up_at_the_upstream() {
     let configured = format!("{TOKENS}[server.limits]\nanswer = \"1KiB\"\n");

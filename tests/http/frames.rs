@@ -1,5 +1,5 @@
-//! HTTP/2 frames as a table: what a client sends, whether it is answered, and what the upstream sees of
-//! it: nothing of what is refused.
+//! A table of HTTP/2 frames: what the client sends, whether it is answered, and what the upstream
+//! gets. The upstream gets nothing of a refused request.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
 
-/// Literals without indexing or Huffman coding (RFC 7541 §6.2.2).
+/// Encodes fields as literals without indexing or Huffman coding (RFC 7541 §6.2.2).
 fn fields(list: &[(&str, &str)]) -> Vec<u8> {
     fn text(text: &str) -> Vec<u8> {
         let length = u8::try_from(text.len()).unwrap();
@@ -34,7 +34,7 @@ fn fields(list: &[(&str, &str)]) -> Vec<u8> {
     list.iter().flat_map(|(name, value)| [vec![0], text(name), text(value)].concat()).collect()
 }
 
-/// The head of a request on stream 1, with fields beyond its own.
+/// The head of a request on stream 1, with additional fields.
 fn head(method: &str, path: &str, more: &[(&str, &str)], flags: u8) -> Vec<u8> {
     let own = [(":method", method), (":scheme", "http"), (":authority", "a"), (":path", path)];
     frame(HEADERS, END_HEADERS | flags, 1, &fields(&[&own[..], more].concat()))
@@ -44,7 +44,7 @@ fn get(more: &[(&str, &str)]) -> Vec<u8> {
     head("GET", "/f", more, END_STREAM)
 }
 
-/// An upload; the upstream answers once it has read `whole`.
+/// An upload. The upstream answers once it has read `whole`.
 fn upload(more: &[(&str, &str)], parts: &[&str]) -> Vec<u8> {
     let path = if more.is_empty() { "/chunked" } else { "/upload" };
     let mut frames = head("POST", path, more, 0);
@@ -57,13 +57,13 @@ fn upload(more: &[(&str, &str)], parts: &[&str]) -> Vec<u8> {
 
 #[derive(Debug, PartialEq, Eq)]
 enum End {
-    /// Answered 200.
+    /// The answer has status 200.
     Served,
-    /// Answered otherwise, or its stream was reset.
+    /// The answer has another status, or the stream was reset.
     Refused,
-    /// The whole connection was.
+    /// The whole connection was closed.
     Closed,
-    /// Nothing of the kind within some seconds.
+    /// None of these happened within some seconds.
     Open,
 }
 
@@ -84,10 +84,10 @@ async fn end_of(scene: &Scene, frames: &[u8]) -> End {
                 return End::Closed;
             }
             match head[3] {
-                // `:status: 200` is one byte of the static table.
+                // In HPACK's static table, `:status: 200` is a single byte.
                 HEADERS if payload[0] == 0x88 => return End::Served,
                 HEADERS | RST_STREAM => return End::Refused,
-                // Also said where the connection ends well.
+                // GOAWAY is also sent when a connection ends without an error.
                 GOAWAY if payload[4..8] != [0; 4] => return End::Closed,
                 _ => {}
             }
@@ -119,7 +119,7 @@ async fn frames_are_passed_on_only_if_every_reader_takes_them_alike() {
         ("a version in the path", head("GET", "/f HTTP/1.1", &[], END_STREAM), Refused),
         ("a request in the method", head("GET /f HTTP/1.1\r\nX: ", "/", &[], END_STREAM), Closed),
         ("CONNECT", head("CONNECT", "/f", &[], END_STREAM), Refused),
-        // What cannot be a field: h2 ends the connection, as RFC 9113 §5.4.2 allows.
+        // Invalid field values: h2 closes the connection, as RFC 9113 §5.4.2 allows.
         ("a line end in a value", get(&[("x", "a\r\nX-Evil: 1")]), Closed),
         ("a line feed in a value", get(&[("x", "a\nb")]), Closed),
         ("NUL in a value", get(&[("x", "a\0b")]), Closed),
@@ -197,7 +197,7 @@ async fn frames_are_passed_on_only_if_every_reader_takes_them_alike() {
         let before = passed_on().len();
         let end = end_of(&scene, &frames).await;
         let seen = passed_on().split_off(before);
-        // The head of an upload may have gone before its body was seen to be wrong.
+        // The head of an upload may be forwarded before its body turns out to be invalid.
         let known: &[&str] = match expected {
             Served => &["GET /f ", "OPTIONS * ", "POST /upload ", "POST /chunked "],
             _ => &["POST /upload "],

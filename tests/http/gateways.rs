@@ -1,6 +1,7 @@
-//! The recipes for gateways that cannot run here, each held to an independent reading of the rules its
-//! gateway documents (`tests/node/clients/gateways.mjs`): what that says of an ES384 issuer's own
-//! token, and of the one the running proxy makes with the page's configuration.
+//! The recipes for gateways that cannot run here. `tests/node/clients/gateways.mjs` is an
+//! independent implementation of the rules that each gateway documents. Each test asks it about an
+//! ES384 issuer's own token, and about the token that the running proxy makes with the page's
+//! configuration.
 
 use crate::support::documents;
 use crate::support::e2e;
@@ -8,19 +9,19 @@ use serde_json::{Value, json};
 
 use crate::support::e2e::{Issuer, Proxy, ProxyOptions, client, decode, free_port};
 
-/// The addresses in the recipes: the proxy's, and the auth server's.
+/// The addresses in the recipes: of the proxy and of the auth server.
 const PUBLIC: &str = "https://login.example.com";
 const UPSTREAM: &str = "https://auth.example.com";
 const AUDIENCE: &str = "my-api";
 
-/// The first block of a language on a page of `docs/verifiers`.
+/// The first code block in a language on a page of `docs/verifiers`.
 fn block(page: &str, language: &str) -> String {
     let file = documents::root().join("docs/verifiers").join(page);
     let text = std::fs::read_to_string(file).unwrap();
     documents::blocks(&text, language).swap_remove(0).1
 }
 
-/// An issuer that signs with ES384, and the proxy of the page before it.
+/// An issuer that signs with ES384, and the proxy from the page in front of it.
 struct Pair {
     issuer: Issuer,
     proxy: Proxy,
@@ -57,14 +58,14 @@ impl Pair {
         client("gateways", &options).unwrap_or_else(|error| panic!("{error}"))
     }
 
-    /// Why the gateway refuses a token.
+    /// Why the gateway's rules refuse a token.
     fn refused(&self, token: &str) -> String {
         let said = self.asked(token);
         assert_eq!(said["ok"], false, "{}", self.gateway);
         said["why"].as_str().unwrap().to_owned()
     }
 
-    /// What all three have in common; gives the token that was accepted.
+    /// The checks that all three tests share. Returns the token that was accepted.
     async fn held(&self) -> String {
         let (_, own) = e2e::get(&format!("{}/token", self.issuer.url())).await;
         self.refused(&own);
@@ -75,7 +76,7 @@ impl Pair {
         assert_eq!(decode(&exchanged).0["alg"], "RS256");
         assert_eq!(self.asked(&exchanged), json!({ "ok": true }), "{}", self.gateway);
 
-        // The same by the token endpoint, for a client that logs in through the proxy.
+        // The same through the token endpoint, for a client that logs in through the proxy.
         let answer = e2e::http_client()
             .post(format!("{}/oauth/token", self.proxy.url))
             .header("content-type", "application/x-www-form-urlencoded")
@@ -87,7 +88,7 @@ impl Pair {
         let token = answer["access_token"].as_str().unwrap();
         assert_eq!(self.asked(token), json!({ "ok": true }), "{}", self.gateway);
 
-        // The check is one: another signature, another audience, another algorithm.
+        // The gateway refuses a wrong signature, a wrong audience and a wrong algorithm.
         let (signed, _) = exchanged.rsplit_once('.').unwrap();
         let (_, other) = token.rsplit_once('.').unwrap();
         assert_eq!(self.refused(&format!("{signed}.{other}")), "signature");
@@ -102,7 +103,8 @@ impl Pair {
 async fn aws_http_api_takes_what_its_recipe_makes() {
     let pair = Pair::start("aws", "aws-http-api.md", "yaml").await;
     pair.held().await;
-    // Its cache may be two hours old: a new key must stand in the set for that long before it signs.
+    // The gateway may cache the set for two hours, so a new key must be published that long before
+    // it signs.
     let answer = e2e::http_client().get(pair.proxy.jwks()).send().await.unwrap();
     assert_eq!(answer.headers()["cache-control"], "public, max-age=7200");
 }
@@ -126,8 +128,8 @@ async fn apisix_takes_what_its_recipe_makes() {
     pair.held().await;
 }
 
-/// lua-resty-openidc itself, in nginx, called as APISIX's plugin calls it. It needs nginx with its Lua
-/// module (Debian: `libnginx-mod-http-lua`, `lua-cjson`), and the library with what it is made of
+/// The real lua-resty-openidc in nginx, called as APISIX's plugin calls it. It needs nginx with its
+/// Lua module (Debian: `libnginx-mod-http-lua`, `lua-cjson`), and the library with its dependencies
 /// (lua-resty-jwt, -http, -string, -hmac, -openssl) in the folder that `LUA_RESTY` names.
 #[tokio::test]
 #[ignore = "needs nginx with lua-resty-openidc: LUA_RESTY=FOLDER"]

@@ -1,5 +1,5 @@
-//! Request heads and answer heads as tables: what a client sends and is told, and what the upstream is
-//! sent.
+//! Tables of request heads and answer heads: what a client sends and gets, and what the upstream
+//! gets.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use crate::support::scripted::{OK, Scene, Step, TOKENS, get, post, send};
 use serde_json::Value;
 use tokio::sync::Notify;
 
-/// Head, status, and what of it the upstream is sent (nothing where it is refused).
+/// Head, status, and what the upstream gets of it (nothing where the request is refused).
 #[tokio::test]
 async fn a_request_is_passed_on_only_if_every_reader_takes_it_alike() {
     let scene = Scene::new(|_| vec![send(OK)]).await;
@@ -76,7 +76,8 @@ async fn a_request_is_passed_on_only_if_every_reader_takes_it_alike() {
     }
 }
 
-/// What follows `Connection: close` on any line is not answered (RFC 9112 §9.6).
+/// `Connection: close` on any line ends the connection: later requests get no answer
+/// (RFC 9112 §9.6).
 #[tokio::test]
 async fn two_connection_lines_are_one_list() {
     let scene = Scene::new(|_| vec![send(OK)]).await;
@@ -92,7 +93,8 @@ async fn two_connection_lines_are_one_list() {
     assert!(scene.heads.lock().unwrap().iter().all(|(_, head)| !head.contains("/second")));
 }
 
-/// An upstream that answers at once and does not read the body would take it for the next request.
+/// An upstream that answers at once without reading the body would parse the body as the next
+/// request.
 #[tokio::test]
 async fn no_request_follows_a_body_on_its_connection() {
     for (configured, path) in [("", "/plain"), (TOKENS, "/token")] {
@@ -117,7 +119,7 @@ async fn no_request_follows_a_body_on_its_connection() {
     }
 }
 
-/// Answers whose end two readers may see in different places.
+/// Two parsers may disagree on where these answers end.
 #[tokio::test]
 async fn an_answer_with_a_length_that_may_overflow_is_refused() {
     for length in ["9223372036854775808", "18446744073709551615", "-1", "5, 6"] {
@@ -132,7 +134,8 @@ async fn an_answer_with_a_length_that_may_overflow_is_refused() {
     }
 }
 
-/// RFC 9110 §8.6: no length in a `204`; RFC 9110 §15.4.5: none made up in a `304`.
+/// `204` has no `Content-Length` (RFC 9110 §8.6), and none is invented for `304`
+/// (RFC 9110 §15.4.5).
 #[tokio::test]
 async fn an_answer_without_a_body_has_no_length() {
     for status in ["204 No Content", "304 Not Modified"] {
@@ -160,7 +163,8 @@ async fn only_the_protocol_that_was_asked_for_is_switched_to() {
     assert!(answer.starts_with("HTTP/1.1 502 "), "{answer}");
 }
 
-/// In HTTP/2 a body may end in an empty DATA frame, which is not the end of a chunked body.
+/// An HTTP/2 body may end with an empty DATA frame, which must not end the chunked body a second
+/// time.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_http2_upload_that_ends_in_an_empty_frame_ends_once() {
     let scene = Scene::new(|_| vec![Step::Until("3\r\nabc\r\n0\r\n\r\n"), send(OK)]).await;
@@ -177,7 +181,8 @@ async fn an_http2_upload_that_ends_in_an_empty_frame_ends_once() {
     assert_eq!(others.count(), 1, "{heads:?}");
 }
 
-/// One request to an upstream that leads back to us is one loop, not all connections.
+/// If the upstream forwards to this program, a request loops once instead of using up all
+/// connections.
 #[tokio::test]
 async fn a_request_that_comes_round_again_is_refused() {
     let scene = Scene::new(|_| vec![send(OK)]).await;
@@ -192,7 +197,7 @@ async fn a_request_that_comes_round_again_is_refused() {
     assert!(answer.starts_with("HTTP/1.1 508 ") && answer.contains("loop_detected"), "{answer}");
 }
 
-/// Addresses of the inner server lead to us afterwards.
+/// Addresses of the inner server are replaced by the public address.
 #[tokio::test]
 async fn redirects_and_cookies_of_the_inner_server_are_ours() {
     let answer = "HTTP/1.1 302 Found\r\nLocation: UPSTREAM/auth/next?x=1\r\n\
@@ -212,23 +217,23 @@ async fn redirects_and_cookies_of_the_inner_server_are_ours() {
     assert!(answer.contains("invalid_request_target"), "{answer}");
 }
 
-/// A client that reads nothing holds its connection and the upstream's for the write timeout alone.
+/// A client that does not read blocks its connection and the upstream's for the write timeout only.
 #[tokio::test]
 async fn a_client_that_reads_nothing_is_given_up() {
     let configured = "[server.limits]\nwrite_timeout = \"1s\"\n";
-    // More than the sockets between hold.
+    // More than the socket buffers in between can hold.
     let big = "x".repeat(32 * 1024 * 1024);
     let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{big}", big.len());
     let scene = Scene::with(configured, move |_| vec![send(&answer)]).await;
     let mut client = scene.client().await;
     client.ask(&get("/big")).await;
-    // The upstream's connection ends although the client neither reads nor goes.
+    // The upstream's connection ends although the client neither reads nor closes.
     let ended = tokio::time::timeout(std::time::Duration::from_secs(30), scene.ended.notified());
     ended.await.unwrap();
     drop(client);
 }
 
-/// However short its pauses, a body that trickles in has an end.
+/// A body that trickles in is cut off, however short its pauses.
 #[tokio::test]
 async fn a_body_that_trickles_in_is_cut_off() {
     let configured = format!("{TOKENS}[server.limits]\nbody_timeout = \"1s\"\n");
@@ -258,7 +263,8 @@ async fn a_body_that_trickles_in_is_cut_off() {
     }
 }
 
-/// One client of HTTP/2 can ask for a hundred things at once; the upstream has a bound of its own.
+/// One HTTP/2 client can send a hundred requests at once, so requests at the upstream have their
+/// own limit.
 #[tokio::test]
 async fn requests_at_the_upstream_have_a_bound_of_their_own() {
     let configured = "[server.limits]\nupstream_connections = 1\n";
@@ -282,7 +288,8 @@ async fn requests_at_the_upstream_have_a_bound_of_their_own() {
     assert!(slow.until("ok").await.starts_with("HTTP/1.1 200 "));
 }
 
-/// A wrong secret of ours at the introspection endpoint is not the issuer's keys being away.
+/// If the introspection endpoint refuses our credentials, the error must not say that the issuer's
+/// keys are unavailable.
 #[tokio::test]
 async fn an_introspection_endpoint_that_refuses_us_is_named() {
     let configured = "[[exchange.introspection]]\nurl = \"UPSTREAM/introspect\"\n\
@@ -306,7 +313,8 @@ async fn an_introspection_endpoint_that_refuses_us_is_named() {
     assert!(body["error_description"].as_str().unwrap().contains("401"), "{body}");
 }
 
-/// RFC 9110 §7.6.2: what may be passed on no further is answered here, on every way to the upstream.
+/// A request that may not be forwarded (RFC 9110 §7.6.2) is answered here, on every route to the
+/// upstream.
 #[tokio::test]
 async fn max_forwards_of_trace_and_options_is_counted_down() {
     let scene = Scene::with(TOKENS, |_| vec![send(OK)]).await;
@@ -318,7 +326,7 @@ async fn max_forwards_of_trace_and_options_is_counted_down() {
             "Max-Forwards: 99999999999999999999\r\n",
             Ok("max-forwards: 18446744073709551614"),
         ),
-        // Not of this method, or not a number: it passes as it came.
+        // For another method, or without a valid number, the field is forwarded unchanged.
         ("GET", "Max-Forwards: 0\r\n", Ok("max-forwards: 0")),
         ("OPTIONS", "Max-Forwards: -1\r\n", Ok("max-forwards: -1")),
         ("OPTIONS", "Max-Forwards: 0, 0\r\n", Ok("max-forwards: 0, 0")),
@@ -353,8 +361,8 @@ async fn max_forwards_of_trace_and_options_is_counted_down() {
     }
 }
 
-/// Bodies that are read whole have a bound together: beyond it a request is refused before the
-/// upstream is asked, and those that are in are answered.
+/// Bodies that are read whole share one limit. Above it a request is refused before the upstream is
+/// asked, while earlier requests are still answered.
 #[tokio::test]
 async fn bodies_in_memory_have_one_budget() {
     let limits = "[server.limits]\nbody = \"16KiB\"\nanswer = \"16KiB\"\nbody_memory = \"32KiB\"\n";
@@ -381,7 +389,7 @@ async fn bodies_in_memory_have_one_budget() {
     let mut slow = scene.client().await;
     slow.ask(&format!("{}{body}", post("/token?slow", &length))).await;
     reached.notified().await;
-    // 24 of 32 KiB are held: the form, and room for its answer.
+    // 24 of 32 KiB are held: the form, and the memory reserved for its answer.
     let form = "Content-Type: application/x-www-form-urlencoded\r\n";
     let document = get("/.well-known/openid-configuration");
     let exchange = format!("{}{body}", post("/_countersign/token", &format!("{form}{length}")));
@@ -403,7 +411,7 @@ async fn bodies_in_memory_have_one_budget() {
     }
     let asked = scene.heads.lock().unwrap().iter().filter(|(_, h)| h.contains(" /token ")).count();
     assert_eq!(asked, 0);
-    // What fits is served, and what passes through is not held.
+    // Bodies that fit are served, and forwarded bodies need no memory of the budget.
     for request in [&document, &get("/plain")] {
         let mut client = scene.client().await;
         client.ask(request).await;
@@ -415,13 +423,13 @@ async fn bodies_in_memory_have_one_budget() {
     client.ask(&tokens).await;
     client.until("ok").await;
     drop((client, slow));
-    // All of it is given back.
+    // All memory is returned to the budget.
     while held().await > 0 {
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
 }
 
-/// In HTTP/2 a field that is too large, of a request or of an answer, costs its own stream alone.
+/// In HTTP/2, a field that is too large, in a request or an answer, ends its own stream only.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_field_that_is_too_large_costs_its_own_http2_stream() {
     let huge = "y".repeat(500_000);

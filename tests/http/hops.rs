@@ -1,5 +1,5 @@
-//! What ends at us: an upstream and a client are each told only what we have understood ourselves,
-//! and neither waits for the other longer than it may.
+//! Hop-by-hop behaviour: only messages that this proxy understands are forwarded to either side,
+//! and neither side waits for the other beyond its limit.
 
 use std::sync::{Arc, Mutex};
 
@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 
 const WEBSOCKET: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: y\r\n";
 
-/// What comes of a request for `path` that an upstream answers with `answer` and then hangs up.
+/// The proxy's answer for `path` when the upstream sends `answer` and closes the connection.
 async fn answered(path: &str, fields: &str, answer: &'static str) -> String {
     let scene = Scene::with(TOKENS, move |_| vec![send(answer), Step::Close]).await;
     let mut client = scene.client().await;
@@ -19,7 +19,7 @@ async fn answered(path: &str, fields: &str, answer: &'static str) -> String {
     String::from_utf8(client.rest().await).unwrap()
 }
 
-/// A part may be read without a byte of the body in it: the end of a body is not made of that.
+/// A read may return framing bytes only, and no byte of the body. That must not end the body.
 #[tokio::test]
 async fn an_upload_in_pieces_is_not_ended_by_an_empty_one() {
     let limits = "[server.limits]\nbody = \"1KiB\"\n";
@@ -43,7 +43,7 @@ async fn an_upload_in_pieces_is_not_ended_by_an_empty_one() {
         client.ask("7d0\r\n").await;
         client.ask(&"y".repeat(2000)).await;
         came.notified().await;
-        // Each piece by itself, none of them a whole chunk.
+        // Each piece arrives on its own, and none is a whole chunk.
         for piece in ["\r", "\n", "4", "\r\n", "four"] {
             client.ask(piece).await;
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
@@ -74,7 +74,7 @@ async fn an_answer_in_http_1_0_is_given_in_1_1() {
     }
 }
 
-/// RFC 9112 §6.1: where its end cannot be told, nothing of it is passed on.
+/// If the end of an answer is ambiguous (RFC 9112 §6.1), none of it is forwarded.
 #[tokio::test]
 async fn an_answer_whose_end_cannot_be_told_is_refused() {
     for head in [
@@ -110,7 +110,7 @@ async fn nobody_switches_who_was_not_asked_to_or_cannot() {
     }
 }
 
-/// An answer to what looks like a WebSocket is searched for tokens as any other is.
+/// If the upstream does not switch to WebSocket, its answer is searched for tokens like any other.
 #[tokio::test]
 async fn a_websocket_under_a_token_rule_is_one_only_if_the_upstream_agrees() {
     let scene = Scene::with(TOKENS, |_| {
@@ -131,7 +131,7 @@ async fn a_websocket_under_a_token_rule_is_one_only_if_the_upstream_agrees() {
     assert!(head.to_ascii_lowercase().contains("upgrade: websocket"), "{head}");
 }
 
-/// After `103` there is still an answer to give.
+/// After `103`, the final answer is still missing.
 #[tokio::test]
 async fn an_interim_answer_is_not_the_answer() {
     let answer = answered("/plain", "", "HTTP/1.1 103 Early Hints\r\n\r\n").await;
@@ -140,7 +140,7 @@ async fn an_interim_answer_is_not_the_answer() {
     assert!(last.starts_with("HTTP/1.1 502 "), "{answer}");
 }
 
-/// One that is slow has not ended: asked again, it would be slow again.
+/// A slow connection has not ended. If the request were repeated, it would be slow again.
 #[tokio::test]
 async fn a_slow_upstream_is_asked_once() {
     let never = Arc::new(Notify::new());
@@ -163,7 +163,7 @@ async fn a_slow_upstream_is_asked_once() {
     }
 }
 
-/// Bytes, and trailers behind them.
+/// A body of data frames with trailers.
 struct WithTrailers(Vec<hyper::body::Frame<bytes::Bytes>>);
 
 impl hyper::body::Body for WithTrailers {
@@ -178,7 +178,7 @@ impl hyper::body::Body for WithTrailers {
     }
 }
 
-/// Answers with what it was asked, and `grpc-status` behind it.
+/// Echoes the request, with `grpc-status` as a trailer.
 async fn grpc_echo(request: axum::extract::Request) -> axum::response::Response {
     let (head, body) = request.into_parts();
     let sent = axum::body::to_bytes(body, 1024).await.unwrap();
@@ -195,7 +195,7 @@ async fn grpc_echo(request: axum::extract::Request) -> axum::response::Response 
         .unwrap()
 }
 
-/// A call of gRPC: the answer, its bytes and its `grpc-status`.
+/// Makes a gRPC call: the answer, its bytes and its `grpc-status`.
 async fn call(url: String) -> (reqwest::Response, String, Option<String>) {
     let client = reqwest::Client::builder().no_proxy().http2_prior_knowledge().build().unwrap();
     let call = client.post(url).header("content-type", "application/grpc+proto");
@@ -233,7 +233,7 @@ async fn grpc_keeps_its_trailers() {
         let url = format!("http://{upstream}{base}");
         let proxy = proxy::Proxy::start(&url, &toml);
         let public = proxy.handle.public.to_string();
-        // More than one on a connection.
+        // Several calls on one connection.
         for _ in 0..3 {
             let (answer, bytes, status) = call(proxy.url("/pkg.Service/Call")).await;
             assert_eq!(answer.status(), 200);
@@ -243,14 +243,14 @@ async fn grpc_keeps_its_trailers() {
             assert!(said("x-via").contains("1.1 "), "{}", said("x-via"));
             assert_eq!((bytes.as_str(), status.as_deref()), ("\0\0\0\0\u{1}x", Some("0")));
         }
-        // Everything else stays as it was.
+        // Other requests are not affected.
         let other = reqwest::Client::builder().no_proxy().http2_prior_knowledge().build().unwrap();
         let other = other.get(proxy.url("/x")).send().await.unwrap();
         assert_eq!(other.headers()["x-saw"], format!("HTTP/1.1 {base}/x"));
     }
 }
 
-/// Its status stands in a trailer, so an answer without them would be one without an end.
+/// gRPC sends its status in a trailer: an answer without trailers would be incomplete.
 #[tokio::test(flavor = "multi_thread")]
 async fn grpc_is_refused_where_the_upstream_has_no_http2() {
     let answer = "HTTP/1.1 200 OK\r\nContent-Type: application/grpc\r\nTrailer: grpc-status\r\n\
@@ -261,7 +261,7 @@ async fn grpc_is_refused_where_the_upstream_has_no_http2() {
     assert!(body.contains("upstream_http2"), "{body}");
 }
 
-/// HTTP/2 has no socket of its own to watch.
+/// An HTTP/2 stream has no socket of its own to watch.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_that_never_comes_is_not_waited_for_in_either_version() {
     let limits = "[server.limits]\nread_timeout = \"1s\"\n";
@@ -289,7 +289,7 @@ impl std::io::Write for Lines {
     }
 }
 
-/// pingora quotes in its error the head it could not read.
+/// pingora's error quotes a head that it cannot parse, which must not reach the log.
 #[tokio::test]
 async fn of_an_answer_nobody_can_read_nothing_is_logged() {
     let lines = Lines::default();

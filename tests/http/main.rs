@@ -1,4 +1,4 @@
-//! How messages are passed on: framing, header fields, connections, limits.
+//! How messages are forwarded: framing, header fields, connections, limits.
 
 #![allow(
     clippy::unwrap_used,

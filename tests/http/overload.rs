@@ -1,5 +1,5 @@
-//! More than it can do: the exchange says so, key sets are still answered, and no connection over
-//! the bound is served.
+//! Overload: the exchange answers that it is overloaded, key sets are still served, and connections
+//! above the limit are not.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ async fn a_full_queue_is_a_503_and_key_sets_are_still_answered() {
     let upstream = Upstream::start().await;
     let toml = "[bridge]\nqueue = 1\nthreads = 1\n";
     let proxy = Proxy::ready(&upstream.url(), toml).await;
-    // None of them was seen before, so each needs the one thread.
+    // All tokens are new, so each needs the only crypto thread.
     let tokens: Vec<_> = (0..300)
         .map(|n| {
             let mut claims = upstream.claims();
@@ -53,7 +53,7 @@ async fn a_full_queue_is_a_503_and_key_sets_are_still_answered() {
     let mut reads = 0;
     while let Some(status) = asked.join_next().await {
         *counts.entry(status.unwrap()).or_insert(0) += 1;
-        // Between the answers, on the same machine and threads.
+        // These reads come between the exchanges, on the same machine and threads.
         if reads < 50 {
             let set = client.get(&jwks).send().await.unwrap();
             assert_eq!(set.status(), 200);
@@ -64,7 +64,7 @@ async fn a_full_queue_is_a_503_and_key_sets_are_still_answered() {
     assert_eq!(reads, 50);
     let status = proxy.handle.rooms().bridge.status();
     assert_eq!(status.queue.overloaded, counts[&503]);
-    // It comes back by itself.
+    // It recovers without intervention.
     let token = upstream.token(&upstream.claims());
     let form = [("grant_type", GRANT), ("subject_token", &token), ("subject_token_type", ID)];
     let answer = client.post(proxy.url("/_countersign/token")).form(&form).send().await.unwrap();
@@ -91,7 +91,7 @@ async fn a_connection_over_the_bound_is_told_so_and_a_free_place_is_taken() {
     assert_eq!(status(&answer), 503, "{answer}");
     assert!(answer.to_ascii_lowercase().contains("\r\nretry-after: 1\r\n"), "{answer}");
     assert!(answer.contains("\"code\":\"overloaded\""), "{answer}");
-    // Those that are in are served on.
+    // Connections within the limit are still served.
     let mut first = open.swap_remove(0);
     let mut rest = vec![0; 8192];
     let _ = first.read(&mut rest).await.unwrap();
@@ -111,8 +111,8 @@ async fn a_connection_over_the_bound_is_told_so_and_a_free_place_is_taken() {
     panic!("the free place is not given away");
 }
 
-/// Clients that send a byte now and then, in the head or in the body, hold a connection no longer than
-/// they may, and cost nobody else anything.
+/// A client that sends a byte now and then, in the head or the body, loses its connection after the
+/// time limit, and other clients do not suffer.
 #[tokio::test(flavor = "multi_thread")]
 async fn slow_clients_are_turned_out() {
     provider();
@@ -124,8 +124,8 @@ async fn slow_clients_are_turned_out() {
     let post = "POST /_countersign/token HTTP/1.1\r\nHost: a\r\nContent-Length: 90\r\n\
                 Content-Type: application/x-www-form-urlencoded\r\n\r\ngrant_type=";
     let heads = ["G", "GET /jwks HTTP/1.1\r\nHost: a\r\nX: ", "POST /seen HTTP/1.1\r\nA: "];
-    // What it begins with, and whether it goes on a byte at a time: a body may take as long as its
-    // parts come.
+    // The first bytes, and whether the client continues byte by byte. The body does not continue:
+    // `read_timeout` limits only the time between its parts.
     let kinds = heads.map(|head| (head, true)).into_iter().chain([(post, false)]);
     for (start, dribbles) in kinds.flat_map(|kind| [kind; 10]) {
         slow.spawn(async move {
@@ -155,15 +155,15 @@ async fn slow_clients_are_turned_out() {
         reads += 1;
     }
     assert_eq!((told, reads), (40, 40));
-    // And one that says nothing at all.
+    // The same for a client that sends nothing.
     let mut silent = TcpStream::connect(public).await.unwrap();
     let patience = std::time::Duration::from_secs(20);
     let end = tokio::time::timeout(patience, silent.read(&mut [0; 1])).await;
     assert_eq!(end.expect("it is closed").unwrap(), 0);
 }
 
-/// TLS listeners count a connection from its first byte: handshakes that never come take no more places
-/// than there are, and give them back when a request's header would have had to be there.
+/// TLS listeners count a connection from its first byte. Handshakes that never finish take no more
+/// places than the limit, and lose them when the time for a request's header is over.
 #[tokio::test(flavor = "multi_thread")]
 async fn tls_handshakes_count_as_connections_and_have_the_time_of_a_header() {
     provider();
@@ -190,11 +190,11 @@ async fn tls_handshakes_count_as_connections_and_have_the_time_of_a_header() {
     while open() < 3 {
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
-    // Those beyond the bound are closed, and first: the others are still open then.
+    // Connections above the limit are closed first, while the others are still open.
     let patience = std::time::Duration::from_secs(20);
     let ended = async |stream: &mut TcpStream| {
         let read = tokio::time::timeout(patience, stream.read(&mut [0; 1])).await;
-        // A reset is an end too.
+        // A reset counts as the end too.
         assert_eq!(read.expect("it is closed").unwrap_or(0), 0);
     };
     for _ in 0..5 {

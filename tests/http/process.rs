@@ -1,5 +1,5 @@
-//! The real program as a process: a reload, and what keeps it from starting. Stops under load are in
-//! `restart.rs`.
+//! The real program as a process: reloads, and errors that prevent a start. `restart.rs` tests
+//! stops under load.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
@@ -37,7 +37,7 @@ async fn sighup_takes_a_good_file_and_keeps_the_old_over_a_bad_one() {
     let good = (200, String::new());
     let unknown = (400, "issuer_unknown".to_owned());
     assert_eq!((asked("a").await, asked("b").await), (good.clone(), unknown.clone()));
-    // A bad file, then one that is not even TOML: the old one stays.
+    // An invalid configuration, then one that is not TOML: the old one is kept.
     let stays = "the old configuration stays in use";
     for (n, bad) in ["[[issuer]]\nname = \"b\"\n", "[[[\n"].iter().enumerate() {
         place.configure(&upstream.url(), bad);
@@ -72,7 +72,7 @@ async fn a_port_in_use_is_exit_2_and_one_line() {
         place.port
     );
     assert_eq!(text, expected);
-    // Nothing was made before that was known.
+    // The error came before any file was created.
     assert!(!place.dir.path().join("data/keys.json").exists());
 }
 
@@ -91,7 +91,7 @@ fn a_corrupt_key_file_is_exit_2_and_never_overwritten() {
         one_error_line(&said, "keys.json");
         assert_eq!(std::fs::read_to_string(&file).unwrap(), text);
     }
-    // A key that others may read is none to sign with.
+    // A key file that other users can read is refused.
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
     let (status, said) = place.refused();
     assert_eq!(status, Some(2), "{said}");
@@ -99,7 +99,7 @@ fn a_corrupt_key_file_is_exit_2_and_never_overwritten() {
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "rubbish\n");
 }
 
-/// A start that cannot go on says why after a second, and goes on when it can.
+/// A start that must wait says why after a second, and continues when it can.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_start_that_waits_for_the_lock_says_so() {
     let place = Place::new("http://127.0.0.1:1", "");
@@ -115,7 +115,8 @@ async fn a_start_that_waits_for_the_lock_says_so() {
     process.says("listening").await;
 }
 
-/// `PORT` as platforms set it: every address, where nothing else says where to listen.
+/// `PORT`, as platforms set it, makes the program listen on every address, unless another setting
+/// gives the address.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_variable_port_is_where_it_listens() {
     let place = Place::new("http://127.0.0.1:1", "");
@@ -136,7 +137,7 @@ async fn the_variable_port_is_where_it_listens() {
     if std::net::UdpSocket::bind("[::1]:0").is_ok() {
         std::net::TcpStream::connect(("::1", port)).unwrap();
     }
-    // A flag, its variable or the file win; the admin listener is not meant.
+    // A flag, its variable or the file take precedence. `PORT` does not affect the admin listener.
     let other = format!("127.0.0.1:{}", free_port());
     let listen = ("COUNTERSIGN_LISTEN", other.as_str());
     let mut process = start("two", &["--admin", "off"], &[("PORT", &port_text), listen]);
@@ -146,7 +147,8 @@ async fn the_variable_port_is_where_it_listens() {
     assert!(process.log().contains("PORT: the variable says `http`"), "{}", process.log());
 }
 
-/// Where clients, the verifier and the operator go next stands in the log, and that a key was made.
+/// The log names the addresses for clients, the verifier and the operator, and says that a key was
+/// made.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_start_says_where_to_go_next() {
     let place = Place::new("http://127.0.0.1:1", "");
@@ -173,13 +175,13 @@ async fn a_start_says_where_to_go_next() {
 fn a_data_directory_that_is_none_is_exit_2() {
     let place = Place::new("http://127.0.0.1:1", "");
     let data = place.dir.path().join("data");
-    // A file stands in its place: so it is for every user, root too.
+    // A file at the path of the folder: that fails for every user, including root.
     std::fs::write(&data, "mine").unwrap();
     let (status, said) = place.refused();
     assert_eq!(status, Some(2), "{said}");
     one_error_line(&said, "data");
     assert_eq!(std::fs::read_to_string(&data).unwrap(), "mine");
-    // And a key file that cannot be read, since it is a directory.
+    // The same for a key file that cannot be read because it is a directory.
     std::fs::remove_file(&data).unwrap();
     std::fs::create_dir_all(data.join("keys.json")).unwrap();
     let (status, said) = place.refused();
@@ -208,7 +210,7 @@ async fn that_the_upstream_hears_its_own_name_is_said_once() {
     }
 }
 
-/// A certificate that was renewed is shown to new connections; those that are open go on.
+/// New connections get a renewed certificate; open connections continue.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_renewed_certificate_is_used_at_once_and_a_broken_one_never() {
     provider();
@@ -229,7 +231,7 @@ async fn a_renewed_certificate_is_used_at_once_and_a_broken_one_never() {
     };
     let (old, fresh_old) = (place.client().build().unwrap(), place.client().build().unwrap());
     assert!(reads(&old).await);
-    // By SIGHUP, then by itself.
+    // First after SIGHUP, then without a signal.
     for round in 0..2 {
         let before = place.client();
         place.renew_certificate();
@@ -248,7 +250,7 @@ async fn a_renewed_certificate_is_used_at_once_and_a_broken_one_never() {
         assert!(reads(&old).await, "the open connection goes on");
     }
     assert!(!reads(&fresh_old).await);
-    // A key that does not belong to it.
+    // A key that does not match the certificate.
     std::fs::write(place.dir.path().join("k.pem"), "rubbish").unwrap();
     process.signal("HUP");
     process.says("the old certificate stays in use").await;

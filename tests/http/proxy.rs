@@ -1,4 +1,4 @@
-//! The proxy on real sockets: key sets, discovery, tokens in answers, everything else passed on.
+//! The proxy on real sockets: key sets, discovery, tokens in answers, and forwarding.
 
 use crate::support::client::{raw, status};
 use crate::support::proxy::{Proxy, RequestExt as _, ResponseExt as _, Upstream, provider};
@@ -40,7 +40,8 @@ async fn a_key_set_is_normalised_negotiated_and_revalidated() {
         assert!(answer.headers().get("set-cookie").is_none());
         let etag = field("etag");
         let set: Value = answer.json().await.unwrap();
-        // Ours comes first; the issuer's does the verifier no harm, and other clients need it.
+        // Our key comes first. The issuer's key does the verifier no harm, and other clients need
+        // it.
         let algs: Vec<_> = set["keys"].as_array().unwrap().iter().map(|k| &k["alg"]).collect();
         assert_eq!(algs, ["RS256", "ES384"]);
         let again = client.get(proxy.url(path)).header("if-none-match", format!("W/{etag}, \"x\""));
@@ -72,7 +73,7 @@ async fn the_short_way_and_pingoras_give_the_same_answer() {
         assert_eq!(http1.headers()[name], http2.headers()[name], "{name}");
     }
     assert_eq!(http1.bytes().await.unwrap(), http2.bytes().await.unwrap());
-    // Two requests in one write, answered in turn on one connection.
+    // Two pipelined requests in one write are answered in order on one connection.
     let two = "GET /jwks HTTP/1.1\r\nHost: a\r\n\r\nGET /seen HTTP/1.1\r\nHost: a\r\n\r\n";
     let answers = raw(proxy.handle.public, two.as_bytes()).await;
     assert_eq!(answers.matches("HTTP/1.1 200 OK").count(), 2, "{answers}");
@@ -178,7 +179,7 @@ async fn our_tokens_become_the_issuers_own_on_the_way_back() {
     let form = client.post(proxy.url("/introspect")).form(&[("token", ours), ("x", "y")]);
     let saw: Value = form.send().await.unwrap().json().await.unwrap();
     assert_eq!(saw["body"], format!("token={original}&x=y"));
-    // Another's token, or a damaged one of ours, passes as it is.
+    // A token that we did not sign, or a damaged one, is forwarded unchanged.
     let damaged = format!("{}x", &ours[..ours.len() - 1]);
     let saw: Value = client
         .get(proxy.url("/userinfo"))
@@ -200,7 +201,8 @@ async fn tokens_in_a_redirect_are_countersigned() {
     upstream.tell(|told| told.location = format!("https://app/cb#id_token={token}&state=s"));
     let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
     let client = client.build().unwrap();
-    // Asked as for a WebSocket, which the upstream does not open, it is the same answer.
+    // With an upgrade request for a WebSocket that the upstream does not open, the answer is the
+    // same.
     for fields in [&[][..], &[("connection", "Upgrade"), ("upgrade", "websocket")]] {
         let mut request = client.get(proxy.url("/authorize?x=y"));
         for (name, value) in fields {
@@ -287,7 +289,7 @@ async fn a_request_with_two_lengths_is_refused() {
     }
     let long = format!("GET /seen HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n", "y".repeat(70_000));
     assert_eq!(status(&raw(public, long.as_bytes()).await), 431);
-    // A request shorter than the preface of HTTP/2 is answered, not waited on.
+    // A request shorter than the HTTP/2 preface is answered at once.
     let short = raw(public, b"GET / HTTP/1.0\r\n\r\n").await;
     assert_ne!(status(&short), 0);
 }

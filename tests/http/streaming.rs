@@ -93,7 +93,7 @@ async fn a_stop_lets_the_running_request_finish() {
     let url = proxy.url("/seen");
     let handle = proxy.handle;
     let stopping = tokio::task::spawn_blocking(move || handle.stop());
-    // No new connection once it stops.
+    // A stopping server accepts no new connection.
     let mut refused = false;
     for _ in 0..500 {
         if reqwest::Client::new().get(&url).send().await.is_err() {
@@ -125,7 +125,7 @@ async fn a_reload_takes_all_or_nothing() {
     let good = config(&upstream.url(), &two, proxy.data.path());
     proxy.handle.reload(&good).unwrap();
     assert_eq!(known(), ["a", "b"]);
-    // Two issuers that claim one `iss` contradict one another.
+    // Two issuers must not claim the same `iss`.
     let mut bad = good;
     bad.issuers[1].policy.issuers = bad.issuers[0].policy.issuers.clone();
     assert!(proxy.handle.reload(&bad).is_err());

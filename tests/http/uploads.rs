@@ -1,5 +1,5 @@
-//! Requests with a body, and those that ask for another protocol: both directions are passed on at
-//! once, nothing is sent twice, and what was not asked for is not let through.
+//! Requests with a body, and requests for a protocol upgrade. Both directions are forwarded without
+//! delay, nothing is sent twice, and upgrades that were not requested are refused.
 
 use crate::support::scripted::{OK, Scene, Step, get, post, send};
 
@@ -54,7 +54,7 @@ async fn an_answer_before_the_end_of_an_upload_reaches_the_client() {
     assert!(answer.to_ascii_lowercase().contains("connection: close"), "{answer}");
 }
 
-/// What is left of an upload must not be read as the next request.
+/// The rest of an upload must not be parsed as the next request.
 #[tokio::test]
 async fn the_rest_of_an_upload_is_never_a_request() {
     let scene = Scene::new(|path| match path {
@@ -92,12 +92,12 @@ async fn leave_to_send_is_the_upstreams_to_give() {
     assert!(client.until("ok").await.starts_with("HTTP/1.1 200 OK\r\n"));
     let mut client = scene.client().await;
     client.ask(&post("/may-not", fields)).await;
-    // The body is never sent, and nobody waits for it.
+    // The body is never sent, and the proxy does not wait for it.
     let answer = String::from_utf8(client.rest().await).unwrap();
     assert!(answer.starts_with("HTTP/1.1 403 ") && answer.ends_with("no"), "{answer}");
 }
 
-/// RFC 9110 §9.2.2: what was sent may have been done.
+/// A request that was sent may have been acted on (RFC 9110 §9.2.2).
 #[tokio::test]
 async fn a_request_that_is_not_safe_is_not_sent_twice() {
     let scene = Scene::new(|path| match path {
@@ -120,7 +120,7 @@ async fn a_request_that_is_not_safe_is_not_sent_twice() {
     }
 }
 
-/// A tunnel the upstream opens and we do not know of would carry requests past every rule.
+/// A tunnel that only the upstream knows of would carry requests past every rule.
 #[tokio::test]
 async fn no_protocol_but_websocket_is_switched_to() {
     let scene = Scene::new(|_| {

@@ -1,5 +1,5 @@
-//! An upstream behind TLS on real sockets: a private CA, the names asked for and checked, a client
-//! certificate, HTTP `Host`.
+//! An upstream behind TLS on real sockets: a private CA, server names, a client certificate, and
+//! the HTTP `Host`.
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -15,7 +15,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::{self, RootCertStore, ServerConfig};
 
-/// A certification authority in a folder of its own.
+/// A certification authority in its own folder.
 struct Authority {
     issuer: Issuer<'static, KeyPair>,
     certificate: rcgen::Certificate,
@@ -50,7 +50,7 @@ impl Authority {
         (params.signed_by(&key, &self.issuer).unwrap(), key)
     }
 
-    /// A client's certificate and key, as files.
+    /// A client certificate and its key, as files.
     fn client(&self, name: &str) -> (PathBuf, PathBuf) {
         let (certificate, key) = self.leaf(&[name], ExtendedKeyUsagePurpose::ClientAuth);
         let (cert, private) = (self.dir.path().join("c.pem"), self.dir.path().join("k.pem"));
@@ -66,7 +66,8 @@ impl Authority {
     }
 }
 
-/// TLS before `upstream`, with a certificate for `names`; clients of `clients` only, if there are.
+/// Terminates TLS in front of `upstream` with a certificate for `names`. With `clients`, it
+/// requires a client certificate from that authority.
 async fn terminate(
     upstream: SocketAddr,
     authority: &Authority,
@@ -76,7 +77,7 @@ async fn terminate(
     terminate_as(upstream, authority, names, clients, &[]).await
 }
 
-/// The same, by one of the protocols in `alpn`.
+/// The same, with ALPN for the protocols in `alpn`.
 async fn terminate_as(
     upstream: SocketAddr,
     authority: &Authority,
@@ -123,7 +124,7 @@ fn configured(ca: Option<&Path>, more: &[(&str, &Path)], issuer: &str) -> String
     for (key, path) in ca.iter().map(|path| ("ca", *path)).chain(more.iter().copied()) {
         writeln!(toml, "{key} = {:?}", path.to_str().unwrap()).unwrap();
     }
-    // The keys come another way, so that only the upstream's TLS is looked at.
+    // The keys are fetched from elsewhere, so that the test covers the upstream's TLS alone.
     write!(toml, "[[issuer]]\nissuer = \"{issuer}\"\njwks = \"{issuer}/jwks\"\n").unwrap();
     toml.push_str("[[tokens]]\npath = \"/token\"\njson = \"id_token\"\n");
     toml
@@ -134,7 +135,7 @@ async fn get(proxy: &Proxy, path: &str) -> (u16, Value) {
     (answer.status().as_u16(), answer.json().await.unwrap())
 }
 
-/// A whole answer by our own call, and one by pingora's way.
+/// One request through our own call, and one through pingora's proxy.
 async fn works(upstream: &Upstream, proxy: &Proxy) {
     let (status, saw) = get(proxy, "/seen").await;
     assert_eq!((status, &saw["target"]), (200, &"/seen".into()));
@@ -148,7 +149,7 @@ async fn works(upstream: &Upstream, proxy: &Proxy) {
     assert_eq!(upstream.claims_of(new), upstream.claims_of(&token));
 }
 
-/// Both ways end in the same refusal, and nothing gets through.
+/// Both kinds of request get the same refusal, and nothing reaches the upstream.
 async fn fails(proxy: &Proxy) {
     let (status, body) = get(proxy, "/seen").await;
     assert_eq!((status, &body["code"]), (502, &"upstream_unreachable".into()), "{body}");
@@ -174,7 +175,7 @@ async fn a_private_ca_by_name_and_by_address() {
         let proxy = Proxy::ready(&https(name, address), &toml).await;
         works(&upstream, &proxy).await;
         let seen = std::mem::take(&mut *names.lock().unwrap());
-        // RFC 6066 §3: an address is no name.
+        // SNI carries names only, not addresses (RFC 6066 §3).
         assert!(!seen.is_empty() && seen.iter().all(|n| n.as_deref() == sni), "{seen:?}");
     }
 }
@@ -190,11 +191,11 @@ async fn a_certificate_of_another_ca_or_name_is_refused() {
         let toml = configured(ca.as_deref(), &[], &upstream.url());
         fails(&Proxy::ready(&url, &toml).await).await;
     }
-    // The right authority, but a name the certificate does not have.
+    // The right authority, but a name that is not in the certificate.
     let toml = configured(Some(&authority.path()), &[], &upstream.url());
     fails(&Proxy::ready(&https("127.0.0.1", address), &toml).await).await;
     works(&upstream, &Proxy::ready(&url, &toml).await).await;
-    // For experiments only.
+    // Verification is off, which is for experiments only.
     let toml = toml.replace("[upstream.tls]\n", "[upstream.tls]\nverify = false\n");
     works(&upstream, &Proxy::ready(&https("127.0.0.1", address), &toml).await).await;
 }
@@ -236,8 +237,8 @@ async fn a_client_certificate_is_shown() {
     };
     let own = clients.client("countersign");
     works(&upstream, &Proxy::ready(&url, &toml(Some(&own))).await).await;
-    // None, or one of an authority the upstream does not know. With TLS 1.3 the client learns of it
-    // only from its first read.
+    // No certificate, or one from an authority that the upstream does not know. With TLS 1.3, the
+    // client notices only at its first read.
     let wrong = authority.client("countersign");
     for client in [None, Some(&wrong)] {
         let proxy = Proxy::ready(&url, &toml(client)).await;
@@ -254,7 +255,8 @@ async fn a_client_certificate_is_shown() {
     }
 }
 
-/// Behind TLS and under another name than ours it is the server's own, unless another was asked for.
+/// Behind TLS and with another name than ours, the server gets its own name as `Host` unless
+/// another is configured.
 #[tokio::test(flavor = "multi_thread")]
 async fn host_is_the_servers_own_unless_configured() {
     provider();
@@ -284,7 +286,7 @@ async fn host_is_the_servers_own_unless_configured() {
     }
 }
 
-/// RFC 7301: the server chooses, and gRPC goes to one that chooses HTTP/2.
+/// The server chooses the protocol (RFC 7301), and gRPC needs one that chooses HTTP/2.
 #[tokio::test(flavor = "multi_thread")]
 async fn grpc_asks_for_http2() {
     provider();
@@ -295,7 +297,7 @@ async fn grpc_asks_for_http2() {
         (&["http/1.1", "h2"][..], 200, "/seen"),
         (&["h2"], 200, "/seen"),
         (&[], 502, "upstream_http2"),
-        // This server ends the handshake.
+        // This server aborts the handshake.
         (&["http/1.1"], 502, "upstream_unreachable"),
     ] {
         let (address, _) =

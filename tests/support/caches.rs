@@ -1,4 +1,4 @@
-//! What verifiers were measured to keep of a key set.
+//! Measurements of how verifiers cache key sets.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use super::recipe::file;
 const KEPT: &str = "tests/verifiers/caches.json";
 const LOST: &str = "tests/verifiers/lost.json";
 
-/// What is kept in `name`, a file of the repository; nothing where there is none.
+/// The content of `name`, a file of the repository; the default value where it is missing.
 pub fn read<T: DeserializeOwned + Default>(name: &str) -> T {
     let text = std::fs::read_to_string(file(name));
     text.map_or_else(|_| T::default(), |text| serde_json::from_str(&text).unwrap())
@@ -21,15 +21,16 @@ pub fn write(name: &str, kept: &impl Serialize) {
     std::fs::write(file(name), text + "\n").unwrap();
 }
 
-/// Times in seconds, one of the steps of the measurement; none: not within a day.
+/// Times in seconds, each a step of the measurement. `None` means not within a day.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cache {
-    /// Two tokens of one key, one reading of the set.
+    /// Whether the verifier reads the set once for two tokens of one key.
     pub keeps: bool,
-    /// A token of a key that was not in the set it has is taken, this much later; once more, at once after.
+    /// How long until a token of a new key, one not in the cached set, is accepted. `learns_again`
+    /// is the same for a second new key right after.
     pub learns: Option<u64>,
     pub learns_again: Option<u64>,
-    /// A token of a key that left the set is no longer taken, this much later.
+    /// How long until a token of a removed key is no longer accepted.
     pub forgets: Option<u64>,
 }
 
@@ -48,7 +49,7 @@ impl Caches {
     }
 }
 
-/// Verifier → the kinds of key for which it loses a set.
+/// Verifier → the kinds of key that make it refuse the whole set.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lost {
     pub of: BTreeMap<String, Vec<String>>,

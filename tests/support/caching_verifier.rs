@@ -1,6 +1,5 @@
-//! A verifier that keeps its copy of the key set exactly as long as an HTTP cache does
-//! (`http-cache-reqwest`, moka, `CacheMode::Default`), never refetches for an unknown kid, and
-//! verifies with `jsonwebtoken`.
+//! A verifier that caches the key set exactly as an HTTP cache does (`http-cache-reqwest`, moka,
+//! `CacheMode::Default`), never refetches for an unknown `kid`, and verifies with `jsonwebtoken`.
 
 use http_cache_reqwest::{Cache, CacheMode, HttpCache, HttpCacheOptions, MokaManager};
 use jsonwebtoken::{DecodingKey, Validation, decode, decode_header, jwk::JwkSet};
@@ -30,10 +29,10 @@ impl CachingVerifier {
         Self::check(&self.key_set().await?, token, audience)
     }
 
-    /// The copy it keeps, or a new one.
+    /// The cached set, or a new one.
     ///
     /// # Errors
-    /// Why it cannot be read.
+    /// Why the set cannot be read.
     pub async fn key_set(&self) -> Result<JwkSet, String> {
         let answer = self.client.get(&self.url).send().await.map_err(|e| e.to_string())?;
         let body = answer.bytes().await.map_err(|e| e.to_string())?;

@@ -1,5 +1,5 @@
-//! The issuers of the matrix. Those that are in a package registry run as themselves; the others are
-//! servers written from what those issuers were seen to issue (`tests/node/issuers/like.mjs`).
+//! The issuers of the matrix. Those in a package registry run themselves. The others are servers
+//! written from observed tokens and answers (`tests/node/issuers/like.mjs`).
 
 use super::recipe::Case;
 
@@ -14,7 +14,7 @@ const CASE: Case = Case {
 };
 
 const NO_OPENID: Option<&str> = Some("it has no authorization endpoint");
-/// Its recipe has no upstream: users log in at the issuer and exchange what they get.
+/// The recipe has no upstream: users log in at the issuer, and exchange the token that they get.
 const ELSEWHERE: Option<&str> =
     Some("it stays at the issuer, whose token is exchanged; nothing of it passes through");
 

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// Sends `bytes` and gives everything that comes back until the server closes, or is silent for a
-/// while after it has answered.
+/// Sends `bytes` and returns everything received until the server closes the connection, or is
+/// silent for a while after its answer.
 pub async fn raw(address: SocketAddr, bytes: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(bytes).await.unwrap();

@@ -1,4 +1,4 @@
-//! The documents of the project, and the blocks of code in them.
+//! The project's documents, and the code blocks in them.
 
 use std::path::{Path, PathBuf};
 
@@ -17,7 +17,7 @@ fn markdown(folder: &Path, out: &mut Vec<PathBuf>) {
     }
 }
 
-/// `docs/` and the documents at the root.
+/// The files of `docs/`, and the documents in the root folder.
 pub fn documents() -> Vec<(String, String)> {
     let mut files = Vec::new();
     markdown(&root().join("docs"), &mut files);
@@ -32,7 +32,7 @@ pub fn documents() -> Vec<(String, String)> {
     files.iter().map(|path| (name(path), std::fs::read_to_string(path).unwrap())).collect()
 }
 
-/// The fenced blocks of a language: first line and text.
+/// The fenced blocks of a language, each as first line and text.
 pub fn blocks(text: &str, language: &str) -> Vec<(usize, String)> {
     let mut found = Vec::new();
     let mut open: Option<(usize, bool, String)> = None;

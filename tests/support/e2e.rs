@@ -1,5 +1,5 @@
-//! Real programs on free ports: Node issuers and clients of `tests/node`, and the real binary between
-//! them. Everything started here ends with the test that started it.
+//! Real programs on free ports: the Node issuers and clients of `tests/node`, and the real binary
+//! between them. Everything that a test starts here ends with the test.
 
 use std::io::{BufRead, BufReader, Read, Write as _};
 use std::net::TcpListener;
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-/// How long a program may take to listen, or a client to finish, on a loaded machine.
+/// How long a program may take to listen, or a client to finish, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn node_folder() -> PathBuf {
@@ -32,7 +32,7 @@ fn node(script: &str, options: &Value) -> Command {
     command
 }
 
-/// A port nobody listens on at this moment; never one that was given before.
+/// A port on which nothing listens now, and which was not returned before.
 pub fn free_port() -> u16 {
     static GIVEN: Mutex<Vec<u16>> = Mutex::new(Vec::new());
     let mut given = GIVEN.lock().unwrap();
@@ -45,12 +45,12 @@ pub fn free_port() -> u16 {
     }
 }
 
-/// A Node server that said where it listens.
+/// A Node server that has printed its address.
 pub struct Issuer {
     child: Child,
-    /// Its end is the server's.
+    /// Closing it stops the server.
     stdin: Option<ChildStdin>,
-    /// What it printed: `url`, and what the script adds.
+    /// What the server printed: `url`, and other members of the script.
     pub ready: Value,
 }
 
@@ -72,7 +72,7 @@ impl Issuer {
         Self { child, stdin, ready }
     }
 
-    /// Its own address, behind the proxy.
+    /// The server's own address, behind the proxy.
     pub fn url(&self) -> &str {
         self.get("url")
     }
@@ -84,7 +84,7 @@ impl Issuer {
 
 impl Drop for Issuer {
     fn drop(&mut self) {
-        // It ends by itself, and with it what it started (workerd).
+        // The server ends by itself, together with programs that it started (workerd).
         drop(self.stdin.take());
         for _ in 0..150 {
             if matches!(self.child.try_wait(), Ok(Some(_))) {
@@ -97,7 +97,7 @@ impl Drop for Issuer {
     }
 }
 
-/// Any other program of a test: it ends with it.
+/// Another program of a test. Dropping it ends the program.
 pub struct Running(pub Child);
 
 impl Drop for Running {
@@ -115,7 +115,7 @@ fn collect(mut from: impl Read + Send + 'static) -> std::thread::JoinHandle<Stri
     })
 }
 
-/// Runs `tests/node/clients/<script>.mjs` to its end and gives what it found, or what it complained of.
+/// Runs `tests/node/clients/<script>.mjs` to its end. Returns its result or its error.
 pub fn client(script: &str, options: &Value) -> Result<Value, String> {
     let mut child = node(&format!("clients/{script}.mjs"), options)
         .stdin(Stdio::null())
@@ -142,7 +142,7 @@ pub fn client(script: &str, options: &Value) -> Result<Value, String> {
     Ok(serde_json::from_str(out.trim()).unwrap_or_else(|_| panic!("{script} said: {out}")))
 }
 
-/// The real binary, listening.
+/// The real binary, running.
 pub struct Proxy {
     child: Child,
     pub url: String,
@@ -151,12 +151,13 @@ pub struct Proxy {
     errors: PathBuf,
 }
 
-/// What to start the binary with.
+/// The arguments for starting the binary.
 pub struct ProxyOptions<'a> {
-    /// The port clients know; the issuer's address is built on it before either is started.
+    /// The port that clients use. The issuer's address contains it, so it is chosen before either
+    /// is started.
     pub port: u16,
     pub upstream: Option<&'a str>,
-    /// The text of a configuration file; none: `--upstream` alone.
+    /// The text of a configuration file; `None` means `--upstream` only.
     pub config: Option<&'a str>,
     pub env: &'a [(&'a str, &'a str)],
 }
@@ -217,7 +218,7 @@ impl Proxy {
         panic!("countersign is not ready: {last}\n{}", self.log());
     }
 
-    /// What it wrote so far.
+    /// The log so far.
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.errors).unwrap_or_default()
     }
@@ -237,7 +238,7 @@ impl Proxy {
         self.child.id()
     }
 
-    /// RFC 8693 exchange: the status and the JSON answered.
+    /// A token exchange (RFC 8693): the status and the JSON of the answer.
     pub async fn exchange(&self, token: &str, audience: Option<&str>) -> (u16, Value) {
         let mut form = vec![
             ("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange"),
@@ -269,7 +270,7 @@ impl Drop for Proxy {
     }
 }
 
-/// reqwest without redirects, for plain HTTP on this machine.
+/// A reqwest client without redirects, for plain HTTP on this machine.
 pub fn http_client() -> reqwest::Client {
     static PROVIDER: Once = Once::new();
     PROVIDER.call_once(|| {
@@ -282,13 +283,13 @@ pub fn http_client() -> reqwest::Client {
         .unwrap()
 }
 
-/// A body as text, with its status.
+/// The status and the body as text.
 pub async fn get(url: &str) -> (u16, String) {
     let answer = http_client().get(url).send().await.unwrap();
     (answer.status().as_u16(), answer.text().await.unwrap())
 }
 
-/// The header and the claims of a compact JWS, nothing checked.
+/// The header and the claims of a compact JWS, without verification.
 pub fn decode(token: &str) -> (Value, Value) {
     use base64::Engine as _;
     let part = |i| {

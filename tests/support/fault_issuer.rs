@@ -1,4 +1,5 @@
-//! An issuer that does what issuers do on bad days. Raw TCP, because a proper server cannot lie.
+//! An issuer that misbehaves as real issuers do when they fail. It uses raw TCP, because an HTTP
+//! library does not allow invalid answers.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,32 +10,32 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-/// What one request gets.
+/// The answer to one request.
 #[derive(Clone, Debug)]
 pub enum Reply {
-    /// The current document, `200`, with these further header lines.
+    /// The current document with status `200` and these additional header lines.
     Set(Vec<String>),
-    /// The current document with an `ETag`; `304` where it matches.
+    /// The current document with this `ETag`, or `304` where `If-None-Match` matches it.
     Tagged(String),
-    /// Status line, header lines, body; `Content-Length` is added where none is given.
+    /// Status, header lines, body. `Content-Length` is added where it is missing.
     Raw(u16, Vec<String>, Vec<u8>),
-    /// The connection is reset once the request is read.
+    /// Resets the connection after reading the request.
     Reset,
-    /// The connection is closed without a word.
+    /// Closes the connection without an answer.
     Close,
-    /// Nothing is ever answered.
+    /// Never answers.
     Stall,
-    /// Headers, half the body, then nothing.
+    /// Sends the header and half the body, then nothing.
     StallBody,
-    /// The document byte by byte, this long apart.
+    /// Sends the document byte by byte, with this pause between them.
     Trickle(Duration),
-    /// More bytes are announced than come.
+    /// Announces more bytes than it sends.
     ShortBody,
-    /// Fewer bytes are announced than come.
+    /// Announces fewer bytes than it sends.
     LongBody,
-    /// Not HTTP at all.
+    /// Sends something that is not HTTP.
     Garbage,
-    /// Waits, then the current document.
+    /// Waits, then sends the current document.
     Slow(Duration),
 }
 
@@ -73,7 +74,7 @@ struct State {
     heads: Vec<String>,
 }
 
-/// See the module. Stops with its last clone.
+/// The issuer of this module. It stops when its last clone is dropped.
 #[derive(Clone)]
 pub struct FaultIssuer {
     pub port: u16,
@@ -127,7 +128,7 @@ impl FaultIssuer {
         *self.accept.lock().unwrap() = Some(task);
     }
 
-    /// Connections are refused from now on.
+    /// Refuses connections from now on.
     pub async fn refuse(&self) {
         let task = self.accept.lock().unwrap().take();
         if let Some(task) = task {
@@ -136,7 +137,7 @@ impl FaultIssuer {
         }
     }
 
-    /// And are taken again, on the same port.
+    /// Accepts connections again, on the same port.
     pub async fn come_back(&self) {
         if self.accept.lock().unwrap().is_some() {
             return;
@@ -162,29 +163,29 @@ impl FaultIssuer {
         self.state.lock().unwrap().document = document.into();
     }
 
-    /// What every request gets, once the script is through.
+    /// Sets the answer for every request after the scripted ones.
     pub fn usually(&self, reply: Reply) {
         self.state.lock().unwrap().usual = reply;
     }
 
-    /// What the next requests get, one each.
+    /// Sets the answers for the next requests, one each.
     pub fn next(&self, replies: impl IntoIterator<Item = Reply>) {
         self.state.lock().unwrap().script.extend(replies);
     }
 
-    /// What requests of one path get, before anything else.
+    /// Sets the answer for one path, which takes precedence over all others.
     pub fn at(&self, path: &str, reply: Reply) {
         let mut state = self.state.lock().unwrap();
         state.paths.retain(|(p, _)| p != path);
         state.paths.push((path.to_owned(), reply));
     }
 
-    /// Requests read so far.
+    /// The number of requests read so far.
     pub fn requests(&self) -> usize {
         self.requests.load(Ordering::SeqCst)
     }
 
-    /// The head of the last request, lower-case.
+    /// The head of the last request, in lower case.
     pub fn last_head(&self) -> String {
         self.state.lock().unwrap().heads.last().cloned().unwrap_or_default()
     }
@@ -211,7 +212,7 @@ async fn serve(mut stream: TcpStream, state: Arc<Mutex<State>>, requests: Arc<At
     }
 }
 
-/// `None`: the connection is over.
+/// `None` means that the connection has ended.
 async fn answer(stream: &mut TcpStream, head: &str, document: Vec<u8>, reply: Reply) -> Option<()> {
     let plain = |body: &[u8]| message(200, &["Content-Type: application/json".into()], body);
     match reply {
@@ -271,7 +272,7 @@ async fn answer(stream: &mut TcpStream, head: &str, document: Vec<u8>, reply: Re
     }
 }
 
-/// Closing then sends RST.
+/// Makes closing send RST.
 fn socket2_linger(stream: &TcpStream) -> std::io::Result<()> {
     #[expect(deprecated, reason = "zero never blocks, which the deprecation is about")]
     stream.set_linger(Some(Duration::ZERO))

@@ -1,6 +1,6 @@
-//! Verifiers that run: the programs of `tests/verifiers`, each in its own language, and the two kinds of
-//! provider Convex has, by the crates it verifies with. Each is asked with an address, an audience and a
-//! token; the same address is the same verifier, with what it has cached.
+//! Running verifiers: the programs of `tests/verifiers`, each in its own language, and Convex's two
+//! kinds of provider, with the crates that it uses. Each is asked with an address, an audience and
+//! a token. The same address means the same verifier instance, including its cache.
 
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -17,26 +17,26 @@ use super::e2e::http_client;
 use super::recipe::{file, version};
 use super::verifiers::{Algorithm, CustomJwt, Oidc, Response, custom_jwt, oidc};
 
-/// How long an answer may take on a loaded machine.
+/// How long an answer may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What a verifier is fed with.
+/// What a verifier is configured with.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Fed {
     /// The address of a key set.
     Jwks,
-    /// The issuer, whose discovery document it reads.
+    /// The issuer; the verifier reads its discovery document.
     Issuer,
-    /// The issuer, at which it logs a user in.
+    /// The issuer, where the client logs a user in.
     Login,
 }
 
-/// A verifier and how it is started.
+/// A verifier, and how to start it.
 pub struct Kind {
     pub name: &'static str,
     pub language: &'static str,
     pub fed: Fed,
-    /// The program and its arguments; none: it runs in this process.
+    /// The program and its arguments. Empty means that it runs in this process.
     command: &'static [&'static str],
 }
 
@@ -96,7 +96,7 @@ pub const KINDS: &[Kind] = &[
     ),
 ];
 
-/// What is asked.
+/// A question to a verifier.
 pub struct Question<'a> {
     pub issuer: &'a str,
     pub jwks: &'a str,
@@ -104,7 +104,7 @@ pub struct Question<'a> {
     pub token: &'a str,
 }
 
-/// A verifier that runs.
+/// A running verifier.
 pub struct Verifier {
     pub kind: &'static Kind,
     pub version: String,
@@ -116,7 +116,7 @@ enum Judge {
     Program { child: Box<Child>, to: ChildStdin, from: Lines<BufReader<ChildStdout>> },
 }
 
-/// The program, below the root of the repository or on the `PATH`.
+/// The program, relative to the root of the repository or on the `PATH`.
 fn command(kind: &Kind) -> Command {
     let mut all = kind
         .command
@@ -124,7 +124,7 @@ fn command(kind: &Kind) -> Command {
         .map(|part| if part.contains('/') { file(part) } else { PathBuf::from(part) });
     let mut command = Command::new(all.next().unwrap());
     command.args(all).kill_on_drop(true).stderr(Stdio::inherit());
-    // The Go libraries do not know their version.
+    // The Go libraries do not report their version.
     let package = match kind.name {
         "go-oidc" => "golang-github-coreos-go-oidc-dev",
         "go-jose" => "golang-gopkg-square-go-jose.v2-dev",
@@ -138,7 +138,7 @@ fn command(kind: &Kind) -> Command {
 }
 
 impl Verifier {
-    /// None where its language or library is not there.
+    /// `None` where its language or library is not installed.
     pub async fn start(kind: &'static Kind, env: &[(&str, &str)]) -> Option<Self> {
         if kind.command.is_empty() {
             let library = if kind.fed == Fed::Jwks { "biscuit" } else { "openidconnect" };
@@ -164,7 +164,7 @@ impl Verifier {
         Some(Self { kind, version, judge: Judge::Program { child: Box::new(child), to, from } })
     }
 
-    /// `Ok`, or why it refuses the token.
+    /// `Ok`, or why the verifier refuses the token.
     pub async fn ask(&mut self, question: &Question<'_>) -> Result<(), String> {
         match &mut self.judge {
             Judge::Convex(client) => convex(self.kind.fed, client, question).await,
@@ -188,7 +188,7 @@ impl Verifier {
         }
     }
 
-    /// Ends with its input, and what it started with it.
+    /// Closes its input, which ends it and the programs that it started.
     pub async fn end(self) {
         if let Judge::Program { mut child, to, .. } = self.judge {
             drop(to);

@@ -1,4 +1,4 @@
-//! A small issuer with everything a log or a page could give away, and the address of its parts.
+//! A small issuer with everything that a log or a page could leak, and the addresses of its parts.
 
 use std::sync::Arc;
 
@@ -16,11 +16,11 @@ pub fn unix_now() -> i64 {
     countersign::clock::Clock::system().now().secs()
 }
 
-/// An issuer that signs with ES384 and publishes a private key beside.
+/// An issuer that signs with ES384, and also publishes a private key.
 pub struct LiveIssuer {
     pub url: String,
     pub key: Arc<TestKey>,
-    /// A private member it publishes.
+    /// The private member that it publishes.
     pub leaked: String,
 }
 
@@ -48,7 +48,7 @@ impl LiveIssuer {
         Self { url, key, leaked }
     }
 
-    /// A good token, as it is now.
+    /// A token that is valid now.
     pub fn token(&self, seconds: i64) -> String {
         token_of(&self.key, &self.url, seconds)
     }
@@ -72,7 +72,8 @@ async fn discovery(State(parts): State<Parts>) -> axum::Json<Value> {
     }))
 }
 
-/// A bare array as HTML, with a leaked private key, a key too small, and an Ed25519 one.
+/// A bare array served as HTML, with a leaked private key, a key that is too small, and an Ed25519
+/// key.
 async fn jwks(State(parts): State<Parts>) -> (HeaderMap, String) {
     let mut leaky = TestKey::new(Alg::Es256, "leaky").jwk().unwrap();
     leaky["d"] = parts.leaked.clone().into();

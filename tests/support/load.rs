@@ -1,4 +1,4 @@
-//! Clients of every kind at once, which count what they get.
+//! Concurrent clients of every kind, which count their answers.
 
 use std::collections::BTreeMap;
 use std::error::Error as _;
@@ -10,22 +10,22 @@ use std::time::Duration;
 use super::process::Place;
 use super::proxy::RequestExt as _;
 
-/// How a client holds its connections.
+/// How a client uses its connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
-    /// HTTP/1.1, a connection for each request.
+    /// HTTP/1.1 with a new connection for each request.
     Fresh,
-    /// HTTP/1.1, kept alive.
+    /// HTTP/1.1 with keep-alive.
     Kept,
-    /// HTTP/2: many streams on one connection; with prior knowledge, or by ALPN where there is TLS.
+    /// HTTP/2 with many streams on one connection: with prior knowledge, or with TLS by ALPN.
     Http2,
 }
 
 pub const KINDS: [Kind; 3] = [Kind::Fresh, Kind::Kept, Kind::Http2];
-/// Tasks of each kind; those of HTTP/2 share a connection.
+/// Tasks of each kind. Those of HTTP/2 share a connection.
 const TASKS: usize = 3;
 
-/// Requests until stopped; every one must be answered well.
+/// Sends requests until it is stopped. Each must be answered successfully.
 pub struct Load {
     stop: Arc<AtomicBool>,
     counts: Arc<BTreeMap<Kind, Count>>,
@@ -39,8 +39,8 @@ struct Count {
 }
 
 impl Load {
-    /// `refused_is_fine`: a connection that is refused is no failed request. One that was taken and
-    /// then closed or reset is, whatever the protocol.
+    /// With `refused_is_fine`, a refused connection does not count as a failed request. A
+    /// connection that was accepted and then closed or reset does, with every protocol.
     pub fn start(place: &Place, token: &str, refused_is_fine: bool) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let counts: BTreeMap<_, _> = KINDS.map(|kind| (kind, Count::default())).into();
@@ -80,7 +80,7 @@ impl Load {
         Self { stop, counts, tasks }
     }
 
-    /// Waits for so many more good ones of each kind.
+    /// Waits for `n` more successful answers of each kind.
     pub async fn more(&self, n: usize) {
         let good = |kind| self.counts[&kind].good.load(Ordering::SeqCst);
         let wanted = KINDS.map(|kind| (kind, good(kind) + n));
@@ -93,7 +93,7 @@ impl Load {
         panic!("the load stands still");
     }
 
-    /// Ends it; nothing has failed. What was counted, in words.
+    /// Stops the clients, checks that no request failed, and returns the counts as text.
     pub async fn stop(self) -> String {
         self.stop.store(true, Ordering::SeqCst);
         let failed: Vec<_> = self.tasks.join_all().await.into_iter().flatten().collect();
@@ -110,7 +110,7 @@ impl Load {
 
 #[derive(Debug)]
 enum Failed {
-    /// The port was closed.
+    /// The port refused the connection.
     Refused,
     Otherwise(#[expect(dead_code, reason = "shown")] String),
 }
@@ -122,7 +122,8 @@ async fn one(
 ) -> Result<(), Failed> {
     let path = request.url().path().to_owned();
     let answer = client.execute(request).await.map_err(|error| {
-        // Or another request on the same connection was told so first; this one was not sent.
+        // Another request on the same connection may have got the refusal, and then this one was
+        // not sent.
         let shared = error.is_connect() && format!("{error:?}").contains("CheckoutNoLongerWanted");
         if is_refused(&error) || shared {
             return Failed::Refused;
@@ -166,7 +167,7 @@ fn client(place: &Place, kind: Kind) -> reqwest::Client {
 const BIG: &str = "/big/300000";
 const BIG_LENGTH: usize = 300_000;
 
-/// Answered from memory, passed through, streamed, and signed.
+/// Requests that are answered from memory, forwarded, streamed, and signed.
 fn requests(place: &Place, token: &str, client: &reqwest::Client) -> Vec<reqwest::Request> {
     let reads = ["/.well-known/jwks.json", "/seen", BIG].map(|path| client.get(place.url(path)));
     let form = [

@@ -1,4 +1,4 @@
-//! What the tests share: a proxy, issuers, clients, signers, real verifiers.
+//! What the tests share: proxies, issuers, clients, signers, real verifiers.
 
 pub mod caches;
 pub mod caching_verifier;

@@ -1,5 +1,5 @@
-//! The keys' side of a proxy without the proxy: issuers, ring and published sets, on a clock of
-//! choice.
+//! The parts of a proxy that handle keys, without the proxy: issuers, ring and published sets, with
+//! a clock that the test sets.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -61,7 +61,7 @@ pub fn ring_settings(dir: &Path) -> KeyringSettings {
     }
 }
 
-/// Everything, running until dropped.
+/// All parts, running until dropped.
 pub struct Parts {
     pub clock: Clock,
     pub issuers: Arc<Issuers>,
@@ -121,7 +121,7 @@ impl Drop for Parts {
     }
 }
 
-/// Looks until it is so; a test that would wait longer than this has failed.
+/// Polls until `so` is true. The test fails after the time limit.
 pub async fn eventually(what: &str, mut so: impl FnMut() -> bool) {
     for _ in 0..1500 {
         if so() {

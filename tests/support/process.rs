@@ -1,4 +1,4 @@
-//! The real program as a process, in a folder of its own.
+//! The real program as a process, in its own folder.
 
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
@@ -62,7 +62,7 @@ impl Place {
         place
     }
 
-    /// Behind TLS, with a certificate of its own for `localhost`.
+    /// With TLS and a new certificate for `localhost`.
     pub fn with_tls(upstream: &str, more: &str) -> Self {
         let mut place = Self::new(upstream, "");
         place.renew_certificate();
@@ -101,7 +101,8 @@ impl Place {
         Process(self.command(args).stderr(file).spawn().unwrap(), log)
     }
 
-    /// Started without the configuration, and with no variable but `vars`.
+    /// Starts the program without the configuration, and with `vars` as its only environment
+    /// variables.
     pub fn started(&self, name: &str, args: &[&str], vars: &[(&str, &str)]) -> Process {
         let log = self.dir.path().join(name);
         let file = std::fs::File::create(&log).unwrap();
@@ -135,7 +136,7 @@ impl Place {
         }
     }
 
-    /// A client that trusts it.
+    /// A client that trusts the certificate.
     pub fn client(&self) -> reqwest::ClientBuilder {
         let client = reqwest::Client::builder().no_proxy();
         match &self.tls {
@@ -150,7 +151,7 @@ impl Place {
         self.tls.is_some()
     }
 
-    /// Starts what cannot start: its exit status, and its lines.
+    /// Runs a start that must fail. Returns the exit status and the log lines.
     pub fn refused(&self) -> (Option<i32>, String) {
         let Output { status, stderr, .. } = self.command(&[]).output().unwrap();
         (status.code(), String::from_utf8(stderr).unwrap())

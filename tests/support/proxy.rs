@@ -1,4 +1,4 @@
-//! A real proxy on free ports before a real auth server, both in this process.
+//! A real proxy in front of a real auth server, on free ports, both in this process.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -19,14 +19,14 @@ use tempfile::TempDir;
 
 use super::signer::Signer;
 
-/// What the auth server is told to do; tests change it while it runs.
+/// The behaviour of the auth server. Tests change it while it runs.
 pub struct Told {
     pub issuer: String,
-    /// Body of `/jwks`.
+    /// The body of `/jwks`.
     pub jwks: String,
     pub jwks_status: u16,
     pub jwks_type: &'static str,
-    /// Body, type and coding of `/token`.
+    /// Body, media type and content coding of `/token`.
     pub token: Vec<u8>,
     pub token_type: &'static str,
     pub token_coding: Option<&'static str>,
@@ -84,7 +84,7 @@ impl Upstream {
         change(&mut self.told.lock().unwrap());
     }
 
-    /// Claims of this issuer's, good for five minutes.
+    /// Claims of this issuer that are valid for five minutes.
     pub fn claims(&self) -> Value {
         let now = countersign::clock::Clock::system().now().secs();
         let issuer = self.told.lock().unwrap().issuer.clone();
@@ -134,7 +134,7 @@ async fn authorize(State(told): Shared) -> Response {
     (StatusCode::FOUND, [(header::LOCATION, location)]).into_response()
 }
 
-/// Says what it saw.
+/// Answers with the request that it received.
 async fn seen(request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let body = axum::body::to_bytes(body, 1 << 20).await.unwrap();
@@ -150,7 +150,7 @@ async fn seen(request: Request) -> Response {
     axum::Json(saw).into_response()
 }
 
-/// The length and a sum of what came, piece by piece.
+/// Answers with the length and a checksum of the received body.
 async fn upload(request: Request) -> Response {
     let mut parts = request.into_body().into_data_stream();
     let (mut length, mut sum) = (0u64, 0u64);
@@ -202,7 +202,7 @@ impl Proxy {
         Self { handle, data }
     }
 
-    /// Started, and the issuer's keys are there.
+    /// Starts a proxy and waits until it has the issuer's keys.
     pub async fn ready(upstream: &str, toml: &str) -> Self {
         let proxy = Self::start(upstream, toml);
         let admin = proxy.handle.admin.unwrap();
@@ -233,13 +233,13 @@ pub fn config(upstream: &str, toml: &str, data: &std::path::Path) -> Config {
     load_text(toml, None, &overrides, &ProcessEnv).unwrap()
 }
 
-/// reqwest needs a crypto provider; once a process.
+/// Installs the crypto provider that reqwest needs, once per process.
 pub fn provider() {
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
 impl Upstream {
-    /// The claims of a token of this issuer's.
+    /// The claims of a token of this issuer.
     pub fn claims_of(&self, token: &str) -> Value {
         use base64::Engine;
         let part = token.split('.').nth(1).unwrap();
@@ -248,7 +248,7 @@ impl Upstream {
     }
 }
 
-/// What reqwest has behind features that the program itself does not need.
+/// Methods that reqwest has only with features that the program itself does not need.
 pub trait ResponseExt {
     fn json<T: serde::de::DeserializeOwned>(self) -> impl Future<Output = reqwest::Result<T>>;
 }

@@ -1,5 +1,5 @@
-//! A recipe of the documents at work: the issuer it is for, and the real binary before it, by the recipe
-//! as it is written. Only addresses change: each is one of this machine.
+//! Runs a recipe from the documents: its issuer, and the real binary in front of it, configured as
+//! the recipe is written. Only addresses are replaced by ones of this machine.
 
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
@@ -14,19 +14,19 @@ pub const SECRET: &str = "the-project's-old-secret-of-the-tests";
 const PUBLIC: &str = "https://login.example.com";
 const TENANT: &str = "11111111-1111-1111-1111-111111111111";
 
-/// An issuer, its recipe, and why people come.
+/// An issuer, its recipe, and the problem that it solves for users.
 pub struct Case {
     pub name: &'static str,
-    /// Where the recipe is written, and which of the blocks there it is.
+    /// The file with the recipe, and the index of its code block there.
     pub recipe: (&'static str, usize),
-    /// The server that is, or stands in for, the issuer.
+    /// The server that runs as this issuer: the real one or a stand-in.
     pub kind: &'static str,
     pub trouble: &'static str,
-    /// `iss` where the recipe has more than one.
+    /// The `iss` to use where the recipe has more than one.
     pub spelling: Option<&'static str>,
-    /// The path of its key set where the recipe does not say.
+    /// The path of the key set where the recipe does not give it.
     pub jwks: &'static str,
-    /// Why there is no login to make.
+    /// Why there is no login to test.
     pub no_login: Option<&'static str>,
 }
 
@@ -34,7 +34,7 @@ pub fn file(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
 }
 
-/// The version of a dependency, from the lock file.
+/// The version of a dependency in the lock file.
 pub fn version(name: &str) -> String {
     let text = std::fs::read_to_string(file("Cargo.lock")).unwrap();
     let after = text.split(&format!("name = \"{name}\"\nversion = \"")).nth(1).unwrap();
@@ -52,7 +52,7 @@ fn written((name, nth): (&str, usize)) -> String {
     block.split("\n```").next().unwrap().to_owned()
 }
 
-/// A string, or the first of several.
+/// A string, or the first string of a list.
 fn first(value: Option<&toml::Value>) -> Option<String> {
     match value? {
         toml::Value::String(text) => Some(text.clone()),
@@ -70,13 +70,13 @@ fn loopback(port: impl Display) -> String {
     format!("http://127.0.0.1:{port}")
 }
 
-/// `[[issuer]]`.
+/// The `[[issuer]]` table.
 fn entry(table: &Table) -> &Table {
     table["issuer"][0].as_table().unwrap()
 }
 
-/// A recipe with addresses of this machine: `own` in place of the issuer's and of what is proxied,
-/// `public` in place of the proxy's.
+/// A recipe with addresses of this machine: `own` replaces the address of the issuer and of the
+/// upstream, `public` replaces the proxy's address.
 fn here(recipe: &str, own: &str, public: &str) -> String {
     let table: Table = toml::from_str(recipe).unwrap();
     let values = ["issuer", "jwks", "output_issuer"].map(|name| first(entry(&table).get(name)));
@@ -91,20 +91,20 @@ fn here(recipe: &str, own: &str, public: &str) -> String {
 }
 
 impl Case {
-    /// The recipe as it is written.
+    /// The recipe, with the chosen spelling of `iss` first.
     pub fn recipe(&self) -> String {
         let text = written(self.recipe);
         let Some(spelling) = self.spelling else { return text };
         let mut table: Table = toml::from_str(&text).unwrap();
-        // The page names each of them; the issuer goes by the first.
+        // The page lists all spellings. The issuer uses the first.
         let names = table["issuer"][0]["issuer"].as_array_mut().unwrap();
         let at = names.iter().position(|name| name.as_str() == Some(spelling));
         names.swap(0, at.unwrap());
         toml::to_string(&table).unwrap()
     }
 
-    /// The recipe changed as its page says for verifiers that ask the address in `iss` for its discovery
-    /// document, so that this has to be the proxy's. None: it is.
+    /// The recipe, changed as its page describes for verifiers that read the discovery document at
+    /// the address in `iss`, which must then be the proxy's. `None` where it already is.
     pub fn as_openid_provider(&self) -> Option<String> {
         let page = std::fs::read_to_string(file(self.recipe.0)).unwrap();
         let (_, rest) = page.split_once("`output_issuer = \"")?;
@@ -119,13 +119,12 @@ impl Case {
         Some(toml::to_string(&table).unwrap())
     }
 
-    /// glewlwyd is a program that not everybody has.
+    /// glewlwyd is not installed everywhere.
     pub fn is_there(&self) -> bool {
         self.kind != "glewlwyd" || file("target/tools/glewlwyd/usr/bin/glewlwyd").exists()
     }
 
-    /// A recipe with the original left out of the tokens, for verifiers that take no header parameter they
-    /// do not know.
+    /// The recipe without embedded originals, for verifiers that reject unknown header parameters.
     pub fn without_original(recipe: &str) -> String {
         let mut table: Table = toml::from_str(recipe).unwrap();
         let entry = table["issuer"][0].as_table_mut().unwrap();
@@ -133,14 +132,14 @@ impl Case {
         toml::to_string(&table).unwrap()
     }
 
-    /// The issuer alone, known by its own address.
+    /// The issuer without a proxy, known by its own address.
     pub fn alone(&self) -> Alone {
         let port = free_port();
         Alone::start(self, port, &here(&self.recipe(), &loopback(port), &loopback(port)))
     }
 
-    /// The proxy by a recipe, before that issuer, or, where the issuer is known by the proxy's address,
-    /// before one that is.
+    /// The proxy of a recipe in front of the issuer `alone`. If the issuer must use the proxy's
+    /// address as its name, it is in front of a new issuer that does.
     pub async fn pair<'a>(&'a self, recipe: &str, alone: &'a Alone) -> Pair<'a> {
         let port = free_port();
         let table: Table = toml::from_str(recipe).unwrap();
@@ -162,14 +161,14 @@ impl Case {
     }
 }
 
-/// An issuer that runs.
+/// A running issuer.
 pub struct Alone {
     issuer: Issuer,
     kind: &'static str,
-    /// `iss` of its tokens.
+    /// The `iss` of its tokens.
     pub iss: String,
     pub audience: String,
-    /// The path whose answer holds tokens, and where in it.
+    /// The path of the answer that has tokens, and where they are in it.
     tokens: Option<(String, String)>,
 }
 
@@ -219,18 +218,19 @@ impl Alone {
         format!("{}{}", self.url(), self.issuer.get("jwks"))
     }
 
-    /// The address its users give a verifier: of all tenants where `iss` is a template.
+    /// The address that users configure in a verifier. Where `iss` is a template, it is the address
+    /// for all tenants.
     pub fn address(&self) -> String {
         self.iss.replace("{tenantid}", "common")
     }
 
-    /// New keys; the old ones stay in the set.
+    /// Makes new keys. The old ones are kept in the set.
     pub async fn rotate(&self) {
         let url = format!("{}/rotate", self.url());
         assert_eq!(http_client().post(url).send().await.unwrap().status(), 200);
     }
 
-    /// A token as the issuer gives it, behind any proxy's back.
+    /// A token directly from the issuer, not through a proxy.
     pub async fn token(&self) -> String {
         let login = self.by_login(self.url());
         match login.unwrap_or_else(|error| panic!("{}: {error}", self.kind)) {
@@ -239,11 +239,11 @@ impl Alone {
         }
     }
 
-    /// A token of the login that this issuer has, at an address; none where the server stands in for one.
+    /// A token from a real login at `base`; `None` where the issuer is a stand-in without a login.
     fn by_login(&self, base: &str) -> Result<Option<String>, String> {
         let found = match self.kind {
             "better-auth" => {
-                // Each time another user.
+                // A new user each time.
                 let email = format!("{}@example.test", free_port());
                 let options = json!({ "url": base, "origin": self.iss, "email": email });
                 client("better-auth", &options)?["token"].take()
@@ -263,13 +263,13 @@ impl Alone {
     }
 }
 
-/// An issuer and the proxy before it.
+/// An issuer, and the proxy in front of it.
 pub struct Pair<'a> {
     case: &'a Case,
     alone: &'a Alone,
     known_by_proxy: Option<Alone>,
     pub proxy: Proxy,
-    /// `iss` of the tokens that come out.
+    /// The `iss` of the new tokens.
     pub iss: String,
     tokens: Option<(String, String)>,
 }
@@ -279,15 +279,15 @@ impl Pair<'_> {
         self.known_by_proxy.as_ref().unwrap_or(self.alone)
     }
 
-    /// A token as users get it: in the answer that is proxied where the recipe has a place for it, else by
-    /// the exchange.
+    /// A token as users get it: from the proxied answer where the recipe rewrites one, else by the
+    /// exchange.
     pub async fn token(&self) -> String {
         let login = self.issuer().by_login(&self.proxy.url);
         if let Some(token) = login.unwrap_or_else(|error| panic!("{}: {error}", self.case.name)) {
             return token;
         }
         let own = self.issuer().token().await;
-        // The recipe works for those who exchange as well.
+        // The recipe must also work for the exchange.
         let exchanged = self.exchanged(&own).await;
         let Some((path, member)) = &self.tokens else { return exchanged };
         let answer = http_client()
@@ -301,7 +301,7 @@ impl Pair<'_> {
         if let Some(id_token) = answer["id_token"].as_str() {
             let (header, claims) = e2e::decode(id_token);
             assert_eq!(header["alg"], "RS256", "{}: {answer}", self.case.name);
-            // SHA-256 halved is 22 characters of base64url.
+            // Half of a SHA-256 hash is 22 characters of base64url.
             let at_hash = claims["at_hash"].as_str().map(str::len);
             assert!(at_hash.is_none_or(|length| length == 22), "{}: {claims}", self.case.name);
         }

@@ -21,7 +21,7 @@ impl RedisServer {
         server
     }
 
-    /// One that has all of this one's data, and follows it.
+    /// A new server that replicates this one.
     pub async fn replica(&self) -> Self {
         let replica = Self::start().await;
         replica.say(&format!("REPLICAOF 127.0.0.1 {}", self.port)).await;
@@ -34,12 +34,12 @@ impl RedisServer {
         panic!("the replica does not follow");
     }
 
-    /// Makes a replica a server of its own.
+    /// Turns a replica into an independent server.
     pub async fn promote(&self) {
         self.say("REPLICAOF NO ONE").await;
     }
 
-    /// Sends one command; what it answered.
+    /// Sends one command and returns the answer.
     async fn say(&self, command: &str) -> String {
         let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", self.port)).await.unwrap();
         stream.write_all(format!("{command}\r\nQUIT\r\n").as_bytes()).await.unwrap();
@@ -48,13 +48,13 @@ impl RedisServer {
         answer
     }
 
-    /// Ends it without a word, as a crash does; what it held is lost.
+    /// Kills the server as a crash would. Its data is lost.
     pub fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 
-    /// Again on the same port, empty.
+    /// Restarts it on the same port without data.
     pub async fn restart(&mut self) {
         self.kill();
         self.child = spawn(self.port, self.dir.path());

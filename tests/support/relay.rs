@@ -1,5 +1,5 @@
-//! A TCP relay that can be cut, or led to another port: what goes through it stops, and nothing new
-//! comes through, or comes to the new port.
+//! A TCP relay that can be cut or redirected to another port. Existing connections then stop, and
+//! new ones get nothing or go to the new port.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -29,7 +29,7 @@ impl Relay {
                 let mut line = state.subscribe();
                 tokio::spawn(async move {
                     let began = *line.borrow();
-                    // Taken, as a firewall lets a connection stand, and nothing comes of it.
+                    // The connection is accepted but not served, as behind some firewalls.
                     if began.cut {
                         let _ = line.wait_for(|line| !line.cut).await;
                         return;

@@ -1,4 +1,4 @@
-//! An upstream that is a socket with a script, and a client that is a socket.
+//! An upstream that is a socket with a script, and a client that is a raw socket.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -9,14 +9,14 @@ use tokio::sync::Notify;
 
 use super::proxy::{self, Proxy};
 
-/// What the upstream does for one request.
+/// A step of the upstream's script for one request.
 pub enum Step {
     Send(Vec<u8>),
-    /// Reads on until what was read ends with this.
+    /// Reads until the bytes end with this text.
     Until(&'static str),
-    /// Until the test says so.
+    /// Waits for the test's notification.
     Wait(Arc<Notify>),
-    /// Says so to the test.
+    /// Notifies the test.
     Tell(Arc<Notify>),
     Close,
 }
@@ -29,19 +29,20 @@ pub type Script = Arc<dyn Fn(&str) -> Vec<Step> + Send + Sync>;
 
 pub struct Scene {
     pub proxy: Proxy,
-    /// Each head the upstream was sent, with the number of the connection it came on.
+    /// Each head that the upstream received, with the number of its connection.
     pub heads: Arc<Mutex<Vec<(usize, String)>>>,
-    /// Told each time a connection to the upstream has ended.
+    /// Notified whenever a connection to the upstream has ended.
     pub ended: Arc<Notify>,
 }
 
 impl Scene {
-    /// The script is asked with the path of each request.
+    /// Calls `script` with the path of each request.
     pub async fn new(script: impl Fn(&str) -> Vec<Step> + Send + Sync + 'static) -> Self {
         Self::with("", script).await
     }
 
-    /// The same, with more lines of configuration, in which `UPSTREAM` is the upstream's address.
+    /// The same with additional configuration, in which `UPSTREAM` stands for the upstream's
+    /// address.
     pub async fn with(
         configured: &str,
         script: impl Fn(&str) -> Vec<Step> + Send + Sync + 'static,
@@ -49,8 +50,8 @@ impl Scene {
         Self::start("", configured, move |_, path| script(path)).await
     }
 
-    /// An upstream with a base path that gives one answer, in which `UPSTREAM` is its address and
-    /// `LENGTH` the length of the body.
+    /// An upstream with a base path and one answer, in which `UPSTREAM` stands for its address and
+    /// `LENGTH` for the length of the body.
     pub async fn below(base: &'static str, answer: &str) -> Self {
         let answer = answer.to_owned();
         Self::start(base, "", move |upstream, _| {
@@ -86,7 +87,7 @@ impl Scene {
             }
         });
         let configured = configured.replace("UPSTREAM", &upstream);
-        // What stands behind this mark is about the scene's own issuer.
+        // The text after this mark goes into the table of the scene's own issuer.
         let (configured, own) = configured.split_once("<issuer>\n").unwrap_or((&configured, ""));
         let configured = format!(
             "{configured}[[issuer]]\nissuer = \"{upstream}\"\njwks = \"{upstream}/jwks\"\n{own}"
@@ -94,7 +95,7 @@ impl Scene {
         Self { proxy: Proxy::start(&format!("{upstream}{base}"), &configured), heads, ended }
     }
 
-    /// The head the upstream was sent for `path`, the last one, and its connection.
+    /// The last head that the upstream received for `path`, and its connection.
     pub fn head(&self, path: &str) -> (usize, String) {
         let heads = self.heads.lock().unwrap();
         let line = format!("{path} HTTP");
@@ -158,7 +159,7 @@ impl Client {
         self.stream.write_all(request.as_bytes()).await.unwrap();
     }
 
-    /// Reads until what was read ends with `end`.
+    /// Reads until the bytes end with `end`.
     pub async fn until(&mut self, end: &str) -> String {
         let patience = Duration::from_secs(20);
         tokio::time::timeout(patience, async {
@@ -180,12 +181,12 @@ impl Client {
     }
 }
 
-/// The commonest answer of an upstream.
+/// The default answer of an upstream.
 pub const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
-/// A rule that has the answers of `/token` read.
+/// A rule that searches the answers of `/token`.
 pub const TOKENS: &str = "[[tokens]]\npath = \"/token\"\njson = [\"t\"]\n";
 
-/// The head of a request with a body; each of `fields` ends its line.
+/// The head of a request with a body. Each line in `fields` must end with CRLF.
 pub fn post(path: &str, fields: &str) -> String {
     format!("POST {path} HTTP/1.1\r\nHost: a\r\n{fields}\r\n")
 }

@@ -1,4 +1,4 @@
-//! Keys and tokens for tests, made with aws-lc-rs alone so that nothing under test makes them.
+//! Keys and tokens for tests, made with aws-lc-rs alone, so that no code under test is used.
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
@@ -88,7 +88,7 @@ impl Signer {
         }
     }
 
-    /// A compact JWS of exactly these parts.
+    /// A compact JWS of exactly this header and these claims.
     pub fn token(&self, header: &Value, claims: &Value) -> String {
         self.token_of_text(&header.to_string(), &claims.to_string())
     }
@@ -100,7 +100,7 @@ impl Signer {
     }
 }
 
-/// `SEQUENCE { INTEGER n, INTEGER e }`, RFC 8017 appendix A.1.1.
+/// Splits `SEQUENCE { INTEGER n, INTEGER e }` (RFC 8017 appendix A.1.1).
 fn rsa_numbers(der: &[u8]) -> (&[u8], &[u8]) {
     fn element(der: &[u8]) -> (&[u8], &[u8]) {
         let (length, head) = match der[1] {

@@ -1,4 +1,4 @@
-//! One status with a bit of everything, and an attacker's text wherever text comes from outside.
+//! A status with a sample of everything, and an attacker's text wherever text comes from outside.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ use countersign::refresh::Freshness;
 use countersign::status::Fault;
 
 pub const NOW: i64 = 1_800_000_000;
-/// Would run in the page if any value reached it as markup.
+/// Markup that would run in the page if a value were inserted unescaped.
 pub const EVIL: &str =
     r#"<img src=x onerror="globalThis.owned=1"><script>globalThis.owned=1</script>"#;
 
@@ -223,7 +223,7 @@ pub fn status() -> Status {
     }
 }
 
-/// A minute after a start that found no auth server.
+/// The status one minute after a start without a reachable auth server.
 pub fn empty() -> Status {
     Status {
         started: NOW - 60,
@@ -251,7 +251,7 @@ pub fn empty() -> Status {
     }
 }
 
-/// All went well until the auth server went away.
+/// The status after the auth server became unreachable.
 pub fn down() -> Status {
     let text = "no connection to the auth server";
     let reason =

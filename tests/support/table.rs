@@ -1,4 +1,4 @@
-//! What was found, and the page that tells it.
+//! The results of the matrix, and the page that shows them.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -12,10 +12,10 @@ use super::recipe::file;
 
 const KEPT: &str = "tests/verifiers/found.json";
 
-/// In place of what a verifier says, where it accepts with this setting, and only with it.
+/// Recorded instead of a verifier's message where it accepts with this setting only.
 pub const WITHOUT_ORIGINAL: &str = "with carry_original = false";
 
-/// What one verifier said of one issuer: empty where it accepts.
+/// The messages of one verifier about one issuer. Empty means that it accepts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cell {
     pub before: String,
@@ -32,7 +32,7 @@ impl Cell {
 pub struct Found {
     /// Verifier → name and version.
     pub versions: BTreeMap<String, String>,
-    /// Issuer → verifier → what it said.
+    /// Issuer → verifier → its messages.
     pub cells: BTreeMap<String, BTreeMap<String, Cell>>,
 }
 
@@ -45,7 +45,7 @@ impl Found {
         caches::write(KEPT, self);
     }
 
-    /// Who refuses after.
+    /// Verifiers that still refuse with the proxy.
     pub fn refused(&self) -> impl Iterator<Item = String> {
         self.cells.iter().flat_map(|(issuer, row)| {
             let refused = row.iter().filter(|(_, cell)| {
@@ -55,8 +55,9 @@ impl Found {
         })
     }
 
-    /// Where this is not what is kept. Who accepts counts, not the words: key material and the order of a
-    /// set stand in some, and they change with versions.
+    /// The differences from the recorded results. Whether a verifier accepts counts, not its
+    /// message: some messages contain key material or the order of a set, and they change with
+    /// versions.
     pub fn differences(&self, kept: &Self) -> Vec<String> {
         let mut out = Vec::new();
         for (issuer, row) in &self.cells {
@@ -110,17 +111,17 @@ runs the verifiers whose language is there.
 
 const PAGE: &str = "docs/matrix.md";
 
-/// Writes the page anew.
+/// Writes the page.
 pub fn update() {
     std::fs::write(file(PAGE), page(&Found::read(), &Caches::read(), &Lost::read())).unwrap();
 }
 
-/// The page as it is.
+/// The page as it is in the repository.
 pub fn kept() -> String {
     std::fs::read_to_string(file(PAGE)).unwrap_or_default()
 }
 
-/// The page, from what was found alone.
+/// The page, made from the results alone.
 pub fn page(found: &Found, caches: &Caches, lost: &Lost) -> String {
     let mut page = String::from(HEAD);
     grid(&mut page, found);
@@ -129,7 +130,7 @@ pub fn page(found: &Found, caches: &Caches, lost: &Lost) -> String {
     page
 }
 
-/// A step of the measurement, in words.
+/// A step of the measurement as text.
 fn span(seconds: u64) -> &'static str {
     match seconds {
         0 => "at once",
@@ -151,7 +152,7 @@ fn told(kind: &Kind, cache: Option<&Cache>) -> [String; 3] {
         return ["nothing: the set is read for each token", "at once", "at once"]
             .map(str::to_owned);
     }
-    // In real time nothing was waited for but the set's own `max-age`.
+    // For verifiers measured in real time, the only wait was for the set's own `max-age`.
     let real = !kind.is_a_program() || kind.language == "Go";
     let learns = |after: Option<u64>| match after {
         None => "not within a day",

@@ -1,5 +1,5 @@
-//! Keys and tokens of every algorithm, made with aws-lc-rs alone so that nothing under test makes
-//! them; and the parts a token is judged by.
+//! Keys and tokens of every algorithm, made with aws-lc-rs alone, so that no code under test is
+//! used. Also the inputs that a token is judged by.
 
 use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
 use aws_lc_rs::rand::SystemRandom;
@@ -75,7 +75,7 @@ impl TestKey {
         Self { alg, kid: kid.into(), pair }
     }
 
-    /// The public JWK; none for a secret.
+    /// The public JWK; `None` for a secret.
     pub fn jwk(&self) -> Option<Value> {
         let mut jwk = match &self.pair {
             Pair::Rsa(pair, _) => {
@@ -121,7 +121,7 @@ impl TestKey {
         self.signed(&self.header().to_string(), &claims.to_string())
     }
 
-    /// A token with this header and this payload, whatever they are.
+    /// A token with exactly this header and this payload.
     pub fn signed(&self, header: &str, payload: &str) -> String {
         self.signed_input(&format!("{}.{}", b64(header), b64(payload)))
     }
@@ -145,7 +145,7 @@ impl TestKey {
     }
 }
 
-/// Modulus and exponent of a DER `RSAPublicKey`, by a walk over its three headers.
+/// Modulus and exponent of a DER `RSAPublicKey`, found by reading its three headers.
 fn rsa_numbers(der: &[u8]) -> (&[u8], &[u8]) {
     fn value(der: &[u8]) -> (&[u8], &[u8]) {
         let (len, at) = match der[1] {
@@ -173,7 +173,7 @@ pub fn read_keys(document: &Value) -> KeySet {
     normalize(document.to_string().as_bytes(), &Options::default()).unwrap().keys
 }
 
-/// Claims of a plain ID token that is good at [`NOW`].
+/// Claims of a plain ID token that is valid at [`NOW`].
 pub fn claims() -> Value {
     json!({
         "iss": ISSUER, "sub": "user-1", "aud": "app",
@@ -191,7 +191,7 @@ pub fn without(mut claims: Value, name: &str) -> Value {
     claims
 }
 
-/// One issuer, one signer, one moment.
+/// One issuer, one signer and one moment.
 pub struct Scene {
     pub policy: IssuerPolicy,
     pub keys: KeySet,
@@ -243,7 +243,7 @@ impl Scene {
         countersign(&jws, &self.context(), ask)
     }
 
-    /// The new token; a panic if there is none.
+    /// The new token. Panics where there is none.
     pub fn new_token(&self, token: &str) -> String {
         self.new_token_for(token, &Ask::default())
     }
@@ -255,7 +255,7 @@ impl Scene {
         }
     }
 
-    /// The claims of the new token for these.
+    /// The claims of the new token for `old`.
     pub fn new_claims(&self, key: &TestKey, old: &Value) -> Value {
         payload(&self.new_token(&key.token(old)))
     }

@@ -1,4 +1,4 @@
-//! What Convex says: `countersign::verifier`, under the names tests use.
+//! Convex's verdict: `countersign::verifier` under the names that tests use.
 
 #[allow(unused_imports, reason = "each test uses its part")]
 pub use countersign::verifier::convex::{
@@ -7,7 +7,7 @@ pub use countersign::verifier::convex::{
 #[allow(unused_imports, reason = "each test uses its part")]
 pub use countersign::verifier::{Answer as Response, Refusal as VerdictError};
 
-/// The two providers of one issuer, as `auth.config.ts` would have them.
+/// The two kinds of provider for one issuer, as in `auth.config.ts`.
 pub fn providers(issuer: &str, jwks: &str, audience: &str) -> (CustomJwt, Oidc) {
     let custom = CustomJwt {
         issuer: issuer.to_owned(),
@@ -18,7 +18,7 @@ pub fn providers(issuer: &str, jwks: &str, audience: &str) -> (CustomJwt, Oidc) 
     (custom, Oidc { domain: issuer.to_owned(), application_id: audience.to_owned() })
 }
 
-/// An issuer on paper: a discovery document that points at `{issuer}/jwks`, and the answer there.
+/// A simulated issuer: a discovery document that points at `{issuer}/jwks`, and the answer there.
 pub fn paper(
     issuer: &str,
     jwks: &Response,

@@ -1,5 +1,5 @@
-//! Token in, token out: each algorithm in and out before the real verifiers, the claims rule by rule,
-//! the hash claims, and the way back.
+//! Token in, token out: each algorithm in and out, checked with real verifiers; the claims rule by
+//! rule; the hash claims; and restoring the original.
 
 #![cfg(feature = "verifier")]
 
@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 
 const SIGNING: [Alg; 3] = [Alg::Rs256, Alg::Es256, Alg::EdDsa];
 
-/// Our served set as a verifier would fetch it.
+/// Our published set, as a verifier fetches it.
 fn served(scene: &Scene) -> String {
     let remembered = std::collections::HashMap::new();
     publish(&Input {
@@ -45,7 +45,7 @@ fn jsonwebtoken_accepts(token: &str, set: &str, alg: Alg) -> Result<Value, Strin
     validation.set_audience(&["app"]);
     validation.set_issuer(&[ISSUER]);
     validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
-    // Its clock is the system's.
+    // jsonwebtoken uses the system clock, which does not fit the test's time.
     validation.validate_exp = false;
     jsonwebtoken::decode::<Value>(token, &key, &validation)
         .map(|data| data.claims)
@@ -147,7 +147,7 @@ fn untouched_claims_keep_their_bytes() {
     );
     let new = scene.new_token(&key.signed(r#"{"alg":"ES384","kid":"k1"}"#, &text));
     assert_eq!(payload_text(&new), text);
-    // An edit leaves the others alone.
+    // An edit of one claim does not change the others.
     let text = text.replace("\"aud\":\"app\"", "\"aud\":[\"app\"]");
     let new = scene.new_token(&key.signed(r#"{"alg":"ES384","kid":"k1"}"#, &text));
     assert_eq!(payload_text(&new), text.replace("[\"app\"]", "\"app\""));
@@ -177,7 +177,7 @@ fn claims_rule_by_rule() {
     assert_eq!(new(&without(claims(), "iat")), with(without(claims(), "iat"), "iat", json!(NOW)));
     let old = with(claims(), "address", json!("x"));
     assert_eq!(new(&old), claims());
-    // A number no double can hold keeps its digits as a string.
+    // A number that no double can represent becomes a string with the same digits.
     let text = claims().to_string().replace("\"user-1\"", "123456789012345678901234567890");
     let token = key.signed(&key.header().to_string(), &text);
     assert_eq!(payload(&scene.new_token(&token))["sub"], "123456789012345678901234567890");
@@ -233,7 +233,7 @@ fn the_audience_asked_for_or_accepted_or_the_client() {
     assert_eq!(scene.judge(&client, &ask).unwrap_err().code(), "aud_asked");
     scene.policy.audience.accept = vec![audience("z"), audience("c"), audience("b")];
     assert_eq!(payload(&scene.new_token(&client))["aud"], "c");
-    // A verifier that takes a list gets it as it was.
+    // A verifier that accepts a list gets it unchanged.
     scene.profile = Profile::named("standard").unwrap();
     scene.profile.accepts = AlgSet::EMPTY;
     assert_eq!(payload(&scene.new_token(&client))["aud"], json!(["a", "b", "c"]));
@@ -361,8 +361,8 @@ fn passes_as_it_stands_only_when_nothing_is_amiss() {
 
 #[test]
 fn a_key_whose_kid_had_to_be_replaced_does_not_pass_as_it_stands() {
-    // Two keys of one name: the set serves them under their thumbprints, so a reader would not find
-    // the key by the token's kid.
+    // Two keys with the same `kid`: the set publishes them under their thumbprints, so a verifier
+    // would not find the key by the token's `kid`.
     let (one, two) = (TestKey::new(Alg::Rs256, "same"), TestKey::new(Alg::Rs256, "same"));
     let scene = Scene::signing(&[&one, &two], Alg::Rs256);
     for key in [&one, &two] {
@@ -381,7 +381,8 @@ fn only_our_own_signature_leads_back() {
     let back = |token: &str| restore(token, &own, &scene.limits);
     assert_eq!(back(&new), Some(original.clone()));
 
-    // Signed by another proxy, by the issuer itself, by nobody; tampered with in any part.
+    // Only a token signed by this program is restored: not one from another proxy or the issuer,
+    // not an unsigned one, and not one that was changed in any part.
     let other = SigningKey::generate(Alg::Es256).unwrap();
     assert_eq!(restore(&new, &[other.public().clone()], &scene.limits), None);
     assert_eq!(restore(&new, &[], &scene.limits), None);
@@ -399,7 +400,7 @@ fn only_our_own_signature_leads_back() {
     let mut swapped = header(&new);
     swapped["cso"] = json!("attacker..token");
     assert_eq!(back(&format!("{}.{}.{}", b64(swapped.to_string()), parts[1], parts[2])), None);
-    // The public key's text as an HMAC secret.
+    // The text of the public key, used as an HMAC secret.
     let hmac = json!({"alg": "HS256", "typ": "JWT", "kid": kid, "cso": cso});
     let secret = TestKey::new(Alg::Hs256, kid);
     assert_eq!(back(&secret.signed(&hmac.to_string(), &claims().to_string())), None);
@@ -407,7 +408,7 @@ fn only_our_own_signature_leads_back() {
 
 #[test]
 fn an_upstream_cso_does_not_survive() {
-    // An issuer (or a user who can set header members) must not plant an original of its choice.
+    // An issuer (or a user who can set header members) must not plant an original of their choice.
     let key = TestKey::new(Alg::Es384, "k1");
     let scene = Scene::new(&[&key]);
     let planted = r#"{"alg":"ES384","kid":"k1","cso":"evil.token.here"}"#;
@@ -418,7 +419,7 @@ fn an_upstream_cso_does_not_survive() {
 
 #[test]
 fn an_old_token_still_leads_back() {
-    // `id_token_hint` at logout may have expired; the issuer judges its own token.
+    // `id_token_hint` at logout may have expired. The issuer judges its own token.
     let key = TestKey::new(Alg::Es384, "k1");
     let mut scene = Scene::new(&[&key]);
     let original = key.token(&claims());
@@ -442,7 +443,7 @@ fn the_original_is_short_when_the_payload_is_the_same() {
 fn the_original_is_left_out_where_it_must_be() {
     let key = TestKey::new(Alg::Es384, "k1");
     let mut scene = Scene::new(&[&key]);
-    // Too large for two.
+    // The limit would not allow a token with this payload and the original.
     let big = with(without(claims(), "iat"), "big", json!("x".repeat(8000)));
     let Verdict::Countersigned(new) = scene.judge(&key.token(&big), &Ask::default()).unwrap()
     else {
@@ -488,7 +489,7 @@ fn a_token_made_to_allow_less_does_not_carry_the_one_that_allows_more() {
         assert!(new.notes.contains(&"original_left_out"));
         assert_eq!(restore(&new.jwt, &scene.own(), &scene.limits), None);
     }
-    // Nothing was taken away: the way back stays.
+    // No claim was removed, so the original is still embedded.
     let mut added = plain();
     added.policy.claims.set = vec![("role".into(), json!("user"))];
     assert!(header(&added.new_token(&key.token(&claims()))).get("cso").is_some());
@@ -602,7 +603,7 @@ fn userinfo_claims_get_issuer_audience_and_lifetime() {
 
 #[test]
 fn a_token_without_the_claim_that_becomes_sub_is_nobodys() {
-    // Its own `sub` is of another kind: somebody's user id may look the same.
+    // The token's own `sub` has another meaning, and another user's ID may look the same.
     let key = TestKey::new(Alg::Es384, "k1");
     let mut scene = Scene::new(&[&key]);
     scene.policy.claims.rename = vec![("uid".into(), "sub".into())];
@@ -625,7 +626,8 @@ fn a_hash_of_the_wrong_type_is_no_way_around_it() {
     }
 }
 
-/// `nbf` is granted the operator's leeway here, so the verifier must not be shown one ahead of it.
+/// Our own check of `nbf` allows the operator's leeway, but the verifier may not. So the new token
+/// must not have an `nbf` in the future.
 #[tokio::test]
 async fn a_start_within_the_leeway_is_good_at_the_verifier_too() {
     let key = TestKey::new(Alg::Es384, "k1");
@@ -635,13 +637,13 @@ async fn a_start_within_the_leeway_is_good_at_the_verifier_too() {
     let new = scene.new_token(&key.token(&ahead));
     assert_eq!((&payload(&new)["nbf"], &payload(&new)["iat"]), (&json!(NOW), &json!(NOW)));
     accepted_by_everyone(&scene, &new).await;
-    // One in the past stays, and one beyond the leeway is refused.
+    // An `nbf` in the past is kept, and one beyond the leeway is refused.
     let past = with(claims(), "nbf", json!(NOW - 100));
     assert_eq!(scene.new_claims(&key, &past)["nbf"], json!(NOW - 100));
     assert_eq!(scene.refusal(&key.token(&with(claims(), "nbf", json!(NOW + 61)))), "nbf");
 }
 
-/// Convex's client renews by `exp - iat`.
+/// Convex's client schedules renewal by `exp - iat`.
 #[test]
 fn a_shortened_token_says_its_own_life() {
     let key = TestKey::new(Alg::Es384, "k1");
@@ -650,10 +652,10 @@ fn a_shortened_token_says_its_own_life() {
     let old = with(claims(), "iat", json!(NOW - 3000));
     let new = scene.new_claims(&key, &old);
     assert_eq!(new["exp"].as_i64().unwrap() - new["iat"].as_i64().unwrap(), 8);
-    // Not shortened: `iat` is the issuer's.
+    // If the lifetime is not shortened, `iat` is the issuer's.
     scene.policy.max_lifetime = Some(Duration::from_secs(86_400));
     assert_eq!(scene.new_claims(&key, &old)["iat"], json!(NOW - 3000));
-    // Where it had none and the verifier needs none, none is invented.
+    // If there is no `iat` and the verifier needs none, none is added.
     scene.profile = Profile::named("standard").unwrap();
     scene.policy.max_lifetime = Some(Duration::from_secs(8));
     assert_eq!(scene.new_claims(&key, &without(old, "iat")).get("iat"), None);
@@ -695,12 +697,12 @@ fn the_original_gives_way_where_there_is_no_room() {
     assert_eq!((same.len(), header(&same).get("cso").is_some()), (whole.len(), true));
     let less = scene.new_token_for(&token, &ask(whole.len() - 1));
     assert!(header(&less).get("cso").is_none() && less.len() < whole.len());
-    // Smaller still is for the caller to see: nothing else may be left out.
+    // Without the original nothing else may be left out, so the caller must check the length.
     assert_eq!(scene.new_token_for(&token, &ask(10)).len(), less.len());
 }
 
-/// RFC 9449, RFC 8705: a copy of such a token is worth nothing. A bearer token made of it would be
-/// worth a login.
+/// A stolen sender-constrained token is useless (RFC 9449, RFC 8705). A bearer token made from it
+/// would allow a login.
 #[test]
 fn a_sender_constrained_token_becomes_no_bearer_token() {
     let key = TestKey::new(Alg::Es384, "k1");
@@ -710,11 +712,11 @@ fn a_sender_constrained_token_becomes_no_bearer_token() {
     for cnf in [thumb.clone(), json!({"x5t#S256": "x"}), json!({}), json!("x"), json!([])] {
         assert_eq!(scene.refusal(&bound(cnf.clone())), "sender_constrained", "{cnf}");
     }
-    // No rule of the configuration hides it from the check.
+    // A `drop` rule in the configuration does not bypass the check.
     scene.policy.claims.drop = vec!["cnf".into()];
     assert_eq!(scene.refusal(&bound(thumb.clone())), "sender_constrained");
     scene.policy.claims.drop.clear();
-    // Neither does an introspection answer (RFC 9449 §6.2).
+    // Nor does an introspection answer (RFC 9449 §6.2).
     let answer = json!({"active": true, "sub": "u", "exp": NOW + 60, "aud": "app", "cnf": thumb});
     let asserted = |scene: &Scene| {
         let answer = answer.to_string();
@@ -722,7 +724,7 @@ fn a_sender_constrained_token_becomes_no_bearer_token() {
             .map(|asserted| asserted.confirmation())
     };
     assert_eq!(asserted(&scene).unwrap_err().code(), "sender_constrained");
-    // In so many words: then it is told what it is.
+    // With an explicit setting it is allowed, and the caller is told the kind of binding.
     scene.policy.sender_constrained = true;
     assert_eq!(asserted(&scene), Ok(Some(Confirmation::Dpop)));
     let Ok(Verdict::Countersigned(new)) = scene.judge(&bound(thumb.clone()), &Ask::default())
@@ -742,23 +744,24 @@ fn a_token_without_an_issuer_is_the_only_ones() {
     scene.policy.issuer_when_missing = true;
     scene.policy.output_issuer = Some(Issuer::parse("https://login.example").unwrap());
     assert_eq!(payload(&scene.new_token(&bare))["iss"], "https://login.example");
-    // Who says another issuer, or none that is one, is not this one's.
+    // A token with another `iss`, or an invalid one, is not from this issuer.
     for iss in [json!("https://other.example"), json!(""), json!(null), json!(["a"])] {
         let token = key.token(&with(claims(), "iss", iss.clone()));
         assert_eq!(scene.refusal(&token), "iss", "{iss}");
     }
-    // The key decides, as always.
+    // The key must match, as for every token.
     let stranger = TestKey::new(Alg::Es384, "k1");
     let forged = stranger.token(&without(claims(), "iss"));
     assert_eq!(scene.refusal(&forged), "kid_unknown");
-    // With tenants, the missing `iss` is the missing tenant.
+    // With tenants, a missing `iss` means that the tenant is missing.
     let template = IssuerTemplate::parse("https://a.example/{t}/v2").unwrap();
     scene.policy.tenants =
         Some(Tenants { templates: vec![template], claim: "tid".into(), allow: Allowed::Any });
     assert_eq!(scene.refusal(&bare), "iss_missing");
 }
 
-/// WorkOS documents these claims, one of these spellings of `iss`, and no `aud`, `azp` or `client_id`.
+/// The claims that WorkOS documents, with one of the given spellings of `iss`, and without `aud`,
+/// `azp` and `client_id`.
 fn workos(iss: &str) -> Value {
     json!({
         "iss": iss, "sub": "user_01HBEQKA6K4QJAS93VPE39W1JT", "sid": "session_01HQ",
@@ -798,7 +801,7 @@ async fn workos_as_it_is_documented() {
         assert_eq!((&payload(&new)["iss"], &payload(&new)["aud"]), (&json!(ISSUER), &json!("app")));
         accepted_by_verifiers(&scene, &new).await;
     }
-    // Some have the client, and then it must be this one.
+    // If a token has `client_id`, it must be the configured client.
     let named = with(workos(WORKOS[0]), "client_id", json!("client_01EXAMPLE"));
     assert_eq!(payload(&scene.new_token(&key.token(&named)))["aud"], "app");
 }
@@ -810,7 +813,7 @@ async fn accepted_by_verifiers(scene: &Scene, token: &str) {
     verifiers::oidc(verifiers::paper(ISSUER, &answer), &oidc, token, scene.now).await.unwrap();
 }
 
-/// Two applications of one account have one API, and may have one key.
+/// Two applications of one account use the same API, and may share a key.
 #[test]
 fn another_clients_token_at_the_same_issuer_does_not_pass() {
     let key = TestKey::new(Alg::Rs256, "sso_oidc_key_pair_01");
@@ -825,16 +828,16 @@ fn another_clients_token_at_the_same_issuer_does_not_pass() {
                 assert_eq!(refusal(&claims), "client", "{iss} {name}");
             }
         }
-        // Its audience is its own.
+        // A token with its own audience is judged by it.
         let mut strict = workos_scene(&key, &[source]);
         strict.policy.audience.accept = vec![Audience::parse("app").unwrap()];
         let foreign = with(workos(WORKOS[2]), "aud", json!("client_01OTHER"));
         assert_eq!(strict.refusal(&key.token(&foreign)), "aud");
-        // Its key is another, where the addresses differ.
+        // The other client's key differs where the key sets have different addresses.
         let stranger = TestKey::new(Alg::Rs256, "sso_oidc_key_pair_02");
         assert_eq!(scene.refusal(&stranger.token(&workos(WORKOS[2]))), "kid_unknown");
     }
-    // An `iss` without the client's name says nothing.
+    // An `iss` that does not contain the client says nothing about the client.
     let scene = workos_scene(&key, &[ClientSource::Issuer]);
     for iss in [WORKOS[0], WORKOS[1], WORKOS[3], WORKOS[4]] {
         assert_eq!(scene.refusal(&key.token(&workos(iss))), "client", "{iss}");
@@ -842,15 +845,15 @@ fn another_clients_token_at_the_same_issuer_does_not_pass() {
     for iss in [WORKOS[2], WORKOS[5], WORKOS[6]] {
         assert_eq!(payload(&scene.new_token(&key.token(&workos(iss))))["aud"], "app", "{iss}");
     }
-    // Nor does one whose client only begins like ours, should somebody configure it.
+    // Nor does an `iss` whose client only begins like ours, even if it is configured.
     let mut scene = workos_scene(&key, &[ClientSource::Issuer]);
     let longer = "https://api.workos.com/user_management/client_01EXAMPLE2";
     scene.policy.issuers.push(Issuer::parse(longer).unwrap());
     assert_eq!(scene.refusal(&key.token(&workos(longer))), "client");
-    // Without the setting, nothing does.
+    // Without `client_sources`, no source names the client.
     let scene = workos_scene(&key, &[]);
     assert_eq!(scene.refusal(&key.token(&workos(WORKOS[2]))), "client");
-    // Keys of two clients are no one's.
+    // With two clients, the keys do not tell which of them a token is for.
     let mut scene = workos_scene(&key, &[ClientSource::Keys]);
     scene.policy.audience.when_missing.as_mut().unwrap().clients.push("client_01OTHER".into());
     assert_eq!(scene.refusal(&key.token(&workos(WORKOS[0]))), "client");
@@ -874,7 +877,7 @@ fn stable_claims_are_the_same_in_each_token_of_a_login() {
     let first = payload(&scene.new_token_for(&token(1), &at_exchange));
     assert_eq!(first, payload(&scene.new_token_for(&token(2), &at_exchange)));
     assert_eq!(first, claims());
-    // A client compares these with its own, and would end the login without them.
+    // A client compares these with its own values, and would end the login without them.
     let companions = Companions {
         access_token: Some("at-1"),
         original_access_token: Some("at-1"),
@@ -885,13 +888,13 @@ fn stable_claims_are_the_same_in_each_token_of_a_login() {
     assert_eq!(new["nonce"], "nonce-1");
     assert_eq!(new["at_hash"], hash(Alg::Es256, "at-1"));
     assert_eq!(new.get("jti"), None);
-    // Off, nothing is touched.
+    // With the setting off, the claims are not changed.
     scene.profile.claims.stable = false;
     assert_eq!(payload(&scene.new_token(&token(1)))["jti"], "jti-1");
 }
 
-/// The set holds every key that does no harm, ours first: both kinds of provider take a token of ours
-/// by it, and each key of the issuer's is there for who needs it.
+/// The set has every key that does no harm, ours first. Both kinds of provider accept our token
+/// with it, and the issuer's keys are there for other clients.
 #[tokio::test]
 async fn our_token_is_accepted_beside_every_key_of_the_issuer() {
     let keys: Vec<_> = Alg::all().map(|alg| TestKey::new(alg, alg.name())).collect();
@@ -915,7 +918,8 @@ async fn our_token_is_accepted_beside_every_key_of_the_issuer() {
         );
         accepted_by_everyone(&scene, &scene.new_token(&es384.token(&claims()))).await;
     }
-    // The control: with its `alg`, the one key on Ed25519 loses `customJwt` the whole set.
+    // The control: published with its `alg`, the single Ed25519 key makes `customJwt` refuse the
+    // whole set.
     let mut scene = Scene::signing(&keys.iter().collect::<Vec<_>>(), Alg::Rs256);
     let new = scene.new_token(&es384.token(&claims()));
     scene.profile.tolerates = scene.profile.tolerates.iter().chain([Alg::EdDsa]).collect();

@@ -1,4 +1,5 @@
-//! `POST /_countersign/token` on real sockets: each refusal by its status and code, nothing signed.
+//! `POST /_countersign/token` on real sockets: the status and code of each refusal, after which
+//! nothing is signed.
 
 use crate::support::proxy;
 use std::sync::Arc;
@@ -48,7 +49,7 @@ async fn a_good_token_is_exchanged() {
     }
     let status = proxy.handle.rooms().bridge.status();
     assert_eq!((status.cache.misses, status.cache.hits), (1, 1));
-    // Exchanging what came out once more is not an endless mill: our tokens are no issuer's.
+    // Exchanging the new token again does not loop: no issuer is configured for our own tokens.
 }
 
 fn count(proxy: &Proxy, outcome: &str) -> u64 {
@@ -58,7 +59,7 @@ fn count(proxy: &Proxy, outcome: &str) -> u64 {
     tokens.chain(refused).sum()
 }
 
-/// What every result depends on: the keys of the issuer, ours, and what is published of both.
+/// The inputs of every result: the issuer's keys, our keys, and what is published of both.
 fn depends_on(proxy: &Proxy) -> (u64, String, Arc<PublishedKids>) {
     let app = proxy.handle.rooms();
     let issuer = app.issuers.only().unwrap();
@@ -66,9 +67,9 @@ fn depends_on(proxy: &Proxy) -> (u64, String, Arc<PublishedKids>) {
     (issuer.snapshot().unwrap().epoch, signer, app.publisher.kids_for(issuer.name()))
 }
 
-/// Runs `attempt` with a new token each time, until nothing changed that its result depends on: a result
-/// that is stale by the time it is made is rightly made again. Gives what it gave, and the signatures,
-/// misses, hits and new entries of the attempt.
+/// Runs `attempt` with a new token each time, until none of its inputs changed meanwhile: a result
+/// that is out of date when it is made is correctly made again. Returns the result of `attempt`,
+/// and its counts of signatures, misses, hits and new entries.
 async fn undisturbed<T>(
     proxy: &Proxy,
     upstream: &Upstream,
@@ -96,7 +97,7 @@ async fn undisturbed<T>(
 async fn fifty_exchanges_of_one_new_token_make_one_signature() {
     provider();
     let upstream = Upstream::start().await;
-    // ES256 signatures are made with chance: two of them are never the same.
+    // ES256 signatures are randomised, so two of them are never equal.
     let proxy = Proxy::ready(&upstream.url(), "[signing]\nalgorithm = \"ES256\"\n").await;
     let (new, counts) = undisturbed(&proxy, &upstream, async |token| {
         let asked = (0..50).map(|_| async {
@@ -112,8 +113,8 @@ async fn fifty_exchanges_of_one_new_token_make_one_signature() {
     assert_eq!(counts, [1, 1, 49, 1]);
 }
 
-/// All fifty have asked before the first has its answer; the first goes away. The others lose nothing,
-/// and nothing is done twice.
+/// All fifty requests wait before the first has its answer. If the first one is cancelled, the
+/// others still get theirs, and the work is done once.
 #[tokio::test]
 async fn who_asked_first_may_go_away() {
     use std::future::Future as _;
@@ -131,7 +132,7 @@ async fn who_asked_first_may_go_away() {
         for other in &mut others {
             assert!(other.as_mut().poll(&mut context).is_pending());
         }
-        // The task of the first has begun before those of the others.
+        // The task of the first request has started before those of the others.
         tokio::task::yield_now().await;
         drop(first);
         let made = futures::future::join_all(others).await;
@@ -142,7 +143,7 @@ async fn who_asked_first_may_go_away() {
     assert_eq!((signed, misses), (1, 1));
 }
 
-/// A refusal is given to all who ask at once and to nobody later: what was wrong may be right by then.
+/// Concurrent requests share a refusal, but it is not cached: the reason may be gone later.
 #[tokio::test]
 async fn a_refusal_is_not_remembered() {
     provider();
@@ -172,7 +173,7 @@ async fn a_refusal_is_not_remembered() {
     panic!("refused for ever");
 }
 
-/// By our clock, which here runs a hundred times as fast as the cache's own.
+/// Entries expire by our clock, which runs a hundred times as fast as the cache's own in this test.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_result_leaves_the_cache_when_its_token_expires() {
     provider();
@@ -196,7 +197,7 @@ async fn a_result_leaves_the_cache_when_its_token_expires() {
     let status = bridge.status();
     assert_eq!(status.cache.entries, 1);
     assert!(status.cache.bytes > token.len() as u64, "{}", status.cache.bytes);
-    // 300 seconds are three.
+    // With that clock, 300 seconds take three.
     for _ in 0..1000 {
         if bridge.status().cache.entries == 0 {
             assert_eq!(bridge.countersign(&token, &ask).await.unwrap_err().code(), "expired");
@@ -207,7 +208,7 @@ async fn a_result_leaves_the_cache_when_its_token_expires() {
     panic!("an expired result is kept");
 }
 
-/// A token whose HMAC has this text as its secret.
+/// A token with an HMAC that uses this text as its secret.
 fn hmac(alg: &str, text: &str, claims: &Value) -> String {
     let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, text.as_bytes());
     let head = json!({"alg": alg, "kid": "e1"});
@@ -215,7 +216,7 @@ fn hmac(alg: &str, text: &str, claims: &Value) -> String {
     format!("{input}.{}", b64(aws_lc_rs::hmac::sign(&key, input.as_bytes())))
 }
 
-/// Nothing was signed: neither counted so nor remembered.
+/// Nothing was signed: it was neither counted nor cached.
 fn nothing_signed(proxy: &Proxy) {
     let status = proxy.handle.rooms().bridge.status();
     assert_eq!((status.countersigned, status.passed), (0, 0), "{status:?}");
@@ -314,7 +315,7 @@ async fn every_refused_token_names_its_check() {
         assert_eq!(found, (status, error.to_owned(), code.to_owned()), "{what}");
     }
     nothing_signed(&proxy);
-    // And the server still does its work.
+    // The server still works.
     assert_eq!(exchange(&proxy, &good).await.status(), 200);
 }
 
@@ -375,7 +376,7 @@ async fn only_configured_origins_may_read_the_answer() {
             .await
             .unwrap();
         assert_eq!(preflight.status(), 204);
-        // What tracing adds to each request of a page.
+        // Fields that tracing libraries add to each request of a page.
         let headers = preflight.headers().get("access-control-allow-headers");
         let headers = headers.map_or("", |names| names.to_str().unwrap());
         for name in ["Content-Type", "traceparent", "tracestate", "baggage", "sentry-trace"] {
@@ -410,7 +411,7 @@ async fn an_issuer_whose_keys_are_html_signs_nothing() {
     nothing_signed(&proxy);
 }
 
-/// Whether its issuer is configured or still to be learnt.
+/// With a configured issuer, and with one that must still be discovered.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upstream_that_is_down_signs_nothing() {
     provider();
@@ -434,8 +435,8 @@ async fn an_upstream_that_is_down_signs_nothing() {
     }
 }
 
-/// RFC 8693 §2.1 and §2.2: several audiences are one choice, less scope than the token has is told, and
-/// no token is given out as what it is not.
+/// RFC 8693 §2.1 and §2.2: one of several audiences is chosen, a narrower scope is reported in the
+/// answer, and no token is issued with a wrong type.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_given_is_told_where_it_is_not_what_was_asked_for() {
     provider();
@@ -484,6 +485,6 @@ async fn what_is_given_is_told_where_it_is_not_what_was_asked_for() {
         let found = refusal(ask(token, id, more).await).await;
         assert_eq!(found, (400, error.to_owned(), code.to_owned()), "{more:?}");
     }
-    // By its own name the access token is one.
+    // With the token type `access_token`, the access token is accepted.
     assert_eq!(ask(&access, "access_token", &[]).await.status(), 200);
 }

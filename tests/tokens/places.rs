@@ -1,5 +1,5 @@
-//! Every place a token can stand in, on real sockets, and the fields that speak of the bytes
-//! afterwards.
+//! Every place that can hold a token, on real sockets, and the header fields that describe the
+//! changed body.
 
 use crate::support::signer;
 use std::io::Write as _;
@@ -14,13 +14,13 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
-/// One answer for every path, and the last request.
+/// The answer for every path, and the last request received.
 #[derive(Default)]
 struct Answer {
     status: u16,
     fields: Vec<(&'static str, String)>,
     body: Vec<u8>,
-    /// Sent in two pieces of unknown length.
+    /// Sends the body in two chunks without `Content-Length`.
     chunked: bool,
     saw: HeaderMap,
     sent: Bytes,
@@ -81,7 +81,7 @@ async fn answered(State(answer): State<Arc<Mutex<Answer>>>, request: Request) ->
     (StatusCode::from_u16(answer.status).unwrap(), headers, body).into_response()
 }
 
-/// An issuer, an API that holds its tokens, and the proxy between.
+/// An issuer, an API that answers with its tokens, and the proxy between client and API.
 struct Scene {
     issuer: Upstream,
     api: Api,
@@ -119,7 +119,7 @@ path = "/api-of-the-issuer"
 restore_json = ["subject_token", "inputs[*].token"]
 "#;
 
-/// Of the bytes of the body, as the issuer would have them.
+/// Fields that describe the bytes of the original body.
 const OF_THE_BYTES: [(&str, &str); 5] = [
     ("etag", "\"of-the-old\""),
     ("digest", "sha-256=old"),
@@ -133,7 +133,7 @@ impl Scene {
         Self::with_issuer(more, "").await
     }
 
-    /// `own` stands in the [[issuer]]; `API` is the address of the API.
+    /// `own` is added to the [[issuer]] table. `API` in the text stands for the API's address.
     async fn with_issuer(more: &str, own: &str) -> Self {
         provider();
         let issuer = Upstream::start().await;
@@ -161,7 +161,8 @@ impl Scene {
         (fields, answer.bytes().await.unwrap())
     }
 
-    /// Signed by us, with the claims of `old`, verified by the set the proxy serves.
+    /// Checks that `new` has the claims of `old` and a signature of ours that the served set
+    /// verifies.
     async fn is_ours(&self, new: &str, old: &str) {
         let (_, set) = self.get("/.well-known/jwks.json").await;
         let set: jsonwebtoken::jwk::JwkSet = serde_json::from_slice(&set).unwrap();
@@ -173,7 +174,7 @@ impl Scene {
         let key = jsonwebtoken::DecodingKey::from_jwk(key).unwrap();
         let read = jsonwebtoken::decode::<Value>(new, &key, &wanted).unwrap();
         let mut claims = read.claims;
-        // Hashes follow the tokens they are of.
+        // Hash claims cover the new tokens, so they differ.
         for hash in ["at_hash", "c_hash", "s_hash"] {
             claims.as_object_mut().unwrap().remove(hash);
         }
@@ -185,7 +186,7 @@ impl Scene {
     }
 }
 
-/// After a change: nothing of the old bytes is claimed, and the length is the new one's.
+/// A changed body has its own length, and no field describes the old bytes.
 fn speaks_of(fields: &HeaderMap, body: &[u8]) {
     for gone in ["etag", "digest", "content-digest", "content-md5", "accept-ranges"] {
         assert!(!fields.contains_key(gone), "{gone}");
@@ -194,7 +195,7 @@ fn speaks_of(fields: &HeaderMap, body: &[u8]) {
     assert_eq!(fields["content-length"].to_str().unwrap(), body.len().to_string());
 }
 
-/// Without a change all of it stays.
+/// An unchanged body keeps all these fields.
 fn untouched(fields: &HeaderMap) {
     for (name, value) in OF_THE_BYTES {
         assert_eq!(fields[name], value);
@@ -238,7 +239,7 @@ async fn a_gateway_swaps_the_bearer_and_judges_nothing() {
         scene.is_ours(new, &token).await;
     }
     scene.api.say(200, &[], "fine");
-    // What cannot be verified goes on as it came: the API refuses it, not the gateway.
+    // An unverifiable token is forwarded unchanged: the API refuses it, not the gateway.
     let mut old = scene.issuer.claims();
     old["exp"] = json!(1);
     let expired = scene.issuer.token(&old);
@@ -246,7 +247,7 @@ async fn a_gateway_swaps_the_bearer_and_judges_nothing() {
     for passes in [format!("Bearer {expired}"), format!("Bearer {damaged}"), "Bearer op".into()] {
         assert_eq!(send("/api/x", &passes).await, [passes]);
     }
-    // Nor is anything swapped where no rule says so.
+    // Where no rule applies, tokens are not swapped.
     let other = format!("Bearer {token}");
     assert_eq!(send("/other", &other).await, [other]);
 }
@@ -264,7 +265,7 @@ async fn cookies_keep_their_order_and_attributes() {
     all.extend(fields.iter().map(|(n, v)| (*n, v.as_str())));
     scene.api.say(200, &all, "body");
     let (head, body) = scene.get("/login").await;
-    // The body is the issuer's, and so is all that speaks of it.
+    // The body is unchanged, and so are all fields that describe it.
     untouched(&head);
     assert_eq!(body, "body");
     let lines: Vec<_> = head.get_all("set-cookie").iter().map(|v| v.to_str().unwrap()).collect();
@@ -274,7 +275,7 @@ async fn cookies_keep_their_order_and_attributes() {
     scene.is_ours(new, &token).await;
 }
 
-/// Browsers send other people's cookies as the bytes they were set.
+/// Browsers send cookies of other applications as the bytes that were set.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cookie_is_restored_beside_one_of_other_bytes() {
     let scene = Scene::start("").await;
@@ -292,7 +293,7 @@ async fn a_cookie_is_restored_beside_one_of_other_bytes() {
     assert_eq!(String::from_utf8(saw).unwrap(), expected);
 }
 
-/// The body as the upstream had it, and its length as the head says it.
+/// The body that the upstream received, and its `Content-Length`.
 async fn sent_as(scene: &Scene, request: reqwest::RequestBuilder) -> (String, String) {
     scene.api.say(200, &[], "{}");
     assert_eq!(request.send().await.unwrap().status(), 200);
@@ -323,7 +324,7 @@ async fn a_json_request_shows_the_originals() {
     let send = |method: Method, media: &str, body: String| {
         scene.client.request(method, &url).header("content-type", media).body(body)
     };
-    // Only the named values change, and the length with them.
+    // Only the named values and the length change.
     for (method, media) in [
         (Method::POST, "application/json"),
         (Method::PUT, "Application/JSON; charset=utf-8"),
@@ -338,7 +339,7 @@ async fn a_json_request_shows_the_originals() {
     let parts = reqwest::Body::wrap_stream(futures::stream::iter(parts));
     let chunked = scene.client.post(&url).header("content-type", "application/json").body(parts);
     assert_eq!(sent_as(&scene, chunked).await.0, text(&old));
-    // Tokens that are not ours, and bodies that are something else, stay as they came.
+    // Tokens of others, and bodies of other formats, are forwarded unchanged.
     let twice = format!(r#"{{"subject_token":"{new}","subject_token":"{new}"}}"#);
     let large = format!(r#"{{"subject_token":"{new}","more":"{}"}}"#, "x".repeat(16 * 1024));
     for (media, body) in [
@@ -372,7 +373,8 @@ async fn the_issuer_sees_its_own_token_under_either_scheme() {
     for scheme in ["Bearer", "DPoP"] {
         assert_eq!(send("/any", format!("{scheme} {new}")).await, [format!("{scheme} {old}")]);
     }
-    // A gateway makes bearer tokens; one that a proof goes with stays.
+    // A gateway rule issues bearer tokens, so a DPoP token, which needs a proof, is forwarded
+    // unchanged.
     assert_eq!(send("/api/x", format!("DPoP {old}")).await, [format!("DPoP {old}")]);
 }
 
@@ -391,7 +393,8 @@ async fn a_field_may_be_a_token_or_a_bearer_token() {
     scene.is_ours(said("authorization").strip_prefix("Bearer ").unwrap(), &token).await;
 }
 
-/// One whose token is refused here (it is too long) logs in as before.
+/// A token that is refused here (it is too long) is passed on, and the client can still log in with
+/// it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_that_passes_verifies_by_what_we_serve() {
     let scene = Scene::start("").await;
@@ -412,7 +415,7 @@ async fn a_token_that_passes_verifies_by_what_we_serve() {
     assert_eq!(read.claims, claims);
 }
 
-/// Browsers drop a cookie of more than 4,096 bytes without a word.
+/// Browsers silently drop a cookie above 4,096 bytes.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cookie_never_grows_past_what_browsers_keep() {
     let scene = Scene::start("").await;
@@ -465,7 +468,7 @@ async fn the_life_beside_a_shortened_token_is_its_own() {
     assert_eq!(body, text(new["access_token"].as_str().unwrap(), life));
 }
 
-/// Other people's cookies are any bytes; the session's is found among them.
+/// Cookies of other applications may contain any bytes; the session's cookie is found among them.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_is_exchanged_beside_a_cookie_of_other_bytes() {
     let session = "[exchange.session]\nurl = \"API/session\"\ncookies = [\"sid\"]\n\
@@ -552,7 +555,7 @@ async fn a_redirect_holds_them_in_query_and_fragment() {
     scene.is_ours(id, &token).await;
 }
 
-/// OpenID Connect Core §3.1.3.6, with what is not under test.
+/// The hash of OpenID Connect Core §3.1.3.6, made with code that is not under test.
 fn left_half(of: &'static aws_lc_rs::digest::Algorithm, text: &str) -> String {
     let hash = aws_lc_rs::digest::digest(of, text.as_bytes());
     signer::b64(&hash.as_ref()[..hash.as_ref().len() / 2])
@@ -579,7 +582,7 @@ async fn an_id_token_speaks_of_the_access_token_the_client_gets() {
         (text("access_token"), text("id_token"))
     };
     let access = scene.token();
-    // The original's hash is over the original access token, the new one's over the new.
+    // The original's hash covers the original access token; the new hash covers the new one.
     let id = id_token(json!(left_half(&SHA384, &access)));
     let (new_access, new_id) = swapped(&access, &id).await;
     scene.is_ours(&new_access, &access).await;
@@ -587,7 +590,8 @@ async fn an_id_token_speaks_of_the_access_token_the_client_gets() {
     assert_ne!(new_access, access);
     let claims = scene.issuer.claims_of(&new_id);
     assert_eq!(claims["at_hash"], left_half(&SHA256, &new_access));
-    // An opaque one stays, and is spoken of too; so does one that is signed but not good.
+    // An opaque access token is not changed and still gets its hash. So does a signed one that is
+    // invalid.
     let expired = scene.issuer.token(&json!({"iss": scene.issuer.url(), "exp": 1}));
     for opaque in ["opaque-1", &expired] {
         let id = id_token(json!(left_half(&SHA384, opaque)));
@@ -597,7 +601,7 @@ async fn an_id_token_speaks_of_the_access_token_the_client_gets() {
         assert_eq!(claims["at_hash"], left_half(&SHA256, opaque));
         scene.is_ours(&new_id, &id).await;
     }
-    // Another user's ID token, or another's access token: no hash is made for that pair.
+    // The ID token of another user, or an access token of another: no hash is made for that pair.
     let stranger = scene.issuer.token(&{
         let mut claims = scene.issuer.claims();
         claims["sub"] = json!("u2");
@@ -630,7 +634,7 @@ async fn userinfo_may_be_one_token() {
     assert_eq!(head["content-type"], "application/jwt");
     let text = String::from_utf8(body.to_vec()).unwrap();
     scene.is_ours(text.strip_suffix('\n').unwrap(), &token).await;
-    // Plain claims are none of it.
+    // Plain JSON claims are not a token.
     scene.api.say(200, &with_media("application/json"), r#"{"sub":"u1"}"#);
     let (head, body) = scene.get("/me").await;
     untouched(&head);
@@ -648,7 +652,7 @@ async fn an_answer_in_any_coding_is_read_and_sent_plain() {
         (gzip(&plain), &["gzip"]),
         (br(&plain), &["br"]),
         (zstd::encode_all(&plain[..], 1).unwrap(), &["zstd"]),
-        // Two lines are one list.
+        // Two field lines form one list.
         (gzip(&br(&plain)), &["br", "gzip"]),
     ];
     for (body, codings) in codings {
@@ -675,12 +679,12 @@ async fn an_answer_in_any_coding_is_read_and_sent_plain() {
 async fn what_is_too_long_or_no_json_passes_byte_for_byte() {
     let scene = Scene::start("[server.limits]\nanswer = \"16KiB\"\n").await;
     let token = scene.token();
-    // Bytes that do not compress, so that the packed body is over the limit too.
+    // This text does not compress, so the compressed body is over the limit too.
     let noise: String = (0..40_000u32)
         .map(|i| char::from(b'a' + (i.wrapping_mul(2_654_435_761) >> 13) as u8 % 26))
         .collect();
     let long = format!(r#"{{"id_token":"{token}","x":"{noise}"}}"#).into_bytes();
-    // Small on the wire, long once unpacked.
+    // A small body on the wire that is large once decompressed.
     let bomb =
         gzip(format!(r#"{{"id_token":"{token}","x":"{}"}}"#, "y".repeat(1 << 20)).as_bytes());
     assert!(bomb.len() < 16 << 10);
@@ -713,13 +717,13 @@ async fn what_is_too_long_or_no_json_passes_byte_for_byte() {
             assert!(same == body, "{what}, {chunked}: {} for {}", same.len(), body.len());
         }
     }
-    // And the connection is still good for the next one.
+    // The connection can still be used for the next request.
     scene.api.say(200, &with_media("application/json"), format!(r#"{{"id_token":"{token}"}}"#));
     let (head, body) = scene.get("/json").await;
     speaks_of(&head, &body);
 }
 
-/// A part of an answer is no answer: its places are the whole one's.
+/// Byte positions of a partial answer refer to the whole one, so it is passed on unchanged.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_part_of_an_answer_passes() {
     let scene = Scene::start("").await;

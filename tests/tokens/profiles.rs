@@ -1,5 +1,5 @@
-//! The profiles `federation`, `hasura` and `login`: what the running proxy makes with the configuration of
-//! their pages, and what `doctor` says by them before and after.
+//! The profiles `federation`, `hasura` and `login`: tokens of the running proxy with the
+//! configuration from their pages, and `doctor`'s reports for the issuer and for the proxy.
 
 use crate::support::documents;
 use crate::support::e2e;
@@ -12,14 +12,14 @@ use crate::support::e2e::{Issuer, Proxy, ProxyOptions, decode, free_port};
 const PUBLIC: &str = "https://login.example.com";
 const UPSTREAM: &str = "https://auth.example.com";
 
-/// An issuer, and the proxy of a page before it.
+/// An issuer, and the proxy from a page in front of it.
 struct Pair {
     issuer: Issuer,
     proxy: Proxy,
 }
 
 impl Pair {
-    /// `kind`: the issuer of `like.mjs`; `algorithm`: what it signs with.
+    /// `kind` is the issuer in `like.mjs`; `algorithm` is the one it signs with.
     async fn start(page: &str, kind: &str, algorithm: &str, audience: &str) -> Self {
         let (port, upstream) = (free_port(), free_port());
         let (own, public) =
@@ -30,7 +30,7 @@ impl Pair {
         let recipe = recipe.replace(PUBLIC, &public).replace(UPSTREAM, &own);
         let recipe = recipe.replace("\"ES384\"", &format!("\"{algorithm}\""));
         let recipe = recipe.replace("\"EdDSA\"", &format!("\"{algorithm}\""));
-        // Who is told `host = "client"` is known by the proxy's address.
+        // With `host = "client"`, the issuer uses the proxy's address as its name.
         let iss = if recipe.contains("host = \"client\"") { &public } else { &own };
         let options = json!({
             "kind": kind, "port": upstream, "iss": iss, "aud": audience, "jwks": "/jwks",
@@ -60,7 +60,7 @@ impl Pair {
     }
 }
 
-/// What `doctor` says by a profile: whether it accepts, and all it says.
+/// Runs `doctor` with a profile. Returns whether it accepts, and its output.
 fn doctor(profile: &str, url: &str, more: &[&str]) -> (bool, String) {
     let Output { status, stdout, stderr } = Command::new(env!("CARGO_BIN_EXE_countersign"))
         .args(["doctor", url, "--profile", profile])
@@ -73,7 +73,7 @@ fn doctor(profile: &str, url: &str, more: &[&str]) -> (bool, String) {
 
 #[tokio::test]
 async fn federation_publishes_rs256_alone_and_shortens_lives() {
-    // RS256, but for three audiences and twelve hours.
+    // The issuer signs with RS256, but for three audiences and twelve hours.
     let pair = Pair::start("federation.md", "zitadel", "RS256", "sts.amazonaws.com").await;
     let own = pair.own().await;
     let token = pair.exchanged("sts.amazonaws.com").await;
@@ -83,7 +83,7 @@ async fn federation_publishes_rs256_alone_and_shortens_lives() {
     assert_eq!(claims["aud"], "sts.amazonaws.com");
     let life = claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap();
     assert!(life <= 3600 + 60, "{claims}");
-    // A token made shorter does not carry the longer one.
+    // A shortened token does not carry the longer-lived original.
     assert_eq!(header["cso"], Value::Null);
 
     let jwks = format!("{}/jwks", pair.issuer.url());
@@ -108,12 +108,12 @@ async fn federation_keeps_other_keys_out_of_the_set() {
 
 #[tokio::test]
 async fn hasura_is_spared_the_key_that_loses_the_set() {
-    // RS256 tokens, and a key on Ed25519 in the set.
+    // RS256 tokens, and an Ed25519 key in the set.
     let pair = Pair::start("hasura.md", "dynamic", "RS256", "my-app").await;
     let jwks = format!("{}/jwks", pair.issuer.url());
     let (good, said) = doctor("hasura", &jwks, &[]);
     assert!(!good && said.contains("refuses the whole set"), "{said}");
-    // The same set is no fault by the RFCs: that is what the profile adds.
+    // By the RFCs the same set has no fault. Only the profile reports one.
     let (good, said) = doctor("standard", &jwks, &[]);
     assert!(good, "{said}");
     let token = pair.exchanged("my-app").await;

@@ -1,5 +1,5 @@
-//! Places and splicing on random input: nothing panics, nothing else changes, and what is put in is
-//! what a reader of the format gets out.
+//! Places and splicing on random input: nothing panics, no other byte changes, and a parser of the
+//! format reads back exactly what was inserted.
 
 use countersign::jose::alg::Alg;
 use countersign::rewrite::{
@@ -17,8 +17,8 @@ fn paths() -> Vec<JsonPath> {
     ["t", "a.t", "a[*].t", "*.b", "[*]"].iter().map(|path| JsonPath::parse(path).unwrap()).collect()
 }
 
-/// Places lie in the input, in order, and do not overlap; putting each token back where it stands
-/// changes nothing.
+/// Places are inside the input, in order, and do not overlap. Splicing each token into its own
+/// place changes nothing.
 fn sound(input: &[u8], mut found: Vec<Place>) {
     found.sort_by_key(|place| place.range.start);
     let mut at = 0;
@@ -62,7 +62,8 @@ fn every_finder(input: &[u8]) {
     }
 }
 
-/// Text made of what the formats are made of, so that most of it gets somewhere.
+/// Random text built from the syntax of the formats, so that most of it reaches deep into the
+/// parsers.
 fn structured() -> impl Strategy<Value = String> {
     let part = prop::sample::select(vec![
         "{",
@@ -138,7 +139,7 @@ fn any_json() -> impl Strategy<Value = Value> {
     })
 }
 
-/// What replacing every string at `steps` means, on parsed JSON.
+/// The expected result: replaces every string at `steps` in parsed JSON.
 fn replace(value: &mut Value, steps: &[&str], new: &str) {
     let Some((step, rest)) = steps.split_first() else {
         if value.is_string() {
@@ -216,7 +217,7 @@ proptest! {
             }
         }
         prop_assert_eq!(got, fields);
-        // The same in a Location's fragment.
+        // The same in the fragment of a `Location`.
         let location = format!("https://a/cb?x=1#{text}");
         let found = redirect::find(location.as_bytes(), &["id_token".to_owned()]);
         let out = splice(location.as_bytes(), all_to(found, &new));
@@ -227,7 +228,7 @@ proptest! {
     fn pages_read_back(new in any::<String>(), quote in prop::sample::select(vec!["\"", "'", ""])) {
         let page = format!("<p>&amp;<input type=hidden name=t value={quote}a.b.c{quote} ><b>");
         let out = splice(page.as_bytes(), all_to(form_post::find(page.as_bytes(), &names()), &new));
-        // An unquoted empty value would swallow nothing, but is written as no value at all.
+        // An unquoted empty value cannot be written: the attribute would have no value.
         prop_assume!(!(new.is_empty() && quote.is_empty()));
         let again = form_post::find(&out, &names());
         prop_assert_eq!(again.len(), 1);

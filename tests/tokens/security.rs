@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
-/// A provider that builds its addresses of what the request says.
+/// A provider that builds its addresses from the request's fields.
 async fn trusting_upstream() -> String {
     async fn document(headers: HeaderMap) -> Json<Value> {
         let field = |name: &str| headers.get(name).map(|v| v.to_str().unwrap().to_owned());
@@ -68,7 +68,7 @@ async fn a_result_that_a_reload_overtook_is_not_kept() {
     let token = upstream.token(&claims);
     let ask = Ask::default();
     {
-        // Its issuer found, the token waits for the first read of the keys.
+        // The issuer is known, and the token waits for the first fetch of the keys.
         let mut waiting = pin!(bridge.countersign(&token, &ask));
         tokio::select! {
             biased;
@@ -88,7 +88,7 @@ async fn a_result_that_a_reload_overtook_is_not_kept() {
                     stream.write_all([head.as_bytes(), keys.as_bytes()].concat().as_slice()).await;
             }
         });
-        // Asked for while its issuer was trusted.
+        // This request came while its issuer was still trusted.
         assert!(waiting.await.unwrap().jwt.is_some());
     }
     let late = bridge.countersign(&token, &ask).await;
@@ -127,8 +127,8 @@ async fn an_absolute_target_does_not_choose_the_upstreams_host() {
     assert!(answer.contains(&host), "{answer}");
 }
 
-/// The issuer's key was stolen and replaced under its old name: what the old one signed is refused from
-/// then on, also where the answer was known.
+/// The issuer's key was stolen and replaced under the same `kid`. From then on, tokens of the old
+/// key are refused, even if their result was cached.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_replaced_under_its_kid_takes_cached_results_with_it() {
     provider();
@@ -151,7 +151,7 @@ async fn a_key_replaced_under_its_kid_takes_cached_results_with_it() {
     let handle = rooms.issuers.only().unwrap();
     let epoch = handle.snapshot().unwrap().epoch;
     for n in 0..500 {
-        // As a token with another kid does, once the cooldown is over.
+        // A token with an unknown `kid` has the same effect, once the cooldown is over.
         let snapshot = handle.fresh_for(Some(&format!("another-{n}"))).await.unwrap();
         if snapshot.epoch == epoch + 1 {
             break;
@@ -166,8 +166,8 @@ async fn a_key_replaced_under_its_kid_takes_cached_results_with_it() {
     assert!(rooms.bridge.countersign(&good, &ask).await.unwrap().jwt.is_some());
 }
 
-/// The same while the answer is being made: whoever asks after the key was replaced does not get what
-/// was begun for somebody before.
+/// The same for a result in progress: a request that comes after the key was replaced must not
+/// share a result that was begun before.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_result_begun_before_a_key_was_replaced_is_not_shared_after() {
     provider();
@@ -184,7 +184,7 @@ async fn a_result_begun_before_a_key_was_replaced_is_not_shared_after() {
     let new = signer::Signer::es384();
     upstream.tell(|told| told.jwks = json!({"keys": [new.jwk("e1")]}).to_string());
     let token = upstream.token(&upstream.claims());
-    // Made before any is asked about: the one crypto thread has enough to do for a while then.
+    // Tokens are made in advance, so that the only crypto thread is busy for a while.
     let mut tokens = Vec::new();
     for n in 0..150 {
         let mut claims = upstream.claims();
@@ -214,7 +214,7 @@ async fn a_result_begun_before_a_key_was_replaced_is_not_shared_after() {
     assert!(handle.snapshot().unwrap().epoch > epoch);
     let after = bridge.countersign(&token, &Ask::default()).await;
     assert_eq!(after.map(|_| "shared").unwrap_err().code(), "signature");
-    // The first asked while the key was good.
+    // The first request came while the key was valid.
     drop(first.await.unwrap());
     before.join_all().await;
 }

@@ -1,4 +1,5 @@
-//! Issuers of many tenants on real sockets: whoever opens a tenant there must not log in here.
+//! Issuers with many tenants, on real sockets: anyone can open a tenant there, but must not be able
+//! to log in here.
 
 use crate::support::proxy;
 use crate::support::proxy::{Proxy, RequestExt as _, ResponseExt as _, Upstream, provider};
@@ -20,7 +21,8 @@ struct Scene {
 }
 
 impl Scene {
-    /// `more` of the issuer; its keys by kid, each with its mark.
+    /// `more` is added to the issuer's table. `marks` are keys by `kid`, with the `issuer` member
+    /// of each.
     async fn start(more: &str, marks: &[(&str, &Signer, Option<String>)]) -> Self {
         provider();
         let upstream = Upstream::start().await;
@@ -88,7 +90,7 @@ async fn a_tenant_that_is_not_listed_does_not_log_in() {
     let mut untied = mine.clone();
     untied.as_object_mut().unwrap().remove("tid");
     for (claims, code) in [
-        // Signed by the same key, right in all else.
+        // Signed with the same key, and otherwise valid.
         (theirs.clone(), "tenant"),
         (with(theirs.clone(), "tid", json!(MINE)), "tenant"),
         (with(mine.clone(), "tid", json!(THEIRS)), "tenant"),
@@ -98,7 +100,7 @@ async fn a_tenant_that_is_not_listed_does_not_log_in() {
         (with(mine.clone(), "tid", Value::Null), "tenant"),
         (with(mine.clone(), "tid", json!(format!("{MINE} "))), "tenant"),
         (untied, "tenant"),
-        // The template itself is nobody's.
+        // The template itself is not a tenant's issuer.
         (scene.claims("{tenantid}"), "issuer_unknown"),
         (scene.claims("{}"), "issuer_unknown"),
         (scene.claims(""), "issuer_unknown"),
@@ -114,11 +116,11 @@ async fn a_tenant_that_is_not_listed_does_not_log_in() {
     ] {
         assert_eq!(scene.of(&claims).await, Err(code.to_owned()), "{claims}");
     }
-    // A key of their own is no key of the server's.
+    // A key of the attacker is not a key of the server.
     let stranger = Signer::es384();
     let token = stranger.token(&json!({"alg": "ES384", "kid": "e1"}), &mine);
     assert_eq!(scene.exchange(&token).await, Err("signature".to_owned()));
-    // The verifier has no list, so it is not shown the server's keys.
+    // The verifier cannot check the tenant, so the server's keys are not published to it.
     let set = reqwest::get(scene.proxy.url("/.well-known/jwks.json")).await.unwrap();
     let set: Value = set.json().await.unwrap();
     let keys = set["keys"].as_array().unwrap();
@@ -181,14 +183,14 @@ fn whose_key_it_is_outlives_a_restart_and_is_not_published() {
         (json!([key.jwk("k")]), vec![]),
         (json!([mark(Value::Null)]), vec![]),
         (json!([mark(json!("https://a/{t}"))]), vec!["https://a/{t}"]),
-        // The same key twice is one key, of both.
+        // The same key listed twice is one key for both issuers.
         (
             json!([mark(json!("https://a")), mark(json!("https://b"))]),
             vec!["https://a", "https://b"],
         ),
         (json!([mark(json!("https://a")), key.jwk("k")]), vec!["https://a"]),
         (json!([key.jwk("k"), mark(json!("https://a"))]), vec!["https://a"]),
-        // What is no name matches nobody.
+        // A value that is not an issuer matches none.
         (json!([mark(json!(7))]), vec!["a number"]),
         (json!([mark(json!(""))]), vec![""]),
     ] {
@@ -205,7 +207,8 @@ fn whose_key_it_is_outlives_a_restart_and_is_not_published() {
         one.write_json(one.kid().unwrap(), one.alg(), &mut out);
         assert!(!out.contains("issuer"), "{out}");
     }
-    // Another mark is another set: results made under the old one are void.
+    // A change of the `issuer` member makes a different set: results made under the old one are
+    // invalid.
     let (a, b) = (read(json!([mark(json!("https://a"))])), read(json!([mark(json!("https://b"))])));
     assert!(!a.same_keys(&b));
 }

@@ -1,4 +1,4 @@
-//! Every way a token is refused, each by a token that is right in all else, and the attacks.
+//! Every reason to refuse a token, each with a token that is otherwise valid, and the attacks.
 
 use crate::support::tokens;
 use std::time::Duration;
@@ -81,8 +81,8 @@ fn forms_that_are_no_compact_jws() {
 
 #[test]
 fn stray_bits_in_the_last_character_are_refused() {
-    // One octet sequence, one text: otherwise a token has several spellings, and caches and
-    // deny-lists keyed on the text can be walked around.
+    // Each octet sequence must have only one encoding. Otherwise a token has several spellings, and
+    // caches or deny lists keyed by the text can be bypassed.
     let key = TestKey::new(Alg::EdDsa, "k1");
     let scene = Scene::new(&[&key]);
     let token = key.token(&claims());
@@ -192,7 +192,8 @@ fn a_security_event_does_not_become_a_login() {
 
 #[test]
 fn a_refresh_token_does_not_become_a_login() {
-    // Without its client's secret it is worth nothing; here it would be traded for a login.
+    // A refresh token is useless without its client's secret. Exchanging it here would turn it into
+    // a login.
     let (key, scene) = es384();
     for (name, kind) in
         [("typ", "Refresh"), ("typ", "Offline"), ("token_type", "refresh"), ("type", "refresh")]
@@ -351,9 +352,9 @@ fn a_client_named_by_the_protected_header_is_as_good_and_nothing_else_is() {
         key.signed(&format!(r#"{{"alg":"ES384","kid":"k1"{more}}}"#), &claims.to_string())
     };
     let mine = r#","client":"client_1","signer":"me""#;
-    // Without a demand, what the header says was checked by nobody.
+    // Unless the configuration requires a header parameter, its value was not checked.
     assert_eq!(scene.refusal(&token(mine, &none)), "client");
-    // One on something else does not say for which client the token was made.
+    // Requiring another parameter does not tell for which client the token was made.
     scene.policy.headers = vec![("signer".into(), "me".into())];
     assert_eq!(scene.refusal(&token(mine, &none)), "client");
 
@@ -362,7 +363,7 @@ fn a_client_named_by_the_protected_header_is_as_good_and_nothing_else_is() {
         none.clone(),
         with(none.clone(), "azp", json!("client_1")),
         with(none.clone(), "client_id", json!("client_1")),
-        // Anybody's to write, and not looked at.
+        // Any client can set this claim, so it is ignored.
         with(none.clone(), "client", json!("client_2")),
     ] {
         let new = payload(&scene.new_token(&token(mine, &claims)));
@@ -377,14 +378,15 @@ fn a_client_named_by_the_protected_header_is_as_good_and_nothing_else_is() {
         (r#","signer":"me""#, &by_claim, "header_mismatch"),
         (r#","client":"client_2","signer":"me""#, &by_claim, "header_mismatch"),
         (r#","client":"client_2","client":"client_1","signer":"me""#, &none, "duplicate_member"),
-        // The claims say that it was made for another.
+        // The claims name another client.
         (mine, &with(none.clone(), "azp", json!("client_2")), "client"),
         (mine, &with(none.clone(), "client_id", json!("client_2")), "client"),
         (mine, &with(none.clone(), "azp", json!(null)), "client"),
     ] {
         assert_eq!(scene.refusal(&token(more, claims)), code, "{more} {claims}");
     }
-    // An unprotected header has no place in the compact form: a fourth part, or the JSON one.
+    // An unprotected header is impossible in the compact form. It would need a fourth part or the
+    // JSON form.
     let unprotected = b64(r#"{"client":"client_1"}"#);
     let lacking = token(r#","signer":"me""#, &none);
     assert_eq!(scene.refusal(&format!("{lacking}.{unprotected}")), "format");
@@ -395,7 +397,7 @@ fn a_client_named_by_the_protected_header_is_as_good_and_nothing_else_is() {
         "header": { "client": "client_1" },
     });
     assert_eq!(scene.refusal(&json.to_string()), "format");
-    // A token that has an audience keeps it.
+    // A token with an audience keeps it.
     let other = token(mine, &with(none, "aud", json!("other")));
     assert_eq!(payload(&scene.new_token(&other))["aud"], "other");
 }
@@ -411,13 +413,13 @@ fn a_required_header_is_compared_whole() {
     let with_signer = |value: Value| token(&format!(r#","client":"app","signer":{value}"#));
     let demand = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     let right = with_signer(json!(SIGNER));
-    // Nothing is demanded: whatever shares the key is believed.
+    // Without required header parameters, every signer that shares the key is trusted.
     assert!(scene.judge(&with_signer(json!("arn:of:a:stranger")), &Ask::default()).is_ok());
 
     scene.policy.headers = vec![demand("signer", SIGNER), demand("client", "app")];
     let new = scene.new_token(&right);
     assert_eq!(payload(&new), claims());
-    // Another spelling of the same string is the same string.
+    // A JSON string that is escaped differently is still the same string.
     let escaped = SIGNER.replacen('a', "\\u0061", 1);
     assert!(
         scene
@@ -442,7 +444,7 @@ fn a_required_header_is_compared_whole() {
     ] {
         let refusal = scene.judge(&with_signer(value.clone()), &Ask::default()).unwrap_err();
         assert_eq!(refusal.code(), "header_mismatch", "{value}");
-        // The parameter is named; neither the value wanted nor the one found.
+        // The error names the parameter, but neither the expected value nor the one found.
         let told = format!("{refusal} {refusal:?}");
         assert!(told.contains("signer") && !told.contains("arn:"), "{told}");
     }
@@ -450,19 +452,19 @@ fn a_required_header_is_compared_whole() {
         token(""),
         token(&format!(r#","client":"app","Signer":"{SIGNER}""#)),
         token(&format!(r#","client":"app","x":{{"signer":"{SIGNER}"}}"#)),
-        // All are demanded, not any.
+        // All parameters are required, not one of them.
         token(&format!(r#","signer":"{SIGNER}""#)),
         token(&format!(r#","client":"other","signer":"{SIGNER}""#)),
-        // A claim is no header parameter.
+        // A claim does not count as a header parameter.
         key.token(&with(with(claims(), "signer", json!(SIGNER)), "client", json!("app"))),
     ];
     for token in refused {
         assert_eq!(scene.refusal(&token), "header_mismatch", "{}", header(&token));
     }
-    // Two of one name: the reader takes neither.
+    // With a repeated name, the parser accepts neither.
     let twice = token(&format!(r#","client":"app","signer":"{foreign}","signer":"{SIGNER}""#));
     assert_eq!(scene.refusal(&twice), "duplicate_member");
-    // It comes on top of the signature, not in its place.
+    // The check is in addition to the signature, not instead of it.
     let stranger = TestKey::new(Alg::Es384, "k1");
     let forged = stranger.signed(&header(&right).to_string(), &claims().to_string());
     assert_eq!(scene.refusal(&forged), "signature");
@@ -470,7 +472,8 @@ fn a_required_header_is_compared_whole() {
 
 #[test]
 fn a_demanded_header_keeps_tokens_from_passing_as_they_stand() {
-    // The verifier demands nothing: were the key in its set, it would take strangers' tokens.
+    // The verifier does not require these parameters: if the key were in its set, it would accept
+    // tokens of other signers.
     let key = TestKey::new(Alg::Rs256, "k1");
     let mut scene = Scene::new(&[&key]);
     let token = key.token(&claims());
@@ -494,7 +497,7 @@ fn algorithms_are_the_issuers_choice() {
 
 #[test]
 fn a_key_is_used_for_its_own_algorithm_alone() {
-    // RFC 8725 §3.1: the set says RS256, the token says PS256, and the RSA key could check both.
+    // The set says RS256, the token says PS256, and the RSA key could verify both (RFC 8725 §3.1).
     let key = TestKey::new(Alg::Ps256, "k1");
     let mut scene = Scene::new(&[&key]);
     let mut jwk = key.jwk().unwrap();
@@ -508,7 +511,7 @@ fn a_key_is_used_for_its_own_algorithm_alone() {
 
 #[test]
 fn the_public_key_is_no_secret() {
-    // The classic: HS256 with the text of the RSA public key (RFC 8725 §2.1).
+    // The classic attack: HS256 with the text of the RSA public key (RFC 8725 §2.1).
     let rsa = TestKey::new(Alg::Rs256, "k1");
     let scene = Scene::new(&[&rsa]);
     let pem = rsa.spki_pem();
@@ -520,7 +523,7 @@ fn the_public_key_is_no_secret() {
         let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, secret);
         let forged = format!("{input}.{}", b64(aws_lc_rs::hmac::sign(&key, input.as_bytes())));
         assert_eq!(scene.refusal(&forged), "alg");
-        // Nor when the issuer has HMAC tokens too, with a secret of its own.
+        // The same where the issuer also has HMAC tokens, with another secret.
         let hmac = TestKey::new(Alg::Hs256, "k2");
         let both = Scene::new(&[&rsa, &hmac]);
         assert_eq!(both.refusal(&forged), "signature");
@@ -565,9 +568,9 @@ fn keys_in_the_header_are_not_used() {
 fn two_issuers_with_one_kid_stay_apart() {
     let (ours, theirs) = (TestKey::new(Alg::Es384, "1"), TestKey::new(Alg::Es384, "1"));
     let scene = Scene::new(&[&ours]);
-    // The other issuer's key, our issuer's name and kid.
+    // A key of another issuer, with our issuer's name and `kid`.
     assert_eq!(scene.refusal(&theirs.token(&claims())), "signature");
-    // Its own tokens, shown to our issuer's policy with the keys mixed up.
+    // A token of the other issuer, judged by our issuer's policy with that issuer's keys.
     let mut mixed = Scene::new(&[&theirs]);
     mixed.policy.issuers = vec![Issuer::parse(ISSUER).unwrap()];
     let token = theirs.token(&with(claims(), "iss", json!("https://theirs.example")));
@@ -576,7 +579,8 @@ fn two_issuers_with_one_kid_stay_apart() {
 
 #[test]
 fn small_and_flawed_keys_are_not_used() {
-    // 1024 bits, exponent 1, and the modulus of a ROCA key (powers of 65537 modulo small primes).
+    // A 1024-bit modulus, exponent 1, and the modulus of a ROCA key (powers of 65537 modulo small
+    // primes).
     for jwk in [
         json!({"kty": "RSA", "kid": "k1", "e": "AQAB", "n": b64([0xff; 128])}),
         json!({"kty": "RSA", "kid": "k1", "e": "AQ", "n": b64([0xff; 256])}),
@@ -607,7 +611,7 @@ fn without_kid_each_fitting_key_is_tried_within_the_budget() {
         assert!(scene.judge(&token(i), &Ask::default()).is_ok(), "{i}");
     }
     assert_eq!(scene.refusal(&token(5)), "too_many_keys");
-    // By its kid it costs one check.
+    // With a `kid`, the token costs one verification.
     assert!(scene.judge(&keys[5].token(&claims()), &Ask::default()).is_ok());
 }
 
@@ -636,14 +640,14 @@ fn der_signatures_and_padding_only_where_configured() {
     assert_eq!(scene.refusal(&format!("{input}.{}", b64(&raw[..95]))), "signature");
 
     let pad = |text: String| format!("{text}{}", "=".repeat((4 - text.len() % 4) % 4));
-    // Members chosen so that every part needs padding.
+    // The members are chosen so that every part needs padding.
     let header = pad(b64(r#"{"alg":"ES384","kid":"k1","a":1}"#));
     let body = pad(b64(format!("{} ", payload)));
     let input = format!("{header}.{body}");
     assert!(input.contains('='), "{input}");
     let padded = format!("{input}.{}", pad(b64(key.sign(input.as_bytes()))));
     assert_eq!(scene.refusal(&padded), "b64");
-    // Also where it was read before its issuer was known.
+    // The same where the token was parsed before its issuer was known.
     let read = CompactJws::parse(padded.as_str(), &scene.limits, true).unwrap();
     let judged = countersign::pipeline::countersign(&read, &scene.context(), &Ask::default());
     assert_eq!(judged.unwrap_err().code(), "b64");
@@ -654,14 +658,14 @@ fn der_signatures_and_padding_only_where_configured() {
     let unpadded = padded.replace('=', "");
     assert_eq!(scene.refusal(&unpadded), "signature", "the signature covers the received bytes");
     assert_eq!(scene.refusal(&format!("{padded}=")), "b64");
-    // The way back holds for it too: the whole original travels.
+    // The original can be restored too: it is embedded unshortened.
     assert_eq!(
         countersign::pipeline::restore(&new, &scene.own(), &scene.limits).as_deref(),
         Some(padded.as_str())
     );
 }
 
-/// `r || s` as a DER SEQUENCE of two INTEGERs.
+/// Encodes `r || s` as a DER SEQUENCE of two INTEGERs.
 fn der_of(raw: &[u8]) -> Vec<u8> {
     let int = |half: &[u8]| {
         let half = &half[half.iter().take_while(|byte| **byte == 0).count()..];

@@ -1,5 +1,5 @@
-//! The replica of Convex's own verification, held against what was measured with its backend's code.
-//! One row a document or a token, first `customJwt`, then OIDC.
+//! The replica of Convex's verification, compared with measurements of its backend's code. One row
+//! per document or token, first for `customJwt`, then for OIDC.
 #![cfg(feature = "verifier")]
 
 use crate::support::verifiers;
@@ -57,7 +57,7 @@ async fn judge(answer: &Response, token: &str) -> (String, String) {
     )
 }
 
-/// Expected beginnings; the measured figures were cut at 190 characters or so.
+/// Compares the beginnings only: the recorded texts were cut at about 190 characters.
 async fn row(name: &str, answer: Response, token: &str, customs: &str, open: &str) {
     let (a, b) = judge(&answer, token).await;
     assert!(a.starts_with(customs), "{name}, customJwt: {a}");
@@ -164,7 +164,7 @@ async fn oddities_of_the_key_that_signed() {
     let good = good_jwk();
     let n = good["n"].as_str().unwrap();
     let standard = n.replace('-', "+").replace('_', "/");
-    // Only a modulus with one of the two letters shows the difference.
+    // Only a modulus that contains one of the two characters shows the difference.
     assert_ne!(standard, n, "one modulus in 30,000 has neither; run again");
     let leading_zero = {
         use base64::Engine;
@@ -331,7 +331,7 @@ async fn tokens() {
     let forged = Signer::rs256().token(&head, &claims());
     let a = format!("{KID_K1}Invalid signature");
     row("forged", answer.clone(), &forged, &a, UNVERIFIED).await;
-    // A claim that the OIDC parser never sees is covered by the signature all the same.
+    // The signature also covers a claim that the OIDC parser never reads.
     let token = key().token(&head, &with(claims(), json!({"name": null})));
     let parts: Vec<_> = token.split('.').collect();
     let other = b64(with(claims(), json!({"name": null, "sub": "admin"})).to_string());
@@ -375,7 +375,7 @@ async fn es256_works_with_custom_jwt_alone() {
     assert!(error.to_string().contains("algorithm `ES256` is not one of"), "{error}");
 }
 
-/// Production does not show what it is configured with.
+/// Production does not reveal its configuration.
 #[tokio::test]
 async fn the_texts_of_production() {
     let answer = Response::json(json!({"keys": [good_jwk()]}).to_string());
@@ -398,8 +398,8 @@ async fn the_texts_of_production() {
     }
 }
 
-/// The crate `rsa` stops at 4096 bits, Convex's AWS-LC at 8192. A fixture, for the key takes ten
-/// seconds to make.
+/// The crate `rsa` supports up to 4096 bits, Convex's AWS-LC up to 8192. The key is a fixture,
+/// because generating it takes ten seconds.
 #[tokio::test]
 async fn rsa_sizes_are_those_of_aws_lc() {
     let fixture: Value = serde_json::from_str(include_str!("../fixtures/rsa-8192.json")).unwrap();

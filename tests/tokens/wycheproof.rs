@@ -1,6 +1,6 @@
-//! Project Wycheproof's vectors for every algorithm we verify and that it has vectors for, with the
-//! keys as the project's JWKs give them. Whole files; what we judge otherwise than the project stands
-//! in a table with its reason, and an entry that is no longer true fails too.
+//! Project Wycheproof's vectors for every algorithm that we verify and that it covers, with the
+//! keys from its JWKs. Files are used completely. Where our verdict differs from the project's, a
+//! table gives the reason, and an entry that no longer applies fails the test too.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use countersign::jose::alg::{Alg, Curve};
 use countersign::jose::jwk::{Material, PublicJwk, SignatureForm};
 use wycheproof::{TestResult, ecdsa, eddsa, rsa_pkcs1_verify, rsa_pss_verify};
 
-/// A vector judged otherwise than the project judges it: file, flag or `key`, how many, why.
+/// Vectors on which our verdict differs from the project's: file, flag or `key`, number, reason.
 const EXCEPTIONS: &[(&str, &str, usize, &str)] = &[];
 
 #[derive(Default)]
@@ -21,7 +21,8 @@ struct Tally {
 impl Tally {
     fn judge(&mut self, file: &str, id: usize, flags: &str, expected: TestResult, accepted: bool) {
         self.vectors += 1;
-        // "Acceptable" is what some verifiers take for old times' sake: a strict one does not.
+        // "Acceptable" vectors are those that some verifiers accept for compatibility. A strict
+        // verifier does not.
         if accepted == (expected == TestResult::Valid) {
             return;
         }
@@ -37,7 +38,8 @@ impl Tally {
         }
     }
 
-    /// Everything was as expected, and every exception for these files is still one.
+    /// Checks that all vectors met expectations, and that every exception for these files still
+    /// applies.
     fn finish(self, files: &[&str], at_least: usize) {
         assert!(self.faults.is_empty(), "{}", self.faults.join("\n"));
         assert!(self.vectors >= at_least, "only {} vectors", self.vectors);
@@ -177,7 +179,7 @@ fn rsa_pss() {
             }
         }
     }
-    // A salt of another length than the hash's is not PS512 (RFC 7518 §3.5).
+    // A salt whose length differs from the hash's is not PS512 (RFC 7518 §3.5).
     let other = rsa_pss_verify::TestSet::load(Name::RsaPss4096Sha512Mgf1SaltLen32).unwrap();
     for group in other.test_groups {
         let key = rsa(&group.key.n, &group.key.e).unwrap();
@@ -188,7 +190,7 @@ fn rsa_pss() {
     tally.finish(&["PS256", "PS384", "PS512"], 500);
 }
 
-/// The key, unless we refuse it.
+/// The key; `None` if we refuse it.
 fn rsa(n: &[u8], e: &[u8]) -> Option<PublicJwk> {
     let minimal = |int: &[u8]| {
         let zeros = int.iter().take_while(|byte| **byte == 0).count();

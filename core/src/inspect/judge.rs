@@ -1,4 +1,4 @@
-//! What each profile would make of a decoded token: the claim shape as a list of rules.
+//! What each profile's verifier would do with a decoded token: the claim shape as a list of rules.
 
 use super::{Form, Inspection, Note, Outcome, ProfileView, UNREADABLE};
 use crate::jose::alg::Alg;
@@ -7,7 +7,7 @@ use crate::jose::standard_claims;
 use crate::jose::tree::Json;
 use crate::profile::{ClaimShape, Profile};
 
-/// Clock skew granted to `nbf` and `iat`, never to `exp`.
+/// Clock skew allowed for `nbf` and `iat`, never for `exp`.
 const LEEWAY: i64 = 5;
 
 pub(super) fn judge(inspection: &mut Inspection, now: UnixTime) {
@@ -34,7 +34,7 @@ pub(super) fn judge(inspection: &mut Inspection, now: UnixTime) {
         .collect();
 }
 
-/// What no verifier may take and no rule may mend.
+/// Faults that no verifier may accept and countersigning cannot repair.
 fn fatal(inspection: &Inspection, now: UnixTime) -> Vec<Note> {
     let mut notes = Vec::new();
     let mut say = |code, text: String| notes.push(Note::new(code, text));
@@ -101,7 +101,8 @@ fn fatal(inspection: &Inspection, now: UnixTime) -> Vec<Note> {
     notes
 }
 
-/// What this profile's verifier would stumble over. True: it cannot be mended.
+/// Collects what this profile's verifier rejects. Returns `true` if countersigning cannot repair
+/// it.
 fn shape(header: &Json<'_>, claims: &Json<'_>, profile: &Profile, reasons: &mut Vec<Note>) -> bool {
     let shape: &ClaimShape = &profile.claims;
     let mut never = false;

@@ -1,5 +1,5 @@
-//! A token decoded without trust: what stands in it, its times in words, and what each profile would
-//! make of it. No signature is checked and nothing is kept.
+//! Decodes a token without trusting it: its content, its times in words, and what each profile's
+//! verifier would do with it. No signature is verified, and nothing is stored.
 
 mod judge;
 pub mod words;
@@ -12,13 +12,14 @@ use serde::Serialize;
 use crate::jose::names::UnixTime;
 use crate::jose::tree::Json;
 
-/// Longer text is not looked at.
+/// A longer text is not decoded.
 pub const MAX_TOKEN: usize = 1024 * 1024;
 
-/// Code of a note about JSON that is read here for looking, and refused by verifiers.
+/// The code of a note about JSON that this lenient parser accepts and verifiers refuse.
 const UNREADABLE: &str = "json_unreadable";
 
-/// Reads base64url with or without padding, and trailing bits that are not zero: this is for looking.
+/// Accepts base64url with or without padding, and with non-zero trailing bits: the token is only
+/// displayed.
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
     &alphabet::URL_SAFE,
     GeneralPurposeConfig::new()
@@ -26,18 +27,18 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
         .with_decode_allow_trailing_bits(true),
 );
 
-/// What a token says.
+/// The decoded content of a token.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Inspection {
     /// `jws`, `jwe`, or `malformed`.
     pub form: Form,
     pub header: Option<Json<'static>>,
     pub claims: Option<Json<'static>>,
-    /// Bytes of the signature.
+    /// The length of the signature in bytes.
     pub signature_bytes: Option<usize>,
-    /// `exp`, `nbf`, `iat`, `auth_time`, `updated_at`, as far as they are numbers.
+    /// `exp`, `nbf`, `iat`, `auth_time`, `updated_at`, where they are numbers.
     pub times: Vec<Time>,
-    /// What is odd about it, whatever the verifier.
+    /// Irregularities of the token that do not depend on the verifier.
     pub notes: Vec<Note>,
     pub profiles: Vec<ProfileView>,
 }
@@ -55,7 +56,7 @@ pub struct Time {
     pub claim: &'static str,
     /// Seconds since the epoch.
     pub at: i64,
-    /// `2026-11-24 11:30:48 UTC`; none outside the years 0 to 9999.
+    /// `2026-11-24 11:30:48 UTC`; `None` outside the years 0 to 9999.
     pub utc: Option<String>,
     /// `in 9 minutes`.
     pub relative: String,
@@ -74,28 +75,28 @@ impl Note {
     }
 }
 
-/// What one profile would make of the token, were its signature good.
+/// What one profile's verifier would do with the token, if its signature is valid.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ProfileView {
     pub profile: &'static str,
     pub outcome: Outcome,
-    /// Why not as it stands.
+    /// Why the verifier does not accept it unchanged.
     pub reasons: Vec<Note>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// The verifier takes it unchanged.
+    /// The verifier accepts it unchanged.
     AsItStands,
-    /// The verifier refuses it; countersigned it is taken.
+    /// The verifier refuses it, but accepts it once countersigned.
     Countersigned,
-    /// Nothing helps: it must not be countersigned either.
+    /// It is refused, and must not be countersigned either.
     Refused,
 }
 
 impl Outcome {
-    /// For people.
+    /// The outcome as text for the user.
     pub fn sentence(self) -> &'static str {
         match self {
             Self::AsItStands => "accepted as it stands",
@@ -105,7 +106,7 @@ impl Outcome {
     }
 }
 
-/// Without white space, quotes, `Authorization:` and `Bearer` around it, in whatever order they stand.
+/// Removes white space, quotes, `Authorization:` and `Bearer` around a token, in any order.
 pub fn bare(text: &str) -> &str {
     let mut token = text;
     loop {
@@ -127,7 +128,7 @@ pub fn bare(text: &str) -> &str {
     }
 }
 
-/// Decodes `token` as far as it can be decoded, without what [`bare`] takes off.
+/// Decodes `token` as far as possible, after [`bare`].
 pub fn inspect(token: &str, now: UnixTime) -> Inspection {
     let mut token = bare(token);
     let mut notes = Vec::new();
@@ -196,7 +197,8 @@ fn section(parts: &[&str], nth: usize, what: &str, notes: &mut Vec<Note>) -> Opt
     };
     match Json::parse(&bytes) {
         Ok(tree @ Json::Object(_)) => {
-            // Half a surrogate pair, a number beyond a double: read here, and by few verifiers.
+            // This parser accepts lone surrogates and numbers that exceed a double, but few
+            // verifiers do.
             if let Err(error) = serde_json::from_slice::<serde_json::Value>(&bytes) {
                 notes.push(Note::new(UNREADABLE, format!("the {what}: {error}")));
             }

@@ -1,10 +1,10 @@
-//! Times for people.
+//! Times as text for the user.
 
 use crate::jose::names::UnixTime;
 
 const DAY: i64 = 86_400;
 
-/// `2026-11-24 11:30:48 UTC`, RFC 3339 but for the blanks; `None` outside the years 0 to 9999.
+/// `2026-11-24 11:30:48 UTC`: RFC 3339 except for the spaces; `None` outside the years 0 to 9999.
 pub fn utc(at: UnixTime) -> Option<String> {
     let secs = at.secs();
     if !(-62_167_219_200..=253_402_300_799).contains(&secs) {
@@ -39,7 +39,7 @@ pub fn relative(at: UnixTime, now: UnixTime) -> String {
     }
 }
 
-/// A length of time in its two largest units.
+/// A duration in its two largest units.
 pub fn span(secs: i64) -> String {
     const UNITS: [(i64, &str); 5] =
         [(365 * DAY, "year"), (DAY, "day"), (3600, "hour"), (60, "minute"), (1, "second")];

@@ -1,5 +1,5 @@
-//! Tokens in `Set-Cookie` (RFC 6265 §4.1) and `Cookie` (§4.2) values. Lines are bytes: browsers send
-//! other people's cookies in UTF-8, or in whatever they were set.
+//! Tokens in `Set-Cookie` (RFC 6265 §4.1) and `Cookie` (§4.2) values. Lines are bytes, because
+//! cookies of other applications may be UTF-8 or have any encoding.
 
 use std::ops::Range;
 
@@ -7,11 +7,12 @@ use percent_encoding::percent_decode;
 
 use super::{Encoding, Place};
 
-/// What browsers keep of a cookie, name and value together (RFC 6265bis §5.5). They drop a longer one
-/// without a word.
+/// The longest cookie, name and value together, that browsers keep (RFC 6265bis §5.5). They drop a
+/// longer one silently.
 pub const MAX: usize = 4096;
 
-/// Bytes a token may have at `place` of a `Set-Cookie` line for browsers to keep the cookie.
+/// The longest token in bytes at `place` of a `Set-Cookie` line with which browsers still keep the
+/// cookie.
 ///
 /// ```
 /// use countersign_core::rewrite::cookie;
@@ -28,14 +29,15 @@ pub fn room(set_cookie: &[u8], place: &Place) -> usize {
     MAX.saturating_sub(around)
 }
 
-/// The value of a `Set-Cookie` line, when its name is one of `names` (case-sensitive, RFC 6265
-/// §5.4). Attributes are never looked at.
+/// The value of a `Set-Cookie` line whose cookie name is one of `names` (case-sensitive,
+/// RFC 6265 §5.4). Attributes are ignored.
 pub fn find(set_cookie: &[u8], names: &[String]) -> Vec<Place> {
     let end = set_cookie.iter().position(|b| *b == b';').unwrap_or(set_cookie.len());
     pair(set_cookie, 0..end, names).into_iter().collect()
 }
 
-/// The values of a request's `Cookie` line. A name that stands twice is ambiguous, and no place.
+/// The values of a request's `Cookie` line. A repeated name is ambiguous, so neither value is a
+/// place.
 pub fn find_in_request(cookie: &[u8], names: &[String]) -> Vec<Place> {
     let mut found: Vec<Place> = Vec::new();
     let mut at = 0;
@@ -53,7 +55,8 @@ pub fn find_in_request(cookie: &[u8], names: &[String]) -> Vec<Place> {
     found
 }
 
-/// One `name=value`, white space around either apart; quotes around the value stay where they are.
+/// One `name=value` pair without the white space around both. Quotes around the value are not part
+/// of the token.
 fn pair(line: &[u8], part: Range<usize>, names: &[String]) -> Option<Place> {
     let text = &line[part.clone()];
     let equals = text.iter().position(|b| *b == b'=')?;

@@ -1,5 +1,5 @@
-//! The metadata document of OpenID Connect Discovery 1.0 §3 and RFC 8414 §2: read leniently, and
-//! rewritten so that only the members that must change do.
+//! The metadata document of OpenID Connect Discovery 1.0 §3 and RFC 8414 §2. It is read leniently,
+//! and rewritten so that only the necessary members change.
 
 use std::borrow::Cow;
 
@@ -8,13 +8,13 @@ use url::Url;
 use crate::jose::alg::Alg;
 use crate::jose::json;
 
-/// What a document says. Only the issuer is always there; a member of another type than it should
-/// have, or empty, is taken as missing.
+/// The members of a document that are used here. Only `issuer` is required; another member that is
+/// empty or has the wrong type counts as missing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Discovered {
-    /// The issuer's name; tokens say the same in `iss`.
+    /// The issuer's identifier, which tokens repeat in `iss`.
     pub issuer: String,
-    /// Where its keys are.
+    /// The address of its key set.
     pub jwks_uri: Option<String>,
     /// RFC 6749 §3.1.
     pub authorization_endpoint: Option<String>,
@@ -34,27 +34,27 @@ pub struct Discovered {
     pub pushed_authorization_request_endpoint: Option<String>,
     /// OpenID CIBA §4.
     pub backchannel_authentication_endpoint: Option<String>,
-    /// The endpoints for clients with certificates, RFC 8705 §5; the issuer is the document's.
+    /// The endpoints for mutual TLS (RFC 8705 §5). Their `issuer` is the document's.
     pub mtls_endpoint_aliases: Option<Box<Discovered>>,
-    /// `iss` of the access tokens of AD FS, where it is another than that of its ID tokens.
+    /// `iss` of the access tokens of AD FS, where it differs from `iss` of the ID tokens.
     pub access_token_issuer: Option<String>,
     /// `id_token_signing_alg_values_supported`, as written.
     pub id_token_signing_algs: Vec<String>,
 }
 
-/// Why a document is of no use.
+/// Why a document cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum DiscoveryFault {
-    /// It is no JSON, or another value.
+    /// It is not JSON, or is another JSON value.
     #[error("the discovery document is not a JSON object")]
     NotAnObject,
-    /// Some servers wrap it.
+    /// Some servers wrap the document in a list.
     #[error("the discovery document stands in a JSON list, where no client looks for it")]
     List,
-    /// It does not say whose it is.
+    /// It does not name its issuer.
     #[error("`issuer` is missing in the discovery document")]
     IssuerMissing,
-    /// RFC 8259 §4: readers disagree on which of the two counts.
+    /// Parsers disagree on which of two equal names counts (RFC 8259 §4).
     #[error("`{0}` stands twice in the discovery document")]
     Duplicate(&'static str),
 }
@@ -70,7 +70,7 @@ impl DiscoveryFault {
     }
 }
 
-/// Members whose value is used or written here.
+/// Members that are read or changed here.
 const KNOWN: [&str; 12] = [
     "issuer",
     "jwks_uri",
@@ -86,21 +86,22 @@ const KNOWN: [&str; 12] = [
     ALGS,
 ];
 const ALGS: &str = "id_token_signing_alg_values_supported";
-/// Lists of what the *server* signs with, in answers that are signed anew here: ID tokens, userinfo
-/// (OpenID Connect Core §5.3.2), introspection (RFC 9701 §5). The other `*_signing_alg_values_supported`
-/// say what the server takes from clients, or what it signs that passes unchanged (JARM).
+/// Lists of the algorithms with which the server signs answers that this program signs again: ID
+/// tokens, userinfo (OpenID Connect Core §5.3.2), introspection (RFC 9701 §5). The other
+/// `*_signing_alg_values_supported` list what the server accepts from clients, or what it signs
+/// that is passed on unchanged (JARM).
 const SIGNED_HERE: [&str; 3] =
     [ALGS, "userinfo_signing_alg_values_supported", "introspection_signing_alg_values_supported"];
 const ALIASES: &str = "mtls_endpoint_aliases";
 
-/// Reads a document, whatever its media type said.
+/// Reads a document, whatever its media type is.
 ///
 /// # Errors
 /// [`DiscoveryFault`]
 pub fn read(document: &[u8]) -> Result<Discovered, DiscoveryFault> {
     let (_, members) = members(without_bom(document))?;
     let issuer = text(&members, "issuer").ok_or(DiscoveryFault::IssuerMissing)?;
-    // One that cannot be read is of no use, and the rest is.
+    // Aliases that cannot be parsed are ignored; the other members are still used.
     let aliases = raw(&members, ALIASES).and_then(|text| self::members(text.as_bytes()).ok());
     let aliases = aliases.map(|(_, members)| Box::new(endpoints(&members, issuer.clone())));
     let algs = raw(&members, ALGS).and_then(|text| serde_json::from_str(text).ok());
@@ -138,34 +139,34 @@ fn endpoints(members: &Members<'_>, issuer: String) -> Discovered {
     }
 }
 
-/// What a document is changed to say.
+/// The changes to a document.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DiscoveryRewrite {
-    /// The address of the normalised set; `None` leaves it.
+    /// The address of the normalised key set; `None` does not change it.
     pub jwks_uri: Option<String>,
-    /// What tokens are signed with once they came through; empty leaves the lists. They come first in
-    /// each, and behind them what the server says itself: tokens may pass unchanged, and clients
-    /// register with what the server can do.
+    /// The algorithms of the tokens that this program signs; empty does not change the lists. They
+    /// are put first in each list. The server's own follow, because tokens may be passed on
+    /// unchanged, and clients register with what the server supports.
     pub algs: Vec<Alg>,
-    /// The new issuer; `None` leaves it.
+    /// The new issuer; `None` does not change it.
     pub issuer: Option<String>,
-    /// Where addresses move; `None` leaves them.
+    /// Where endpoints move; `None` does not change them.
     pub endpoints: Option<EndpointRewrite>,
 }
 
-/// Addresses below one of `from` become the same below `to`.
+/// Moves addresses below one of `from` to the same paths below `to`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EndpointRewrite {
-    /// Without trailing slashes.
+    /// Base addresses without trailing slashes.
     pub from: Vec<String>,
-    /// Without a trailing slash.
+    /// The new base address, without a trailing slash.
     pub to: String,
 }
 
 impl EndpointRewrite {
-    /// From what the upstream calls itself (its address, and the issuer's and our own origin with the
-    /// upstream's base path) to `to`. Ours is among them because a provider may build its addresses from
-    /// the host it is told, which is ours, and its own path.
+    /// Moves all names of the upstream to `to`: its address, and the issuer's and our own origin
+    /// with the upstream's base path. Our origin is included because a provider may build its
+    /// addresses from the `Host` that it receives, which is ours, and its own path.
     pub fn to_public(issuer: &str, upstream: &Url, to: &str) -> Self {
         let mut from = bases(issuer, upstream);
         if !upstream.path().trim_end_matches('/').is_empty() {
@@ -178,16 +179,16 @@ impl EndpointRewrite {
     fn apply(&self, address: &str) -> Option<String> {
         self.from.iter().find_map(|from| {
             let rest = address.strip_prefix(from.as_str())?;
-            // `https://a.example` is no prefix of `https://a.example.evil`.
+            // `https://a.example` must not match `https://a.example.evil`.
             let ends = rest.is_empty() || rest.starts_with(['/', '?', '#']);
             ends.then(|| format!("{}{rest}", self.to))
         })
     }
 }
 
-/// The addresses whose paths are served by the upstream: its own, and the issuer's origin with the
-/// upstream's base path, as the upstream may be that host's inside. A server behind TLS that it does
-/// not see calls itself `http:` in some members and `https:` in others.
+/// The base addresses of the upstream: its own, and the issuer's origin with the upstream's base
+/// path, because the upstream may be the internal server of that host. Both `http:` and `https:`
+/// are included: a server behind a TLS terminator may use either in its members.
 pub(super) fn bases(issuer: &str, upstream: &Url) -> Vec<Url> {
     let mut bases = vec![upstream.clone()];
     if let Ok(mut issuer) = Url::parse(issuer)
@@ -205,8 +206,8 @@ pub(super) fn bases(issuer: &str, upstream: &Url) -> Vec<Url> {
     bases
 }
 
-/// Rewrites a document. Everything but the changed values, and a byte order mark, stays byte for
-/// byte; `jwks_uri` is added where it is missing.
+/// Rewrites a document. It keeps every byte except the changed values and a byte order mark, and
+/// adds `jwks_uri` where it is missing.
 ///
 /// # Errors
 /// [`DiscoveryFault`]
@@ -240,8 +241,8 @@ pub fn rewrite(document: &[u8], to: &DiscoveryRewrite) -> Result<Vec<u8>, Discov
     Ok(out.into_bytes())
 }
 
-/// A document for an issuer whose server has none: what a relying party that only verifies tokens
-/// needs, and the members that OpenID Connect Discovery §3 requires. `base` is where we are found,
+/// A document for an issuer whose server has none. It has what a relying party needs to verify
+/// tokens, and the members that OpenID Connect Discovery §3 requires. `base` is our public URL
 /// without a trailing slash.
 pub fn minimal(issuer: &str, base: &str, jwks_uri: &str, algs: &[Alg]) -> String {
     serde_json::json!({
@@ -255,7 +256,7 @@ pub fn minimal(issuer: &str, base: &str, jwks_uri: &str, algs: &[Alg]) -> String
     .to_string()
 }
 
-/// The new value of a member, where it has one.
+/// The new value of a member; `None` where it is not changed.
 fn changed(
     name: &str,
     old: Option<&serde_json::Value>,
@@ -269,7 +270,7 @@ fn changed(
     }
 }
 
-/// A list of algorithms with ours first; none where it stays.
+/// A list of algorithms with `ours` first; `None` where it is not changed.
 fn supported(ours: &[Alg], old: &[serde_json::Value]) -> Option<serde_json::Value> {
     let ours: Vec<&str> = ours.iter().map(|alg| alg.name()).collect();
     let behind = old.iter().filter(|name| name.as_str().is_none_or(|name| !ours.contains(&name)));
@@ -277,14 +278,14 @@ fn supported(ours: &[Alg], old: &[serde_json::Value]) -> Option<serde_json::Valu
     (!ours.is_empty()).then(|| new.collect())
 }
 
-/// Whether a member holds an address, by its name: others may hold text that looks like one and is a
-/// name (a scope, a resource, `access_token_issuer`).
+/// Whether a member holds an address, judged by its name. Other members may hold identifiers that
+/// look like addresses (a scope, a resource, `access_token_issuer`).
 fn is_address(name: &str) -> bool {
     ["_endpoint", "_uri", "_url", "_iframe"].iter().any(|end| name.ends_with(end))
         || name == "service_documentation"
 }
 
-/// An address, or an object in which addresses stand, as clients are to see it.
+/// The public form of an address, or of an object that contains addresses.
 fn moved(
     name: &str,
     old: &serde_json::Value,
@@ -315,7 +316,7 @@ fn without_bom(document: &[u8]) -> &[u8] {
 
 type Members<'a> = Vec<(Cow<'a, str>, &'a str)>;
 
-/// The text of a document, and the members of the top-level object, in order.
+/// The document as text, and the members of its top-level object in order.
 fn members(document: &[u8]) -> Result<(&str, Members<'_>), DiscoveryFault> {
     let text = std::str::from_utf8(document).map_err(|_| DiscoveryFault::NotAnObject)?;
     let members = json::members(text).map_err(|_| {
@@ -417,8 +418,9 @@ mod tests {
         serde_json::from_slice(&rewrite(document.as_bytes(), &to).unwrap()).unwrap()
     }
 
-    /// What the server signs and we sign anew names both; what clients sign names what the server
-    /// takes, or they would sign with what it refuses.
+    /// Lists of what the server signs and this program signs again get both algorithms. Lists of
+    /// what clients sign keep the server's alone: otherwise clients would sign with algorithms that
+    /// the server refuses.
     #[test]
     fn ours_stands_first_in_what_is_signed_here() {
         let new = rewritten(
@@ -470,7 +472,7 @@ mod tests {
         let nested =
             serde_json::json!({"a_endpoint": "https://p/a", "b": "https://auth.example/b"});
         assert_eq!(new["nested"]["deeper"], nested);
-        // Names, not addresses.
+        // These are identifiers, not addresses.
         assert_eq!(new["access_token_issuer"], "https://auth.example/trust");
         assert_eq!(new["scopes_supported"][0], "https://auth.example/scope");
         assert_eq!(new["resource"], "https://auth.example/api");
@@ -488,7 +490,7 @@ mod tests {
         assert_eq!(to.apply("http://10.0.0.1/auth/token").as_deref(), Some("https://p/token"));
         assert_eq!(to.apply("https://a.example/authx"), None);
         assert_eq!(to.apply("https://b.example/auth/token"), None);
-        // Built from the host that we told it.
+        // The upstream built this address from the `Host` that we sent.
         assert_eq!(to.apply("https://p/auth/token").as_deref(), Some("https://p/token"));
         assert_eq!(to.apply("https://p/token"), None);
     }

@@ -1,4 +1,5 @@
-//! `expires_in` beside an access token (RFC 6749 §5.1): it is the life of the token that stands there.
+//! `expires_in` of a token response (RFC 6749 §5.1): it must be the lifetime of the new access
+//! token.
 
 use std::collections::BTreeMap;
 
@@ -6,8 +7,8 @@ use serde_json::value::RawValue;
 
 use super::{Encoding, Place};
 
-/// The edit that lowers `expires_in` of a token response to `seconds`; none where it is lower already,
-/// or no whole number. A number in a string stays a string.
+/// The edit that lowers `expires_in` of a token response to `seconds`; `None` where it is lower
+/// already, or not a whole number. A number in a string remains a string.
 ///
 /// ```
 /// use countersign_core::rewrite::{expires_in, splice};

@@ -3,8 +3,8 @@
 
 use super::{Encoding, Place};
 
-/// The token of one line of the field `name`. Anything after it makes it none. The range counts in
-/// the line.
+/// The token in one line of the field `name`; `None` if anything follows it. The range counts from
+/// the start of the line.
 ///
 /// ```
 /// use countersign_core::rewrite::field;
@@ -15,12 +15,12 @@ use super::{Encoding, Place};
 /// ```
 pub fn find(line: &[u8], name: &str) -> Option<Place> {
     let value = line.trim_ascii();
-    // RFC 9110 §11.1: the case of the scheme does not matter; at least one space follows.
+    // The scheme is case-insensitive, and at least one space follows it (RFC 9110 §11.1).
     let token = match value.split_at_checked(7) {
         Some((scheme, rest)) if scheme.eq_ignore_ascii_case(b"bearer ") => rest.trim_ascii_start(),
         _ => value,
     };
-    // `b64token`, RFC 6750 §2.1.
+    // The characters of `b64token` (RFC 6750 §2.1).
     let plain = |b: &u8| b.is_ascii_alphanumeric() || b"-._~+/=".contains(b);
     if token.is_empty() || !token.iter().all(plain) {
         return None;

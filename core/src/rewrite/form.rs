@@ -7,13 +7,13 @@ use percent_encoding::percent_decode;
 
 use super::{Encoding, Place};
 
-/// The fields of `body` whose names are `names`, each at most once: a field that stands twice is
-/// ambiguous, and neither is a place.
+/// The fields of `body` that are in `names`. A repeated field is ambiguous, so neither value is a
+/// place.
 pub fn find(body: &[u8], names: &[String]) -> Vec<Place> {
     find_in(body, 0..body.len(), names)
 }
 
-/// [`find`] in a part of `text`; ranges count from the start of `text`.
+/// [`find`] within `part` of `text`. Ranges count from the start of `text`.
 pub(super) fn find_in(text: &[u8], part: Range<usize>, names: &[String]) -> Vec<Place> {
     let mut found: Vec<Place> = Vec::new();
     let mut seen = vec![0u32; names.len()];
@@ -40,7 +40,7 @@ pub(super) fn find_in(text: &[u8], part: Range<usize>, names: &[String]) -> Vec<
     found
 }
 
-/// `+` is a space and `%XX` a byte; `None` when the bytes are no UTF-8.
+/// Decodes `+` as a space and `%XX` as a byte; `None` where the result is not UTF-8.
 fn decode(text: &[u8]) -> Option<Cow<'_, str>> {
     let spaced: Cow<'_, [u8]> = if text.contains(&b'+') {
         text.iter().map(|b| if *b == b'+' { b' ' } else { *b }).collect::<Vec<_>>().into()

@@ -1,5 +1,6 @@
-//! Hidden inputs of an HTML page: OAuth 2.0 Form Post Response Mode §2. One pass over the tags, by
-//! the tokenizer of the HTML standard (§13.2.5) as far as tags, attributes, comments and raw text go.
+//! Tokens in hidden inputs of an HTML page (OAuth 2.0 Form Post Response Mode §2). It reads the
+//! page once, with the part of the HTML standard's tokenizer (§13.2.5) for tags, attributes,
+//! comments and raw text.
 
 use std::ops::Range;
 
@@ -9,7 +10,8 @@ use super::{Encoding, Place};
 const RAW_TEXT: [&str; 8] =
     ["script", "style", "textarea", "title", "xmp", "iframe", "noembed", "noframes"];
 
-/// The values of the hidden inputs `names`. A name that stands twice is ambiguous, and no place.
+/// The values of the hidden inputs in `names`. A repeated name is ambiguous, so neither value is a
+/// place.
 pub fn find(html: &[u8], names: &[String]) -> Vec<Place> {
     let mut found: Vec<Place> = Vec::new();
     let mut seen = vec![0u32; names.len()];
@@ -32,13 +34,13 @@ pub fn find(html: &[u8], names: &[String]) -> Vec<Place> {
     found
 }
 
-/// The value of the hidden input `name`, decoded, for the companions of a hash claim (`code`,
-/// `state`); `None` where it stands twice.
+/// The decoded value of the hidden input `name`, for hash claims (`code`, `state`); `None` where
+/// the name is repeated.
 pub fn value(html: &[u8], name: &str) -> Option<String> {
     find(html, &[name.to_owned()]).pop().map(|place| place.token)
 }
 
-/// A start tag; of an attribute that stands twice the first counts.
+/// A start tag. Of a repeated attribute, the first one counts.
 #[derive(Default)]
 struct Tag {
     name: Range<usize>,
@@ -53,13 +55,13 @@ struct TagScan<'a> {
 }
 
 impl TagScan<'_> {
-    /// The next start tag that is closed by `>`; `at` stands behind it.
+    /// The next complete start tag. Afterwards `at` is after its `>`.
     fn next_tag(&mut self) -> Option<Tag> {
         loop {
             self.at += self.html.get(self.at..)?.iter().position(|b| *b == b'<')? + 1;
             let rest = &self.html[self.at..];
             if rest.starts_with(b"!--") {
-                // `<!-->` is a whole comment.
+                // `<!-->` is a complete comment.
                 self.at += 1;
                 self.skip_to(b"-->")?;
                 continue;
@@ -77,7 +79,7 @@ impl TagScan<'_> {
         }
     }
 
-    /// Behind the next `end`, without regard to case.
+    /// Moves to the first byte after the next `end`, ignoring case.
     fn skip_to(&mut self, end: &[u8]) -> Option<()> {
         let rest = self.html.get(self.at..)?;
         let found = rest.windows(end.len()).position(|part| part.eq_ignore_ascii_case(end))?;
@@ -97,7 +99,7 @@ impl TagScan<'_> {
                 return Some(tag);
             }
             let start = self.at;
-            // A leading `=` is part of the name.
+            // A leading `=` is part of the attribute's name.
             self.at += 1;
             self.until(|b| b.is_ascii_whitespace() || b"/>=".contains(&b));
             let name = start..self.at;
@@ -127,7 +129,7 @@ impl TagScan<'_> {
         }
     }
 
-    /// Up to the first byte that is `end`, or to the end of the page.
+    /// The bytes before the first one that satisfies `end`, or the rest of the page.
     fn until(&mut self, end: impl Fn(u8) -> bool) -> Range<usize> {
         let start = self.at;
         while self.html.get(self.at).is_some_and(|b| !end(*b)) {
@@ -137,14 +139,15 @@ impl TagScan<'_> {
     }
 }
 
-/// Character references resolved: numeric ones and those an encoder writes. Others stay as text.
+/// Decodes numeric character references and those that encoders write. Other references are kept as
+/// text.
 fn decode(text: &[u8]) -> Option<String> {
     let mut rest = std::str::from_utf8(text).ok()?;
     let mut out = String::with_capacity(rest.len());
     while let Some(at) = rest.find('&') {
         out.push_str(&rest[..at]);
         rest = &rest[at + 1..];
-        // The longest reference we know has 10 characters.
+        // The longest known reference has 10 characters.
         let end = rest.bytes().take(12).position(|b| b == b';');
         match end.and_then(|end| reference(&rest[..end])).zip(end) {
             Some((c, end)) => {
@@ -247,7 +250,7 @@ mod tests {
 
     #[test]
     fn a_page_of_open_tags_is_read_once() {
-        // Quadratic work on 1 MiB would not come back within the test's time.
+        // With quadratic work, 1 MiB would take longer than the test's time limit.
         for part in ["<", "<a", "<!--", "<a b='", "<script>", "<input name=id_token value=x "] {
             let page = part.repeat(1024 * 1024 / part.len());
             assert!(find(page.as_bytes(), &names()).len() < 2);

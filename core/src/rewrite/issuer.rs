@@ -1,11 +1,11 @@
-//! `iss` of an authorization response (RFC 9207 §2). Where the discovery document names another issuer
-//! than the upstream does, the response must name that one too: clients compare the two byte for byte
-//! and end the login where they differ.
+//! Renames `iss` in authorization responses (RFC 9207 §2). Where the rewritten discovery document
+//! has a new issuer, the response must have the same: clients compare the two byte for byte, and
+//! abort the login if they differ.
 
 use super::{Place, form_post, redirect};
 
-/// The edits that rename `from`, any of the upstream's own names, to `to` in query and fragment of a
-/// `Location`.
+/// The edits that rename `from`, the upstream's own names, to `to` in the query and the fragment of
+/// a `Location`.
 ///
 /// ```
 /// use countersign_core::rewrite::{issuer, splice};
@@ -19,7 +19,7 @@ pub fn in_location(location: &[u8], from: &[&str], to: &str) -> Vec<(Place, Stri
     renamed(redirect::find(location, &names()), from, to)
 }
 
-/// The same in the hidden inputs of a page that posts itself (OAuth 2.0 Form Post Response Mode §2).
+/// The same for the hidden inputs of a self-submitting page (OAuth 2.0 Form Post Response Mode §2).
 pub fn in_form_post(html: &[u8], from: &[&str], to: &str) -> Vec<(Place, String)> {
     renamed(form_post::find(html, &names()), from, to)
 }
@@ -28,7 +28,8 @@ fn names() -> [String; 1] {
     ["iss".to_owned()]
 }
 
-/// Another issuer's name stays: the response is not one of ours then (RFC 9207 §4, mix-up).
+/// The name of another issuer is not changed: such a response is not from this upstream (mix-up
+/// attack, RFC 9207 §4).
 fn renamed(places: Vec<Place>, from: &[&str], to: &str) -> Vec<(Place, String)> {
     let ours = |place: &Place| from.contains(&place.token.as_str()) && place.token != to;
     places.into_iter().filter(ours).map(|place| (place, to.to_owned())).collect()
@@ -68,7 +69,7 @@ mod tests {
         assert_eq!(named[0].token, TO);
     }
 
-    /// Who answers for another issuer, or says two, is not made to answer for ours.
+    /// A response of another issuer, or one with two `iss`, must not pass as one of this issuer.
     #[test]
     fn another_issuer_keeps_its_name() {
         for location in [

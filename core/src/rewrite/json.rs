@@ -1,4 +1,4 @@
-//! String values at dotted paths of a JSON body.
+//! Tokens in string values at dotted paths of a JSON body.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -12,10 +12,10 @@ use crate::jose::json;
 /// Why a body was not searched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BodyFault {
-    /// It is no JSON, or cut off.
+    /// It is not JSON, or is truncated.
     #[error("the body is not JSON")]
     NotJson,
-    /// A member on a path stands twice; readers disagree on which one counts (RFC 8259 §4).
+    /// A member on a path is repeated, and parsers disagree on which one counts (RFC 8259 §4).
     #[error("a member on the way to a token stands twice")]
     Ambiguous,
 }
@@ -36,13 +36,13 @@ impl BodyFault {
     }
 }
 
-/// The string values at `paths`, in the order they stand in. A value of another type is no token.
+/// The string values at `paths`, in the order of the body. Values of other types are ignored.
 ///
 /// # Errors
-/// [`BodyFault`]: then nothing of the body is to be changed.
+/// [`BodyFault`]. Then no part of the body may be changed.
 pub fn find(body: &[u8], paths: &[JsonPath]) -> Result<Vec<Place>, BodyFault> {
     let text = same_length(body);
-    // Iterative in serde_json, so depth costs no stack.
+    // serde_json skips raw values iteratively, so nesting uses no stack.
     let root: &RawValue = serde_json::from_str(text.strip_prefix('\u{feff}').unwrap_or(&text))?;
     let mut search = Search { text: &text, paths, found: Vec::new() };
     let live: Vec<Live> = (0..paths.len()).map(|path| Live { path, step: 0 }).collect();
@@ -50,8 +50,8 @@ pub fn find(body: &[u8], paths: &[JsonPath]) -> Result<Vec<Place>, BodyFault> {
     Ok(search.found)
 }
 
-/// The body as text. In one that is not UTF-8, against RFC 8259 §8.1, tokens can be read all the same:
-/// what is not ASCII stands elsewhere.
+/// The body as text. A body that is not UTF-8 violates RFC 8259 §8.1, but its tokens can still be
+/// read, since they are ASCII. Each other byte is replaced by `?`, so that positions do not change.
 fn same_length(body: &[u8]) -> Cow<'_, str> {
     let ascii = |byte: &u8| if byte.is_ascii() { char::from(*byte) } else { '?' };
     match std::str::from_utf8(body) {
@@ -60,7 +60,7 @@ fn same_length(body: &[u8]) -> Cow<'_, str> {
     }
 }
 
-/// A path whose first `step` steps led here.
+/// A path whose first `step` steps lead to the current value.
 #[derive(Clone, Copy)]
 struct Live {
     path: usize,
@@ -74,8 +74,8 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// One value. Recursion is as deep as the longest path (64 steps), not as the document: a value
-    /// no path leads into is skipped flat.
+    /// Searches one value. Recursion is limited by the longest path (64 steps), not by the
+    /// document: a value that no path leads into is skipped without recursion.
     fn value(&mut self, value: &str, live: &[Live]) -> Result<(), BodyFault> {
         let done = live.iter().find(|l| self.step(l).is_none());
         match (value.as_bytes().first(), done) {
@@ -103,7 +103,7 @@ impl Search<'_> {
     }
 
     fn string(&mut self, quoted: &str, path: &JsonPath) {
-        // Text that is no Unicode is no token.
+        // A string that is not valid Unicode cannot be a token.
         if let Ok(token) = serde_json::from_str(quoted) {
             let range = json::range(self.text, &quoted[1..quoted.len() - 1]);
             let name = path.as_str().to_owned();
@@ -115,7 +115,7 @@ impl Search<'_> {
         self.paths[live.path].steps.get(live.step)
     }
 
-    /// The paths that lead on to a member of this name, or to the items of an array.
+    /// The paths that continue into a member with this name, or into the items of an array.
     fn follow(&self, live: &[Live], name: Option<&str>) -> Vec<Live> {
         let leads = |step: &Step| match step {
             Step::Any => true,

@@ -1,8 +1,9 @@
-//! Where tokens stand in an answer or a request. Pure: bytes in, places and spliced bytes out.
+//! Finds tokens in an answer or a request, and replaces them. It is pure: bytes in, places and
+//! spliced bytes out.
 //!
-//! A place is a byte range and the way a token is written there. Whatever is not such a range stays
-//! byte for byte as it was. Every search is linear in the input and keeps no more state than the
-//! paths it looks for are long, so hostile nesting costs nothing.
+//! A place is a byte range and the encoding of the token there. Bytes outside of places never
+//! change. Every search is linear in the input, and its state is limited by the length of the
+//! paths, so hostile nesting costs nothing.
 //!
 //! | place | where |
 //! |---|---|
@@ -37,14 +38,14 @@ pub use rules::{BearerMode, JsonPath, PathPattern, PatternError, TokenRule, hidd
 /// One token found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
-    /// Bytes of the input that are the token as it is written there, without quotes.
+    /// The range of the encoded token in the input, without quotes.
     pub range: Range<usize>,
-    /// The configured path, field, parameter or cookie it stands under; `id_token` and
-    /// `access_token` mean something to the hash claims.
+    /// The configured path, field, parameter or cookie where the token was found. The names
+    /// `id_token` and `access_token` matter for the hash claims.
     pub name: String,
-    /// The token, decoded.
+    /// The decoded token.
     pub token: String,
-    /// How it is written there.
+    /// How the token is encoded there.
     pub encoding: Encoding,
 }
 
@@ -54,22 +55,22 @@ impl Place {
         self.name.rsplit(['.', ']']).next().unwrap_or(&self.name)
     }
 
-    /// Whether this has the form of a compact JWS. Opaque tokens stand in the same places.
+    /// Whether the token has the form of a compact JWS. Opaque tokens occur in the same places.
     pub fn is_jws(&self) -> bool {
         is_jws(&self.token)
     }
 }
 
-/// RFC 3986 §2.3, without `~`, which older encoders escape.
+/// The unreserved characters of RFC 3986 §2.3, without `~`, which older encoders escape.
 const UNRESERVED: &percent_encoding::AsciiSet =
     &percent_encoding::NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.');
 
-/// The bytes of a compact JWS.
+/// The characters of a compact JWS.
 static JWS: Alphabet = Alphabet::of(b"-_.");
-/// Those of one of its parts, padding allowed.
+/// The characters of one of its parts, with padding allowed.
 static PADDED: Alphabet = Alphabet::of(b"-_=");
 
-/// A set of bytes, looked up: a token has thousands, and all of them are looked at.
+/// A set of bytes as a lookup table: a token has thousands of bytes, and each is looked up.
 struct Alphabet([bool; 256]);
 
 impl Alphabet {
@@ -94,21 +95,22 @@ impl Alphabet {
     }
 }
 
-/// How a token is written at its place.
+/// How a token is encoded at its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Encoding {
     /// Inside the quotes of a JSON string, RFC 8259 §7.
     Json,
-    /// Percent-encoded, RFC 3986 §2.1; a form body, a query, a fragment, some cookies.
+    /// Percent-encoded (RFC 3986 §2.1): a form body, a query, a fragment, some cookies.
     Percent,
-    /// In an HTML attribute value; every character that could end it is a reference.
+    /// In an HTML attribute value. Every character that could end the value is written as a
+    /// reference.
     Html,
-    /// As it stands.
+    /// Not encoded.
     Raw,
 }
 
 impl Encoding {
-    /// `token` as it is written here. The alphabet of a compact JWS is itself everywhere.
+    /// Encodes `token`. A compact JWS has only characters that no encoding changes.
     pub fn encode(self, token: &str) -> Cow<'_, str> {
         if JWS.has_all(token) {
             return Cow::Borrowed(token);
@@ -137,8 +139,8 @@ fn html_escape(token: &str) -> String {
     out
 }
 
-/// Puts new tokens in their places. A token equal to the old one leaves its bytes alone, however it
-/// was written. Places that overlap or lie outside the input are left alone, never guessed at.
+/// Puts new tokens in their places. If the new token equals the old one, its bytes do not change,
+/// whatever their encoding. Places that overlap or are outside the input are skipped.
 pub fn splice(input: &[u8], mut edits: Vec<(Place, String)>) -> Vec<u8> {
     edits.sort_by_key(|(place, _)| place.range.start);
     let mut out =
@@ -157,8 +159,8 @@ pub fn splice(input: &[u8], mut edits: Vec<(Place, String)>) -> Vec<u8> {
     out
 }
 
-/// Whether `text` has the form of a compact JWS, RFC 7515 §7.1: three parts of base64url (padding
-/// allowed). Whether they mean anything is for the verifier to say.
+/// Whether `text` has the form of a compact JWS (RFC 7515 §7.1): three parts of base64url, padding
+/// allowed. The content of the parts is not checked.
 pub fn is_jws(text: &str) -> bool {
     let mut parts = text.split('.');
     let (Some(header), Some(payload), Some(signature), None) =
@@ -169,8 +171,8 @@ pub fn is_jws(text: &str) -> bool {
     [header, payload, signature].iter().all(|part| !part.is_empty() && PADDED.has_all(part))
 }
 
-/// A body that is one compact JWS, white space around it apart (`application/jwt`, RFC 7519 §10.3.1:
-/// signed userinfo and introspection answers).
+/// A body that is one compact JWS, apart from white space around it (`application/jwt`,
+/// RFC 7519 §10.3.1: signed userinfo and introspection answers).
 pub fn jwt_body(body: &[u8]) -> Option<Place> {
     let text = std::str::from_utf8(body).ok()?;
     let token = text.trim_ascii();
@@ -187,7 +189,7 @@ pub fn jwt_body(body: &[u8]) -> Option<Place> {
 mod tests {
     use super::*;
 
-    /// `input` with `new` of each token in its place.
+    /// `input` with `new` applied to the token at each place.
     pub(super) fn replace_all(
         input: &str,
         places: Vec<Place>,

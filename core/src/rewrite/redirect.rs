@@ -1,10 +1,12 @@
-//! Tokens in a `Location`, which is bytes (many servers write UTF-8 there): the query, and the fragment of the implicit and hybrid flows
-//! (OAuth 2.0 Multiple Response Types §5).
+//! Tokens in a `Location`: in its query, and in the fragment of the implicit and hybrid flows
+//! (OAuth 2.0 Multiple Response Types §5). The value is handled as bytes, because many servers
+//! write UTF-8 there.
 
 use super::{Place, form};
 
-/// The parameters `names` in query and fragment. A parameter that stands in both is two places; one
-/// that stands twice in either is none there. What is not replaced keeps its spelling.
+/// The parameters `names` in query and fragment. A parameter that is in both gives two places. One
+/// that is repeated within the query or the fragment is ambiguous and not a place.
+/// Parameters that are not replaced keep their encoding.
 pub fn find(location: &[u8], names: &[String]) -> Vec<Place> {
     let end = location.len();
     let position = |range: std::ops::Range<usize>, byte: u8| {
@@ -16,15 +18,14 @@ pub fn find(location: &[u8], names: &[String]) -> Vec<Place> {
         found = form::find_in(location, mark + 1..hash, names);
     }
     if hash < end {
-        // A router in the page: `#/callback?access_token=…`.
+        // A client-side router puts its path before the parameters: `#/callback?access_token=…`.
         let start = position(hash..end, b'?').unwrap_or(hash) + 1;
         found.extend(form::find_in(location, start..end, names));
     }
     found
 }
 
-/// The value of the parameter `name`, decoded, for the companions of a hash claim (`code`,
-/// `state`).
+/// The decoded value of the parameter `name`, for hash claims (`code`, `state`).
 pub fn value(location: &[u8], name: &str) -> Option<String> {
     let mut found = find(location, &[name.to_owned()]).into_iter();
     match (found.next(), found.next()) {

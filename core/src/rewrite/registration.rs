@@ -1,22 +1,22 @@
-//! Dynamic client registration (RFC 7591, OpenID Connect Registration 1.0). A client registers with an
-//! algorithm of the discovery document. Ours stands first there, and the server cannot sign with it:
-//! towards the server it becomes one of the server's own, and in the answer what the client will see
-//! becomes ours.
+//! Dynamic client registration (RFC 7591, OpenID Connect Registration 1.0). Clients register with
+//! an algorithm from the discovery document. Our algorithm comes first there, but the server may be
+//! unable to sign with it. So in the request our algorithm becomes one of the server's, and in the
+//! answer the server's becomes ours, because that is what the client will receive.
 
 use crate::jose::alg::Alg;
 use crate::jose::json::{self, Object};
 
-/// Members that name what the server signs and we sign anew.
+/// Members that name the algorithm of answers which the server signs and this program signs again.
 const SIGNED_HERE: [&str; 3] = [
     "id_token_signed_response_alg",
     "userinfo_signed_response_alg",
     "introspection_signed_response_alg",
 ];
-/// Nesting of a registration: a `jwks` with its keys, and then some.
+/// The deepest nesting accepted in a registration: a `jwks` with its keys, and a reserve.
 const DEPTH: usize = 32;
 
-/// The request as the server is to have it; none where it stays byte for byte. `theirs` is the
-/// server's `id_token_signing_alg_values_supported`.
+/// The request for the server; `None` where it is not changed. `theirs` is the server's
+/// `id_token_signing_alg_values_supported`.
 ///
 /// ```
 /// use countersign_core::jose::alg::Alg;
@@ -34,8 +34,8 @@ pub fn request(body: &[u8], ours: Alg, theirs: &[String]) -> Option<String> {
     changed(body, |old| (old == ours.name()).then_some(first.as_str()))
 }
 
-/// The answer as the client is to have it; none where it stays. Whatever the server signs with leaves
-/// here signed by ours, but for what `passes` says of an algorithm.
+/// The answer for the client; `None` where it is not changed. Every algorithm becomes `ours`,
+/// except `none` and those for which `passes` is true: such tokens are passed on unchanged.
 pub fn answer(body: &[u8], ours: Alg, passes: impl Fn(Alg) -> bool) -> Option<String> {
     let renamed = |old: &str| old != "none" && !Alg::from_name(old).is_some_and(&passes);
     changed(body, |old| renamed(old).then_some(ours.name()))

@@ -1,13 +1,14 @@
-//! Which places are looked at on which path.
+//! Which places are searched on which path.
 
 use super::discovery::{Discovered, bases};
 use crate::jose::names::Audience;
 
-/// One `[[tokens]]`, checked: on requests whose path fits, tokens in these places of the answer are
-/// countersigned, and those in the `restore` places of the request become the originals again.
+/// One checked `[[tokens]]` table. For requests with a matching path, tokens in these places of the
+/// answer are countersigned, and tokens in the `restore` places of the request are replaced by the
+/// originals.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenRule {
-    /// Requests it is for.
+    /// The paths that the rule applies to.
     pub path: PathPattern,
     /// String values of a JSON answer.
     pub json: Vec<JsonPath>,
@@ -19,21 +20,22 @@ pub struct TokenRule {
     pub headers: Vec<String>,
     /// Hidden inputs of an HTML answer.
     pub form_post: Vec<String>,
-    /// The answer is one token (`application/jwt`).
+    /// The answer's body is one token (`application/jwt`).
     pub jwt_body: bool,
-    /// What happens to `Authorization: Bearer` of the request.
+    /// What to do with `Authorization: Bearer` of the request.
     pub bearer: Option<BearerMode>,
-    /// Form fields of the request whose countersigned tokens become the originals.
+    /// Form fields of the request whose countersigned tokens are replaced by the originals.
     pub restore_form: Vec<String>,
-    /// String values of a JSON request, likewise.
+    /// String values of a JSON request that are restored in the same way.
     pub restore_json: Vec<JsonPath>,
-    /// Query parameters of the request, likewise.
+    /// Query parameters of the request that are restored.
     pub restore_query: Vec<String>,
-    /// Cookies of the request, likewise.
+    /// Cookies of the request that are restored.
     pub restore_cookies: Vec<String>,
-    /// The `aud` wanted where a token names several.
+    /// The `aud` to choose where a token has several.
     pub audience: Option<Audience>,
-    /// Clients register here (RFC 7591): the algorithms the server itself signs ID tokens with.
+    /// Set for the registration endpoint (RFC 7591): the algorithms with which the server itself
+    /// signs ID tokens.
     pub registration: Option<Vec<String>>,
 }
 
@@ -49,7 +51,7 @@ pub enum BearerMode {
 }
 
 impl TokenRule {
-    /// A rule that looks nowhere yet.
+    /// A rule without any places yet.
     pub fn on(path: PathPattern) -> Self {
         Self {
             path,
@@ -82,7 +84,7 @@ impl TokenRule {
         !self.redirect.is_empty() || !self.cookies.is_empty() || !self.headers.is_empty()
     }
 
-    /// Whether the request is changed.
+    /// Whether the rule may change the request.
     pub fn changes_request(&self) -> bool {
         self.bearer.is_some()
             || self.restores_body()
@@ -95,25 +97,24 @@ impl TokenRule {
         !self.restore_form.is_empty() || !self.restore_json.is_empty()
     }
 
-    /// Parameters of a request's body: a form by the standards, and the same as JSON to servers that
-    /// take both (Auth0, Ory).
+    /// Restores these parameters of a request's body. The standards use a form; some servers also
+    /// take them as JSON (Auth0, Ory).
     fn restoring(mut self, names: &[&str]) -> Self {
         self.restore_form = names.iter().map(|name| (*name).to_owned()).collect();
         self.restore_json = names.iter().filter_map(|name| JsonPath::parse(name).ok()).collect();
         self
     }
 
-    /// Where tokens stand at a provider of OpenID Connect and OAuth 2.0, from its metadata. Its
-    /// endpoints must be below the upstream's address or on the issuer's origin; others are not
-    /// proxied, so nothing stands there. Paths are those of the public listener: the upstream's base
-    /// path is cut off.
+    /// The rules for a provider of OpenID Connect or OAuth 2.0, from its metadata. Endpoints count
+    /// only below the upstream's address or on the issuer's origin; others are not proxied. Paths
+    /// are those of the public listener, without the upstream's base path.
     pub fn defaults(found: &Discovered, upstream: &url::Url) -> Vec<Self> {
         let mut rules = Self::of_endpoints(found, upstream);
-        // RFC 8705 §5: the same endpoints for clients with certificates.
+        // The same endpoints for clients with certificates (RFC 8705 §5).
         if let Some(aliases) = &found.mtls_endpoint_aliases {
             rules.extend(Self::of_endpoints(aliases, upstream));
         }
-        // The first rule that fits a path counts: the wide ones come last.
+        // The first rule that matches a path applies, so patterns with wildcards come last.
         rules.sort_by_key(|rule| rule.path.0.contains('*'));
         let mut seen = std::collections::HashSet::new();
         rules.retain(|rule| seen.insert(rule.path.0.clone()));
@@ -144,7 +145,7 @@ impl TokenRule {
             rule.form_post = text(&tokens);
             rule.restore_query = text(&["id_token_hint"]);
             let rule = rule.restoring(&["id_token_hint"]);
-            // Many providers go back to the client from a path below it, once the login is done.
+            // After the login, many providers redirect to the client from a path below this one.
             let below = PathPattern::parse(&format!("{}/**", rule.path.0)).ok();
             let below = below.filter(|_| !rule.path.is_base());
             rules.extend(below.map(|path| Self { path, ..rule.clone() }));
@@ -159,7 +160,8 @@ impl TokenRule {
         for endpoint in [&found.introspection_endpoint, &found.revocation_endpoint] {
             rules.extend(on(endpoint).map(|rule| rule.restoring(&["token"])));
         }
-        // RFC 9126 §2.1, OpenID CIBA §7.1: what else stands in the query of the authorization endpoint.
+        // These endpoints take parameters of the authorization endpoint's query (RFC 9126 §2.1,
+        // OpenID CIBA §7.1).
         for endpoint in [
             &found.pushed_authorization_request_endpoint,
             &found.backchannel_authentication_endpoint,
@@ -178,7 +180,7 @@ impl TokenRule {
     }
 }
 
-/// The path of `address` on the public listener, when it is below `base`; empty for `base` itself.
+/// The path of `address` on the public listener, if it is below `base`. Empty for `base` itself.
 fn path_below(address: &str, base: &url::Url) -> Option<String> {
     let url = url::Url::parse(address).ok()?;
     let prefix = base.path().trim_end_matches('/');
@@ -187,30 +189,31 @@ fn path_below(address: &str, base: &url::Url) -> Option<String> {
     (url.origin() == base.origin() && below).then(|| path.to_owned())
 }
 
-/// Why a pattern or path is none.
+/// Why a pattern or path is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PatternError {
-    /// It starts with something else.
+    /// It does not start with a slash.
     #[error("does not start with `/`")]
     NoSlash,
-    /// More than a path.
+    /// It contains more than a path.
     #[error("holds a query, a fragment or white space")]
     Characters,
-    /// No name where one should be.
+    /// A member name is missing or malformed, or there are too many.
     #[error("is not written like `session.tokens[*].value`, with at most 64 members")]
     Members,
-    /// Too long to be meant.
+    /// It is too long.
     #[error("is longer than 1024 bytes")]
     Length,
 }
 
-/// A request path: exact, or with `*` (any characters but `/`) and `**` (any characters).
+/// A pattern for request paths: an exact path, or one with `*` (any characters but `/`) and `**`
+/// (any characters).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PathPattern(String);
 
 impl PathPattern {
     /// # Errors
-    /// [`PatternError`]: it starts with `/` and is only a path.
+    /// [`PatternError`] unless it starts with `/` and is only a path.
     pub fn parse(text: &str) -> Result<Self, PatternError> {
         if !text.starts_with('/') {
             return Err(PatternError::NoSlash);
@@ -224,29 +227,29 @@ impl PathPattern {
         Ok(Self(text.to_owned()))
     }
 
-    /// A path as it stands; a `*` in it is no wildcard of ours, but matching it as one is harmless.
+    /// A literal path. A `*` in it would match as a wildcard, which is harmless.
     fn exact(path: &str) -> Self {
         Self(path.to_owned())
     }
 
-    /// As it was written.
+    /// The pattern as it was written.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Whether it is for the upstream's base path itself, without the slash that every path of a
-    /// request starts with (WSO2: the issuer is the token endpoint).
+    /// Whether the pattern is exactly the upstream's base path, without the slash that every
+    /// request path starts with (WSO2: the issuer is the token endpoint).
     pub fn is_base(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whether every path that fits `other` fits this pattern too. Never true where that is not so;
-    /// false also for some pairs where it is, which need more than a look at their stars.
+    /// Whether this pattern matches every path that `other` matches. `true` is always correct.
+    /// `false` may be wrong for some pairs, because only the wildcards are compared.
     pub fn covers(&self, other: &Self) -> bool {
         self.fits(&parts(&other.0))
     }
 
-    /// Whether `path` (without query) fits. Time: pattern × path at worst.
+    /// Whether `path`, without its query, matches. It takes at most pattern × path steps.
     pub fn matches(&self, path: &str) -> bool {
         let Some((head, _)) = self.0.split_once('*') else {
             return self.0 == path || (self.is_base() && path == "/");
@@ -254,9 +257,9 @@ impl PathPattern {
         path.starts_with(head) && self.fits(&path.bytes().map(Part::Byte).collect::<Vec<_>>())
     }
 
-    /// No backtracking.
+    /// Matches without backtracking.
     fn fits(&self, other: &[Part]) -> bool {
-        // reach[j]: the pattern so far covers the first j parts of the other.
+        // reach[j]: the pattern up to here covers the first j parts of `other`.
         let mut reach = vec![false; other.len() + 1];
         reach[0] = true;
         for part in parts(&self.0) {
@@ -281,8 +284,8 @@ impl PathPattern {
     }
 }
 
-/// Pairs of rules of which the second never counts, because the first fits all its paths: the places
-/// in the list, the hiding one first.
+/// Pairs of rules whose second rule never applies, because the first matches all its paths. Returns
+/// indices into the list; the hiding rule comes first.
 pub fn hidden(rules: &[TokenRule]) -> Vec<(usize, usize)> {
     let hiding = |j: usize| rules[..j].iter().position(|first| first.path.covers(&rules[j].path));
     (0..rules.len()).filter_map(|j| Some((hiding(j)?, j))).collect()
@@ -356,17 +359,17 @@ impl JsonPath {
         Ok(Self { text: text.to_owned(), steps })
     }
 
-    /// As it was written.
+    /// The path as it was written.
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// Whether it names one place, not each element of an array or object.
+    /// Whether it names a single value, not every element of an array or object.
     pub fn is_single(&self) -> bool {
         !self.steps.contains(&Step::Any)
     }
 
-    /// The value at this place; `None` where there is none, or the path names several.
+    /// The value at this path; `None` where there is none, or the path names several.
     pub fn find<'a>(&self, value: &'a serde_json::Value) -> Option<&'a serde_json::Value> {
         self.steps.iter().try_fold(value, |value, step| match step {
             Step::Member(name) => value.as_object()?.get(name),
@@ -375,7 +378,7 @@ impl JsonPath {
     }
 }
 
-/// One member name off the front of `text`, and the rest from its `.` or `[`.
+/// Takes one member name from the front of `text`. The rest starts at its `.` or `[`.
 fn step(text: &str) -> Result<(Step, &str), PatternError> {
     let mut name = String::new();
     let mut chars = text.char_indices();
@@ -392,7 +395,7 @@ fn step(text: &str) -> Result<(Step, &str), PatternError> {
     }
     match (name.is_empty(), &text[..end]) {
         (_, "*") => Ok((Step::Any, &text[end..])),
-        // A path may start with `[*]`: the document is an array.
+        // A path may start with `[*]`, for a document that is an array.
         (true, "") if text.starts_with("[*]") => Ok((Step::Any, &text[3..])),
         (true, _) => Err(PatternError::Members),
         (false, _) => Ok((Step::Member(name), &text[end..])),

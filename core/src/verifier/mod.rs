@@ -1,14 +1,14 @@
-//! What a verifier says about an issuer and its tokens, and what is at fault when it refuses.
+//! What a verifier says about an issuer and its tokens, and the cause when it refuses.
 //!
 //! | module | what |
 //! |---|---|
-//! | [`convex`] | the verdict: Convex's own steps, by the crates its backend verifies with |
+//! | [`convex`] | the verdict: Convex's own steps, with the crates of its backend |
 //! | [`explain`] | the explanation: which key, member, claim or header field the verdict is about |
 //!
-//! The verdict never depends on the explanation. Nothing here decides what is signed.
+//! The verdict never depends on the explanation. No decision about signing is made here.
 //!
-//! The two crates bring no I/O with them: `openidconnect` is built without a client, and of `http` it
-//! uses the types alone.
+//! Neither crate does I/O: `openidconnect` is built without a client, and only the types of `http`
+//! are used.
 
 pub mod convex;
 pub mod explain;
@@ -22,25 +22,25 @@ pub use explain::Cause;
 /// An HTTP answer, after redirects and decompression.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Answer {
-    /// The address that answered.
+    /// The address that answered, after redirects.
     pub url: String,
     /// HTTP status.
     pub status: u16,
-    /// `Content-Type`, as it came.
+    /// `Content-Type`, unchanged.
     pub content_type: Option<String>,
-    /// All headers, names in lower case.
+    /// All headers, with names in lower case.
     pub headers: Vec<(String, String)>,
-    /// The body, its content codings undone.
+    /// The body, with its content codings removed.
     pub body: Vec<u8>,
 }
 
 impl Answer {
-    /// A `200` of `application/json`.
+    /// An answer with status `200` and `application/json`.
     pub fn json(body: impl Into<Vec<u8>>) -> Self {
         Self::of("application/json", body)
     }
 
-    /// A `200` of a media type.
+    /// An answer with status `200` and this media type.
     pub fn of(content_type: &str, body: impl Into<Vec<u8>>) -> Self {
         let content_type = Some(content_type.to_owned());
         Self { status: 200, content_type, body: body.into(), ..Self::default() }
@@ -52,15 +52,15 @@ impl Answer {
 pub struct Refusal {
     /// Convex's short code, `InvalidAuthHeader`; `Panic` where its server would panic.
     pub code: &'static str,
-    /// The text a client of a development deployment is shown.
+    /// The text that a client of a development deployment gets.
     pub message: String,
-    /// What the crate said beneath it; stands in the server's log only.
+    /// The crate's own error text, which Convex writes to the server's log only.
     pub detail: Option<String>,
-    /// What it is about, by the crate's own error types.
+    /// The subject of the refusal, from the crate's own error types.
     pub reason: RefusalReason,
 }
 
-/// What a refusal is about.
+/// The subject of a refusal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RefusalReason {
     /// The provider's `domain` or `issuer` in `auth.config.ts` is not an address.
@@ -69,49 +69,50 @@ pub enum RefusalReason {
     Payload,
     /// `iss` is missing.
     IssuerMissing,
-    /// `iss` or `aud` fit no provider.
+    /// No provider matches `iss` and `aud`.
     Provider,
     /// A document could not be fetched.
     Fetch,
-    /// A document came with another status than 200.
+    /// A document came with a status other than 200.
     Status,
-    /// A document came with a media type that is not read.
+    /// A document came with a media type that the verifier does not accept.
     MediaType,
     /// The key set cannot be read.
     KeySet,
-    /// A time that the verifier's clock cannot hold.
+    /// A time is out of range for the verifier's clock.
     TimeRange,
-    /// The token has not the form of a signed one, or its header cannot be read.
+    /// The token is not in the form of a signed token, or its header cannot be read.
     Token,
     /// The token has no `kid`.
     KidMissing,
     /// No key of the set has the `kid` of the token.
     KidUnknown,
-    /// Several keys fit.
+    /// Several keys match.
     KidAmbiguous,
-    /// The token's algorithm, or the key's, is not the provider's.
+    /// The algorithm of the token or of the key is not the provider's.
     Algorithm,
-    /// The key cannot be used.
+    /// The verifier cannot use the key.
     Key,
-    /// The signature does not verify with the key.
+    /// The key does not verify the signature.
     Signature,
     /// `exp` has passed.
     Expired,
-    /// `nbf` lies ahead.
+    /// `nbf` is in the future.
     NotYet,
-    /// A claim that must be there is not.
+    /// A required claim is missing.
     ClaimMissing(&'static str),
-    /// More than one audience, or another one.
+    /// There is more than one audience, or a wrong one.
     Audience,
-    /// `iss` is not an absolute URL, so that there is no discovery document.
+    /// `iss` is not an absolute URL, so there is no discovery document.
     IssuerUrl,
-    /// The discovery document cannot be read; the member it stopped at (empty: the document itself).
+    /// The discovery document cannot be read. The member where the parser stopped; empty for the
+    /// whole document.
     Discovery(String),
     /// The document's `issuer` is not the token's `iss`.
     IssuerMismatch,
     /// The claims are not those of an ID token.
     IdToken,
-    /// `typ`, `cty` or `crit`.
+    /// `typ`, `cty` or `crit` is not accepted.
     Header,
     /// Something else; [`Refusal::detail`] says what.
     Other,
@@ -149,8 +150,8 @@ impl Refusal {
         self
     }
 
-    /// The text a client of a *production* deployment is shown in place of [`message`](Self::message),
-    /// where it is another: production does not tell what it is configured with.
+    /// The text that a client of a *production* deployment gets, where it differs from
+    /// [`message`](Self::message): production does not reveal its configuration.
     pub fn in_production(&self) -> Option<&'static str> {
         match self.reason {
             RefusalReason::Provider => Some("No auth provider found matching the given token"),
@@ -185,7 +186,7 @@ impl fmt::Display for Refusal {
 impl std::error::Error for Refusal {}
 
 impl Serialize for Refusal {
-    /// As it is shown.
+    /// Serializes the refusal as it is displayed.
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }

@@ -1,5 +1,5 @@
-//! A request to the upstream made by this program itself: for answers that must be read whole before
-//! any of them is passed on. pingora's body filters cannot wait (cloudflare/pingora#922).
+//! Requests that this program makes to the upstream itself, for answers that it must read whole
+//! before it passes any part on. pingora's body filters cannot wait (cloudflare/pingora#922).
 
 use std::time::Duration;
 
@@ -20,13 +20,14 @@ use super::response::{self, MAX_INTERIM};
 use super::upstream::Upstream;
 use crate::answer::Failure;
 
-/// Room that is there for an answer before it is asked for: more than most with tokens take.
+/// Memory reserved for an answer before the request is sent. Most answers with tokens are smaller.
 const ANSWER: usize = 8 * 1024;
 
-/// Connections tried: a pooled one may have died, and a name may have several addresses.
+/// Connections tried for one request: a pooled one may be dead, and a name may have several
+/// addresses.
 pub const TRIES: usize = 3;
 
-/// What the upstream answered.
+/// The upstream's answer.
 pub struct Reply {
     pub header: Box<ResponseHeader>,
     pub body: Body,
@@ -34,7 +35,8 @@ pub struct Reply {
 
 pub enum Body {
     Whole(Bytes),
-    /// Longer than asked for, or an event stream: what was read, and the rest to come.
+    /// Longer than `limit`, or an event stream: the part that was read, and the connection with the
+    /// rest.
     Open(Bytes, Connection),
 }
 
@@ -42,20 +44,21 @@ pub enum Body {
 pub struct Connection {
     session: Box<HttpSession>,
     peer: std::sync::Arc<HttpPeer>,
-    /// How long the connection is kept once it is silent.
+    /// How long an idle connection is kept in the pool.
     idle: Option<Duration>,
-    /// Where it breaks off before an answer: whether the request may be sent again.
+    /// Whether the request may be sent again if the connection breaks off before an answer.
     repeatable: bool,
-    /// Whether the request was sent whole before its answer: otherwise no other may follow it.
+    /// Whether the request was sent completely before the answer. If not, no other request may
+    /// follow it.
     reusable: bool,
 }
 
-/// A request attempt.
+/// A request to send.
 pub struct Request<'a> {
     pub header: Box<RequestHeader>,
-    /// The body, or its beginning.
+    /// The body, or its first part.
     pub body: Bytes,
-    /// Where the rest of the body comes from.
+    /// The source of the rest of the body.
     pub more: Option<Upload<'a>>,
 }
 
@@ -66,13 +69,13 @@ pub struct Tries(usize);
 /// Why a request was not answered.
 #[derive(Debug)]
 pub enum Unanswered {
-    /// The pooled connection had been closed meanwhile: send the request again.
+    /// The upstream had closed the pooled connection meanwhile: send the request again.
     Again,
     Failed(Failure),
 }
 
-/// Sends a request without a body, as often as it may be sent, and reads the whole answer, up to
-/// `limit` bytes, into `share`.
+/// Sends a request without a body, with retries where these are safe, and reads the whole answer,
+/// up to `limit` bytes, counted in `share`.
 ///
 /// # Errors
 /// [`Failure`] naming what the upstream did wrong.
@@ -96,7 +99,7 @@ pub async fn ask(
 }
 
 impl Request<'_> {
-    /// Sends the request and reads the answer, up to `limit` bytes, into `share`.
+    /// Sends the request and reads the answer, up to `limit` bytes, counted in `share`.
     ///
     /// # Errors
     /// [`Unanswered`].
@@ -109,14 +112,15 @@ impl Request<'_> {
         share: &mut Share,
     ) -> Result<Reply, Unanswered> {
         let broken = |error: Box<Error>| Unanswered::Failed(broke_off(&error));
-        // Before anything is asked for: a login whose answer is thrown away cannot be asked for again.
+        // Reserve memory before sending: if a login's answer is dropped, the login cannot be
+        // repeated.
         let mut room = ANSWER.min(limit);
         share.take(room).map_err(Unanswered::Failed)?;
         let (header, mut connection) = self.open(upstream, connector, tries).await?;
         if is_event_stream(&header) {
             return Ok(Reply { header, body: Body::Open(Bytes::new(), connection) });
         }
-        // Mostly all of it comes at once, and is not copied.
+        // Usually the whole body arrives in one part, which is then not copied.
         let first = connection.next().await.map_err(broken)?;
         let mut body = BytesMut::from(first.unwrap_or_default());
         while body.len() <= limit {
@@ -133,7 +137,7 @@ impl Request<'_> {
         Ok(Reply { header, body: Body::Open(body.freeze(), connection) })
     }
 
-    /// Sends the request and reads the head of the answer, past all interim ones.
+    /// Sends the request and reads the head of the final answer, after any interim answers.
     async fn open(
         self,
         upstream: &Upstream,
@@ -141,7 +145,8 @@ impl Request<'_> {
         tries: &mut Tries,
     ) -> Result<(Box<ResponseHeader>, Connection), Unanswered> {
         let Self { header, body, more } = self;
-        // RFC 9110 §9.3.1: a body that has no meaning may be left unread, and be read as a request.
+        // For methods that give a body no meaning, an upstream may leave the body unread and then
+        // parse it as the next request (RFC 9110 §9.3.1).
         let has_body = !body.is_empty() || more.is_some();
         let undefined = has_body && !defines_body(&header.method);
         let mut connection = connect(header, upstream, connector, tries).await?;
@@ -150,7 +155,7 @@ impl Request<'_> {
         let answered = match connection.write_body(body, more).await {
             Ok(()) => connection.final_head(upstream).await,
             Err(error) if !has_ended(&error) => Err(error),
-            // It may have answered before, and read no more: what counts is its answer.
+            // The upstream may have answered early and stopped reading. Then its answer counts.
             Err(error) => {
                 connection.reusable = false;
                 connection.final_head(upstream).await.map_err(|_| error)
@@ -158,8 +163,8 @@ impl Request<'_> {
         };
         match answered {
             Ok(header) => {
-                // A refusal may have come without a look at the body, which is then left on the
-                // connection and read as the next request.
+                // The upstream may refuse without reading the body, and then parse the body as the
+                // next request on the connection.
                 connection.reusable &= !has_body || header.status.as_u16() < 400;
                 Ok((header, connection))
             }
@@ -168,7 +173,7 @@ impl Request<'_> {
     }
 }
 
-/// Finds a connection, a pooled one or a new one, and writes the head of a request on it.
+/// Takes a pooled connection or makes a new one, and writes the request's head to it.
 async fn connect(
     header: Box<RequestHeader>,
     upstream: &Upstream,
@@ -191,8 +196,9 @@ async fn connect(
         };
         session.set_read_timeout(peer.options.read_timeout);
         session.set_write_timeout(peer.options.write_timeout);
-        // A pooled connection may be one the upstream closed meanwhile. What was not written was not
-        // acted on; what was may be sent twice where that does no harm (RFC 9110 §9.2.2).
+        // The upstream may have closed a pooled connection meanwhile. A head that could not be
+        // written was not acted on. One that was written may be repeated for idempotent methods
+        // (RFC 9110 §9.2.2).
         let again = reused && *tries < TRIES;
         let repeatable = again && header.method.is_idempotent();
         return match session.write_request_header(header).await {
@@ -211,7 +217,7 @@ pub fn connect_failure(error: &Error) -> Failure {
     }
 }
 
-/// Whether the method gives a request's body a meaning (RFC 9110 §9.3).
+/// Whether the method defines a meaning for a request body (RFC 9110 §9.3).
 fn defines_body(method: &http::Method) -> bool {
     use http::Method;
     !matches!(*method, Method::GET | Method::HEAD | Method::DELETE | Method::TRACE)
@@ -225,7 +231,7 @@ impl Connection {
                 self.write(part).await?;
             }
         }
-        // pingora bounds all writes but this one.
+        // pingora applies a time limit to all writes but this one.
         let finishing = self.session.finish_request_body();
         let finished = match self.peer.options.write_timeout {
             Some(time) => timeout(time, finishing)
@@ -237,14 +243,14 @@ impl Connection {
     }
 
     async fn write(&mut self, part: Bytes) -> pingora::Result<()> {
-        // To pingora an empty part is the end of a chunked body.
+        // pingora takes an empty part as the end of a chunked body.
         if part.is_empty() {
             return Ok(());
         }
         self.session.write_request_body(part, false).await.map_err(Error::into_up)
     }
 
-    /// Reads the head of the answer, past all interim ones (RFC 9110 §15.2).
+    /// Reads the head of the final answer, after any interim answers (RFC 9110 §15.2).
     async fn final_head(&mut self, upstream: &Upstream) -> pingora::Result<Box<ResponseHeader>> {
         let invalid = || Error::new_up(ErrorType::InvalidHTTPHeader);
         for _ in 0..=MAX_INTERIM {
@@ -254,13 +260,13 @@ impl Connection {
             let header = header.ok_or_else(invalid)?;
             upstream.note_keep_alive(header.headers.get("keep-alive"));
             self.idle = upstream.idle_timeout();
-            // No other protocol is asked for here.
+            // These requests never ask to switch protocols.
             if response::switches(header) {
                 return Err(invalid());
             }
             if !response::is_interim(header) {
                 let mut header = Box::new(header.clone());
-                // A version is of one hop (RFC 9110 §6.2).
+                // The version belongs to one hop (RFC 9110 §6.2).
                 header.set_version(Version::HTTP_11);
                 return Ok(header);
             }
@@ -268,8 +274,8 @@ impl Connection {
         Err(invalid())
     }
 
-    /// What is to be done about a connection that broke off before its answer. One that is slow, or
-    /// answers what nobody can read, has not ended.
+    /// Whether a request may be repeated after its connection broke off before an answer. A slow
+    /// upstream, or an answer that cannot be parsed, is not a broken connection.
     fn unanswered(&self, error: &Error) -> Unanswered {
         if *error.esource() == ErrorSource::Downstream {
             return Unanswered::Failed(fault::failure(error));
@@ -283,12 +289,12 @@ impl Connection {
     /// The next part of the answer; `None` at its end.
     ///
     /// # Errors
-    /// When the answer breaks off.
+    /// When the answer breaks off before its end.
     pub async fn next(&mut self) -> pingora::Result<Option<Bytes>> {
         self.session.read_response_body().await.map_err(Error::into_up)
     }
 
-    /// Gives the connection back once the answer was read to its end.
+    /// Returns the connection to the pool, once the answer was read to its end.
     pub async fn release(self, connector: &Connector) {
         if self.reusable {
             connector.release_http_session(*self.session, &*self.peer, self.idle).await;
@@ -301,7 +307,7 @@ fn is_event_stream(header: &ResponseHeader) -> bool {
     headers::media_type(&header.headers) == "text/event-stream"
 }
 
-/// Whether the upstream has closed the connection: it is not slow, nor is the client the cause.
+/// Whether the upstream closed the connection. Timeouts and errors of the client do not count.
 fn has_ended(error: &Error) -> bool {
     use ErrorType as T;
     let ended = matches!(error.etype(), T::ConnectionClosed | T::ReadError | T::WriteError);

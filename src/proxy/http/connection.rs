@@ -1,6 +1,6 @@
-//! What stands first on a connection: the count of connections, the bounds on a request head, its
-//! validation, and the answer to the request that is made most, `GET` of a key set, which is one
-//! write of prepared bytes. Everything else goes to pingora's proxy and the [`RequestHandler`].
+//! The first stage of a connection: it counts the connection, limits and validates each request
+//! head, and answers the most frequent request, `GET` of a key set, with one write of prepared
+//! bytes. All other requests go to pingora's proxy and the [`RequestHandler`].
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,24 +29,24 @@ use crate::proxy::handler::RequestHandler;
 use crate::proxy::request::{Served, ServedSlot};
 use crate::proxy::state::State;
 
-/// RFC 9113 §3.4.
+/// The HTTP/2 connection preface (RFC 9113 §3.4).
 const H2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/// Header fields that are parsed on the stack; a head with more is parsed on the heap.
+/// Heads with up to this many fields are parsed on the stack, larger ones on the heap.
 const FEW_FIELDS: usize = 32;
-/// Header fields of a request at most: pingora's own bound.
+/// The largest number of header fields in a request: pingora's own limit.
 const MAX_FIELDS: usize = 256;
-/// Connections to the upstream that are kept.
+/// Connections to the upstream kept in the pool.
 const POOL: usize = 128;
 
-/// The application pingora's listeners hand connections to.
+/// The application that pingora's listeners hand connections to.
 pub struct ConnectionHandler {
-    /// Where the listener speaks TLS: pingora's own handshake comes before the count of connections,
-    /// and may take 60 seconds.
+    /// Set where the listener speaks TLS. pingora's own handshake would come before connections are
+    /// counted, and may take 60 seconds.
     tls: Option<Acceptor>,
     http2: Arc<Http2>,
     state: Arc<State>,
     bounds: Bounds,
-    /// Between two requests of a connection, seconds.
+    /// Seconds that a connection may be idle between two requests.
     keepalive: u64,
 }
 
@@ -57,7 +57,7 @@ impl ConnectionHandler {
         let limits = &state.server.limits;
         let bounds =
             Bounds { size: limits.header, time: limits.read_timeout, idle: limits.idle_timeout };
-        // Three tries: a pooled connection may have been closed meanwhile, a name may have several
+        // Retries: a pooled connection may have been closed meanwhile, and a name may have several
         // addresses.
         let conf = ServerConf {
             threads: state.server.threads(),
@@ -76,7 +76,7 @@ impl ConnectionHandler {
         }
     }
 
-    /// The TLS handshake, which has the time of a request's head.
+    /// The TLS handshake, within the time limit of a request head.
     async fn handshake(
         &self,
         acceptor: &Acceptor,
@@ -100,14 +100,16 @@ impl ConnectionHandler {
     }
 
     async fn http1(&self, mut stream: Stream, mut buffer: BytesMut, shutdown: &ShutdownWatch) {
-        // One for the connection: otherwise each request would register with the shutdown anew.
+        // One future for the whole connection: otherwise each request would register with the
+        // shutdown again.
         let stop = stopped(shutdown).fuse();
         tokio::pin!(stop);
         loop {
             let read = tokio::select! {
                 biased;
                 read = head::read(&mut stream, &mut buffer, &self.bounds) => read,
-                // Between two requests a connection may be closed; within one it is served.
+                // At shutdown a connection between two requests may be closed; a request in
+                // progress is finished.
                 () = &mut stop => match self.last_read(&mut stream, &mut buffer).await {
                     Some(read) => read,
                     None => return,
@@ -137,9 +139,10 @@ impl ConnectionHandler {
                     let mut session = ServerSession::new_http1(stream);
                     let keepalive = !stopping && !head.close;
                     session.set_keepalive(keepalive.then_some(self.keepalive));
-                    // What comes before its time is kept, and comes back below.
+                    // Bytes of a pipelined request are kept, and returned below.
                     session.set_pipelining_enabled(true);
-                    // Split off, a buffer becomes a shared one; mostly there is nothing to keep.
+                    // Splitting makes the buffer a shared one, so it is split only if bytes follow;
+                    // usually none do.
                     session.set_pipelined_prefix(match head.bodiless && buffer.len() > end {
                         true => buffer.split_to(end),
                         false => std::mem::take(&mut buffer),
@@ -153,8 +156,8 @@ impl ConnectionHandler {
         }
     }
 
-    /// Has a request answered. Returned is a connection on which another may follow, and the bytes of
-    /// it that came early.
+    /// Has pingora answer a request. Returns the connection if another request may follow, and the
+    /// bytes of that request that arrived early.
     async fn serve(
         &self,
         mut session: ServerSession,
@@ -176,8 +179,9 @@ impl ConnectionHandler {
         Some(finished.into_parts())
     }
 
-    /// At a stop a request may be on its way on this connection: closed now, it would be lost. It is
-    /// awaited for a moment, and answered with `Connection: close`. `None`: there was none.
+    /// A request may be on its way when the server stops, and would be lost if the connection were
+    /// closed at once. So this waits a moment for one, which is then answered with
+    /// `Connection: close`. `None` means that none came.
     async fn last_read(&self, stream: &mut Stream, buffer: &mut BytesMut) -> Option<Read> {
         let reading = head::read(stream, buffer, &self.bounds);
         match tokio::time::timeout(LINGER, reading).await {
@@ -190,7 +194,7 @@ impl ConnectionHandler {
         }
     }
 
-    /// Judges a whole head without consuming it.
+    /// Parses and judges a complete head without consuming it.
     fn look(&self, bytes: &[u8], stopping: bool) -> Look {
         let mut few = [httparse::EMPTY_HEADER; FEW_FIELDS];
         let mut request = httparse::Request::new(&mut few);
@@ -227,7 +231,7 @@ impl ConnectionHandler {
         let Some(set) = set else { return Look::Proxy(head) };
         let mut asked = JwksRequest { head: request.method == Some("HEAD"), ..Default::default() };
         for field in request.headers.iter() {
-            // Repeated or unusual fields go the long way.
+            // Requests with repeated or unusual fields go to the proxy.
             let repeated = match field.name.len() {
                 6 if field.name.eq_ignore_ascii_case("accept") => {
                     asked.accept.replace(field.value).is_some()
@@ -249,7 +253,7 @@ impl ConnectionHandler {
         Look::Answer { bytes: out.freeze(), last }
     }
 
-    /// Answers and closes: after a head that cannot be trusted, nothing on the connection can be.
+    /// Refuses and closes: after an invalid head, no later byte on the connection can be trusted.
     async fn refuse(&self, stream: &mut Stream, head: &[u8], failure: &Failure) {
         let bytes = refusal::http1(&self.state.counters, head, failure);
         if downstream::write_all(stream, &bytes).await {
@@ -259,7 +263,7 @@ impl ConnectionHandler {
 }
 
 async fn stopped(shutdown: &ShutdownWatch) {
-    // The value's lock must not be held across the caller's next wait.
+    // Do not hold the lock of the watched value while the caller waits.
     let _ = shutdown.clone().wait_for(|stop| *stop).await;
 }
 
@@ -278,7 +282,8 @@ impl ServerApp for ConnectionHandler {
     ) -> Option<Stream> {
         let Some(_entered) = self.state.connections.enter() else {
             if self.tls.is_some() {
-                // Before a handshake, which is what costs, no answer could be read.
+                // Before the TLS handshake the client could not read an answer, and the handshake
+                // is the expensive part.
                 self.state.counters.failure(Failure::Overloaded.code());
             } else {
                 self.refuse(&mut stream, &[], &Failure::Overloaded).await;
@@ -313,7 +318,7 @@ impl ServerApp for ConnectionHandler {
     }
 }
 
-/// The streams of HTTP/2 connections, each a request of its own.
+/// HTTP/2 connections: each stream is a request of its own.
 struct Http2 {
     proxy: Arc<Proxy>,
     state: Arc<State>,
@@ -327,7 +332,7 @@ impl Http2 {
         let mut h2 = default_h2_options();
         h2.max_header_list_size(u32::try_from(limits.header).unwrap_or(u32::MAX));
         let mut options = HttpServerOptions::default();
-        // The connection handler has told the two versions apart; over TLS, ALPN has.
+        // The connection handler has detected HTTP/2 already, by its preface or, over TLS, by ALPN.
         options.h2c = true;
         options.h2_idle_timeout = Some(limits.idle_timeout);
         Self { proxy, state, h2, options }
@@ -364,7 +369,7 @@ enum Preface {
     Closed,
 }
 
-/// Reads as far as it takes to tell HTTP/2 with prior knowledge (RFC 9113 §3.3) from HTTP/1.
+/// Reads until HTTP/2 with prior knowledge (RFC 9113 §3.3) can be distinguished from HTTP/1.
 async fn preface(stream: &mut Stream, buffer: &mut BytesMut, idle: Duration) -> Preface {
     use tokio::io::AsyncReadExt as _;
     let reading = async {
@@ -384,7 +389,8 @@ async fn preface(stream: &mut Stream, buffer: &mut BytesMut, idle: Duration) -> 
     tokio::time::timeout(idle, reading).await.unwrap_or(Preface::Closed)
 }
 
-/// The stream as if nothing had been read. Only plain TCP comes here: over TLS, ALPN has decided.
+/// Puts the bytes that were read back into the stream. This is plain TCP only: over TLS, ALPN has
+/// decided.
 fn rewound(stream: Stream, read: &[u8]) -> Option<Stream> {
     let mut tcp = stream.into_any().downcast::<TcpStream>().ok()?;
     tcp.rewind(read);

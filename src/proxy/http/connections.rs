@@ -1,9 +1,9 @@
-//! How many connections there are, with a bound.
+//! Counts and limits client connections.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Connections open now, and the most there may be.
+/// Connections open now, and the limit.
 #[derive(Debug)]
 pub struct Connections {
     open: AtomicUsize,
@@ -28,7 +28,7 @@ impl Connections {
     }
 }
 
-/// Counted until it is dropped.
+/// Counts one connection until it is dropped.
 pub(super) struct Entered(Arc<Connections>);
 
 impl Drop for Entered {

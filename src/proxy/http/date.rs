@@ -1,4 +1,4 @@
-//! The `Date` field (RFC 9110 §6.6.1), made once a second and thread.
+//! The `Date` field (RFC 9110 §6.6.1), formatted once per second and thread.
 
 use std::cell::RefCell;
 
@@ -8,7 +8,7 @@ thread_local! {
     static LAST: RefCell<(i64, String)> = const { RefCell::new((i64::MIN, String::new())) };
 }
 
-/// Gives the present IMF-fixdate to `f`.
+/// Calls `f` with the current time as IMF-fixdate.
 pub(super) fn with<R>(f: impl FnOnce(&[u8]) -> R) -> R {
     let now = clock::Clock::system().now().secs();
     LAST.with(|last| {

@@ -1,5 +1,5 @@
-//! Reading from and writing to the client, bounded in time whatever the version of HTTP; failures are
-//! marked as downstream's.
+//! Reads from and writes to the client within time limits, for every version of HTTP. Failures are
+//! marked as downstream errors.
 
 use std::future::Future;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http::{Version, header};
 use pingora::http::ResponseHeader;
-// Its timers are shared by all who wait for the same 10 ms: a request costs no timer of its own.
+// pingora groups its timers in steps of 10 ms: a request does not cost a timer of its own.
 use pingora::prelude::timeout;
 use pingora::protocols::Stream;
 use pingora::{Error, ErrorType, Result};
@@ -19,23 +19,23 @@ use super::{ServerSession, fault};
 use crate::answer::Failure;
 use crate::proxy::settings::ServerLimits;
 
-/// A client that has not taken a part of an answer by then has gone.
+/// A client that has not taken a part of an answer within this time counts as gone.
 pub const WRITE_TIMEOUT: Duration = Duration::from_secs(120);
-/// At a stop, a connection between two requests stays open this long; and a client that is refused is
-/// read from this long.
+/// At a stop, a connection between two requests stays open this long. After a refusal, the client's
+/// bytes are read this long.
 pub(super) const LINGER: Duration = Duration::from_millis(500);
-/// How long the rest of an upload is read after its answer.
+/// How long the rest of an upload is read after the answer.
 const DRAIN: Duration = Duration::from_secs(2);
 
 /// Writes the head of an answer.
 ///
 /// # Errors
-/// When the client has gone, or takes nothing.
+/// When the client has closed the connection, or reads nothing.
 pub async fn head(session: &mut ServerSession, header: Box<ResponseHeader>) -> Result<()> {
     taken(session.write_response_header(header)).await
 }
 
-/// Writes a part of its body.
+/// Writes a part of the answer's body.
 ///
 /// # Errors
 /// As [`head`].
@@ -43,7 +43,7 @@ pub async fn part(session: &mut ServerSession, part: Bytes) -> Result<()> {
     taken(session.write_response_body(part, false)).await
 }
 
-/// Writes the last part of its body.
+/// Writes the last part of the answer's body.
 ///
 /// # Errors
 /// As [`head`].
@@ -51,7 +51,7 @@ pub async fn last(session: &mut ServerSession, part: Bytes) -> Result<()> {
     taken(session.write_response_body(part, true)).await
 }
 
-/// Writes the end of its body.
+/// Writes the end of the answer's body.
 ///
 /// # Errors
 /// As [`head`].
@@ -59,13 +59,13 @@ pub async fn end(session: &mut ServerSession) -> Result<()> {
     taken(session.finish_body()).await
 }
 
-/// Ends the connection's way to the client.
+/// Shuts down the write side of the connection.
 pub(super) async fn shutdown<T>(shutting: impl Future<Output = T>) {
-    // Over TLS there is something to write, and it may not be taken.
+    // Over TLS this writes a message, and the client may not read it.
     let _ = timeout(WRITE_TIMEOUT, shutting).await;
 }
 
-/// Writes bytes to the bare stream; whether the client took them.
+/// Writes to the raw stream. Returns whether the client took the bytes.
 pub(super) async fn write_all(stream: &mut Stream, bytes: &[u8]) -> bool {
     let writing = async {
         stream.write_all(bytes).await?;
@@ -74,8 +74,8 @@ pub(super) async fn write_all(stream: &mut Stream, bytes: &[u8]) -> bool {
     matches!(timeout(WRITE_TIMEOUT, writing).await, Ok(Ok(())))
 }
 
-/// Closes our side, and reads on for a moment: upon what is unread a close is a reset, and the answer
-/// would be lost with it (RFC 9112 §9.6).
+/// Shuts down the write side, and reads on for a moment. Closing a socket with unread bytes resets
+/// the connection, and the client may lose the answer (RFC 9112 §9.6).
 pub(super) async fn linger(stream: &mut Stream) {
     shutdown(stream.shutdown()).await;
     let reading = async {
@@ -85,8 +85,8 @@ pub(super) async fn linger(stream: &mut Stream) {
     let _ = timeout(LINGER, reading).await;
 }
 
-/// Reads on for a moment where an answer came before the end of an upload. Closed upon, the client
-/// would be reset, and the answer lost with all else on its way (RFC 9112 §9.6).
+/// Reads on for a moment if the answer was written before the end of an upload. Otherwise closing
+/// would reset the connection, and the client could lose the answer (RFC 9112 §9.6).
 pub(super) async fn drain(session: &mut ServerSession) {
     if session.is_http2() || session.is_body_done() {
         return;
@@ -96,7 +96,7 @@ pub(super) async fn drain(session: &mut ServerSession) {
     }
 }
 
-/// Waits for the client to take what is written.
+/// Applies the write timeout to a write.
 pub(super) async fn taken(writing: impl Future<Output = Result<()>>) -> Result<()> {
     match timeout(WRITE_TIMEOUT, writing).await {
         Ok(written) => written.map_err(Error::into_down),
@@ -104,7 +104,7 @@ pub(super) async fn taken(writing: impl Future<Output = Result<()>>) -> Result<(
     }
 }
 
-/// A request's body on its way in.
+/// A request's body as it arrives.
 pub struct Upload<'a> {
     session: &'a mut ServerSession,
     limits: &'a ServerLimits,
@@ -120,7 +120,7 @@ impl<'a> Upload<'a> {
     /// The next part; `None` at the end.
     ///
     /// # Errors
-    /// When the client breaks off, or is silent for too long.
+    /// When the client closes the connection, or sends nothing for too long.
     pub async fn next(&mut self) -> Result<Option<Bytes>> {
         let left = self.limits.body_time(self.received).saturating_sub(self.began.elapsed());
         let patience = self.limits.read_timeout.min(left);
@@ -132,13 +132,13 @@ impl<'a> Upload<'a> {
             self.received += part.len() as u64;
         }
         if read.is_err() {
-            // Where the next request begins is not known.
+            // It is unknown where the next request begins.
             self.session.set_keepalive(None);
         }
         read
     }
 
-    /// All of it, at most `limit` bytes, in `share`.
+    /// Reads the whole body, at most `limit` bytes, counted in `share`.
     ///
     /// # Errors
     /// [`Failure::BodyTooLarge`] over the limit; else as [`Upload::beginning`].
@@ -155,8 +155,8 @@ impl<'a> Upload<'a> {
         }
     }
 
-    /// What comes first, up to some bytes more than `limit`, held in `share`, and whether there is more
-    /// of it.
+    /// Reads the beginning of the body, up to a little more than `limit` bytes, counted in `share`.
+    /// Returns it, and whether more follows.
     ///
     /// # Errors
     /// [`Failure::Slow`], [`Failure::BadRequest`] when it breaks off, or [`Failure::BodyMemory`].
@@ -169,7 +169,7 @@ impl<'a> Upload<'a> {
         if expects_continue(self.session) {
             taken(self.session.write_continue_response()).await.map_err(failure)?;
         }
-        // Mostly all of it comes at once, and is not copied.
+        // Usually the whole body arrives in one part, which is then not copied.
         let mut body = BytesMut::from(self.next().await.map_err(failure)?.unwrap_or_default());
         share.take(body.len())?;
         while body.len() <= limit {
@@ -184,18 +184,18 @@ impl<'a> Upload<'a> {
 }
 
 /// Whether the client waits for `100 Continue` before it sends its body (RFC 9110 §10.1.1). pingora
-/// sends no interim answer to HTTP/2, and HTTP/1.0 has none.
+/// sends no interim answers over HTTP/2, and HTTP/1.0 has none.
 pub fn expects_continue(session: &ServerSession) -> bool {
     let expected = session.get_header(header::EXPECT);
     session.req_header().version == Version::HTTP_11
         && expected.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }
 
-/// Cancels `work` when the HTTP/2 stream is reset: otherwise rapid resets (CVE-2023-44487) pile up
-/// work. An HTTP/1 connection has one request at a time.
+/// Cancels `work` when the client resets the HTTP/2 stream: otherwise rapid resets (CVE-2023-44487)
+/// pile up work. An HTTP/1 connection has one request at a time.
 ///
 /// # Errors
-/// When the client has gone.
+/// When the client has closed the stream or connection.
 pub async fn cancel_on_reset<T>(
     session: &mut ServerSession,
     work: impl Future<Output = T>,
@@ -204,7 +204,7 @@ pub async fn cancel_on_reset<T>(
         return Ok(work.await);
     }
     tokio::select! {
-        // A stream may be reset before it is looked at.
+        // Look for a reset first: the stream may be reset before `work` starts.
         biased;
         gone = session.read_body_or_idle(true) => {
             Err(gone.err().unwrap_or_else(|| Error::new(ErrorType::ConnectionClosed)).into_down())

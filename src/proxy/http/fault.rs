@@ -1,4 +1,4 @@
-//! What an error of pingora's means: to the client, and in the log.
+//! What a pingora error means to the client, and what the log shows of it.
 
 use std::fmt;
 
@@ -6,8 +6,8 @@ use pingora::{Error, ErrorSource, ErrorType};
 
 use crate::answer::Failure;
 
-/// An error for the log: whose it is, its type, and what the system says. What pingora tells beside it
-/// is left out: of a head it cannot parse it quotes the bytes, and tokens may stand in them.
+/// An error for the log: its source, its type, and the system's message. pingora's context is left
+/// out: for a head that it cannot parse it quotes the bytes, which may hold tokens.
 pub struct Plain<'a>(pub &'a Error);
 
 impl fmt::Display for Plain<'_> {
@@ -26,7 +26,7 @@ impl fmt::Display for Plain<'_> {
     }
 }
 
-/// What an error means to the client.
+/// The answer to the client for an error.
 pub fn failure(error: &Error) -> Failure {
     use ErrorType as T;
     let timed_out = matches!(
@@ -55,7 +55,8 @@ pub fn failure(error: &Error) -> Failure {
     }
 }
 
-/// Whether the client itself ended it, or takes nothing: nobody is left to be told, and nobody failed.
+/// Whether the client closed the connection or stopped reading. Then nobody can read an answer, and
+/// the upstream did not fail.
 pub fn has_gone(error: &Error) -> bool {
     use ErrorType as T;
     let ended = matches!(
@@ -99,7 +100,7 @@ mod tests {
         let reset = ErrorType::H2Error;
         assert!(has_gone(&Error::new_down(reset.clone())));
         assert!(!has_gone(&Error::new_up(reset)));
-        // Half a head may be on its way to it: no other may follow.
+        // Half a head may have been written already, so no second one may follow.
         assert!(has_gone(&Error::new_down(ErrorType::WriteTimedout)));
         assert!(!has_gone(&Error::new_down(ErrorType::ReadTimedout)));
     }

@@ -1,39 +1,39 @@
-//! One HTTP/1.1 request head, read with a bound on its size and on the time it may take, before
-//! pingora parses it: pingora's own bounds are 1 MiB and one idle time per read, and it drops a
-//! `Content-Length` that stands beside `Transfer-Encoding` before anybody can refuse it.
+//! Reads one HTTP/1.1 request head, limited in size and time, before pingora parses it. pingora's
+//! own limits are 1 MiB and one idle time per read, and it drops a `Content-Length` next to
+//! `Transfer-Encoding` before anything can refuse it.
 
 use std::time::Duration;
 
 use bytes::BytesMut;
-// Its timers are shared by all who wait for the same 10 ms: a request costs no timer of its own.
+// pingora groups its timers in steps of 10 ms: a request does not cost a timer of its own.
 use pingora::prelude::timeout;
 use pingora::protocols::Stream;
 use tokio::io::AsyncReadExt as _;
 
-/// How a head is bounded.
+/// The limits of a head.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
     /// Bytes of the request line and the fields.
     pub size: usize,
-    /// From its first byte to its last.
+    /// Time from its first byte to its last.
     pub time: Duration,
-    /// Before its first byte.
+    /// Idle time before its first byte.
     pub idle: Duration,
 }
 
-/// What became of reading a head.
+/// The result of reading a head.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Read {
     /// A whole head is in the buffer, this many bytes long.
     Head(usize),
-    /// The other side went away, or stayed silent, between two requests.
+    /// The client closed the connection, or sent nothing, between two requests.
     Closed,
     TooLarge,
     /// The head took too long.
     Slow,
 }
 
-/// Reads until `buffer` holds a whole head. What stands after it stays in the buffer.
+/// Reads until `buffer` holds a whole head. Bytes after it stay in the buffer.
 pub async fn read(stream: &mut Stream, buffer: &mut BytesMut, bounds: &Bounds) -> Read {
     skip_empty_lines(buffer);
     if buffer.is_empty() && !timeout(bounds.idle, beginning(stream, buffer)).await.unwrap_or(false)
@@ -50,7 +50,7 @@ pub async fn read(stream: &mut Stream, buffer: &mut BytesMut, bounds: &Bounds) -
     }
 }
 
-/// Reads something of a head: an empty line is nothing of it. `false` at the end of the stream.
+/// Reads the first bytes of a head, skipping empty lines. `false` means the end of the stream.
 async fn beginning(stream: &mut Stream, buffer: &mut BytesMut) -> bool {
     while buffer.is_empty() {
         buffer.reserve(2048);
@@ -80,8 +80,8 @@ async fn rest(stream: &mut Stream, buffer: &mut BytesMut, size: usize) -> Read {
     Read::TooLarge
 }
 
-/// RFC 9112 §2.2: an empty line before a request is ignored. One left in place would be taken for
-/// the end of an empty head, and what follows would reach the next parser without our bounds.
+/// Skips empty lines before a request (RFC 9112 §2.2). Otherwise such a line would count as the end
+/// of an empty head, and pingora's parser would get the rest without the limits.
 fn skip_empty_lines(buffer: &mut BytesMut) -> bool {
     let blank = |b: &[u8]| match b {
         [b'\n', ..] => 1,
@@ -96,8 +96,8 @@ fn skip_empty_lines(buffer: &mut BytesMut) -> bool {
     skipped
 }
 
-/// Where the head ends: after an empty line. A bare LF ends a line too (RFC 9112 §2.2), as the
-/// parser behind this one takes it so.
+/// The end of the head: after an empty line. A bare LF ends a line too (RFC 9112 §2.2), because
+/// pingora's parser accepts it.
 fn end_of_head(buffer: &[u8], from: usize) -> Option<usize> {
     let mut at = from;
     while let Some(found) = memchr::memchr(b'\n', &buffer[at..]) {
@@ -111,7 +111,8 @@ fn end_of_head(buffer: &[u8], from: usize) -> Option<usize> {
     None
 }
 
-/// The fields that decide how a message is read, told apart by length first: mostly none is there.
+/// Fields that affect how a message is read. Their names are compared by length first, since most
+/// fields have none of these names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Field {
     Host,
@@ -188,7 +189,8 @@ mod tests {
             (b"", None),
         ] {
             assert_eq!(end_of_head(bytes, 0), end, "{bytes:?}");
-            // Found in pieces too: the search starts three bytes back.
+            // The end is also found when the head arrives in pieces: the search starts three bytes
+            // back.
             for cut in 0..bytes.len() {
                 let early = end_of_head(&bytes[..cut], 0);
                 if early.is_none() {

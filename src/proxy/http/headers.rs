@@ -1,5 +1,5 @@
-//! Fields between hops: which end at this hop (RFC 9110 §7.6.1), which tell where a request came
-//! from, and the request ID.
+//! Header fields across this hop: hop-by-hop fields (RFC 9110 §7.6.1), forwarding fields, and the
+//! request ID.
 
 use std::io::Write as _;
 use std::net::IpAddr;
@@ -10,7 +10,7 @@ use http::StatusCode;
 use http::header::{self, HeaderName, HeaderValue};
 use pingora::http::{RequestHeader, ResponseHeader};
 
-/// Fields of one hop (RFC 9110 §7.6.1).
+/// Hop-by-hop fields (RFC 9110 §7.6.1).
 pub const HOP_BY_HOP: [HeaderName; 10] = [
     header::CONNECTION,
     HeaderName::from_static("http2-settings"),
@@ -24,8 +24,8 @@ pub const HOP_BY_HOP: [HeaderName; 10] = [
     header::UPGRADE,
 ];
 
-/// Fields that speak of the bytes of a body, besides their number, and are wrong once it is changed:
-/// RFC 9110 §8.8.3, RFC 9530, RFC 3230.
+/// Fields that describe the bytes of a body, apart from its length, and are wrong once the body is
+/// changed: RFC 9110 §8.8.3, RFC 9530, RFC 3230.
 const OF_THE_BYTES: [HeaderName; 7] = [
     header::CONTENT_ENCODING,
     header::ETAG,
@@ -40,8 +40,8 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-/// Other fields that name scheme, host or path of the public address; frameworks believe one or the
-/// other before ours.
+/// Other fields that carry the scheme, host or path of the public address. Some frameworks prefer
+/// one of them to `X-Forwarded-*`.
 const OTHER_SPELLINGS: [HeaderName; 8] = [
     header::FORWARDED,
     HeaderName::from_static("x-forwarded-port"),
@@ -55,15 +55,16 @@ const OTHER_SPELLINGS: [HeaderName; 8] = [
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
-/// The media type of `Content-Type` in lower case, without parameters such as `charset` (RFC 9110
-/// §8.3.1); empty where there is none.
+/// The media type of `Content-Type` in lower case, without parameters such as `charset`
+/// (RFC 9110 §8.3.1). Empty without the field.
 pub fn media_type(fields: &http::HeaderMap) -> String {
     let value = fields.get(header::CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
     let media = value.split(|b| *b == b';').next().unwrap_or_default();
     String::from_utf8_lossy(media.trim_ascii()).to_ascii_lowercase()
 }
 
-/// Whether a request is a call of gRPC. `application/grpc-web` needs nothing of HTTP/2.
+/// Whether a request is a gRPC call. `application/grpc-web` does not need HTTP/2, so it does not
+/// count.
 pub fn is_grpc(header: &RequestHeader) -> bool {
     let is_http2 = header.version == http::Version::HTTP_2;
     let media = media_type(&header.headers);
@@ -74,17 +75,17 @@ pub fn is_grpc(header: &RequestHeader) -> bool {
 pub struct Origin<'a> {
     pub client: Option<IpAddr>,
     pub tls: bool,
-    /// The address the operator says the world knows us by.
+    /// The public address that the operator configured.
     pub public: Option<&'a url::Url>,
 }
 
-/// Sets `X-Forwarded-*`. The client's address is appended to the list, never trusted from it. With a
-/// configured public URL, scheme and host are its own, whatever the request says, and other fields
-/// that say the same (`Forwarded`, RFC 7239) are taken out; without one, what
-/// a TLS terminator before us set is kept, and where nothing was set it is what we see ourselves.
+/// Sets `X-Forwarded-*`. The client's address is appended to `X-Forwarded-For`; entries in the list
+/// are never trusted. With a configured public URL, scheme and host are taken from it, whatever the
+/// request says, and other fields for them (`Forwarded`, RFC 7239) are removed. Without one, fields
+/// that a TLS terminator in front has set are kept, and missing ones are set from the connection.
 pub fn forward(header: &mut RequestHeader, origin: &Origin<'_>) -> pingora::Result<()> {
     if let Some(client) = origin.client {
-        // As bytes: what is not ASCII in it must not take the rest with it.
+        // Copied as bytes: one entry that is not ASCII must not drop the others.
         let mut list = Vec::new();
         for value in header.headers.get_all(X_FORWARDED_FOR) {
             list.extend_from_slice(value.as_bytes());
@@ -120,8 +121,8 @@ pub fn forward(header: &mut RequestHeader, origin: &Origin<'_>) -> pingora::Resu
     Ok(())
 }
 
-/// The scheme the client used, as far as a TLS terminator before us tells: the first of
-/// `X-Forwarded-Proto`'s list, else the first `proto` of `Forwarded` (RFC 7239 §5.4).
+/// The scheme that the client used: the first entry of `X-Forwarded-Proto`, else the first `proto`
+/// of `Forwarded` (RFC 7239 §5.4), as a TLS terminator in front sets them.
 pub fn scheme(headers: &http::HeaderMap, tls: bool) -> &'static str {
     let first = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     let proto = first(&X_FORWARDED_PROTO).and_then(|list| list.split(',').next());
@@ -140,7 +141,7 @@ pub fn scheme(headers: &http::HeaderMap, tls: bool) -> &'static str {
     }
 }
 
-/// Scheme, host and port as the client used them.
+/// Scheme, host and port that the client used.
 pub fn client_origin(session: &super::ServerSession) -> Option<String> {
     let request = session.req_header();
     let tls = session.digest().is_some_and(|digest| digest.ssl_digest.is_some());
@@ -150,11 +151,11 @@ pub fn client_origin(session: &super::ServerSession) -> Option<String> {
     Some(url::Url::parse(&address).ok()?.origin().ascii_serialization())
 }
 
-/// Takes out what ends at this hop.
+/// Removes hop-by-hop fields.
 ///
-/// What `Connection` names stays unless it is a field of the hop anyway: otherwise a client could take
-/// out what a proxy before us has put in (`CF-Connecting-IP`, `X-SSL-Client-Verify`, …), as nginx and
-/// others have decided against RFC 9110 §7.6.1.
+/// Fields that `Connection` names are kept, unless they are hop-by-hop by definition. Otherwise a
+/// client could remove fields that a proxy in front has added (`CF-Connecting-IP`,
+/// `X-SSL-Client-Verify`, …). nginx and others deviate from RFC 9110 §7.6.1 in the same way.
 pub fn strip_request(header: &mut RequestHeader) {
     let ends_here = |name: &&HeaderName| HOP_BY_HOP.contains(name) || is_alias(name);
     let names: Vec<_> = header.headers.keys().filter(ends_here).cloned().collect();
@@ -169,7 +170,7 @@ pub fn strip_request(header: &mut RequestHeader) {
     }
 }
 
-/// Takes out what ends at this hop.
+/// Removes hop-by-hop fields, and those that `Connection` names.
 pub fn strip_response(header: &mut ResponseHeader) {
     for name in nominated(&header.headers).into_iter().chain(among(&header.headers, &HOP_BY_HOP)) {
         header.remove_header(&name);
@@ -179,15 +180,15 @@ pub fn strip_response(header: &mut ResponseHeader) {
     }
 }
 
-/// Takes out what ends at this hop, and a length: an interim answer has no body (RFC 9110 §15.2), nor
-/// has `204`.
+/// Removes hop-by-hop fields and `Content-Length`: an interim answer (RFC 9110 §15.2) has no body,
+/// nor has `204`.
 pub fn strip_bodiless(header: &mut ResponseHeader) {
     strip_response(header);
     header.remove_header(&header::CONTENT_LENGTH);
 }
 
-/// Takes out what ends at this hop, of a whole answer: the length of one without a body says nothing
-/// of what is sent.
+/// Removes hop-by-hop fields of an answer that was read whole. The `Content-Length` of one without
+/// a body goes too: it does not describe what is sent.
 pub fn strip_fetched(header: &mut ResponseHeader) {
     match header.status {
         StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED => strip_bodiless(header),
@@ -199,12 +200,12 @@ pub fn strip_fetched(header: &mut ResponseHeader) {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TransferCoding {
     None,
-    /// `chunked` alone: the one that pingora undoes.
+    /// `chunked` alone, the only coding that pingora decodes.
     Chunked,
     Other,
 }
 
-/// The transfer coding these fields name.
+/// The transfer coding that these fields name.
 pub fn transfer_coding(headers: &http::HeaderMap) -> TransferCoding {
     let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
     match (codings.next(), codings.next()) {
@@ -216,8 +217,8 @@ pub fn transfer_coding(headers: &http::HeaderMap) -> TransferCoding {
     }
 }
 
-/// A length that is said more than once, said once: the next reader may not take a list as we do
-/// (RFC 9110 §8.6). That all say the same was seen where the head was read.
+/// Reduces a repeated `Content-Length` to one value: the next server may not accept a list
+/// (RFC 9110 §8.6). The values are known to be equal since the head was validated.
 fn one_length(headers: &http::HeaderMap) -> Option<HeaderValue> {
     let mut values = headers.get_all(header::CONTENT_LENGTH).iter();
     let first = values.next()?.as_bytes();
@@ -228,29 +229,29 @@ fn one_length(headers: &http::HeaderMap) -> Option<HeaderValue> {
     HeaderValue::from_bytes(one.trim_ascii()).ok()
 }
 
-/// The pieces in which HTTP/2 may send a `Cookie`, as the one line HTTP/1 must have.
+/// Joins the `Cookie` fields that HTTP/2 may split, because HTTP/1 allows one only.
 fn one_cookie(headers: &http::HeaderMap) -> Option<HeaderValue> {
     headers.get_all(header::COOKIE).iter().nth(1)?;
     sensitive(&cookie_line(headers))
 }
 
-/// All cookies of a request in one line (RFC 9113 §8.2.3).
+/// All cookies of a request in one field line (RFC 9113 §8.2.3).
 pub fn cookie_line(headers: &http::HeaderMap) -> Vec<u8> {
     let pieces: Vec<_> =
         headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
     pieces.join(&b"; "[..])
 }
 
-/// A value that is not shown in any log.
+/// A field value that is marked sensitive, so that no log shows it.
 pub fn sensitive(value: &[u8]) -> Option<HeaderValue> {
     let mut value = HeaderValue::from_bytes(value).ok()?;
     value.set_sensitive(true);
     Some(value)
 }
 
-/// Whether it asks for a WebSocket, the one protocol that is passed on (RFC 6455 §4.1). One with a
-/// body is an ordinary request: where the body ends and the other protocol begins is for nobody to
-/// guess.
+/// Whether the request asks for a WebSocket, the only protocol upgrade that is forwarded
+/// (RFC 6455 §4.1). A request with a body is treated as an ordinary one: it would be unclear where
+/// the body ends and the new protocol begins.
 pub fn is_websocket(header: &RequestHeader) -> bool {
     if header.method != http::Method::GET || header.version != http::Version::HTTP_11 {
         return false;
@@ -278,7 +279,7 @@ pub fn upgrades_to_websocket(headers: &http::HeaderMap) -> bool {
         && protocols.next().is_none()
 }
 
-/// Makes `header` that of another body, `length` bytes long.
+/// Adapts `header` to a replaced body of `length` bytes.
 pub fn of_new_body(header: &mut ResponseHeader, length: usize) -> pingora::Result<()> {
     for name in among(&header.headers, &OF_THE_BYTES) {
         header.remove_header(&name);
@@ -286,13 +287,13 @@ pub fn of_new_body(header: &mut ResponseHeader, length: usize) -> pingora::Resul
     header.insert_header(header::CONTENT_LENGTH, length)
 }
 
-/// Which of `names` are there, mostly none: looking at each field once is less than looking for each
-/// name.
+/// Those of `names` that are present, usually none. One pass over the fields is cheaper than a
+/// lookup per name.
 fn among(headers: &http::HeaderMap, names: &[HeaderName]) -> Vec<HeaderName> {
     headers.keys().filter(|name| names.contains(name)).cloned().collect()
 }
 
-/// Fields an answer's own `Connection` names (RFC 9110 §7.6.1), without those that are of the message.
+/// Fields that the answer's `Connection` names (RFC 9110 §7.6.1), without `Content-Length`.
 fn nominated(headers: &http::HeaderMap) -> Vec<HeaderName> {
     let mut names = Vec::new();
     for value in headers.get_all(header::CONNECTION) {
@@ -306,12 +307,14 @@ fn nominated(headers: &http::HeaderMap) -> Vec<HeaderName> {
     names
 }
 
-/// Names that a CGI, WSGI or PHP upstream reads as one of ours: there `_` and `-` are the same.
+/// Whether a CGI, WSGI or PHP upstream would read this name as one of the trusted fields: it maps
+/// `_` and `-` to the same character.
 fn is_alias(name: &HeaderName) -> bool {
     name.as_str().contains('_') && is_trusted(&name.as_str().replace('_', "-"))
 }
 
-/// Fields by which an upstream learns who the request is from, where it came from and where it ends.
+/// Fields from which an upstream learns the client's identity and address, and where the message
+/// ends.
 fn is_trusted(name: &str) -> bool {
     const EXACT: [&str; 14] = [
         "authorization",
@@ -345,7 +348,7 @@ fn is_trusted(name: &str) -> bool {
     EXACT.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
-/// The request's own ID where it is harmless in a log line, else a new one.
+/// The request's own ID if it is safe in a log line, else a new one.
 pub fn request_id(header: &RequestHeader) -> HeaderValue {
     if let Some(own) = header.headers.get(X_REQUEST_ID)
         && (1..=128).contains(&own.len())
@@ -356,20 +359,20 @@ pub fn request_id(header: &RequestHeader) -> HeaderValue {
     fresh_id()
 }
 
-/// A name for `Via`, unlike that of any other process.
+/// A name for `Via`, unique to this process.
 pub fn pseudonym() -> String {
     let id = fresh_id();
     format!("countersign-{}", id.to_str().unwrap_or_default().get(..12).unwrap_or_default())
 }
 
-/// Unlike any other of this process, and of others all but surely: a random start, counted up. An ID
-/// is no secret, and a random number for each request would cost more than the rest of its fields.
+/// Unique in this process, and almost certainly across processes: a counter with a random start. An
+/// ID is not secret, and a random number per request would cost more than all its other fields.
 fn fresh_id() -> HeaderValue {
     static START: OnceLock<(u64, u64)> = OnceLock::new();
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let (process, start) = START.get_or_init(|| {
         let mut random = [[0; 8]; 2];
-        // An ID of zeros is still an ID.
+        // If the random source fails, the counter starts at zero.
         let _ = aws_lc_rs::rand::fill(random.as_flattened_mut());
         (u64::from_ne_bytes(random[0]), u64::from_ne_bytes(random[1]))
     });
@@ -499,7 +502,7 @@ mod tests {
         assert_eq!(left, ["host", "x-mine"]);
     }
 
-    /// CGI, WSGI and PHP read `_` and `-` as one: a client could otherwise write our fields.
+    /// CGI, WSGI and PHP read `_` and `-` alike: a client could otherwise forge the trusted fields.
     #[test]
     fn spellings_of_our_fields_with_an_underscore_are_dropped() {
         let mut header = request(&[
@@ -528,7 +531,7 @@ mod tests {
         }
     }
 
-    /// What a proxy before us has written stands behind what its client wrote.
+    /// The entry of a proxy in front follows the client's own entry.
     #[test]
     fn a_byte_that_is_not_ascii_takes_no_address_away() {
         let mut header = request(&[]);
@@ -539,7 +542,7 @@ mod tests {
         assert_eq!(header.headers["x-forwarded-for"].as_bytes(), b"\xe9, 203.0.113.9, 10.0.0.1");
     }
 
-    /// A client behind a load balancer could else say that it is the load balancer.
+    /// Otherwise a client behind a load balancer could impersonate the load balancer.
     #[test]
     fn what_others_put_in_cannot_be_nominated_away() {
         let kept = [

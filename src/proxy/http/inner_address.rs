@@ -1,5 +1,5 @@
-//! Addresses of the inner server in an answer's header fields, which point at us afterwards:
-//! `Location` and its kin, and the `Domain` and `Path` of cookies.
+//! Replaces the inner server's address in an answer's header fields with the public one: in
+//! `Location` and `Content-Location`, and in the `Domain` and `Path` of cookies.
 
 use http::{HeaderName, HeaderValue, header};
 use pingora::http::ResponseHeader;
@@ -8,20 +8,20 @@ use url::Url;
 /// Fields that hold an address (RFC 9110 §8.7, §10.2.2).
 const ADDRESSES: [HeaderName; 2] = [header::LOCATION, header::CONTENT_LOCATION];
 
-/// The inner server, and where clients find it.
+/// The inner server's address, and the public one.
 pub struct InnerAddress<'a> {
     pub upstream: &'a Url,
-    /// Its path, which stands before every request's: `""` or `/auth`.
+    /// Its base path, which is prepended to every request's path: `""` or `/auth`.
     pub base_path: &'a str,
-    /// Scheme, host and port, and the path before ours; no slash at the end.
+    /// Public scheme, host, port and path prefix, without a slash at the end.
     pub public: &'a str,
 }
 
 impl InnerAddress<'_> {
-    /// Changes the fields of an answer.
+    /// Replaces the addresses in an answer's fields.
     ///
     /// # Errors
-    /// None in practice: what is put in was a field's value.
+    /// None in practice: the new value comes from a valid field value.
     pub fn replace(&self, response: &mut ResponseHeader) -> pingora::Result<()> {
         for name in ADDRESSES {
             let value = response.headers.get(&name);
@@ -44,8 +44,8 @@ impl InnerAddress<'_> {
         Ok(())
     }
 
-    /// The path a redirect leads to on the inner server, where that is not below the base path: clients
-    /// cannot reach it here.
+    /// The path of a redirect that leads outside the base path on the inner server. Clients cannot
+    /// reach it through this proxy.
     pub fn outside<'r>(&self, response: &'r ResponseHeader) -> Option<&'r [u8]> {
         let value = response.headers.get(header::LOCATION)?.as_bytes();
         let origin = self.upstream.origin().ascii_serialization();
@@ -57,7 +57,7 @@ impl InnerAddress<'_> {
         (is_path && is_outside).then_some(path)
     }
 
-    /// The address as clients reach it; `None` where it may stay.
+    /// The public form of an address; `None` where it is not changed.
     fn address(&self, value: &[u8]) -> Option<Vec<u8>> {
         if value.first() == Some(&b'/') && value.get(1) != Some(&b'/') {
             let below = self.below_base(value)?;
@@ -79,7 +79,7 @@ impl InnerAddress<'_> {
         Some([self.public.as_bytes(), rest].concat())
     }
 
-    /// A cookie's line as clients need it; `None` where it may stay.
+    /// The public form of a `Set-Cookie` line; `None` where it is not changed.
     fn cookie(&self, line: &[u8]) -> Option<Vec<u8>> {
         let mut parts = Vec::new();
         let mut changed = false;
@@ -89,7 +89,8 @@ impl InnerAddress<'_> {
                 _ => (&b""[..], &b""[..]),
             };
             if name.eq_ignore_ascii_case(b"domain") && self.is_inner_domain(value) {
-                // Without a domain the cookie is for the host that sets it: ours (RFC 6265 §4.1.2.3).
+                // A cookie without `Domain` belongs to the host that sets it: the public one
+                // (RFC 6265 §4.1.2.3).
                 changed = true;
                 continue;
             }
@@ -107,7 +108,7 @@ impl InnerAddress<'_> {
         changed.then(|| parts.join(&b';'))
     }
 
-    /// What of a path stands behind the base path, where there is one.
+    /// The rest of a path below the base path, where there is a base path.
     fn below_base<'p>(&self, path: &'p [u8]) -> Option<&'p [u8]> {
         if self.base_path.is_empty() {
             return None;
@@ -126,7 +127,8 @@ impl InnerAddress<'_> {
         Url::parse(self.public).is_ok_and(|public| public.origin() == *origin)
     }
 
-    /// Whether a cookie's domain is the inner host or one above it, and not ours.
+    /// Whether a cookie's domain is the inner host or a parent of it, and does not cover the public
+    /// host.
     fn is_inner_domain(&self, domain: &[u8]) -> bool {
         let domain = String::from_utf8_lossy(domain).to_ascii_lowercase();
         let domain = domain.trim_start_matches('.');

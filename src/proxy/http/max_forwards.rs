@@ -1,4 +1,5 @@
-//! `Max-Forwards` of `TRACE` and `OPTIONS` (RFC 9110 §7.6.2): how many servers may pass a request on.
+//! `Max-Forwards` of `TRACE` and `OPTIONS` (RFC 9110 §7.6.2): how many proxies may forward the
+//! request.
 
 use http::{HeaderName, Method, header};
 use pingora::Result;
@@ -9,11 +10,11 @@ use crate::answer::Failure;
 use crate::proxy::counters::Counters;
 
 const NAME: HeaderName = HeaderName::from_static("max-forwards");
-/// What clients may ask of the server behind; `TRACE` ends here.
+/// The methods that are forwarded. `TRACE` is refused.
 const ALLOW: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
-/// How often the request may be passed on. `None`: it does not say, or not in one number; such a field
-/// is nobody's to count down, and passes as it came.
+/// How many times the request may still be forwarded. `None` where the field is missing or is not a
+/// single number; such a field is forwarded unchanged.
 pub fn of(request: &RequestHeader) -> Option<u64> {
     if !matches!(request.method, Method::TRACE | Method::OPTIONS) {
         return None;
@@ -21,11 +22,11 @@ pub fn of(request: &RequestHeader) -> Option<u64> {
     let mut lines = request.headers.get_all(NAME).iter();
     let text = lines.next().filter(|_| lines.next().is_none())?.to_str().ok()?.trim();
     let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    // One that is larger is as good as this.
+    // A larger number counts as the maximum.
     digits.then(|| text.parse().unwrap_or(u64::MAX))
 }
 
-/// Counts down on a request that is passed on.
+/// Decrements the field of a request that is forwarded.
 ///
 /// # Errors
 /// None: a number is a valid value.
@@ -36,11 +37,11 @@ pub fn pass_on(request: &mut RequestHeader) -> Result<()> {
     }
 }
 
-/// Answers a request that may not be passed on. `TRACE` is refused: what it would show again are the
+/// Answers a request that may not be forwarded. `TRACE` is refused: its answer would echo the
 /// client's cookies and tokens (RFC 9110 §9.3.8).
 ///
 /// # Errors
-/// When the client has gone.
+/// When the client has closed the connection.
 pub async fn answer(session: &mut ServerSession, counters: &Counters) -> Result<()> {
     if session.req_header().method == Method::TRACE {
         let failure = Failure::MethodNotAllowed { allow: ALLOW };

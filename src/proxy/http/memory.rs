@@ -1,11 +1,11 @@
-//! Bodies that are held whole in memory, of requests and of answers, count against one budget.
+//! One memory budget for all request and answer bodies that are held whole.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::answer::Failure;
 
-/// Bytes of bodies in memory now, and the most there may be.
+/// Bytes of bodies held now, and the limit.
 #[derive(Debug)]
 pub struct BodyMemory {
     held: AtomicUsize,
@@ -21,13 +21,13 @@ impl BodyMemory {
         self.held.load(Ordering::Acquire)
     }
 
-    /// What one request may fill.
+    /// A share of the budget for one request, empty at first.
     pub fn share(self: &Arc<Self>) -> Share {
         Share { memory: self.clone(), bytes: 0 }
     }
 }
 
-/// The part of one request; given back when it is dropped.
+/// The memory that one request holds. Dropping it returns the bytes.
 #[derive(Debug)]
 pub struct Share {
     memory: Arc<BodyMemory>,
@@ -35,7 +35,7 @@ pub struct Share {
 }
 
 impl Share {
-    /// Takes so many bytes more.
+    /// Adds `bytes` to the share.
     ///
     /// # Errors
     /// [`Failure::BodyMemory`] when the budget is used up.

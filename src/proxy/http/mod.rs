@@ -1,8 +1,9 @@
-//! HTTP between downstream and upstream, on pingora: connections, heads, header fields, bodies. It
-//! knows no token.
+//! HTTP between client and upstream, on pingora: connections, heads, header fields, bodies. Tokens
+//! are handled elsewhere.
 //!
-//! A connection comes to the [`connection`] handler, which [`validate`]s each request head. Everything
-//! it does not answer itself goes to pingora's proxy; [`call`] is for answers that must be read whole.
+//! The [`connection`] handler takes each connection and [`validate`]s each request head. Requests
+//! that it does not answer itself go to pingora's proxy. [`call`] is for answers that must be read
+//! whole.
 
 pub mod call;
 pub mod connection;
@@ -21,5 +22,5 @@ pub mod response;
 pub mod upstream;
 pub mod validate;
 
-/// A client's request, and its answer.
+/// A client's request, and the answer to it.
 pub(crate) use pingora::protocols::http::ServerSession;

@@ -1,5 +1,5 @@
-//! Requests refused for their head: each has a JSON body, a counter and an access line, as every
-//! other answer has.
+//! Requests refused because of their head. Like all other answers, each refusal has a JSON body, a
+//! counter and an access line.
 
 use pingora::http::RequestHeader;
 
@@ -7,8 +7,8 @@ use crate::answer::{self, Failure};
 use crate::log;
 use crate::proxy::counters::{Counters, Kind};
 
-/// The whole answer to an HTTP/1 request whose head is refused, and the end of its connection.
-/// `head` is what was read of it.
+/// The complete answer to an HTTP/1 request whose head is refused, with `Connection: close`. `head`
+/// is the part of the head that was read.
 pub(super) fn http1(counters: &Counters, head: &[u8], failure: &Failure) -> Vec<u8> {
     let answer = answer::http(failure);
     let (method, target) = request_line(head);
@@ -59,7 +59,7 @@ fn note_request(counters: &Counters, method: &str, target: &str, answer: &answer
     access.log();
 }
 
-/// Method and target as far as they can be told apart, for the log.
+/// Method and target for the log, as far as the line can be split.
 fn request_line(head: &[u8]) -> (&str, &str) {
     let line = head.split(|b| *b == b'\n').next().unwrap_or_default();
     let line = std::str::from_utf8(line).unwrap_or_default().trim_end();
@@ -69,7 +69,7 @@ fn request_line(head: &[u8]) -> (&str, &str) {
     (if is_method { method } else { "-" }, parts.next().unwrap_or("-"))
 }
 
-/// Whether the parser stumbled over the request target.
+/// Whether the request target made the parser fail.
 pub(super) fn has_bad_target(head: &[u8]) -> bool {
     let line = head.split(|b| *b == b'\n').next().unwrap_or_default();
     let mut parts = line.splitn(2, |b| *b == b' ');

@@ -1,4 +1,4 @@
-//! Answers of our own, written to a pingora session.
+//! Writes answers of this program to a pingora session.
 
 use bytes::Bytes;
 use http::{StatusCode, Version, header};
@@ -9,13 +9,13 @@ use super::{ServerSession, downstream, response};
 use crate::answer::{self, Failure};
 use crate::proxy::counters::Counters;
 
-/// Writes header and body; with `HEAD`, the header alone.
+/// Writes header and body. For `HEAD` it writes the header alone.
 pub async fn write(
     session: &mut ServerSession,
     header: impl Into<Box<ResponseHeader>>,
     body: Bytes,
 ) -> Result<()> {
-    // What is left of an unread request body would be read as the next request.
+    // The rest of an unread request body would be parsed as the next request.
     if !session.is_body_done() {
         session.set_keepalive(None);
     }
@@ -27,7 +27,7 @@ pub async fn write(
     }
 }
 
-/// Writes an answer read whole from upstream, with the length of its body.
+/// Writes an answer that was read whole from the upstream, with the length of its body.
 pub async fn write_unchanged(
     session: &mut ServerSession,
     header: impl Into<Box<ResponseHeader>>,
@@ -40,11 +40,11 @@ pub async fn write_unchanged(
     write(session, header, body).await
 }
 
-/// The code of an error answer of ours, in the extensions of its header: for the access line.
+/// The code of our own error answer, kept in the extensions of its header for the access line.
 #[derive(Debug, Clone, Copy)]
 pub struct Code(pub &'static str);
 
-/// Answers with an error. `extra` fields are added to it.
+/// Answers with an error, and adds the fields of `extra`.
 pub async fn fail(
     session: &mut ServerSession,
     counters: &Counters,
@@ -75,7 +75,7 @@ pub fn has_body(session: &ServerSession, status: StatusCode) -> bool {
     response::has_body(&session.req_header().method, status)
 }
 
-/// The head of an answer whose length may be unknown.
+/// Writes the head of an answer whose length may be unknown.
 pub async fn open_head(session: &mut ServerSession, mut header: Box<ResponseHeader>) -> Result<()> {
     if !header.headers.contains_key(header::CONTENT_LENGTH) {
         match session.req_header().version {
@@ -87,7 +87,7 @@ pub async fn open_head(session: &mut ServerSession, mut header: Box<ResponseHead
     downstream::head(session, header).await
 }
 
-/// `204` to an OPTIONS request that asks nothing of another origin, and the like.
+/// Writes an answer without a body, such as `204` to `OPTIONS`.
 pub async fn empty(
     session: &mut ServerSession,
     status: u16,

@@ -1,4 +1,4 @@
-//! What the head of an upstream's answer says, and whether it can be passed on.
+//! What the head of an upstream's answer means, and whether it can be forwarded.
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header};
 use pingora::http::ResponseHeader;
@@ -8,20 +8,21 @@ use super::{ServerSession, validate};
 use crate::answer::Failure;
 use crate::proxy::settings::ServerLimits;
 
-/// Interim answers (RFC 9110 §15.2) before an answer, at most.
+/// The most interim answers (RFC 9110 §15.2) before the final one.
 pub const MAX_INTERIM: usize = 32;
 
-/// A list of fields that is larger than the client's bound ends an HTTP/2 connection with all its
-/// streams. pingora does not tell that bound; ours stands for it.
+/// Whether the client accepts this many fields. A field section above the client's limit ends an
+/// HTTP/2 connection with all its streams. pingora does not report the client's limit, so our own
+/// limit is used.
 ///
 /// # Errors
-/// [`Failure::UpstreamInvalid`] where the answer cannot be given to this client.
+/// [`Failure::UpstreamInvalid`] where the answer cannot be sent to this client.
 pub fn fits(
     header: &ResponseHeader,
     session: &ServerSession,
     limits: &ServerLimits,
 ) -> Result<(), Failure> {
-    // RFC 9113 §6.5.2.
+    // The size of a field as `SETTINGS_MAX_HEADER_LIST_SIZE` counts it (RFC 9113 §6.5.2).
     let size = |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len() + 32;
     match session.is_http2() && header.headers.iter().map(size).sum::<usize>() > limits.header {
         true => Err(Failure::UpstreamInvalid),
@@ -29,8 +30,8 @@ pub fn fits(
     }
 }
 
-/// Whether it can be told where the answer ends, by every reader alike. Of the transfer codings only
-/// `chunked` is undone by pingora (RFC 9112 §6.1); HTTP/1.0 has none, and switches to nothing.
+/// Whether every parser would find the same end of the answer. pingora decodes only the transfer
+/// coding `chunked` (RFC 9112 §6.1). HTTP/1.0 has no transfer codings and no protocol upgrades.
 pub fn is_understood(header: &ResponseHeader) -> bool {
     let version = match headers::transfer_coding(&header.headers) {
         TransferCoding::Other => false,
@@ -40,24 +41,25 @@ pub fn is_understood(header: &ResponseHeader) -> bool {
     version && has_one_length(&header.headers)
 }
 
-/// A length that may overflow in the next reader is no length (RFC 9110 §8.6).
+/// Whether there is at most one distinct `Content-Length`, and the next parser cannot overflow on
+/// it (RFC 9110 §8.6).
 fn has_one_length(headers: &HeaderMap) -> bool {
     let mut known = None;
     let mut lines = headers.get_all(header::CONTENT_LENGTH).iter();
     lines.all(|line| validate::content_length(line.as_bytes(), &mut known).is_ok())
 }
 
-/// Whether another head comes after this one. `101` is an answer.
+/// Whether another head follows this one. `101` is a final answer.
 pub fn is_interim(header: &ResponseHeader) -> bool {
     header.status.is_informational() && !switches(header)
 }
 
-/// `101`: from here on the connection speaks another protocol.
+/// Whether the status is `101`: the connection switches to another protocol.
 pub fn switches(header: &ResponseHeader) -> bool {
     header.status == StatusCode::SWITCHING_PROTOCOLS
 }
 
-/// Whether a `101` switches to a WebSocket and to nothing else (RFC 6455 §4.1).
+/// Whether a `101` switches to WebSocket only (RFC 6455 §4.1).
 pub fn switches_to_websocket(header: &ResponseHeader) -> bool {
     switches(header) && headers::upgrades_to_websocket(&header.headers)
 }

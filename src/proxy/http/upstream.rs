@@ -1,4 +1,4 @@
-//! The auth server behind us: its address, how a connection to it is made, and one call to it.
+//! The auth server behind this proxy: its address, and how connections to it are made.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -21,12 +21,12 @@ use crate::answer::Failure;
 use crate::dns::Resolver;
 use crate::proxy::settings::{HostHeader, UpstreamSettings};
 
-/// A name is asked for again after this long.
+/// How long resolved addresses are used before the name is resolved again.
 const ADDRESSES_FOR: Duration = Duration::from_secs(30);
 /// TCP keep-alive idle time; detects dead WebSocket peers.
 pub const TCP_KEEP_ALIVE: Duration = Duration::from_secs(60);
-/// An empty store of roots: the roots are given with each connection. Pingora would else read the
-/// system's store at start, which a container from scratch does not have.
+/// An empty root store: the roots are set per connection. Otherwise pingora would read the system's
+/// store at start, and a container built from scratch has none.
 pub const NO_ROOTS: &str = "/dev/null";
 
 #[derive(Debug, thiserror::Error)]
@@ -38,12 +38,12 @@ pub enum UpstreamError {
 }
 
 struct Addresses {
-    /// One peer for each address, made once and shared by its requests.
+    /// One peer per address, made once and shared by all requests.
     list: Vec<Arc<HttpPeer>>,
     until: Option<Instant>,
 }
 
-/// Where and how to connect.
+/// The upstream's address and connection settings.
 pub struct Upstream {
     url: Url,
     host: String,
@@ -56,7 +56,7 @@ pub struct Upstream {
     resolver: Resolver,
     addresses: ArcSwap<Addresses>,
     next: AtomicUsize,
-    /// Seconds; what the upstream said in `Keep-Alive`.
+    /// The idle time in seconds that the upstream announced in `Keep-Alive`.
     idle: AtomicU32,
 }
 
@@ -83,7 +83,7 @@ impl Upstream {
             #[cfg(target_os = "linux")]
             user_timeout: Duration::ZERO,
         });
-        // `headers::strip_request` decides what ends at this hop.
+        // `headers::strip_request` removes the hop-by-hop fields.
         options.http_upstream_request_policy = HttpUpstreamRequestPolicy::preserve();
         options.verify_cert = settings.tls.verify;
         options.verify_hostname = settings.tls.verify;
@@ -118,12 +118,12 @@ impl Upstream {
         &self.url
     }
 
-    /// The path every request's path is put behind: `""` or `/auth`.
+    /// The path that is prepended to every request's path: `""` or `/auth`.
     pub fn base_path(&self) -> &str {
         self.url.path().trim_end_matches('/')
     }
 
-    /// The `Host` it is told; `None` for the one the client used.
+    /// The `Host` sent to the upstream; `None` passes on the client's.
     pub fn host_header(&self) -> Option<&str> {
         match &self.host_header {
             HostHeader::Client => None,
@@ -132,22 +132,22 @@ impl Upstream {
         }
     }
 
-    /// `host` or `host:port`, as a `Host` field wants it.
+    /// `host` or `host:port`, as in a `Host` field.
     pub fn authority(&self) -> &str {
         &self.url[url::Position::BeforeHost..url::Position::AfterPort]
     }
 
-    /// What makes and keeps connections.
+    /// Makes and pools connections to the upstream.
     pub fn connector(pool: usize) -> Connector {
         let mut options = ConnectorOptions::new(pool);
         options.ca_file = Some(NO_ROOTS.to_owned());
         Connector::new(Some(options))
     }
 
-    /// The next address to try, and how.
+    /// The peer of the next address to try.
     ///
     /// # Errors
-    /// [`Failure::UpstreamUnreachable`] when the name leads nowhere.
+    /// [`Failure::UpstreamUnreachable`] when the name does not resolve.
     pub async fn peer(&self) -> Result<Arc<HttpPeer>, Failure> {
         let known = self.addresses.load();
         let fresh = known.until.is_none_or(|until| until > Instant::now());
@@ -162,7 +162,7 @@ impl Upstream {
                 self.addresses.store(Arc::new(Addresses { list, until }));
                 Ok(peer)
             }
-            // An old address is better than none.
+            // If the name does not resolve now, use the old addresses.
             _ if !known.list.is_empty() => Ok(self.pick(&known.list)),
             other => {
                 if let Err(why) = other {
@@ -180,30 +180,30 @@ impl Upstream {
         Arc::new(peer)
     }
 
-    /// How long a silent connection is kept: as configured, or as long as the upstream keeps it.
+    /// How long an idle connection is kept: the shorter of the configured time and the upstream's.
     pub fn idle_timeout(&self) -> Option<Duration> {
         let learnt = Duration::from_secs(self.idle.load(Ordering::Relaxed).into());
         self.options.idle_timeout.map(|own| own.min(learnt))
     }
 
-    /// Notes from an answer how long the upstream keeps a silent connection, so that ours is closed
-    /// first: a request sent into a closing connection is lost, and one that uses up a code cannot
-    /// be sent again.
+    /// Notes how long the upstream keeps an idle connection, so that this side closes first. A
+    /// request sent on a closing connection is lost, and a request that uses up an authorization
+    /// code cannot be repeated.
     pub fn note_keep_alive(&self, keep_alive: Option<&http::HeaderValue>) {
         let Some(seconds) = keep_alive.and_then(|v| v.to_str().ok()).and_then(timeout) else {
             return;
         };
-        // One second for the way.
+        // One second less, for the time in transit.
         let idle = u32::try_from(seconds.saturating_sub(1).max(1)).unwrap_or(u32::MAX);
         self.idle.fetch_min(idle, Ordering::Relaxed);
     }
 
-    /// The next connection tries another address, where there are several.
+    /// Makes the next connection try another address, where there are several.
     pub fn connecting_failed(&self) {
         self.next.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// How many addresses are known.
+    /// The number of known addresses.
     pub fn addresses(&self) -> usize {
         self.addresses.load().list.len()
     }
@@ -213,13 +213,13 @@ impl Upstream {
     }
 }
 
-/// `Keep-Alive: timeout=5, max=100`, RFC 2068 §19.7.1.1.
+/// Parses `Keep-Alive: timeout=5, max=100` (RFC 2068 §19.7.1.1).
 fn timeout(keep_alive: &str) -> Option<u64> {
     let mut parts = keep_alive.split(',').map(str::trim);
     parts.find_map(|part| part.strip_prefix("timeout=")).and_then(|text| text.parse().ok())
 }
 
-/// The Mozilla program's roots, and those configured.
+/// Mozilla's root certificates, and the configured ones.
 fn roots(ca: Option<&Path>) -> Result<Arc<[WrappedX509]>, UpstreamError> {
     let own = ca.map(certificates).transpose()?.unwrap_or_default();
     let public = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned();
@@ -237,7 +237,8 @@ fn client_identity(cert: &Path, key: &Path) -> Result<CertKey, UpstreamError> {
     Ok(CertKey::new(chain, key.secret_der().to_vec()))
 }
 
-/// Every certificate of a PEM file; each is parsed once, because pingora panics on one it cannot.
+/// Every certificate of a PEM file. Each is parsed here once, because pingora panics on an invalid
+/// one.
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, UpstreamError> {
     let list: Vec<_> = CertificateDer::pem_file_iter(path)
         .and_then(Iterator::collect::<Result<_, _>>)

@@ -1,5 +1,5 @@
-//! The one place that judges a request's head, before anything else looks at it: its target, its
-//! `Host`, its framing. What two readers may take differently is refused.
+//! The only place that judges a request's head, before any other code uses it: its target, its
+//! `Host` and its framing. Anything that two parsers may read differently is refused.
 
 use http::header;
 use http::uri::Uri;
@@ -8,13 +8,13 @@ use pingora::http::RequestHeader;
 use super::head::Field;
 use crate::answer::Failure;
 
-/// The largest length that no reader can overflow: nginx and Go refuse larger ones.
+/// The largest length that overflows in no parser. nginx and Go refuse larger ones.
 const MAX_CONTENT_LENGTH: u64 = i64::MAX as u64;
 
-/// What a valid head says of the connection and of the body after it.
+/// What a valid head says about the connection and about the body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Head {
-    /// The request is its head and nothing more, and asks for no other protocol.
+    /// The request has no body and asks for no protocol upgrade.
     pub bodiless: bool,
     /// One of the `Connection` lines says `close` (RFC 9112 §9.6).
     pub close: bool,
@@ -56,12 +56,12 @@ pub fn http1(request: &httparse::Request<'_, '_>) -> Result<Head, Failure> {
         }
     }
     let http11 = request.version == Some(1);
-    // Two framings are how one request is hidden in another (RFC 9112 §6.1, §11.2); HTTP/1.0 has no
+    // Conflicting framing is how request smuggling works (RFC 9112 §6.1, §11.2). HTTP/1.0 has no
     // transfer codings.
     if codings > 1 || (codings == 1 && (length.is_some() || !http11)) {
         return Err(Failure::Framing);
     }
-    // RFC 9112 §3.2: exactly one; HTTP/1.0 may leave it out.
+    // Exactly one `Host` (RFC 9112 §3.2). HTTP/1.0 may omit it.
     if hosts > 1 || (http11 && hosts == 0) {
         return Err(Failure::InvalidHost);
     }
@@ -69,10 +69,10 @@ pub fn http1(request: &httparse::Request<'_, '_>) -> Result<Head, Failure> {
     Ok(head)
 }
 
-/// Judges the head of an HTTP/2 request, which the library has parsed (RFC 9113 §8.3.1).
+/// Judges the head of an HTTP/2 request that the h2 library has parsed (RFC 9113 §8.3.1).
 ///
 /// # Errors
-/// As [`http1`].
+/// The same as those of [`http1`].
 pub fn http2(request: &RequestHeader) -> Result<(), Failure> {
     if request.method == http::Method::CONNECT {
         return Err(Failure::MethodNotAllowed { allow: "" });
@@ -100,7 +100,8 @@ pub fn http2(request: &RequestHeader) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A list of equal lengths is one length (RFC 9110 §8.6); `known` is what the lines before it said.
+/// Accepts a list of equal lengths as one length (RFC 9110 §8.6). `known` is the length from the
+/// earlier field lines.
 ///
 /// # Errors
 /// [`Failure::Framing`]
@@ -114,7 +115,7 @@ pub fn content_length(value: &[u8], known: &mut Option<u64>) -> Result<(), Failu
     Ok(())
 }
 
-/// Digits alone, at most 2^63-1.
+/// Digits only, at most 2^63-1.
 fn parse_length(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return None;
@@ -123,8 +124,8 @@ fn parse_length(digits: &[u8]) -> Option<u64> {
     (length <= MAX_CONTENT_LENGTH).then_some(length)
 }
 
-/// One of the four forms of RFC 9112 §3.2; the authority form is `CONNECT`'s alone, and a tunnel is
-/// not what this proxy is for.
+/// Accepts the four forms of RFC 9112 §3.2. The authority form is for `CONNECT` only, and this
+/// proxy offers no tunnels.
 fn target(method: &str, target: &str) -> Result<(), Failure> {
     if method == "CONNECT" {
         return Err(Failure::MethodNotAllowed { allow: "" });
@@ -137,17 +138,17 @@ fn target(method: &str, target: &str) -> Result<(), Failure> {
     if valid { Ok(()) } else { Err(Failure::InvalidTarget) }
 }
 
-/// The bytes nearly all targets are made of.
+/// Whether the target has only the bytes that nearly all targets consist of.
 fn is_plain(target: &[u8]) -> bool {
     target.iter().all(|b| b.is_ascii_alphanumeric() || b"-._~/?&=%:@!$'()*+,;".contains(b))
 }
 
-/// With each byte above 0x7f replaced: such bytes are passed on as they came.
+/// Replaces each byte above 0x7f, because such bytes are forwarded unchanged.
 fn ascii(target: &str) -> String {
     target.chars().map(|c| if c.is_ascii() { c } else { 'x' }).collect()
 }
 
-/// `http://host/path`, the host without user information.
+/// Checks `http://host/path`, without user information in the host.
 fn absolute(target: &str) -> Option<()> {
     let (scheme, rest) = target.split_once("://")?;
     if !scheme.eq_ignore_ascii_case("http") && !scheme.eq_ignore_ascii_case("https") {
@@ -161,8 +162,8 @@ fn absolute(target: &str) -> Option<()> {
     Uri::try_from(ascii(target)).is_ok().then_some(())
 }
 
-/// `uri-host [ ":" port ]` of RFC 3986 §3.2.2, without user information (RFC 9110 §4.2.4). Empty is
-/// allowed: it says that the target has no authority (RFC 9110 §7.2).
+/// Checks `uri-host [ ":" port ]` (RFC 3986 §3.2.2), without user information (RFC 9110 §4.2.4). It
+/// may be empty, which means that the target has no authority (RFC 9110 §7.2).
 fn host(value: &[u8]) -> Result<(), Failure> {
     let text = std::str::from_utf8(value).map_err(|_| Failure::InvalidHost)?;
     let (name, port) = match text.strip_prefix('[') {
@@ -183,7 +184,7 @@ fn host(value: &[u8]) -> Result<(), Failure> {
     if port_is_valid && is_reg_name(name.as_bytes()) { Ok(()) } else { Err(Failure::InvalidHost) }
 }
 
-/// `reg-name`: unreserved characters, sub-delimiters, percent-encoded bytes.
+/// Checks a `reg-name`: unreserved characters, sub-delimiters, percent-encoded bytes.
 fn is_reg_name(name: &[u8]) -> bool {
     let mut bytes = name.iter();
     while let Some(b) = bytes.next() {

@@ -1,5 +1,5 @@
-//! The discovery document: the upstream's own, with the addresses and algorithms that hold once
-//! everything comes through here.
+//! Serves the upstream's discovery document, with the addresses and algorithms that apply behind
+//! this proxy.
 
 use std::borrow::Cow;
 
@@ -20,16 +20,16 @@ use crate::proxy::outbound::{self, Changes};
 use crate::proxy::state::State;
 use crate::rewrite::discovery::{self, Discovered, DiscoveryRewrite, EndpointRewrite};
 
-/// OpenID Connect Discovery 1.0 §4.
+/// The path of the discovery document (OpenID Connect Discovery 1.0 §4).
 const OPENID_CONFIGURATION: &str = "/.well-known/openid-configuration";
-/// Bytes of a document.
+/// The size limit of a document.
 const LIMIT: usize = 256 * 1024;
 
-/// Redirects within the upstream that are followed.
+/// The most redirects followed within the upstream.
 const REDIRECTS: usize = 3;
 
-/// Fields that do not change what the upstream says: those set or taken out on the way to it, and
-/// those that differ with each request.
+/// Fields that are left out of the cache key, because they do not change the upstream's answer:
+/// this program sets or removes them, or they differ with each request.
 const UNKEYED: [&str; 11] = [
     "accept-encoding",
     "cache-control",
@@ -44,15 +44,16 @@ const UNKEYED: [&str; 11] = [
     "x-request-id",
 ];
 
-/// Fields that differ with each client. With a public URL the document is ours whatever they say.
+/// Fields that differ with each client. With a public URL they do not change the rewritten
+/// document.
 const OF_THE_CLIENT: [&str; 4] = ["cf-connecting-ip", "user-agent", "x-forwarded-for", "x-real-ip"];
 
-/// Whether a request is one this room answers; others go to the upstream as they are.
+/// Whether the request reads the document. Other methods are forwarded unchanged.
 pub fn is_read(session: &ServerSession) -> bool {
     matches!(session.req_header().method, Method::GET | Method::HEAD)
 }
 
-/// Answers the request whole.
+/// Answers the request completely.
 pub(in crate::proxy) async fn answer(
     session: &mut ServerSession,
     state: &State,
@@ -68,7 +69,7 @@ pub(in crate::proxy) async fn answer(
             None => reply::fail(session, &state.counters, &Failure::NoUpstream, &[]).await,
         };
     };
-    // Of what is sent on: a field that ends here decides nothing.
+    // The cache key is made from the request as it is forwarded: hop-by-hop fields do not count.
     let request = outbound::copy(session);
     let key = key(&request, state.server.public_url.is_some());
     if let Some(kept) = key.as_ref().and_then(|key| state.discovery.get(key)) {
@@ -92,8 +93,9 @@ pub(in crate::proxy) async fn answer(
     let ours = found.as_ref().filter(|found| state.bridge.is_ours(&found.issuer));
     let new = match ours {
         Some(found) => rewritten(session, state, upstream, &plain, found),
-        // An app's page, a login, `null`, another issuer's document: where an issuer goes by our
-        // public URL, its document stands here (OpenID Connect Discovery 1.0 §4.3).
+        // The upstream answered something else: a web page, a login form, `null`, another issuer's
+        // document. If an issuer has our public URL as its name, its document must be at this path
+        // (OpenID Connect Discovery 1.0 §4.3).
         None if has_no_document(header.status) => {
             let new = made_up(session.req_header().uri.path(), state);
             if let Some(new) = &new {
@@ -107,7 +109,7 @@ pub(in crate::proxy) async fn answer(
         return reply::write_unchanged(session, header, body).await;
     };
     headers::of_new_body(&mut header, new.len())?;
-    // A cookie keeps strict caches from keeping the document (RFC 9111 §7.3).
+    // With a cookie, strict caches would not store the document (RFC 9111 §7.3).
     header.remove_header(&header::SET_COOKIE);
     header.insert_header(header::CONTENT_TYPE, "application/json")?;
     for_anybody(&mut header, state)?;
@@ -117,15 +119,16 @@ pub(in crate::proxy) async fn answer(
     reply::write(session, header, new).await
 }
 
-/// Whether this is how a server answers that has no document, and not how one answers that is in
-/// trouble or keeps it to itself.
+/// Whether a server without a document answers with this status. A failing server, or one that
+/// demands authorization, does not.
 fn has_no_document(status: StatusCode) -> bool {
     status.is_success()
         || status.is_redirection()
         || matches!(status, StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED)
 }
 
-/// Verifiers and browsers read the document as they read the key set.
+/// Sets caching and CORS fields as for the key set, which verifiers and browsers read in the same
+/// way.
 fn for_anybody(header: &mut ResponseHeader, state: &State) -> Result<()> {
     let fresh = header.headers.get(header::CACHE_CONTROL).map(|v| v.as_bytes());
     if fresh.is_none_or(|value| memchr::memmem::find(value, b"max-age").is_none()) {
@@ -169,8 +172,8 @@ async fn fetch(
     Ok(Err(Failure::UpstreamInvalid))
 }
 
-/// Where a redirect leads that stays a document's address on the upstream: a verifier would follow it,
-/// and read there a document that nobody has rewritten.
+/// The target of a redirect to another discovery path on the upstream. It is followed here: a
+/// verifier that followed it itself would read a document that was not rewritten.
 fn redirected(
     header: &ResponseHeader,
     request: &RequestHeader,
@@ -187,7 +190,7 @@ fn redirected(
     same.then(|| to[url::Position::BeforePath..url::Position::AfterQuery].to_owned())
 }
 
-/// The new document of one of our issuers.
+/// The rewritten document of an issuer that this program serves.
 fn rewritten(
     session: &ServerSession,
     state: &State,
@@ -211,8 +214,8 @@ fn rewritten(
     discovery::rewrite(body, &to).ok().map(Bytes::from)
 }
 
-/// A document for an issuer that goes by our public URL and whose server has none: relying parties
-/// that find the keys by discovery alone could not verify its tokens otherwise.
+/// A document for an issuer whose name is our public URL and whose server has none. Without it,
+/// relying parties that find keys only by discovery could not verify its tokens.
 fn made_up(path: &str, state: &State) -> Option<Bytes> {
     let base = state.server.public_text()?;
     if path != OPENID_CONFIGURATION {
@@ -241,7 +244,8 @@ fn endpoints(
     Some(EndpointRewrite::to_public(&found.issuer, upstream.url(), public))
 }
 
-/// The path the normalised set is served at: the issuer's own where it is one of ours.
+/// The path of the normalised key set: the issuer's own `jwks_uri` path where this program serves
+/// that path.
 fn jwks_path(state: &State, upstream: &Upstream, found: &Discovered) -> String {
     let own = found.jwks_uri.as_deref().and_then(|uri| url::Url::parse(uri).ok());
     let own = own.map(|url| url.path().to_owned());
@@ -253,9 +257,9 @@ fn jwks_path(state: &State, upstream: &Upstream, found: &Discovered) -> String {
         .unwrap_or_else(|| COMMON_PATH.to_owned())
 }
 
-/// Where clients find us: the configured public URL; else the issuer's own origin, where that is not
-/// the upstream's, because then the provider already calls itself by our name; else the host the
-/// client used, since there is nothing better (the answer is kept for that host alone).
+/// The public base URL: the configured one; else the issuer's origin, if it differs from the
+/// upstream's, because then the provider already uses our name; else the host that the client used
+/// (the answer is cached for that host only).
 fn base(
     session: &ServerSession,
     state: &State,
@@ -274,11 +278,12 @@ fn base(
     headers::client_origin(session)
 }
 
-/// Whatever a client sends may decide what the upstream answers: one that believes
-/// `X-Forwarded-Host` or `Forwarded` writes its addresses by it. An answer is given again only to
-/// requests that would have got the same, or one client could choose what all others read.
+/// The cache key of a document. Any field of a request may change what the upstream answers: some
+/// upstreams build their addresses from `X-Forwarded-Host` or `Forwarded`. So a cached answer is
+/// reused only for requests that would have got the same one. Otherwise one client could choose the
+/// answer that all others read.
 ///
-/// `None`: the answer is kept for nobody.
+/// `None` means that the answer is not cached.
 fn key(request: &RequestHeader, public: bool) -> Option<Key> {
     let target = request.uri.path_and_query().map_or("/", |p| p.as_str());
     let host = host(request)?;
@@ -289,16 +294,16 @@ fn key(request: &RequestHeader, public: bool) -> Option<Key> {
     };
     let fields = request.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
     let mut fields: Vec<_> = fields.filter(|(name, _)| keyed(name)).collect();
-    // Stable, so that the order of repeated fields still counts.
+    // The sort is stable, so that the order of repeated fields still counts.
     fields.sort_by_key(|(name, _)| *name);
     for (name, value) in fields {
-        // Neither part can hold a line end.
+        // Neither names nor values can contain a line end.
         key.extend([name.as_bytes(), b":", value, b"\n"].concat());
     }
     Some(key)
 }
 
-/// As it was sent, for that is what the upstream is told.
+/// The host as the client sent it, because that is what the upstream gets.
 fn host(request: &RequestHeader) -> Option<&[u8]> {
     let field = request.headers.get(header::HOST).map(|v| v.as_bytes());
     let host = field.or(request.uri.authority().map(|a| a.as_str().as_bytes()))?;

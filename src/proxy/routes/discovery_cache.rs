@@ -1,4 +1,4 @@
-//! Rewritten discovery documents, kept some seconds.
+//! A cache of rewritten discovery documents, which keeps them for seconds.
 
 use std::time::Duration;
 
@@ -7,15 +7,16 @@ use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use pingora::http::ResponseHeader;
 
-/// How long an answer is given again. Short: the document says what the upstream says now.
+/// How long a document is reused. It is short so that a change at the upstream shows soon.
 const KEPT: Duration = Duration::from_secs(10);
-/// Documents kept; hosts and tenants are few, and a flood of made-up ones must not grow memory.
+/// The most documents kept. Real hosts and tenants are few, and a flood of invented hosts must not
+/// fill the memory.
 const MOST: u64 = 64;
 
-/// Host, target and every other field that goes to the upstream.
+/// Host, target and all other fields that are sent to the upstream.
 pub(super) type Key = Vec<u8>;
 
-/// Rewritten documents by the requests that led to them.
+/// Rewritten documents by cache key.
 pub struct DiscoveryCache(Cache<Key, Kept>);
 
 #[derive(Clone)]
@@ -26,7 +27,7 @@ pub(super) struct Kept {
 
 impl Default for DiscoveryCache {
     fn default() -> Self {
-        // By age: the newest is what clients ask for, however many made-up ones came before.
+        // LRU keeps what clients asked for last, however many invented hosts came before.
         let policy = EvictionPolicy::lru();
         Self(Cache::builder().max_capacity(MOST).time_to_live(KEPT).eviction_policy(policy).build())
     }
@@ -41,7 +42,7 @@ impl DiscoveryCache {
         self.0.insert(key, Kept { header: header.clone(), body: body.clone() });
     }
 
-    /// After a reload nothing old is given.
+    /// Empties the cache, so that a reload takes effect at once.
     pub fn clear(&self) {
         self.0.invalidate_all();
     }

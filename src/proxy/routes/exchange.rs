@@ -21,10 +21,11 @@ use crate::proxy::state::State;
 use crate::rewrite::is_jws;
 
 const ALLOW: &str = "POST, OPTIONS";
-/// What pages send: the form's type, and what tracing adds to each request (W3C Trace Context, Sentry).
+/// Fields that web pages send: the form's media type, and what tracing libraries add to each
+/// request (W3C Trace Context, Sentry).
 const ALLOW_HEADERS: &str = "Content-Type, traceparent, tracestate, baggage, sentry-trace";
 
-/// Answers the request whole.
+/// Answers the request completely.
 pub(in crate::proxy) async fn answer(session: &mut ServerSession, state: &State) -> Result<()> {
     let cors = cors(session, &state.server.exchange);
     if session.req_header().method == Method::OPTIONS {
@@ -55,7 +56,7 @@ pub(in crate::proxy) async fn answer(session: &mut ServerSession, state: &State)
     }
 }
 
-/// The form.
+/// Reads the body with the form.
 async fn asked(
     session: &mut ServerSession,
     state: &State,
@@ -84,7 +85,8 @@ async fn exchange(body: &[u8], cookies: Option<String>, state: &State) -> Result
     if request.subject_type == TokenType::IdToken && by_bridge {
         not_an_access_token(token, state)?;
     }
-    // Of several audiences the first that can be had (RFC 8693 §2.1); the verifier wants one alone.
+    // Tries the audiences in order and takes the first that is allowed (RFC 8693 §2.1), because a
+    // verifier expects exactly one.
     let mut wanted = request.audiences.iter().map(Some).collect::<Vec<_>>();
     if wanted.is_empty() {
         wanted.push(None);
@@ -105,7 +107,7 @@ async fn exchange(body: &[u8], cookies: Option<String>, state: &State) -> Result
     Err(refused.unwrap_or(ExchangeFailure::Audience).into())
 }
 
-/// An access token (RFC 9068 §2.1) says less about who logged in than an ID token does.
+/// Refuses access tokens (RFC 9068 §2.1): they say less about the login than an ID token does.
 fn not_an_access_token(token: &str, state: &State) -> Result<(), ExchangeFailure> {
     let Ok(jws) = CompactJws::parse(token.to_owned(), state.bridge.limits(), true) else {
         return Ok(());
@@ -117,7 +119,7 @@ fn not_an_access_token(token: &str, state: &State) -> Result<(), ExchangeFailure
     if jws.unverified_typ().is_some_and(is) { Err(ExchangeFailure::TokenKind) } else { Ok(()) }
 }
 
-/// The session itself is the subject, where a cookie may speak for it.
+/// Exchanges a session cookie, where cookies are configured as the subject.
 async fn by_cookie(cookies: Option<String>, state: &State) -> Result<Bytes, Failure> {
     let Some((opaque, cookies)) = state.opaque.as_ref().zip(cookies) else {
         return Err(ExchangeFailure::Missing("subject_token").into());
@@ -133,14 +135,14 @@ async fn by_cookie(cookies: Option<String>, state: &State) -> Result<Bytes, Fail
     Ok(granted(state, &bridged, &request))
 }
 
-/// RFC 8693 §2.2.1.
+/// The answer (RFC 8693 §2.2.1).
 #[derive(serde::Serialize)]
 struct Granted<'a> {
     access_token: &'a str,
     issued_token_type: &'static str,
     token_type: &'static str,
     expires_in: u64,
-    /// Where it is not the scope that was asked for.
+    /// Set where the scope differs from the requested one.
     #[serde(skip_serializing_if = "Option::is_none")]
     scope: Option<String>,
 }
@@ -158,15 +160,15 @@ fn granted(state: &State, bridged: &Bridged, request: &ExchangeRequest) -> Bytes
         scope,
         expires_in: bridged.expires.since(state.clock.now()).as_secs(),
     };
-    // One allocation: a token is long, and the rest is not.
+    // Reserve the capacity once: the token is long, and the rest is short.
     let mut body = Vec::with_capacity(granted.access_token.len() + 256);
-    // Strings and a number: there is nothing in it that could fail.
+    // Serialization cannot fail: there are only strings and a number.
     let _ = serde_json::to_writer(&mut body, &granted);
     body.push(b'\n');
     Bytes::from(body)
 }
 
-/// `scope` (RFC 8693 §4.2) of a token that is given out here, verified or signed a moment ago.
+/// The `scope` claim (RFC 8693 §4.2) of a token that was verified or signed just now.
 fn scope_of(token: &str) -> Option<String> {
     #[derive(serde::Deserialize)]
     struct Scoped {
@@ -177,19 +179,19 @@ fn scope_of(token: &str) -> Option<String> {
     Some(scoped.scope.unwrap_or_default())
 }
 
-/// The order of the words does not matter (RFC 6749 §3.3).
+/// Compares scopes without regard to the order of the words (RFC 6749 §3.3).
 fn same_scope(a: &str, b: &str) -> bool {
     let words =
         |text| -> BTreeSet<&str> { str::split(text, ' ').filter(|w| !w.is_empty()).collect() };
     words(a) == words(b)
 }
 
-/// RFC 6749 §5.1.
+/// Forbids caching (RFC 6749 §5.1).
 fn no_store() -> [(HeaderName, String); 2] {
     [(header::CACHE_CONTROL, "no-store".into()), (header::PRAGMA, "no-cache".into())]
 }
 
-/// The CORS fields for this request's origin; none for one that is not allowed.
+/// The CORS fields for the request's origin. Empty for an origin that is not allowed.
 fn cors(session: &ServerSession, settings: &ExchangeSettings) -> Vec<(HeaderName, String)> {
     let cors = &settings.cors;
     let mut fields = Vec::new();
@@ -202,9 +204,10 @@ fn cors(session: &ServerSession, settings: &ExchangeSettings) -> Vec<(HeaderName
     {
         let allowed = if *cors == Cors::Any { "*" } else { origin };
         fields.push((header::ACCESS_CONTROL_ALLOW_ORIGIN, allowed.to_owned()));
-        // Without it a page cannot read when to try again.
+        // Without it, a page cannot read `Retry-After`.
         fields.push((header::ACCESS_CONTROL_EXPOSE_HEADERS, "Retry-After".to_owned()));
-        // Only where a cookie may speak, and never with `*`, which the configuration refuses there.
+        // Only where cookies are accepted, and never with `*`: the configuration refuses that
+        // combination.
         let cookies = settings.session.as_ref().is_some_and(|session| !session.cookies.is_empty());
         if cookies && allowed != "*" {
             fields.push((header::ACCESS_CONTROL_ALLOW_CREDENTIALS, "true".to_owned()));
@@ -213,7 +216,8 @@ fn cors(session: &ServerSession, settings: &ExchangeSettings) -> Vec<(HeaderName
     fields
 }
 
-/// Fetch §3.2.2. Without an allowed origin the answer allows nothing, and the browser stops there.
+/// Answers a CORS preflight (Fetch §3.2.2). Without an allowed origin the answer has no CORS
+/// fields, and the browser stops.
 async fn preflight(session: &mut ServerSession, mut cors: Vec<(HeaderName, String)>) -> Result<()> {
     if cors.iter().any(|(name, _)| *name == header::ACCESS_CONTROL_ALLOW_ORIGIN) {
         cors.push((header::ACCESS_CONTROL_ALLOW_METHODS, "POST".into()));

@@ -1,4 +1,4 @@
-//! The form of a token exchange (RFC 8693 §2.1), read into types.
+//! Parses the form of a token exchange (RFC 8693 §2.1).
 
 use std::borrow::Cow;
 
@@ -6,13 +6,13 @@ use crate::answer::ExchangeFailure;
 use crate::jose::names::Audience;
 
 const GRANT: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
-/// Audiences asked for at once; each that cannot be had is one verification.
+/// The most audiences in one request: each that is refused costs a verification.
 const MAX_AUDIENCES: usize = 8;
-/// RFC 6749, appendix B.
+/// The media type of a form (RFC 6749, appendix B).
 pub(super) const MEDIA_TYPE: &str = "application/x-www-form-urlencoded";
 const TYPE_PREFIX: &str = "urn:ietf:params:oauth:token-type:";
 
-/// The token types that are taken and given, RFC 8693 §3.
+/// The token types that are accepted and issued (RFC 8693 §3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TokenType {
     Jwt,
@@ -39,17 +39,17 @@ impl TokenType {
     }
 }
 
-/// A valid request.
+/// A valid exchange request.
 #[derive(PartialEq, Eq)]
 pub(super) struct ExchangeRequest {
     pub(super) subject_token: String,
     pub(super) subject_type: TokenType,
-    /// What the answer calls the new token.
+    /// The type of the new token in the answer.
     pub(super) issued_type: TokenType,
-    /// Where the new token is to be used, in the order they were asked for; `resource` (RFC 8707)
-    /// names such a place too.
+    /// Where the new token is to be used, in the requested order. `resource` (RFC 8707) counts as
+    /// an audience too.
     pub(super) audiences: Vec<Audience>,
-    /// The scope asked for, RFC 6749 §3.3.
+    /// The requested scope (RFC 6749 §3.3).
     pub(super) scope: Option<String>,
 }
 
@@ -62,14 +62,14 @@ impl std::fmt::Debug for ExchangeRequest {
     }
 }
 
-/// The parameters by position, so that a repeated one is seen.
+/// One field per parameter, so that a repeated parameter is noticed.
 #[derive(Default)]
 struct Parameters {
     grant_type: Option<String>,
     subject_token: Option<String>,
     subject_token_type: Option<String>,
     requested_token_type: Option<String>,
-    /// `audience` and `resource` may stand more than once (RFC 8693 §2.1).
+    /// `audience` and `resource` may be repeated (RFC 8693 §2.1).
     audiences: Vec<String>,
     actor_token: Option<String>,
     scope: Option<String>,
@@ -90,8 +90,8 @@ impl Parameters {
 }
 
 impl ExchangeRequest {
-    /// Reads an `application/x-www-form-urlencoded` body. Unknown parameters are ignored, empty ones
-    /// count as left out, and none may stand twice (RFC 6749 §3.2).
+    /// Parses an `application/x-www-form-urlencoded` body. Unknown parameters are ignored, empty
+    /// ones count as omitted, and only `audience` and `resource` may be repeated (RFC 6749 §3.2).
     ///
     /// # Errors
     /// [`ExchangeFailure`] naming the parameter.
@@ -99,7 +99,7 @@ impl ExchangeRequest {
         let body = std::str::from_utf8(body).map_err(|_| ExchangeFailure::Form)?;
         let mut parameters = Parameters::default();
         for (name, value) in body.split('&').filter_map(pair) {
-            // A token read from a file ends in a line end.
+            // A token that was read from a file often ends with a line break.
             let value = match value.trim() {
                 trimmed if trimmed.len() < value.len() => Cow::Owned(trimmed.to_owned()),
                 _ => value,
@@ -119,7 +119,8 @@ impl ExchangeRequest {
     }
 }
 
-/// A name and its value. What needs no decoding, a token mostly, is not gone through byte by byte.
+/// Splits a name from its value. A pair without escapes, such as most tokens, is not decoded byte
+/// by byte.
 fn pair(text: &str) -> Option<(Cow<'_, str>, Cow<'_, str>)> {
     if memchr::memchr2(b'%', b'+', text.as_bytes()).is_some() || text.is_empty() {
         return form_urlencoded::parse(text.as_bytes()).next();

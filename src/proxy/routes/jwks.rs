@@ -1,4 +1,4 @@
-//! The key set, from memory, for requests the connection handler does not answer itself.
+//! Serves the key set from memory, for requests that the connection handler does not answer itself.
 
 use std::time::Duration;
 
@@ -12,10 +12,10 @@ use crate::issuer::jwks_answer::{Media, has_it, is_in_304};
 use crate::proxy::http::{ServerSession, reply};
 use crate::proxy::state::State;
 
-/// How long a read of a key set waits for the first fetch of it.
+/// How long a request for a key set waits for the first fetch of that set.
 const FIRST_FETCH: Duration = Duration::from_secs(5);
 
-/// Answers the request whole.
+/// Answers the request completely.
 pub(in crate::proxy) async fn answer(session: &mut ServerSession, state: &State) -> Result<()> {
     let any_origin = [(header::ACCESS_CONTROL_ALLOW_ORIGIN, "*".to_owned())];
     let request = session.req_header();
@@ -39,7 +39,7 @@ pub(in crate::proxy) async fn answer(session: &mut ServerSession, state: &State)
     let path = request.uri.path().to_owned();
     let mut found = state.publisher.for_path(&path);
     if found.is_err() {
-        // A cold start: the first fetch is awaited, shared by all requests.
+        // After a cold start, all requests wait for the same first fetch.
         let first = state.publisher.wait_for_path(&path);
         match tokio::time::timeout(FIRST_FETCH, first).await {
             Ok(answered) => found = answered,

@@ -1,5 +1,4 @@
-//! What is answered by this program, and the table that says which request that is, from its path
-//! alone.
+//! The answers of this program, and the table that chooses a route by the path alone.
 
 pub mod discovery;
 pub mod discovery_cache;
@@ -17,12 +16,12 @@ use std::sync::Arc;
 use super::settings::DiscoverySettings;
 use crate::rewrite::TokenRule;
 
-/// `POST` here exchanges a token (RFC 8693).
+/// The path of the token exchange (RFC 8693).
 pub const EXCHANGE: &str = "/_countersign/token";
 const DISCOVERY: [&str; 2] =
     ["/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"];
 
-/// The route table; swapped whole at a reload.
+/// The route table. A reload replaces it as a whole.
 #[derive(Debug, Default)]
 pub struct Routes {
     pub tokens: Vec<Arc<TokenRule>>,
@@ -40,12 +39,13 @@ pub enum Route {
 }
 
 impl Routes {
-    /// `tokens` as configured or learnt; all else as configured.
+    /// `tokens` are configured or learned; the other arguments come from the configuration.
     pub fn new(tokens: Vec<TokenRule>, discovery: DiscoverySettings, exchange: bool) -> Self {
         Self { tokens: tokens.into_iter().map(Arc::new).collect(), discovery, exchange }
     }
 
-    /// `is_jwks` says whether a key set is served at a path. First come the paths of our own.
+    /// The route of a path. `is_jwks` says whether a key set is served there. Paths of this program
+    /// come first.
     pub fn of(&self, path: &str, is_jwks: impl Fn(&str) -> bool) -> Route {
         if is_jwks(path) {
             return Route::Jwks;
@@ -63,8 +63,8 @@ impl Routes {
     }
 }
 
-/// OpenID Connect Discovery §4 puts the well-known part behind the issuer's path, RFC 8414 §3.1
-/// before it.
+/// Whether a path is a discovery document's. OpenID Connect Discovery §4 appends the well-known
+/// part to the issuer's path; RFC 8414 §3.1 inserts it before that path.
 pub fn is_discovery(path: &str) -> bool {
     DISCOVERY.iter().any(|known| {
         path.strip_prefix(known).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))

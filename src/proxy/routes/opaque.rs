@@ -1,7 +1,7 @@
 //! Exchange of opaque tokens and sessions, both off by default. An opaque token is introspected
-//! (RFC 7662). A session cookie or an opaque bearer is sent to a URL of the auth server, and the
-//! answer becomes claims. Nothing is cached: the auth server is asked each time whether the token
-//! is still valid.
+//! (RFC 7662). A session cookie or an opaque bearer token is sent to a URL of the auth server, and
+//! the answer becomes the claims. Nothing is cached: the auth server is asked each time whether the
+//! token is still valid.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -26,12 +26,13 @@ use crate::pipeline::Ask;
 use crate::proxy::http::ServerSession;
 use crate::proxy::settings::{ExchangeSettings, IntrospectionSettings, SessionSettings};
 
-/// A login waits for this long; more is an outage.
+/// How long an exchange waits for the auth server. A user is waiting for the login, and a longer
+/// delay counts as an outage.
 const PATIENCE: Duration = Duration::from_secs(5);
 const CONNECT: Duration = Duration::from_secs(3);
 const USER_AGENT: &str = concat!("countersign/", env!("CARGO_PKG_VERSION"));
 
-/// The configured ways to exchange an opaque token.
+/// The configured exchanges for opaque tokens and sessions.
 pub struct OpaqueExchange {
     client: HttpClient,
     bridge: Arc<Bridge>,
@@ -41,10 +42,10 @@ pub struct OpaqueExchange {
 }
 
 impl OpaqueExchange {
-    /// `None` where no way is configured.
+    /// `None` where neither exchange is configured.
     ///
     /// # Errors
-    /// Why no client could be made, as text.
+    /// Why no HTTP client could be made, as text.
     pub fn of(
         settings: &ExchangeSettings,
         ca: Option<&Path>,
@@ -55,8 +56,8 @@ impl OpaqueExchange {
         if settings.introspection.is_empty() && settings.session.is_none() {
             return Ok(None);
         }
-        // No redirects: a secret is shown to the configured address and to no other. Both addresses
-        // stand in the configuration, so they may be anywhere.
+        // Follow no redirects: a secret is sent to the configured address only. The operator
+        // configured both addresses, so private ones are allowed.
         let client = ClientSettings {
             timeout: Some(PATIENCE),
             tls: TlsOptions::with_ca(ca),
@@ -72,11 +73,11 @@ impl OpaqueExchange {
         }))
     }
 
-    /// The cookies of `session` that are passed on; `None` when there are none.
+    /// The cookies of `session` that are sent to the auth server; `None` where there are none.
     pub fn cookies(&self, session: &ServerSession) -> Option<String> {
         let names = &self.session.as_ref()?.cookies;
         let lines = session.req_header().headers.get_all(header::COOKIE);
-        // Cookies of others may hold any bytes; ours are text.
+        // Other cookies may contain any bytes; the configured ones are text.
         let pairs = lines.iter().flat_map(|line| line.as_bytes().split(|b| *b == b';'));
         let pairs = pairs.filter_map(|pair| std::str::from_utf8(pair.trim_ascii()).ok());
         let wanted: Vec<_> = pairs
@@ -111,7 +112,7 @@ impl OpaqueExchange {
         }
     }
 
-    /// Exchanges a session for which a cookie speaks.
+    /// Exchanges a session that the request's cookies identify.
     pub async fn session(&self, cookies: &str, ask: &Ask<'_>) -> Result<Bridged, ExchangeFailure> {
         let Some(session) = &self.session else {
             return Err(ExchangeFailure::Missing("subject_token"));
@@ -134,7 +135,7 @@ impl OpaqueExchange {
             form.push(("client_id", &settings.client_id));
             form.push(("client_secret", secret));
         } else {
-            // RFC 6749 §2.3.1: each is form-encoded before it goes into the header.
+            // Both are form-encoded before they go into the header (RFC 6749 §2.3.1).
             let encoded =
                 |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
             request = request.basic_auth(encoded(&settings.client_id), Some(encoded(secret)));
@@ -168,7 +169,7 @@ impl OpaqueExchange {
         ask: &Ask<'_>,
     ) -> Result<Bridged, ExchangeFailure> {
         let limits = self.bridge.limits();
-        // Anything but 200 says that the session is no good.
+        // Any status but 200 means that the session is not valid.
         let answer = answer(&self.client, request, limits).await?;
         let answer = answer.map_err(|_| BridgeError::Refused(Refusal::Inactive))?;
         let claims = mapped(&answer, settings).ok_or(BridgeError::Refused(Refusal::Payload))?;
@@ -189,7 +190,7 @@ impl OpaqueExchange {
     }
 }
 
-/// The body of a `200`, else the status.
+/// The body of a `200`, or else the status.
 async fn answer(
     client: &HttpClient,
     request: RequestBuilder,
@@ -224,7 +225,7 @@ async fn answer(
     }
 }
 
-/// The configured claims out of a session's answer; `None` where it has no subject.
+/// Builds the configured claims from a session answer; `None` where it has no subject.
 fn mapped(answer: &[u8], settings: &SessionSettings) -> Option<Vec<u8>> {
     let answer: Value = serde_json::from_slice(answer).ok()?;
     let mut claims = Map::new();
@@ -237,7 +238,7 @@ fn mapped(answer: &[u8], settings: &SessionSettings) -> Option<Vec<u8>> {
     if !has_subject {
         return None;
     }
-    // What the configuration fixes, an answer cannot change.
+    // The answer must not override the configured claims.
     claims.insert("iss".into(), settings.issuer.as_str().into());
     claims.insert("aud".into(), settings.audience.as_str().into());
     for time in ["exp", "nbf", "iat"] {
@@ -278,7 +279,7 @@ mod tests {
             "sub": "u", "iss": "https://auth.example", "aud": "app", "email_verified": true, "role": "x"
         });
         assert_eq!(claims, expected);
-        // A session endpoint says `null` when nobody is logged in.
+        // A session endpoint answers `null` when no user is logged in.
         for none in [&b"null"[..], br#"{"user":null}"#, br#"{"user":{"id":{}}}"#, b"x"] {
             assert_eq!(mapped(none, &settings), None);
         }

@@ -1,5 +1,5 @@
-//! The way back: tokens this program signed, shown to the issuer through us, become the issuer's own
-//! again.
+//! Restores tokens on the way to the upstream: where a request holds a token that this program
+//! signed, the issuer's original replaces it.
 
 use bytes::Bytes;
 use http::{HeaderValue, header};
@@ -11,7 +11,7 @@ use crate::proxy::http::headers;
 use crate::proxy::state::State;
 use crate::rewrite::{self, Place, TokenRule};
 
-/// The new query, where one of our tokens stood in it.
+/// The new query, if it held one of our tokens.
 pub(in crate::proxy) fn query(
     header: &RequestHeader,
     state: &State,
@@ -25,7 +25,7 @@ pub(in crate::proxy) fn query(
     String::from_utf8(spliced(query.as_bytes(), places, &state.bridge)?).ok()
 }
 
-/// The new `Cookie`, where one of our tokens stood in it.
+/// The new `Cookie` line, if it held one of our tokens.
 pub(in crate::proxy) fn cookies(
     header: &RequestHeader,
     state: &State,
@@ -39,7 +39,7 @@ pub(in crate::proxy) fn cookies(
     headers::sensitive(&spliced(&line, places, &state.bridge)?)
 }
 
-/// The new form or JSON document, where one of our tokens stood in it.
+/// The new form or JSON body, if it held one of our tokens.
 pub(in crate::proxy) fn body(
     header: &RequestHeader,
     body: &Bytes,
@@ -56,7 +56,7 @@ pub(in crate::proxy) fn body(
     let media = headers::media_type(&header.headers);
     let places = match media.as_str() {
         form::MEDIA_TYPE => rewrite::form::find(body, &rule.restore_form),
-        // Of a member that stands twice, the upstream may read the other.
+        // With a repeated member, the upstream may read the other one, so the body is not changed.
         "application/json" => rewrite::json::find(body, &rule.restore_json).ok()?,
         media if media.ends_with("+json") => rewrite::json::find(body, &rule.restore_json).ok()?,
         _ => return None,

@@ -1,21 +1,21 @@
-//! Tokens found in an answer, each exchanged for its countersigned one. What cannot be verified
-//! stays as it is: a login never breaks because of this proxy.
+//! Replaces the tokens found in an answer with countersigned ones. A token that cannot be verified
+//! is not changed, so that this proxy never breaks a login.
 
 use crate::jose::names::UnixTime;
 use crate::pipeline::{Ask, Companions};
 use crate::proxy::state::State;
 use crate::rewrite::{Place, TokenRule};
 
-/// What stands in the same answer and is hashed into an ID token (OpenID Connect Core §3.3.2.11).
+/// Values of the same answer that are hashed into an ID token (OpenID Connect Core §3.3.2.11).
 #[derive(Debug, Default, Clone)]
 pub(super) struct Beside {
     pub(super) code: Option<String>,
     pub(super) state: Option<String>,
-    /// Bytes the new token may have.
+    /// The longest new token that fits, in bytes.
     pub(super) room: Option<usize>,
 }
 
-/// What is to be put where.
+/// The edits of one answer.
 #[derive(Debug, Default)]
 pub(super) struct Edits {
     pub(super) list: Vec<(Place, String)>,
@@ -23,8 +23,8 @@ pub(super) struct Edits {
     pub(super) access_expires: Option<UnixTime>,
 }
 
-/// The edits to make; a token that stays is not among them. Access tokens come first, because an
-/// `at_hash` is over the new one.
+/// Finds the edits; tokens that are not changed are not among them. Access tokens come first,
+/// because `at_hash` covers the new access token.
 pub(super) async fn edits(
     state: &State,
     rule: &TokenRule,
@@ -34,7 +34,7 @@ pub(super) async fn edits(
     let (access, others): (Vec<_>, Vec<_>) =
         places.into_iter().partition(|p| matches!(p.leaf(), "access_token" | "accessToken"));
     let mut edits = Edits::default();
-    // With several access tokens in one answer, which one an ID token belongs to is not known.
+    // With several access tokens in one answer, it is unknown which one an ID token belongs to.
     let original = match access.as_slice() {
         [only] => Some(only.token.clone()),
         _ => None,

@@ -1,5 +1,5 @@
-//! Answers in which tokens stand. They are fetched whole, so that the crypto threads and a refresh of
-//! the issuer's keys can be waited for.
+//! Answers that contain tokens. They are read whole, because rewriting may wait for the crypto
+//! threads and for a refresh of the issuer's keys.
 
 use std::borrow::Cow;
 
@@ -21,13 +21,14 @@ use crate::proxy::outbound::{self, Changes};
 use crate::proxy::state::State;
 use crate::rewrite::{self, Place, TokenRule};
 
-/// Whether a request under `rule` must be answered this way.
+/// Whether a request under `rule` must be answered this way: the body of the request or of the
+/// answer is searched for tokens.
 pub(in crate::proxy) fn is_read(request: &RequestHeader, rule: &TokenRule) -> bool {
     let sends = matches!(request.method, Method::POST | Method::PUT | Method::PATCH);
     rule.reads_body() || (sends && rule.restores_body())
 }
 
-/// Answers the request whole.
+/// Answers the request completely.
 pub(in crate::proxy) async fn answer(
     session: &mut ServerSession,
     state: &State,
@@ -75,8 +76,8 @@ pub(in crate::proxy) async fn answer(
     }
 }
 
-/// Passes on what is left of an answer whose head was written. Should the client go meanwhile, the
-/// upstream's work for it is given up.
+/// Forwards the rest of an answer whose head was written. If the client closes the connection, the
+/// request at the upstream is cancelled.
 async fn pass_rest(
     session: &mut ServerSession,
     state: &State,
@@ -139,7 +140,7 @@ async fn fetch(
     }
 }
 
-/// Head and body as the upstream is to have them. `more` is to follow this beginning of a body.
+/// Head and body for the upstream. `more` says that the body continues after this part.
 fn prepared(
     session: &ServerSession,
     state: &State,
@@ -167,7 +168,7 @@ fn prepared(
     Ok((header, body))
 }
 
-/// Tokens in `Location`, `Set-Cookie` and the fields a rule names.
+/// Replaces tokens in `Location`, `Set-Cookie` and the fields that a rule names.
 pub(in crate::proxy) async fn fields(
     header: &mut ResponseHeader,
     state: &State,
@@ -210,8 +211,8 @@ pub(in crate::proxy) async fn fields(
     Ok(())
 }
 
-/// The line with its token exchanged; `None` where it stays. Browsers drop a cookie of more than
-/// 4,096 bytes without a word (RFC 6265bis §5.5), so one that would become longer stays as it is.
+/// The line with its token replaced; `None` where it is not changed. Browsers drop a cookie above
+/// 4,096 bytes silently (RFC 6265bis §5.5), so a cookie that would exceed that is not changed.
 async fn cookie(line: &HeaderValue, state: &State, rule: &TokenRule) -> Option<HeaderValue> {
     let text = line.as_bytes();
     let places = rewrite::cookie::find(text, &rule.cookies);
@@ -226,7 +227,7 @@ async fn cookie(line: &HeaderValue, state: &State, rule: &TokenRule) -> Option<H
     HeaderValue::from_bytes(&rewrite::splice(text, edits)).ok()
 }
 
-/// A field's line with its token exchanged; `None` where it stays.
+/// A field line with its token replaced; `None` where it is not changed.
 async fn field(
     name: &str,
     line: &HeaderValue,
@@ -241,7 +242,7 @@ async fn field(
     HeaderValue::from_bytes(&rewrite::splice(line.as_bytes(), edits)).ok()
 }
 
-/// The body with its tokens exchanged; `None` where it stays byte for byte.
+/// The body with its tokens replaced; `None` where no byte changes.
 async fn rewritten(
     header: &ResponseHeader,
     body: &Bytes,
@@ -265,7 +266,7 @@ async fn rewritten(
     if places.is_empty() && renamed.is_empty() {
         return None;
     }
-    // A page that posts itself holds what a redirect's query would.
+    // A self-submitting form holds the values that a redirect would have in its query.
     let beside = |name| rewrite::form_post::value(&decoded, name);
     let beside = match rule.form_post.is_empty() {
         true => Beside::default(),
@@ -281,7 +282,7 @@ async fn rewritten(
     (!edits.is_empty()).then(|| Bytes::from(rewrite::splice(&decoded, edits)))
 }
 
-/// The body without its content codings (RFC 9110 §8.4): all lines of the field are one list.
+/// The body with its content codings removed (RFC 9110 §8.4). All lines of the field form one list.
 pub(super) fn decoded<'b>(
     header: &ResponseHeader,
     body: &'b Bytes,
@@ -304,7 +305,7 @@ fn find(header: &ResponseHeader, body: &[u8], state: &State, rule: &TokenRule) -
     if !rule.form_post.is_empty() && media == "text/html" {
         return rewrite::form_post::find(body, &rule.form_post);
     }
-    // Servers that mislabel JSON are common; what is not JSON is told apart by reading it.
+    // Servers often mislabel JSON, so the parser decides what is JSON.
     if rule.json.is_empty() {
         return Vec::new();
     }
@@ -318,7 +319,8 @@ fn find(header: &ResponseHeader, body: &[u8], state: &State, rule: &TokenRule) -
 }
 
 fn is_searched(session: &ServerSession, header: &ResponseHeader, rule: &TokenRule) -> bool {
-    // The bytes of a part are counted from the whole, which is not here (RFC 9110 §15.3.7).
+    // A partial answer's byte positions refer to the whole body, which is not here
+    // (RFC 9110 §15.3.7).
     let part = header.status == StatusCode::PARTIAL_CONTENT;
     rule.reads_body() && !part && reply::has_body(session, header.status)
 }

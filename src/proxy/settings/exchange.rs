@@ -11,7 +11,7 @@ use crate::setting::Secret;
 /// `[exchange]`
 #[derive(Debug, Clone)]
 pub struct ExchangeSettings {
-    /// `POST /_countersign/token` is answered [true].
+    /// Whether `POST /_countersign/token` is served [true].
     pub enabled: bool,
     pub cors: Cors,
     pub introspection: Vec<IntrospectionSettings>,
@@ -24,12 +24,13 @@ impl Default for ExchangeSettings {
     }
 }
 
-/// Which pages of other origins may read the exchange's answers.
+/// Which web origins may read the exchange's answers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Cors {
     #[default]
     Off,
-    /// `*`; safe only as long as the exchange takes no cookie, so refused together with a session.
+    /// `*`. It is safe only while the exchange accepts no cookie, so it is refused together with a
+    /// session.
     Any,
     /// Origins, `https://app.example.com`, without a trailing slash.
     Origins(Vec<String>),
@@ -46,30 +47,32 @@ impl Cors {
     }
 }
 
-/// `[[exchange.introspection]]`: opaque tokens by RFC 7662.
+/// `[[exchange.introspection]]`: introspection of opaque tokens (RFC 7662).
 #[derive(Debug, Clone)]
 pub struct IntrospectionSettings {
-    /// The issuer whose policy the answer's claims are held to.
+    /// The issuer whose policy applies to the claims of the answer.
     pub issuer: IssuerName,
     pub url: Url,
     pub client_id: String,
     pub client_secret: Secret,
-    /// Credentials go in the form instead of the `Authorization` header (RFC 6749 §2.3.1) [false].
+    /// Sends the credentials in the form instead of the `Authorization` header (RFC 6749 §2.3.1)
+    /// [false].
     pub credentials_in_body: bool,
-    /// The `aud` where the answer has none.
+    /// The `aud` to use where the answer has none.
     pub audience: Option<Audience>,
-    /// The new token lives at most this long; an answer without `exp` gets exactly this [300 s].
+    /// The longest lifetime of the new token, and its lifetime where the answer has no `exp`
+    /// [300 s].
     pub lifetime: Duration,
 }
 
-/// `[exchange.session]`: a session cookie or opaque bearer, shown to a URL of the auth server whose
-/// JSON answer becomes claims.
+/// `[exchange.session]`: a session cookie or an opaque bearer token is sent to a URL of the auth
+/// server, and its JSON answer becomes the claims.
 #[derive(Debug, Clone)]
 pub struct SessionSettings {
     pub url: Url,
-    /// Cookies that are passed on; empty: none.
+    /// The names of the cookies that are sent. Empty: no cookies.
     pub cookies: Vec<String>,
-    /// An opaque `subject_token` is passed on as `Authorization: Bearer` [true].
+    /// Sends an opaque `subject_token` as `Authorization: Bearer` [true].
     pub bearer: bool,
     /// `iss` of the new token.
     pub issuer: Issuer,
@@ -77,7 +80,7 @@ pub struct SessionSettings {
     pub audience: Audience,
     /// `exp` − now of the new token [300 s].
     pub lifetime: Duration,
-    /// Claim and where its value stands in the answer; `sub` is always among them.
+    /// Claims, and where their values are in the answer. `sub` is always among them.
     pub claims: Vec<(String, JsonPath)>,
 }
 

@@ -1,4 +1,4 @@
-//! What the proxy is told by the configuration. Defaults are in each type's `Default`.
+//! The proxy's part of the configuration. Defaults are in each type's `Default`.
 
 mod exchange;
 mod upstream;
@@ -57,13 +57,13 @@ impl Default for ServerSettings {
 }
 
 impl ServerSettings {
-    /// Proxy threads on this machine: those configured, else one per core.
+    /// The number of proxy threads: as configured, else one per core.
     pub fn threads(&self) -> usize {
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         self.threads.unwrap_or_else(cores)
     }
 
-    /// `public_url` as text without a trailing slash: a prefix for paths.
+    /// `public_url` without a trailing slash, as a prefix for paths.
     pub fn public_text(&self) -> Option<&str> {
         self.public_url.as_ref().map(|url| url.as_str().trim_end_matches('/'))
     }
@@ -119,8 +119,8 @@ pub struct ServerLimits {
 }
 
 impl ServerLimits {
-    /// How long a body may have taken of which so many bytes have come: one that trickles in holds a
-    /// connection, however short its pauses.
+    /// How long a body may have taken when this many bytes have arrived. Without this limit, a body
+    /// that trickles in would hold a connection, however short its pauses.
     pub fn body_time(&self, received: u64) -> Duration {
         self.body_timeout + Duration::from_secs(received / 1024)
     }
@@ -147,9 +147,9 @@ impl Default for ServerLimits {
 /// algorithms.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DiscoverySettings {
-    /// What `issuer` becomes, and the `iss` of countersigned tokens with it.
+    /// The new `issuer` of the document, and the `iss` of countersigned tokens.
     pub issuer: Option<Issuer>,
-    /// Endpoints below the upstream's URL become those below `public_url` [true where
+    /// Rewrites endpoints below the upstream's URL to ones below `public_url` [true where
     /// `public_url` is set].
     pub endpoints: bool,
 }

@@ -28,13 +28,14 @@ pub struct UpstreamSettings {
 }
 
 impl UpstreamSettings {
-    /// The path prefix every request gets, `""` or `/auth`.
+    /// The path prefix of every request: `""` or `/auth`.
     pub fn base_path(&self) -> &str {
         self.url.path().trim_end_matches('/')
     }
 
-    /// The upstream's name, where it will hear another one that nobody chose: a hosted auth server
-    /// finds its tenant by the name, and answers to no other. `public` is what clients call us.
+    /// The upstream's own name, if clients use another one as `Host` and the operator has not
+    /// configured `host`. A hosted auth server selects the tenant by `Host`, and answers to no other
+    /// name. `public` is this proxy's public URL.
     pub fn unheard_name(&self, public: Option<&Url>) -> Option<&str> {
         let name = self.url.domain().filter(|_| self.url.scheme() == "https")?;
         let same = public.is_some_and(|public| public.domain() == Some(name));
@@ -42,15 +43,15 @@ impl UpstreamSettings {
     }
 }
 
-/// The `Host` header the upstream sees. `X-Forwarded-Host` and `-Proto` always say what the client
-/// used.
+/// The `Host` header sent to the upstream. `X-Forwarded-Host` and `X-Forwarded-Proto` always carry
+/// what the client used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HostHeader {
     /// The name the client used.
     Client,
     /// The upstream's own name.
     Upstream,
-    /// This one, `name` or `name:port`.
+    /// Another name, as `name` or `name:port`.
     Name(String),
 }
 
@@ -68,7 +69,7 @@ impl HostHeader {
             ))
             .hint(format_args!("did you mean `{meant}`?")));
         }
-        // RFC 9110 §7.2: a host and a port, never credentials.
+        // A host and an optional port, without credentials (RFC 9110 §7.2).
         match text.parse::<http::uri::Authority>() {
             Ok(name) if !text.contains('@') && !name.host().is_empty() => {
                 Ok(Self::Name(text.to_owned()))
@@ -102,7 +103,7 @@ pub struct UpstreamTls {
 }
 
 impl UpstreamTls {
-    /// The client's certificate and key, where it has one.
+    /// The client certificate and its key, where both are configured.
     pub fn client(&self) -> Option<TlsFiles> {
         let (cert, key) = self.client_cert.clone().zip(self.client_key.clone())?;
         Some(TlsFiles { cert, key })

@@ -1,11 +1,11 @@
-//! The token's claims as Convex's biscuit reads them, and the choice of a provider from them.
+//! Reads the token's claims as Convex's biscuit does, and chooses a provider from them.
 
 use biscuit::{CompactJson, RegisteredClaims, SingleOrMultiple};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::super::{Refusal, RefusalReason};
 
-/// Seconds since the epoch; a fraction is cut off, as in Convex's fork.
+/// Seconds since the epoch. A fraction is cut off, as in Convex's fork.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(super) struct Seconds(i64);
 
@@ -34,7 +34,7 @@ pub(super) struct Registered {
     jti: Option<String>,
 }
 
-/// [`biscuit::ClaimsSet`] with times that may have a fraction.
+/// [`biscuit::ClaimsSet`], but times may have a fraction.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Claims<P> {
     #[serde(flatten)]
@@ -47,7 +47,8 @@ impl CompactJson for Claims<biscuit::Empty> {}
 impl CompactJson for Claims<serde_json::Value> {}
 
 impl Registered {
-    /// biscuit's own form, for its validation. Refuses what would make biscuit panic.
+    /// Converts to biscuit's own type, for its validation. Refuses values on which biscuit would
+    /// panic.
     pub(super) fn to_biscuit(&self) -> Result<RegisteredClaims, Refusal> {
         let time = |at: Option<Seconds>| match at {
             Some(Seconds(at)) if chrono::DateTime::from_timestamp(at, 0).is_none() => {
@@ -75,7 +76,7 @@ impl Registered {
     }
 }
 
-/// A provider of `auth.config.ts`, as far as the choice among providers looks at it.
+/// The part of a provider of `auth.config.ts` that matters for choosing one.
 pub(super) struct Candidate<'a> {
     /// `OIDC(domain=…, app_id=…)`, as the error lists it.
     pub(super) named: String,
@@ -83,8 +84,8 @@ pub(super) struct Candidate<'a> {
     pub(super) application_id: Option<&'a str>,
 }
 
-/// Reads `iss` and `aud` without trust and matches them with the one provider there is.
-/// Returns the token's `iss`.
+/// Reads the unverified `iss` and `aud`, and matches them with the one configured provider. Returns
+/// the token's `iss`.
 pub(super) fn choose_provider(token: &str, provider: &Candidate<'_>) -> Result<String, Refusal> {
     let encoded =
         biscuit::jws::Compact::<Claims<biscuit::Empty>, biscuit::Empty>::new_encoded(token);
@@ -119,7 +120,7 @@ pub(super) fn choose_provider(token: &str, provider: &Candidate<'_>) -> Result<S
     ))
 }
 
-/// The comparison of issuers: a missing scheme is `https`, trailing slashes do not count.
+/// Compares issuers: a missing scheme means `https`, and trailing slashes are ignored.
 pub fn same_issuer(token: &str, configured: &str) -> bool {
     with_scheme(token).trim_end_matches('/') == with_scheme(configured).trim_end_matches('/')
 }
@@ -140,10 +141,10 @@ pub(super) fn missing_issuer() -> Refusal {
     )
 }
 
-/// What `auth.config.ts` says, as the backend stores it: `https` where no scheme was given.
+/// The issuer from `auth.config.ts` as the backend stores it: with `https` where it has no scheme.
 ///
 /// # Errors
-/// `InvalidProviderDomainUrl` when it is no `http` or `https` address.
+/// `InvalidProviderDomainUrl` where it is not an `http` or `https` address.
 pub(super) fn configured_issuer(text: &str) -> Result<String, Refusal> {
     let invalid = |why: &str| {
         Refusal::new(

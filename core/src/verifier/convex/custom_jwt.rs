@@ -1,4 +1,5 @@
-//! `type: "customJwt"`: the key set is fetched from a configured address and read by biscuit.
+//! A `type: "customJwt"` provider: the key set comes from a configured address, and biscuit reads
+//! it.
 
 use biscuit::errors::{Error, ValidationError};
 use biscuit::jwa::{self, SignatureAlgorithm};
@@ -10,7 +11,7 @@ use super::super::{Answer, Refusal, RefusalReason};
 use super::claims::{self, Candidate, Claims};
 use crate::jose::names::UnixTime;
 
-/// The two algorithms a `customJwt` provider can have.
+/// The two algorithms that a `customJwt` provider can have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Algorithm {
     /// RSASSA-PKCS1-v1_5 with SHA-256.
@@ -21,7 +22,7 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
-    /// The name in `auth.config.ts`, that of RFC 7518 §3.1.
+    /// The name in `auth.config.ts`, which is that of RFC 7518 §3.1.
     pub fn name(self) -> &'static str {
         match self {
             Self::Rs256 => "RS256",
@@ -42,20 +43,20 @@ impl Algorithm {
 pub struct CustomJwt {
     /// `issuer`, which `iss` must equal.
     pub issuer: String,
-    /// Where the key set is fetched; stands in the error texts.
+    /// The address of the key set. The error texts mention it.
     pub jwks: String,
     /// `algorithm`.
     pub algorithm: Algorithm,
-    /// `applicationID`, which `aud` must hold.
+    /// `applicationID`, which `aud` must contain.
     pub application_id: Option<String>,
 }
 
 type Token = Compact<Claims<serde_json::Value>, Empty>;
 
-/// Would Convex take `token` with this provider, had its JWKS address answered `answer`?
+/// Whether Convex accepts `token` with this provider, if the JWKS address answers `answer`.
 ///
 /// # Errors
-/// [`Refusal`] with Convex's own text when it would not.
+/// [`Refusal`] with Convex's own text, if it refuses.
 pub fn custom_jwt(
     answer: &Answer,
     provider: &CustomJwt,
@@ -122,7 +123,7 @@ pub fn custom_jwt(
     Ok(())
 }
 
-/// What Convex says when the key set cannot be fetched at all.
+/// Convex's error if the key set cannot be fetched at all.
 pub fn custom_jwt_fetch_failed(jwks: &str, why: &str) -> Refusal {
     let text = format!(
         "Could not fetch JWKS from URL '{jwks}': {why}. Check that the URL is correct and accessible."
@@ -130,7 +131,7 @@ pub fn custom_jwt_fetch_failed(jwks: &str, why: &str) -> Refusal {
     Refusal::auth_header(RefusalReason::Fetch, text)
 }
 
-/// Does the set hold a key that a token signed with `algorithm` could name?
+/// Whether the set has a key that fits a token signed with `algorithm`.
 pub fn custom_jwt_has_usable_key(answer: &Answer, jwks: &str, algorithm: Algorithm) -> bool {
     let wanted = algorithm.of_biscuit();
     let fits = |key: &biscuit::jwk::JWK<Empty>| {
@@ -149,16 +150,16 @@ pub fn custom_jwt_has_usable_key(answer: &Answer, jwks: &str, algorithm: Algorit
     read_key_set(answer, jwks).is_ok_and(|set| set.keys.iter().any(fits))
 }
 
-/// Would Convex read the key set in `answer` at all? `jwks` is the address, for the error text.
+/// Whether Convex can read the key set in `answer`. `jwks` is the address for the error text.
 ///
 /// # Errors
-/// [`Refusal`] with Convex's own text when it would not.
+/// [`Refusal`] with Convex's own text, if it cannot.
 pub fn custom_jwt_key_set(answer: &Answer, jwks: &str) -> Result<(), Refusal> {
     read_key_set(answer, jwks).map(drop)
 }
 
 fn read_key_set(answer: &Answer, jwks: &str) -> Result<JWKSet<Empty>, Refusal> {
-    // A `data:` URL is read without a look at its media type.
+    // For a `data:` URL, Convex does not check the media type.
     if !jwks.starts_with("data:") {
         check_answer(answer, jwks)?;
     }
@@ -178,7 +179,7 @@ fn check_answer(answer: &Answer, jwks: &str) -> Result<(), Refusal> {
         let refusal = custom_jwt_fetch_failed(jwks, &format!("HTTP {} {reason}", answer.status));
         return Err(Refusal { reason: RefusalReason::Status, ..refusal });
     }
-    // `HeaderValue::to_str` is `None` for anything but visible ASCII.
+    // `HeaderValue::to_str` fails unless all characters are visible ASCII.
     let visible = |t: &&str| t.bytes().all(|b| b == b'\t' || (32..127).contains(&b));
     let content_type = answer.content_type.as_deref().filter(visible);
     let fits = content_type.and_then(|t| t.parse::<mime::Mime>().ok()).is_some_and(|mime| {
@@ -197,7 +198,7 @@ fn check_answer(answer: &Answer, jwks: &str) -> Result<(), Refusal> {
     Err(Refusal::auth_header(RefusalReason::MediaType, text))
 }
 
-/// Checks the signature; what comes back has not been judged any further.
+/// Verifies the signature. The returned claims are not validated yet.
 fn signed_claims(
     keys: &JWKSet<Empty>,
     algorithm: Algorithm,
@@ -248,8 +249,8 @@ fn reason(error: &Error) -> RefusalReason {
     }
 }
 
-/// The two ways into biscuit's `unreachable!`: an RSA key asked for ES256, an `oct` key asked for
-/// either. Only once nothing before it refuses the token.
+/// The two cases in which biscuit reaches `unreachable!`: an RSA key used for ES256, and an `oct`
+/// key used for either algorithm. They apply only if no earlier check refuses the token.
 fn reaches_unreachable(keys: &JWKSet<Empty>, algorithm: SignatureAlgorithm, token: &Token) -> bool {
     let Ok(header) = token.unverified_header() else { return false };
     let kid = header.registered.key_id.as_deref();
@@ -268,7 +269,7 @@ fn reaches_unreachable(keys: &JWKSet<Empty>, algorithm: SignatureAlgorithm, toke
     three && fatal && stated_fits && header.registered.algorithm == algorithm
 }
 
-/// Convex grants five seconds to `exp`, `nbf` and `iat` alike.
+/// Convex allows a clock skew of five seconds for `exp`, `nbf` and `iat`.
 fn temporal(now: UnixTime) -> Result<ValidationOptions, Refusal> {
     let now = chrono::DateTime::from_timestamp(now.secs(), 0)
         .ok_or_else(|| Refusal::new("Internal", RefusalReason::Other, "no such time"))?;

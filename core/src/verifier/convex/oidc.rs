@@ -1,4 +1,5 @@
-//! An OIDC provider: discovery from the token's `iss`, keys from `jwks_uri`, both by openidconnect.
+//! An OIDC provider: discovery from the token's `iss` and keys from `jwks_uri`, both by
+//! openidconnect.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -27,7 +28,7 @@ use crate::jose::names::UnixTime;
 pub struct Oidc {
     /// `domain`, from which the discovery document is read.
     pub domain: String,
-    /// `applicationID`, which `aud` must hold.
+    /// `applicationID`, which `aud` must contain.
     pub application_id: String,
 }
 
@@ -53,11 +54,11 @@ impl AdditionalClaims for AnyClaims {}
 type OidcToken =
     IdToken<AnyClaims, CoreGenderClaim, CoreJweContentEncryptionAlgorithm, CoreJwsSigningAlgorithm>;
 
-/// Would Convex take `token` with this provider? `fetch` is given an address and answers as the
-/// issuer's server does, or says why it could not.
+/// Whether Convex accepts `token` with this provider. `fetch` gets an address, and returns the
+/// answer of the issuer's server or why there is none.
 ///
 /// # Errors
-/// [`Refusal`] with Convex's own text when it would not.
+/// [`Refusal`] with Convex's own text, if it refuses.
 pub async fn oidc<F, Fut>(
     fetch: F,
     provider: &Oidc,
@@ -81,10 +82,11 @@ where
     verify(&metadata, provider, token, now)
 }
 
-/// Would Convex read this issuer's discovery document and key set? `issuer` is the `iss` of its tokens.
+/// Whether Convex can read this issuer's discovery document and key set. `issuer` is the `iss` of
+/// its tokens.
 ///
 /// # Errors
-/// [`Refusal`] with Convex's own text when it would not.
+/// [`Refusal`] with Convex's own text, if it cannot.
 pub async fn oidc_discovery<F, Fut>(fetch: F, issuer: &str) -> Result<(), Refusal>
 where
     F: Fn(String) -> Fut,
@@ -93,8 +95,8 @@ where
     discover(fetch, issuer).await.map(drop)
 }
 
-/// Does its key set hold a key that an RS256 or EdDSA signature could be checked with? `issuer` is the
-/// `iss` of its tokens.
+/// Whether the issuer's key set has a key that can verify RS256 or EdDSA. `issuer` is the `iss` of
+/// its tokens.
 ///
 /// # Errors
 /// As [`oidc_discovery`].
@@ -107,8 +109,8 @@ where
     Ok(metadata.jwks().keys().iter().any(can_check))
 }
 
-/// The address of the discovery document of an issuer (OpenID Connect Discovery §4.1), as the crate
-/// makes it; a query stays behind the path.
+/// The address of an issuer's discovery document (OpenID Connect Discovery §4.1), built as the
+/// crate does. A query is kept after the path.
 ///
 /// # Errors
 /// When `issuer` is not an absolute URL.
@@ -128,8 +130,8 @@ pub fn discovery_url(issuer: &str) -> Result<String, url::ParseError> {
 #[error("{0}")]
 struct DocumentError(String);
 
-/// The crate's own discovery, asked again each time one more answer is at hand: it stays in charge of
-/// what is fetched and how it is judged, and no client type of its leaks out.
+/// Runs the crate's own discovery again whenever one more answer is available. So the crate decides
+/// what is fetched and how it is judged, and its client types stay internal.
 async fn discover<F, Fut>(fetch: F, issuer: &str) -> Result<Metadata, Refusal>
 where
     F: Fn(String) -> Fut,
@@ -176,10 +178,10 @@ fn respond(answer: &Answer, discovery: bool) -> Result<HttpResponse, DocumentErr
     response.body(body).map_err(|e| DocumentError(e.to_string()))
 }
 
-/// The members the registry's crate insists on and Convex's fork does not. Put in as text, so that a
-/// duplicate member stays the error it is.
+/// Adds the members that the published crate requires and Convex's fork does not. They are inserted
+/// as text, so that a duplicate member is still an error.
 fn fill_in(document: &[u8]) -> Option<Vec<u8>> {
-    // The crate does not look at what follows the document either.
+    // Like the crate, ignore what follows the document.
     let mut reader = serde_json::Deserializer::from_slice(document);
     let serde_json::Value::Object(mut members) = Deserialize::deserialize(&mut reader).ok()? else {
         return None;
@@ -214,7 +216,7 @@ fn refusal(
     let long = format!("Auth provider discovery of {issuer} failed");
     let (reason, text) = match error {
         DiscoveryError::Response(status, body, _) => {
-            // As it was sent, without what was filled in.
+            // Show the body as the server sent it, without the added members.
             let body = last.map_or(body.as_slice(), |answer| &answer.body);
             let reason = if status.as_u16() == 200 {
                 RefusalReason::MediaType
@@ -236,7 +238,7 @@ fn refusal(
     Refusal::new("AuthProviderDiscoveryFailed", reason, text).because(error)
 }
 
-/// The member a parser stopped at; a missing one is named in its message only.
+/// The member where a parser stopped. If it is missing, only the error message names it.
 fn member(path: &str, text: &str) -> String {
     let name = match path {
         "." | "" => text.split('`').nth(1),

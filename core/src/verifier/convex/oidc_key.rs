@@ -1,4 +1,4 @@
-//! openidconnect's key, with RS256 checked by AWS-LC as in Convex's fork (2048 to 8192 bits).
+//! openidconnect's key type, with RS256 verified by AWS-LC as in Convex's fork (2048 to 8192 bits).
 
 use aws_lc_rs::signature::{RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents};
 use base64::Engine as _;
@@ -58,7 +58,7 @@ impl JsonWebKey for Key {
         if *algorithm != CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha256 {
             return self.0.verify_signature(algorithm, message, signature);
         }
-        // The set has already been filtered by `use`, `kty` and `alg`.
+        // The keys have already been filtered by `use`, `kty` and `alg`.
         let key = RsaPublicKeyComponents { n: self.number("n")?, e: self.number("e")? };
         key.verify(&RSA_PKCS1_2048_8192_SHA256, message, signature)
             .map_err(|_| Failure::CryptoError("bad signature".to_owned()))
@@ -69,7 +69,7 @@ impl JsonWebKey for Key {
     }
 }
 
-/// Could it check an RS256 or an EdDSA signature?
+/// Whether the key can verify an RS256 or EdDSA signature.
 pub(super) fn can_check(key: &Key) -> bool {
     let (wanted, numbers): (_, &[&str]) = match key.key_type() {
         CoreJsonWebKeyType::RSA => (CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha256, &["n", "e"]),

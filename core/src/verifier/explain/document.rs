@@ -1,4 +1,4 @@
-//! Key sets and discovery documents that a verifier cannot read.
+//! Explains why a verifier cannot read a key set or a discovery document.
 
 use biscuit::Empty;
 use biscuit::jwk::JWK;
@@ -31,7 +31,7 @@ pub fn entries(document: &[u8]) -> Result<Vec<Json<'_>>, Cause> {
     }
 }
 
-/// What text that is not JSON looks like.
+/// What a document that is not JSON seems to be.
 pub fn unreadable(document: &[u8], refusal: &DocumentRefusal) -> Cause {
     let first = document.iter().find(|b| !b.is_ascii_whitespace());
     match first {
@@ -47,7 +47,7 @@ pub fn unreadable(document: &[u8], refusal: &DocumentRefusal) -> Cause {
     }
 }
 
-/// Why biscuit refuses a set: every key that it cannot parse alone.
+/// Why biscuit refuses a set: each key that it cannot parse on its own.
 pub(super) fn key_set(document: &[u8], detail: &str) -> Vec<Cause> {
     let entries = match entries(document) {
         Ok(entries) => entries,
@@ -60,7 +60,7 @@ pub(super) fn key_set(document: &[u8], detail: &str) -> Vec<Cause> {
     causes
 }
 
-/// Why openidconnect skips keys: those it cannot parse.
+/// Why openidconnect skips keys: it cannot parse them.
 pub(super) fn skipped(document: &[u8]) -> Vec<Cause> {
     let Ok(entries) = entries(document) else { return Vec::new() };
     each(&entries, |text| serde_json::from_str::<OidcKey>(text).err())
@@ -80,7 +80,7 @@ fn each(entries: &[Json<'_>], refuses: impl Fn(&str) -> Option<serde_json::Error
     causes
 }
 
-/// A discovery document; `member` is what the parser stopped at.
+/// Why a discovery document is refused. `member` is where the parser stopped.
 pub(super) fn discovery(answer: &Answer, member: &str, detail: &str) -> Cause {
     let tree = match Json::parse(&answer.body) {
         Ok(tree @ Json::Object(_)) => tree,

@@ -1,5 +1,5 @@
-//! What is wrong with one entry of a key set: its members' types and spellings (RFC 7517 §4, RFC 7518
-//! §6, RFC 8037 §2).
+//! Explains what is wrong with one entry of a key set: types and values of its members
+//! (RFC 7517 §4, RFC 7518 §6, RFC 8037 §2).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -16,8 +16,8 @@ const TEXTS: [&str; 7] = ["kty", "use", "alg", "kid", "crv", "x5u", "x5t"];
 const LISTS: [&str; 2] = ["key_ops", "x5c"];
 const NUMBERS: [&str; 11] = ["n", "e", "x", "y", "k", "d", "p", "q", "dp", "dq", "qi"];
 
-/// What a strict reader stumbles over. Empty where nothing is found: then the reader's own message is
-/// all there is.
+/// The faults that a strict parser rejects. Empty where none is found; then only the parser's own
+/// message is available.
 pub fn faults(key: &Json<'_>, place: &str) -> Vec<Cause> {
     let mut causes = shape(key, place);
     if !key.is_object() {
@@ -41,7 +41,7 @@ pub fn faults(key: &Json<'_>, place: &str) -> Vec<Cause> {
     causes
 }
 
-/// The same, by the RFCs alone: types, duplicates, what is missing.
+/// The same by the RFCs alone: wrong types, duplicates and missing members.
 pub fn shape(key: &Json<'_>, place: &str) -> Vec<Cause> {
     if !key.is_object() {
         return vec![Cause::new("entry", place, format!("{} in place of a key", key.kind()))];
@@ -88,7 +88,7 @@ pub fn shape(key: &Json<'_>, place: &str) -> Vec<Cause> {
     }
     for name in NUMBERS {
         let Some(value) = key.get(name) else { continue };
-        // `x` of an EC key is one, `k` of an RSA key is nobody's.
+        // Skip members that this type of key does not use, such as `k` of an RSA key.
         if !needed.contains(&name) && ["n", "e", "x", "y", "k"].contains(&name) {
             continue;
         }
@@ -99,10 +99,10 @@ pub fn shape(key: &Json<'_>, place: &str) -> Vec<Cause> {
     causes
 }
 
-/// base64url without padding of at least one byte (RFC 7518 §2), or the code and what is wrong.
+/// Decodes base64url without padding of at least one byte (RFC 7518 §2).
 ///
 /// # Errors
-/// A code, and the end of a sentence about the member.
+/// A code, and the end of a sentence that begins with the member.
 pub fn number(value: &Json<'_>) -> Result<Vec<u8>, (&'static str, String)> {
     let Some(text) = value.text() else {
         return Err(("member_type", format!("is {}, not a string", value.kind())));
@@ -117,7 +117,7 @@ pub fn number(value: &Json<'_>) -> Result<Vec<u8>, (&'static str, String)> {
     Err(("b64", why.to_owned()))
 }
 
-/// Does the crate know this name?
+/// Whether the crate knows this name.
 fn known<'de, T: Deserialize<'de>>(name: &'de str) -> bool {
     let reader: StrDeserializer<'de, Error> = name.into_deserializer();
     T::deserialize(reader).is_ok()

@@ -1,5 +1,5 @@
-//! What a refusal is about, in words: the key and its member, the claim, the header field. The verdict
-//! has been given by then; what cannot be explained is told as the verifier's crate said it.
+//! Explains a refusal: the key and its member, the claim, or the header field. The verdict is final
+//! before. Where no explanation is found, the message of the verifier's crate is used.
 
 mod document;
 pub mod key;
@@ -13,14 +13,14 @@ use crate::jose::tree::Json;
 
 pub use document::{entries, unreadable};
 
-/// One thing at fault.
+/// One cause of a refusal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Cause {
     /// Stable code.
     pub code: &'static str,
-    /// `$.keys[2].n`, `header.typ`, `claims.aud`, `Content-Type`.
+    /// Where it is: `$.keys[2].n`, `header.typ`, `claims.aud`, `Content-Type`.
     pub place: String,
-    /// A sentence for people.
+    /// A sentence for the user.
     pub text: String,
 }
 
@@ -31,7 +31,8 @@ impl Cause {
     }
 }
 
-/// Why a `customJwt` provider refuses the key set or the token. `answer` is that of its JWKS address.
+/// Why a `customJwt` provider refuses the key set or the token. `answer` came from its JWKS
+/// address.
 pub fn custom_jwt(
     refusal: &Refusal,
     answer: &Answer,
@@ -55,7 +56,7 @@ pub fn custom_jwt(
 }
 
 /// Why an OIDC provider refuses the discovery document, the key set or the token. `keys` is `None`
-/// where discovery gave no address to fetch.
+/// if discovery gave no address to fetch.
 pub fn oidc(
     refusal: &Refusal,
     discovery: Option<&Answer>,
@@ -64,7 +65,7 @@ pub fn oidc(
     token: Option<&str>,
 ) -> Vec<Cause> {
     let nothing = Answer::default();
-    // The document that was read last is the one at fault.
+    // The fault is in the document that was read last.
     let last = keys.or(discovery).unwrap_or(&nothing);
     let one = |cause| vec![cause];
     match &refusal.reason {
@@ -99,7 +100,7 @@ pub fn oidc(
     }
 }
 
-/// The keys that an OIDC provider skips in a set, silently, and why.
+/// The keys that an OIDC provider silently skips in a set, and why.
 pub fn skipped(set: &Answer) -> Vec<Cause> {
     document::skipped(&set.body)
 }
@@ -131,7 +132,7 @@ fn media_type(answer: &Answer) -> Cause {
     let essence = given.split(';').next().unwrap_or_default().to_ascii_lowercase();
     let known = ["application/json", "application/jwk-set+json"].contains(&essence.as_str());
     match known {
-        // Only the parameters are left to be at fault.
+        // The media type itself is right, so a parameter is wrong.
         true => {
             let text = format!("{at}the Content-Type `{given}` names another charset than utf-8");
             Cause::new("charset", "Content-Type", text)

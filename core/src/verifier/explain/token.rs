@@ -1,4 +1,4 @@
-//! Why a token is refused: what stands in its header and claims beside what was expected.
+//! Explains why a token is refused: its header and claims, compared with what was expected.
 
 use super::super::RefusalReason;
 use super::super::convex::same_issuer;
@@ -7,16 +7,16 @@ use crate::jose::base64url;
 use crate::jose::standard_claims;
 use crate::jose::tree::Json;
 
-/// `kid`s named in one sentence.
+/// The most `kid`s named in one sentence.
 const MANY: usize = 5;
 
-/// A token and the set it is checked with, decoded for looking.
+/// A token and the set that should verify it, decoded without verification.
 pub(super) struct View<'a> {
     parts: usize,
     header: Option<Json<'static>>,
     claims: Option<Json<'static>>,
     keys: Vec<Json<'a>>,
-    /// The algorithms the provider takes.
+    /// The algorithms that the provider accepts.
     taken: &'a [&'a str],
 }
 
@@ -49,7 +49,7 @@ impl<'a> View<'a> {
         self.claims.as_ref()?.present(name)
     }
 
-    /// `issuer` and `audience` are the provider's.
+    /// `issuer` and `audience` are those of the provider.
     pub(super) fn causes(
         &self,
         reason: &RefusalReason,
@@ -154,7 +154,7 @@ impl<'a> View<'a> {
         causes
     }
 
-    /// The claims cannot be read, or are not those of an ID token.
+    /// The claims cannot be read, or are not the claims of an ID token.
     fn payload(&self, detail: &str) -> Vec<Cause> {
         let Some(claims) = &self.claims else { return self.form(detail) };
         let mut causes = Vec::new();
@@ -195,7 +195,7 @@ impl<'a> View<'a> {
             }
         }
         if causes.is_empty() {
-            // Whatever else the crate has against a claim, it names it.
+            // If the crate rejects a claim for another reason, its message names the claim.
             let named = |name: &str| {
                 let base = name.split('#').next().unwrap_or(name);
                 detail.contains(&format!("`{base}`"))
@@ -265,7 +265,7 @@ impl<'a> View<'a> {
         Cause::new("key_alg", "header.kid", text)
     }
 
-    /// The key that the token names, and what is wrong with it.
+    /// The key that the token's `kid` names, and what is wrong with it.
     fn key(&self, detail: &str) -> Cause {
         let kid = self.header("kid").and_then(Json::text);
         let names = |key: &&Json<'_>| kid.is_none() || key.get("kid").and_then(Json::text) == kid;
