@@ -15,7 +15,7 @@ pub(super) fn finish(session: &ServerSession, ctx: &mut Ctx, state: &State) {
     let code = written.and_then(|header| header.extensions.get::<reply::Code>());
     let code = code.map(|code| code.0).or(ctx.broken);
     let took = ctx.began.elapsed();
-    state.finished(ctx.kind, status, code);
+    state.finished(ctx.kind, status, code, ctx.permit.is_some());
     // How long a WebSocket lives says nothing about speed.
     if !written.is_some_and(response::switches) {
         state.counters.took(ctx.kind, took);

@@ -26,9 +26,6 @@ use super::routes::{self, Route};
 use super::state::State;
 use crate::answer::Failure;
 
-/// gRPC calls on one upstream connection. Servers allow 100 or more.
-const GRPC_STREAMS: usize = 100;
-
 /// Answers requests of HTTP/1 and HTTP/2.
 pub struct RequestHandler {
     state: Arc<State>,
@@ -176,15 +173,14 @@ impl ProxyHttp for RequestHandler {
             Some(upstream) => upstream.peer().await.map(|peer| {
                 let mut peer = Box::new(HttpPeer::clone(&peer));
                 peer.options.idle_timeout = upstream.idle_timeout();
-                if ctx.websocket {
-                    // A WebSocket may be silent for longer than an answer may take.
+                if ctx.websocket || ctx.grpc {
+                    // Both may be silent for longer than an answer may.
                     peer.options.read_timeout = None;
                 }
                 if ctx.grpc {
                     // Offer HTTP/2 alone, as gRPC clients do: servers that speak both versions may
                     // prefer HTTP/1.1.
                     peer.options.alpn = ALPN::H2;
-                    peer.options.max_h2_streams = GRPC_STREAMS;
                 }
                 peer
             }),
@@ -241,8 +237,8 @@ impl ProxyHttp for RequestHandler {
     ) -> Result<()> {
         ctx.received += body.as_ref().map_or(0, |part| part.len() as u64);
         let limit = self.state.server.limits.body_time(ctx.received);
-        // The time limit is for bodies. WebSocket frames are not a body.
-        if !ctx.websocket && !end_of_stream && ctx.began.elapsed() > limit {
+        // The time limit is for bodies. WebSocket frames and the messages of a gRPC call are none.
+        if !ctx.websocket && !ctx.grpc && !end_of_stream && ctx.began.elapsed() > limit {
             return Err(Error::new_down(ErrorType::ReadTimedout));
         }
         if end_of_stream && body.as_ref().is_some_and(Bytes::is_empty) {
@@ -267,7 +263,7 @@ impl ProxyHttp for RequestHandler {
         ctx.awaits_continue &= response.status != http::StatusCode::CONTINUE;
         let switches = response::switches(response);
         let unasked = switches && !(ctx.websocket && response::switches_to_websocket(response));
-        let fits = response::fits(response, session.as_downstream(), &self.state.server.limits);
+        let fits = response::fits(&response.headers, session.as_downstream(), &self.state.server.limits);
         if unasked
             || ctx.interim > response::MAX_INTERIM
             || !response::is_understood(response)
@@ -296,6 +292,16 @@ impl ProxyHttp for RequestHandler {
             ctx.span.within(fields).await?;
         }
         Ok(())
+    }
+
+    fn upstream_response_trailer_filter(
+        &self,
+        session: &mut Session,
+        trailers: &mut http::HeaderMap,
+        _ctx: &mut Ctx,
+    ) -> Result<()> {
+        response::fits(trailers, session.as_downstream(), &self.state.server.limits)
+            .map_err(|_| Error::new_up(ErrorType::InvalidHTTPHeader))
     }
 
     async fn response_filter(
@@ -341,6 +347,12 @@ impl ProxyHttp for RequestHandler {
         ctx: &mut Ctx,
         mut error: Box<Error>,
     ) -> Box<Error> {
+        if ctx.grpc && *error.etype() == ErrorType::TLSHandshakeFailure {
+            // The server answers, and does not speak HTTP/2: it has not failed.
+            ctx.failure = Some(Failure::UpstreamHttp2);
+            error.set_retry(false);
+            return error;
+        }
         ctx.connects += 1;
         ctx.failure = Some(call::connect_failure(&error));
         let again = self.state.upstream.as_ref().is_some_and(|upstream| {

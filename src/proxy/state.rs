@@ -81,11 +81,19 @@ impl State {
         }
     }
 
-    /// Counts a finished request. `code` is the code of our own error answer.
-    pub fn finished(&self, kind: Kind, status: u16, code: Option<&'static str>) {
+    /// Counts a finished request. `code` is the code of our own error answer. `for_upstream`: the
+    /// request got as far as the upstream's turn.
+    pub fn finished(
+        &self,
+        kind: Kind,
+        status: u16,
+        code: Option<&'static str>,
+        for_upstream: bool,
+    ) {
         self.counters.request(kind, status);
         // Requests of other kinds may be answered without the upstream.
-        if matches!(kind, Kind::Forward | Kind::Token) && (status > 0 || code.is_some()) {
+        let for_upstream = for_upstream && matches!(kind, Kind::Forward | Kind::Token);
+        if for_upstream && (status > 0 || code.is_some()) {
             self.health.note(code, self.clock.now());
         }
     }

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use super::assemble::App;
 use crate::proxy::http::call;
+use crate::proxy::http::memory::BodyMemory;
 
 const INTERVAL: Duration = Duration::from_secs(5);
 /// Maximum bytes of an answer; any answer is good.
@@ -34,6 +35,7 @@ async fn answers(app: &App) -> Option<bool> {
     let host = upstream.host_header().unwrap_or_else(|| upstream.authority());
     header.insert_header(header::HOST, host).ok()?;
     header.insert_header(header::ACCEPT_ENCODING, "identity").ok()?;
-    let mut share = app.state.bodies.share();
+    // Not of the requests' budget: while it is used up, a server that answers again must be seen.
+    let mut share = BodyMemory::new(LIMIT).share();
     Some(call::ask(&header, LIMIT, upstream, &app.state.connector, &mut share).await.is_ok())
 }

@@ -1,10 +1,12 @@
 //! Hop-by-hop behaviour: only messages that this proxy understands are forwarded to either side,
 //! and neither side waits for the other beyond its limit.
 
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use crate::support::proxy;
 use crate::support::scripted::{OK, Scene, Step, TOKENS, get, post, send};
+use axum::extract::ConnectInfo;
 use tokio::sync::Notify;
 
 const WEBSOCKET: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: y\r\n";
@@ -247,6 +249,33 @@ async fn grpc_keeps_its_trailers() {
         let other = reqwest::Client::builder().no_proxy().http2_prior_knowledge().build().unwrap();
         let other = other.get(proxy.url("/x")).send().await.unwrap();
         assert_eq!(other.headers()["x-saw"], format!("HTTP/1.1 {base}/x"));
+    }
+}
+
+/// One flow-control window is for all streams of a connection: a client that does not read would stop
+/// the calls of others.
+#[tokio::test(flavor = "multi_thread")]
+async fn grpc_calls_at_the_same_time_have_a_connection_each() {
+    proxy::provider();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let upstream = listener.local_addr().unwrap();
+    let (both, clients) = (Arc::new(tokio::sync::Barrier::new(2)), Arc::new(Mutex::new(vec![])));
+    let seen = clients.clone();
+    let handler = move |info: ConnectInfo<SocketAddr>, request: axum::extract::Request| async move {
+        seen.lock().unwrap().push(info.0);
+        both.wait().await;
+        grpc_echo(request).await
+    };
+    let app = axum::Router::new().fallback(handler);
+    let app = app.into_make_service_with_connect_info::<SocketAddr>();
+    tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+    let proxy = proxy::Proxy::start(&format!("http://{upstream}"), TOKENS);
+    // Twice: the second two find the connections of the first two idle.
+    for _ in 0..2 {
+        let (one, two) = tokio::join!(call(proxy.url("/a")), call(proxy.url("/b")));
+        assert_eq!((one.2.as_deref(), two.2.as_deref()), (Some("0"), Some("0")));
+        let clients = std::mem::take(&mut *clients.lock().unwrap());
+        assert_ne!(clients[0], clients[1]);
     }
 }
 

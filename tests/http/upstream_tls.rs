@@ -298,7 +298,7 @@ async fn grpc_asks_for_http2() {
         (&["h2"], 200, "/seen"),
         (&[], 502, "upstream_http2"),
         // This server aborts the handshake.
-        (&["http/1.1"], 502, "upstream_unreachable"),
+        (&["http/1.1"], 502, "upstream_http2"),
     ] {
         let (address, _) =
             terminate_as(upstream.address, &authority, &["127.0.0.1"], None, alpn).await;

@@ -330,9 +330,12 @@ async fn a_json_request_shows_the_originals() {
         (Method::PUT, "Application/JSON; charset=utf-8"),
         (Method::PATCH, "application/scim+json"),
     ] {
-        let (sent, length) = sent_as(&scene, send(method, media, text(new))).await;
+        // A digest is of the bytes that the client sent.
+        let request = send(method, media, text(new)).header("content-digest", "sha-256=:eA==:");
+        let (sent, length) = sent_as(&scene, request).await;
         assert_eq!(sent, text(&old), "{media}");
         assert_eq!(length, text(&old).len().to_string());
+        assert_eq!(scene.api.saw("content-digest").concat(), "");
     }
     let parts =
         [text(new)[..40].to_owned(), text(new)[40..].to_owned()].map(Ok::<_, std::io::Error>);

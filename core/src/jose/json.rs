@@ -5,8 +5,10 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
+use std::marker::PhantomData;
 use std::ops::Range;
 
+use serde::Deserialize;
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
@@ -86,11 +88,11 @@ impl Object {
     /// # Errors
     /// [`JsonFault`]; `depth` bounds the nesting, the object itself counted.
     pub fn parse(text: String, depth: usize) -> Result<Self, JsonFault> {
-        let raw = members(&text).map_err(|error| Flaw::of(&error).at(""))?;
+        let raw = members::<Text<'_>>(&text).map_err(|error| Flaw::of(&error).at(""))?;
         let mut members = Vec::with_capacity(raw.len());
         let mut seen = HashSet::with_capacity(raw.len());
         let mut end = text.find('{').map_or(0, |open| open + 1);
-        for (name, value) in &raw {
+        for (Text(name), value) in &raw {
             if !seen.insert(name.as_ref()) {
                 return Err(JsonFault::Duplicate);
             }
@@ -141,15 +143,15 @@ pub fn quote(text: &str) -> String {
 }
 
 /// A string that borrows where it has no escapes.
-#[derive(serde::Deserialize)]
+#[derive(Deserialize)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
-type RawMember<'a> = (Cow<'a, str>, &'a str);
-
-/// The names at the top level and the raw text of each value, which is only skimmed.
-pub(crate) fn members(text: &str) -> serde_json::Result<Vec<RawMember<'_>>> {
+/// The names at the top level, read as `N`, and the raw text of each value, which is only skipped.
+pub(crate) fn members<'a, N: Deserialize<'a>>(
+    text: &'a str,
+) -> serde_json::Result<Vec<(N, &'a str)>> {
     let mut reader = serde_json::Deserializer::from_str(text);
-    let members = reader.deserialize_map(TopLevel)?;
+    let members = reader.deserialize_map(TopLevel(PhantomData))?;
     reader.end()?;
     Ok(members)
 }
@@ -160,10 +162,10 @@ pub(crate) fn range(text: &str, part: &str) -> Range<usize> {
     start..start + part.len()
 }
 
-struct TopLevel;
+struct TopLevel<N>(PhantomData<N>);
 
-impl<'de> Visitor<'de> for TopLevel {
-    type Value = Vec<RawMember<'de>>;
+impl<'de, N: Deserialize<'de>> Visitor<'de> for TopLevel<N> {
+    type Value = Vec<(N, &'de str)>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
@@ -171,8 +173,8 @@ impl<'de> Visitor<'de> for TopLevel {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut members = Vec::with_capacity(16);
-        while let Some((name, value)) = map.next_entry::<Text<'de>, &'de RawValue>()? {
-            members.push((name.0, value.get()));
+        while let Some((name, value)) = map.next_entry::<N, &'de RawValue>()? {
+            members.push((name, value.get()));
         }
         Ok(members)
     }

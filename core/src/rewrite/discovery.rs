@@ -319,7 +319,7 @@ type Members<'a> = Vec<(Cow<'a, str>, &'a str)>;
 /// The document as text, and the members of its top-level object in order.
 fn members(document: &[u8]) -> Result<(&str, Members<'_>), DiscoveryFault> {
     let text = std::str::from_utf8(document).map_err(|_| DiscoveryFault::NotAnObject)?;
-    let members = json::members(text).map_err(|_| {
+    let members = json::members::<Cow<'_, str>>(text).map_err(|_| {
         match serde_json::from_str::<[serde_json::Value; 1]>(text) {
             Ok([serde_json::Value::Object(_)]) => DiscoveryFault::List,
             _ => DiscoveryFault::NotAnObject,

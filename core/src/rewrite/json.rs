@@ -82,7 +82,10 @@ impl Search<'_> {
             (Some(b'"'), Some(done)) => self.string(value, &self.paths[done.path]),
             (Some(b'{'), _) if live.iter().any(|l| self.step(l).is_some()) => {
                 let mut seen = HashSet::new();
-                for (name, value) in json::members(value)? {
+                for (name, value) in json::members::<&RawValue>(value)? {
+                    // A name that is not Unicode is on no path but through `*`.
+                    let name = name.get();
+                    let name = json::string(name).unwrap_or(Cow::Borrowed(name));
                     let next = self.follow(live, Some(&name));
                     if !next.is_empty() && !seen.insert(name) {
                         return Err(BodyFault::Ambiguous);
@@ -157,7 +160,7 @@ mod tests {
 
     #[test]
     fn escapes_in_names_and_values() {
-        let body = r#"{"acc\u0065ss":"a\u002eb\/c","q\"":"\"}","bad":"\ud800"}"#;
+        let body = r#"{"acc\u0065ss":"a\u002eb\/c","q\"":"\"}","bad":"\ud800","\ud800":1}"#;
         assert_eq!(at(body, &["access"]), Ok(pairs(&[("access", "a.b/c")])));
         assert_eq!(at(body, &["q\"", "bad"]), Ok(pairs(&[("q\"", "\"}")])));
     }

@@ -165,7 +165,9 @@ fn access_token_issuer(found: &Discovered, issuer: &Issuer, inside: bool) -> Opt
     let url = |issuer: &Issuer| Url::parse(issuer.as_str()).ok();
     let same_host = url(&other)
         .zip(url(issuer))
-        .is_some_and(|(other, own)| other.has_host() && other.host() == own.host());
+        .is_some_and(|(other, own)| {
+            other.has_host() && (other.host(), other.port()) == (own.host(), own.port())
+        });
     let believed = same_host || inside;
     (believed && other != *issuer && !IssuerTemplate::is_meant(other.as_str())).then_some(other)
 }
@@ -323,6 +325,7 @@ mod tests {
             "https://auth.example.com/adfs",
             "https://accounts.google.com",
             "https://auth.example.com.evil.example",
+            "https://auth.example.com:8443/realms/other",
             "https://auth.example.com/{tenantid}/",
             "urn:trust",
             "",

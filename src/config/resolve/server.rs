@@ -7,6 +7,7 @@ use url::Url;
 use super::super::error::Checked;
 use super::place::At;
 use crate::net::Class;
+use crate::proxy::http::memory::BodyMemory;
 use crate::proxy::settings::ServerSettings;
 
 /// Without the exchange, which needs the issuers.
@@ -32,7 +33,7 @@ pub(super) fn resolve(
     at.between("body", limits.body, 1024, 64 * 1024 * 1024)?;
     at.between("answer", limits.answer, 1024, 64 * 1024 * 1024)?;
     // Room for one request and its answer, whatever they are.
-    at.between("body_memory", limits.body_memory, limits.body + limits.answer, 1 << 40)?;
+    at.between("body_memory", limits.body_memory, BodyMemory::least(limits.body + limits.answer), 1 << 40)?;
     at.between("connections", limits.connections, 1, 10_000_000)?;
     Ok(server)
 }

@@ -287,6 +287,13 @@ pub fn of_new_body(header: &mut ResponseHeader, length: usize) -> pingora::Resul
     header.insert_header(header::CONTENT_LENGTH, length)
 }
 
+/// Removes digests of a request's body that was changed (RFC 9530, RFC 1864).
+pub fn strip_digests(header: &mut RequestHeader) {
+    for name in among(&header.headers, &OF_THE_BYTES) {
+        header.remove_header(&name);
+    }
+}
+
 /// Those of `names` that are present, usually none. One pass over the fields is cheaper than a
 /// lookup per name.
 fn among(headers: &http::HeaderMap, names: &[HeaderName]) -> Vec<HeaderName> {

@@ -18,13 +18,13 @@ pub const MAX_INTERIM: usize = 32;
 /// # Errors
 /// [`Failure::UpstreamInvalid`] where the answer cannot be sent to this client.
 pub fn fits(
-    header: &ResponseHeader,
+    fields: &HeaderMap,
     session: &ServerSession,
     limits: &ServerLimits,
 ) -> Result<(), Failure> {
     // The size of a field as `SETTINGS_MAX_HEADER_LIST_SIZE` counts it (RFC 9113 §6.5.2).
     let size = |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len() + 32;
-    match session.is_http2() && header.headers.iter().map(size).sum::<usize>() > limits.header {
+    match session.is_http2() && fields.iter().map(size).sum::<usize>() > limits.header {
         true => Err(Failure::UpstreamInvalid),
         false => Ok(()),
     }

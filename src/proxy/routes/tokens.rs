@@ -41,7 +41,7 @@ pub(in crate::proxy) async fn answer(
     let mut share = state.bodies.share();
     let fetched = fetch(session, state, upstream, rule, &changes, &mut share).await?;
     let fetched = fetched.and_then(|reply| {
-        response::fits(&reply.header, session, &state.server.limits).map(|()| reply)
+        response::fits(&reply.header.headers, session, &state.server.limits).map(|()| reply)
     });
     let Reply { mut header, body } = match fetched {
         Ok(reply) => reply,
@@ -71,6 +71,7 @@ pub(in crate::proxy) async fn answer(
             if !start.is_empty() {
                 downstream::part(session, start).await?;
             }
+            drop(share);
             pass_rest(session, state, connection).await
         }
     }
@@ -154,6 +155,9 @@ fn prepared(
         true => None,
         false => restore::body(&header, body, state, rule),
     };
+    if restored.is_some() {
+        headers::strip_digests(&mut header);
+    }
     let body = restored.unwrap_or_else(|| body.clone());
     outbound::prepare(&mut header, session, state, upstream, changes)?;
     header.insert_header(header::ACCEPT_ENCODING, "identity")?;
