@@ -274,7 +274,7 @@ fn open(case: &Case, audience: Option<&str>, findings: &mut Vec<Finding>) -> Ver
             _ => {
                 let discovery = case.discovery.as_ref().ok();
                 let keys = keys.and_then(|keys| keys.as_ref().ok());
-                // A document that was refused itself is the one at fault, whatever was fetched after.
+                // If the discovery document itself was refused, that is the fault, whatever was fetched next.
                 let keys = keys.filter(|_| is_document(discovery, &case.spelled));
                 explain::oidc(&refusal, discovery, keys, &provider, token)
             }

@@ -31,7 +31,7 @@ pub fn faults(diagnosis: &Diagnosis) -> Vec<MergedFault> {
                 fixes: finding.fixes.clone(),
             }),
             Level::Fault if diagnosis.refused() => {
-                // Of two ways in the first is advised; the other's own faults are for `--verbose`.
+                // Of two kinds of provider we advise the first. `--verbose` shows the other's own faults.
                 let beside = finding.about == OIDC && diagnosis.verdicts.len() > 1;
                 add(finding, beside, &mut faults);
             }
