@@ -1,6 +1,6 @@
 //! Medians, ratios and spreads of runs that alternate between two sides.
 
-/// What one run of one side gave.
+/// The result of one run of one side.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Run {
     /// Requests (or operations, or MiB) a second.
@@ -41,7 +41,7 @@ impl Pair {
     ) -> Self {
         let mut pair = Self::default();
         for round in 0..rounds {
-            // Swapping who goes first cancels a drift of the machine.
+            // Swapping the order cancels a drift of the machine.
             if round % 2 == 0 {
                 pair.ours.push(ours());
                 pair.peer.push(peer());
