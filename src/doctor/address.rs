@@ -17,7 +17,7 @@ pub fn unreachable(url: &str) -> Option<&'static str> {
     }
 }
 
-/// Like [`unreachable`], for an address that a name resolved to.
+/// The same for an IP address that a name resolved to.
 pub fn unreachable_ip(ip: IpAddr) -> Option<&'static str> {
     described(Class::of(ip))
 }

@@ -123,7 +123,7 @@ fn algorithm(case: &Case) -> Algorithm {
     match of_token.as_deref() {
         Some("ES256") => Algorithm::Es256,
         Some("RS256") => Algorithm::Rs256,
-        // Any other token must be countersigned, with a key of this set.
+        // Otherwise the algorithm that a countersigned token will have, from the keys in the set.
         _ if !has(Algorithm::Rs256) && has(Algorithm::Es256) => Algorithm::Es256,
         _ => Algorithm::Rs256,
     }

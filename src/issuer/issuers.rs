@@ -218,7 +218,7 @@ impl Issuers {
         }
     }
 
-    /// Keeps the keys of up to [`FEW`] issuers fresh, from the start until `shutdown` turns true.
+    /// Keeps the keys of up to `FEW` issuers fresh, from the start until `shutdown` turns true.
     pub async fn run(&self, mut shutdown: watch::Receiver<bool>) {
         self.shared.started(shutdown.clone());
         loop {

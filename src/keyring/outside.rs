@@ -33,7 +33,7 @@ use crate::rotation::{KeyState, KeyTimes};
 const LOOK: Duration = Duration::from_secs(1);
 /// The kubelet writes a changed Secret within about a minute, on each node at its own time.
 pub(super) const SPREAD: Duration = Duration::from_secs(90);
-/// How long tokens live at most that a `previous` key signed before the start: an assumption.
+/// The assumed longest life of tokens that a `previous` key signed before the start.
 const PREVIOUS_TOKENS: Duration = Duration::from_secs(86_400);
 /// A key of `NAME_PREVIOUS` stays published for as long as the variable is there.
 const WHILE_SET: Duration = Duration::from_secs(3650 * 86_400);

@@ -22,7 +22,7 @@ const AUDIENCE: &str = "app";
 const REPLICAS: usize = 3;
 
 /// Seconds: how long a replica may be cut off, and how long one is cut off here. A new key waits nine
-/// seconds more than the first, so only a longer cut may fail.
+/// seconds more than the first, so that only a longer cut would make the test fail.
 fn outage() -> (u64, f64) {
     #[expect(clippy::disallowed_methods, reason = "a test's own switch")]
     let long = std::env::var("COUNTERSIGN_CHAOS").is_ok_and(|value| value == "long");
