@@ -61,8 +61,8 @@ impl Pair {
         self.of_rounds(|run| run.p99)
     }
 
-    /// The median of the rounds' ratios. The two runs of a round stand next to each other, so a
-    /// machine that is slower for some seconds is slower for both.
+    /// The median of the rounds' ratios. The two runs of a round follow each other directly, so a machine
+    /// that is slow for some seconds is slow for both.
     fn of_rounds(&self, of: impl Fn(&Run) -> f64) -> f64 {
         median(self.ours.iter().zip(&self.peer).map(|(ours, peer)| of(ours) / of(peer)))
     }

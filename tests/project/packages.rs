@@ -524,7 +524,7 @@ fn the_workflows_are_valid_and_safe() {
     }
 }
 
-/// The codes of `fn code`: the strings that stand right after `=>`, alone or in a pair.
+/// The codes of `fn code`: the strings right after `=>`, alone or in a pair.
 fn codes(file: &str) -> BTreeSet<String> {
     let text = read(file);
     let code = text.split("#[cfg(test)]").next().unwrap();

@@ -101,7 +101,7 @@ impl DoctorClient {
         Err(no("redirects", format!("more than {REDIRECTS} redirects")))
     }
 
-    /// Why the internet cannot reach the host of `url`; `None` if one of its addresses is public.
+    /// Why the internet cannot reach the host of `url`; `None` if it has a public address or none at all.
     pub(super) async fn closed(&self, url: &str) -> Option<&'static str> {
         let url = Url::parse(url).ok()?;
         let port = url.port_or_known_default()?;
