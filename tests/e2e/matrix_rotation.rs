@@ -224,7 +224,7 @@ async fn what_each_verifier_keeps_of_a_key_set() {
         let clock = Turned::new();
         let Some(verifier) = clock.start(kind).await else { continue };
         // Go gets the time from the kernel, and a verifier in this process has this process's clock: for them
-        // the set is fresh for two seconds. go-oidc subtracts 30 s from what it is told.
+        // the set is fresh for two seconds. go-oidc subtracts 30 s from `max-age`.
         let real = match kind.language {
             "Go" => Some(32),
             _ => (!kind.is_a_program()).then_some(2),
