@@ -1,11 +1,11 @@
-# The two commands of a fresh machine are `make demo` and `make test`. All they need beforehand is a
-# Rust toolchain; what else is missing they install, and say so (scripts/install).
+# The two commands of a fresh machine are `make demo` and `make test`. They need only a Rust toolchain; they
+# install what else is missing, and say so (scripts/install).
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help demo test matrix lint bench fuzz chaos soak image npm book
 
-# What scripts/install puts beside the build, then what `cargo install` brings.
+# First the tools of scripts/install, then those of `cargo install`.
 export PATH := $(CURDIR)/target/tools/bin:$(HOME)/.cargo/bin:$(PATH)
 export CARGO_TERM_COLOR ?= auto
 

@@ -1,5 +1,5 @@
-//! Verify and sign again, beside the bare operations of aws-lc it cannot do without, in one run: the
-//! difference is what parsing, checking and editing cost.
+//! Verify and sign again, compared in one run with the bare operations of aws-lc: the difference is the cost
+//! of parsing, checking and editing.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-// What people write today: a route on node:http with `jose` that verifies the issuer's token and
+// The usual way without countersign: a route on node:http with `jose` that verifies the issuer's token and
 // signs it again as RS256. Keys are imported once; one process, one event loop.
 import { createServer } from 'node:http';
 import { readFileSync } from 'node:fs';

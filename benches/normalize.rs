@@ -13,8 +13,8 @@ use countersign::profile::Profile;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use serde_json::{Value, json};
 
-/// `count` different RSA keys of 2048 bits. Nobody checks that a modulus has two large factors, so
-/// odd numbers do.
+/// `count` different RSA keys of 2048 bits. Any odd number will do: no code here checks that a modulus has
+/// two large factors.
 fn set(count: usize, fault: impl Fn(&mut Value)) -> String {
     let keys: Vec<_> = (0..count)
         .map(|i| {

@@ -1,6 +1,6 @@
-//! `make soak`: the program under a third of the load it can bear, for as long as `MINUTES` says, while
-//! tokens, the issuers' keys, our own keys and the issuers themselves turn. Its memory and descriptors
-//! must not grow, and no request may fail.
+//! `make soak`: the program under a third of the load it can bear, for `MINUTES` minutes, while tokens, the
+//! issuers' keys, our own keys and the issuers themselves change. Its memory and descriptors must not grow,
+//! and no request may fail.
 
 #![allow(
     clippy::unwrap_used,
@@ -31,7 +31,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use signer::Signer;
 
-/// What the second half may have beyond the first: caches fill, allocators keep pages.
+/// How much more the second half may use than the first: caches fill, allocators keep pages.
 const MORE_MEMORY: f64 = 1.1;
 const MORE_MEMORY_KIB: u64 = 8 * 1024;
 const MORE_DESCRIPTORS: u64 = 16;
@@ -42,8 +42,8 @@ const ISSUERS: [&str; 3] = ["one", "two", "three"];
 /// A key and its `kid`.
 type Key = (String, Arc<Signer>);
 
-/// The auth server: three issuers, whose keys turn. A key is published a turn before it signs, and
-/// stays a turn after.
+/// The auth server: three issuers whose keys rotate. A key is published one turn before it signs, and stays
+/// one turn after.
 struct Auth {
     keys: Mutex<BTreeMap<&'static str, Vec<Key>>>,
     address: String,
@@ -68,7 +68,7 @@ impl Auth {
         auth
     }
 
-    /// A further key for each issuer; the oldest of four goes.
+    /// Adds a key to each issuer; the oldest of four is removed.
     fn turn(&self) {
         let turn = self.turn.fetch_add(1, Ordering::SeqCst);
         let mut keys = self.keys.lock().unwrap();
@@ -182,12 +182,12 @@ fn configure(dir: &Path, port: u16, auth: &Auth, issuers: &[&str]) {
 
 /// Requests by all clients until stopped.
 struct Load {
-    /// Microseconds from one request of a client to its next; 0: at once.
+    /// Microseconds between two requests of a client; 0: none.
     pause: AtomicU64,
     stop: AtomicBool,
     done: AtomicU64,
     failed: Mutex<Vec<String>>,
-    /// The issuer beside the first one.
+    /// The other configured issuer.
     second: Mutex<&'static str>,
 }
 
@@ -208,7 +208,7 @@ async fn client(load: Arc<Load>, auth: Arc<Auth>, base: String, number: u64) {
     }
 }
 
-/// Half are readings of key sets; the others want a signature or pass through.
+/// Half of the requests read key sets; the others need a signature or pass through.
 async fn request(
     client: &reqwest::Client,
     load: &Load,
@@ -256,7 +256,7 @@ fn exchange(token: &str) -> String {
         .finish()
 }
 
-/// Whether the token is one that was signed again.
+/// Whether we signed the token.
 fn is_ours(body: &str, member: &str) -> bool {
     let body: Value = serde_json::from_str(body).unwrap_or_default();
     let header = body[member].as_str().and_then(|token| token.split('.').next());
@@ -264,7 +264,7 @@ fn is_ours(body: &str, member: &str) -> bool {
     header.is_some_and(|header| String::from_utf8_lossy(&header).contains("\"RS256\""))
 }
 
-/// Turns everything once: the issuers' keys, ours, and the second issuer.
+/// Changes everything once: the issuers' keys, ours, and the second issuer.
 async fn turn(proxy: &Proxy, auth: &Auth, load: &Load) {
     auth.turn();
     proxy.rotate().await;
@@ -278,7 +278,7 @@ async fn turn(proxy: &Proxy, auth: &Auth, load: &Load) {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     *load.second.lock().unwrap() = new;
-    // What was asked for with a token of the old one is answered by then.
+    // By then every request with a token of the old issuer has been answered.
     tokio::time::sleep(Duration::from_secs(2)).await;
     proxy.reload(auth, &[ISSUERS[0], new]);
 }
@@ -289,7 +289,7 @@ async fn main() {
     let minutes = std::env::var("MINUTES").ok().and_then(|text| text.parse::<f64>().ok());
     let Some(minutes) = minutes else { return println!("soak: skipped; `make soak MINUTES=60`") };
     let whole = Duration::from_secs_f64(minutes * 60.0);
-    // Twelve turns, and every token is dead after one more.
+    // Twelve turns; every token has expired one turn later.
     let period = (whole / 12).clamp(Duration::from_secs(10), Duration::from_secs(300));
     let auth = Auth::start(period).await;
     let proxy = Proxy::start(&auth);

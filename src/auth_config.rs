@@ -4,7 +4,7 @@
 // A string as JSON, TypeScript and TOML write it.
 use crate::jose::json::quote as quoted;
 
-/// Stands for the address of the proxy where nobody said it.
+/// The example address for a proxy whose public URL is not known.
 pub const SOMEWHERE: &str = "https://login.example.com";
 
 /// One `customJwt` provider.
@@ -20,7 +20,7 @@ pub struct Provider {
     pub audience: Option<String>,
 }
 
-/// The whole file. Without `public_url` an example address stands in its place, marked as one.
+/// The whole file. Without `public_url` it has the example address, marked as one.
 pub fn file(providers: &[Provider], public_url: Option<&str>) -> String {
     let providers: String = providers.iter().map(|one| provider(one, public_url)).collect();
     format!(

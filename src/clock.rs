@@ -1,4 +1,4 @@
-//! The only place that asks what time it is. The core gets a [`UnixTime`]; schedules sleep here, so
+//! The only place that reads the time. The core gets a [`UnixTime`] as an argument. Schedules sleep here, so
 //! that a test can run ten minutes of them in seconds.
 
 use std::future::Future;

@@ -1,12 +1,12 @@
-//! Content codings (RFC 9110 §8.4.1), undone within a bound: a bomb costs its bound and no more.
+//! Decodes content codings (RFC 9110 §8.4.1) within a limit, so a decompression bomb costs no more than that.
 
 use std::borrow::Cow;
 use std::io::Read;
 
-/// What [`decode`] undoes, as an `Accept-Encoding` field says it. (`deflate` is undone too, and not
-/// asked for: servers disagree on what it is.)
+/// The codings to ask for, as an `Accept-Encoding` field. ([`decode`] knows `deflate` too, but we do not ask
+/// for it: servers disagree on what it is.)
 pub const ACCEPTED: &str = "gzip, br, zstd";
-/// Codings applied one over another that are undone; real servers use one.
+/// Most codings applied to one body; real servers use one.
 const MOST_CODINGS: usize = 2;
 
 /// Why a body cannot be read as its codings say.
@@ -16,11 +16,11 @@ pub enum CodingError {
     Unknown,
     /// The bytes do not decode.
     Corrupt,
-    /// There would be more bytes than the limit.
+    /// The decoded bytes would exceed the limit.
     TooLarge,
 }
 
-/// Undoes the codings of a `Content-Encoding` field, within `limit` bytes at each step.
+/// Decodes the codings of a `Content-Encoding` field, within `limit` bytes at each step.
 ///
 /// # Errors
 /// [`CodingError`].
@@ -48,17 +48,16 @@ pub fn decode<'a>(
     Ok(bytes)
 }
 
-/// A document whose codings were undone as far as they are known.
+/// A document, decoded as far as its codings are known.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Decoded<'a> {
     pub body: Cow<'a, [u8]>,
-    /// A name in `Content-Encoding` that is no coding (`UTF-8`, `aws-chunked`): taken as identity.
+    /// A name in `Content-Encoding` that is not a coding (`UTF-8`, `aws-chunked`): taken as identity.
     pub unknown: Option<String>,
 }
 
-/// As [`decode`], but for a document that shows by itself whether it was decoded: what is called by a
-/// name that is no coding is read as it came, as most clients do, and gzip is seen by its first bytes
-/// where nothing names it.
+/// Like [`decode`], for a document that shows by itself whether it is decoded. An unknown coding is ignored,
+/// as most clients do, and gzip is recognised by its first bytes if no field names it.
 ///
 /// # Errors
 /// [`CodingError`].
@@ -73,7 +72,7 @@ pub fn decode_document<'a>(
     let known: Vec<_> =
         named().filter(|name| is_known(name) && !name.eq_ignore_ascii_case("identity")).collect();
     let mut decoded = decode(body, &known.join(","), limit)?;
-    // No text begins so.
+    // No text begins with these bytes.
     if decoded.starts_with(&GZIP) {
         decoded = Cow::Owned(gzip(&decoded, limit)?);
     }
@@ -88,7 +87,7 @@ fn is_known(coding: &str) -> bool {
 /// RFC 1952 §2.3.1.
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
-/// One member after another; zero bytes behind the last are padding, as gzip(1) has it.
+/// Decodes every member. Zero bytes after the last are padding, as for gzip(1).
 fn gzip(bytes: &[u8], limit: usize) -> Result<Vec<u8>, CodingError> {
     let mut out = Vec::new();
     let mut rest = bytes;
@@ -103,7 +102,7 @@ fn gzip(bytes: &[u8], limit: usize) -> Result<Vec<u8>, CodingError> {
     Ok(out)
 }
 
-/// With the window RFC 9659 §3 allows, 8 MiB: a frame of a few bytes may ask for 128 MiB else.
+/// With the window of 8 MiB that RFC 9659 §3 allows: a frame of a few bytes could ask for 128 MiB otherwise.
 fn zstd_decoder(bytes: &[u8]) -> Result<impl Read + '_, CodingError> {
     let corrupt = |_| CodingError::Corrupt;
     let mut decoder = zstd::stream::read::Decoder::new(bytes).map_err(corrupt)?;
@@ -111,7 +110,7 @@ fn zstd_decoder(bytes: &[u8]) -> Result<impl Read + '_, CodingError> {
     Ok(decoder)
 }
 
-/// RFC 9110 §8.4.1.2 means the zlib format; some servers send the bare one.
+/// RFC 9110 §8.4.1.2 means the zlib format, but some servers send raw deflate data.
 fn deflate(bytes: &[u8], limit: usize) -> Result<Vec<u8>, CodingError> {
     match bounded(flate2::read::ZlibDecoder::new(bytes), limit) {
         Err(CodingError::Corrupt) => bounded(flate2::read::DeflateDecoder::new(bytes), limit),
@@ -191,7 +190,7 @@ mod tests {
             let cut = [&zipped[..], tail].concat();
             assert_eq!(decode(&cut, "gzip", 4096), Err(CodingError::Corrupt), "{tail:?}");
         }
-        // The bound holds over all members, and for what nothing named.
+        // The limit applies to all members together, and to gzip that no field names.
         let bomb = gzipped(&vec![b' '; 3000]);
         let bombs = [bomb.clone(), bomb].concat();
         assert_eq!(decode(&bombs, "gzip", 4096), Err(CodingError::TooLarge));

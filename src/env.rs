@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 /// Where variables come from: the process, or a table in a test.
 pub trait Env {
-    /// The value of `name`; `None` when it is unset or no UTF-8.
+    /// The value of `name`; `None` when it is unset or not UTF-8.
     fn var(&self, name: &str) -> Option<String>;
 }
 
@@ -40,8 +40,8 @@ pub fn no_color() -> Option<String> {
     ProcessEnv.var("NO_COLOR").filter(|value| !value.is_empty())
 }
 
-/// Where keys and last good sets are kept when nobody says: systemd's `STATE_DIRECTORY`, else the
-/// XDG state folder, else a folder beside the process.
+/// The default folder for keys and last good sets: systemd's `STATE_DIRECTORY`, else the XDG state folder,
+/// else a folder in the working directory.
 pub fn default_data_dir(env: &impl Env) -> PathBuf {
     let set = |name| env.var(name).filter(|value| !value.is_empty());
     if let Some(dirs) = set("STATE_DIRECTORY") {
@@ -57,7 +57,7 @@ pub fn default_data_dir(env: &impl Env) -> PathBuf {
     }
 }
 
-/// Replaces `${NAME}` by the variable's value; `$${` stands for `${`. A lone `$` is itself.
+/// Replaces `${NAME}` by the variable's value, and `$${` by `${`. A single `$` stays.
 ///
 /// # Errors
 /// The name of a variable that is not set, or what is wrong with the braces.
@@ -110,7 +110,7 @@ mod tests {
         let env = [("A", "${B}"), ("B", "b"), ("E", "")];
         let ok = |text| expand(text, &env).unwrap();
         assert_eq!(ok("x${B}y${B}"), "xbyb");
-        // A value is not looked at again: nobody injects a second variable.
+        // A value is not expanded again, so it cannot inject another variable.
         assert_eq!(ok("${A}"), "${B}");
         assert_eq!(ok("[${E}]"), "[]");
         assert_eq!(ok("$${B} $B $ 5$"), "${B} $B $ 5$");

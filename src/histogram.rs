@@ -1,11 +1,11 @@
-//! Durations counted by upper bound. Plain atomics; the admin room renders them.
+//! Durations counted by upper bound. Plain atomics; the `admin` module renders them.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde::Serialize;
 
-/// Counts below `N` bounds, given in microseconds and rising, and above the last.
+/// Counts up to each of `N` bounds, in microseconds and ascending, and above the last.
 #[derive(Debug)]
 pub struct Histogram<const N: usize> {
     bounds_us: &'static [u64; N],
@@ -47,7 +47,7 @@ impl<const N: usize> Histogram<N> {
     }
 }
 
-/// What a histogram held at one moment. Counts by upper bound, not cumulated; the last bound is
+/// The content of a histogram at one moment: counts by upper bound, not cumulated. The last bound is
 /// `null`, infinity.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Distribution {

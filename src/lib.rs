@@ -1,23 +1,23 @@
 //! countersign: a reverse proxy that makes what an auth server issues acceptable to a strict verifier.
 //!
-//! The map. Dependencies point inwards only, and `tests/project/architecture.rs` holds it that way.
+//! The modules. Dependencies point inwards only; `tests/project/architecture.rs` checks it.
 //!
-//! | room | what |
+//! | module | what |
 //! |---|---|
-//! | [`jose`] | pure: keys, key sets, tokens; the only maker of a verified token; the one signature |
+//! | [`jose`] | pure: keys, key sets, tokens; only here is a token verified, and only here one is signed |
 //! | [`profile`] | verifiers as data |
 //! | [`countersign`] | pure pipeline: token in, token out |
-//! | [`rewrite`] | pure: where tokens stand in an answer, and how they are spliced |
+//! | [`rewrite`] | pure: where an answer contains tokens, and how they are replaced |
 //! | [`issuer`] | an issuer's keys over time: policy (pure), fetch, last good set, snapshot |
 //! | [`keyring`] | our own keys over time: schedule (pure), stores |
-//! | [`bridge`] | the async face of [`countersign`]: cache, unknown kids, crypto threads |
-//! | [`proxy`] | pingora: routes and phases, no decision |
+//! | [`bridge`] | [`countersign`] for async code: cache, unknown kids, crypto threads |
+//! | [`proxy`] | pingora: routes and phases; it decides nothing |
 //! | [`answer`] | the one place that turns errors into HTTP |
 //! | `doctor` (feature `verifier`) | why a verifier refuses an issuer or a token, and the fix |
 //! | [`inspect`] | a token decoded without trust, for people |
-//! | `verifier` (feature `verifier`) | what Convex says, by the crates it verifies with |
+//! | `verifier` (feature `verifier`) | what Convex says, from the crates it verifies with |
 //! | [`net`] | outgoing HTTP: clients, and what they may dial |
-//! | [`config`] | the configuration file; fills the settings types of the rooms |
+//! | [`config`] | the configuration file; fills the settings types of the modules |
 //! | [`auth_config`] | Convex's `auth.config.ts`, to copy |
 //! | [`admin`], [`cli`], [`clock`], [`coding`], [`env`], [`histogram`], [`setting`] | the rest of the edge |
 //! | [`otel`] (feature `otel`) | spans of requests, exported |

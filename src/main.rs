@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-/// Measured (docs/decisions.md): requests allocate and free some dozens of pieces, and this one does
-/// it alike on glibc, static glibc and musl.
+/// Measured (docs/decisions.md): a request allocates and frees some dozens of pieces of memory, and mimalloc
+/// does that equally well on glibc, static glibc and musl.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -1,5 +1,5 @@
-//! Values as a configuration file writes them; see [`countersign_core::setting`]. What needs a socket
-//! address, a path or a secret is here.
+//! Values as a configuration file writes them; see [`countersign_core::setting`]. The types that need a
+//! socket address, a path or a secret are here.
 
 mod listen;
 
@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 pub use self::listen::Listen;
 
-/// The candidate nearest to `word`, when it is near enough to have been meant.
+/// The candidate nearest to `word`, if it is so near that `word` may be a typing error.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word = word.to_ascii_lowercase();
     let distance = |candidate: &str| strsim::levenshtein(&word, &candidate.to_ascii_lowercase());
@@ -20,7 +20,7 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .map(|(_, candidate)| candidate)
 }
 
-/// A word that is none of `allowed`.
+/// The error for a word that is not in `allowed`.
 pub fn not_one_of(word: &str, allowed: &[&str]) -> Invalid {
     let list = allowed.iter().map(|a| format!("`{a}`")).collect::<Vec<_>>().join(", ");
     let invalid = Invalid::new(format_args!("`{word}` is not one of {list}"));

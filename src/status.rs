@@ -35,12 +35,12 @@ pub fn counts<S: Serializer>(counts: &Counts, to: S) -> Result<S::Ok, S::Error> 
     list.end()
 }
 
-/// A fault that is present or not; for modules with room for one in their status.
+/// A fault that is present or not, for modules whose status has one.
 #[derive(Debug, Default)]
 pub struct Lasting(parking_lot::Mutex<Option<Fault>>);
 
 impl Lasting {
-    /// True if it is new, so that it is logged.
+    /// True if it is new and should be logged.
     pub fn set(&self, fault: Fault) -> bool {
         let mut held = self.0.lock();
         let new = held.as_ref().is_none_or(|old| old.code != fault.code);

@@ -1,5 +1,5 @@
-//! The least a server can do around one verification and one signature, on one thread: what is left of
-//! row 5's peer once it has a socket. It judges nothing, keeps nothing and answers one kind of request.
+//! The least a server can do around one verification and one signature, on one thread: the crypto of row 5's
+//! peer plus a socket. It checks nothing else, stores nothing and answers one kind of request.
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{KeyPair, KeySize};

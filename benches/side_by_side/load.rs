@@ -1,4 +1,4 @@
-//! The load: `wrk` for plain requests, and a client of our own where every request differs.
+//! The load: `wrk` for equal requests, and our own client where every request differs.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::process::LOAD_CORE;
 use crate::stats::Run;
 
-/// `wrk` with one thread on the load core. Refuses a run in which a single answer was an error.
+/// `wrk` with one thread on the load core. A run with even one error answer is refused.
 pub(crate) fn wrk(url: &str, connections: usize, seconds: u32, headers: &[&str]) -> Run {
     let mut command = Command::new("taskset");
     let (conns, time) = (connections.to_string(), format!("{seconds}s"));

@@ -1,6 +1,6 @@
-//! Our speed beside our peers', every pair from one run on one machine. `make bench` runs it and
-//! writes `docs/benchmarks.md`. Servers stand on one core, the load (and the upstream) on the other;
-//! the two sides of a row alternate.
+//! Our speed compared with our peers', both sides of a pair from one run on one machine. `make bench` runs it
+//! and writes `docs/benchmarks.md`. Servers run on one core, the load and the upstream on the other. The two
+//! sides of a row alternate.
 
 #![allow(
     clippy::unwrap_used,
@@ -25,11 +25,11 @@ mod tokens;
 
 use std::io::Write as _;
 
-/// As ours: a slower allocator on one side would be measured with the rest.
+/// The same allocator as ours: a slower one on one side would distort the result.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// The heading under which people write.
+/// The heading of the part that people write.
 const THOUGHTS: &str = "## What bounds each row";
 
 fn main() {
@@ -55,7 +55,7 @@ fn main() {
     std::io::stdout().write_all(text.as_bytes()).unwrap();
     if only.is_empty() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/benchmarks.md");
-        // What was thought about the figures stands below them and is not ours to write.
+        // Keep the text that people wrote below the figures.
         let before = std::fs::read_to_string(path).unwrap_or_default();
         let thoughts = before.find(THOUGHTS).map_or("", |at| &before[at..]);
         std::fs::write(path, format!("{text}\n{thoughts}")).unwrap();

@@ -1,4 +1,4 @@
-//! What we are measured against, and what stands behind both sides.
+//! The peers that we are compared with, and the upstream behind both sides.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
@@ -98,7 +98,7 @@ impl ProxyHttp for Bare {
 
 /// Runs the bare proxy; never returns. The harness starts itself in this mode.
 pub(crate) fn run_bare_proxy(listen: &str, upstream: &str) -> ! {
-    // As ours: one thread, and no work stealing.
+    // Like ours: one thread, no work stealing.
     let conf = ServerConf { threads: 1, work_stealing: false, ..ServerConf::default() };
     let mut server = Server::new_with_opt_and_conf(None, conf);
     server.bootstrap();

@@ -5,12 +5,12 @@ pub(crate) struct Plan {
     pub(crate) rounds: usize,
     pub(crate) seconds: u32,
     pub(crate) million: usize,
-    /// Of the machine, before anything is pinned.
+    /// Cores of the machine, before anything is pinned.
     pub(crate) cores: usize,
 }
 
 impl Plan {
-    /// From the environment, else what the document is made with.
+    /// From the environment; the defaults are those of the published document.
     pub(crate) fn of_environment() -> Self {
         let number = |name: &str, or: u32| {
             std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(or)

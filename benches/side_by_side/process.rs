@@ -74,7 +74,7 @@ pub(crate) fn free_port() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
-/// Pins this process, which becomes the load: its threads inherit the core.
+/// Pins this process, which makes the load. Its threads inherit the core.
 pub(crate) fn pin_self(core: &str) {
     let pid = std::process::id().to_string();
     let done =

@@ -78,7 +78,7 @@ impl Report {
         self.push([row.into(), work.into(), ours, peer, result, reach.into()]);
     }
 
-    /// A row with nothing to reach.
+    /// A row without a goal.
     pub(crate) fn reported(&mut self, row: &str, work: &str, peer: &str, unit: &str, pair: &Pair) {
         let ours = Pair::describe(&pair.ours, unit);
         let theirs = format!("{peer}: {}", Pair::describe(&pair.peer, unit));
@@ -87,7 +87,7 @@ impl Report {
     }
 
     fn push(&mut self, row: [String; 6]) {
-        // At once too: a later row that stops the run must not take the figures with it.
+        // Print the row at once too: if a later row fails, the figures must not be lost.
         let _ = writeln!(std::io::stderr(), "| {} |", row.join(" | "));
         self.rows.push(row);
     }

@@ -1,4 +1,4 @@
-//! One function a row of the table.
+//! One function for each row of the table.
 
 use std::net::{SocketAddr, TcpStream};
 use std::process::Command;
@@ -59,7 +59,7 @@ fn jwks_from_memory(plan: &Plan, report: &mut Report) {
     report.pair("2", "the same, If-None-Match → 304", "nginx", "req/s", &pair, at_least(1.0));
 }
 
-/// The tag a server gives, after a check that it answers 304 to it.
+/// The `ETag` that a server sends, after a check that it answers 304 to it.
 fn etag(addr: SocketAddr, path: &str) -> String {
     let out = Command::new("curl").args(["-sI", &format!("http://{addr}{path}")]).output().unwrap();
     let head = String::from_utf8_lossy(&out.stdout).into_owned();
@@ -84,7 +84,7 @@ fn pass_through(plan: &Plan, report: &mut Report) {
     report.pair("3", "pass-through of 1 KiB", "bare pingora", "req/s", &pair, at_least(0.93));
 }
 
-/// Row 14: the same with an access line a request, as it is by default, into a file.
+/// Row 14: the same with an access line for each request, the default, into a file.
 fn access_log(plan: &Plan, report: &mut Report) {
     let (on, off) = (Setting::new(), Setting::new());
     let (logged, silent) = (on.logging("info"), off.logging("info,countersign::access=off"));
@@ -118,7 +118,7 @@ fn large_bodies(plan: &Plan, report: &mut Report) {
     let setting = Setting::new();
     let ours = setting.countersign(setting.upstream_addr, "");
     let (_bare, bare) = setting.bare_proxy(setting.upstream_addr);
-    // A warm-up on both sides, so that growth is of the transfer and not of the first connection.
+    // A warm-up on both sides, so that the growth is that of the transfer and not of the first connection.
     for addr in [ours.addr, bare] {
         load::download(addr, "/100m.bin", BIG);
     }
@@ -254,7 +254,7 @@ fn token_answer_seen(plan: &Plan, report: &mut Report) {
     report.pair("8", work, "row 3's bare pingora", "req/s", &pair, at_least(0.85));
 }
 
-/// Few connections: with 32 in a closed loop the percentile would measure their own queue.
+/// Few connections: with 32 in a closed loop, the percentile would measure their own queue.
 fn jwks_while_signing(plan: &Plan, report: &mut Report) {
     const READERS: usize = 2;
     let setting = Setting::new();
@@ -337,7 +337,7 @@ fn memory(plan: &Plan, report: &mut Report) {
     );
 }
 
-/// What people are given: the static binary, which is all that the image holds.
+/// What users get: the static binary, which is all that the image contains.
 fn size(_plan: &Plan, report: &mut Report) {
     let binary = std::fs::metadata(binary()).unwrap().len() as f64 / 1_048_576.0;
     let made = std::env::var("BENCH_BINARY").map_or("as the benches build it", |_| "static");

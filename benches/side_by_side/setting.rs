@@ -1,4 +1,4 @@
-//! The stage of a measurement: upstream, countersign under a given configuration, and its peers.
+//! The environment of a measurement: upstream, countersign with a given configuration, and its peers.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use crate::peers;
 use crate::process::{LOAD_CORE, Pinned, SERVER_CORE, free_port};
 use crate::tokens::{Issuer, b64};
 
-/// What `scripts/static-build` made; else as cargo builds it for benches.
+/// The binary from `scripts/static-build`, else the one that cargo builds for benches.
 pub(crate) fn binary() -> String {
     std::env::var("BENCH_BINARY").unwrap_or_else(|_| env!("CARGO_BIN_EXE_countersign").to_owned())
 }
@@ -41,7 +41,7 @@ impl Setting {
         Self::with_issuer(Issuer::es384(), 2)
     }
 
-    /// `extra_keys` RSA keys stand beside the issuer's own in its set.
+    /// With `extra_keys` RSA keys next to the issuer's own in its set.
     pub(crate) fn with_issuer(issuer: Issuer, extra_keys: usize) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let www = dir.path().join("www");
@@ -76,8 +76,8 @@ impl Setting {
         )
     }
 
-    /// countersign before `upstream`, keys and last good set in a data folder that outlives a restart.
-    /// It logs warnings alone.
+    /// countersign in front of `upstream`. Keys and last good set are in a data folder that survives a
+    /// restart. It logs warnings alone.
     pub(crate) fn countersign(&self, upstream: SocketAddr, extra: &str) -> Ours {
         self.start(upstream, "warn", &format!("{}{extra}", self.issuer_block()))
     }

@@ -1,6 +1,6 @@
 //! Medians, ratios and spreads of runs that alternate between two sides.
 
-/// What one run of one side gave.
+/// The result of one run of one side.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Run {
     /// Requests (or operations, or MiB) a second.
@@ -41,7 +41,7 @@ impl Pair {
     ) -> Self {
         let mut pair = Self::default();
         for round in 0..rounds {
-            // Swapping who goes first cancels a drift of the machine.
+            // Swapping the order cancels a drift of the machine.
             if round % 2 == 0 {
                 pair.ours.push(ours());
                 pair.peer.push(peer());
@@ -61,8 +61,8 @@ impl Pair {
         self.of_rounds(|run| run.p99)
     }
 
-    /// The median of the rounds' ratios. The two runs of a round stand next to each other, so a
-    /// machine that is slower for some seconds is slower for both.
+    /// The median of the rounds' ratios. The two runs of a round follow each other directly, so a machine
+    /// that is slow for some seconds is slow for both.
     fn of_rounds(&self, of: impl Fn(&Run) -> f64) -> f64 {
         median(self.ours.iter().zip(&self.peer).map(|(ours, peer)| of(ours) / of(peer)))
     }

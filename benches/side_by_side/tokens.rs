@@ -1,5 +1,5 @@
-//! An issuer's keys and tokens, made with aws-lc alone so that the measured code does not measure
-//! itself.
+//! An issuer's keys and tokens, made with aws-lc alone, so that the measured code does not also make the
+//! load.
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{

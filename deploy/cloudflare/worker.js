@@ -3,7 +3,7 @@ import { Container, getContainer } from "@cloudflare/containers";
 
 export class Countersign extends Container {
   defaultPort = 8080;
-  // A start takes some seconds: it is kept for longer than a visit.
+  // A start takes some seconds, so the container stays for longer than a visit.
   sleepAfter = "1h";
 
   constructor(ctx, env) {

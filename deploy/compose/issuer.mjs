@@ -1,5 +1,5 @@
-// A Logto-like auth server in one file, for the compose example: ES384, `typ: at+jwt`, discovery and
-// key set under /oidc. It gives tokens to anyone who asks: an example, never a real issuer.
+// A Logto-like auth server in one file, for the compose example: ES384, `typ: at+jwt`, discovery and key set
+// under /oidc. It gives tokens to anyone who asks: use it as an example only.
 import { createHash, generateKeyPairSync, randomUUID, sign } from 'node:crypto';
 import http from 'node:http';
 

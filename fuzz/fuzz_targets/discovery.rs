@@ -1,4 +1,4 @@
-//! Any bytes as a discovery document: what is rewritten is a document again, and says what was asked.
+//! Any bytes as a discovery document: the rewritten text is a document again, with the requested values.
 #![no_main]
 
 use countersign_core::jose::alg::Alg;

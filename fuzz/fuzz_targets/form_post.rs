@@ -1,4 +1,4 @@
-//! Any bytes as an HTML page: hidden inputs are found in it, and a new value reads back.
+//! Any bytes as an HTML page: hidden inputs are found, and a new value reads back.
 #![no_main]
 
 use countersign_core::rewrite::{form_post, issuer, splice};
@@ -10,7 +10,7 @@ fuzz_target!(|page: &[u8]| {
     let same = found.iter().map(|place| (place.clone(), place.token.clone())).collect();
     assert_eq!(splice(page, same), page);
     let new = "eyJh.eyJi.c2ln".to_owned();
-    // An unquoted empty value has no bytes to stand in.
+    // An unquoted empty value has no bytes to replace.
     if found.iter().all(|place| !place.range.is_empty()) {
         let edits = found.iter().map(|place| (place.clone(), new.clone())).collect();
         let again = form_post::find(&splice(page, edits), &names);

@@ -1,4 +1,4 @@
-//! Any bytes as a JSON body: places lie in it, and putting each token back changes nothing.
+//! Any bytes as a JSON body: the places found are inside it, and writing each token back changes nothing.
 #![no_main]
 
 use std::sync::LazyLock;
@@ -20,7 +20,7 @@ fuzz_target!(|body: &[u8]| {
         edits.push((place, token));
     }
     assert_eq!(splice(body, edits.clone()), body);
-    // Another token leaves JSON behind, and is what a reader finds there.
+    // With another token the body is still JSON, and a reader finds that token.
     let new = "a\"\\\u{1}\u{e9}";
     let count = edits.len();
     let edits = edits.into_iter().map(|(place, _)| (place, new.to_owned())).collect();

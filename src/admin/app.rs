@@ -1,4 +1,4 @@
-//! The admin listener's answers. Snapshots only, never a command.
+//! The answers of the admin listener. They only show state; none of them is a command.
 //!
 //! | request | answer | to whom |
 //! |---|---|---|
@@ -30,12 +30,12 @@ use crate::jose::names::UnixTime;
 use crate::keyring::Keyring;
 use crate::proxy::state::State;
 
-/// A pasted token must have come within this.
+/// How long a pasted token may take to arrive.
 const PATIENCE: Duration = Duration::from_secs(10);
 const JSON: &str = "application/json";
 const TEXT: &str = "text/plain; charset=utf-8";
 
-/// The rooms the admin listener looks into.
+/// The modules whose status the admin listener shows.
 #[derive(Clone)]
 pub struct StatusSource {
     pub issuers: Arc<Issuers>,
@@ -47,13 +47,13 @@ pub struct StatusSource {
     pub settings: AdminSettings,
 }
 
-/// What the admin listener runs.
+/// The application of the admin listener.
 pub struct App {
     source: StatusSource,
     started: UnixTime,
 }
 
-/// An answer on its way.
+/// An answer before it is written.
 struct AdminAnswer {
     status: u16,
     media: &'static str,
@@ -126,7 +126,7 @@ impl App {
     async fn inspect(&self, session: &mut ServerSession) -> AdminAnswer {
         let headers = &session.req_header().headers;
         let media = text(headers, header::CONTENT_TYPE.as_str()).unwrap_or_default();
-        // No form and no script of another site can send this type without asking first.
+        // A form cannot send this type, and a script of another site needs a CORS preflight, which fails.
         if !media.eq_ignore_ascii_case("application/jwt") {
             return AdminAnswer::error(415, "media_type", "send the token as application/jwt");
         }
@@ -200,7 +200,7 @@ impl HttpServerApp for App {
             Ok(true) => {}
             Ok(false) => return None,
             Err(error) => {
-                // Two `Host` lines, a user name in one, a target that names another host, or no HTTP.
+                // Two `Host` lines, a user name in one, a target that names another host, or not HTTP.
                 if *error.etype() == ErrorType::InvalidHTTPHeader {
                     let hint = "the request names no host, more than one, or is not valid HTTP";
                     let body = AdminAnswer::error(400, "bad_request", hint).body;

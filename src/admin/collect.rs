@@ -1,4 +1,4 @@
-//! From the rooms' snapshots to one [`Status`]. Reads only; asks nobody to do anything.
+//! Collects one [`Status`] from the status of every module. It only reads.
 
 use super::status::{
     IssuerView, KeyRow, MAX_ISSUERS, ProfileStatus, ServedKey, SetView, SetupView, SigningView,
@@ -16,19 +16,19 @@ use crate::jose::report::Effect;
 use crate::keyring::{KeyState, KeyView, KeyringStatus};
 use crate::profile::Tolerance;
 
-/// Providers in the block for `auth.config.ts`.
+/// Most providers in the block for `auth.config.ts`.
 const MAX_PROVIDERS: usize = 20;
-/// Sets shown key by key.
+/// Most sets that are shown key by key.
 const MAX_SETS: usize = 50;
 
-/// The picture of this moment.
+/// The status now.
 pub fn collect(rooms: &StatusSource, started: UnixTime) -> Status {
     let profile = rooms.bridge.profile();
     let ring = rooms.keyring.status();
     let mut handles: Vec<_> =
         rooms.issuers.iter().map(|handle| (handle.status(), handle)).collect();
     let issuers_total = handles.len();
-    // Those in trouble first, so that none of them is cut off.
+    // Issuers with a fault first, so that none of them is cut off.
     handles.sort_by(|(a, _), (b, _)| (a.state, &a.name).cmp(&(b.state, &b.name)));
     let sets = sets(rooms, &handles, &ring);
     handles.truncate(MAX_ISSUERS);
@@ -67,7 +67,7 @@ fn issuer(rooms: &StatusSource, issuer: IssuerStatus, handle: &IssuerHandle) -> 
     IssuerView { keys: keys(rooms, handle, issuer.report.as_ref()), issuer }
 }
 
-/// The issuer's document, entry by entry: the keys that came out of it, then what did not.
+/// The issuer's document, entry by entry: the keys read from it, and what was not read.
 fn keys(rooms: &StatusSource, handle: &IssuerHandle, report: Option<&Report>) -> Vec<KeyRow> {
     let Some(snapshot) = handle.snapshot() else { return Vec::new() };
     let kids = rooms.publisher.kids_for(handle.name());
@@ -91,7 +91,7 @@ fn keys(rooms: &StatusSource, handle: &IssuerHandle, report: Option<&Report>) ->
             served_as: served,
         });
     }
-    // What is left belongs to no key that survived: dropped ones, and the document as a whole.
+    // The remaining changes are about dropped entries, or about the document as a whole.
     for one in changes {
         let path = entry(&one.path);
         match rows.iter_mut().find(|row| row.path == path && row.served_as.is_none()) {
@@ -137,12 +137,12 @@ fn within(path: &str, key: &str) -> bool {
             .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }
 
-/// The entry of the document a path lies in: `$.keys[2]` of `$.keys[2].n`.
+/// The entry of the document that contains a path: `$.keys[2]` of `$.keys[2].n`.
 fn entry(path: &str) -> &str {
     path.find(']').map_or(path, |end| &path[..=end])
 }
 
-/// Where an entry stands in the document; what is about all of it comes first.
+/// The position of an entry in the document. Changes of the whole document come first.
 fn position(path: &str) -> usize {
     let number = entry(path).trim_end_matches(']').rsplit('[').next();
     number.and_then(|number| number.parse::<usize>().ok()).map_or(0, |number| number + 1)
@@ -166,7 +166,7 @@ fn setup(
     let public_url = public_url.map(|url| url.trim_end_matches('/').to_owned());
     let algorithm = ring.keys.iter().find(|key| key.kid == ring.active).map(|key| key.alg);
     let mut providers = Vec::new();
-    // A pattern of tenants has no `iss` to write down.
+    // The template of a multi-tenant issuer is not an `iss`, so it gives no provider.
     for (_, handle) in handles {
         let settings = handle.settings();
         let policy = &settings.policy;

@@ -1,11 +1,11 @@
-//! Who may read the admin listener from a browser. It has no password, so a page on the internet
+//! Which requests of a browser the admin listener answers. It has no password, so a page on the internet
 //! must not be able to reach it through the operator's browser.
 //!
-//! - DNS rebinding: the attacker's name is pointed at our address, and the browser then takes our
-//!   answers for that site's own. Its `Host` still names the attacker's site; we answer only to hosts
-//!   no attacker can own: addresses, names without a dot, `localhost`, and those configured.
-//! - Cross-site requests: no CORS header is ever sent, so answers stay unreadable; the one `POST`
-//!   changes nothing, and asks for a media type a form cannot send.
+//! - DNS rebinding: the attacker points a name at our address, and the browser then treats our answers as
+//!   that site's own. `Host` still names the attacker's site. So we answer only to hosts that no attacker
+//!   can own: addresses, names without a dot, `localhost`, and those configured.
+//! - Cross-site requests: no CORS header is ever sent, so the answers stay unreadable. The one `POST`
+//!   changes nothing, and needs a media type that a form cannot send.
 
 use std::net::IpAddr;
 
@@ -15,8 +15,8 @@ pub fn admits_host(host: Option<&str>, configured: &[String]) -> bool {
     let Some(host) = host.map(str::trim).filter(|host| !host.is_empty()) else { return false };
     let name = without_port(host).trim_end_matches('.').to_ascii_lowercase();
     let address = name.trim_start_matches('[').trim_end_matches(']');
-    // A name without a dot is resolved by search lists, containers and `/etc/hosts`, not by a zone
-    // somebody else can register.
+    // A name without a dot is resolved by search lists, containers and `/etc/hosts`, not by a DNS zone
+    // that an attacker can register.
     address.parse::<IpAddr>().is_ok()
         || (!name.is_empty()
             && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b)))
@@ -24,8 +24,8 @@ pub fn admits_host(host: Option<&str>, configured: &[String]) -> bool {
         || configured.iter().any(|own| own.trim_end_matches('.').eq_ignore_ascii_case(&name))
 }
 
-/// Whether a browser says that another site started this request (Fetch Metadata, `Sec-Fetch-Site`).
-/// Programs do not send the header, and pass.
+/// False if the browser says that another site started this request (Fetch Metadata, `Sec-Fetch-Site`).
+/// Other programs do not send the header, and pass.
 pub fn same_site(sec_fetch_site: Option<&str>) -> bool {
     matches!(sec_fetch_site, None | Some("same-origin" | "none"))
 }

@@ -1,9 +1,8 @@
 //! `/healthz` and `/readyz`.
 //!
-//! Alive: the process answers. Ready: there is a signing key, for each issuer a key set, so that
-//! every token that may come can be judged and every reader of a set gets one, and an auth server
-//! that answers. One that fails makes the proxy degraded at once, and not ready after a configured
-//! time of nothing but failures.
+//! Alive: the process answers. Ready: there is a signing key; there is a key set for each issuer, so that
+//! every token can be judged and every verifier gets a set; and the auth server answers. If the auth server
+//! fails, the proxy is degraded at once, and not ready after a configured time of nothing but failures.
 
 use serde::Serialize;
 
@@ -17,9 +16,9 @@ use crate::proxy::health::UpstreamStatus;
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Readiness {
     pub ready: bool,
-    /// Something fails that users notice, or that ends in not being ready.
+    /// Something fails that users notice, or that may make the proxy not ready.
     pub degraded: bool,
-    /// One sentence each; there may be some although it is ready (a shared store that is away).
+    /// One sentence each. There may be some although the proxy is ready (a shared store that fails).
     pub reasons: Vec<String>,
 }
 
@@ -35,7 +34,7 @@ impl Readiness {
     }
 }
 
-/// Judges the rooms as they are now.
+/// The readiness now.
 pub fn readiness(source: &StatusSource) -> Readiness {
     let mut found = Readiness { ready: true, ..Readiness::default() };
     if source.issuers.is_empty() {
@@ -43,7 +42,7 @@ pub fn readiness(source: &StatusSource) -> Readiness {
     } else if let Some(discovery) = source.issuers.discovery()
         && (source.issuers.is_undecided() || discovery.state == DiscoveryState::Refused)
     {
-        // What was known before stays in use.
+        // The issuer known before stays in use.
         found.degraded(format!("discovery: {}", discovery.text));
     }
     // With thousands of issuers only those in use are fetched.
@@ -93,5 +92,5 @@ fn judge(upstream: &UpstreamStatus, source: &StatusSource, found: &mut Readiness
     }
 }
 
-/// Issuers that are fetched at the start; with more, only those that are used.
+/// Up to this many issuers are fetched at the start; with more, only those in use.
 const ALL_AT_ONCE: usize = 100;

@@ -1,9 +1,9 @@
-//! `/metrics`: the same picture as `/api/status`, in Prometheus' text format 0.0.4. Written by hand
-//! from one snapshot: there is no global registry, and no room of the program knows of metrics.
+//! `/metrics`: the same status as `/api/status`, in Prometheus' text format 0.0.4. Written by hand from one
+//! snapshot: there is no global registry, and no other module knows of metrics.
 //!
-//! Labels are bounded. `issuer` is a configured name (at most [`MAX_ISSUERS`] of them, the rest
-//! summed as `other`), `alg` a row of our table, `outcome`, `reason` and `route` words of this
-//! program, `kid` one of our own few keys. Nothing a client sends becomes a label.
+//! Labels are bounded. `issuer` is a configured name (at most [`MAX_ISSUERS`] of them, the rest summed as
+//! `other`), `alg` an algorithm of our table, `outcome`, `reason` and `route` words of this program, `kid`
+//! one of our own few keys. Nothing that a client sends becomes a label.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -255,7 +255,7 @@ impl MetricsText {
         let _ = writeln!(self.0, "{} {value}", if labels.is_empty() { "" } else { "}" });
     }
 
-    /// Buckets cumulate in this format, RFC-like as `le` says.
+    /// In this format the buckets cumulate: each counts everything up to its `le`.
     fn histogram(&mut self, name: &str, labels: &[(&str, &str)], histogram: &Distribution) {
         let bucket = format!("{name}_bucket");
         let mut seen = 0;
@@ -279,7 +279,7 @@ fn flag(yes: bool) -> f64 {
     if yes { 1.0 } else { 0.0 }
 }
 
-// The format knows floating point only: exact below 2^53.
+// The format has only floating point: exact below 2^53.
 fn counted(count: u64) -> f64 {
     count as f64
 }

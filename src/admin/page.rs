@@ -1,5 +1,5 @@
-//! The status page: one document, made of the files in `page/`, with the policy that lets a browser run
-//! that document and nothing else.
+//! The status page: one document, made of the files in `page/`, and the CSP that lets a browser run that
+//! document and nothing else.
 
 use std::sync::LazyLock;
 
@@ -22,9 +22,9 @@ pub const HTML: &str = concat!(
     include_str!("page/tail.html"),
 );
 
-/// `Content-Security-Policy` of the page (CSP Level 3). Its one style sheet and its one script are
-/// named by their hashes, so markup that slipped in could bring neither. Trusted Types make the
-/// browser refuse any sink that parses text as HTML.
+/// `Content-Security-Policy` of the page (CSP Level 3). It allows the one style sheet and the one script by
+/// their hashes, so injected markup could bring neither. Trusted Types make the browser refuse any sink that
+/// parses text as HTML.
 pub static CSP: LazyLock<String> = LazyLock::new(|| {
     format!(
         "default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}'; connect-src 'self'; \
@@ -35,7 +35,7 @@ pub static CSP: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
-/// Headers every answer of the admin listener carries.
+/// Headers of every answer of the admin listener.
 pub const HARDENING: [(&str, &str); 5] = [
     ("x-content-type-options", "nosniff"),
     ("x-frame-options", "DENY"),

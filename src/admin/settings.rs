@@ -1,4 +1,4 @@
-//! What the admin listener is told by the configuration.
+//! The settings of the admin listener.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;

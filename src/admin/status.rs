@@ -1,6 +1,6 @@
-//! `/api/status`: what the page shows, as JSON. Times are seconds since 1970, durations seconds.
-//! Nothing here is a command, and nothing here is secret: key IDs, thumbprints and counts. Most of it
-//! are the status types of the rooms as they are; what joins two rooms has a type here.
+//! `/api/status`: what the page shows, as JSON. Times are seconds since 1970, durations seconds. Nothing
+//! here is a command or a secret: key IDs, thumbprints and counts. Most parts are the modules' own status
+//! types; only what combines two modules has a type here.
 
 use serde::Serialize;
 
@@ -21,20 +21,20 @@ pub struct Status {
     pub started: i64,
     pub ready: Readiness,
     pub profile: ProfileStatus,
-    /// `None`: none is configured.
+    /// `None`: no upstream is configured.
     pub upstream: Option<UpstreamStatus>,
-    /// At most [`MAX_ISSUERS`], those in trouble first.
+    /// At most [`MAX_ISSUERS`], those with a fault first.
     pub issuers: Vec<IssuerView>,
     pub issuers_total: usize,
-    /// Where the issuer is learnt from the upstream: who it is, why that is believed, and what the last
-    /// look gave.
+    /// If the issuer is learnt from the upstream: which one, why it is believed, and what the last attempt
+    /// found.
     pub discovery: Option<DiscoveryStatus>,
-    /// What is set in the verifier.
+    /// What to configure in the verifier.
     pub setup: SetupView,
     /// One for each path of the public listener that answers with a key set.
     pub sets: Vec<SetView>,
     pub signing: Vec<SigningView>,
-    /// Where the ring of signing keys lives.
+    /// The store of the signing keys.
     pub store: KeyringStatus,
     /// The issuers' last good key sets are kept in memory alone, and are gone after a restart.
     pub key_sets_in_memory: bool,
@@ -43,15 +43,15 @@ pub struct Status {
     pub log_lines_lost: u64,
 }
 
-/// Issuers listed one by one; with more the answer would grow without bound.
+/// Most issuers that are listed: the answer must not grow without bound.
 pub const MAX_ISSUERS: usize = 500;
 
-/// What clients and the verifier are told about this proxy.
+/// What clients and the verifier need to know about this proxy.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct SetupView {
     /// `None`: `public_url` is not configured.
     pub public_url: Option<String>,
-    /// What the tokens' `iss` is, if there is one alone.
+    /// The `iss` of the tokens, if all have the same.
     pub issuer: Option<String>,
     /// `convex/auth.config.ts`, for the profile `convex` once an issuer is known.
     pub auth_config: Option<String>,
@@ -64,7 +64,7 @@ pub struct ProfileStatus {
     pub publish: Vec<&'static str>,
 }
 
-/// One issuer, and what became of its keys.
+/// One issuer, and what was done to its keys.
 #[derive(Debug, Clone, Serialize)]
 pub struct IssuerView {
     #[serde(flatten)]
@@ -72,7 +72,7 @@ pub struct IssuerView {
     pub keys: Vec<KeyRow>,
 }
 
-/// One entry of the issuer's document: what stood there, what was done, what is served.
+/// One entry of the issuer's document: what it was, what was done, what is served.
 #[derive(Debug, Clone, Serialize)]
 pub struct KeyRow {
     /// JSON path, `$.keys[2]`.
@@ -114,6 +114,6 @@ pub struct SigningView {
     pub published: Option<i64>,
     pub signs_from: Option<i64>,
     pub signs_until: Option<i64>,
-    /// When it leaves the served set.
+    /// When it is removed from the served set.
     pub leaves: Option<i64>,
 }

@@ -1,4 +1,4 @@
-//! What the command line takes. Other people's scripts depend on these names.
+//! The arguments of the command line. Scripts depend on these names.
 
 use std::ffi::OsStr;
 use std::path::PathBuf;
@@ -24,7 +24,7 @@ macro_rules! after_help {
 #[cfg(feature = "verifier")]
 const AFTER_HELP: &str =
     after_help!("\nLook:   countersign doctor https://auth.example.com\nTry:    countersign demo");
-/// Built without it, the commands are not there to be tried.
+/// Without the feature `verifier`, `doctor` and `demo` do not exist, so the help does not name them.
 #[cfg(not(feature = "verifier"))]
 const AFTER_HELP: &str = after_help!("");
 
@@ -74,7 +74,7 @@ pub enum Command {
     Schema,
 }
 
-/// A path that may be empty: `VARIABLE=` in a manifest means that nothing is said.
+/// A path that may be empty: `VARIABLE=` in a manifest counts as unset.
 fn any_path() -> impl TypedValueParser<Value = PathBuf> {
     OsStringValueParser::new().map(PathBuf::from)
 }
@@ -128,13 +128,13 @@ pub struct RunArgs {
     pub upgrade: bool,
 }
 
-/// `VARIABLE=` and `${VARIABLE:-}` in a manifest mean that nothing is said.
+/// The value, unless it is empty: `VARIABLE=` and `${VARIABLE:-}` in a manifest count as unset.
 fn said<T: Clone + AsRef<OsStr>>(value: &Option<T>) -> Option<T> {
     value.clone().filter(|value| !value.as_ref().is_empty())
 }
 
 impl RunArgs {
-    /// What wins over the configuration file.
+    /// The settings that override the configuration file.
     pub fn overrides(&self) -> RunOverrides {
         RunOverrides {
             upstream: said(&self.upstream),
@@ -294,7 +294,7 @@ pub struct ConfigPlace {
 }
 
 impl ConfigPlace {
-    /// The file, which is named in a note where nobody chose it, and what wins over it.
+    /// The configuration file, and the settings that override it. A note names a file found by default.
     pub fn find(&self, out: &mut Output) -> (Found, RunOverrides) {
         let found = config::find(self.config.as_deref());
         if let Some(note) = found.note() {
@@ -374,7 +374,7 @@ pub struct GenerateArgs {
     pub json: bool,
 }
 
-/// What we sign with.
+/// The algorithms that countersign signs with.
 fn signing_algorithm() -> impl TypedValueParser<Value = Alg> {
     let names = SigningKey::ALGORITHMS.iter().map(Alg::name);
     PossibleValuesParser::new(names).try_map(|name| {

@@ -10,18 +10,18 @@ use super::output::{CliError, Output};
 use crate::serve::reachable;
 use crate::setting::{Invalid, Listen};
 
-/// Bytes of an answer: a head, and reasons of some hundred issuers.
+/// Bytes read of an answer: enough for a head and the reasons of some hundred issuers.
 const LIMIT: u64 = 64 * 1024;
 
 /// What the admin listener answered.
 struct ReadyzAnswer {
     status: u16,
-    /// Why it is not ready, or what it does without: code and number of each.
+    /// Why the proxy is not ready, or what it has to run without.
     reasons: Vec<String>,
 }
 
 /// # Errors
-/// [`CliError`] when the address is none. An admin listener that does not answer is a "no".
+/// [`CliError`] when `--admin` is not an address. If the listener does not answer, the exit status is 1.
 pub fn run(args: &HealthcheckArgs, out: &mut Output) -> Result<Exit, CliError> {
     if args.admin == "off" {
         return Err(CliError::new(
@@ -71,7 +71,7 @@ fn get(addr: SocketAddr, path: &str, timeout: Duration) -> std::io::Result<Ready
     Ok(ReadyzAnswer { status, reasons: reasons(&text) })
 }
 
-/// The `reasons` of a `/readyz` body; none where it is something else.
+/// The `reasons` of a `/readyz` body; empty for any other body.
 fn reasons(answer: &str) -> Vec<String> {
     #[derive(serde::Deserialize)]
     struct ReadyzBody {
@@ -79,7 +79,7 @@ fn reasons(answer: &str) -> Vec<String> {
         reasons: Vec<String>,
     }
     let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
-    // A body in chunks has its JSON between two lines of sizes.
+    // In a chunked body the JSON is between two lines with sizes (RFC 9112 §7.1).
     let json = body.find('{').zip(body.rfind('}')).and_then(|(from, to)| body.get(from..=to));
     let read = json.and_then(|json| serde_json::from_str::<ReadyzBody>(json).ok());
     read.map(|body| body.reasons).unwrap_or_default()

@@ -12,7 +12,7 @@ use crate::env::NoEnv;
 use crate::issuer::publisher::COMMON_PATH;
 use crate::jose::json::quote as quoted;
 
-/// What the file is about.
+/// The auth server that the file is for.
 struct IssuerTarget {
     upstream: String,
     issuer: String,
@@ -21,7 +21,7 @@ struct IssuerTarget {
 }
 
 /// # Errors
-/// [`CliError`] when an address is none, or the file exists or cannot be written.
+/// [`CliError`] when an address is invalid, or the file exists or cannot be written.
 pub fn run(args: &InitArgs, out: &mut Output) -> Result<Exit, CliError> {
     let subject = subject(args)?;
     let overrides = RunOverrides {
@@ -90,7 +90,7 @@ fn looked_up(args: &InitArgs, from: &str) -> Result<IssuerTarget, CliError> {
 fn write(path: &Path, text: &str, force: bool) -> Result<(), CliError> {
     let mut options = std::fs::OpenOptions::new();
     options.write(true).truncate(true);
-    // `create_new` looks and makes in one step: nothing that appears in between is overwritten.
+    // `create_new` checks and creates in one step, so it cannot overwrite a file that has just appeared.
     if force {
         options.create(true)
     } else {
@@ -113,7 +113,7 @@ fn file(args: &InitArgs, subject: &IssuerTarget) -> String {
         Some(url) => format!("public_url = {}", quoted(url)),
         None => format!("#public_url = {}", quoted(SOMEWHERE)),
     };
-    // A hosted server answers only to its own name; one beside us hears the name clients use.
+    // A hosted server answers only to its own name. A server next to the proxy gets the name clients use.
     let hosted = url::Url::parse(&subject.upstream)
         .is_ok_and(|url| url.scheme() == "https" && url.domain().is_some());
     let host = match hosted {
@@ -185,7 +185,7 @@ algorithm = "RS256"
     )
 }
 
-/// The provider as the verifier's own file wants it.
+/// The provider, as Convex's `auth.config.ts` has it.
 fn block(args: &InitArgs, subject: &IssuerTarget) -> String {
     let provider = Provider {
         issuer: subject.issuer.clone(),

@@ -1,4 +1,4 @@
-//! `countersign inspect`: what stands in a token, without trusting it.
+//! `countersign inspect` shows what a token contains, without trusting it.
 
 use super::args::InspectArgs;
 use super::output::{CliError, Output, one_line, paint};
@@ -8,7 +8,7 @@ use crate::inspect::{Form, Inspection, MAX_TOKEN, Outcome, ProfileView, inspect}
 use crate::jose::tree::Json;
 
 /// # Errors
-/// [`CliError`] when there is no token, or what is there cannot be decoded as one.
+/// [`CliError`] when there is no token, or it cannot be decoded.
 pub fn run(args: &InspectArgs, out: &mut Output) -> Result<Exit, CliError> {
     token::prompt(&args.token, out);
     let token = read_token(&args.token)?;
@@ -64,7 +64,7 @@ fn text(inspection: &Inspection, color: bool) -> String {
 }
 
 fn members(tree: &Json<'_>, lines: &mut Vec<String>, aside: impl Fn(&str) -> Option<String>) {
-    // A name may hold anything, line ends included: written as JSON has it, without the quotes.
+    // A name may hold anything, line ends included, so it is escaped as in JSON, without the quotes.
     let name = |n: &str| Json::String(n.into()).to_string().trim_matches('"').to_owned();
     let width = tree.members().iter().map(|(n, _)| name(n).chars().count()).max().unwrap_or(0);
     for (member, value) in tree.members() {

@@ -1,4 +1,4 @@
-//! What is generated from the sources: man pages and the configuration's schema.
+//! Files generated from the sources: man pages and the configuration's schema.
 
 use clap::CommandFactory;
 

@@ -1,4 +1,4 @@
-//! The command line: one file per subcommand, [`output`] the only printer.
+//! The command line: one file per subcommand. Only [`output`] prints.
 
 pub mod args;
 pub mod completions;
@@ -29,8 +29,8 @@ use output::{CliError, Output};
 
 use crate::profile::Profile;
 
-/// What a command that ran says with its exit status. One that could not run returns a
-/// [`CliError`], exit status 2.
+/// The exit status of a command that ran. A command that could not run returns a [`CliError`], exit
+/// status 2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
     /// 0: done, or the answer is yes.

@@ -12,7 +12,7 @@ use crate::jose::publish::{Input, publish};
 use crate::profile::Profile;
 
 /// # Errors
-/// [`CliError`] when the source cannot be read, or the document is refused: then with its code.
+/// [`CliError`] when the source cannot be read; with the refusal's code when the document is refused.
 pub fn run(args: &NormalizeArgs, out: &mut Output) -> Result<Exit, CliError> {
     let profile = super::profile(&args.profile)?;
     let options = Options { now: Some(Clock::system().now()), ..Options::default() };

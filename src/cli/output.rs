@@ -1,8 +1,8 @@
-//! The only printer: what a command says, its errors with cause and hint, JSON for scripts.
+//! The only module that prints: results, errors with cause and hint, JSON for scripts.
 //!
-//! What servers and tokens wrote stands in much of it, and a terminal obeys what it is shown: no
-//! character that would move its cursor, change its colours or turn its lines around gets through.
-//! It is written as `\u001b`, which people can read and which in JSON means the same.
+//! Much of the output repeats texts of servers and tokens, and a terminal obeys control characters. So a
+//! character that would move its cursor, change its colours or reverse its lines is escaped, as in
+//! `\u001b`: people can read that, and in JSON it means the same.
 
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
@@ -66,8 +66,8 @@ pub struct Output {
 }
 
 impl Output {
-    /// Stdout and stderr of the process. Colours only where a person looks, and not under
-    /// `NO_COLOR` (no-color.org).
+    /// Stdout and stderr of the process. Colours only on a terminal, and not with `NO_COLOR`
+    /// (no-color.org).
     pub fn system() -> Self {
         let allowed = crate::env::no_color().is_none();
         Self {
@@ -104,10 +104,10 @@ impl Output {
         let _ = self.out.flush();
     }
 
-    /// Bytes on stdout as they stand.
+    /// Bytes on stdout, unchanged.
     ///
     /// # Errors
-    /// What the writer says; for results that must not be lost in part.
+    /// The writer's error: these results must not be cut short unnoticed.
     pub fn bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.out.write_all(bytes)?;
         self.out.flush()
@@ -130,7 +130,7 @@ impl Output {
         }
     }
 
-    /// One line on stderr: said beside the result, so that stdout stays a script's.
+    /// One line on stderr. Stdout holds only the result, for scripts.
     pub fn note(&mut self, text: impl fmt::Display) {
         let _ = writeln!(self.err, "{}", harmless(&text.to_string()));
     }
@@ -168,26 +168,26 @@ impl Output {
     }
 }
 
-/// `text` in an ANSI style, `"1;31"` for bold red, where `color` says so. For [`Output`], which knows
-/// these escapes from those that came with the text.
+/// `text` in an ANSI style, `"1;31"` for bold red, if `color`. [`Output`] tells these escapes from those
+/// that came with the text.
 pub fn paint(color: bool, style: &str, text: &str) -> String {
     let mark = mark();
     if color { format!("{mark}[{style}m{text}{mark}[0m") } else { text.to_owned() }
 }
 
-/// Stands for ESC in text of our own until it is printed. Made up anew by each process, so that no
-/// server can write it.
+/// Takes the place of ESC in our own styles until they are printed. It is random for each process, so no
+/// server can send it.
 fn mark() -> &'static str {
     static MARK: OnceLock<String> = OnceLock::new();
     MARK.get_or_init(|| {
         let mut random = [0; 8];
-        // Without chance it would be guessable, and colours are all there is to gain.
+        // If this fails, the mark can be guessed, and a server could send terminal escapes.
         let _ = aws_lc_rs::rand::fill(&mut random);
         format!("\u{1b}{:016x}", u64::from_ne_bytes(random))
     })
 }
 
-/// Text without characters a terminal obeys, but for line ends, tabs and the styles of [`paint`].
+/// Escapes the characters that a terminal obeys, except line ends, tabs and the styles of [`paint`].
 fn harmless(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_active) {
         return Cow::Borrowed(text);
@@ -211,8 +211,8 @@ fn harmless(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// Control characters (C0, DEL, C1), and what turns the direction of text or ends a line in Unicode
-/// (UAX #9 §2, UAX #14 BK).
+/// Control characters (C0, DEL, C1), and Unicode characters that change the direction of text or end a
+/// line (UAX #9 §2, UAX #14 BK).
 fn is_active(c: char) -> bool {
     match c {
         '\n' | '\t' => false,
@@ -223,7 +223,7 @@ fn is_active(c: char) -> bool {
     }
 }
 
-/// A line that stays one, whatever a server wrote into it.
+/// Escapes line ends and tabs, so that a server's text stays on one line.
 pub(super) fn one_line(text: &str) -> String {
     text.replace('\n', "\\u000a").replace('\t', "\\u0009")
 }

@@ -1,5 +1,5 @@
-//! `countersign resign`: what the proxy would do to one token, with its configuration, its keys and
-//! the issuer's, but without a listener.
+//! `countersign resign` does to one token what the proxy would do, with the same configuration, signing
+//! keys and issuer's keys, but without a listener.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ use crate::pipeline::{Ask, Context, Verdict, countersign};
 #[derive(Serialize)]
 struct ResignOutput<'a> {
     token: &'a str,
-    /// The verifier takes the token without our help; `token` is the one that was given.
+    /// The verifier accepts the given token, and `token` is that one.
     as_it_stands: bool,
     expires: i64,
     issuer: Option<&'a str>,
@@ -38,7 +38,7 @@ struct No<'a> {
     error_description: String,
 }
 
-/// Why there is no answer: the token's fault, or ours.
+/// Why there is no new token: the token was refused, or the command failed.
 #[derive(Debug, thiserror::Error)]
 enum ResignError {
     #[error(transparent)]
@@ -48,7 +48,7 @@ enum ResignError {
 }
 
 /// # Errors
-/// [`CliError`] when configuration, keys or token cannot be read; a refused token is an answer.
+/// [`CliError`] when configuration, keys or token cannot be read. A refused token is [`Exit::No`].
 pub fn run(args: &ResignArgs, out: &mut Output) -> Result<Exit, CliError> {
     let (found, overrides) = args.place.find(out);
     if found == config::Found::Nothing {
@@ -84,7 +84,7 @@ pub fn run(args: &ResignArgs, out: &mut Output) -> Result<Exit, CliError> {
 
 async fn resign(token: &str, config: Config, ask: &Ask<'_>) -> Result<Verdict, ResignError> {
     let limits = config.bridge.limits;
-    // As in the bridge: whether that issuer pads is judged with the rest.
+    // Padding is allowed here, as in the bridge: `countersign` checks later whether the issuer may pad.
     let jws = CompactJws::parse(token, &limits, true)?;
     let issuer = match jws.unverified_issuer() {
         Err(Refusal::IssuerMissing) => None,
@@ -113,8 +113,8 @@ async fn resign(token: &str, config: Config, ask: &Ask<'_>) -> Result<Verdict, R
     let keyring = Keyring::open_as(Access::Operate, &config.keyring, clock.clone()).await;
     let keyring: Arc<Keyring> = keyring.map_err(|why| CliError::new("signing keys", why))?;
     let ring = keyring.snapshot();
-    // The set the verifier reads for this issuer: with the issuer's keys in it only where that set
-    // is the issuer's own.
+    // The set that the verifier reads for this issuer. It contains the issuer's own keys only where no
+    // other issuer shares it.
     let upstream = [&snapshot.keys];
     let shared = alone || !handle.settings().jwks_paths.is_empty();
     let published = publish(&Input {
@@ -134,7 +134,7 @@ async fn resign(token: &str, config: Config, ask: &Ask<'_>) -> Result<Verdict, R
     };
     let verdict = countersign(&jws, &context, ask)?;
     if let Verdict::Countersigned(new) = &verdict {
-        // The token is real: its key must stay published until it has expired.
+        // The new token is valid: its key must stay published until the token has expired.
         keyring.note_signed(new.expires).await;
     }
     Ok(verdict)

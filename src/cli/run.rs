@@ -23,14 +23,14 @@ pub fn run(args: &RunArgs, out: &mut Output) -> Result<Exit, CliError> {
         out.note("the configuration is good");
         return Ok(Exit::Good);
     }
-    // Held to the end: what waits is written then.
+    // The guard lives to the end: dropping it writes the lines that still wait.
     let _log =
         log::init(config.log.format, &config.log.filter).map_err(|e| CliError::new("log", e))?;
     if let Some(note) = found.note() {
         tracing::info!("{note}");
     }
     let again = args.clone();
-    // For a person; who reads the log elsewhere has all of it in the line `listening`.
+    // For a person at a terminal. Elsewhere the log line `listening` has all of it.
     let person = config.log.format == log::Format::Text && std::io::stderr().is_terminal();
     let banner = person.then(|| Banner::of(&config));
     let mut terminal = Output::system();
@@ -48,7 +48,7 @@ pub fn run(args: &RunArgs, out: &mut Output) -> Result<Exit, CliError> {
     Ok(Exit::Good)
 }
 
-/// What a terminal shows when the proxy listens: where everybody goes next.
+/// What a terminal shows when the proxy listens: the addresses to use next.
 struct Banner {
     upstream: Option<String>,
     has_public_url: bool,
@@ -103,7 +103,7 @@ impl Banner {
 impl From<RunError> for CliError {
     fn from(error: RunError) -> Self {
         let text = error.to_string();
-        // `<what>: <why>` is how errors are written here already.
+        // The text already has the form `<what>: <why>`.
         let (what, why) = text.split_once(": ").unwrap_or(("run", &text));
         let hint = match &error {
             RunError::Listen(_) => Some("choose another address with --listen or --admin"),

@@ -1,4 +1,4 @@
-//! Reads what an argument names: a file, an address, or stdin. Bounded, whatever it is.
+//! Reads what an argument names: a file, an address, or stdin; at most a limit of bytes.
 
 use std::io::Read as _;
 
@@ -11,7 +11,7 @@ use crate::dns::Resolver;
 use crate::issuer::FetchSettings;
 use crate::issuer::fetch::{FetchRequest, Fetched, Fetcher, Wanted};
 
-/// A document, and what its server said it was.
+/// A document, and the media type that its server gave.
 #[derive(Debug)]
 pub struct Document {
     pub body: Vec<u8>,
@@ -51,7 +51,7 @@ fn fetch(url: &Url, limit: usize) -> Result<Document, CliError> {
         CliError::new(what, format!("{why}")).hint(format!("the address was {url}"))
     };
     let resolver = Resolver::system().map_err(|why| failed("dns", &why))?;
-    // An address that was typed is named on purpose; a name that leads there is not.
+    // A link-local IP address that the user typed is meant; a name that resolves to one is refused.
     let literal = matches!(url.host(), Some(url::Host::Ipv4(_) | url::Host::Ipv6(_)));
     let settings = FetchSettings { allow_link_local: literal, ..FetchSettings::default() };
     let (wanted, now) = (Wanted::KeySet, Clock::system().now());

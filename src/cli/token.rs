@@ -1,5 +1,5 @@
 //! The one reader of a token argument: the token itself, `@FILE`, the name of a file, or `-` for stdin.
-//! What editors, shells and copied headers leave around a token is taken off; inside nothing is mended.
+//! It removes what editors, shells and copied headers add around a token, and repairs nothing inside.
 //! No error holds the token's text.
 
 use std::io::{IsTerminal as _, Read};
@@ -15,7 +15,7 @@ use crate::inspect::bare;
 
 const WAYS: &str = "give the token itself, @FILE, the name of a file, or - to read it from stdin";
 
-/// As lenient as `inspect`, which shows what is wrong with a token that is nearly one.
+/// As lenient as `inspect`, which shows what is wrong with a token that is almost valid.
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
     &alphabet::URL_SAFE,
     GeneralPurposeConfig::new()
@@ -26,7 +26,7 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
 /// The token of an argument, at most `limit` bytes of it.
 ///
 /// # Errors
-/// [`CliError`] when there is nothing to read, or what is there is not a token at all.
+/// [`CliError`] when there is nothing to read, or it does not have the form of a token.
 pub fn read(argument: &str, limit: usize) -> Result<String, CliError> {
     let (what, bytes) = if argument == "-" {
         ("stdin".to_owned(), bounded(std::io::stdin().lock(), limit, "stdin")?)
@@ -56,7 +56,7 @@ pub fn read(argument: &str, limit: usize) -> Result<String, CliError> {
     }
 }
 
-/// Says on a terminal that a token is waited for.
+/// Says on a terminal that the command waits for a token.
 pub fn prompt(argument: &str, out: &mut Output) {
     if argument == "-" && std::io::stdin().is_terminal() {
         out.note("paste the token, then press Enter and Ctrl-D");
@@ -70,7 +70,7 @@ fn file_bytes(path: &Path, limit: usize) -> Result<Vec<u8>, CliError> {
 }
 
 fn bounded(reader: impl Read, limit: usize, what: &str) -> Result<Vec<u8>, CliError> {
-    // Room for what is taken off.
+    // Some bytes more than the limit, for what `bare` removes.
     let bytes = source::bounded(reader, limit.saturating_add(63));
     let mut bytes = bytes.map_err(|why| CliError::new(what, why).hint(WAYS))?;
     bytes.truncate(bytes.trim_ascii_end().len());
@@ -84,7 +84,7 @@ enum Shape {
     Header,
 }
 
-/// Whether a text is a compact JWS or JWE at all, good or bad (RFC 7515 §7.1, RFC 7516 §7.1).
+/// Whether a text has the form of a compact JWS or JWE (RFC 7515 §7.1, RFC 7516 §7.1).
 fn shape(text: &str) -> Shape {
     if text.is_empty() {
         return Shape::Nothing;

@@ -1,9 +1,9 @@
-//! `countersign verify`: the signature alone, over any payload. No claim is looked at, and nothing
-//! of the configuration; where a key set does not say clearly which key is meant, the answer is no.
+//! `countersign verify` checks the signature alone, over any payload. It reads no claim and no
+//! configuration. If a key set does not say clearly which key is meant, the answer is no.
 //!
-//! An HMAC is checked for who asks for it by `--alg`, since a set of `oct` keys found at an address is
-//! no secret; and in a batch without `--alg` with the `oct` keys that a line brings, each with an `alg`
-//! of its own: whoever wrote the line holds the secret.
+//! It checks an HMAC only if `--alg` names it, since `oct` keys found at an address are not secret. In a
+//! batch without `--alg` it also checks an HMAC with the `oct` keys of the token's own line, if each has an
+//! `alg`: whoever wrote the line knows the secret.
 
 use std::io::BufRead;
 
@@ -19,10 +19,10 @@ use crate::jose::jwks::{self, KeySet, Options};
 use crate::jose::jws::Envelope;
 use crate::jose::names::Limits;
 
-/// A JWS given to a person's tool may carry any document.
+/// Bytes. A JWS on the command line may carry any document.
 const TOKEN_LIMIT: usize = 1024 * 1024;
 
-/// What is said of one token.
+/// The answer for one token.
 #[derive(Debug, Serialize)]
 struct VerifyOutput {
     valid: bool,
@@ -89,14 +89,14 @@ fn batch(
 /// A key set document and what was read of it.
 struct Keys {
     document: Vec<u8>,
-    /// Brought by the line that holds the token.
+    /// The key set is in the same batch line as the token.
     in_line: bool,
     set: Result<KeySet, &'static str>,
 }
 
 struct SignatureVerifier {
     algorithms: AlgSet,
-    /// Nobody said which algorithms.
+    /// `--alg` was not given.
     any: bool,
     limits: Limits,
 }
@@ -119,7 +119,7 @@ impl SignatureVerifier {
     fn read_keys(&self, source: &str) -> Result<Keys, CliError> {
         let keys = self.keys(source::read(source, self.limits.document)?.body, false);
         match keys.set {
-            // A set of secrets has no public key; whether that will do, the token says.
+            // A set of secrets has no public key, but it is enough for a token with an HMAC.
             Err(code) if !check::has_secret(self.algorithms) => Err(CliError::new(
                 code,
                 format_args!("{source} holds no key set with a usable key"),
@@ -148,7 +148,7 @@ impl SignatureVerifier {
         };
         match (line.jwks, keys) {
             (Some(jwks), _) => {
-                // A document quoted as a string is one all the same.
+                // The key set may also be quoted as a JSON string.
                 let text = serde_json::from_str::<String>(jwks.get());
                 let document = text.unwrap_or_else(|_| jwks.get().to_owned());
                 self.answer(&token, &self.keys(document.into_bytes(), true))

@@ -46,7 +46,7 @@ impl fmt::Display for ConfigError {
 
 impl std::error::Error for ConfigError {}
 
-/// A value that is not what it should be; the file's name and the position come later.
+/// An invalid value, before the file's name and the position are known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct SettingFault {
     pub key: String,

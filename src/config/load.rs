@@ -1,4 +1,4 @@
-//! From a file, flags and the environment to a [`Config`]; errors get their line and column here.
+//! Makes a [`Config`] of a file, flags and the environment, and gives errors their line and column.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -15,14 +15,14 @@ use super::resolve;
 use crate::env::{Env, expand};
 use crate::setting::{Invalid, nearest, not_one_of};
 
-/// Taken from the working directory where no file is named.
+/// Read from the working directory if no file is named.
 const DEFAULT_FILE: &str = "countersign.toml";
 
 /// The configuration file of a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Found {
     Named(PathBuf),
-    /// `./countersign.toml`, which nobody named.
+    /// `./countersign.toml`, found and not named.
     Here(PathBuf),
     Nothing,
 }
@@ -35,7 +35,7 @@ impl Found {
         }
     }
 
-    /// What to say about it, so that nobody wonders where a setting comes from.
+    /// Tells which file was found, so that the source of a setting is clear.
     pub fn note(&self) -> Option<String> {
         match self {
             Self::Here(path) => {
@@ -74,7 +74,7 @@ pub fn load(
     load_text(&text, Some(path), overrides, env)
 }
 
-/// [`load`] of a text; relative paths in it are relative to the folder of `file`.
+/// Like [`load`], for a text. Relative paths in it start at the folder of `file`.
 ///
 /// # Errors
 /// The first [`ConfigError`] found.
@@ -95,7 +95,7 @@ pub fn load_text(
     resolve::config(raw, overrides, base, env).map_err(|fault| document.fault(fault, &table))
 }
 
-/// The span of a table that only flags fill. No text reaches as far.
+/// The span of a table that only flags fill: beyond the end of any text.
 const NO_SPAN: Range<usize> = usize::MAX..usize::MAX;
 
 /// The span of the value of flag `n`.
@@ -104,7 +104,7 @@ fn flag_span(n: usize) -> Range<usize> {
     end - 1..end
 }
 
-/// A table of the file, made where the file has none; `None`: something else has its name.
+/// A table of the file, created if it is missing. `None`: the name has a value that is not a table.
 fn section<'t, 'a>(table: &'t mut DeTable<'a>, name: &'static str) -> Option<&'t mut DeTable<'a>> {
     let section = table
         .entry(Spanned::new(NO_SPAN, name.into()))
@@ -115,11 +115,11 @@ fn section<'t, 'a>(table: &'t mut DeTable<'a>, name: &'static str) -> Option<&'t
     }
 }
 
-/// Flags win over the file: their values take the place of those in the table.
+/// Flags override the file: their values replace those in the table.
 fn put_flags(table: &mut DeTable<'_>, overrides: &RunOverrides) {
     for (n, flag) in overrides.flags().into_iter().enumerate() {
         let Some(value) = flag.value else { continue };
-        // A `Host` is heard by an upstream; it does not make one.
+        // `--upstream-host` alone does not configure an upstream.
         if flag.key == "host" && !table.contains_key(flag.table) {
             continue;
         }
@@ -131,8 +131,8 @@ fn put_flags(table: &mut DeTable<'_>, overrides: &RunOverrides) {
     }
 }
 
-/// A platform that sets `PORT` sends requests from outside: they come to every address, unless a flag
-/// or the file says where to listen.
+/// A platform that sets `PORT` sends requests from outside, so the proxy listens at every address, unless
+/// a flag or the file says where to listen.
 fn put_port(
     table: &mut DeTable<'_>,
     document: &ConfigText<'_>,
@@ -225,7 +225,7 @@ impl ConfigText<'_> {
     }
 }
 
-/// How a value of the wrong TOML type is written, where that is known.
+/// A hint how to write a value of the wrong TOML type, for known cases.
 fn type_hint(message: &str, key: &str) -> Option<String> {
     let name = key.rsplit('.').next().unwrap_or(key);
     if message.starts_with("invalid type: map, expected a sequence") {
@@ -247,7 +247,7 @@ fn type_hint(message: &str, key: &str) -> Option<String> {
     })
 }
 
-/// serde quotes a string of the wrong type, and that may be an expanded secret.
+/// Removes string values from a message of serde: they may be expanded secrets.
 fn without_values(message: &str) -> String {
     let mut message = message.replace('\n', ", ");
     for number in ["usize", "u32", "u16", "u8"] {
@@ -259,8 +259,8 @@ fn without_values(message: &str) -> String {
     }
 }
 
-/// Expands `${VAR}` in every string value, not in keys. A value is expanded after parsing, so that
-/// none can bring in further TOML.
+/// Expands `${VAR}` in every string value, not in keys. It does so after parsing, so that a variable
+/// cannot add TOML.
 fn expand_strings(
     table: &mut ConfigTable<'_>,
     document: &ConfigText<'_>,
@@ -333,7 +333,7 @@ fn find_key(table: &DeTable<'_>, at: usize, key: &mut String) -> bool {
 
 fn find_in_value(value: &Spanned<DeValue<'_>>, at: usize, key: &mut String) -> bool {
     match value.get_ref() {
-        // The span of a `[table]` is its heading; its keys lie outside it.
+        // The span of a `[table]` is its heading. Its keys are outside that span.
         DeValue::Table(table) => find_key(table, at, key) || value.span().contains(&at),
         DeValue::Array(array) => {
             for (i, item) in array.iter().enumerate() {
@@ -350,7 +350,7 @@ fn find_in_value(value: &Spanned<DeValue<'_>>, at: usize, key: &mut String) -> b
     }
 }
 
-/// Where `issuer[1].jwks` stands: its value, or the nearest table around it that is written.
+/// The span of `issuer[1].jwks`: of its value, or of the nearest table around it in the file.
 fn span_of(table: &ConfigTable<'_>, key: &str) -> Option<Range<usize>> {
     let mut span = None;
     let mut here: Option<&DeTable<'_>> = Some(table.get_ref());

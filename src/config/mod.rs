@@ -1,5 +1,5 @@
-//! The configuration: TOML as written ([`raw`]), then checked types ([`Config`]). Each room owns its
-//! settings type; this one only fills them. Nothing after it looks at a string again.
+//! The configuration: first TOML as written ([`raw`]), then checked types ([`Config`]). Each module owns
+//! its settings type; this one only fills them. Later code parses no setting again.
 
 pub mod error;
 mod load;

@@ -1,8 +1,8 @@
-//! The command line's share of the configuration.
+//! The part of the configuration that comes from the command line.
 
 use std::path::PathBuf;
 
-/// What the command line of `run` says; it wins over the file.
+/// Settings from the command line of `run`. They override the file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RunOverrides {
     pub upstream: Option<String>,
@@ -21,7 +21,7 @@ pub struct RunOverrides {
     pub log_format: Option<String>,
 }
 
-/// A flag whose value takes the place of a key's.
+/// A flag that replaces the value of a key.
 pub(super) struct Flag<'a> {
     pub(super) name: &'static str,
     pub(super) table: &'static str,
@@ -30,7 +30,7 @@ pub(super) struct Flag<'a> {
 }
 
 impl RunOverrides {
-    /// Every flag whose value is written as in the file.
+    /// Every flag whose value has the same form as in the file.
     pub(super) fn flags(&self) -> [Flag<'_>; 9] {
         let flag = |name, table, key, value| Flag { name, table, key, value };
         [

@@ -1,7 +1,7 @@
-//! The configuration as it is written: one field for each table of the file. A flat table is the
-//! settings type of the room it belongs to; one whose keys depend on each other, on other tables or
-//! on the environment has a `Raw…` type here, and `resolve` makes the settings out of it. Each key is
-//! described for editors by its comment. No `Raw…` type prints: its secrets are still plain text.
+//! The configuration as written: one field for each table of the file. A flat table is the settings type
+//! of the module that uses it. A table whose keys depend on each other, on other tables or on the
+//! environment has a `Raw…` type here, from which `resolve` makes the settings. The comment on a key
+//! describes it for editors. `Raw…` types are not `Debug`: their secrets are still plain text.
 
 use std::collections::BTreeMap;
 

@@ -7,8 +7,8 @@ use super::raw::RawConfig;
 /// The schema, indented, with a line end.
 pub const SCHEMA: &str = include_str!("../../conf/countersign.schema.json");
 
-/// The schema as the types have it, to which a test holds [`SCHEMA`]: what makes it need not be in
-/// the program.
+/// The schema made from the types. A test compares it with [`SCHEMA`], so the program itself does not
+/// need the generator.
 pub fn generated_schema() -> String {
     let mut schema = schemars::schema_for!(RawConfig).to_value();
     without_null(&mut schema);
@@ -17,7 +17,7 @@ pub fn generated_schema() -> String {
     text
 }
 
-/// TOML has no null: an `Option` is a key that may be left out.
+/// Removes `null`, which TOML does not have: an `Option` is a key that may be left out.
 fn without_null(value: &mut Value) {
     match value {
         Value::Object(map) => {

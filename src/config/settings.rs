@@ -1,4 +1,4 @@
-//! The configuration, checked. Every value here may be used as it stands.
+//! The checked configuration. Every value here is valid.
 
 use std::path::PathBuf;
 
@@ -13,12 +13,12 @@ use crate::proxy::routes::Routes;
 use crate::proxy::settings::{DiscoverySettings, ServerSettings, UpstreamSettings};
 use crate::rewrite::TokenRule;
 
-/// All of it; each room owns its own part.
+/// The whole configuration. Each module owns its part.
 #[derive(Debug, Clone)]
 pub struct Config {
     pub server: ServerSettings,
     pub admin: AdminSettings,
-    /// What is proxied; `None`: only the key sets and the exchange are answered.
+    /// The auth server behind the proxy. `None`: only the key sets and the exchange are served.
     pub upstream: Option<UpstreamSettings>,
     pub profile: Profile,
     pub keyring: KeyringSettings,
@@ -26,19 +26,19 @@ pub struct Config {
     /// No issuer is configured: issuer, JWKS path and token endpoints come from the upstream's
     /// discovery document ([`super::issuer_from_discovery`]).
     pub discover: bool,
-    /// Where tokens stand. Empty: [`TokenRule::defaults`] over the upstream's discovery document.
+    /// Where answers contain tokens. Empty: [`TokenRule::defaults`] over the upstream's discovery document.
     pub tokens: Vec<TokenRule>,
     pub discovery: DiscoverySettings,
     pub bridge: BridgeSettings,
     pub log: LogSettings,
     /// `None`: no span is made.
     pub otel: Option<OtelSettings>,
-    /// Where last good key sets are kept (and, by default, the signing keys).
+    /// The folder for last good key sets and, by default, the signing keys.
     pub data_dir: PathBuf,
 }
 
 impl Config {
-    /// The route table; `tokens` as configured or discovered.
+    /// The route table, with `tokens` as configured or discovered.
     pub fn routes(&self, tokens: Vec<TokenRule>) -> Routes {
         Routes::new(tokens, self.discovery.clone(), self.server.exchange.enabled)
     }

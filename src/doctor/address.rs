@@ -6,8 +6,8 @@ use url::{Host, Url};
 
 use crate::net::Class;
 
-/// Why `url` cannot be reached from the internet, if it cannot; `None` also for names that only the
-/// resolver could tell.
+/// Why the internet cannot reach `url`. `None` if it can, and for names that only the resolver could
+/// judge.
 pub fn unreachable(url: &str) -> Option<&'static str> {
     let url = Url::parse(url).ok()?;
     let class = Class::of_url(&url)?;
@@ -17,7 +17,7 @@ pub fn unreachable(url: &str) -> Option<&'static str> {
     }
 }
 
-/// The same for an address a name resolved to.
+/// The same for an IP address that a name resolved to.
 pub fn unreachable_ip(ip: IpAddr) -> Option<&'static str> {
     described(Class::of(ip))
 }

@@ -1,6 +1,6 @@
-//! Claims that differ between two tokens of one person. Convex keys its query cache by all private
-//! claims, nested ones flattened with dots, so that each of them re-runs every query that reads the
-//! identity when the token is renewed (get-convex/convex-backend#542).
+//! Claims that differ between two tokens of one person. Convex keys its query cache by all private claims,
+//! nested ones flattened with dots. So when a token is renewed with a changed claim, every query that reads
+//! the identity runs again (get-convex/convex-backend#542).
 
 use std::collections::BTreeMap;
 
@@ -10,14 +10,14 @@ use crate::jose::tree::Json;
 /// Registered claims (RFC 7519 §4.1) and `fva`, which are not in the cache's key.
 const NOT_KEYED: [&str; 8] = ["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "fva"];
 
-/// What was found between two or more tokens.
+/// The result of comparing two or more tokens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Changing {
     /// Names of the private claims that differ, with dots for nesting.
     Claims(Vec<String>),
-    /// They are not of one person: `sub` or `iss` differ.
+    /// The tokens are not of one person: `sub` or `iss` differ.
     OtherPerson,
-    /// One of them cannot be decoded.
+    /// One of the tokens cannot be decoded.
     Unreadable,
 }
 

@@ -1,4 +1,4 @@
-//! All checks of one case, and what came out: findings with cause and fix, a verdict for each way in.
+//! Runs all checks of one case: findings with cause and fix, and a verdict for each kind of provider.
 
 use futures::FutureExt as _;
 use serde::Serialize;
@@ -30,7 +30,7 @@ pub struct Diagnosis {
 }
 
 impl Diagnosis {
-    /// No way in that was asked about takes it.
+    /// No kind of provider in question accepts.
     pub fn refused(&self) -> bool {
         !self.verdicts.iter().any(|v| v.accepts)
     }
@@ -60,7 +60,7 @@ pub fn examine(case: &Case) -> Diagnosis {
         verdicts.push(generic::checked(case, token, &mut findings));
     }
     if let Some(finding) = expired {
-        // Before all else: what an old token is refused for besides may have passed with it.
+        // First: other faults of an expired token may not be in a fresh one.
         findings.insert(0, finding);
         verdicts.iter_mut().for_each(|verdict| verdict.accepts = false);
     }
@@ -78,7 +78,7 @@ pub fn examine(case: &Case) -> Diagnosis {
         .iter()
         .position(|f| refused && f.level == Level::Note && !f.fixes.is_empty() && f.about == OURS)
     {
-        // Before the faults that a proxy would mend: as things are it would not.
+        // Before the faults that a proxy would repair: without this fix, it would refuse the token too.
         let finding = findings.remove(fault);
         findings.insert(0, Finding { level: Level::Fault, ..finding });
     }
@@ -93,7 +93,7 @@ fn reach(case: &Case, findings: &mut Vec<Finding>) {
             closed.push((url.clone(), why));
         }
     }
-    // One host is one trouble.
+    // Report each host once.
     let host = |url: &str| Url::parse(url).ok().and_then(|url| url.host_str().map(str::to_owned));
     closed.dedup_by(|a, b| a == b || (host(&a.0).is_some() && host(&a.0) == host(&b.0)));
     for (url, why) in closed {
@@ -103,7 +103,7 @@ fn reach(case: &Case, findings: &mut Vec<Finding>) {
     }
 }
 
-/// A token that has run out, whatever else is wrong with it.
+/// The finding for an expired token, whatever else is wrong with it.
 fn expired(case: &Case) -> Option<Finding> {
     let exp = section(case.token.as_deref()?, 1)?.get("exp")?.seconds()?;
     let late = case.now.secs().checked_sub(exp).filter(|late| *late > 5)?;
@@ -123,7 +123,7 @@ fn algorithm(case: &Case) -> Algorithm {
     match of_token.as_deref() {
         Some("ES256") => Algorithm::Es256,
         Some("RS256") => Algorithm::Rs256,
-        // What a countersigned token will have.
+        // Otherwise the algorithm that a countersigned token will have, from the keys in the set.
         _ if !has(Algorithm::Rs256) && has(Algorithm::Es256) => Algorithm::Es256,
         _ => Algorithm::Rs256,
     }
@@ -138,7 +138,7 @@ fn told(
 ) -> Finding {
     let Err((refusal, causes)) = outcome else { return Finding::new(about, Level::Good, title) };
     Finding {
-        // It may repeat an answer whole, and secrets in it are none of the reader's.
+        // The message may repeat a whole answer, so secrets in it are removed.
         says: Some(scrub(&refusal.message).into_owned()),
         in_production: refusal.in_production(),
         detail: refusal.detail.as_deref().map(|detail| scrub(detail).into_owned()),
@@ -148,12 +148,12 @@ fn told(
     }
 }
 
-/// The cause of a document that did not come, by the code of the fetch.
+/// The cause for a document that was not fetched, with the code of the fetch.
 fn unfetched(no_answer: &NoAnswer, url: &str) -> Cause {
     Cause::new(no_answer.code, "address", format!("{url}: {}", no_answer.why))
 }
 
-/// A way in that has no key for the algorithms it takes.
+/// The finding that a kind of provider has no key for its algorithms.
 fn no_key(about: &'static str, what: &str, case: &Case) -> Finding {
     let cause = Cause::new("no_usable_key", "$.keys", format!("the set has no key for {what}"));
     let fixes = fix::fixes(about, std::slice::from_ref(&cause), case);
@@ -200,7 +200,7 @@ fn custom(
                     |now| convex::custom_jwt(answer, &provider, token, now),
                     token,
                 );
-                // That the set cannot be read has been told.
+                // There is a finding already that the set cannot be read.
                 let again = said.as_ref().is_err_and(|refusal| {
                     !readable
                         && matches!(
@@ -220,7 +220,7 @@ fn custom(
     Verdict::of(CUSTOM_JWT, &findings[before..])
 }
 
-/// The verdict on a token apart from its expiry, which is told once for all.
+/// The verdict on a token without its expiry, which has one finding for all kinds of provider.
 fn without_time(
     said: Result<(), Refusal>,
     at: impl Fn(crate::jose::names::UnixTime) -> Result<(), Refusal>,
@@ -255,7 +255,7 @@ fn open(case: &Case, audience: Option<&str>, findings: &mut Vec<Finding>) -> Ver
         domain: case.issuer.clone(),
         application_id: audience.unwrap_or_default().to_owned(),
     };
-    // Every answer is at hand, so there is nothing to wait for.
+    // All answers were fetched before, so these futures are ready at once.
     let pending = || Refusal {
         code: "Internal",
         message: "not asked".to_owned(),
@@ -274,7 +274,7 @@ fn open(case: &Case, audience: Option<&str>, findings: &mut Vec<Finding>) -> Ver
             _ => {
                 let discovery = case.discovery.as_ref().ok();
                 let keys = keys.and_then(|keys| keys.as_ref().ok());
-                // A document that was refused itself is the one at fault, whatever was fetched after.
+                // If the discovery document itself was refused, that is the fault, whatever was fetched next.
                 let keys = keys.filter(|_| is_document(discovery, &case.spelled));
                 explain::oidc(&refusal, discovery, keys, &provider, token)
             }
@@ -309,7 +309,7 @@ fn open(case: &Case, audience: Option<&str>, findings: &mut Vec<Finding>) -> Ver
     Verdict::of(OIDC, &findings[before..])
 }
 
-/// Was the discovery document itself one that is read, with this issuer?
+/// Whether the discovery document itself is accepted, with this issuer.
 fn is_document(answer: Option<&Answer>, issuer: &str) -> bool {
     let typed = |answer: &Answer| {
         let given = answer.content_type.as_deref().unwrap_or("application/json");
@@ -323,7 +323,7 @@ fn is_document(answer: Option<&Answer>, issuer: &str) -> bool {
     })
 }
 
-/// The token as a verifier by the RFCs takes it, which knows the issuer's keys as they stand.
+/// What a verifier that follows the RFCs, with the issuer's own keys, says of the token.
 fn plain_token(case: &Case) -> Option<Result<(), Cause>> {
     let token = case.token.as_deref()?;
     if case.ours.read.is_err() {
@@ -339,12 +339,12 @@ fn plain_token(case: &Case) -> Option<Result<(), Cause>> {
             _ => Ok(()),
         }
     });
-    // Told once for all.
+    // The expiry has a finding of its own.
     let said = said.and_then(|()| as_the_profile(case, token));
     Some(said.or_else(|cause| if cause.code == "expired" { Ok(()) } else { Err(cause) }))
 }
 
-/// What the profile says of a token that is good otherwise. By the RFCs a token needs no `kid`.
+/// What the profile says of an otherwise valid token. The RFCs do not require a `kid`.
 fn as_the_profile(case: &Case, token: &str) -> Result<(), Cause> {
     let seen = inspect(token, case.now);
     let views = seen.profiles.iter().filter(|view| view.profile == case.profile.name);
@@ -355,7 +355,7 @@ fn as_the_profile(case: &Case, token: &str) -> Result<(), Cause> {
     }
 }
 
-/// [`Finding::about`] of what countersign itself would make of it.
+/// [`Finding::about`] for what countersign itself would do.
 const OURS: &str = "countersign";
 
 fn ours(case: &Case, findings: &mut Vec<Finding>) {

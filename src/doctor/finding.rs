@@ -1,4 +1,4 @@
-//! What is examined, and what can be found.
+//! The case to examine, and the findings.
 
 use serde::Serialize;
 
@@ -8,9 +8,9 @@ use crate::jose::names::UnixTime;
 use crate::jose::policy::IssuerPolicy;
 use crate::profile::Profile;
 
-/// The name of a way in that belongs to no vendor.
+/// The kind of provider for a verifier of no particular vendor.
 pub const BY_THE_RFCS: &str = "by the RFCs";
-/// The two ways in of Convex.
+/// Convex's two kinds of provider.
 pub const CUSTOM_JWT: &str = "customJwt";
 pub const OIDC: &str = "OIDC";
 
@@ -25,12 +25,12 @@ pub struct NoAnswer {
     pub why: String,
 }
 
-/// What was fetched and asked.
+/// The question, and what was fetched for it.
 #[derive(Debug, Clone)]
 pub struct Case {
     /// `iss` of the tokens, as configured at the verifier.
     pub issuer: String,
-    /// `iss` as the issuer itself spells it, where discovery or the token says.
+    /// `iss` as the issuer itself spells it, if discovery or the token says.
     pub spelled: String,
     pub jwks_url: String,
     pub jwks: FetchResult,
@@ -40,10 +40,10 @@ pub struct Case {
     pub token: Option<String>,
     pub audience: Option<String>,
     pub now: UnixTime,
-    /// Hosts of the addresses above that resolve to addresses nobody can reach, and why.
+    /// URLs from above whose host resolves to addresses that the internet cannot reach, and why.
     pub closed: Vec<(String, &'static str)>,
     pub profile: Profile,
-    /// The only way in that counts; `None`: either is enough.
+    /// The only kind of provider that counts. `None`: either is enough.
     pub way: Option<Way>,
     pub place: Place,
     pub ours: Ours,
@@ -51,7 +51,7 @@ pub struct Case {
     pub notes: Vec<Finding>,
 }
 
-/// How the verifier is configured, where it has two kinds of provider.
+/// The kind of provider, for a verifier that has two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Way {
     CustomJwt,
@@ -62,9 +62,9 @@ pub enum Way {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Place {
-    /// An auth server, as far as anybody can tell.
+    /// An auth server, as far as can be told.
     AuthServer,
-    /// A proxy of ours.
+    /// A countersign proxy.
     Countersign,
     /// `*.convex.cloud`: the API of a Convex deployment, which issues no tokens.
     ConvexCloud,
@@ -74,21 +74,21 @@ pub enum Place {
     WebApp,
 }
 
-/// What `countersign run` would make of the issuer, found by the code that `run` runs.
+/// What `countersign run` would do with the issuer, as computed by the code of `run`.
 #[derive(Debug, Clone)]
 pub struct Ours {
     pub setup: Setup,
     pub read: Result<ReadKeys, NoAnswer>,
 }
 
-/// The configuration it was found with.
+/// The configuration with which countersign reads the issuer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Setup {
     /// `--upstream URL` alone.
     Upstream(String),
     /// A file with an `[[issuer]]`; why `--upstream` alone is not enough.
     Issuer { upstream: String, file: String, why: String },
-    /// Neither; there is nothing to begin with.
+    /// Neither works.
     None,
 }
 
@@ -100,7 +100,7 @@ pub struct ReadKeys {
     pub policy: IssuerPolicy,
 }
 
-/// Would this way in take the issuer, and the token where there is one?
+/// Whether a kind of provider would accept the issuer, and the token if there is one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Verdict {
     pub way: &'static str,
@@ -113,7 +113,7 @@ pub enum Level {
     Good,
     Fault,
     Warning,
-    /// Something must be done today.
+    /// The operator must act today.
     Alarm,
     Note,
 }
@@ -126,9 +126,9 @@ pub struct Finding {
     pub title: String,
     /// The verifier's own words.
     pub says: Option<String>,
-    /// What a production deployment shows its clients in their place.
+    /// What a production deployment shows its clients instead.
     pub in_production: Option<&'static str>,
-    /// What stands in the verifier's log beneath.
+    /// What the verifier's log says in addition.
     pub detail: Option<String>,
     pub causes: Vec<Cause>,
     pub fixes: Vec<String>,
@@ -156,7 +156,7 @@ impl Finding {
 }
 
 impl Verdict {
-    /// A way in takes it when none of its findings is a fault.
+    /// It accepts if none of the findings is a fault.
     pub(super) fn of(way: &'static str, findings: &[Finding]) -> Self {
         Self { way, accepts: findings.iter().all(|f| f.level != Level::Fault) }
     }

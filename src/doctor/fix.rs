@@ -1,5 +1,4 @@
-//! What to do about a cause: short sentences that name the setting and the file it is in, the most
-//! useful first.
+//! Fixes for a cause: short sentences that name the setting and its file, the most useful first.
 
 use super::Cause;
 use super::finding::{BY_THE_RFCS, Case, OIDC, Place, Setup};
@@ -10,7 +9,7 @@ const LOOK: &str = "look at what the address answers: countersign finds no key s
 const USE_CUSTOM_JWT: &str =
     "use a `customJwt` provider: it reads no discovery document, only the key set";
 
-/// The lines for some causes of one finding, each once.
+/// The fixes for the causes of one finding, each once.
 pub(super) fn fixes(about: &str, causes: &[Cause], case: &Case) -> Vec<String> {
     let mut out: Vec<String> = Vec::new();
     for cause in causes {
@@ -27,7 +26,7 @@ pub(super) fn fixes(about: &str, causes: &[Cause], case: &Case) -> Vec<String> {
     out
 }
 
-/// What the proxy in front would do, if it can read what the issuer answers.
+/// The advice to put the proxy in front, if it can read the issuer's answers.
 fn in_front(case: &Case) -> String {
     match (case.place, case.ours.read.is_ok(), &case.ours.setup) {
         (Place::Countersign, ..) => {
@@ -125,8 +124,8 @@ fn fix(about: &str, cause: &Cause, case: &Case) -> Vec<String> {
     }
 }
 
-/// What must be done before countersign takes a token that is good otherwise; empty where it is not, or
-/// where the proxy that answered may be set so already.
+/// What to change so that countersign accepts an otherwise valid token. Empty for any other token, and for a
+/// countersign proxy, which may be configured so already.
 pub(super) fn before_countersigning(cause: &Cause, case: &Case) -> Vec<String> {
     let line = match cause.code {
         _ if case.place == Place::Countersign => return Vec::new(),
@@ -143,7 +142,7 @@ pub(super) fn before_countersigning(cause: &Cause, case: &Case) -> Vec<String> {
     vec![line.to_owned()]
 }
 
-/// Faults below HTTP, which are the same for everybody who asks.
+/// Fixes for faults below HTTP, which are the same for every verifier.
 fn transport(cause: &Cause) -> Option<Vec<String>> {
     let why = cause.text.to_ascii_lowercase();
     let plain = ["connect", "tls", "broken"].contains(&cause.code)
@@ -202,7 +201,7 @@ fn status(cause: &Cause, oidc: bool) -> Vec<String> {
     vec![line.to_owned()]
 }
 
-/// For a verifier whose settings nobody here knows.
+/// Fixes for a verifier whose settings we do not know.
 fn generic(cause: &Cause, case: &Case) -> Vec<String> {
     if let Some(lines) = transport(cause) {
         return lines;

@@ -1,5 +1,5 @@
-//! A strict verifier that nobody has named: what the RFCs demand of a key set and a token is a fault,
-//! what some of the libraries we measured stumble over, though the RFCs allow it, is a doubt.
+//! A strict verifier of no particular vendor. A key set or a token that breaks an RFC is a fault. What the
+//! RFCs allow, but some of the libraries we measured reject, is a doubt.
 
 use super::finding::{BY_THE_RFCS as WAY, Case, Finding, Level, Verdict};
 use super::{Answer, Cause, fix};
@@ -8,7 +8,7 @@ use crate::jose::tree::Json;
 use crate::profile::{Judge, Profile};
 use crate::verifier::explain::{self, key};
 
-/// Key set, then token.
+/// Checks the key set, then the token.
 pub(super) fn checked(
     case: &Case,
     token: Option<Result<(), Cause>>,
@@ -47,7 +47,7 @@ fn found(title: String, causes: Vec<Cause>, case: &Case) -> Finding {
     Finding { fixes, causes, ..Finding::new(WAY, level, title) }
 }
 
-/// What is at fault; what some stumble over goes into `doubts`.
+/// The faults of a key set. What only some libraries reject goes into `doubts`.
 fn key_set(answer: &Answer, profile: &Profile, doubts: &mut Vec<Cause>) -> Vec<Cause> {
     if answer.status != 200 {
         return vec![Cause::new("status", "$", format!("it answers {}", answer.status))];

@@ -1,13 +1,13 @@
-//! What the headers of a JWKS or discovery answer make of the verifier's cache. It keeps what they
-//! say and never fetches again for an unknown `kid`: a shared cache by RFC 9111, without limits of its
-//! own.
+//! What the headers of a JWKS or discovery answer do to the verifier's cache. It is a shared cache by
+//! RFC 9111 without limits of its own: it keeps an answer as long as the headers say, and does not fetch
+//! again for an unknown `kid`.
 
 use super::{Answer, Cause};
 
 /// A key set kept longer than this outlives a rotation.
 const LONG: u64 = 3600;
 
-/// What about the headers hurts, though nothing is refused.
+/// Faults of the headers for which nothing is refused.
 pub fn warnings(answer: &Answer) -> Vec<Cause> {
     let mut out = Vec::new();
     let mut warn = |code, place: &str, text: &str| out.push(Cause::new(code, place, text));

@@ -1,6 +1,6 @@
-//! Why a verifier refuses an issuer or a token, and what to do about it. The verdict, its text and its
-//! code are those of [`crate::verifier`]; this room finds the words and the fix. Pure: what was fetched
-//! goes in, findings come out.
+//! Why a verifier refuses an issuer or a token, and what to do about it. The verdict, its text and its code
+//! are those of [`crate::verifier`]; this module finds the explanation and the fix. It is pure: what was
+//! fetched goes in, findings come out.
 //!
 //! | file | what |
 //! |---|---|
@@ -8,8 +8,8 @@
 //! | [`exam`] | all checks of one case |
 //! | [`summary`] | the verdict in one line, and each fault once |
 //! | `fix` | what to do about a cause |
-//! | `generic` | a verifier by the RFCs: faults, and what libraries stumble over |
-//! | [`headers`], [`address`] | what is not refused, but hurts: caching, addresses nobody can reach |
+//! | `generic` | a verifier by the RFCs: faults, and what some libraries reject |
+//! | [`headers`], [`address`] | trouble without a refusal: caching, unreachable addresses |
 //! | [`changing`] | claims that differ from token to token |
 
 pub mod address;

@@ -1,10 +1,10 @@
-//! A diagnosis for a person in a hurry: the verdict and the one thing to do in one sentence, then each
-//! fault once, whichever ways in stumble over it.
+//! A diagnosis for a person in a hurry: the verdict and the one thing to do in one sentence, then each fault
+//! once, even if both kinds of provider find it.
 
 use super::exam::Diagnosis;
 use super::finding::{CUSTOM_JWT, Case, Finding, Level, OIDC, Place};
 
-/// One fault, as one or both ways in met it.
+/// One fault, as one or both kinds of provider found it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MergedFault {
     pub code: &'static str,
@@ -12,12 +12,12 @@ pub struct MergedFault {
     pub title: String,
     /// `$.keys[2].alg`, …: all places of this kind.
     pub places: Vec<String>,
-    /// Who says what: the way in, the text, and the text of production where it is another.
+    /// What each kind of provider says: its name, the text, and the text in production if it differs.
     pub says: Vec<(&'static str, String, Option<&'static str>)>,
     pub fixes: Vec<String>,
 }
 
-/// The faults that keep the way in from accepting that was asked about; none where one accepts.
+/// The alarms, and the faults because of which no kind of provider in question accepts.
 pub fn faults(diagnosis: &Diagnosis) -> Vec<MergedFault> {
     let mut faults: Vec<MergedFault> = Vec::new();
     for finding in &diagnosis.findings {
@@ -31,7 +31,7 @@ pub fn faults(diagnosis: &Diagnosis) -> Vec<MergedFault> {
                 fixes: finding.fixes.clone(),
             }),
             Level::Fault if diagnosis.refused() => {
-                // Of two ways in the first is advised; the other's own faults are for `--verbose`.
+                // Of two kinds of provider we advise the first. `--verbose` shows the other's own faults.
                 let beside = finding.about == OIDC && diagnosis.verdicts.len() > 1;
                 add(finding, beside, &mut faults);
             }
@@ -78,11 +78,11 @@ fn add(finding: &Finding, beside: bool, faults: &mut Vec<MergedFault>) {
             fault.places.push(cause.place.clone());
         }
         if at.is_some_and(|at| at < fresh) {
-            // Another way in met it before: its words beside the first ones, and nothing twice.
+            // The other kind of provider found this fault too: add its text, if it differs.
             said(fault);
         }
     }
-    // One message may be about several kinds of fault; it stands with the first.
+    // One message may be about several kinds of fault. It is shown with the first.
     if let Some(fault) = faults.get_mut(fresh) {
         said(fault);
         fixes(fault);

@@ -1,4 +1,4 @@
-//! What no two issuers may share.
+//! Settings that two issuers must not share.
 
 use std::collections::{HashMap, HashSet};
 
@@ -61,9 +61,9 @@ impl Conflict {
 pub fn check(issuers: &[IssuerSettings]) -> Result<(), ConflictAt> {
     let many = issuers.len() > 1;
     let mut names = HashSet::new();
-    // By the text of `iss`, or its pattern.
+    // Keyed by the text of `iss`, or its pattern.
     let mut claimed: HashMap<String, &IssuerName> = HashMap::new();
-    // By the `iss` with which tokens leave.
+    // Keyed by the `iss` of the new tokens.
     let mut outputs = HashMap::new();
     let mut paths = HashMap::new();
     for (index, issuer) in issuers.iter().enumerate() {
@@ -94,14 +94,14 @@ pub fn check(issuers: &[IssuerSettings]) -> Result<(), ConflictAt> {
     outputs_differ_from_kept(issuers)
 }
 
-/// Each `iss` of an issuer, with the text or pattern it is found by.
+/// Each `iss` of an issuer, with the text or pattern that a token's `iss` must match.
 fn spellings(issuer: &IssuerSettings) -> impl Iterator<Item = (&Issuer, String)> {
     let templates = issuer.policy.tenants.iter().flat_map(|tenants| &tenants.templates);
     let plain = issuer.policy.issuers.iter().map(|iss| (iss, iss.to_string()));
     plain.chain(templates.map(|template| (template.text(), template.pattern())))
 }
 
-/// No token may become one of an issuer whose own tokens keep their `iss`.
+/// An `output_issuer` must not be the `iss` of an issuer whose tokens keep theirs.
 fn outputs_differ_from_kept(issuers: &[IssuerSettings]) -> Result<(), ConflictAt> {
     let keeps = |issuer: &&IssuerSettings| issuer.policy.output_issuer.is_none();
     let kept: HashMap<String, &IssuerName> = issuers

@@ -1,4 +1,4 @@
-//! Looking for the upstream's discovery document, and what became of it.
+//! Looks for the upstream's discovery document, and reports what it found.
 
 use std::time::Duration;
 
@@ -18,9 +18,8 @@ const PATHS: [&str; 2] =
 /// Bytes of a document.
 const LIMIT: usize = 256 * 1024;
 
-/// Where the document of an issuer at `upstream` may be: behind its path (OpenID Connect Discovery
-/// §4), or with the path behind the well-known part (RFC 8414 §3.1). Those of the first kind come
-/// first.
+/// Where the document of an issuer at `upstream` may be: with the well-known part after the upstream's path
+/// (OpenID Connect Discovery §4), then with the well-known part before it (RFC 8414 §3.1).
 pub fn addresses(upstream: &Url) -> Vec<Url> {
     let base = upstream.path().trim_end_matches('/');
     let at = |path: String| {
@@ -35,11 +34,11 @@ pub fn addresses(upstream: &Url) -> Vec<Url> {
     list
 }
 
-/// What one address had.
+/// The answer of one address.
 #[derive(Debug)]
 pub enum DiscoveryAnswer {
     Document(Bytes),
-    /// Something else, with a status that promises a document.
+    /// A good status, but another document.
     NotOne {
         fault: DiscoveryFault,
         looks_like: &'static str,
@@ -48,8 +47,8 @@ pub enum DiscoveryAnswer {
 }
 
 impl DiscoveryAnswer {
-    /// Whether this says that there is no document, rather than that it cannot be had now: a server
-    /// that is starting, or a gateway before one, fails or asks for patience.
+    /// Whether this means that there is no document, rather than that it is unavailable now: a server that is
+    /// starting, or a gateway in front of it, fails or asks to wait (408, 425, 429).
     fn says_none(&self) -> bool {
         match self {
             Self::Document(_) => false,
@@ -78,17 +77,17 @@ impl DiscoveryAnswer {
     }
 }
 
-/// One look at all addresses.
+/// One attempt at all addresses.
 #[derive(Debug)]
 pub struct Lookup {
-    /// In the order of [`addresses`]; after the first that cannot be reached none was asked.
+    /// In the order of [`addresses`], up to the first that could not be reached.
     pub answers: Vec<(Url, DiscoveryAnswer)>,
-    /// How many of them stand behind the issuer's path.
+    /// How many of them are below the upstream's path.
     own: usize,
 }
 
 impl Lookup {
-    /// The documents, the better place first.
+    /// The documents, the preferred address first.
     pub fn documents(&self) -> impl Iterator<Item = &Bytes> {
         self.answers.iter().filter_map(|(_, answer)| match answer {
             DiscoveryAnswer::Document(body) => Some(body),
@@ -96,8 +95,8 @@ impl Lookup {
         })
     }
 
-    /// Whether the upstream said, at both places behind its own path, that there is none. At the root
-    /// of its host another server may answer.
+    /// Whether both addresses below the upstream's path say that there is no document. Another server may
+    /// answer at the root of the host, so that does not count.
     pub fn says_none(&self) -> bool {
         self.answers.len() >= self.own
             && self.answers[..self.own].iter().all(|(_, answer)| answer.says_none())
@@ -112,7 +111,7 @@ impl Lookup {
         failed.max()
     }
 
-    /// The code of the first address's answer, which is the one most servers have.
+    /// The reason of the first address that failed. Most servers use the first address.
     pub fn reason(&self) -> Option<Reason> {
         self.answers.iter().find_map(|(_, answer)| answer.reason())
     }
@@ -147,7 +146,7 @@ pub async fn look(
         };
         let answer = match fetcher.get(ask).await {
             Ok(Fetched::Document { body, .. }) => read(body),
-            // Nothing was asked for that a `304` could answer.
+            // The request was unconditional, so `304` is a fault.
             Ok(Fetched::NotModified { .. }) => {
                 DiscoveryAnswer::Failed(FetchError::Status { status: 304, retry_after: None })
             }
@@ -173,7 +172,7 @@ fn read(body: Bytes) -> DiscoveryAnswer {
     }
 }
 
-/// In words, for who must find out why a page came instead.
+/// Describes the body, for the person who must find out why it is not the document.
 fn looks_like(body: &[u8], fault: DiscoveryFault) -> &'static str {
     match (fault, body.trim_ascii_start().first()) {
         (DiscoveryFault::IssuerMissing, _) => "a JSON object without `issuer`",
@@ -185,17 +184,17 @@ fn looks_like(body: &[u8], fault: DiscoveryFault) -> &'static str {
     }
 }
 
-/// Why a document is believed about who the issuer is (RFC 8414 §3.3: the issuer is where its document
-/// was found).
+/// Why the `issuer` of a document is believed (RFC 8414 §3.3: the issuer is where its document was
+/// found).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Belief {
     /// The issuer is at the upstream's own origin.
     Upstream,
-    /// The issuer is at `public_url`'s origin: the upstream goes by our name.
+    /// The issuer is at `public_url`'s origin: the upstream uses the public name of the proxy.
     PublicUrl,
-    /// The upstream is on this machine or in a private network: who reaches it is the operator, so it
-    /// may go by any name.
+    /// The upstream is on this machine or in a private network. Only the operator reaches it, so it may name
+    /// any issuer.
     PrivateUpstream,
     /// There is no document: issuer and key set are guessed from the upstream's address.
     Guess,
@@ -213,15 +212,15 @@ impl Belief {
     }
 }
 
-/// How discovery stands.
+/// The state of discovery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DiscoveryState {
-    /// The upstream has not been reached, or asks for patience.
+    /// The upstream has not been reached, or asked to wait.
     Waiting,
-    /// There is a document, and it cannot be used.
+    /// There is a document, but it cannot be used.
     Refused,
-    /// There is none.
+    /// There is no document.
     Guessed,
     Learnt,
 }
@@ -230,17 +229,17 @@ pub enum DiscoveryState {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct DiscoveryStatus {
     pub state: DiscoveryState,
-    /// The issuer that is believed, whatever the last look gave.
+    /// The issuer in use, whatever the last attempt found.
     pub issuer: Option<String>,
     pub belief: Option<Belief>,
     /// Where its keys are read.
     pub keys: Option<String>,
-    /// What was wrong at the last look.
+    /// What was wrong at the last attempt.
     #[serde(flatten)]
     pub reason: Option<Reason>,
-    /// What the last look gave, in words.
+    /// What the last attempt found, in words.
     pub text: String,
-    /// The last look, seconds since 1970.
+    /// When the last attempt was, seconds since 1970.
     pub looked: i64,
 }
 

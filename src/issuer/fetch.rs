@@ -1,5 +1,4 @@
-//! One bounded HTTP GET of a document of the auth server's: a key set or a discovery document, asked
-//! for in the same way.
+//! One bounded HTTP GET of a document of the auth server: a key set or a discovery document.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -42,16 +41,16 @@ impl Wanted {
     }
 }
 
-/// A document, or word that the known one still holds.
+/// A document, or the answer that the one we have is still current.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fetched {
     Document {
         body: Bytes,
         etag: Option<String>,
         age: Option<Duration>,
-        /// What stood in `Content-Type`, for the report.
+        /// `Content-Type`, for the report.
         content_type: Option<String>,
-        /// A name in `Content-Encoding` that is no coding; the body was taken as it came.
+        /// An unknown name in `Content-Encoding`; the body was not decoded.
         unknown_coding: Option<String>,
     },
     NotModified {
@@ -67,13 +66,13 @@ pub struct Fetcher {
     clients: Mutex<HashMap<ClientSettings, HttpClient>>,
 }
 
-/// What one fetch is about.
+/// The inputs of one fetch.
 #[derive(Debug, Clone, Copy)]
 pub struct FetchRequest<'a> {
     pub url: &'a Url,
     pub wanted: Wanted,
     pub settings: &'a FetchSettings,
-    /// Bytes of the body, as it comes and decoded.
+    /// Most bytes of the body, both encoded and decoded.
     pub limit: usize,
     /// The `ETag` of the document we hold.
     pub etag: Option<&'a str>,
@@ -86,7 +85,7 @@ impl Fetcher {
         Self { resolver, clients: Mutex::default() }
     }
 
-    /// What names lead to.
+    /// The DNS resolver.
     pub fn resolver(&self) -> &Resolver {
         &self.resolver
     }
@@ -123,8 +122,8 @@ fn client_settings(settings: &FetchSettings) -> ClientSettings {
     if let Some(forwarded) = &settings.forwarded {
         client.tls = forwarded.tls.clone();
         client.host = forwarded.upstream.host_str().map(str::to_owned);
-        // A `Host` other than the URL's is one of HTTP/1.1: HTTP/2 has `:authority` for it, which is
-        // the URL's (RFC 9113 §8.3.1). The proxy asks the upstream in HTTP/1.1 too.
+        // Only HTTP/1.1 can send a `Host` other than the URL's: in HTTP/2 `:authority` is the URL's
+        // (RFC 9113 §8.3.1). The proxy itself uses HTTP/1.1 to the upstream too.
         client.tls.http2 = forwarded.is_own_name();
     }
     if settings.ca.is_some() {
@@ -181,10 +180,9 @@ fn headers(ask: FetchRequest<'_>) -> Result<HeaderMap, FetchError> {
     Ok(headers)
 }
 
-/// RFC 9110 §10.2.2, and never to another origin: that would be a login page, or somebody else's
-/// network. Three are no other place: the same host by `https:`, both on their default ports; and the
-/// names under which clients know the upstream, which may lead to this proxy, so that the upstream
-/// itself is asked.
+/// The URL of a redirect (RFC 9110 §10.2.2), never at another origin: that would be a login page, or
+/// another network. Two exceptions: `https:` on the same host, both on their default ports; and the names
+/// by which clients know the upstream. Those may lead to this proxy, so the upstream itself is asked.
 fn next_hop(from: &Url, headers: &HeaderMap, settings: &FetchSettings) -> Result<Url, FetchError> {
     let location = headers.get(header::LOCATION).and_then(|v| v.to_str().ok());
     let location = location.ok_or(FetchError::RedirectLocation)?;
@@ -193,7 +191,7 @@ fn next_hop(from: &Url, headers: &HeaderMap, settings: &FetchSettings) -> Result
         return Ok(to);
     }
     let behind = settings.forwarded.as_ref().and_then(|forwarded| forwarded.at_upstream(&to));
-    // An upstream that wants `https:` from us sends us to where we are.
+    // An upstream that demands `https:` redirects us to the address that we just fetched.
     if let Some(behind) = behind.filter(|behind| behind != from) {
         return Ok(behind);
     }
@@ -284,7 +282,7 @@ mod tests {
             ("/oidc/y", Ok("http://10.0.0.1:3000/oidc/y")),
             ("https://login.example:444/oidc/x/", Err("redirect_cross_origin")),
             ("https://evil.example/oidc/x/", Err("redirect_cross_origin")),
-            // Where we are already: it wants another scheme of us.
+            // The address that was just fetched, with another scheme.
             ("https://login.example/oidc/x", Err("redirect_cross_origin")),
         ] {
             let found = next(inner, to, Some(forwarded("http://10.0.0.1:3000/oidc")));

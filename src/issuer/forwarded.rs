@@ -1,6 +1,6 @@
-//! How the upstream hears of us, when we ask on our own account: as it hears of its clients' requests,
-//! so that a server which finds its tenant by the name, or refuses what came without TLS in front,
-//! answers us as it answers them.
+//! Our own requests to the upstream have the same `Host` and forwarding fields as clients' requests. So a
+//! server that finds its tenant by the name, or refuses requests without TLS in front, answers us as it
+//! answers clients.
 
 use url::{Position, Url};
 
@@ -13,19 +13,19 @@ pub struct Forwarded {
     pub upstream: Url,
     /// `Host`: the public name, the upstream's own, or a configured one.
     pub host: String,
-    /// What clients call us, for `X-Forwarded-Host` and `X-Forwarded-Proto`.
+    /// The public URL, for `X-Forwarded-Host` and `X-Forwarded-Proto`.
     pub public: Option<Url>,
     pub tls: TlsOptions,
 }
 
 impl Forwarded {
-    /// Whether the upstream is told the name that its address has: then nothing but the address need
-    /// say it, in HTTP/2 neither.
+    /// Whether the upstream gets the name in its own URL. Then the request needs no other `Host`, and may use
+    /// HTTP/2.
     pub(super) fn is_own_name(&self) -> bool {
         self.tls.sni.is_none() && self.host == authority(&self.upstream)
     }
 
-    /// The address at the upstream that `url` stands for, where that is a name clients know it by.
+    /// The URL at the upstream for `url`, if clients know the upstream by the name in `url`.
     pub fn at_upstream(&self, url: &Url) -> Option<Url> {
         let public = self.public.as_ref().map(authority);
         let named = [Some(self.host.as_str()), public].contains(&Some(authority(url)));
@@ -38,9 +38,8 @@ pub fn authority(url: &Url) -> &str {
     &url[Position::BeforeHost..Position::AfterPort]
 }
 
-/// `url` at `upstream`. The upstream may be the path of the name (`https://host/oidc` at
-/// `http://localhost:3001/oidc` or at `http://localhost:3001`): its base path is not added a second
-/// time.
+/// `url` at `upstream`. The upstream of `https://host/oidc` may be `http://localhost:3001/oidc` or
+/// `http://localhost:3001`: its base path is not added a second time.
 pub fn below(upstream: &Url, url: &Url) -> Url {
     let base = upstream.path().trim_end_matches('/');
     let has_base = url.path().strip_prefix(base).is_some_and(|rest| rest.starts_with('/'));

@@ -1,4 +1,4 @@
-//! One issuer: its keys now, one fetch at a time whatever the load, the last good set through every
+//! One issuer: its current keys, one fetch at a time whatever the load, and the last good set during an
 //! outage.
 
 mod fetching;
@@ -24,10 +24,10 @@ use crate::otel::Parent;
 use crate::refresh::{self, Action, Event, Freshness, RefreshState};
 use crate::status::{Fault, Lasting};
 
-/// Slack over the total time of a fetch that a cold start waits: parsing, and a busy machine.
+/// Without any set, a request waits `total_timeout` and this long: for parsing, on a busy machine.
 const COLD_SLACK: Duration = Duration::from_secs(2);
 
-/// How often a file is looked at.
+/// How often a file is checked for changes.
 const FILE_LOOK: Duration = Duration::from_secs(1);
 
 /// See the module.
@@ -37,14 +37,14 @@ pub struct IssuerHandle {
     policy: ArcSwap<IssuerPolicy>,
     snapshot: ArcSwapOption<Snapshot>,
     inner: Mutex<Inner>,
-    /// Why the set in use is not on disk, while it is not.
+    /// Why the set in use could not be written to disk, until it is.
     unsaved: Lasting,
-    /// Counts finished fetches; who waits for one watches it.
+    /// Counts finished fetches. A request that waits for one watches it.
     finished: watch::Sender<u64>,
     shared: Arc<Shared>,
     /// Whether a task refreshes the set.
     refreshing: AtomicBool,
-    /// When a request last asked, seconds since 1970.
+    /// When a request last used this issuer, seconds since 1970.
     used: AtomicI64,
 }
 
@@ -52,19 +52,19 @@ pub struct IssuerHandle {
 struct Inner {
     state: RefreshState,
     in_flight: bool,
-    /// Of the set last read; sent back, so that the issuer may say that it still holds.
+    /// `ETag` of the set last read, for conditional requests (RFC 9110 §13.1.2).
     etag: Option<String>,
     /// When the set was last read whole.
     read: Option<UnixTime>,
-    /// What stood for a content coding and is none; said once.
+    /// The unknown content coding of the last answer, which is logged once.
     unknown_coding: Option<String>,
     removed: Vec<Removed>,
     /// The file last read.
     stamp: Option<crate::keyring::file::Stamp>,
-    /// The last kid asked for by itself was not there.
+    /// With a URL per kid: the issuer had no key for the kid last asked for.
     missed: bool,
     last_error: Option<Fault>,
-    /// The same in short.
+    /// The code and status of `last_error`.
     last_reason: Option<Reason>,
     fetches: Fetches,
 }
@@ -107,8 +107,8 @@ impl IssuerHandle {
         (self.is_static() || age <= self.settings.load().refresh.stale_max).then_some(snapshot)
     }
 
-    /// The keys for a token that names `kid`. With no set yet it waits for the first fetch; for a
-    /// kid that is not in the set, a bounded time for one refetch that all such requests share.
+    /// The keys for a token that names `kid`. Without any set it waits for the first fetch. For a kid that is
+    /// not in the set it waits a bounded time for one refetch, which all such requests share.
     pub async fn fresh_for(self: &Arc<Self>, kid: Option<&str>) -> Option<Arc<Snapshot>> {
         self.touch();
         let snapshot = self.snapshot();
@@ -124,7 +124,7 @@ impl IssuerHandle {
         if self.is_static() {
             return snapshot;
         }
-        // The end of the wait is no error: what is there now is the answer.
+        // A timeout is not an error: the set that is there now is the answer.
         let _ = self.shared.clock.patience(patience, self.wait(event, kid)).await;
         let snapshot = self.snapshot();
         if let (Some(set), Some(kid)) = (&snapshot, kid)
@@ -135,7 +135,7 @@ impl IssuerHandle {
         snapshot
     }
 
-    /// Notes that somebody needs this issuer's keys; starts the task that keeps them fresh.
+    /// Notes that a request needs this issuer's keys, and starts the task that keeps them fresh.
     pub fn touch(self: &Arc<Self>) {
         self.used.store(self.shared.clock.now().secs(), Ordering::Relaxed);
         if !self.refreshing.load(Ordering::Relaxed) && !self.is_static() {
@@ -174,19 +174,20 @@ impl IssuerHandle {
         }
     }
 
-    /// Why the last fetch failed, while it lasts.
+    /// Why the last fetch failed; `None` after a good one.
     pub fn last_reason(&self) -> Option<Reason> {
         self.inner.lock().last_reason
     }
 
-    /// Takes new settings; true if the keys stay (same source), else the caller makes a new handle.
+    /// Takes new settings with the same source, so the keys stay. For another source the caller makes a new
+    /// handle.
     pub(super) fn update(&self, settings: &IssuerSettings) {
         self.policy.store(Arc::new(settings.policy.clone()));
         self.settings.store(Arc::new(settings.clone()));
     }
 
-    /// Waits for the fetch under way, or for a new one. Where each key stands by itself, the one under
-    /// way may be about another kid: then once more.
+    /// Waits for the fetch under way, or for a new one. With a URL per kid the fetch under way may be for
+    /// another kid: then it waits again, for eight fetches at most.
     async fn wait(self: &Arc<Self>, event: Event, kid: Option<&str>) {
         let each = matches!(self.settings.load().source, Source::UrlPerKid(_));
         for _ in 0..if each { 8 } else { 1 } {
@@ -202,8 +203,8 @@ impl IssuerHandle {
         }
     }
 
-    /// Waits in line for a fetch: the one under way, or a new one if the policy permits it. False:
-    /// there is none to wait for.
+    /// Joins the fetch under way, or starts one if the policy permits it. False: there is no fetch to wait
+    /// for.
     fn join(self: &Arc<Self>, event: Event, kid: Option<&str>) -> bool {
         {
             let mut inner = self.inner.lock();
@@ -211,8 +212,8 @@ impl IssuerHandle {
                 return true;
             }
             let settings = self.settings.load();
-            // Keys that stand one by one are asked for one by one: after a kid that was there the
-            // next may come at once, after one that was not the cooldown holds.
+            // With a URL per kid each key is a fetch of its own: after a kid that was found the next one
+            // may follow at once, after one that was not found the cooldown applies.
             let each = matches!(settings.source, Source::UrlPerKid(_)) && !inner.missed;
             let event = if each && event == Event::UnknownKid { Event::NoKeys } else { event };
             let refresh = &settings.refresh;
@@ -225,7 +226,7 @@ impl IssuerHandle {
         }
         let handle = Arc::clone(self);
         let kid = kid.map(str::to_owned);
-        // A task of its own: a request that goes away must not take the fetch with it.
+        // In a task of its own: a cancelled request must not cancel the fetch.
         let asked_by = Parent::current();
         self.shared.spawn(async move { handle.fetch(kid, &asked_by).await });
         true
@@ -274,12 +275,12 @@ impl IssuerHandle {
                 let dir = self.shared.store.as_ref();
                 let last = dir.and_then(|dir| store::load(dir, &self.name, &settings, &options));
                 match last {
-                    // A set from before the restart is served at once and asked about at once.
+                    // A set from before the restart is served at once and refetched at once.
                     Some(last) if now.since(last.fetched) <= settings.refresh.stale_max => {
                         self.inner.lock().state.fetched = Some(last.fetched);
                         self.snapshot.store(Some(Arc::new(last)));
                     }
-                    // No key is known before a token names one: an empty set is the truth.
+                    // With a URL per kid no key is known before a token names one, so the empty set is right.
                     _ if matches!(settings.source, Source::UrlPerKid(_)) => {
                         self.accept(None, KeySet::default(), Report::default(), now);
                     }
@@ -289,7 +290,7 @@ impl IssuerHandle {
         }
     }
 
-    /// Starts the task that keeps the set fresh while somebody uses it.
+    /// Starts the task that keeps the set fresh while requests use it.
     fn start_refreshing(self: &Arc<Self>) {
         if !self.refreshing.swap(true, Ordering::AcqRel) {
             let handle = Arc::clone(self);
@@ -330,8 +331,7 @@ impl IssuerHandle {
         }
     }
 
-    /// Whether the file is another one than before; then it is due at once, whatever the schedule
-    /// says.
+    /// Whether the file has changed. Then it is read at once, whatever the schedule says.
     fn file_changed(&self, path: &Path) -> bool {
         let stamp = crate::keyring::file::stamp(path);
         let mut inner = self.inner.lock();
@@ -344,7 +344,7 @@ impl IssuerHandle {
         true
     }
 
-    /// Keys that no fetch can change.
+    /// Whether the keys are in the configuration, where no fetch can change them.
     fn is_static(&self) -> bool {
         matches!(self.settings.load().source, Source::Secrets | Source::Inline(_))
     }

@@ -1,5 +1,5 @@
-//! What an issuer's answer says about time: RFC 9111 for how long it is fresh, RFC 9110 §10.2.3 for
-//! when to come back.
+//! What an issuer's answer says about time: how long it is fresh (RFC 9111), and when to retry (RFC 9110
+//! §10.2.3).
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -8,7 +8,7 @@ use reqwest::header::{self, HeaderMap, HeaderName};
 use crate::jose::names::UnixTime;
 
 /// RFC 9111 §4.2.1 as a shared cache: `s-maxage`, `max-age`, `Expires`; less `Age` (§5.1). `no-store`
-/// and `no-cache` are read as zero: the floor of our own clock applies. `None`: nothing was said.
+/// and `no-cache` count as zero, and our own minimum applies. `None`: the answer does not say.
 pub(super) fn freshness(headers: &HeaderMap, now: UnixTime) -> Option<Duration> {
     let mut max_age = None;
     let mut shared = None;
@@ -18,7 +18,7 @@ pub(super) fn freshness(headers: &HeaderMap, now: UnixTime) -> Option<Duration> 
             let secs = || value.trim().trim_matches('"').parse().ok().map(Duration::from_secs);
             match name.trim().to_ascii_lowercase().as_str() {
                 "no-store" | "no-cache" => return Some(Duration::ZERO),
-                // Of two, the first (RFC 9111 §4.2.1 lets a cache choose; ours is the common choice).
+                // The first of two counts (RFC 9111 §4.2.1 lets a cache choose; this is the common choice).
                 "max-age" => max_age = max_age.or_else(secs),
                 "s-maxage" => shared = shared.or_else(secs),
                 _ => {}
@@ -33,7 +33,7 @@ pub(super) fn freshness(headers: &HeaderMap, now: UnixTime) -> Option<Duration> 
     Some(lifetime.saturating_sub(Duration::from_secs(age.unwrap_or(0))))
 }
 
-/// Seconds or a date.
+/// `Retry-After`: seconds or a date.
 pub(super) fn retry_after(headers: &HeaderMap, now: UnixTime) -> Option<Duration> {
     let value = text(headers, header::RETRY_AFTER)?.trim();
     match value.parse() {

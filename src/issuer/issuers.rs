@@ -1,5 +1,5 @@
-//! All issuers. Ten thousand configured ones cost a request one hash lookup, and no task before
-//! somebody uses them.
+//! All issuers. Even with ten thousand, a request costs one hash lookup, and an issuer has no task before a
+//! request uses it.
 
 use std::collections::HashMap;
 use std::io;
@@ -22,7 +22,7 @@ use crate::jose::jwks::{self, DocumentRefusal, Options};
 use crate::jose::names::{Issuer, IssuerName};
 use crate::jose::tenants;
 
-/// Up to this many issuers are fetched at the start and kept fresh always; more only while used.
+/// Up to this many issuers are fetched at the start and kept fresh always; with more, only those in use.
 const FEW: usize = 100;
 
 /// What the issuers need of the process.
@@ -58,7 +58,7 @@ pub struct Issuers {
 #[derive(Default)]
 struct Table {
     by_iss: HashMap<Issuer, Arc<IssuerHandle>>,
-    /// Issuers of many tenants, by what stands around the tenant.
+    /// Multi-tenant issuers, by the text around the tenant in `iss`.
     by_pattern: HashMap<String, Arc<IssuerHandle>>,
     by_name: HashMap<IssuerName, Arc<IssuerHandle>>,
     /// In the order of the configuration.
@@ -97,7 +97,7 @@ impl Issuers {
     /// Takes a new configuration, all of it or nothing. Issuers whose source stays keep their keys.
     ///
     /// # Errors
-    /// As [`Issuers::new`]; the old ones then go on.
+    /// As [`Issuers::new`]. The old configuration then stays in use.
     pub fn reload(&self, settings: Vec<IssuerSettings>) -> Result<(), IssuerError> {
         self.check(&settings)?;
         let old = self.table.load();
@@ -147,14 +147,14 @@ impl Issuers {
         Ok(())
     }
 
-    /// The issuer of a token, by its `iss` byte for byte, else by what stands around a tenant in it;
-    /// none where that could be two issuers.
+    /// The issuer of a token: by its `iss`, byte for byte, else by the text around a tenant in it. `None` if
+    /// two issuers match.
     pub fn by_iss(&self, iss: &str) -> Option<Arc<IssuerHandle>> {
         let table = self.table.load();
         table.by_iss.get(iss).or_else(|| table.of_tenant(iss)).cloned()
     }
 
-    /// The issuer of tokens without `iss`, where the configuration names one.
+    /// The issuer of tokens without `iss`, if the configuration names one.
     pub fn when_missing(&self) -> Option<Arc<IssuerHandle>> {
         self.only().filter(|handle| handle.policy().issuer_when_missing)
     }
@@ -168,7 +168,7 @@ impl Issuers {
         self.table.load().list.clone().into_iter()
     }
 
-    /// How discovery stands; `None` where issuers are configured, and before the first look.
+    /// The state of discovery. `None` if issuers are configured, and before the first attempt.
     pub fn discovery(&self) -> Option<Arc<DiscoveryStatus>> {
         self.shared.discovery.load_full()
     }
@@ -177,8 +177,8 @@ impl Issuers {
         self.shared.discovery.store(Some(Arc::new(status)));
     }
 
-    /// Whether whose tokens are good is not known yet: nothing was learnt, or what was guessed has not
-    /// proved right.
+    /// Whether the issuer is not known yet: none was learnt, or it was guessed and its keys have not been
+    /// read.
     pub fn is_undecided(&self) -> bool {
         if self.is_empty() {
             return true;
@@ -187,17 +187,17 @@ impl Issuers {
         guessed && self.iter().all(|handle| handle.snapshot().is_none())
     }
 
-    /// What asks for documents.
+    /// The fetcher that all issuers share.
     pub fn fetcher(&self) -> &Fetcher {
         &self.shared.fetcher
     }
 
-    /// Where things that outlive the process are kept.
+    /// The folder for data that survives a restart.
     pub(super) fn data_dir(&self) -> Option<&Path> {
         self.shared.store.as_deref()
     }
 
-    /// Whether the last good key sets outlive the process.
+    /// Whether the last good key sets survive a restart.
     pub fn keeps_sets(&self) -> bool {
         self.data_dir().is_some()
     }
@@ -210,7 +210,7 @@ impl Issuers {
         self.len() == 0
     }
 
-    /// The only issuer, where there is one.
+    /// The only issuer, if there is exactly one.
     pub fn only(&self) -> Option<Arc<IssuerHandle>> {
         match self.table.load().list.as_slice() {
             [one] => Some(Arc::clone(one)),
@@ -218,7 +218,7 @@ impl Issuers {
         }
     }
 
-    /// Fetches a few issuers' keys at once and keeps them fresh until `shutdown` turns true.
+    /// Keeps the keys of up to `FEW` issuers fresh, from the start until `shutdown` turns true.
     pub async fn run(&self, mut shutdown: watch::Receiver<bool>) {
         self.shared.started(shutdown.clone());
         loop {
@@ -234,7 +234,7 @@ impl Issuers {
         }
     }
 
-    /// Waits until the keys of some issuers changed; for one listener.
+    /// Waits until the keys of some issuers change. For one caller only.
     pub async fn next_changes(&self) -> Vec<IssuerName> {
         self.shared.next_changes().await
     }

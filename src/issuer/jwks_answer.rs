@@ -1,5 +1,5 @@
-//! The HTTP answers of a published key set, made once when the set is published: a read of it is a
-//! copy of prepared bytes.
+//! The HTTP answers of a published key set, made once when the set is published: serving one copies
+//! prepared bytes.
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 
@@ -26,7 +26,7 @@ impl Media {
     /// verifier that cannot read the set is worse off than one that reads an unasked type.
     pub fn for_accept(accept: Option<&[u8]>) -> Self {
         let Some(accept) = accept else { return Self::JwkSet };
-        // The commonest spellings first, so that they cost a comparison.
+        // The most common values first: they cost only a comparison.
         match accept {
             b"*/*" | b"" => return Self::JwkSet,
             b"application/json" => return Self::Json,
@@ -63,14 +63,14 @@ fn admits(accept: &str, media: Media) -> bool {
     best.1
 }
 
-/// `If-None-Match`, RFC 9110 §13.1.2, by weak comparison: a list, `*`, weak tags.
+/// Whether `If-None-Match` has `etag` (RFC 9110 §13.1.2), by weak comparison: a list, `*`, weak tags.
 pub fn has_it(if_none_match: Option<&[u8]>, etag: &str) -> bool {
     let Some(field) = if_none_match else { return false };
     if field == etag.as_bytes() || field == b"*" {
         return true;
     }
     let Ok(field) = std::str::from_utf8(field) else { return false };
-    // Our own tag holds no comma, so a split inside a foreign tag cannot make up ours.
+    // Our own tag has no comma, so splitting another tag at its commas cannot yield ours.
     field.split(',').map(str::trim).any(|tag| tag.strip_prefix("W/").unwrap_or(tag) == etag)
 }
 
@@ -81,7 +81,7 @@ pub struct JwksAnswer {
     not_modified: [Bytes; 2],
 }
 
-/// What a request for a set says.
+/// The parts of a request for a set that the answer depends on.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct JwksRequest<'a> {
     /// `HEAD`: the head alone.
@@ -142,8 +142,8 @@ impl PublishedSet {
     }
 }
 
-/// Whether a field of the set's answer stands in a `304` too: without a body there is no metadata of
-/// one, apart from the validators (RFC 9110 §15.4.5).
+/// Whether a `304` has this field too. It has no body, so it leaves out the metadata of one, except the
+/// validators (RFC 9110 §15.4.5).
 pub fn is_in_304(name: &str) -> bool {
     !matches!(name, "Content-Type" | "Content-Length")
 }

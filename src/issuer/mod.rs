@@ -70,7 +70,7 @@ pub enum Source {
 }
 
 impl Source {
-    /// For people: kind and place, without passwords or queries.
+    /// The source as people read it: kind and place, without passwords or queries.
     pub fn describe(&self) -> String {
         match self {
             Self::Url(url) => {

@@ -1,9 +1,9 @@
 //! When each of the issuers' keys was first published.
 //!
-//! A verifier that follows our `max-age` may hold a copy from before a key appeared. So a token of a
-//! new key passes as it stands only when every such copy has run out; until then it is countersigned.
-//! The history outlives the process, because the copies do. With no history at all, and no replica
-//! beside us, no set was ever served: then every key counts as old.
+//! A verifier that follows our `max-age` may hold a copy from before a key appeared. So a token of a new key
+//! passes unchanged only once every such copy has expired; until then it is countersigned. The history is
+//! kept on disk, because the copies outlive the process. Without a history, and without other replicas, no
+//! set was ever served: then every key counts as old.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use crate::jose::thumbprint::Thumbprint;
 use crate::keyring::atomic;
 
 const FILE: &str = "published.json";
-/// Names remembered for one issuer; the oldest go first.
+/// Kids remembered for one issuer. Above this, only those now published are kept.
 const MAX_KIDS: usize = 1000;
 
 /// See the module.
@@ -30,9 +30,9 @@ pub(super) struct PublishedHistory {
 
 #[derive(Default)]
 struct KnownKids {
-    /// kid → the key last published under it, as the publisher wants it.
+    /// kid → the key last published under it.
     keys: HashMap<Kid, Thumbprint>,
-    /// kid → since when.
+    /// kid → when that key was first published.
     since: HashMap<Kid, UnixTime>,
 }
 
@@ -64,7 +64,7 @@ impl PublishedHistory {
                 else {
                     continue;
                 };
-                // A time to come would keep a key from ever counting as known.
+                // With a time in the future a key would count as new for too long.
                 known.since.insert(kid.clone(), UnixTime::from_secs(entry.since).min(now));
                 known.keys.insert(kid, key);
             }
@@ -93,7 +93,7 @@ impl PublishedHistory {
         let known = self.issuers.entry(issuer.to_string()).or_default();
         for (kid, key) in kids.iter() {
             if known.keys.get(kid) != Some(key) {
-                // Before the first set there was no copy that could lack the key.
+                // Before the first set nothing was cached, so no copy can lack the key.
                 let since = if first { UnixTime::from_secs(0) } else { now };
                 known.keys.insert(kid.clone(), key.clone());
                 known.since.insert(kid.clone(), since);
@@ -105,7 +105,7 @@ impl PublishedHistory {
         }
     }
 
-    /// The kids every copy has by now.
+    /// The kids that every cached copy has by now.
     pub(super) fn propagated(
         &self,
         issuer: &IssuerName,
@@ -122,7 +122,7 @@ impl PublishedHistory {
         })
     }
 
-    /// Whether some key of the issuer came into use lately, or soon will.
+    /// Whether a key of the issuer has propagated in the last hour, or still will.
     pub(super) fn is_growing(&self, issuer: &IssuerName, ahead: Duration, now: UnixTime) -> bool {
         let margin = Duration::from_secs(3600);
         self.issuers.get(issuer.as_str()).is_some_and(|known| {
@@ -130,7 +130,7 @@ impl PublishedHistory {
         })
     }
 
-    /// Writes the history, if something was added.
+    /// Writes the history if it has changed.
     pub(super) fn save(&mut self) {
         let Some(dir) = self.dir.as_ref().filter(|_| self.dirty) else { return };
         self.dirty = false;
@@ -157,7 +157,7 @@ impl PublishedHistory {
 }
 
 impl KnownKids {
-    /// Forgets names that are no longer published.
+    /// Forgets kids that are no longer published.
     fn shrink(&mut self, kids: &PublishedKids) {
         self.keys.retain(|kid, key| kids.serves(kid.as_str(), key));
         let keys = &self.keys;

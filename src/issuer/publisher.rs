@@ -1,5 +1,5 @@
-//! The sets verifiers read: our own keys and the issuers', built when something changes and then only
-//! handed out.
+//! The sets that verifiers read: our own keys and the issuers'. A set is built when something changes, and
+//! after that only served.
 //!
 //! Keys of different issuers are never in one set, or one issuer could mint tokens in another's name:
 //! with several issuers the common path holds our own keys alone.
@@ -31,7 +31,7 @@ use crate::profile::Profile;
 
 /// Always served, whatever the configuration.
 pub const COMMON_PATH: &str = "/.well-known/jwks.json";
-/// How often the sets are looked at though nothing changed: keys grow into use.
+/// How often the sets are checked without an event: a new key may be used after a time.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// A set ready to be sent.
@@ -39,7 +39,7 @@ const LOOK: Duration = Duration::from_secs(1);
 pub struct PublishedSet {
     /// `{"keys":[…]}`
     pub body: Bytes,
-    /// Quoted, as it stands in the header (RFC 9110 §8.8.3).
+    /// Quoted, as in the header (RFC 9110 §8.8.3).
     pub etag: String,
     /// `max-age`, in seconds.
     pub max_age: u32,
@@ -56,10 +56,10 @@ pub struct PublishedSet {
 pub enum NoSet {
     #[error("not a path of a key set")]
     NotAPath,
-    /// Never an empty set in its place: a verifier would take that for the truth and keep it.
+    /// An empty set is never served instead: a verifier would believe it and cache it.
     #[error("the key set of issuer `{issuer}` has not been read yet{}", because(.last))]
     NotRead { issuer: IssuerName, last: Option<Reason> },
-    /// Our own keys alone would be kept by a verifier for a whole `max-age`, the issuer's missing.
+    /// Our own keys alone are not served: a verifier would do without the issuer's for a whole `max-age`.
     #[error("no issuer is known yet: {}", .0.as_deref().map_or(NOT_LOOKED, |status| status.text.as_str()))]
     NoIssuer(Option<Arc<DiscoveryStatus>>),
     /// See [`read_back`].
@@ -111,7 +111,7 @@ struct Slot {
     /// `None`: our own keys only.
     issuer: Option<Arc<IssuerHandle>>,
     set: ArcSwapOption<PublishedSet>,
-    /// Why the set last built is not served; the one before it stays.
+    /// Why the set last built is not served. The set before it stays.
     fault: ArcSwapOption<ReadBackFault>,
     /// The kids of the issuer's keys that every cached copy of the set has by now.
     propagated: ArcSwap<PublishedKids>,
@@ -151,8 +151,8 @@ impl Publisher {
         self.set_of(slot)
     }
 
-    /// As [`Publisher::for_path`], but where the issuer's set was never read it waits for the first
-    /// fetch, which all who wait share.
+    /// Like [`Publisher::for_path`], but if the issuer's set was never read it waits for the first fetch,
+    /// which all waiting requests share.
     ///
     /// # Errors
     /// [`NoSet`] when that fetch failed too.
@@ -173,9 +173,9 @@ impl Publisher {
         self.table.load().by_path.contains_key(path)
     }
 
-    /// The names under which every verifier that follows our `max-age` finds the issuer's keys by
-    /// now: a token may pass as it stands only with one of these. A key that has just appeared is
-    /// not yet among them; its tokens are countersigned meanwhile.
+    /// The kids of the issuer that every verifier which follows our `max-age` has by now. A token may pass
+    /// unchanged only with one of these. A key that has just appeared is not among them yet; its tokens are
+    /// countersigned meanwhile.
     pub fn kids_for(&self, issuer: &IssuerName) -> Arc<PublishedKids> {
         match self.table.load().by_issuer.get(issuer) {
             Some(slot) => slot.propagated.load_full(),
@@ -210,7 +210,7 @@ impl Publisher {
         }
     }
 
-    /// Takes a new profile's or configuration's paths; sets that stay are kept.
+    /// Makes the table of paths again after a reload. Sets that stay are kept.
     fn reroute(&self) {
         let old = self.table.load();
         let only = self.issuers.only();
@@ -274,7 +274,7 @@ impl Publisher {
         });
         let etag = format!("\"{}\"", &base64url::encode(hash(document.body.as_bytes()))[..22]);
         let is_new = slot.set.load().as_ref().is_none_or(|old| old.etag != etag);
-        // Before anything is remembered or served. Bytes that are served already were read then.
+        // Read back before anything is remembered or served. Bytes already served were read back then.
         if is_new && slot.refuses(&document, &ring.probes) {
             return;
         }
@@ -298,7 +298,7 @@ impl Publisher {
         }
     }
 
-    /// Lets keys grow into use, and sets end with their issuers' last good ones.
+    /// Does what only time brings: new keys come into use, and a set ends with its issuer's last good set.
     fn reconcile(&self) {
         let now = self.clock.now();
         let table = self.table.load_full();
@@ -317,8 +317,8 @@ impl Publisher {
         self.history.lock().save();
     }
 
-    /// How long until every copy of the set has an issuer's key. Another replica may have read the
-    /// issuer's set just before the key appeared, and hands that out until its own next reading.
+    /// How long until every copy of the set has an issuer's key. Another replica may have read the issuer's
+    /// set just before the key appeared, and serves that until it reads again.
     fn ahead(&self, slot: &Slot) -> Duration {
         let own = self.keyring.ahead().max(self.max_age);
         match &slot.issuer {
@@ -345,8 +345,8 @@ impl Slot {
         Self { issuer, set, fault, propagated: ArcSwap::default() }
     }
 
-    /// Has another implementation read a set that was made. Where it cannot, or does not verify with it
-    /// what our keys signed, the set before it stays.
+    /// Reads a new set back with another implementation. If that cannot read it, or cannot verify with it
+    /// what our keys signed, the set is refused and the one before it stays.
     fn refuses(&self, document: &PublishedDocument, probes: &[Probe]) -> bool {
         let read = read_back::read_back(&document.body, &document.kids, probes);
         if let Err(fault) = &read {
@@ -415,7 +415,7 @@ mod tests {
         let probes = [key.probe().clone()];
         let slot = Slot::new(None);
         assert!(!slot.refuses(&document(&key), &probes));
-        // Ours signs with a key that is not in the set.
+        // Our probe was signed with a key that is not in the set.
         assert!(slot.refuses(&document(&other), &probes));
         let refused = slot.get().unwrap_err();
         assert_eq!(refused.code(), "key_probe");
@@ -424,7 +424,7 @@ mod tests {
         broken.body = broken.body.replace("]}", "");
         assert!(slot.refuses(&broken, &probes));
         assert_eq!(slot.get().unwrap_err().code(), "set_unreadable");
-        // The one before it stays.
+        // The set before it stays.
         slot.set.store(Some(Arc::new(PublishedSet {
             answer: JwksAnswer::new(&Bytes::new(), "", 0),
             body: Bytes::from(document(&key).body),

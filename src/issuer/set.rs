@@ -1,4 +1,4 @@
-//! What becomes of keys the issuer no longer publishes.
+//! Keys that the issuer no longer publishes: they still verify for a grace period.
 
 use std::time::Duration;
 
@@ -6,14 +6,14 @@ use crate::jose::jwks::KeySet;
 use crate::jose::names::UnixTime;
 use crate::jose::thumbprint::Thumbprint;
 
-/// A key the issuer took away, still verifying until `until`.
+/// A key that the issuer removed. It still verifies until `until`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Removed {
     pub key: Thumbprint,
     pub until: UnixTime,
 }
 
-/// The set from now on: what the issuer publishes and, within `grace`, what it took away.
+/// The new set: what the issuer publishes and, for `grace`, what it removed.
 pub(super) fn merge(
     before: Option<&KeySet>,
     new: KeySet,

@@ -23,11 +23,11 @@ use crate::clock::Clock;
 use crate::jose::jwks::Options;
 use crate::jose::names::{IssuerName, UnixTime};
 
-/// An issuer nobody asked about for this long is left alone, where there are many.
+/// If there are many issuers, one that no request used for this long is not refreshed.
 const IDLE: Duration = Duration::from_secs(3600);
 /// Unknown kids remembered, over all issuers: some megabytes at most.
 const UNKNOWN: u64 = 10_000;
-/// Nothing is remembered as unknown for longer, whatever an issuer's cooldown.
+/// The longest time that a kid is remembered as unknown, whatever the issuer's cooldown.
 pub(super) const UNKNOWN_FOR: Duration = Duration::from_secs(3600);
 
 /// See the module.
@@ -38,9 +38,9 @@ pub(super) struct Shared {
     /// Directory of the last good sets.
     pub(super) store: Option<PathBuf>,
     pub(super) unknown: Unknown,
-    /// Where the issuer is learnt from the upstream: how that stands.
+    /// The state of discovery, if the issuer is learnt from the upstream.
     pub(super) discovery: ArcSwapOption<DiscoveryStatus>,
-    /// Few enough to keep all of them fresh all the time.
+    /// There are so few issuers that all are kept fresh all the time.
     pub(super) few: AtomicBool,
     runtime: OnceLock<Handle>,
     shutdown: OnceLock<watch::Receiver<bool>>,
@@ -78,7 +78,7 @@ impl Shared {
         Options { limits: settings.limits, now, ..self.options.clone() }
     }
 
-    /// From now on tasks run on this runtime, not on that of whoever asked first.
+    /// From now on tasks run on this runtime, not on that of the first caller.
     pub(super) fn started(&self, shutdown: watch::Receiver<bool>) {
         let _ = self.runtime.set(Handle::current());
         let _ = self.shutdown.set(shutdown);
@@ -96,7 +96,7 @@ impl Shared {
         self.shutdown.get().is_some_and(|s| *s.borrow())
     }
 
-    /// Sleeps, or until the end.
+    /// Sleeps for `wait`, or until shutdown.
     pub(super) async fn pause(&self, wait: Duration) {
         let Some(mut shutdown) = self.shutdown.get().cloned() else {
             return self.clock.sleep(wait).await;
@@ -111,7 +111,7 @@ impl Shared {
         idle > IDLE && !self.few.load(Ordering::Relaxed)
     }
 
-    /// In `0.0..1.0`; spread, not secret.
+    /// A random number in `0.0..1.0`. It only spreads fetches over time, so it need not be secret.
     pub(super) fn jitter(&self) -> f64 {
         let mut bytes = [0u8; 4];
         match aws_lc_rs::rand::fill(&mut bytes) {
@@ -131,7 +131,7 @@ impl Shared {
         self.notify.notify_one();
     }
 
-    /// Waits for changes and takes them; for one listener.
+    /// Waits for changes and takes them. For one caller only.
     pub(super) async fn next_changes(&self) -> Vec<IssuerName> {
         loop {
             let changed = std::mem::take(&mut *self.changed.lock());
@@ -143,10 +143,10 @@ impl Shared {
     }
 }
 
-/// Kids known to be unknown: bounded, for a time, and only while the set stays as it is.
+/// Kids that the issuer's set does not have: a bounded number, for a time, and only for the same set.
 pub(super) struct Unknown {
     kids: Cache<u64, UnknownKid>,
-    /// Keyed by chance, so that nobody can aim at another's entry.
+    /// Randomly keyed, so that an attacker cannot choose a kid that collides with another.
     hasher: RandomState,
 }
 
@@ -156,7 +156,7 @@ struct UnknownKid {
     until: UnixTime,
 }
 
-/// Frees an entry's place when it has run out. Whether it counts is asked of our clock.
+/// Frees the memory of an expired entry. Whether an entry still counts is decided by our own clock.
 struct Until(Clock);
 
 impl Until {
@@ -183,7 +183,7 @@ impl Expiry<u64, UnknownKid> for Until {
 
 impl Unknown {
     fn new(clock: Clock) -> Self {
-        // By age: a flood of made-up kids must not keep out the one that is asked for now.
+        // LRU: a flood of made-up kids must not keep out the one that is asked for now.
         let kids = Cache::builder()
             .max_capacity(UNKNOWN)
             .eviction_policy(EvictionPolicy::lru())
@@ -220,7 +220,7 @@ mod tests {
         assert!(!unknown.get(&issuer(), "a", 1, later(30)));
         assert!(!unknown.get(&issuer(), "a", 2, now), "another set may have it");
         assert!(!unknown.get(&issuer(), "b", 1, now));
-        // Put again, it stays as long as was last said.
+        // A second `put` sets the time anew.
         unknown.put(&issuer(), "a", 1, later(60));
         assert!(unknown.get(&issuer(), "a", 1, later(45)));
     }

@@ -7,7 +7,7 @@ use crate::jose::names::UnixTime;
 #[derive(Debug)]
 pub struct Snapshot {
     pub keys: KeySet,
-    /// Grows when the keys change; results computed with another epoch are void.
+    /// Grows when the keys change. Results computed with another epoch are void.
     pub epoch: u64,
     /// When the issuer last confirmed them.
     pub fetched: UnixTime,

@@ -14,7 +14,7 @@ use crate::jose::jwks::{self, DocumentRefusal, KeySet, Normalized, Options, Repo
 use crate::jose::names::{Kid, UnixTime};
 use crate::refresh::FetchOutcome;
 
-/// Characters of a kid that may stand in an address we ask for: none that could lead elsewhere.
+/// The longest kid, in characters, that is put into an address.
 const KID_IN_URL: usize = 128;
 
 /// Why the keys were not read.
@@ -50,7 +50,7 @@ impl SourceError {
         Reason { code: self.code(), status }
     }
 
-    /// What the policy makes of it.
+    /// The outcome, as the refresh policy sees it.
     pub fn outcome(&self) -> FetchOutcome {
         match self {
             Self::Fetch(e) => FetchOutcome::Bad { retry_after: e.retry_after() },
@@ -59,12 +59,12 @@ impl SourceError {
     }
 }
 
-/// What reading gave.
+/// The result of a reading.
 #[derive(Debug)]
 pub(super) struct Got {
-    /// `None`: what we have still holds.
+    /// `None`: the set we have is still current.
     pub(super) set: Option<Box<NewSet>>,
-    /// What the issuer said about its age.
+    /// How long the issuer calls it fresh.
     pub(super) age: Option<Duration>,
 }
 
@@ -73,7 +73,7 @@ pub(super) struct NewSet {
     pub(super) keys: KeySet,
     pub(super) report: Report,
     pub(super) etag: Option<String>,
-    /// A name in `Content-Encoding` that is no coding.
+    /// An unknown name in `Content-Encoding`.
     pub(super) unknown_coding: Option<String>,
 }
 
@@ -94,7 +94,7 @@ impl Got {
     }
 }
 
-/// One reading: what it is about and with what it is done.
+/// The inputs of one reading.
 #[derive(Clone, Copy)]
 pub(super) struct Reading<'a> {
     pub(super) settings: &'a IssuerSettings,
@@ -106,10 +106,10 @@ pub(super) struct Reading<'a> {
 }
 
 impl Reading<'_> {
-    /// Reads a whole key set; `held` is what we have, for issuers whose keys stand one by one.
+    /// Reads a whole key set. `held` is the set we have, for issuers with a URL per kid.
     ///
     /// # Errors
-    /// [`SourceError`]; what was held before still counts.
+    /// [`SourceError`]. The set we have then stays in use.
     pub(super) async fn set(self, held: Option<&KeySet>) -> Result<Got, SourceError> {
         match &self.settings.source {
             Source::Url(url) => self.url(url).await,
@@ -125,7 +125,7 @@ impl Reading<'_> {
             Fetched::NotModified { age } => Ok(Got::same(age)),
             Fetched::Document { body, etag, age, unknown_coding, .. } => {
                 let mut got = match (Got::document(&body, self.options), &unknown_coding) {
-                    // What the server says of the body is the likelier cause.
+                    // The unknown coding is the likelier cause.
                     (Err(_), Some(coding)) => {
                         return Err(FetchError::Encoding(coding.clone()).into());
                     }
@@ -163,7 +163,7 @@ impl Reading<'_> {
         Got::document(&body, self.options)
     }
 
-    /// Asks again for each key we hold; one that is gone is left out.
+    /// Fetches each key that we have again. A key that is gone is left out.
     async fn each(self, template: &str, held: Option<&KeySet>) -> Result<Got, SourceError> {
         let mut keys = Vec::new();
         for key in held.map(KeySet::keys).unwrap_or_default() {
@@ -175,8 +175,7 @@ impl Reading<'_> {
         Ok(Got { set: Some(Box::new(set)), age: None })
     }
 
-    /// Reads the key that stands at `template` for `kid`; empty where the issuer says that there is
-    /// none (404).
+    /// Reads the key at `template` for `kid`; empty if the issuer says that there is none (404, 410, 403).
     ///
     /// # Errors
     /// [`SourceError`].
@@ -209,12 +208,12 @@ fn address(template: &str, kid: &str) -> Option<(Url, Kid)> {
         return None;
     }
     let url = Url::parse(&template.replace("{kid}", kid)).ok()?;
-    // The place of the kid must lie in the path or the query: the origin is the operator's.
+    // `{kid}` must be in the path or the query: the operator alone chooses the origin.
     let without = Url::parse(&template.replace("{kid}", "")).ok()?;
     (url.origin() == without.origin()).then_some((url, Kid::parse(kid).ok()?))
 }
 
-/// Whether a kid has a place in the path or query of `template`.
+/// Whether `template` has `{kid}` in its path or query.
 pub(super) fn is_template(template: &str) -> bool {
     template.contains("{kid}") && address(template, "kid").is_some()
 }

@@ -1,4 +1,4 @@
-//! One issuer as people and metrics see it: plain values.
+//! The status of one issuer, as plain values, for people and metrics.
 
 use serde::{Serialize, Serializer};
 
@@ -6,8 +6,8 @@ use crate::jose::jwks::Report;
 use crate::refresh::Freshness;
 use crate::status::{self, Counts, Fault};
 
-/// Why something of the issuer's could not be read, in short: a stable code, and the status code where
-/// that is the reason.
+/// Why a document of the issuer could not be read: a stable code, and the HTTP status if that is the
+/// reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Reason {
     pub code: &'static str,
@@ -44,7 +44,7 @@ pub struct IssuerStatus {
     pub fetches: Fetches,
     /// The last good set cannot be written to disk.
     pub store_error: Option<Fault>,
-    /// Of the set in use; serialised as its alarms, secrets that the issuer publishes.
+    /// The report of the set in use. Serialised as its alarms alone: secrets that the issuer publishes.
     #[serde(rename = "alarms", serialize_with = "alarms")]
     pub report: Option<Report>,
     #[serde(skip)]
@@ -60,7 +60,7 @@ pub struct IssuerStatus {
     pub failures: u32,
 }
 
-/// In the order of the trouble.
+/// From the worst to the best.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum IssuerState {
@@ -100,7 +100,7 @@ pub struct Fetches {
 }
 
 impl Fetches {
-    /// All in one, `ok` and `not_modified` among the codes of what failed.
+    /// One map of all counts: `ok`, `not_modified` and the codes of failed fetches.
     pub fn counts(&self) -> Counts {
         let mut counts = self.failed.clone();
         counts.extend([("ok", self.good), ("not_modified", self.not_modified)]);

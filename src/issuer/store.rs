@@ -1,6 +1,6 @@
-//! The last good set of each issuer on disk, so that a restart during an outage serves at once. What
-//! is kept is our own writing of the public keys, never the issuer's document: that may hold what it
-//! should not. On loading it is read as carefully as a fetched one.
+//! The last good set of each issuer on disk, so that a restart during an outage serves at once. We store
+//! our own document of the public keys, never the issuer's, which may contain secrets. On loading it is
+//! checked like a fetched one.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -34,7 +34,7 @@ pub(super) fn prepare(data_dir: &Path) -> io::Result<PathBuf> {
     use std::os::unix::fs::DirBuilderExt;
     let dir = data_dir.join("issuers");
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
-    // A process that hands over to this one may lose a set that it writes now: the next replaces it.
+    // During a handover this may delete a set that the old process is writing. Its next write repairs that.
     atomic::sweep(&dir, None);
     Ok(dir)
 }
@@ -67,7 +67,7 @@ pub(super) fn load(
     }
     let read = jwks::normalize(stored.document.get().as_bytes(), options);
     let read = read.map_err(|e| ignored(&e)).ok()?;
-    // A time in the future would never grow old.
+    // With a time in the future the set would stay fresh too long.
     let now = options.now.unwrap_or(UnixTime::from_secs(stored.fetched));
     let fetched = UnixTime::from_secs(stored.fetched).min(now);
     Some(Snapshot { keys: read.keys, epoch: 1, fetched, report: read.report })
@@ -93,7 +93,7 @@ pub(super) fn save(
     atomic::replace(dir, &format!("{name}.json"), &text)
 }
 
-/// Tells sources apart without showing what an address may hold.
+/// A hash that tells sources apart. A URL may contain a secret, so it is not stored as text.
 fn fingerprint(source: &Source) -> String {
     let text = match source {
         Source::Url(url) => format!("url {url}"),

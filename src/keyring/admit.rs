@@ -1,6 +1,6 @@
-//! Where every private key enters a ring, whoever made it: a new one, one that is imported, one laid
-//! down from outside, one read back from a store. A [`SigningKey`] has proved when it was made that
-//! others verify what it signs; nothing is left to check here.
+//! Every private key enters a ring here: a new one, an imported one, one supplied from outside, or one read
+//! back from a store. [`SigningKey`] has checked when it was made that others can verify what it signs, so
+//! nothing is left to check.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::jose::sign::{SigningKey, SigningKeyError};
 
 const INDIFFERENT: GeneralPurposeConfig =
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
-/// Either alphabet, with or without padding: dashboards and shells write both.
+/// Either alphabet, with or without padding: dashboards and shells produce both.
 const BASE64: [GeneralPurpose; 2] = [
     GeneralPurpose::new(&alphabet::STANDARD, INDIFFERENT),
     GeneralPurpose::new(&alphabet::URL_SAFE, INDIFFERENT),
@@ -28,10 +28,10 @@ pub fn generate(alg: Alg) -> Result<Arc<SigningKey>, SigningKeyError> {
     SigningKey::generate(alg).map(Arc::new)
 }
 
-/// A private key as people keep it: PEM, JWK, or base64 of either, as environment variables need it.
+/// Reads a private key: PEM, JWK, or base64 of either, as environment variables need it.
 ///
 /// # Errors
-/// [`SigningKeyError`] for any other text; it holds none of it.
+/// [`SigningKeyError`] for any other text. The error does not contain the text.
 pub fn parse(text: &str) -> Result<Arc<SigningKey>, SigningKeyError> {
     let text = text.trim_start_matches('\u{feff}').trim();
     if let Some(key) = plain(text) {
@@ -41,18 +41,18 @@ pub fn parse(text: &str) -> Result<Arc<SigningKey>, SigningKeyError> {
         Zeroizing::new(text.chars().filter(|c| !c.is_ascii_whitespace()).collect());
     let inner = BASE64.iter().find_map(|engine| engine.decode(packed.as_bytes()).ok());
     let inner = inner.map(Zeroizing::new);
-    // Once: base64 of base64 is nobody's key.
+    // Only once: nobody keeps a key as base64 of base64.
     let inner = inner.as_deref().and_then(|bytes| std::str::from_utf8(bytes).ok());
     let key = inner.and_then(|text| plain(text.trim()));
     key.unwrap_or(Err(SigningKeyError::NotPem)).map(Arc::new)
 }
 
-/// A JWK or PEM; none for any other text.
+/// The key of a JWK or PEM; `None` for any other text.
 fn plain(text: &str) -> Option<Result<SigningKey, SigningKeyError>> {
     if text.starts_with('{') {
         return Some(SigningKey::from_jwk(text));
     }
-    // Dashboards and `.env` files keep line ends as `\n`.
+    // Dashboards and `.env` files write line ends as `\n`.
     let lines = || Zeroizing::new(text.replace("\\n", "\n"));
     text.contains("-----BEGIN ").then(|| SigningKey::from_pem(&lines()))
 }

@@ -1,5 +1,5 @@
-//! Files that are replaced whole: written beside, synced, renamed, the directory synced. A crash or a
-//! full disk leaves the old file.
+//! Replaces whole files: it writes a temporary file, syncs it, renames it and syncs the directory. A crash
+//! or a full disk leaves the old file.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write as _};
@@ -10,7 +10,7 @@ use std::path::Path;
 const RANDOM: usize = 8;
 const SUFFIX: &str = ".tmp";
 
-/// Whose a file is, and who may read it.
+/// The owner and the mode of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Rights {
     /// User and group; `None`: those a new file gets.
@@ -20,9 +20,9 @@ pub(crate) struct Rights {
 
 /// Replaces `name` in `dir`, with mode 0600 from the first moment.
 ///
-/// The file beside it is made, never opened, and under a name nobody can guess: who may write to the
-/// directory can put neither a link there, to have a private key written elsewhere, nor a file of
-/// their own, to read it.
+/// The temporary file is created, never opened, and under a random name. So a user who may write to the
+/// directory can place neither a link there, which would send a private key elsewhere, nor a file of
+/// their own, from which they could read it.
 ///
 /// # Errors
 /// [`io::Error`] of the first step that failed; nothing is left behind.
@@ -30,11 +30,11 @@ pub(crate) fn replace(dir: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
     replace_as(dir, name, bytes, None)
 }
 
-/// [`replace`] with `rights` that the file has before it bears its name, so that a change by root
-/// leaves a file of another user's that user's.
+/// Like [`replace`], but sets `rights` before the rename: when root changes another user's file, it stays
+/// that user's.
 ///
 /// # Errors
-/// [`io::Error`] of the first step that failed, giving the file away included.
+/// [`io::Error`] of the first step that failed, also when the owner cannot be set.
 pub(crate) fn replace_as(
     dir: &Path,
     name: &str,
@@ -55,7 +55,7 @@ pub(crate) fn replace_as(
     write().inspect_err(|_| drop(fs::remove_file(&from)))
 }
 
-/// Gives an open file of ours to another user.
+/// Sets the owner and mode of an open file of ours.
 ///
 /// # Errors
 /// [`io::Error`]: only root may give files away.
@@ -70,9 +70,9 @@ pub(crate) fn give(file: &File, rights: Rights) -> io::Result<()> {
     Ok(())
 }
 
-/// Removes what a process that died within [`replace`] left of `name`, or of every file with `None`.
-/// One that is being written is removed too, and fails; callers see to it that there is none, or that
-/// it does not matter.
+/// Removes the temporary files of `name`, or of every file with `None`, that a process which died in
+/// [`replace`] left behind. It also removes one that is being written, and that write fails: callers must
+/// ensure that there is none, or that it does not matter.
 pub(crate) fn sweep(dir: &Path, name: Option<&str>) {
     let Ok(entries) = fs::read_dir(dir) else { return };
     for entry in entries.flatten() {
@@ -87,7 +87,7 @@ fn beside(name: &str) -> io::Result<String> {
     Ok(format!("{name}.{}{SUFFIX}", random()?))
 }
 
-/// A name's part that nobody can guess.
+/// A random part of a name, so that nobody can guess it.
 pub(super) fn random() -> io::Result<String> {
     let mut random = [0; RANDOM];
     aws_lc_rs::rand::fill(&mut random).map_err(|_| io::Error::other("no random bytes"))?;
@@ -95,7 +95,7 @@ pub(super) fn random() -> io::Result<String> {
     Ok(format!("{random:016x}"))
 }
 
-/// The file that a temporary name stands beside.
+/// The name of the file that a temporary name belongs to.
 fn of(temporary: &str) -> Option<&str> {
     let (name, random) = temporary.strip_suffix(SUFFIX)?.rsplit_once('.')?;
     let is_ours = random.len() == 2 * RANDOM && random.bytes().all(|b| b.is_ascii_hexdigit());

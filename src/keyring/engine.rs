@@ -1,4 +1,4 @@
-//! Changes to a stored ring: load, edit, compare-and-set, again if another process was first.
+//! Changes to a stored ring: load, edit, compare-and-set; again if another process was faster.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,7 +13,7 @@ use crate::jose::names::{Kid, UnixTime};
 use crate::jose::sign::SigningKey;
 use crate::rotation::{self, KeyState, Rules, Transition};
 
-/// How often a change is tried again because another process was first.
+/// How often a change is tried, if other processes keep being faster.
 pub(super) const TRIES: u32 = 16;
 
 /// A store with the rules that govern its ring.
@@ -22,7 +22,7 @@ pub(super) struct Engine {
     pub(super) rules: Rules,
     pub(super) store: Arc<dyn Store>,
     pub(super) clock: Clock,
-    /// The first key was made here.
+    /// This process made the first key.
     pub(super) made: AtomicBool,
 }
 
@@ -31,11 +31,11 @@ impl Engine {
         Self { algorithm, rules, store, clock, made: AtomicBool::new(false) }
     }
 
-    /// The stored ring, with everything due done. `memory` is the ring this process serves; its keys
-    /// are put back where the store has lost them.
+    /// Does everything that is due, and returns the stored ring. `memory` is the ring that this process
+    /// serves; if the store has lost keys of it, they are put back.
     ///
     /// # Errors
-    /// [`KeyringError`]; `memory` is then still what counts.
+    /// [`KeyringError`]. `memory` then stays valid.
     pub(super) async fn reconcile(
         &self,
         memory: &Arc<RingState>,
@@ -55,7 +55,7 @@ impl Engine {
             let first = due.contains(&Transition::First);
             let needs_key = first || due.contains(&Transition::Create);
             if needs_key && fresh.is_none() {
-                // Before the compare-and-set, so that no slow work lies between load and replace.
+                // Make the key first, so that no slow work lies between load and replace.
                 fresh = Some(make(self.algorithm).await?);
                 continue;
             }
@@ -75,13 +75,13 @@ impl Engine {
     fn due(&self, ring: &RingState, now: UnixTime) -> Vec<Transition> {
         let mut due = rotation::due(&ring.times(), &self.rules, ring.asked, now);
         if !self.store.rotates() {
-            // Keys come from outside; only what is there changes its state.
+            // Keys come from outside: only those that are there change their state.
             due.retain(|t| matches!(t, Transition::Promote(_) | Transition::Remove(_)));
         }
         due
     }
 
-    /// Edits the stored ring; `edit` gives `None` where nothing is to be done.
+    /// Edits the stored ring. `edit` returns `None` if there is nothing to do.
     pub(super) async fn change(
         &self,
         memory: &Arc<RingState>,
@@ -98,8 +98,8 @@ impl Engine {
         Err(KeyringError::Contended)
     }
 
-    /// What is stored and the epoch it has there. A store that was lost, or went back to an older
-    /// state, is put right from memory: what this process has served counts.
+    /// The stored ring and its stored epoch. A store that was lost, or was reset to an older state, is
+    /// corrected from memory: this process has already served those keys.
     async fn load(&self, memory: &Arc<RingState>) -> Result<(RingState, u64), StoreError> {
         let there = self.store.load(Some(Arc::clone(memory))).await?;
         let epoch = there.as_ref().map_or(0, |ring| ring.epoch);
@@ -115,7 +115,7 @@ impl Engine {
     }
 }
 
-/// A new key; RSA takes a tenth of a second, so not on a thread that serves.
+/// A new key. RSA takes a tenth of a second, so not on a thread that serves requests.
 pub(super) async fn make(alg: Alg) -> Result<Arc<SigningKey>, KeyringError> {
     let made = tokio::task::spawn_blocking(move || admit::generate(alg)).await;
     match made {
@@ -125,10 +125,10 @@ pub(super) async fn make(alg: Alg) -> Result<Arc<SigningKey>, KeyringError> {
     }
 }
 
-/// The ring after a key signed something that expires at `to`; `None` when that was known. Keys that
-/// were retired within a minute are raised too: signatures begun before may still be under way.
+/// The ring after a key signed a token that expires at `to`; `None` if a later `exp` was known. Keys retired
+/// within the last minute are raised too: signatures begun before may still be under way.
 pub(super) fn raise(ring: &RingState, kid: &Kid, to: UnixTime, now: UnixTime) -> Option<RingState> {
-    // An issuer may say any `exp`.
+    // An issuer's `exp` may be any number.
     let to = to.min(UnixTime::from_secs(LAST_SECOND));
     let concerned = |key: &RingKey| {
         let late = key.times.retired.is_some_and(|at| now.since(at) <= rotation::LATE);
@@ -143,7 +143,7 @@ pub(super) fn raise(ring: &RingState, kid: &Kid, to: UnixTime, now: UnixTime) ->
     Some(ring)
 }
 
-/// Whether the ring takes one more key.
+/// Whether the ring has space for one more key.
 ///
 /// # Errors
 /// [`KeyringError::Full`].
@@ -155,7 +155,7 @@ pub(super) fn has_place(ring: &RingState, rules: &Rules) -> Result<(), KeyringEr
     Err(KeyringError::Full { keys: ring.keys.len(), until })
 }
 
-/// The ring with a key from outside; `None` where there is no place for it.
+/// The ring with a key from outside; `None` if it cannot be added.
 pub(super) fn imported(
     ring: &RingState,
     key: &Arc<SigningKey>,
@@ -174,8 +174,8 @@ pub(super) fn imported(
     Some(ring)
 }
 
-/// The ring with a rotation asked for. `fresh` is used where there is no next key yet; `at_once` lets
-/// the next key sign now.
+/// The ring with a rotation asked for. `fresh` is used if there is no next key yet. With `at_once` the next
+/// key signs now.
 pub(super) fn rotated(
     ring: &RingState,
     fresh: &Arc<SigningKey>,

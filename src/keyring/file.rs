@@ -1,10 +1,9 @@
-//! The ring in a directory: `keys.json`, mode 0600, in a directory of mode 0700, replaced whole: a
-//! crash leaves the old ring or the new one.
-//! Every change happens under a lock and compares the epoch, so two processes on one directory (an
-//! upgrade, the `keys` command beside a running proxy) rotate once.
+//! The ring in a directory: `keys.json`, mode 0600, in a directory of mode 0700. The file is replaced whole:
+//! a crash leaves the old ring or the new one. Every change takes a lock and compares the epoch, so two
+//! processes on one directory (an upgrade, the `keys` command while a proxy runs) rotate once.
 //!
-//! Whoever can put a ring in the place of ours signs with keys they know. So the ring is a plain file
-//! that belongs to this user, in a folder that nobody else may write to.
+//! Whoever can replace the ring signs with keys they know. So the ring must be a plain file that belongs to
+//! this user, in a folder that nobody else may write to.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
@@ -33,9 +32,9 @@ const RING: &str = "keys.json";
 const LOCK: &str = "keys.lock";
 /// Bytes of a ring: some hundred times what 32 RSA keys take.
 const LIMIT: u64 = 16 * 1024 * 1024;
-/// A start that waits longer than this for the lock says so.
+/// If a start waits longer than this for the lock, the log says so.
 const SAY_AFTER: Duration = Duration::from_secs(1);
-/// A running proxy waits no longer: tokens may be waiting for it.
+/// How long a running proxy waits for the lock: tokens may be waiting for it.
 const WHILE_SERVING: Duration = Duration::from_secs(2);
 /// Between two tries to get the lock.
 const TRY_AGAIN: Duration = Duration::from_millis(20);
@@ -51,7 +50,7 @@ pub struct FileStore {
 struct StoreDir {
     dir: PathBuf,
     access: Access,
-    /// Tokens are being signed: the lock is not waited for without end.
+    /// Tokens are being signed, so the wait for the lock is limited.
     serving: AtomicBool,
 }
 
@@ -71,7 +70,7 @@ impl Seal for PlainSeal {
 }
 
 impl FileStore {
-    /// The store of a directory, which the first change makes, with mode 0700, where there is none.
+    /// The store of a directory. If it does not exist, the first change creates it with mode 0700.
     pub fn new(dir: &Path, access: Access) -> Self {
         let place = StoreDir { dir: dir.to_owned(), access, serving: AtomicBool::new(false) };
         Self { place: Arc::new(place), presence: Mutex::new(None) }
@@ -114,7 +113,7 @@ impl Store for FileStore {
     }
 
     fn spread(&self) -> Duration {
-        // Another process on the same directory serves a new key after one look at the file.
+        // Another process on the same directory serves a new key after it has checked the file once.
         Duration::from_secs(2)
     }
 
@@ -123,7 +122,7 @@ impl Store for FileStore {
     }
 
     fn describe(&self) -> String {
-        // Whole, so that nobody wonders which one is meant.
+        // Absolute, so that it is clear which folder is meant.
         let dir = std::path::absolute(&self.place.dir).unwrap_or_else(|_| self.place.dir.clone());
         format!("file:{}", dir.display())
     }
@@ -159,11 +158,11 @@ async fn blocking<T: Send + 'static>(
 }
 
 impl StoreDir {
-    /// The ring, and whose its file is.
+    /// The ring, and the owner and mode of its file.
     fn read(&self, known: Option<&RingState>) -> Result<Option<(RingState, Rights)>, StoreError> {
         self.check_folder()?;
         let path = self.dir.join(RING);
-        // A named pipe would be waited for, a terminal would become ours.
+        // Otherwise a named pipe would block, and a terminal would become our controlling terminal.
         let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
         let file = match OpenOptions::new().read(true).custom_flags(flags).open(&path) {
             Ok(file) => file,
@@ -187,7 +186,7 @@ impl StoreDir {
         Ok(Some((ring, Rights { owner, mode: meta.mode() & 0o777 })))
     }
 
-    /// No ring, unless a link says that there was one.
+    /// `None`: there is no ring. A broken link is an error: it shows that there was one.
     fn nothing_at<T>(&self, path: &Path) -> Result<Option<T>, StoreError> {
         if fs::symlink_metadata(path).is_ok() {
             let what = "a link that leads nowhere";
@@ -216,7 +215,7 @@ impl StoreDir {
         Ok(())
     }
 
-    /// A folder may be root's too, who could read the ring anyway.
+    /// Root may own the folder too: root can read the ring anyway.
     fn check_owner(&self, path: &Path, owner: u32, folder: bool) -> Result<(), StoreError> {
         let user = geteuid();
         let operates = self.access == Access::Operate && user.is_root();
@@ -230,20 +229,20 @@ impl StoreDir {
         let text = ring
             .to_text(&PlainSeal)
             .map_err(|e| StoreError::Ring { at: self.dir.display().to_string(), why: e })?;
-        // Under the lock: what lies beside belongs to nobody any more.
+        // We hold the lock, so no process still writes a temporary file.
         atomic::sweep(&self.dir, Some(RING));
         let rights = rights.or_else(|| Some(Rights { owner: self.folders_owner(), mode: 0o600 }));
         atomic::replace_as(&self.dir, RING, text.as_bytes(), rights)
             .map_err(|e| io_at(&self.dir.join(RING), &e))
     }
 
-    /// Whom new files belong to when root makes them in another user's folder: that user.
+    /// The owner of new files if root makes them in another user's folder: that user.
     fn folders_owner(&self) -> Option<(u32, u32)> {
         let meta = fs::metadata(&self.dir).ok().filter(|_| geteuid().is_root())?;
         Some((meta.uid(), meta.gid()))
     }
 
-    /// Held until dropped; the kernel drops it with the process.
+    /// The lock is held until the file is dropped; the kernel releases it when the process ends.
     fn lock(&self) -> Result<File, StoreError> {
         fs::DirBuilder::new()
             .recursive(true)
@@ -256,12 +255,12 @@ impl StoreDir {
             .truncate(false)
             .write(true)
             .mode(0o600)
-            // A link here would have a file made elsewhere; a named pipe would be waited for.
+            // Otherwise a link could make us create a file elsewhere, and a named pipe would block.
             .custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed())
             .open(&path)
             .map_err(|e| io_at(&path, &e))?;
         if let Some(owner) = self.folders_owner() {
-            // Or the proxy could not open it, which is another user.
+            // The proxy runs as that user and must be able to open it.
             atomic::give(&file, Rights { owner: Some(owner), mode: 0o600 })
                 .map_err(|e| io_at(&path, &e))?;
         }
@@ -291,7 +290,7 @@ impl StoreDir {
     }
 }
 
-/// What a path leads to, where it is no plain file.
+/// What a path is, if it is not a plain file.
 fn what_else(meta: &fs::Metadata) -> Option<&'static str> {
     let kind = meta.file_type();
     match () {
@@ -303,8 +302,8 @@ fn what_else(meta: &fs::Metadata) -> Option<&'static str> {
     }
 }
 
-/// Whether a folder's group is this process's alone, as far as can be seen: the private group of the
-/// user who owns it, or one that root gave to this process (the `fsGroup` of Kubernetes).
+/// Whether a folder's group belongs to this process alone, as far as can be seen: it is the private group of
+/// the owner, or one that root gave to this process (the `fsGroup` of Kubernetes).
 fn is_own_group(meta: &fs::Metadata) -> bool {
     let ours = || getegid().as_raw() == meta.gid() || is_in(meta.gid());
     (meta.uid() == meta.gid() || (meta.uid() == 0 && !geteuid().is_root())) && ours()
@@ -314,11 +313,10 @@ fn is_in(group: u32) -> bool {
     getgroups().is_ok_and(|groups| groups.iter().any(|one| one.as_raw() == group))
 }
 
-/// Tells one state of a file from another: inode, size, times.
+/// Identifies one state of a file: inode, size, times.
 pub(crate) type Stamp = (u64, u64, i64, i64);
 
-/// Changes whenever the file is replaced or written to, through symbolic links too, as Kubernetes
-/// lays them.
+/// Changes whenever the file is replaced or written to, also behind symbolic links, which Kubernetes uses.
 pub(crate) fn stamp(path: &Path) -> Option<Stamp> {
     let meta = fs::metadata(path).ok()?;
     Some((meta.ino(), meta.size(), meta.mtime(), meta.mtime_nsec()))

@@ -1,5 +1,5 @@
-//! The ring in memory: performs what the schedule says is due, and goes on with what it has while the
-//! store is away.
+//! The ring in memory: it does what the schedule says is due, and keeps working with what it has while the
+//! store fails.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -19,19 +19,19 @@ use crate::jose::sign::SigningKey;
 use crate::rotation::{self, Rules};
 use crate::status::Fault;
 
-/// The latest `exp` is written ahead in steps of this, so that a token costs no write: a retired key
-/// stays published this much longer than its last token needs.
+/// `latest_exp` is stored this far ahead, so that not every token costs a write: a retired key stays
+/// published this much longer than its last token needs.
 const LATEST_EXP_STEP: Duration = Duration::from_secs(600);
-/// What whole seconds and the rebuilding of the served set may cost between storing and serving.
+/// The most time that rounding to seconds and rebuilding the set add between storing and serving.
 const ROUNDING: Duration = Duration::from_secs(2);
 /// Longest sleep of the rotation task.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
-/// While the store fails, what is owed to it is tried again this soon.
+/// While the store fails, pending writes are tried again after this time.
 const RETRY: Duration = Duration::from_secs(1);
-/// Between two looks at which ring the running processes serve.
+/// How often to check which ring the running processes serve.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// Our keys, for everybody in the process.
+/// Our signing keys, shared by the whole process.
 pub struct Keyring {
     engine: Engine,
     state: ArcSwap<RingState>,
@@ -51,12 +51,12 @@ impl std::fmt::Debug for Keyring {
     }
 }
 
-/// Which ring the processes serve that run on a store.
+/// Whether the processes that run on a store serve a given ring.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Uptake {
     /// No process runs.
     Nowhere,
-    /// So many run, and each serves the ring in question or a later one.
+    /// This many run, and each serves the given ring or a later one.
     By(usize),
     /// Some still serve an older ring.
     Behind { running: usize, behind: usize },
@@ -65,15 +65,15 @@ pub enum Uptake {
 }
 
 impl Keyring {
-    /// Opens the store; makes the first key where there is none.
+    /// Opens the store, and makes the first key if there is none.
     ///
     /// # Errors
-    /// [`KeyringError`]: a store that is corrupt, unreadable or away is never replaced by a new one.
+    /// [`KeyringError`]. A store that is corrupt, unreadable or unreachable is never replaced by a new one.
     pub async fn open(settings: KeyringSettings, clock: Clock) -> Result<Arc<Self>, KeyringError> {
         Self::open_as(Access::Serve, &settings, clock).await
     }
 
-    /// The same for a person at the command line, or for the proxy.
+    /// Like [`Keyring::open`], for a person at the command line or for the proxy.
     ///
     /// # Errors
     /// As [`Keyring::open`].
@@ -86,8 +86,8 @@ impl Keyring {
         Self::with_store(settings, store, clock).await
     }
 
-    /// Takes in a key made elsewhere. In an empty ring it signs at once; else it is published as next
-    /// and signs when every cached copy without it has run out. False: the key was there already.
+    /// Imports a key. In an empty ring it signs at once. Otherwise it is published as next, and signs once
+    /// every cached copy without it has expired. False: the key was there already.
     ///
     /// # Errors
     /// [`KeyringError`] when it cannot be stored, or another key is already next.
@@ -141,12 +141,12 @@ impl Keyring {
         }))
     }
 
-    /// The ring now: one atomic load.
+    /// The current ring: one atomic load.
     pub fn snapshot(&self) -> Arc<Ring> {
         self.ring.load_full()
     }
 
-    /// How long after a change every copy of the set has it, where no replica is cut off.
+    /// How long after a change every copy of the set has it, if no replica is cut off.
     pub fn ahead(&self) -> Duration {
         self.engine.rules.ahead.saturating_sub(self.engine.rules.outage)
     }
@@ -161,20 +161,20 @@ impl Keyring {
         self.engine.made.load(Ordering::Relaxed)
     }
 
-    /// Told of every new ring, by its epoch.
+    /// Receives the epoch of every new ring.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.epochs.subscribe()
     }
 
-    /// To be awaited before a token that expires at `exp` leaves the process: that its key stays
-    /// published until then is stored first, and so holds after a crash too. As a rule one atomic
-    /// load; about once in ten minutes a write.
+    /// Must be awaited before a token that expires at `exp` leaves the process. It first stores that the
+    /// key stays published until then, so that this holds after a crash too. Usually one atomic load; about
+    /// once in ten minutes a write.
     ///
-    /// A store that fails does not stop the token. Then memory alone knows, until the store takes it:
-    /// it is tried again each second and at the end of [`Keyring::run`], and the status says so. No key
-    /// is retired meanwhile, since that is a write too. Only a process that is killed before the store
-    /// is well again loses it: its key, once retired, may leave the set before the last of these
-    /// tokens has expired.
+    /// If the store fails, the token is issued all the same. Then only memory has the new `exp`; the write
+    /// is tried again each second and at the end of [`Keyring::run`], and the status says so. No key is
+    /// retired meanwhile, since that is a write too. Only a process that is killed before the store works
+    /// again loses the `exp`: its key, once retired, may leave the set before the last of these tokens has
+    /// expired.
     pub async fn note_signed(&self, exp: UnixTime) {
         if exp.secs() <= self.durable.load(Ordering::Acquire) {
             return;
@@ -192,8 +192,7 @@ impl Keyring {
             Err(e) => {
                 self.record_fault(&e);
                 if let Some(state) = engine::raise(&memory, &kid, to, self.engine.clock.now()) {
-                    // Same epoch: the store has not changed, and the next write that succeeds puts
-                    // it there.
+                    // Same epoch: the store has not changed. The next write that succeeds stores it.
                     self.state.store(Arc::new(RingState { epoch: memory.epoch, ..state }));
                 }
                 self.wake.notify_one();
@@ -202,12 +201,12 @@ impl Keyring {
         self.durable.fetch_max(to.secs(), Ordering::AcqRel);
     }
 
-    /// Asks for a rotation. The new key is published at once and signs when every cached copy
-    /// without it has run out; with `at_once` it signs now, which verifiers that cache may notice.
+    /// Asks for a rotation. The new key is published at once, and signs once every cached copy without it has
+    /// expired. With `at_once` it signs now, and verifiers with a cached copy may refuse its tokens.
     ///
     /// # Errors
-    /// [`KeyringError`] when it cannot be stored, or a full ring has no place for it (`at_once` makes
-    /// one: a compromised key must go); nothing has changed then.
+    /// [`KeyringError`] when it cannot be stored, or the ring is full. With `at_once` a full ring is no
+    /// obstacle: a compromised key must go. Nothing has changed after an error.
     pub async fn rotate(&self, at_once: bool) -> Result<(), KeyringError> {
         if !self.engine.store.rotates() {
             return Err(StoreError::ReadOnly { at: self.engine.store.describe() }.into());
@@ -226,16 +225,16 @@ impl Keyring {
         Ok(())
     }
 
-    /// Looks at the store again (`SIGHUP`).
+    /// Reads the store again (`SIGHUP`).
     pub fn reload(&self) {
         self.wake.notify_one();
     }
 
-    /// Keeps the ring turning until `shutdown` turns true.
+    /// Does what is due, when it is due, until `shutdown` turns true.
     pub async fn run(&self, mut shutdown: watch::Receiver<bool>) {
         while !*shutdown.borrow() {
             self.tick().await;
-            // Nobody waits for this but `keys rotate`, who asks again.
+            // Only `keys rotate` waits for this, and it asks again.
             let _ = self.engine.store.announce(self.ring.load().epoch).await;
             let wait = self.until_due();
             tokio::select! {
@@ -243,7 +242,7 @@ impl Keyring {
                 () = self.engine.store.changed(self.state.load().epoch) => {}
                 () = self.wake.notified() => {}
                 changed = shutdown.changed() => {
-                    // Who could say it is gone.
+                    // The sender of the shutdown signal is gone.
                     if changed.is_err() {
                         break;
                     }
@@ -251,13 +250,13 @@ impl Keyring {
             }
         }
         if self.fault.lock().is_some() {
-            // What is owed to the store, if it is well again.
+            // Store pending changes, if the store works again.
             self.tick().await;
         }
         self.engine.store.withdraw().await;
     }
 
-    /// Does what is due now, and reads what others did.
+    /// Does what is due now, and reads what other processes changed.
     pub async fn tick(&self) {
         let _turn = self.turn.lock().await;
         match self.engine.reconcile(&self.state.load_full()).await {
@@ -271,10 +270,10 @@ impl Keyring {
         }
     }
 
-    /// Waits until every process that runs on the store serves this ring, `patience` at most.
+    /// Waits until every process that runs on the store serves this ring, at most `patience`.
     ///
     /// # Errors
-    /// [`KeyringError`] when the store cannot be asked.
+    /// [`KeyringError`] when the store cannot be read.
     pub async fn wait_until_served(&self, patience: Duration) -> Result<Uptake, KeyringError> {
         let epoch = self.state.load().epoch;
         let until = tokio::time::Instant::now() + patience;
@@ -346,7 +345,7 @@ impl Keyring {
         if active {
             self.durable.fetch_max(durable, Ordering::AcqRel);
         } else {
-            // Another key signs from here on; its own `latest_exp` counts.
+            // Another key signs from now on, so its own `latest_exp` counts.
             self.durable.store(durable, Ordering::Release);
         }
         if !same {
@@ -366,7 +365,7 @@ impl Keyring {
 }
 
 fn rules(settings: &KeyringSettings, store: &dyn Store) -> Rules {
-    // Nobody else serves the ring of a store that is not shared.
+    // Other replicas serve only the ring of a shared store.
     let outage = if store.is_shared() { settings.outage } else { Duration::ZERO };
     Rules {
         rotate_every: settings.rotate_every.filter(|_| store.rotates()),
@@ -380,7 +379,7 @@ fn has_moved(before: &RingState, key: &RingKey) -> bool {
     before.get(&key.times.kid).map(|k| k.times.state) != Some(key.times.state)
 }
 
-/// Once, when it becomes so.
+/// Logs once when the ring becomes full.
 fn tell_if_full(before: &RingState, now: &RingState) {
     let full = |ring: &RingState| ring.keys.len() >= rotation::MAX_KEYS;
     if full(now) && !full(before) {

@@ -1,8 +1,8 @@
 //! Our own signing keys over time.
 //!
-//! [`crate::rotation`] decides (pure), [`store`] keeps, [`Keyring`] holds the ring in memory, performs
-//! what is due and goes on with what it has when the store is away. A change is visible only once it
-//! is stored.
+//! [`crate::rotation`] decides what is due (a pure function), [`store`] keeps the ring, and [`Keyring`]
+//! holds it in memory, does what is due and keeps working while the store fails. A change is visible only
+//! once it is stored.
 
 pub mod admit;
 pub(crate) mod atomic;
@@ -72,8 +72,8 @@ pub enum StoreSettings {
 }
 
 impl StoreSettings {
-    /// Whether this process may keep other things on the disk: last good key sets, a discovery
-    /// document. Who gives the key by a variable has no disk that stays.
+    /// Whether this process may keep other files: last good key sets, a discovery document. A process that
+    /// gets its key by a variable usually has no disk that survives a restart.
     pub fn has_disk(&self) -> bool {
         !matches!(self, Self::Env { .. })
     }
@@ -102,11 +102,11 @@ pub enum KeyringError {
     NoActive,
     #[error("another key waits to take over; let it, or rotate first")]
     NextIsTaken,
-    /// Every place is taken by keys that wait for their last token.
+    /// The ring is full of keys that wait for the last token they signed to expire.
     #[error("the ring is full: {keys} keys wait for the last token they signed to expire")]
     Full {
         keys: usize,
-        /// When the first of them leaves, seconds since 1970.
+        /// When the first of them is removed, seconds since 1970.
         until: Option<i64>,
     },
     #[error("this build has no support for `{0}`")]
@@ -155,7 +155,7 @@ pub struct Ring {
     pub active: Arc<SigningKey>,
     /// Every key of the ring: active, next, retired.
     pub public: Vec<PublicJwk>,
-    /// Something each of them signed, for the sets that must verify it.
+    /// A signature of each key, to check that a published set verifies it.
     pub probes: Vec<Probe>,
     pub keys: Vec<KeyView>,
 }
@@ -185,7 +185,7 @@ pub struct KeyringStatus {
     pub keys: Vec<KeyView>,
     /// When the next change is due.
     pub next_change: Option<i64>,
-    /// A rotation was asked for and waits for caches to run out.
+    /// A rotation was asked for and waits for cached copies to expire.
     pub rotation_asked: bool,
     /// Too many keys wait for their last token: rotation pauses.
     pub full: bool,
@@ -195,8 +195,8 @@ pub struct KeyringStatus {
 
 impl Ring {
     /// # Errors
-    /// [`KeyringError::NoActive`]; [`KeyringError::ReadBack`] when another implementation does not
-    /// verify, with the public half of the ring, what each of its keys signed: none of them may sign.
+    /// [`KeyringError::NoActive`]. [`KeyringError::ReadBack`] when another implementation cannot verify, with
+    /// the public half of the ring, what each of its keys signed: then none of them may sign.
     fn of(state: &RingState) -> Result<Self, KeyringError> {
         let active = state.active().ok_or(KeyringError::NoActive)?;
         let active = Arc::clone(&active.key);

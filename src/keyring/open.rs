@@ -1,4 +1,4 @@
-//! From settings to the store they name.
+//! Opens the store that the settings name.
 
 use std::sync::Arc;
 
@@ -8,10 +8,10 @@ use super::store::{Access, Store};
 use super::{KeyringError, KeyringSettings, StoreSettings};
 use crate::clock::Clock;
 
-/// Opens it.
+/// Opens the store of `settings`.
 ///
 /// # Errors
-/// [`KeyringError`] for an address that is none.
+/// [`KeyringError`] for an invalid address.
 pub(crate) fn store(
     settings: &KeyringSettings,
     clock: &Clock,

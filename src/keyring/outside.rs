@@ -1,14 +1,14 @@
-//! Keys that somebody else lays down: PEM or JWK files in a directory that is only read (a Kubernetes
-//! Secret), read again when they change; or environment variables, which stay until the next start.
+//! Keys supplied from outside: PEM or JWK files in a directory that we only read (a Kubernetes Secret),
+//! read again when they change; or environment variables, which do not change until the next start.
 //!
-//! A file whose name starts with `next` is published and does not sign; one that starts with
-//! `previous` or `retired` is published for the tokens it signed; the one other file signs. When
-//! another key stands in that place without having been `next` first, it is published at once and
-//! signs only when every cached copy has run out; the old key, still in memory, signs until then and
-//! stays published until its last token has expired.
+//! A file whose name starts with `next` is published and does not sign. One that starts with `previous` or
+//! `retired` is published for the tokens it signed. The one other file signs. If that file gets another key
+//! that was not `next` before, the new key is published at once and signs only once every cached copy has
+//! expired. The old key, still in memory, signs until then and stays published until its last token has
+//! expired.
 //!
-//! A process that reads variables remembers nothing from the one before it: there the order
-//! (published before it signs, published until its last token has expired) is in who redeploys when.
+//! A process that reads variables knows nothing of the process before it. The operator must keep the order by
+//! the order of deployments: a key is published before it signs, and until its last token has expired.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -29,11 +29,11 @@ use crate::jose::names::UnixTime;
 use crate::jose::sign::{SigningKey, SigningKeyError};
 use crate::rotation::{KeyState, KeyTimes};
 
-/// How often the files are looked at.
+/// How often the files are checked for changes.
 const LOOK: Duration = Duration::from_secs(1);
-/// The kubelet lays a changed Secret down within about a minute, on each node in its own time.
+/// The kubelet writes a changed Secret within about a minute, on each node at its own time.
 pub(super) const SPREAD: Duration = Duration::from_secs(90);
-/// Tokens signed with a `previous` key before the start are taken to live at most this long.
+/// The assumed longest life of tokens that a `previous` key signed before the start.
 const PREVIOUS_TOKENS: Duration = Duration::from_secs(86_400);
 /// A key of `NAME_PREVIOUS` stays published for as long as the variable is there.
 const WHILE_SET: Duration = Duration::from_secs(3650 * 86_400);
@@ -42,7 +42,7 @@ const WHILE_SET: Duration = Duration::from_secs(3650 * 86_400);
 pub struct ReadOnlyStore {
     dir: PathBuf,
     clock: Clock,
-    /// `max-age` and the rest: how long a new key waits.
+    /// How long a new key waits before it signs: `max-age` and the margins.
     ahead: Duration,
 }
 
@@ -55,7 +55,7 @@ impl ReadOnlyStore {
         StoreError::Ring { at: self.dir.display().to_string(), why: RingError::Corrupt(why.into()) }
     }
 
-    /// Key files, by name; what Kubernetes lays beside them (`..data`) starts with a dot.
+    /// The key files, sorted by name. The entries that Kubernetes adds (`..data`) start with a dot.
     fn files(&self) -> Result<Vec<PathBuf>, StoreError> {
         let at = |e: &std::io::Error| file::io_at(&self.dir, e);
         let mut files = Vec::new();
@@ -93,7 +93,7 @@ impl ReadOnlyStore {
         Ok(keys)
     }
 
-    /// The ring in memory with what the files now say.
+    /// The ring in memory, updated from the files.
     fn merged(
         &self,
         ring: &RingState,
@@ -103,7 +103,7 @@ impl ReadOnlyStore {
         let mut new = ring.clone();
         for (state, key) in keys {
             let state_now = new.get(key.kid()).map(|k| k.times.state);
-            // Back to an earlier key: it is still published, so it may sign at once.
+            // Back to an earlier key. It is still published, so it may sign at once.
             let back = *state == KeyState::Active && state_now == Some(KeyState::Retired);
             if (state_now.is_none() && *state != KeyState::Retired) || back {
                 let times = KeyTimes {
@@ -115,7 +115,7 @@ impl ReadOnlyStore {
                     retired: None,
                     latest_exp: now,
                 };
-                // One successor at a time; the newest counts.
+                // There is one next key at a time; the newest counts.
                 new.keys.retain(|k| k.times.state != KeyState::Next && k.times.kid != *key.kid());
                 new.keys.push(RingKey { times, key: Arc::clone(key) });
             }
@@ -140,7 +140,7 @@ impl ReadOnlyStore {
     }
 }
 
-/// The ring of a process that has served none before. A `previous` key is published for `previous`.
+/// The first ring of a process. A `previous` key stays published for `previous`.
 fn first(
     keys: &[(KeyState, Arc<SigningKey>)],
     ahead: Duration,
@@ -210,7 +210,7 @@ impl Store for ReadOnlyStore {
     }
 }
 
-/// Why variables do not hold the keys they should. Never holds their text.
+/// Why the variables hold no valid keys. The error never contains their text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum VariableError {
     #[error("`{0}` is not a name of an environment variable")]
@@ -223,8 +223,8 @@ pub enum VariableError {
     Twice(String, String),
 }
 
-/// The keys of `NAME`, `NAME_NEXT` and `NAME_PREVIOUS`. An empty variable counts as unset: platforms
-/// have no other way to take one back.
+/// The keys of `NAME`, `NAME_NEXT` and `NAME_PREVIOUS`. An empty variable counts as unset: some platforms
+/// cannot delete one.
 ///
 /// # Errors
 /// [`VariableError`].
@@ -257,7 +257,7 @@ pub fn from_variables(
 const SUFFIXES: [(KeyState, &str); 3] =
     [(KeyState::Active, ""), (KeyState::Next, "_NEXT"), (KeyState::Retired, "_PREVIOUS")];
 
-/// Keys from environment variables, parsed where the configuration is read.
+/// Keys from environment variables, which were parsed with the configuration.
 pub struct EnvStore {
     name: String,
     ring: RingState,

@@ -1,6 +1,6 @@
-//! Which processes serve the ring of a directory, and which ring of it: each keeps a small file there,
-//! locked for as long as it lives, with the epoch it serves. One that died leaves a file that nobody
-//! holds; whoever looks removes it.
+//! Which processes serve the ring of a directory, and which epoch of it. Each keeps a small file there with
+//! its epoch, locked for as long as the process lives. The file of a dead process is not locked, and the
+//! next reader removes it.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _};
@@ -13,7 +13,7 @@ use super::atomic;
 
 const PREFIX: &str = "served.";
 
-/// This process's file; gone when dropped.
+/// This process's file, removed on drop.
 #[derive(Debug)]
 pub(super) struct Presence {
     file: File,
@@ -26,20 +26,20 @@ impl Presence {
     pub(super) fn new(dir: &Path, epoch: u64) -> io::Result<Self> {
         let name = format!("{PREFIX}{}", atomic::random()?);
         let path = dir.join(&name);
-        // Locked before it has its name, so that nobody takes it for one of a dead process.
+        // Locked before the rename, so that it is not taken for the file of a dead process.
         let beside = dir.join(format!("{name}.new"));
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
         let made = Self { file, path: beside.clone() };
         flock(&made.file, FlockOperation::NonBlockingLockExclusive)?;
         made.tell(epoch)?;
         fs::rename(&beside, &path)?;
-        // Not moved out of `made`, which would remove it.
+        // Change the path in place: dropping `made` would remove the file.
         let mut made = made;
         made.path = path;
         Ok(made)
     }
 
-    /// Says that the ring of `epoch` is served. Written in place, always as long: on a full disk too.
+    /// Writes the epoch that is served: in place and of constant length, so that a full disk does not matter.
     ///
     /// # Errors
     /// [`io::Error`].
@@ -100,7 +100,7 @@ mod tests {
         assert_eq!(all(dir.path()).unwrap().len(), 2);
         drop(one);
         assert_eq!(all(dir.path()).unwrap(), [1]);
-        // As a killed process leaves it: the file is there, the lock is not.
+        // As after a kill: the file is there, the lock is not.
         flock(&other.file, FlockOperation::Unlock).unwrap();
         assert!(all(dir.path()).unwrap().is_empty());
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);

@@ -1,6 +1,6 @@
-//! The ring in Redis or Valkey, shared by replicas: one hash, changed by compare-and-set in a script,
-//! so that each change happens once. Private keys are sealed with AES-256-GCM before they leave the
-//! process. A change is told by publish/subscribe and found by polling where that is lost.
+//! The ring in Redis or Valkey, shared by replicas: one hash, changed by compare-and-set in a script, so that
+//! each change happens once. Private keys are encrypted with AES-256-GCM before they leave the process.
+//! Replicas learn of a change by publish/subscribe, or by polling if the message is lost.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,15 +21,15 @@ use super::stored::Seal;
 use super::{RedisKey, atomic};
 use crate::jose::names::Kid;
 
-/// The ring's name where the address names none (`?ring=NAME`).
+/// The ring's name if the address has no `?ring=NAME`.
 const DEFAULT_RING: &str = "countersign";
-/// How often a change is looked for that nobody told of.
+/// How often to poll for a change whose message was lost.
 const POLL: Duration = Duration::from_secs(2);
-/// A store that answers later than this counts as away; tokens do not wait for it.
+/// A store that answers later than this counts as unreachable; tokens do not wait for it.
 const TIMEOUT: Duration = Duration::from_secs(2);
-/// A replica that has said nothing for this long is not counted among those that run.
+/// A replica that did not announce itself for this long does not count as running.
 const ALIVE: Duration = Duration::from_secs(10);
-/// Version of the sealed form.
+/// Version of the format of an encrypted key.
 const SEALED: &str = "v1.";
 
 /// KEYS: the hash. ARGV: expected epoch, new epoch, ring, channel.
@@ -41,8 +41,8 @@ redis.call('PUBLISH', ARGV[4], ARGV[2])
 return 1
 ";
 
-/// KEYS: the hash of replicas. ARGV: a replica, its epoch. By the server's clock, the one clock that
-/// all of them share. The hash goes with the last replica.
+/// KEYS: the hash of replicas. ARGV: a replica, its epoch. Times are the server's, the one clock that all
+/// replicas share. The hash expires after the last replica.
 const ANNOUNCE: &str = r"
 local now = redis.call('TIME')[1]
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2] .. ' ' .. now)
@@ -50,7 +50,7 @@ redis.call('EXPIRE', KEYS[1], 86400)
 return 1
 ";
 
-/// KEYS: the hash of replicas. ARGV: seconds of silence after which one is forgotten. The epochs.
+/// KEYS: the hash of replicas. ARGV: seconds of silence after which one is forgotten. Returns the epochs.
 const SERVED: &str = r"
 local now = tonumber(redis.call('TIME')[1])
 local all = redis.call('HGETALL', KEYS[1])
@@ -72,9 +72,9 @@ pub struct RedisStore {
     seal: GcmSeal,
     script: Script,
     key: String,
-    /// Who runs, and which ring each serves.
+    /// The hash of running replicas, with the epoch that each serves.
     replicas: String,
-    /// This process among them.
+    /// This process in that hash.
     id: String,
     channel: String,
     place: String,
@@ -82,7 +82,7 @@ pub struct RedisStore {
     _listener: Listener,
 }
 
-/// Ends with the store.
+/// The task that listens for changes. It ends when the store is dropped.
 struct Listener(tokio::task::JoinHandle<()>);
 
 impl Drop for Listener {
@@ -91,8 +91,8 @@ impl Drop for Listener {
     }
 }
 
-/// AES-256-GCM with random nonces; the ring's name and the kid are authenticated with each key, so
-/// that none can be moved to another place.
+/// AES-256-GCM with random nonces. The ring's name and the kid are authenticated with each key, so that none
+/// can be moved to another ring or kid.
 struct GcmSeal {
     key: RandomizedNonceKey,
     ring: String,
@@ -135,7 +135,7 @@ impl RedisStore {
     /// Connects on first use. `?ring=NAME` in the address keeps several rings apart.
     ///
     /// # Errors
-    /// [`StoreError::Away`] for an address that is none.
+    /// [`StoreError::Away`] for an invalid address.
     pub fn open(url: &str, key: &RedisKey) -> Result<Self, StoreError> {
         let bad = |why: String| StoreError::Away { at: "redis".to_owned(), why };
         let mut url = url::Url::parse(url).map_err(|e| bad(e.to_string()))?;
@@ -217,7 +217,7 @@ impl Store for RedisStore {
     }
 
     fn spread(&self) -> Duration {
-        // One poll that just missed it, one slow answer.
+        // One poll that just missed the change, and one slow answer.
         POLL + TIMEOUT + Duration::from_secs(1)
     }
 
@@ -250,7 +250,7 @@ impl Store for RedisStore {
     }
 }
 
-/// Hears of changes while there is a connection; polling covers the rest.
+/// Listens for changes while there is a connection. Polling covers the rest.
 async fn listen(client: Client, channel: String, told: Arc<Notify>) {
     loop {
         if let Ok(Ok(mut pubsub)) = tokio::time::timeout(TIMEOUT, client.get_async_pubsub()).await

@@ -1,5 +1,5 @@
-//! The ring as a value: what the stores keep and the schedule changes. A change makes a new ring with
-//! the next epoch; nothing is changed in place.
+//! The ring as a value, which stores keep and the schedule changes. A change makes a new ring with the next
+//! epoch; no ring is changed in place.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use crate::jose::names::{Kid, UnixTime};
 use crate::jose::sign::SigningKey;
 use crate::rotation::{KeyState, KeyTimes, Rules, Transition};
 
-/// One key: its life and its material.
+/// One key, with its state and times.
 #[derive(Debug, Clone)]
 pub struct RingKey {
     pub times: KeyTimes,
@@ -17,14 +17,14 @@ pub struct RingKey {
 /// All keys at one moment.
 #[derive(Debug, Clone, Default)]
 pub struct RingState {
-    /// Grows by one with every change; what compare-and-set compares.
+    /// Grows by one with every change. Compare-and-set compares it.
     pub epoch: u64,
     pub keys: Vec<RingKey>,
-    /// Somebody asked for a rotation that has not happened yet.
+    /// A rotation was asked for and has not happened yet.
     pub asked: bool,
-    /// The `max-age` (with skew) that copies of the set were served with until now.
+    /// Seconds: the `max-age`, with skew, of the copies served until now.
     pub ahead: u64,
-    /// Copies served with a longer `max-age`, before it was lowered, live until then.
+    /// When the last copy with a longer `max-age`, from before it was lowered, expires.
     pub copies_until: i64,
 }
 
@@ -45,8 +45,8 @@ impl RingState {
         self.keys.iter().find(|key| key.times.kid == *kid)
     }
 
-    /// The ring after `transitions`, with the next epoch. `fresh` is the key that takes a new place;
-    /// without one, no place is made.
+    /// The ring after `transitions`, with the next epoch. `fresh` is the key to add; without it none is
+    /// added.
     #[must_use]
     pub fn apply(
         &self,
@@ -69,7 +69,7 @@ impl RingState {
         ring
     }
 
-    /// Adds a key as published from now on.
+    /// Adds a key that is published from now on.
     pub fn add(&mut self, key: &Arc<SigningKey>, state: KeyState, rules: &Rules, now: UnixTime) {
         let copies = UnixTime::from_secs(self.copies_until);
         let active = state == KeyState::Active;
@@ -99,8 +99,8 @@ impl RingState {
         self.asked = false;
     }
 
-    /// Takes note of the `max-age` now served. A shorter one than before leaves longer-lived copies
-    /// behind: a key made soon after must wait for those too.
+    /// Notes the `max-age` now served. If it is shorter than before, copies that live longer still exist: a
+    /// key made soon after must wait for those too.
     pub fn serve_with(&mut self, rules: &Rules, now: UnixTime) -> bool {
         let ahead = rules.ahead.as_secs();
         if self.ahead == ahead {
@@ -112,8 +112,8 @@ impl RingState {
         true
     }
 
-    /// Takes from `other`, which was served too, what tokens in use may need and this ring lacks: keys,
-    /// as retired, and later `latest_exp`s. True if there was anything.
+    /// Takes over from `other`, which was served too, what its tokens may need: missing keys, as retired, and
+    /// later `latest_exp`s. True if there was anything.
     pub fn catch_up(&mut self, other: &Self, now: UnixTime) -> bool {
         let mut changed = false;
         for theirs in &other.keys {
@@ -176,7 +176,7 @@ mod tests {
         Rules { ahead: alone.ahead + outage, outage, ..alone }
     }
 
-    /// What the engine does at one moment.
+    /// Does what the engine does at one moment.
     fn settle(ring: &mut RingState, rules: &Rules, now: UnixTime) {
         let slower = ring.serve_with(rules, now);
         let due = due(&ring.times(), rules, ring.asked, now);
@@ -200,7 +200,7 @@ mod tests {
         assert_eq!(ring.active().unwrap().times.kid, first);
         settle(&mut ring, &rules, at(86_400));
         assert_eq!(ring.active().unwrap().times.kid, second);
-        // Nothing that it signed is alive; it stays a minute for signatures under way.
+        // No token that it signed is still valid. It stays a minute for signatures under way.
         settle(&mut ring, &rules, at(86_400 + 60 + 5));
         assert!(ring.get(&first).is_some());
         settle(&mut ring, &rules, at(86_400 + 60 + 6));
@@ -268,7 +268,7 @@ mod tests {
         Cut,
         Back,
         Ask,
-        /// Whether the one that may be cut off signs.
+        /// Whether the replica that may be cut off signs.
         Sign(i64, bool),
     }
 
@@ -287,8 +287,8 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
 
-        /// A verifier that follows `max-age` never meets a token it cannot verify, whenever it
-        /// fetched its copy, whatever the schedule, the requests and the restarts.
+        /// A verifier that follows `max-age` can verify every token, whenever it fetched its copy, whatever
+        /// the schedule, the requests and the restarts.
         #[test]
         fn no_verifier_meets_a_key_it_cannot_have(
             steps in proptest::collection::vec(step(), 1..120),
@@ -299,7 +299,7 @@ mod tests {
             let mut ring = RingState::default();
             let mut now = 0;
             settle(&mut ring, &rules_now, at(now));
-            // From when on which kids were served with which max-age.
+            // For each set: from when it was served, with which `max-age`, and its kids.
             let mut served: Vec<(i64, u64, Vec<Kid>)> = Vec::new();
             let mut tokens: Vec<(i64, i64, Kid)> = Vec::new();
             for step in steps {
@@ -308,7 +308,7 @@ mod tests {
                     Step::Sign(life) => {
                         let kid = ring.active().unwrap().times.kid.clone();
                         let exp = now + life;
-                        // Written ahead in steps, as the keyring does.
+                        // Stored ahead in steps, as the keyring does.
                         if at(exp) > ring.get(&kid).unwrap().times.latest_exp
                             && let Some(raised) = engine::raise(&ring, &kid, at(exp + 600), at(now))
                         {
@@ -328,8 +328,7 @@ mod tests {
             }
             for (signed, exp, kid) in &tokens {
                 for (i, (from, age, kids)) in served.iter().enumerate() {
-                    // This set was handed out until the next one; the last copy of it lives `age`
-                    // longer.
+                    // This set was served until the next one. Its last copy lives `age` longer.
                     let until = served.get(i + 1).map_or(i64::MAX / 2, |next| next.0);
                     if until == *from {
                         continue;
@@ -344,8 +343,8 @@ mod tests {
             }
         }
 
-        /// Nor where a replica is cut off from the store for as long as it may be: it serves the ring
-        /// it had, signs with it, and cannot tell anybody.
+        /// The same if a replica is cut off from the store for as long as is allowed: it serves the ring it
+        /// had, signs with it, and cannot tell the others.
         #[test]
         fn a_replica_cut_off_is_noticed_by_no_verifier(
             steps in proptest::collection::vec(step_apart(), 1..120),
@@ -359,7 +358,7 @@ mod tests {
             settle(&mut ring, &rules, at(now));
             let mut there = ring.clone();
             let mut cut: Option<i64> = None;
-            // Sets as they were handed out, by the store's replicas and by the other.
+            // The sets served by the connected replicas, and by the one that may be cut off.
             let mut served = [Vec::new(), Vec::new()];
             let mut tokens: Vec<(i64, i64, Kid)> = Vec::new();
             for step in steps {

@@ -1,5 +1,5 @@
-//! Where a ring is kept: one value, changed only by compare-and-set, so that any number of processes
-//! on one store make each change once.
+//! Where a ring is stored: one value, changed only by compare-and-set, so that however many processes run on
+//! one store, each change happens once.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -80,7 +80,7 @@ impl StoreError {
     }
 }
 
-/// Who opens a store.
+/// For whom a store is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
     /// The proxy, which signs with what it finds.
@@ -95,14 +95,14 @@ pub trait Store: Send + Sync {
     /// The ring, if one was ever written. Keys of `known` need not be parsed again.
     async fn load(&self, known: Option<Arc<RingState>>) -> Result<Option<RingState>, StoreError>;
 
-    /// Writes `ring` if the stored epoch is `expected` (0: nothing stored). False: somebody else was
-    /// first, load again.
+    /// Writes `ring` if the stored epoch is `expected` (0: nothing stored). False: another process was
+    /// faster, load again.
     async fn replace(&self, expected: u64, ring: Arc<RingState>) -> Result<bool, StoreError>;
 
     /// Returns when the store may hold another ring than that of epoch `since`.
     async fn changed(&self, since: u64);
 
-    /// How long it takes until every process on this store has heard of a change.
+    /// How long it takes until every process on this store knows of a change.
     fn spread(&self) -> Duration;
 
     /// The kind and place, without any password.
@@ -113,7 +113,7 @@ pub trait Store: Send + Sync {
         true
     }
 
-    /// Whether keys are made and retired here, or outside.
+    /// Whether keys are made and retired here. False: outside.
     fn rotates(&self) -> bool {
         true
     }
@@ -122,12 +122,12 @@ pub trait Store: Send + Sync {
     /// [`Store::withdraw`]. To be called again at least every few seconds.
     ///
     /// # Errors
-    /// [`StoreError`]; nobody is told then, and nothing else is affected.
+    /// [`StoreError`]. Other processes then do not know it; nothing else is affected.
     async fn announce(&self, _epoch: u64) -> Result<(), StoreError> {
         Ok(())
     }
 
-    /// Takes [`Store::announce`] back.
+    /// Reverses [`Store::announce`].
     async fn withdraw(&self) {}
 
     /// The epochs that running processes serve from this store; `None` where it cannot tell.

@@ -1,6 +1,6 @@
-//! The ring as text, as files and Redis keep it, and what such text must not say.
+//! The text form of a ring in files and in Redis, and the checks when it is read.
 //!
-//! The member names `office` and `horizon` are those of the first release: rings that exist have them.
+//! The member names `office` and `horizon` come from the first release: existing rings have them.
 
 use std::sync::Arc;
 
@@ -13,15 +13,15 @@ use crate::jose::names::{Kid, UnixTime};
 use crate::jose::sign::SigningKey;
 use crate::rotation::{KeyState, KeyTimes};
 
-/// Format of the stored text; another one is refused, not guessed at.
+/// Format of the stored text. Any other format is refused.
 const FORMAT: u32 = 1;
-/// The last second of the year 9999: what calendars and most clocks can say.
+/// The last second of the year 9999: most calendars and clocks end there.
 pub(super) const LAST_SECOND: i64 = 253_402_300_799;
-/// Epochs count changes. One a second would take longer than the sun lasts to get here, so a greater
-/// one was not counted; below it adding one never overflows.
+/// Epochs count changes. Even with one a second, no counting gets here, so a greater epoch is corrupt. Below
+/// it, adding one never overflows.
 const MAX_EPOCH: u64 = 1 << 53;
 
-/// Why stored text is no ring. Never answered by making a new one: the old keys are still needed.
+/// Why stored text is not a valid ring. We never make a new one instead: the old keys are still needed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RingError {
     #[error("is not a key ring: {0}")]
@@ -36,7 +36,7 @@ pub enum RingError {
     Key { kid: String, why: String },
 }
 
-/// How private keys stand in the stored text.
+/// How private keys are encoded in the stored text.
 pub trait Seal: Send + Sync {
     fn seal(&self, kid: &Kid, pkcs8: &[u8]) -> Result<String, String>;
     /// The reverse.
@@ -112,8 +112,8 @@ impl RingState {
     /// Reads what [`RingState::to_text`] wrote. `known` keys are not parsed again.
     ///
     /// # Errors
-    /// [`RingError`] for anything else: no key, an epoch or times that cannot be, two active keys, one
-    /// key twice, or a key that does not match its `kid`.
+    /// [`RingError`] for anything else: no key, an impossible epoch or time, two active keys, the same key
+    /// twice, or a key that does not match its `kid`.
     pub fn from_text(text: &str, seal: &dyn Seal, known: Option<&Self>) -> Result<Self, RingError> {
         #[derive(Deserialize)]
         struct RingFormat {
@@ -186,13 +186,13 @@ fn parse(
         usable: UnixTime::from_secs(stored.usable),
         activated: stored.activated.map(UnixTime::from_secs),
         retired: stored.retired.map(UnixTime::from_secs),
-        // An issuer may have said any `exp`; older releases kept it as it was.
+        // An issuer's `exp` may be any number, and older releases stored it unchanged.
         latest_exp: UnixTime::from_secs(stored.latest_exp.min(LAST_SECOND)),
     };
     Ok(RingKey { times, key })
 }
 
-/// Order is not looked at: a clock that was set back leaves times that run backwards.
+/// The order of the times is not checked: after a clock was set back they run backwards.
 fn check_times(key: &StoredKey) -> Result<(), String> {
     let times = [
         ("published", Some(key.published)),
@@ -210,7 +210,7 @@ fn check_times(key: &StoredKey) -> Result<(), String> {
         KeyState::Active if key.activated.is_none() => {
             Err("it is active, and nothing says since when".to_owned())
         }
-        // Without the time it would never leave the set.
+        // Without this time it would never be removed from the set.
         KeyState::Retired if key.retired.is_none() => {
             Err("it is retired, and nothing says since when".to_owned())
         }
@@ -264,7 +264,7 @@ mod tests {
         assert_eq!(ring["keys"][0]["office"], "active");
         assert_eq!(ring["keys"][0]["horizon"], 1_000_000);
         assert_eq!(read(&ring).unwrap().epoch, 3);
-        // A token without end was noted as it was.
+        // The `exp` of a token that never expires was stored unchanged.
         ring["keys"][0]["horizon"] = i64::MAX.into();
         assert_eq!(read(&ring).unwrap().keys[0].times.latest_exp.secs(), LAST_SECOND);
     }

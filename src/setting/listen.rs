@@ -1,4 +1,4 @@
-//! The addresses a listener has, and whether an upstream is one of them.
+//! The addresses of a listener, and whether an upstream is one of them.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -50,7 +50,7 @@ impl Listen {
         self.first.port()
     }
 
-    /// Whether a request to `url` comes to this listener, as far as the text says: a literal address of
+    /// Whether a request to `url` would reach this listener, as far as the URL tells: a literal address of
     /// this machine, or `localhost`, with our port. Names are not resolved.
     pub fn is_at(&self, url: &Url) -> bool {
         if url.port_or_known_default() != Some(self.port()) {
@@ -72,7 +72,7 @@ impl Listen {
     }
 }
 
-/// Whether who connects to `to` reaches a socket at `own`.
+/// Whether a connection to `to` reaches a socket bound to `own`.
 fn reaches(to: IpAddr, own: IpAddr) -> bool {
     if to == own {
         return true;

@@ -1,4 +1,4 @@
-//! The command line as a person or a script meets it: the real binary, its text and exit status.
+//! The command line as people and scripts use it: the real binary, its text and exit status.
 
 use std::fmt::Write as _;
 use std::io::{Read, Write};
@@ -18,7 +18,7 @@ fn countersign(args: &[&str], dir: &Path) -> (Option<i32>, String, String) {
     (output.status.code(), text(output.stdout), text(output.stderr))
 }
 
-/// What a call says, as one text.
+/// The output of a call, as one text.
 fn said(args: &[&str], dir: &Path) -> String {
     let (status, out, err) = countersign(args, dir);
     let mut said = format!("$ countersign {}\n", args.join(" "));
@@ -57,7 +57,7 @@ fn usage_errors_are_status_2_and_say_what_is_possible() {
         all.push('\n');
     }
     insta::assert_snapshot!(all);
-    // Nothing at all shows the help, and is no success.
+    // Without arguments it shows the help, with status 2.
     let (status, _, help) = countersign(&[], dir.path());
     assert_eq!(status, Some(2));
     assert!(help.contains("Usage: countersign <COMMAND>"));
@@ -108,7 +108,7 @@ fn a_configuration_error_has_file_line_and_hint() {
     insta::assert_snapshot!(all);
 }
 
-/// `countersign.toml` in the working directory is taken where no file is named, and said.
+/// Without `--config`, `countersign.toml` in the working directory is used, and a note says so.
 #[test]
 fn the_file_in_this_folder_is_taken() {
     let dir = tempfile::tempdir().unwrap();
@@ -174,7 +174,7 @@ fn init_writes_a_configuration_that_works_and_overwrites_nothing() {
 
     let check = ["run", "--check", "--config", "countersign.toml"];
     assert_eq!(countersign(&check, dir.path()).0, Some(0));
-    // What it suggests works too.
+    // The suggested lines work too.
     let uncommented: String = written
         .lines()
         .map(|line| match line.strip_prefix('#') {
@@ -207,7 +207,7 @@ fn init_writes_a_configuration_that_works_and_overwrites_nothing() {
         countersign(&["init", "--upstream", "https://a", "-o", "-"], dir.path());
     assert_eq!(status, Some(0));
     assert!(text.contains("[upstream]\nurl = \"https://a\""));
-    // A hosted server answers only to its own name; one beside us hears the clients'.
+    // A hosted server answers only to its own name; a server next to the proxy gets the clients' `Host`.
     assert!(text.contains("\nhost = \"upstream\"\n"), "{text}");
     for near in ["http://auth:3000", "https://10.0.0.1"] {
         let (status, text, _) = countersign(&["init", "--upstream", near, "-o", "-"], dir.path());
@@ -216,7 +216,7 @@ fn init_writes_a_configuration_that_works_and_overwrites_nothing() {
     }
 }
 
-/// Answers one request with `status`, and says what was asked for.
+/// Answers one request with `status`, and returns its request line.
 fn one_answer(status: &'static str) -> (String, std::thread::JoinHandle<String>) {
     answers(status, "{}")
 }
@@ -260,13 +260,13 @@ fn healthcheck_asks_the_admin_listener() {
     assert_eq!(status, Some(1));
     assert!(err.contains("/healthz answered 503"), "{err}");
     assert_eq!(asked.join().unwrap(), "GET /healthz HTTP/1.1");
-    // Nobody there any more.
+    // The listener is gone.
     assert_eq!(countersign(&["healthcheck", "--admin", &addr], here).0, Some(1));
     assert_eq!(countersign(&["healthcheck", "--admin", "nonsense"], here).0, Some(2));
     assert_eq!(countersign(&["healthcheck", "--admin", "off"], here).0, Some(2));
 }
 
-/// A generated file is the shipped one; `COUNTERSIGN_UPDATE_DOCS=1` writes it anew.
+/// Checks that a generated file equals the shipped one; `COUNTERSIGN_UPDATE_DOCS=1` writes it anew.
 fn shipped(folder: &str, name: &str, generated: &str) {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy").join(folder).join(name);
     if std::env::vars().any(|(name, _)| name == "COUNTERSIGN_UPDATE_DOCS") {
@@ -291,7 +291,7 @@ fn completions_for_every_shell() {
         assert!(script.contains("countersign") && script.contains("normalize"), "{shell}");
         shipped("completions", file, &script);
     }
-    // What bash can read.
+    // Bash can parse it.
     let bash = Command::new("bash")
         .args(["-n", "deploy/completions/countersign.bash"])
         .current_dir(env!("CARGO_MANIFEST_DIR"))

@@ -51,7 +51,7 @@ fn one_token_by_exit_status() {
     let key = TestKey::new(Alg::Es384, "k1");
     let jwks =
         write(folder.path(), "jwks.json", &json!({"keys": [key.jwk().unwrap()]}).to_string());
-    // Any payload, also none; a token wrapped as people wrap it.
+    // Any payload, also an empty one; a token with the wrapping that people leave on it.
     for payload in ["", "foo", "{\"a\":1}"] {
         let token = key.signed(&key.header().to_string(), payload);
         for text in [token.clone(), format!("{token}\n"), format!("Bearer {token}\r\n")] {
@@ -132,7 +132,7 @@ fn a_batch_is_judged_line_by_line() {
             json!({"token": hmac.token(&claims()), "jwks": with(oct.clone(), "use", json!("enc"))}),
             Err("alg"),
         ),
-        // The public key is no secret, whatever the line calls it.
+        // A public key is not a secret, whatever the line calls it.
         (json!({"token": hmac.token(&claims()), "jwks": jwk}), Err("alg")),
         (json!({"token": hmac.token(&claims()), "jwks": set(&[oct, jwk.clone()])}), Err("alg")),
         (json!({"token": rsa.token(&claims()), "jwks": set(&[rs256])}), Err("alg")),
@@ -180,7 +180,7 @@ fn an_hmac_is_checked_for_who_asks_by_name_or_holds_the_secret() {
         let answers = batch(args, std::slice::from_ref(&line));
         assert_eq!(answers[0]["valid"], valid, "{args:?}");
     }
-    // A set from elsewhere may be everybody's.
+    // Anybody may know the keys of a set from another place.
     let file = write(folder.path(), "jwks.json", &set.to_string());
     let ran = run(&["verify", "--jwks", &file], &token);
     assert_eq!(ran.status, 2, "{}", ran.err);
@@ -188,17 +188,17 @@ fn an_hmac_is_checked_for_who_asks_by_name_or_holds_the_secret() {
     assert_eq!(run(&["verify", "--jwks", &file, "--alg", "HS256"], &token).status, 0);
 }
 
-/// A vector judged otherwise than the project judges it: tcId, our answer, why.
+/// Vectors that we judge differently from the project: tcId, our answer, why.
 const OTHERWISE: &[(u64, &str, &str)] = &[
-    // The key says PS256, the token PS384, and the signature is one. RFC 7517 §4.4 has `alg` as the
-    // algorithm the key is for; vectors 338 and 340 of the same file are that case, and invalid there.
+    // The key says PS256, the token PS384, and the signature is a valid PS384. RFC 7517 §4.4: `alg` is the
+    // algorithm the key is for. Vectors 338 and 340 of the same file are that case, and invalid there.
     (346, "alg", "alg of the key"),
     (350, "alg", "alg of the key"),
-    // The text of vector 357, byte for byte, which is valid: the padding the names speak of is gone.
+    // The same bytes as vector 357, which is valid: the padding in the vectors' names is not in the file.
     (367, "valid", "no fault"),
     (370, "valid", "no fault"),
-    // A `?` within base64url. RFC 7515 §2 and RFC 4648 §3.3 have no such character; with it one token
-    // would have many texts. Vectors 361 to 364 are that case in the signature, and invalid.
+    // A `?` within base64url. It is not in the alphabet of RFC 7515 §2 and RFC 4648 §3.3, and would give one
+    // token many texts. Vectors 361 to 364 are that case in the signature, and invalid.
     (372, "b64", "alphabet"),
     (373, "b64", "alphabet"),
 ];

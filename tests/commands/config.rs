@@ -1,4 +1,4 @@
-//! The configuration: the shipped file, every example of the documentation, and what an error says.
+//! The configuration: the shipped file, every example of the documentation, and the error messages.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -34,8 +34,8 @@ fn shipped() -> String {
     std::fs::read_to_string(root("conf/countersign.toml")).unwrap()
 }
 
-/// Lines of the shipped file that are a commented key or table; those of examples have a paragraph
-/// that says "For example".
+/// The shipped file with commented keys and tables made active; those of examples, whose paragraph says
+/// "For example", only with `examples`.
 fn uncommented(text: &str, examples: bool) -> String {
     let mut out = String::new();
     let mut example = false;
@@ -84,7 +84,7 @@ fn the_shipped_examples_work_too() {
     assert!(config.server.exchange.session.is_some());
     assert_eq!(config.server.exchange.introspection.len(), 1);
     assert_eq!(config.data_dir, Path::new("/var/lib/countersign"));
-    // Nothing of it prints a secret.
+    // Its `Debug` output contains no secret.
     let printed = format!("{config:?}");
     for (_, secret) in &ENV[1..] {
         assert!(!printed.contains(secret), "{secret}");
@@ -178,8 +178,8 @@ fn a_wrong_flag_is_named_instead_of_a_place() {
     insta::assert_snapshot!(faults.join("\n"));
 }
 
-/// Settings belong to the rooms; the configuration fills them and depends on the rooms, never the
-/// other way round.
+/// Each module owns its settings. The configuration fills them and depends on the modules, never the other
+/// way round.
 #[test]
 fn no_room_depends_on_the_configuration() {
     for room in ["admin", "bridge", "issuer", "keyring", "log", "otel", "proxy"] {
@@ -212,7 +212,7 @@ fn several_issuers_never_share_a_set() {
     )
     .unwrap();
     let paths: Vec<_> = config.issuers.iter().map(|issuer| issuer.jwks_paths.clone()).collect();
-    // The path everybody reads holds none of theirs.
+    // The common path is none of theirs.
     assert_eq!(paths, [["/_countersign/jwks/a.json"], ["/b/keys"], ["/_countersign/jwks/c.json"]]);
     let Source::Url(url) = &config.issuers[1].source else { panic!("a URL") };
     assert_eq!(url.as_str(), "http://127.0.0.1:3000/base/b/keys");
@@ -290,7 +290,7 @@ fn the_configuration_says_what_names_a_missing_issuer_or_client() {
     let config = issuer("issuer_when_missing = true\noutput_issuer = \"https://p\"").unwrap();
     assert!(config.issuers[0].policy.issuer_when_missing);
     assert!(!config.issuers[0].policy.sender_constrained);
-    // A back end that never writes `iss` has no spelling of it.
+    // An issuer whose tokens have no `iss` needs no `issuer`.
     let config = load(
         "[[issuer]]\nname = \"mine\"\nalgorithms = [\"HS256\"]\nsecret = \"${ISSUER_SECRET}\"\n\
          issuer_when_missing = true\noutput_issuer = \"https://p\"\n\
@@ -316,7 +316,7 @@ fn fields_of_an_answer_are_a_place() {
     }
 }
 
-/// One configuration a paragraph, with what is wrong about it.
+/// Configurations with one fault each.
 const BAD: &[&str] = &[
     "[server]\nlisen = \"127.0.0.1:8080\"",
     "[sever]\nlisten = \"127.0.0.1:8080\"",
@@ -452,7 +452,7 @@ fn every_error_of_a_file_has_a_position() {
     }
 }
 
-/// A hosted server finds its tenant by the name, and answers to no other.
+/// A hosted server finds its tenant by the `Host`, and answers to no other name.
 #[test]
 fn a_hosted_upstream_hears_its_own_name_unless_told_otherwise() {
     let host = |toml: &str| load(toml).unwrap().upstream.unwrap().host.unwrap();
@@ -462,7 +462,7 @@ fn a_hosted_upstream_hears_its_own_name_unless_told_otherwise() {
     assert_eq!(host(&hosted), HostHeader::Upstream);
     let other = format!("{}{hosted}", public("https://login.example.com"));
     assert_eq!(host(&other), HostHeader::Upstream);
-    // The same name at another port; with the same port the upstream would be this proxy.
+    // The same name at another port. With the same port the upstream would be this proxy.
     let same = format!("{}{hosted}", public("https://tenant.example.com:8443"));
     assert_eq!(host(&same), HostHeader::Client);
     assert_eq!(host(&format!("{hosted}host = \"client\"\n")), HostHeader::Client);
@@ -484,7 +484,7 @@ fn a_hosted_upstream_hears_its_own_name_unless_told_otherwise() {
     assert!(error.contains("--upstream-host") && error.contains("`upstream`"), "{error}");
 }
 
-/// What only the program sets of `[issuer.fetch]` cannot be written, and has its defaults.
+/// Fields of `[issuer.fetch]` that only the program sets cannot be configured, and have their defaults.
 #[test]
 fn a_configured_issuer_may_be_inside_the_network() {
     let toml = |more: &str| {

@@ -1,4 +1,4 @@
-//! `countersign demo`: what it says, that it ends by itself, and that it leaves nothing behind.
+//! `countersign demo`: its output, that it ends by itself, and that it leaves nothing behind.
 #![cfg(feature = "verifier")]
 
 use std::process::{Command, Stdio};

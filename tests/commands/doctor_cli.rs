@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 type Headers = &'static [(&'static str, &'static str)];
 
-/// An issuer that answers discovery and `/jwks` as told. `ISSUER` in the texts is its address.
+/// An issuer with the given discovery document and `/jwks`. `ISSUER` in the texts is its address.
 async fn issuer(discovery: Option<Value>, headers: Headers, jwks: String) -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -32,7 +32,7 @@ async fn issuer(discovery: Option<Value>, headers: Headers, jwks: String) -> Str
         .route(
             "/jwks",
             get(move |asked: HeaderMap| async move {
-                // The part that asks as Convex does; the other asks as `run` does.
+                // Doctor's own fetches look like Convex's; its other fetches look like those of `run`.
                 if asked["user-agent"].to_str().unwrap().starts_with("countersign-doctor") {
                     assert_eq!(asked["accept"], "application/json");
                     assert_eq!(asked["accept-encoding"], "gzip");
@@ -97,7 +97,7 @@ async fn a_good_issuer_and_its_token() {
     assert_eq!(report["verdicts"][1], json!({"way": "OIDC", "accepts": true}));
     assert_eq!(report["audience"], "app");
 
-    // From the address of the set, through a redirect, with the token in a file.
+    // With the address of the set, through a redirect, and with the token in a file.
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), format!("{token}\n")).unwrap();
     let at = format!("@{}", file.path().display());
@@ -110,7 +110,7 @@ async fn a_good_issuer_and_its_token() {
     assert!(!said.contains(&token), "a token must not be printed");
     assert!(!said.contains('\u{1b}'), "no colours where nobody looks");
 
-    // The wrong audience: the verifier's own words, and the line to change.
+    // The wrong audience: the verifier's own words, and which line to change.
     let wrong = vec![url, "--token".into(), token, "--audience".into(), "other".into()];
     let output = doctor(wrong).await;
     let said = text(&output);
@@ -141,7 +141,7 @@ async fn one_way_in_is_enough() {
     assert!(first.starts_with("Convex would accept the tokens of"), "{said}");
     assert!(first.contains("you need no proxy: use the auth.config.ts block below"), "{said}");
     assert!(said.contains("\nOIDC would refuse\n"), "{said}");
-    // What keeps the other provider from it is for those who ask.
+    // Only `--verbose` shows why the other kind of provider refuses.
     assert!(!said.contains("Auth provider discovery"), "{said}");
     let said = text(&doctor(vec![format!("{url}/jwks"), "--verbose".into()]).await);
     assert!(said.contains("says  Auth provider discovery of"), "{said}");
@@ -158,7 +158,7 @@ async fn a_published_secret_is_an_alarm() {
     assert!(said.contains("ALARM $.keys[0]: the issuer publishes a secret (d)"), "{said}");
     assert!(!said.contains("c2VjcmV0"), "the secret itself is never shown");
 
-    // Nor where the verifier repeats the whole answer.
+    // Nor if the verifier repeats the whole answer.
     let mut key = Signer::rs256().jwk("k1");
     key["d"] = json!("c2VjcmV0LXNlY3JldA");
     let text_plain: Headers = &[("content-type", "text/plain")];
@@ -176,7 +176,7 @@ async fn a_published_secret_is_an_alarm() {
     }
 }
 
-/// What countersign cannot read it does not promise to mend.
+/// If countersign cannot read it either, the advice must not be to use countersign.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_false_promise() {
     let html: Headers = &[("content-type", "text/html")];
@@ -194,13 +194,13 @@ async fn what_could_not_run() {
     assert!(errors.contains("hint: give the issuer"), "{errors}");
     let output = doctor(vec!["http://127.0.0.1:1".into(), "--profile".into(), "x".into()]).await;
     assert_eq!(output.status.code(), Some(2));
-    // Nobody listens there: that is a finding, in the verifier's words.
+    // No server listens there: that is a finding, in the verifier's words.
     let output = doctor(vec!["http://127.0.0.1:1/jwks".into()]).await;
     assert_eq!(output.status.code(), Some(1));
     let said = text(&output);
     assert!(said.contains("Could not fetch JWKS from URL 'http://127.0.0.1:1/jwks'"), "{said}");
     assert!(said.contains("nothing listens there"), "{said}");
-    // The set is elsewhere: the way to say where.
+    // The set is elsewhere: the output says how to give its address.
     let url = issuer(None, GOOD, "{}".to_owned()).await;
     let said = text(&doctor(vec![url.clone()]).await);
     assert!(
@@ -211,7 +211,7 @@ async fn what_could_not_run() {
     let plain = url.replace("http://", "");
     let said = text(&doctor(vec![plain]).await);
     assert!(said.contains("write the address with `http://`"), "{said}");
-    // A file is not fetched by anybody.
+    // A verifier fetches no file.
     let file = tempfile::NamedTempFile::new().unwrap();
     for at in [file.path().display().to_string(), "file:///etc/hostname".to_owned()] {
         let output = doctor(vec![at]).await;
@@ -223,7 +223,7 @@ async fn what_could_not_run() {
     assert_eq!(doctor(standard).await.status.code(), Some(1));
 }
 
-/// A script asks about the provider it has configured, not about the other.
+/// A script asks only about the kind of provider that it has configured.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_status_is_that_of_the_provider_asked_about() {
     let set = json!({"keys": [Signer::rs256().jwk("k1")]}).to_string();
@@ -261,7 +261,7 @@ async fn a_verifier_by_the_rfcs() {
     let (status, said) = standard(&good, &["--token", &other]).await;
     assert!(status == 1 && said.contains("the token is of another issuer or stage"), "{said}");
 
-    // Without `alg` and of another media type: taken, with a warning.
+    // A key without `alg`, and another media type: accepted, with a warning.
     let mut key = signer.jwk("k1");
     key.as_object_mut().unwrap().remove("alg");
     let headers: Headers = &[("content-type", "text/html"), ("cache-control", "max-age=300")];
@@ -270,7 +270,7 @@ async fn a_verifier_by_the_rfcs() {
     assert!(status == 0 && said.contains("! not every library takes this set"), "{said}");
     assert!(said.contains("$.keys[0].alg") && said.contains("Content-Type"), "{said}");
 
-    // What the RFCs forbid is refused, each with its place.
+    // Each breach of the RFCs is a fault, with its place.
     let mut key = signer.jwk("k1");
     key["x"] = format!("{}==", key["x"].as_str().unwrap()).into();
     let bad = issuer(discovery(), GOOD, json!({"keys": [key, 1]}).to_string()).await;

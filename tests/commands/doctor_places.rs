@@ -1,5 +1,6 @@
-//! `countersign doctor` where people really point it: no discovery document, a proxy of ours, a web app,
-//! a query in the address, hostile documents, TLS, servers that do not answer. What it tells to run is run.
+//! `countersign doctor` at the addresses that people really give: no discovery document, a countersign
+//! proxy, a web app, a query, hostile documents, TLS, servers that do not answer. The commands it prints are
+//! run.
 #![cfg(feature = "verifier")]
 
 use std::path::Path;
@@ -16,9 +17,9 @@ use serde_json::{Value, json};
 
 type Answers = Arc<dyn Fn(&str) -> Response + Send + Sync>;
 
-/// A server on a free port of loopback; `answers` is given path and query, and its own address.
+/// A server on a free port of loopback. `answers` gets path and query, and the server's address.
 async fn server(answers: impl Fn(&str, &str) -> Response + Send + Sync + 'static) -> String {
-    // On every address, so that 127.0.0.2 is one of its own.
+    // It listens on every address, so that 127.0.0.2 reaches it too.
     let listener = tokio::net::TcpListener::bind("0.0.0.0:0").await.unwrap();
     let url = format!("http://127.0.0.1:{}", listener.local_addr().unwrap().port());
     let own = url.clone();
@@ -63,8 +64,8 @@ fn document(issuer: &str, jwks: &str) -> Value {
 
 const DISCOVERY: &str = "/.well-known/openid-configuration";
 
-/// Better Auth: EdDSA at `/api/auth/jwks`, and no discovery document. What the doctor prints is a file
-/// that `run` takes, and `init --from` writes the same.
+/// Better Auth: EdDSA at `/api/auth/jwks`, and no discovery document. `run` accepts the file that doctor
+/// prints, and `init --from` writes the same.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_it_tells_to_run_runs() {
     let signer = Signer::eddsa();
@@ -119,7 +120,7 @@ async fn what_it_tells_to_run_runs() {
     let setting = format!("issuer = \"{url}/api/auth\"\n");
     assert!(written.contains(&setting) && said.contains(&setting), "{written}{said}");
     assert!(said.contains("`iss` of the tokens is taken to be"), "{said}");
-    // What it cannot find out it does not write.
+    // Without an answer it writes no file.
     let nobody =
         countersign(&["init", "--from", "http://127.0.0.1:1", "-o", "x"], dir.path()).await;
     assert_eq!(nobody.status.code(), Some(2));
@@ -130,7 +131,7 @@ fn signer_token(signer: &Signer, issuer: &str) -> String {
     signer.token(&json!({"alg": signer.alg(), "kid": "k1"}), &claims(issuer))
 }
 
-/// Azure AD B2C: the document is where the query is.
+/// Azure AD B2C: the discovery document needs the query.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_query_stays_behind_the_path() {
     let set = json!({"keys": [Signer::rs256().jwk("k1")]});
@@ -153,7 +154,7 @@ async fn a_query_stays_behind_the_path() {
     }
 }
 
-/// A proxy of ours is not told to get a proxy.
+/// For a countersign proxy, the advice is not to get a proxy.
 #[tokio::test(flavor = "multi_thread")]
 async fn it_knows_a_countersign() {
     let signer = Arc::new(Signer::es384());
@@ -174,7 +175,7 @@ async fn it_knows_a_countersign() {
     assert!(said.contains("this is a countersign proxy"), "{said}");
     assert!(!said.contains("countersign in front"), "{said}");
     assert!(said.contains("POST /_countersign/token"), "the token was not countersigned: {said}");
-    // Its tokens keep the `iss` of the server behind it.
+    // The proxy's tokens keep the `iss` of the server behind it.
     let (status, said, _) = doctor(&[&place.url("")]).await;
     assert_eq!(status, 0, "{said}");
     assert!(said.contains(&format!("issuer: \"{url}\",")), "{said}");
@@ -197,19 +198,19 @@ async fn it_knows_a_web_app_and_a_deployment() {
     assert!(status == 1 && first.contains("This is a web app"), "{said}");
     assert!(!said.contains("countersign in front"), "{said}");
 
-    // A file that is not there is no host.
+    // The name of a missing file is not taken for a host.
     for file in ["./jwks.json", "jwks.json", "/nowhere/jwks"] {
         let (status, _, said) = doctor(&[file]).await;
         assert!(status == 2 && said.contains("there is no such file"), "{file}: {said}");
     }
 
-    // Nobody has to answer for this one; no name server is asked for what `.test` is.
+    // This needs no network: the name alone decides.
     let (status, said, _) = doctor(&["https://happy-animal-123.convex.cloud"]).await;
     let first = said.lines().next().unwrap();
     assert!(status == 1 && first.contains("address of your Convex deployment"), "{said}");
 }
 
-/// A document of somebody else's must not send us where only we can go.
+/// A foreign document must not send us to an address that only we can reach.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_document_leads_inside_only_when_told() {
     let hits = Arc::new(AtomicUsize::new(0));
@@ -221,7 +222,7 @@ async fn a_document_leads_inside_only_when_told() {
     })
     .await;
     let port = inside.rsplit(':').next().unwrap().to_owned();
-    // Named by the document alone: another name and other addresses of this machine.
+    // Only the document names it: by another name and other addresses of this machine.
     for host in ["x.localhost", "127.0.0.2", "[::ffff:127.0.0.1]", "0.0.0.0"] {
         let target = format!("http://{host}:{port}/jwks");
         let (to, redirect) = (target.clone(), target.clone());
@@ -243,7 +244,7 @@ async fn a_document_leads_inside_only_when_told() {
             assert_eq!(hits.load(Ordering::SeqCst), 0, "{url} led to {target}:\n{said}");
         }
     }
-    // A metadata address is not asked even then.
+    // A metadata address is refused even with `--allow-private`.
     let documents = server(|at, own| match at {
         DISCOVERY => as_json(&document(own, "http://169.254.169.254/jwks")),
         _ => nothing(),
@@ -263,7 +264,7 @@ async fn a_document_leads_inside_only_when_told() {
     assert!(hits.load(Ordering::SeqCst) > 0);
 }
 
-/// The line about countersign is what `run` would do, also where Convex reads more than it.
+/// The line about countersign says what `run` would do, also if Convex reads more than `run`.
 #[tokio::test(flavor = "multi_thread")]
 async fn it_promises_what_run_does() {
     let set = json!({"keys": [Signer::rs256().jwk("k1")]});
@@ -279,7 +280,7 @@ async fn it_promises_what_run_does() {
         _ => nothing(),
     })
     .await;
-    // The keys on another port: by `--upstream` it is refused, with an [[issuer]] it works.
+    // The keys are on another port: `--upstream` refuses that, an [[issuer]] works.
     let (status, said, _) = doctor(&[&url]).await;
     assert_eq!(status, 0, "{said}");
     assert!(!said.contains("countersign ✓"), "{said}");
@@ -287,7 +288,7 @@ async fn it_promises_what_run_does() {
     let (_, said, _) = doctor(&[&format!("{url}/partial")]).await;
     assert!(said.contains("countersign ✗"), "{said}");
 
-    // A second document is where `run` looks too; a JSON error in place of the first is not a set.
+    // `run` reads the second document too. A JSON error in place of the first is not a key set.
     let url = server(move |at, own| match at {
         DISCOVERY => as_json(&json!({"error": "not_found"})),
         "/.well-known/oauth-authorization-server" => {
@@ -321,7 +322,7 @@ async fn an_expired_token_is_told_before_all_else() {
     assert_eq!(status, 1, "{said}");
     assert!(said.lines().next().unwrap().ends_with("get a fresh token and ask again."), "{said}");
     assert!(said.contains("1. the token expired ") && !said.contains("\n2. "), "{said}");
-    // Another fault is told too.
+    // Another fault is reported too.
     let (_, said, _) =
         doctor(&[&url, "--token", &Signer::rs256().token(&header, &old), "--audience", "app"])
             .await;
@@ -329,7 +330,7 @@ async fn an_expired_token_is_told_before_all_else() {
     assert!(said.contains("\n2. the signature was not made by the key `k1`"), "{said}");
     assert!(said.contains("in production: Could not decode token. The JWT's 'kid'"), "{said}");
 
-    // Without `aud`: no applicationID, and why.
+    // Without `aud`: no applicationID, and the reason.
     let mut plain = claims(&url);
     plain.as_object_mut().unwrap().remove("aud");
     let (status, said, _) = doctor(&[&url, "--token", &signer.token(&header, &plain)]).await;
@@ -337,7 +338,7 @@ async fn an_expired_token_is_told_before_all_else() {
     assert!(!said.contains("applicationID: \""), "{said}");
     assert!(said.contains("// no applicationID: the tokens have no `aud`"), "{said}");
 
-    // Where a proxy would be needed, it says what the proxy would need.
+    // If a proxy is needed, it says what the proxy needs.
     let es384 = Arc::new(Signer::es384());
     let (set, by) = (json!({"keys": [es384.jwk("k1")]}), es384.clone());
     let strict = server(move |at, own| match at {
@@ -358,7 +359,7 @@ async fn an_expired_token_is_told_before_all_else() {
     assert!(said.contains("\n1. `aud` is missing\n"), "{said}");
     assert!(said.contains("// the `audience` that you give `audience_when_missing`"), "{said}");
 
-    // `iss` with a slash is the same issuer to one provider, and another to the other.
+    // For one kind of provider `iss` with a slash is the same issuer, for the other it is not.
     let mut slash = claims(&url);
     slash["iss"] = json!(format!("{url}/"));
     let token = signer.token(&header, &slash);
@@ -368,7 +369,7 @@ async fn an_expired_token_is_told_before_all_else() {
     assert_eq!(status, 1, "{said}");
     assert!(said.contains("compares byte by byte"), "{said}");
 
-    // Two tokens of one person: what changes between them.
+    // Two tokens of one person: which claims change between them.
     let mut other = claims(&url);
     (other["nonce"], other["session"]) = (json!("b"), json!({"id": 2, "plan": "x"}));
     let mut one = claims(&url);
@@ -406,7 +407,7 @@ async fn tls_names_and_silence() {
     assert!(said.contains("UnknownIssuer"), "{said}");
     assert!(said.lines().next().unwrap().contains("certificate of a public authority"), "{said}");
 
-    // It takes the connection, and says nothing more.
+    // It accepts the connection, and then sends nothing.
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let at = format!("http://{}", silent.local_addr().unwrap());
     let held = tokio::spawn(async move {

@@ -1,5 +1,5 @@
-//! The explanations beside the verdicts: over every odd value of every member, the corpus and random
-//! edits, each refusal has a cause with a place, nothing panics, and what was made odd is what is named.
+//! The explanations of the verdicts, for every odd value of every member, the corpus and random edits: each
+//! refusal has a cause with a place, nothing panics, and the cause names the member that was made odd.
 #![cfg(feature = "verifier")]
 
 use crate::support::verifiers;
@@ -51,7 +51,7 @@ fn good_set() -> Response {
     Response::json(json!({"keys": [keys().rsa.jwk("k1")]}).to_string())
 }
 
-/// What both ways in said, explained.
+/// The verdicts for both kinds of provider, explained.
 struct Judged {
     custom: Result<(), Vec<Cause>>,
     open: Result<(), Vec<Cause>>,
@@ -103,7 +103,7 @@ fn judge(what: &str, discovery: &Response, set: &Response, token: &str) -> Judge
         std::future::ready(Ok(found))
     };
     let read = verifiers::oidc_discovery(fetch, ISSUER).now_or_never().unwrap();
-    // As the doctor does: a document that was refused is not blamed on the set.
+    // As doctor does it: a refused document is not blamed on the key set.
     let blamed = Some(set).filter(|_| read.is_ok() || *discovery == good_discovery());
     let why = |refusal: VerdictError, token| {
         let causes = explain::oidc(&refusal, Some(discovery), blamed, &open, token);
@@ -196,20 +196,20 @@ fn every_odd_value_of_every_key_member() {
                 let judged = judge(&what, &good_discovery(), &set, good_token());
                 let (custom, open) = judged.accepts();
                 seen[usize::from(custom)][usize::from(open)] += 1;
-                // A set that is not read: by the member that was made odd, and no other.
+                // If the set is refused, the cause is the member that was made odd, and no other.
                 for cause in judged.custom.as_ref().err().into_iter().flatten() {
                     let in_set = cause.place.starts_with("$.keys");
                     let named = cause.place.ends_with(&format!(".{name}"))
-                        // Another `kty` wants other members.
+                        // Another `kty` needs other members.
                         || name == "kty" || cause.code == "entry"
-                        // The key beside it is one that is refused as it is.
+                        // The other key of the set is refused anyway.
                         || cause.text.contains("EdDSA");
                     assert!(!in_set || named, "{what}: {cause:?}");
                 }
             }
         }
     }
-    // Both verdicts of both judges must have been seen, else this test shows nothing.
+    // Both verdicts of both kinds of provider must occur, or this test shows nothing.
     assert!(seen.iter().flatten().all(|n| *n > 10), "{seen:?}");
 }
 
@@ -558,7 +558,7 @@ proptest! {
     }
 }
 
-/// The documents seen in the wild, one file each.
+/// Documents of real servers, one file each.
 #[test]
 fn the_corpus() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/in");

@@ -43,7 +43,7 @@ fn what_a_person_reads() {
     settings.bind(|| insta::assert_snapshot!(text(&output.stdout)));
 }
 
-/// Each command reads a token in each of the four ways, whatever is left around it.
+/// Each command reads a token in each of the four ways, and ignores what is left around it.
 #[test]
 fn a_token_is_read_alike_everywhere() {
     let folder = tempfile::tempdir().unwrap();
@@ -69,7 +69,7 @@ fn a_token_is_read_alike_everywhere() {
         format!("Bearer {token}"),
         format!(" Authorization: Bearer '{token}'\n"),
     ];
-    // What each command says of this token, which no key here verifies.
+    // The exit status of each command for this token, which no key here verifies.
     for (command, status) in [
         (&["inspect"][..], 0),
         (&["verify", "--jwks", &jwks], 1),

@@ -1,4 +1,4 @@
-//! What hostile servers and tokens write reaches the terminal spelled out, never as what it obeys.
+//! Terminal escapes in texts of hostile servers and tokens are printed escaped, so no terminal obeys them.
 
 use std::path::Path;
 use std::process::Output;
@@ -10,7 +10,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::routing::get;
 use serde_json::json;
 
-/// Clears the screen, sets the title, C1's CSI, turns the text around, ends the line.
+/// Clears the screen, sets the title, has C1's CSI, reverses the text, ends the line.
 const EVIL: &str =
     "a\u{1b}[2J\u{1b}]0;t\u{7}\u{9b}31m\u{202e}b\u{2066}\u{7f}\u{85}\u{2028}\r\n  ✓ fine";
 
@@ -19,7 +19,7 @@ async fn countersign(args: &[&str]) -> Output {
     command.args(args).output().await.unwrap()
 }
 
-/// All that was printed, which holds no such character, and no line of the attacker's own.
+/// The whole output, checked: it has no such character, and no line of the attacker's own.
 fn shown(output: &Output) -> String {
     let text = [&output.stdout[..], &output.stderr[..]].concat();
     let text = String::from_utf8(text).unwrap();

@@ -1,5 +1,5 @@
-//! What the documents give to Convex's clients, under npm's `convex`: a restart of the proxy logs nobody
-//! out, and a hook begins one login.
+//! The documents' code for Convex's clients, under npm's `convex`: after a restart of the proxy every user is
+//! still logged in, and a hook begins one login.
 
 use crate::support::e2e;
 use serde_json::json;

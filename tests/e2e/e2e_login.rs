@@ -1,5 +1,5 @@
-//! The whole way with real parts: npm's `oidc-provider`, which knows only ES384, behind the proxy, and
-//! npm's `openid-client` in front of it, which takes only RS256.
+//! A whole login with real parts: npm's `oidc-provider`, which knows only ES384, behind the proxy, and npm's
+//! `openid-client`, which takes only RS256, in front of it.
 
 use crate::support::e2e::{Issuer, Proxy, ProxyOptions, client, decode, free_port};
 use serde_json::{Value, json};
@@ -59,8 +59,8 @@ async fn code_flow_with_pkce_gives_an_rs256_id_token() {
 async fn jwt_access_tokens_work_at_their_issuer_again() {
     let (_provider, proxy) = provider(true).await;
     let out = ok(client("openid-client", &json!({ "issuer": proxy.url, "jwt": true })));
-    // Login, userinfo, introspection, refresh, revocation, logout: every token the client ever held was
-    // RS256, and the provider took each back as its own ES384 one.
+    // Login, userinfo, introspection, refresh, revocation, logout: every token that the client had was
+    // RS256, and the provider accepted each of them back as its own ES384 one.
     assert_eq!(out["id_token_alg"], "RS256", "{out}");
     assert_eq!(out["access_token_alg"], "RS256", "{out}");
     assert_eq!(out["userinfo"]["email"], "ada@example.test");
@@ -85,7 +85,7 @@ async fn userinfo_as_a_jwt_is_countersigned() {
     assert_eq!(out["userinfo"]["email"], "ada@example.test", "{out}");
 }
 
-/// The front channel: tokens in `Location` and in the page that posts itself.
+/// The front channel: tokens in `Location` and in a form that the page posts by itself.
 async fn front_channel(flow: &str, mode: Option<&str>, jwt: bool) {
     let (_provider, proxy) = provider(jwt).await;
     let mut options = json!({ "issuer": proxy.url, "flow": flow });

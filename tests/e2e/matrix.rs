@@ -1,7 +1,7 @@
-//! Issuer × verifier, by running both: what each verifier says of each issuer's own token and key set, and
-//! what it says through the proxy with the recipe of `docs/issuers`. What was found is kept in
-//! `tests/verifiers/found.json`, and told in `docs/matrix.md`; `UPDATE=1` writes both anew. A verifier
-//! whose language is not installed (`scripts/install matrix`) is left out, and keeps what was found.
+//! Issuer × verifier, by running both: what each verifier says of each issuer's own token and key set, and of
+//! the proxy's, with the recipe of `docs/issuers`. The results are in `tests/verifiers/found.json` and
+//! `docs/matrix.md`; `UPDATE=1` writes both anew. A verifier whose language is not installed
+//! (`scripts/install matrix`) is skipped, and keeps its results.
 
 #![cfg(feature = "verifier")]
 
@@ -17,15 +17,15 @@ use crate::support::recipe::{Alone, Case, Pair, SECRET};
 use crate::support::table::{Cell, Found, WITHOUT_ORIGINAL};
 use serde_json::json;
 
-/// A test's own switch.
+/// An environment variable that only this test reads.
 fn switch(name: &str) -> Option<String> {
     std::env::vars().find(|(known, _)| known == name).map(|(_, value)| value)
 }
 
-/// Of what a verifier says, in characters.
+/// Longest text of a verifier, in characters.
 const LONGEST: usize = 320;
 
-/// What a verifier said, without what differs from run to run.
+/// A verifier's text, without what differs from run to run.
 fn words(said: Result<(), String>, addresses: &[(&str, &str)], token: &str) -> String {
     let Err(said) = said else { return String::new() };
     let mut text = said.replace(['\n', '\r', '`'], " ");
@@ -39,7 +39,7 @@ fn words(said: Result<(), String>, addresses: &[(&str, &str)], token: &str) -> S
     for (address, name) in addresses {
         text = text.replace(address, name);
     }
-    // What was read, and where an object lies in memory.
+    // Cut repeated input, and addresses of objects in memory.
     for start in ["-----BEGIN", "{\"keys\"", "#<"] {
         let kept = text.split(start).next().unwrap_or_default().trim_end().len();
         if kept < text.len() {
@@ -47,7 +47,7 @@ fn words(said: Result<(), String>, addresses: &[(&str, &str)], token: &str) -> S
             text.push('…');
         }
     }
-    // Behind TLS, at a port of its own.
+    // The issuer behind TLS, at another port.
     let there = text.find("https://127.0.0.1:");
     if let Some((at, rest)) = there.and_then(|at| Some((at, text[at + 18..].find('/')?))) {
         text.replace_range(at..at + 18 + rest, "ISSUER");
@@ -92,7 +92,7 @@ async fn row(case: &Case, verifiers: &mut [Verifier]) -> BTreeMap<String, Cell> 
         let said = before.asked(verifier, &alone).await;
         let addresses = [(alone.url(), "ISSUER"), (plain.proxy.url.as_str(), "PROXY")];
         let said_before = words(said, &addresses, &before.token);
-        // Who is told the issuer finds the key set at the address in `iss`: the proxy's.
+        // A verifier configured with the issuer finds the key set at the address in `iss`: the proxy's.
         let sides = match verifier.kind.fed {
             Fed::Jwks => &after[..],
             _ => &after[after.len() - 1..],
@@ -112,8 +112,8 @@ async fn row(case: &Case, verifiers: &mut [Verifier]) -> BTreeMap<String, Cell> 
             }
         }
         let mut cell = Cell { before: said_before, after: said_after };
-        // RFC 7515 §4 has a header parameter that is not known ignored; joserfc refuses it, and Authlib with
-        // it any header of more than 512 bytes.
+        // RFC 7515 §4: unknown header parameters are ignored. joserfc refuses one, and both joserfc and
+        // Authlib refuse any header of more than 512 bytes.
         if cell.after.contains("'cso'") || cell.after.contains("Header size exceeds 512") {
             if without_original.is_none() {
                 let recipe = case.as_openid_provider().unwrap_or_else(|| case.recipe());
@@ -130,7 +130,7 @@ async fn row(case: &Case, verifiers: &mut [Verifier]) -> BTreeMap<String, Cell> 
     cells
 }
 
-/// An issuer and a token, as a verifier is to take them.
+/// An issuer and a token for a verifier.
 struct Side {
     issuer: String,
     jwks: String,
@@ -138,7 +138,7 @@ struct Side {
 }
 
 impl Side {
-    /// What comes out of the proxy, held to what is promised of it.
+    /// What the proxy issues, checked against its promises.
     async fn of(pair: &Pair<'_>, own: &str) -> Self {
         let token = pair.token().await;
         let (_, own_claims) = decode(own);
@@ -146,7 +146,7 @@ impl Side {
         assert_eq!(claims["iss"], pair.iss);
         assert_eq!(header["alg"], "RS256", "{header}");
         assert!(claims["iat"].is_i64(), "{claims}");
-        // Two tokens of one login: the lifetime is what counts, and the second may have turned.
+        // These are two tokens of one login, so only the lifetime is compared.
         let life = |claims: &serde_json::Value| claims["exp"].as_i64().unwrap();
         assert!(life(&claims) <= life(&own_claims) + 60, "{claims}");
         Self { issuer: pair.iss.clone(), jwks: pair.proxy.jwks(), token }

@@ -1,7 +1,7 @@
-//! Rotation × verifier: what each verifier's copy of a key set does, measured with its clock turned on
-//! (libfaketime), and that our key and the issuer's may turn between two tokens without any of them
-//! refusing one. What was measured is kept in `tests/verifiers/caches.json` and told in `docs/matrix.md`;
-//! `UPDATE=1` writes it anew.
+//! Rotation × verifier: how long each verifier uses its copy of a key set, measured with its clock moved
+//! forward (libfaketime), and that our key and the issuer's may rotate between two tokens without any
+//! verifier refusing one. The results are in `tests/verifiers/caches.json` and `docs/matrix.md`; `UPDATE=1`
+//! writes them anew.
 
 #![cfg(feature = "verifier")]
 
@@ -23,15 +23,15 @@ use axum::response::IntoResponse;
 use countersign::clock::Clock;
 use serde_json::{Value, json};
 
-/// `max-age` of the measured set, where the verifier's clock can be turned on.
+/// `max-age` of the measured set, if the verifier's clock can be moved.
 const MAX_AGE: u64 = 120;
-/// How far the clock is turned on, one after the other.
+/// How far the clock is moved forward, one step after the other.
 const STEPS: &[u64] = &[0, 31, 61, 121, 301, 601, 3_601, 86_401];
-/// `server.max_age` and `signing.skew` as they come: a new key of ours stands in the set for so long before
+/// The defaults of `server.max_age` and `signing.skew`: a new key of ours is in the set for this long before
 /// it signs.
 const AHEAD: u64 = 300 + 60;
 
-/// A clock that can be turned on: the verifier's, by libfaketime.
+/// A verifier's clock that can be moved forward, by libfaketime.
 struct Turned {
     file: tempfile::NamedTempFile,
 }
@@ -91,7 +91,7 @@ impl Sets {
         sets
     }
 
-    /// Two issuers, `/a` and `/b`, of the same keys: a verifier of the one has nothing of the other's.
+    /// Two issuers, `/a` and `/b`, with the same keys: a verifier's copy for one is not used for the other.
     fn answer(&self, path: &str) -> impl IntoResponse + use<> {
         let body = match path.split_once("/.well-known/openid-configuration") {
             Some((issuer, _)) => {
@@ -143,7 +143,7 @@ impl Key {
     }
 }
 
-/// A verifier, what it reads, and its clock, if it is one that can be turned on.
+/// A verifier, the sets it reads, and its clock, if that can be moved.
 struct Measured<'a> {
     verifier: Verifier,
     sets: Sets,
@@ -158,7 +158,7 @@ impl Measured<'_> {
         self.verifier.ask(&question).await.is_ok()
     }
 
-    /// Whether it refuses a token twice running: one refusal may be a read that timed out.
+    /// Whether it refuses a token twice in a row: one refusal may be a read that timed out.
     async fn refuses(&mut self, issuer: &str, key: &Key) -> bool {
         !self.takes(issuer, key).await && !self.takes(issuer, key).await
     }
@@ -167,10 +167,10 @@ impl Measured<'_> {
         if taken { self.takes(issuer, key).await } else { self.refuses(issuer, key).await }
     }
 
-    /// How much later it takes a token, or no longer does: 0 for at once, none for not in a day.
+    /// After how many seconds it accepts a token, or refuses it: 0 for at once, `None` for not within a day.
     async fn later(&mut self, issuer: &str, key: &Key, taken: bool, after: u64) -> Option<u64> {
         let Some(clock) = self.clock else {
-            // In real time: as long as the set is fresh, and some.
+            // In real time: a little longer than the set is fresh.
             for waited in 0..150 {
                 if self.is(taken, issuer, key).await {
                     return Some(if waited == 0 { 0 } else { MAX_AGE + 1 });
@@ -196,13 +196,13 @@ impl Measured<'_> {
         let reads = self.sets.read.load(Ordering::SeqCst);
         assert!(self.takes("/a", &one).await, "{name}");
         let keeps = self.sets.read.load(Ordering::SeqCst) == reads;
-        // A new key beside it, a moment after the set was read, and one more a moment after that.
+        // A second key, added a moment after the set was read, and a third a moment later.
         self.sets.serve(&[&one, &two]);
         let learns = self.later("/a", &two, true, 0).await;
         let turned = learns.unwrap_or(0);
         self.sets.serve(&[&one, &two, &three]);
         let learns_again = self.later("/a", &three, true, turned).await;
-        // A key that is gone, at an issuer whose set it has just read.
+        // A key that was removed, at an issuer whose set it has just read.
         let turned = turned + learns_again.unwrap_or(0);
         self.sets.serve(&[&one]);
         assert!(self.takes("/b", &one).await, "{name}");
@@ -223,8 +223,8 @@ async fn what_each_verifier_keeps_of_a_key_set() {
     for kind in KINDS.iter().filter(|kind| kind.fed != Fed::Login) {
         let clock = Turned::new();
         let Some(verifier) = clock.start(kind).await else { continue };
-        // Go asks the kernel for the time, and what runs in this process has this process's clock: there the
-        // set is fresh for two seconds. go-oidc takes 30 s off what it is told.
+        // Go gets the time from the kernel, and a verifier in this process has this process's clock: for them
+        // the set is fresh for two seconds. go-oidc subtracts 30 s from `max-age`.
         let real = match kind.language {
             "Go" => Some(32),
             _ => (!kind.is_a_program()).then_some(2),
@@ -294,7 +294,7 @@ fn kid(token: &str) -> String {
     decode(token).0["kid"].as_str().unwrap().to_owned()
 }
 
-/// Looks until the exchange gives another kid, or the same again.
+/// Exchanges tokens until one has another kid, or the same again.
 async fn until(pair: &Pair<'_>, what: &str, so: impl Fn(&str) -> bool) -> String {
     for _ in 0..600 {
         let token = pair.token().await;
@@ -316,12 +316,12 @@ async fn the_issuers_key_turns_between_two_tokens_and_no_verifier_refuses_one() 
     let pair = PLAIN.pair(&PLAIN.recipe(), &alone).await;
     let mut all = All::start(&pair).await;
 
-    // The issuer's token as it stands, by its own key in our set.
+    // The issuer's own token, verified with its own key in our set.
     let first = until(&pair, "passed unchanged", |kid| kid == "plain-1").await;
     all.take(&first, "before any key turned").await;
 
-    // The issuer's key turns. Its token is countersigned until the new key has stood in our set for as long
-    // as a verifier may keep one; ours stood there from the start.
+    // The issuer's key rotates. Its token is countersigned until the new key has been in our set for as long
+    // as a verifier may cache one. Our key was in the set from the start.
     pair.issuer().rotate().await;
     let second = pair.token().await;
     let ours = kid(&second);
@@ -350,13 +350,13 @@ async fn our_key_turns_between_two_tokens_and_no_verifier_refuses_one() {
     all.take(&first, "before our key turned").await;
     let rotated = pair.proxy.command(&["keys", "rotate"]);
     assert!(rotated.status.success(), "{}", String::from_utf8_lossy(&rotated.stderr));
-    // Published, not signing yet: nobody notices.
+    // Published, not signing yet: no verifier notices.
     let published = pair.token().await;
     all.take(&published, "our new key is published").await;
     let second = until(&pair, "our key turned", |kid| kid != old).await;
     all.clock.to(AHEAD);
     all.take(&second, "our key turned").await;
-    // What the old one signed holds, also for a verifier that reads the set anew.
+    // A token of the old key is still valid, also for a verifier that reads the set anew.
     all.clock.to(2 * AHEAD);
     all.take(&first, "our key turned, a token of the old one").await;
     all.end().await;

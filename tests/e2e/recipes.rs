@@ -1,12 +1,12 @@
-//! Every configuration that is printed somewhere is one the program reads: pages of `docs/`, examples,
-//! what is shipped with `deploy/`, and the recipes of the tests.
+//! The program accepts every configuration in the repository: pages of `docs/`, examples, `deploy/`, and the
+//! recipes of the tests.
 
 use std::path::{Path, PathBuf};
 
 use countersign::config::{self, Config, ConfigError, RunOverrides};
 
-/// Every variable a page may name is set: an address, a store, or a secret that is long enough for
-/// HS512 and 32 bytes in base64. OpenTelemetry's addresses win over the page and are not set.
+/// Every variable that a page may name is set: an address, a store, or a secret that is long enough for
+/// HS512 and 32 bytes in base64. OpenTelemetry's variables would override the page and are not set.
 struct EverySet;
 
 impl config::env::Env for EverySet {
@@ -28,7 +28,7 @@ fn files(folder: &Path, out: &mut Vec<PathBuf>) {
         if path.is_dir() && !path.ends_with("node_modules") {
             files(&path, out);
         } else if path.extension().is_some_and(|e| e == "md" || e == "toml")
-            // Fly's own.
+            // Fly's own file, not a configuration of countersign.
             && !path.ends_with("fly.toml")
         {
             out.push(path);
@@ -46,7 +46,7 @@ fn configurations(path: &Path) -> Vec<String> {
     blocks.map(|block| block.split("\n```").next().unwrap().to_owned()).collect()
 }
 
-/// Some pages show a part: what is missing is where to listen and what to proxy.
+/// Some pages show a part. Where to listen and the upstream are then added.
 fn read(text: &str) -> Result<Config, ConfigError> {
     let alone = RunOverrides::default();
     let proxied = RunOverrides {

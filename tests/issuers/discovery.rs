@@ -1,4 +1,4 @@
-//! The discovery document that is made up for an issuer which goes by the proxy's name and has none.
+//! The discovery document that the proxy makes for an issuer which has its name and no document.
 
 use crate::support::proxy::{Proxy, RequestExt as _, ResponseExt as _, provider};
 use crate::support::signer::Signer;
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 const PUBLIC: &str = "https://login.example.com";
 const DOCUMENT: &str = "/.well-known/openid-configuration";
 
-/// An issuer with keys, and `status` where others have a discovery document.
+/// An issuer with keys, which answers `status` instead of a discovery document.
 async fn upstream(status: StatusCode) -> (String, Signer) {
     let signer = Signer::es384();
     let jwks = json!({"keys": [signer.jwk("e1")]});
@@ -52,7 +52,7 @@ async fn read(proxy: &Proxy) -> (u16, Value) {
 async fn a_document_is_made_up_for_the_issuer_that_goes_by_our_name() {
     provider();
     let (url, signer) = upstream(StatusCode::NOT_FOUND).await;
-    // With its slash and without: what tokens say is what the document says.
+    // With a slash and without: tokens and document have the same `iss`.
     for iss in [PUBLIC.to_owned(), format!("{PUBLIC}/")] {
         let toml = public(PUBLIC, &issuer(&url, "a", &format!("output_issuer = \"{iss}\"")));
         let proxy = Proxy::ready(&url, &toml).await;
@@ -69,7 +69,7 @@ async fn a_document_is_made_up_for_the_issuer_that_goes_by_our_name() {
                 "id_token_signing_alg_values_supported": ["RS256"],
             })
         );
-        // openidconnect, which Convex reads it with, demands all of these.
+        // The crate openidconnect, with which Convex reads it, requires all of these.
         serde_json::from_value::<CoreProviderMetadata>(document).unwrap();
 
         let now = Clock::system().now().secs();
@@ -135,8 +135,8 @@ async fn none_is_made_up_for_anybody_else() {
     }
 }
 
-/// An issuer that fails for a moment may well have a document of its own: one of ours instead would
-/// be kept by relying parties.
+/// An issuer that fails for a moment may have a document of its own, and relying parties would cache ours
+/// instead.
 #[tokio::test(flavor = "multi_thread")]
 async fn none_is_made_up_for_an_issuer_in_trouble() {
     provider();
@@ -165,7 +165,7 @@ async fn without_an_upstream_there_is_one_as_well() {
         let config = load_text(toml, None, &overrides, &ProcessEnv).unwrap();
         serve::start_in_process(config).unwrap()
     };
-    // Of several issuers it is the one with our name, and the set is its own.
+    // Of several issuers it is the one with the proxy's name, and with its own set.
     let named =
         issuer(&url, "b", &format!("output_issuer = \"{PUBLIC}\"\njwks_path = \"/b/jwks\""));
     let handle = start(&public(PUBLIC, &format!("{}{named}", issuer(&url, "a", ""))));

@@ -1,4 +1,4 @@
-//! Whose discovery document is rewritten, and what follows from the name it gives the issuer.
+//! Which issuer's discovery document is rewritten, and the effects of the issuer's name in it.
 
 use crate::support::scripted;
 use std::io::Write as _;
@@ -7,7 +7,7 @@ use crate::support::scripted::{Scene, Step, send};
 use serde_json::{Value, json};
 
 const PATH: &str = "/.well-known/openid-configuration";
-/// Of the same server, and nobody has configured it.
+/// Another issuer of the same server, which is not configured.
 const OTHER_REALM: &str = "/realms/other/.well-known/openid-configuration";
 const OTHER: &str = r#"{"issuer":"https://idp.example/realms/other",
     "jwks_uri":"https://idp.example/realms/other/jwks",
@@ -77,7 +77,7 @@ async fn where_the_issuer_is_renamed_so_is_iss_of_its_answers() {
     let (_, body) = read(&scene, PATH).await;
     let document: Value = serde_json::from_slice(&body).unwrap();
     assert_eq!(document["issuer"], PUBLIC);
-    // No other is.
+    // No other document is rewritten.
     assert_eq!(read(&scene, OTHER_REALM).await.1, OTHER.as_bytes());
     let mut client = scene.client().await;
     client.ask(&scripted::get("/auth")).await;
@@ -104,7 +104,7 @@ async fn a_document_is_read_through_codings_and_redirects() {
     assert_eq!(document["jwks_uri"], format!("{PUBLIC}/jwks"));
 }
 
-/// An issuer that goes by our public URL has its document there, whatever page the server shows.
+/// An issuer that has our public URL gets its document there, whatever page the server shows.
 #[tokio::test]
 async fn a_page_in_its_place_makes_way_for_a_document() {
     let pages: [fn() -> Step; 4] = [

@@ -56,7 +56,7 @@ impl Bench {
         }
     }
 
-    /// The code of what one reply leads to.
+    /// The code of the fetch that gets `reply`.
     async fn code(&self, reply: Reply) -> &'static str {
         self.issuer.usually(reply);
         self.body().await.err().unwrap_or("ok")
@@ -105,7 +105,7 @@ async fn three_encodings_are_decoded_and_the_limit_holds_after_decoding() {
         bench.issuer.usually(Reply::Raw(200, vec![line], body));
         assert_eq!(bench.body().await.as_ref(), Ok(&bench.document), "{name}");
     }
-    // Row 11: a bomb ends at the limit, not after.
+    // Row 11: decompression stops at the limit.
     let bomb = gzip(&vec![b' '; 64 << 20]);
     assert!(bomb.len() < 100_000);
     let line = vec!["Content-Encoding: gzip".to_owned()];
@@ -124,7 +124,7 @@ async fn statuses_other_than_200_are_refused_with_their_code() {
     }
     assert_eq!(bench.code(Reply::Raw(204, vec![], vec![])).await, "empty");
     assert_eq!(bench.code(Reply::Raw(200, vec![], vec![])).await, "empty");
-    // `304` where nothing was asked for.
+    // `304` to an unconditional request.
     assert_eq!(bench.code(Reply::Raw(304, vec![], vec![])).await, "status");
     bench.issuer.usually(Reply::status(429).with("Retry-After: 60"));
     let error = bench.get("/jwks", None).await.unwrap_err();
@@ -173,7 +173,7 @@ async fn stalls_and_lies_end_within_the_limit() {
         let name = format!("{reply:?}");
         assert_eq!(bench.code(reply).await, code, "{name}");
     }
-    // What comes after the announced length is another message, which nobody asked for.
+    // Bytes after the announced length are another message, which is ignored.
     assert_eq!(bench.code(Reply::LongBody).await, "ok");
     let large = vec![b' '; LIMIT + 1];
     assert_eq!(bench.code(Reply::Raw(200, vec![], large.clone())).await, "too_large");
@@ -202,7 +202,7 @@ async fn an_etag_is_sent_back_and_304_is_the_answer() {
     assert_eq!(again, Fetched::NotModified { age: None });
 }
 
-/// What Amazon's S3 and others send: a name that is no coding, several lines of one field, padding.
+/// As Amazon's S3 and others answer: an unknown coding, several lines of one field, padding.
 #[tokio::test]
 async fn what_is_said_of_the_coding_does_not_hide_the_document() {
     let bench = Bench::new().await;
@@ -234,7 +234,7 @@ async fn what_is_said_of_the_coding_does_not_hide_the_document() {
 #[tokio::test]
 async fn an_address_is_judged_where_it_is_dialled() {
     let mut bench = Bench::new().await;
-    // Nothing answers at these: what is not refused at once would time out.
+    // No server answers at these: an address that is not refused at once would time out.
     for url in [
         "http://169.254.169.254/jwks",
         "http://2852039166/jwks",
@@ -259,7 +259,7 @@ async fn an_address_is_judged_where_it_is_dialled() {
     assert_eq!(bench.issuer.requests(), 1);
 }
 
-/// The name that clients use, as in a request that is passed on.
+/// Our own requests have the name that clients use, like a forwarded request.
 #[tokio::test]
 async fn the_upstream_hears_of_us_as_of_its_clients() {
     let mut bench = Bench::new().await;
@@ -279,7 +279,7 @@ async fn the_upstream_hears_of_us_as_of_its_clients() {
         assert!(head.contains(line), "{head}");
     }
     assert_eq!(head.matches("\r\nhost:").count(), 1, "{head}");
-    // A redirect to that name comes back here, and one to where we are is none.
+    // A redirect to that name leads back to the upstream; one to the same address is refused.
     bench.issuer.next([Reply::redirect("https://login.example.com/jwks/")]);
     assert_eq!(bench.body().await.as_ref(), Ok(&bench.document));
     assert!(bench.issuer.last_head().starts_with("get /jwks/ "));

@@ -1,5 +1,5 @@
-//! An issuer's keys over time: one fetch whatever the load, outages, restarts, rotations, and what of
-//! it verifiers see.
+//! An issuer's keys over time: one fetch whatever the load, outages, restarts, rotations, and what verifiers
+//! see of it.
 
 use crate::support::parts;
 use std::sync::Arc;
@@ -107,7 +107,7 @@ async fn a_restart_in_an_outage_serves_the_last_good_set_while_it_is_young_enoug
     let set = second.fresh_for(Some("nonsense")).await.unwrap();
     assert!(set.keys.has_kid("a"));
 
-    // Another source's keys are not this one's.
+    // Keys from another source do not count.
     let mut moved = settings.clone();
     moved.source = Source::Url(source.url("/elsewhere"));
     let third = issuers(vec![moved], Some(dir.path()), &clock).only().unwrap();
@@ -190,8 +190,8 @@ fn thumbprint(handle: &IssuerHandle, kid: &str) -> Thumbprint {
     found.unwrap().thumbprint().clone()
 }
 
-/// A verifier keeps its copy for `max-age`; a token of a key that is not in it must not pass as it
-/// stands.
+/// A verifier keeps its copy for `max-age`. A token of a key that is not in the copy must not pass
+/// unchanged.
 #[tokio::test]
 async fn a_new_key_of_the_issuer_counts_as_served_only_when_every_copy_has_it() {
     let dir = tempfile::tempdir().unwrap();
@@ -217,7 +217,7 @@ async fn a_new_key_of_the_issuer_counts_as_served_only_when_every_copy_has_it() 
     eventually("it has settled", || parts.publisher.kids_for(&name).serves("b", &b)).await;
     assert!(clock.now().since(from) >= parts::MAX_AGE);
 
-    // Copies outlive the process: so does the memory of what is in them.
+    // Copies outlive the process, so the history of what is in them must too.
     eventually("it is on disk", || dir.path().join("issuers/published.json").exists()).await;
     tokio::time::sleep(Duration::from_millis(50)).await;
     parts.stop();
@@ -301,7 +301,7 @@ async fn keys_that_stand_one_by_one_are_fetched_by_kid() {
     let (one, two) = tokio::join!(handle.fresh_for(Some("k-1")), handle.fresh_for(Some("k-2")));
     assert!(one.unwrap().keys.has_kid("k-1"));
     assert!(two.unwrap().keys.has_kid("k-2"));
-    // The first fetch may be the timer's, which has nothing to ask for.
+    // The first fetch may be the timer's, which has no kid to ask for.
     let before = source.requests();
     assert!(before <= 2, "{before}");
     for bad in ["../admin", "a/b", "k-1?x=1", "%2e%2e"] {
@@ -328,7 +328,7 @@ async fn no_set_is_an_error_with_the_issuers_code_and_never_an_empty_set() {
 
 #[tokio::test]
 async fn before_any_issuer_is_learnt_there_is_no_set() {
-    // A verifier would keep our own keys alone for a whole max-age, and miss the issuer's.
+    // A verifier would cache our own keys alone for a whole max-age, without the issuer's.
     let dir = tempfile::tempdir().unwrap();
     let parts = Parts::start(Vec::new(), dir.path(), Clock::system()).await;
     assert_eq!(parts.publisher.for_path(COMMON_PATH).unwrap_err(), NoSet::NoIssuer(None));
@@ -344,7 +344,7 @@ async fn before_any_issuer_is_learnt_there_is_no_set() {
 
 #[tokio::test]
 async fn keys_strangers_share_are_not_served() {
-    // A verifier that found them could not tell our load balancer's tokens from a stranger's.
+    // With these keys a verifier could not tell our load balancer's tokens from a stranger's.
     let dir = tempfile::tempdir().unwrap();
     let source = FaultIssuer::start(&[key("a")]).await;
     let mut settings = issuer("one", Source::Url(source.url("/jwks")));
@@ -364,7 +364,7 @@ async fn keys_strangers_share_are_not_served() {
         assert_eq!(served(path).await, [own.as_str()], "{path}");
     }
     assert_eq!(kids(&handle), ["a"], "verified with, not served");
-    // The demand comes and goes with the configuration.
+    // A reload can add and remove the requirement.
     for (settings, count) in [(open, 2), (settings, 1)] {
         parts.issuers.reload(vec![settings]).unwrap();
         let mut left = 500;
@@ -397,7 +397,7 @@ async fn keys_of_two_issuers_never_stand_in_one_set() {
     assert_eq!(seen[0], std::slice::from_ref(&own));
     assert_eq!(seen[1], [own.clone(), "a".into()]);
     assert_eq!(seen[2], [own.clone(), "b".into()]);
-    // One is left: the common path is its own.
+    // Only one issuer is left: it has the common path.
     parts.issuers.reload(vec![second]).unwrap();
     eventually("the paths follow the configuration", || {
         !parts.publisher.is_jwks_path("/one/jwks")
@@ -424,7 +424,7 @@ async fn a_reload_is_all_or_nothing() {
     assert_eq!(kids(&all.by_iss("https://one.example").unwrap()), ["a"]);
 }
 
-/// An issuer of many tenants.
+/// A multi-tenant issuer.
 fn many(name: &str, template: &str) -> countersign::issuer::IssuerSettings {
     use countersign::jose::tenants::{Allowed, IssuerTemplate, Tenants};
     let mut one = issuer(name, Source::Secrets);
@@ -447,12 +447,12 @@ async fn a_tenant_finds_its_issuer_among_ten_thousand() {
     let all = issuers(settings, None, &Clock::system());
     let name = |iss: &str| all.by_iss(iss).map(|handle| handle.name().to_string());
     assert_eq!(name("https://i7777.example/some-tenant/v2").as_deref(), Some("i7777"));
-    // One written out is looked up first.
+    // An exact `iss` comes before a pattern.
     assert_eq!(name("https://i1.example/own/v2").as_deref(), Some("plain"));
     assert_eq!(name("https://i1.example/other/v2").as_deref(), Some("i1"));
     assert_eq!(name("https://two.example/x/b").as_deref(), Some("first"));
     assert_eq!(name("https://two.example/a/x").as_deref(), Some("second"));
-    // Of two that match it is neither.
+    // If two patterns match, there is no issuer.
     assert_eq!(name("https://two.example/a/b"), None);
     for other in [
         "https://i7777.example/{t}/v2",
@@ -493,7 +493,7 @@ async fn ten_thousand_issuers_fetch_nothing_until_somebody_asks() {
     assert_eq!(source.requests(), 2);
 }
 
-/// Tomcat answers 400 to a tag out of form, others 412 to any.
+/// Tomcat answers 400 to a malformed tag, other servers 412 to any.
 #[tokio::test]
 async fn after_a_refused_condition_the_next_fetch_has_none() {
     for status in [400, 412] {
@@ -514,7 +514,7 @@ async fn after_a_refused_condition_the_next_fetch_has_none() {
     }
 }
 
-/// A tag made of the configuration, or of a file's time and size, stays when the keys change.
+/// A tag derived from the configuration, or from a file's time and size, stays when the keys change.
 #[tokio::test]
 async fn a_kid_is_looked_for_without_a_condition() {
     let source = FaultIssuer::start(&[key("a")]).await;

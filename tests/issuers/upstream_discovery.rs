@@ -1,5 +1,5 @@
-//! How the issuer is learnt from the upstream's discovery document: where it is looked for, how it is
-//! asked for, what is believed of it, and how soon a server that was not ready is at work.
+//! How the issuer is learnt from the upstream's discovery document: which addresses are tried, how, what is
+//! believed, and how soon a late server is used.
 
 use crate::support::proxy;
 use std::io::Write as _;
@@ -24,7 +24,7 @@ struct Scene {
 }
 
 impl Scene {
-    /// A server that has nothing anywhere.
+    /// A server that answers nothing yet.
     async fn new() -> Self {
         provider();
         let signer = Signer::es384();
@@ -49,7 +49,7 @@ impl Scene {
         self.server.at(path, Reply::Raw(200, vec![], document.to_string().into_bytes()));
     }
 
-    /// The sound server.
+    /// Makes the server answer correctly.
     fn sound(&self) {
         self.serve(OPENID, &self.document());
         self.server.at("/jwks", Reply::ok());
@@ -72,7 +72,7 @@ async fn admin(proxy: &Proxy, path: &str) -> Value {
     reqwest::get(format!("http://{admin}{path}")).await.unwrap().json().await.unwrap()
 }
 
-/// The set with the issuer's key; panics with what is there instead.
+/// Waits for a set with the issuer's key; panics with the last answer.
 async fn served(proxy: &Proxy, what: &str) {
     let mut last = (0, String::new());
     for _ in 0..1500 {
@@ -113,7 +113,7 @@ fn with_public(public: &str) -> String {
     format!("[server]\npublic_url = \"{public}\"\n{STANDARD}")
 }
 
-/// The commonest of the ways in which a server is not there yet; each cost ten minutes once.
+/// The most common ways in which a server is not ready yet. Each once cost ten minutes.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_not_ready_at_our_start_is_at_work_soon_after_it_is() {
     let json = |text: &str| Reply::Raw(200, vec![], text.as_bytes().to_vec());
@@ -131,7 +131,7 @@ async fn a_server_that_is_not_ready_at_our_start_is_at_work_soon_after_it_is() {
         scene.server.usually(reply);
         let proxy = Proxy::start(&scene.base(), STANDARD);
         eventually("it was looked for twice", || scene.server.requests() >= 5).await;
-        // Whose tokens are good is not known yet, so none is called bad.
+        // The issuer is not known yet, so no token is refused as bad.
         let (status, body) = exchange(&proxy, &scene.token("https://issuer.example")).await;
         assert_eq!((status, &body["code"]), (503, &json!("issuer_keys_unavailable")), "{name}");
         scene.sound();
@@ -144,7 +144,7 @@ async fn a_server_that_is_not_ready_at_our_start_is_at_work_soon_after_it_is() {
     futures::future::join_all(each).await;
 }
 
-/// Most servers have no OAuth document: its 404 says nothing about the other one, which just failed.
+/// Most servers have no OAuth document: its 404 says nothing about the other document, which just failed.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hiccup_beside_a_404_does_not_mean_that_there_is_no_document() {
     for hiccup in [Reply::status(503), Reply::Close] {
@@ -219,7 +219,7 @@ async fn a_document_is_read_as_a_client_reads_it() {
     }
 }
 
-/// A server that finds its tenant by the name, and refuses what came without TLS in front.
+/// A server that finds its tenant by the name, and refuses requests without TLS in front.
 async fn picky(signer: &Signer) -> String {
     let keys = json!({"keys": [signer.jwk("g")]}).to_string();
     let app = Router::new().fallback(move |uri: Uri, request: Request| async move {
@@ -255,7 +255,7 @@ async fn discovery_and_keys_are_asked_for_by_the_name_that_clients_use() {
         let proxy = Proxy::start(&url, &format!("{}{more}", with_public(PUBLIC)));
         served(&proxy, name).await;
     }
-    // Told another name, it is told that for keys and discovery alike.
+    // With another configured name, keys and discovery are both fetched with it.
     let renamed =
         format!("[upstream]\nhost = \"login.example.com\"\n{}", with_public("https://a.example"));
     let proxy = Proxy::start(&url, &renamed);
@@ -309,7 +309,7 @@ async fn a_document_that_is_refused_says_so_where_people_look() {
     assert!(body.contains("jwks_uri") && !body.contains("has not been read"), "{body}");
     assert_eq!(admin(&proxy, "/api/status").await["discovery"]["state"], "refused");
     assert_eq!(exchange(&proxy, &scene.token(&scene.base())).await.0, 503);
-    // Once it is mended, it is learnt.
+    // Once the document is correct, it is learnt.
     scene.sound();
     served(&proxy, "mended").await;
 }
@@ -341,8 +341,8 @@ async fn what_each_address_answered_is_said() {
     assert!(status == 502 && body.contains("status 403"), "{status} {body}");
 }
 
-/// A certificate would have to fit, so nothing could be read; but who owns the upstream would learn
-/// which ports are open inside.
+/// Nothing could be read without a matching certificate, but the owner of the upstream would learn which
+/// ports are open inside.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_document_does_not_send_us_into_the_network() {
     let inside = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -369,7 +369,7 @@ async fn a_document_does_not_send_us_into_the_network() {
     assert!(dialled.is_err(), "nobody was dialled");
 }
 
-/// `--upstream https://server/oidc`: the server writes its addresses by the host it is told.
+/// `--upstream https://server/oidc`: the server writes its URLs with the `Host` that it gets.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_base_path_is_the_upstreams_own() {
     let scene = Scene::new().await;
@@ -463,7 +463,7 @@ async fn a_client_registers_with_an_algorithm_of_our_document() {
     assert_eq!(&answer["id_token_signed_response_alg"], alg);
 }
 
-/// WSO2: the issuer's name is the address of its token endpoint.
+/// WSO2: `issuer` is the address of the token endpoint.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_issuer_may_be_its_own_token_endpoint() {
     let scene = Scene::new().await;
@@ -489,7 +489,7 @@ async fn an_issuer_may_be_its_own_token_endpoint() {
     assert_eq!(read(&proxy, "/other").await.0, 404);
 }
 
-/// AD FS: the access tokens of one issuer go by another name.
+/// AD FS: the access tokens have another `iss`.
 #[tokio::test(flavor = "multi_thread")]
 async fn access_tokens_may_go_by_another_name_of_the_issuer() {
     let scene = Scene::new().await;
@@ -511,7 +511,7 @@ async fn access_tokens_may_go_by_another_name_of_the_issuer() {
     assert_eq!(exchange(&proxy, &scene.token("https://other.example")).await.0, 400);
 }
 
-/// What was believed outlives the process, for the same upstream only.
+/// The last believed document survives a restart, for the same upstream only.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kept_document_serves_a_restart_while_the_upstream_is_down() {
     let scene = Scene::new().await;
@@ -541,7 +541,7 @@ async fn a_kept_document_serves_a_restart_while_the_upstream_is_down() {
     assert_eq!(admin(&other, "/api/status").await["issuers_total"], 0);
 }
 
-/// It is said that it cannot be used, while what an earlier document taught stays in use.
+/// The status says that the document cannot be used, and the issuer learnt before stays in use.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_document_that_turns_bad_leaves_the_proxy_ready_and_degraded() {
     let scene = Scene::new().await;

@@ -1,4 +1,4 @@
-//! The long faults, in a short form here and a long one by `make chaos`. Each prints its figures.
+//! Long faults: a short form here, a long one by `make chaos`. Each test prints its figures.
 
 use crate::support::parts;
 #[cfg(feature = "redis")]
@@ -88,7 +88,7 @@ async fn ten_minutes_of_faults_cost_no_read() {
     while clock.now().since(start) < Duration::from_secs(600) {
         match turn % 4 {
             2 => issuer.refuse().await,
-            // A good spell, with new keys: as long as it takes to find them.
+            // The issuer works, with new keys, until they are found.
             3 => {
                 issuer.come_back().await;
                 rotations += 1;
@@ -137,7 +137,7 @@ async fn ten_minutes_of_faults_cost_no_read() {
     assert!(status.fetches.good >= 3);
 }
 
-/// One proxy's worth: keys, bridge, and the set on a real port.
+/// The parts of one proxy: keys, bridge, and the set on a real port.
 struct Replica {
     parts: Parts,
     bridge: Arc<Bridge>,
@@ -146,7 +146,7 @@ struct Replica {
 }
 
 const AUDIENCE: &str = "app";
-/// `max-age` of the sets: short, so that rotations are quick; what counts is the order of things.
+/// `max-age` of the sets. Short, so that rotations are quick; only the order of events matters.
 const SERVED: Duration = Duration::from_secs(1);
 
 async fn replica(issuer: &FaultIssuer, store: StoreSettings, outage: Duration) -> Replica {
@@ -215,7 +215,7 @@ async fn serve(publisher: Arc<Publisher>) -> String {
 const SIGNING: usize = 18;
 const WAITING: usize = 6;
 
-/// Signs as the issuer does now.
+/// Signs with the issuer's current keys.
 struct Upstream {
     keys: Vec<(String, Signer)>,
 }
@@ -226,8 +226,8 @@ impl Upstream {
     }
 
     fn token(&self, n: usize) -> String {
-        // Mostly the newest key, often one that has been there for a while; the oldest ones only wait
-        // for their last tokens.
+        // Mostly the newest key, often an older one. The oldest keys only wait until their last tokens
+        // have expired.
         let newest = self.keys.len() - 1;
         let oldest = self.keys.len().saturating_sub(SIGNING);
         let back = if (n / 5).is_multiple_of(2) { 0 } else { n % (newest - oldest + 1) };
@@ -242,7 +242,7 @@ impl Upstream {
     }
 }
 
-/// Tokens all the while, each checked at once and again later with the copies verifiers hold.
+/// Makes tokens all the time. Each is checked at once, and again later with the verifiers' cached copies.
 async fn rotate_under_load(
     replicas: Vec<Replica>,
     issuer: FaultIssuer,
@@ -272,7 +272,7 @@ async fn rotate_under_load(
                         asked += 1;
                         let one = if all_rotate { asked % replicas.len() } else { 0 };
                         replicas[one].parts.keyring.rotate(false).await.unwrap();
-                        // Its own view follows the store.
+                        // Wait until its own ring has followed the store.
                         while !replicas[0].parts.keyring.status().rotation_asked {
                             tokio::time::sleep(Duration::from_millis(20)).await;
                         }
@@ -367,12 +367,12 @@ async fn three_replicas_that_rotate_fail_no_verifier_that_caches() {
         replicas.push(replica(&issuer, store, Duration::ZERO).await);
     }
     let n = if long() { 20 } else { 2 };
-    // Long enough that the issuer's first keys are in every replica's every copy.
+    // Long enough that every copy of every replica has the issuer's first keys.
     rotate_under_load(replicas, issuer, n, n.max(18), true).await;
 }
 
-/// A replica that loses Redis again and again, each time for as long as it may: it signs on and serves
-/// on while the others rotate.
+/// A replica that loses Redis again and again, each time for as long as is allowed. It keeps signing and
+/// serving while the others rotate.
 #[cfg(feature = "redis")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replica_cut_off_from_redis_fails_no_verifier_that_caches() {
@@ -381,7 +381,7 @@ async fn a_replica_cut_off_from_redis_fails_no_verifier_that_caches() {
     let server = redis_server::RedisServer::start().await;
     let relay = relay::Relay::to(server.port).await;
     let mut replicas = Vec::new();
-    // The one that is asked to rotate and the one that is cut off.
+    // The replica that is asked to rotate, and the replica that is cut off.
     for port in [server.port, relay.port] {
         let store = StoreSettings::Redis {
             url: Secret::new(format!("redis://127.0.0.1:{port}/0")),
@@ -401,7 +401,7 @@ async fn a_replica_cut_off_from_redis_fails_no_verifier_that_caches() {
                     cuts.fetch_add(1, Ordering::SeqCst);
                 }
                 relay.mend();
-                // Until it has the ring again, and then apart again before long.
+                // Wait until it has the ring again; it is cut off again soon after.
                 eventually("it is back", || far.status().error.is_none()).await;
                 tokio::time::sleep(Duration::from_millis(500)).await;
             }
@@ -416,13 +416,13 @@ async fn a_replica_cut_off_from_redis_fails_no_verifier_that_caches() {
     assert!(cuts >= n);
 }
 
-/// The `keys` command killed at every moment of its work: the ring stays readable, and no key signs
-/// that was not in it before.
+/// The `keys` command is killed at every moment of its work. The ring stays readable, and no key signs that
+/// was not in it before.
 #[test]
 fn kill_9_at_any_moment_leaves_a_readable_ring() {
     let dir = tempfile::tempdir().unwrap();
     let config = dir.path().join("countersign.toml");
-    // Keys that are made at once, so that the kill falls into the writing.
+    // Keys that are made quickly, so that the kill hits the writing.
     std::fs::write(&config, configuration(dir.path(), 1, 1)).unwrap();
     let command = |args: &[&str]| {
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_countersign"));
@@ -454,7 +454,7 @@ fn kill_9_at_any_moment_leaves_a_readable_ring() {
     for round in 0..rounds {
         let args: &[&str] = if round % 3 == 0 { &["rotate"] } else { &["rotate", "--now"] };
         let mut child = command(args).spawn().unwrap();
-        // Spread over the whole of its life and a little more.
+        // Spread over its whole run and a little more.
         std::thread::sleep(whole.mul_f64(f64::from(round * 37 % 100) / 80.0));
         child.kill().unwrap();
         killed += usize::from(!child.wait().unwrap().success());
@@ -490,8 +490,8 @@ fn configuration(dir: &std::path::Path, listen: u16, issuer: u16) -> String {
     )
 }
 
-/// The proxy itself killed while it signs and its keys turn: every token that left it verifies with
-/// the set it serves after the restart.
+/// The proxy itself is killed while it signs and its keys rotate. Every token that it issued verifies with
+/// the set that it serves after the restart.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kill_9_of_the_proxy_loses_no_token() {
     let dir = tempfile::tempdir().unwrap();
@@ -511,7 +511,7 @@ async fn kill_9_of_the_proxy_loses_no_token() {
     };
     let rounds = if long() { 40 } else { 6 };
     let mut tokens: Vec<String> = Vec::new();
-    // Every token is checked after the restart that follows it; later, some of each round.
+    // Every token is checked after the next restart; some tokens of each round are checked again later.
     let (mut fresh, every) = (0, 50);
     let (mut checked, mut kids) = (0, std::collections::BTreeSet::new());
     for round in 0..rounds {
@@ -568,7 +568,7 @@ async fn kill_9_of_the_proxy_loses_no_token() {
                 serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap();
             tokens.push(answer["access_token"].as_str().expect("a token").to_owned());
         }
-        // SIGKILL: nothing is tidied up.
+        // SIGKILL: the proxy cannot clean up.
         proxy.kill().await.unwrap();
         let _ = turn.await.unwrap();
     }

@@ -1,6 +1,6 @@
-//! Three replicas as processes on one Redis, under load, while one is killed, one is cut off, Redis
-//! restarts empty and fails over, and the key is rotated by hand in between. Every token must be taken by
-//! every verifier, each of which caches as HTTP says. Prints its figures.
+//! Three replicas as processes on one Redis, under load. One is killed, one is cut off, Redis restarts empty
+//! and fails over, and the key is rotated by hand in between. Every verifier, each of which caches as HTTP
+//! says, must accept every token. Prints its figures.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -21,8 +21,8 @@ use tokio::time::Instant;
 const AUDIENCE: &str = "app";
 const REPLICAS: usize = 3;
 
-/// How long a replica may be cut off, and how long one is; seconds. A new key waits nine seconds more
-/// than the first, so that a longer time without the other is what fails.
+/// Seconds: how long a replica may be cut off, and how long one is cut off here. A new key waits nine
+/// seconds more than the first, so that only a longer cut would make the test fail.
 fn outage() -> (u64, f64) {
     #[expect(clippy::disallowed_methods, reason = "a test's own switch")]
     let long = std::env::var("COUNTERSIGN_CHAOS").is_ok_and(|value| value == "long");
@@ -33,9 +33,9 @@ struct Replica {
     place: Place,
     admin: u16,
     process: Process,
-    /// Its way to Redis.
+    /// Its connection to Redis.
     redis: Relay,
-    /// What a load balancer is for its verifier: leads to another replica while this one is dead.
+    /// The load balancer of its verifier: leads to another replica while this one is dead.
     front: Relay,
 }
 
@@ -78,7 +78,7 @@ impl Replica {
         self.says(format!("http://127.0.0.1:{}/metrics", self.admin), &line).await
     }
 
-    /// `countersign keys …`, as an operator does on this replica's host.
+    /// Runs `countersign keys …`, as an operator does on this replica's host.
     async fn keys(&self, command: &str) -> (bool, Value) {
         let mut keys = tokio::process::Command::new(env!("CARGO_BIN_EXE_countersign"));
         keys.args(["keys", command, "--json", "--config", "c.toml"]);
@@ -86,7 +86,7 @@ impl Replica {
         (done.status.success(), serde_json::from_slice(&done.stdout).unwrap_or_default())
     }
 
-    /// The key that signs, by what is stored.
+    /// The key that signs, according to the store.
     async fn active(&self) -> Option<String> {
         let (_, list) = self.keys("list").await;
         let keys = list["keys"].as_array()?.clone();
@@ -95,7 +95,7 @@ impl Replica {
     }
 }
 
-/// Waits until `holds` for each of `replicas`; how long each took, in words.
+/// Waits until `holds` for each of `replicas`. Returns how long each took, in words.
 async fn each<F: Future<Output = bool>>(
     replicas: &[Replica],
     holds: impl Fn(usize) -> F,
@@ -123,7 +123,7 @@ async fn signs(replica: &Replica, kid: &str) {
     }
 }
 
-/// Tokens all the while, each checked at once and again later by every verifier.
+/// Makes tokens all the time. Each is checked at once, and again later by every verifier.
 struct Load {
     signer: Signer,
     /// Where the replicas listen.
@@ -131,7 +131,7 @@ struct Load {
     verifiers: Vec<CachingVerifier>,
     over: AtomicBool,
     requests: AtomicUsize,
-    /// A replica did not answer, and the next one was asked, as load balancers do.
+    /// Times that a replica did not answer and the next one was asked, as load balancers do.
     moved: AtomicUsize,
     failed: Mutex<Vec<String>>,
     checks: AtomicUsize,
@@ -213,7 +213,7 @@ impl Load {
     }
 }
 
-/// A set that cannot be read is asked for again: a verifier does not judge without one.
+/// A set that cannot be read is requested again: a verifier does not judge without one.
 async fn key_set(verifier: &CachingVerifier) -> jsonwebtoken::jwk::JwkSet {
     for _ in 0..200 {
         match verifier.key_set().await {
@@ -254,7 +254,7 @@ async fn three_replicas_on_redis_survive_all_that_happens_to_them() {
     let loading = tokio::spawn(load.clone().run());
     tokio::time::sleep(Duration::from_secs(2)).await;
 
-    // Rotated by hand, and one killed while the new key waits.
+    // Rotate by hand, and kill one replica while the new key waits.
     let (done, rotated) = replicas[0].keys("rotate").await;
     let kid = rotated["kid"].as_str().unwrap().to_owned();
     assert!(done && rotated["running"] == 3 && rotated["behind"] == 0, "{rotated}");
@@ -274,7 +274,7 @@ async fn three_replicas_on_redis_survive_all_that_happens_to_them() {
     replicas[1].front.lead_to(replicas[1].place.port);
     signs(&replicas[0], &kid).await;
 
-    // One cut off while the others rotate, for less than `outage`.
+    // Cut one off while the others rotate, for less than `outage`.
     replicas[2].redis.cut();
     let rotating = replicas[0].keys("rotate");
     let mending = async {
@@ -293,7 +293,7 @@ async fn three_replicas_on_redis_survive_all_that_happens_to_them() {
     println!("cut off for {cut} s: it publishes the key at most {after:.1} s after it is back");
     signs(&replicas[0], &kid).await;
 
-    // Redis restarted, empty.
+    // Restart Redis, empty.
     redis.kill();
     each(&replicas, |n| replicas[n].has_store(false)).await;
     redis.restart().await;
@@ -301,7 +301,7 @@ async fn three_replicas_on_redis_survive_all_that_happens_to_them() {
     println!("Redis restarted, empty: each has the ring there {took} after");
     signs(&replicas[0], &kid).await;
 
-    // Failed over to a replica that is promoted by hand, and rotated there.
+    // Fail over to a Redis replica that is promoted by hand, and rotate there.
     let second = redis.replica().await;
     redis.kill();
     second.promote().await;

@@ -1,4 +1,4 @@
-//! A disk that is really full: a small tmpfs, mounted where only this test sees it.
+//! A disk that is really full: a small tmpfs, mounted in a namespace of this test.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -17,11 +17,11 @@ use countersign::serve::{Handle, start_with_clock};
 use serde_json::Value;
 
 const INSIDE: &str = "COUNTERSIGN_TEST_INSIDE";
-/// What the inner run says when it may not mount.
+/// Exit status of the inner run if it may not mount.
 const NOT_HERE: i32 = 77;
 
-/// Runs the test again in a mount namespace of its own, with a tmpfs of 256 KiB. `None`: this is the
-/// outer run, and all is done.
+/// Runs the test again in a mount namespace of its own, with a tmpfs of 256 KiB. `None`: this is the outer
+/// run, and the inner one is done.
 fn on_a_small_disk(name: &str) -> Option<PathBuf> {
     #[expect(clippy::disallowed_methods, reason = "set by the outer run, below")]
     let inside = std::env::var_os(INSIDE);
@@ -78,7 +78,7 @@ fn fill(dir: &Path) -> PathBuf {
     path
 }
 
-/// Every file with its bytes, but the filler and what tells who runs, which is written in place.
+/// Every file with its bytes, except the filler and the presence files, which are written in place.
 fn files(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(dir).unwrap().flatten() {
@@ -95,7 +95,7 @@ fn files(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     found
 }
 
-/// What clients see all the while.
+/// A client that makes requests all the time.
 struct Client<'a> {
     http: reqwest::Client,
     base: String,
@@ -115,8 +115,8 @@ impl Client<'_> {
         keys.iter().map(|key| key["kid"].as_str().unwrap().to_owned()).collect()
     }
 
-    /// A token that expires later than any before, so that the ring would be written; signed by a key
-    /// that was in the set before it was asked for. The kid.
+    /// Exchanges a token that expires later than any before, so that the ring must be written. The new
+    /// token's key was in the set before the request. Returns its kid.
     async fn exchange(&mut self) -> String {
         let served = self.served().await;
         let mut claims = self.upstream.claims();
@@ -186,7 +186,7 @@ async fn full_and_empty_again(dir: &Path) {
     let filler = fill(dir);
     let before = files(dir);
     let from = clock.now();
-    // The issuer's keys turn too: served, though they cannot be kept.
+    // The issuer's keys rotate too. They are served, though they cannot be stored.
     upstream.tell(|told| {
         told.jwks =
             serde_json::json!({"keys": [upstream.signer.jwk("e1"), Signer::es256().jwk("e2")]})
@@ -214,7 +214,7 @@ async fn full_and_empty_again(dir: &Path) {
     assert!(metrics.contains("countersign_key_store_up 0"), "{metrics}");
     assert_eq!(files(dir), before, "nothing is half written, nothing is left beside");
 
-    // By hand, and a start from nothing.
+    // A rotation by hand, and a start without a ring.
     let command = |data: &Path, args: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
         let output = command.args(args).arg("--data-dir").arg(data).output().unwrap();
@@ -253,7 +253,7 @@ async fn full_and_empty_again(dir: &Path) {
     );
     handle.stop();
 
-    // What was owed is on disk: the first key stays until the last token it signed has expired.
+    // The pending write is on disk: the first key stays until the last token it signed has expired.
     let (again, _) = start(&upstream, dir);
     let after = again.rooms().keyring.snapshot();
     assert!(signed.iter().all(|kid| after.keys.iter().any(|key| key.kid == *kid)), "{ring:?}");

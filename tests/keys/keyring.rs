@@ -1,4 +1,4 @@
-//! The ring in files: rights, crashes, several processes, a full disk, keys from outside.
+//! The ring in files: permissions, crashes, several processes, a full disk, keys from outside.
 
 use crate::support::parts;
 use std::fs;
@@ -94,7 +94,7 @@ async fn the_horizon_of_a_token_is_on_disk_before_the_token_leaves() {
     let ring = open(dir.path()).await;
     let exp = UnixTime::from_secs(4_000_000_000);
     ring.note_signed(exp).await;
-    // What a process that dies right now leaves behind.
+    // The state on disk if the process died right now.
     let after = open(dir.path()).await;
     assert!(after.snapshot().keys[0].latest_exp >= exp.secs());
     let epoch = ring.snapshot().epoch;
@@ -135,7 +135,7 @@ async fn two_processes_on_one_directory_rotate_once() {
     assert!((3..=5).contains(&seen.len()), "one key in each 1000 s: {}", seen.len());
 }
 
-/// Somebody who may write to the directory lays links where files are to be written.
+/// An attacker who may write to the directory places links where files will be written.
 #[tokio::test]
 async fn a_private_key_is_never_written_through_a_link() {
     let dir = tempfile::tempdir().unwrap();
@@ -148,7 +148,7 @@ async fn a_private_key_is_never_written_through_a_link() {
     ring.rotate(true).await.unwrap();
     assert_eq!(fs::read_to_string(&victim).unwrap(), "mine");
     assert!(temporary.is_symlink(), "it is not ours, and stays");
-    // In the file's own place: replaced, not followed.
+    // A link in the file's own place is replaced, not followed.
     let file = dir.path().join("keys.json");
     fs::rename(&file, &bait).unwrap();
     symlink(&bait, &file).unwrap();
@@ -156,7 +156,7 @@ async fn a_private_key_is_never_written_through_a_link() {
     ring.rotate(true).await.unwrap();
     assert_eq!(fs::read(&bait).unwrap(), before);
     assert!(!file.is_symlink() && mode(&file) == 0o600);
-    // In the place of the lock: refused, and nothing is made where it points.
+    // A link in the place of the lock is refused, and no file is created at its target.
     let lock = dir.path().join("keys.lock");
     fs::remove_file(&lock).unwrap();
     let made = elsewhere.path().join("made");
@@ -167,12 +167,12 @@ async fn a_private_key_is_never_written_through_a_link() {
     assert!(!made.exists());
 }
 
-/// Nobody else may read the file for a moment either, nor guess its name.
+/// No other user may read the temporary file even for a moment, or guess its name.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_written_beside_is_private_from_the_first_moment() {
     let dir = tempfile::tempdir().unwrap();
     let ring = open(dir.path()).await;
-    // What a process killed in the middle leaves, goes with the next change.
+    // The next change removes the leftovers of a killed process.
     let left = dir.path().join("keys.json.0123456789abcdef.tmp");
     fs::write(&left, "a private key").unwrap();
     ring.rotate(true).await.unwrap();
@@ -195,7 +195,7 @@ async fn what_is_written_beside_is_private_from_the_first_moment() {
     });
     let mut exp = ring.snapshot().keys[0].latest_exp;
     for _ in 0..3000 {
-        // Each a write.
+        // Each call writes.
         exp += 10_000;
         ring.note_signed(UnixTime::from_secs(exp)).await;
         if seen.lock().unwrap().len() >= 3 {
@@ -241,7 +241,7 @@ async fn keys_laid_down_from_outside_follow_the_same_rules() {
     let (_stop, shutdown) = watch::channel(false);
     let one = Arc::clone(&ring);
     tokio::spawn(async move { one.run(shutdown).await });
-    // Another key in its place: published at once, signing when every copy has run out.
+    // Another key in its place: published at once, and signing once every copy has expired.
     let (second, text) = pem();
     let changed = clock.now();
     fs::write(dir.path().join("new"), text).unwrap();
@@ -250,7 +250,7 @@ async fn keys_laid_down_from_outside_follow_the_same_rules() {
     assert_eq!(ring.snapshot().active.kid().as_str(), first);
     eventually("it signs", || ring.snapshot().active.kid().as_str() == second).await;
     assert!(clock.now().since(changed) >= parts::MAX_AGE);
-    // No key, two keys: the ring in memory goes on.
+    // With no key or two keys, the ring in memory stays in use.
     fs::write(dir.path().join("other.pem"), pem().1).unwrap();
     eventually("it is told", || ring.status().error.is_some()).await;
     assert_eq!(ring.snapshot().active.kid().as_str(), second);
@@ -259,7 +259,7 @@ async fn keys_laid_down_from_outside_follow_the_same_rules() {
     assert!(!dir.path().join("keys.json").exists(), "nothing is written");
 }
 
-/// A command in the folder of a ring, without any variable of this process.
+/// Runs a command in the folder of a ring, without any variable of this process.
 fn countersign(dir: &Path, args: &[&str], vars: &[(&str, &str)]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_countersign"))
         .args(args)
@@ -285,7 +285,7 @@ fn json(output: &Output) -> Value {
     serde_json::from_str(&text(output)).unwrap()
 }
 
-/// What a command that could not run says.
+/// The error text of a command that could not run.
 fn refused(output: &Output) -> String {
     assert_eq!(output.status.code(), Some(2), "{output:?}");
     assert!(output.stdout.is_empty(), "{output:?}");
@@ -326,7 +326,7 @@ fn the_command_lists_rotates_imports_and_exports() {
     assert_eq!(bad.status.code(), Some(2));
 }
 
-/// Public by default; private keys into a new file that nobody else may read, and nowhere else.
+/// Public keys by default. Private keys go into a new file that no other user may read, and nowhere else.
 #[test]
 fn private_keys_are_exported_into_a_file_alone() {
     let dir = tempfile::tempdir().unwrap();
@@ -353,7 +353,7 @@ fn private_keys_are_exported_into_a_file_alone() {
     assert_eq!(mode(&backup), 0o600);
     let pems = fs::read_to_string(&backup).unwrap();
     assert_eq!(pems.matches("BEGIN PRIVATE KEY").count(), 2);
-    // Over nothing, and to no terminal.
+    // Never over an existing file, and never to a terminal.
     for other in [backup.to_str().unwrap(), "-", "/dev/stdout", "/dev/stderr"] {
         let said = refused(&keys(&place, &["export", "--private", other]));
         assert!(said.contains("a new file of mode 0600"), "{said}");
@@ -373,14 +373,14 @@ fn private_keys_are_exported_into_a_file_alone() {
     assert_eq!(active(&restored), active(&place));
 }
 
-/// A ring in a folder, and the file of it.
+/// Makes a ring in a folder, and returns its file.
 async fn ring_in(dir: &tempfile::TempDir) -> std::path::PathBuf {
     open(dir.path()).await;
     dir.path().join("keys.json")
 }
 
-/// What lies in the place of the ring is refused, by the proxy and by each command, at once and with
-/// a line that says what it is; and stays as it is.
+/// Anything else in the place of the ring is refused, by the proxy and by each command, at once and with a
+/// line that says what it is. It is not changed.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_ring_of_ours_is_refused_and_never_replaced() {
     type Spoil = fn(&Path);
@@ -454,7 +454,7 @@ async fn what_is_no_ring_of_ours_is_refused_and_never_replaced() {
     }
 }
 
-/// The kernel's answer to `id -u`, without asking it in unsafe words.
+/// The user of this process, by `id -u`: Rust's own call would be unsafe.
 fn is_root() -> bool {
     let id = Command::new("id").arg("-u").output().unwrap();
     id.stdout.trim_ascii() == b"0"
@@ -462,7 +462,7 @@ fn is_root() -> bool {
 
 const SERVICE: u32 = 12_345;
 
-/// A ring that belongs to another user, in a folder of that user's.
+/// A ring that belongs to another user, in that user's folder.
 fn of_another_user(dir: &Path) -> std::path::PathBuf {
     fs::set_permissions(dir, fs::Permissions::from_mode(0o755)).unwrap();
     let place = dir.join("data");
@@ -475,7 +475,7 @@ fn of_another_user(dir: &Path) -> std::path::PathBuf {
     place
 }
 
-/// `sudo countersign keys rotate` must not take the ring away from the service.
+/// After `sudo countersign keys rotate` the service must still own the ring.
 #[test]
 fn what_root_changes_stays_the_services() {
     if !is_root() {
@@ -493,13 +493,13 @@ fn what_root_changes_stays_the_services() {
     let meta = fs::metadata(&ring).unwrap();
     assert_eq!((meta.uid(), meta.gid(), mode(&ring)), (SERVICE, SERVICE, 0o400));
     assert_eq!(fs::metadata(&lock).unwrap().uid(), SERVICE);
-    // Where there is no ring, the folder says whose it is.
+    // Without a ring, the owner of the folder becomes its owner.
     let pems = dir.path().join("mine.pem");
     fs::remove_file(&ring).unwrap();
     text(&keys(&place, &["import", pems.to_str().unwrap()]));
     let meta = fs::metadata(&ring).unwrap();
     assert_eq!((meta.uid(), meta.gid(), mode(&ring)), (SERVICE, SERVICE, 0o600));
-    // The service goes on with it.
+    // The service can still use it.
     let binary = dir.path().join("countersign");
     fs::copy(env!("CARGO_BIN_EXE_countersign"), &binary).unwrap();
     let output = Command::new(&binary)
@@ -535,7 +535,7 @@ async fn the_proxy_does_not_sign_with_another_users_ring() {
     assert!(error.to_string().contains("keys.json belongs to user 12345"), "{error}");
 }
 
-/// "signs now" is said when it does: the running proxy has taken the ring.
+/// The command says "signs now" only once the running proxy has taken the ring.
 #[tokio::test(flavor = "multi_thread")]
 async fn rotate_waits_until_the_running_proxy_has_the_ring() {
     let dir = tempfile::tempdir().unwrap();
@@ -557,7 +557,7 @@ async fn rotate_waits_until_the_running_proxy_has_the_ring() {
         tokio::task::spawn_blocking(move || keys(&place, args)).await.unwrap()
     };
     let said = text(&command(&["rotate", "--now"]).await);
-    // Not a moment later: the command has waited for it.
+    // It holds immediately: the command has waited for it.
     let active = ring.snapshot().active.kid().to_string();
     assert!(said.contains(&format!("{active} signs now, in the running proxy")), "{said}");
     let said = json(&command(&["rotate", "--json"]).await);
@@ -569,12 +569,12 @@ async fn rotate_waits_until_the_running_proxy_has_the_ring() {
     assert!(text(&command(&["rotate", "--now"]).await).contains("no proxy runs on this store"));
 }
 
-/// One that runs and does not take the ring is never passed over.
+/// The command reports a running proxy that does not take the ring.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_proxy_that_does_not_take_the_ring_is_told_of() {
     let dir = tempfile::tempdir().unwrap();
     let ring = open(dir.path()).await;
-    // As a process that hangs: its file is locked and says an old epoch.
+    // Like a process that hangs: its file is locked and has an old epoch.
     let file = fs::File::create(dir.path().join("served.0123456789abcdef")).unwrap();
     rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive).unwrap();
     fs::write(dir.path().join("served.0123456789abcdef"), "1\n").unwrap();
@@ -590,7 +590,7 @@ async fn a_proxy_that_does_not_take_the_ring_is_told_of() {
     assert_eq!(ring.wait_until_served(short).await.unwrap(), Uptake::Nowhere);
 }
 
-/// While the store fails tokens are signed, and what they need is written soon after it is well again.
+/// While the store fails, tokens are signed. The pending writes are made soon after it works again.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_owed_to_a_failing_store_is_written_when_it_is_well() {
     let dir = tempfile::tempdir().unwrap();
@@ -613,7 +613,7 @@ async fn what_is_owed_to_a_failing_store_is_written_when_it_is_well() {
     mode(0o700);
     eventually("it is written", || on_disk() >= exp.secs()).await;
     eventually("the fault is over", || ring.status().error.is_none()).await;
-    // And at the end of the process, too.
+    // And at the end of the process.
     mode(0o777);
     let later = UnixTime::from_secs(4_100_000_000);
     ring.note_signed(later).await;
@@ -621,12 +621,12 @@ async fn what_is_owed_to_a_failing_store_is_written_when_it_is_well() {
     stop.send(true).unwrap();
     running.await.unwrap();
     assert!(on_disk() >= later.secs());
-    // An issuer may say any `exp`; the ring stays one that reads.
+    // An issuer's `exp` may be any number, and the ring must stay readable.
     ring.note_signed(UnixTime::from_secs(i64::MAX)).await;
     assert!(open(dir.path()).await.snapshot().keys[0].latest_exp >= later.secs());
 }
 
-/// A process that holds the lock for good holds up no token.
+/// A process that never releases the lock delays no token.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lock_held_by_another_stalls_no_token() {
     let dir = tempfile::tempdir().unwrap();
@@ -649,7 +649,7 @@ async fn a_lock_held_by_another_stalls_no_token() {
     running.await.unwrap();
 }
 
-/// Every place is taken by keys whose tokens have not expired.
+/// The ring is full of keys whose tokens have not expired.
 #[tokio::test]
 async fn a_full_ring_says_so_and_a_compromised_key_goes_all_the_same() {
     let dir = tempfile::tempdir().unwrap();
@@ -674,7 +674,7 @@ async fn a_full_ring_says_so_and_a_compromised_key_goes_all_the_same() {
     assert_ne!(*ring.snapshot().active.kid(), before);
 }
 
-/// A key in a variable: published before it signs, and after, by the order of redeploys.
+/// A key in a variable is published before and after it signs, by the order of deployments.
 #[tokio::test]
 async fn keys_in_variables_rotate_by_redeploys() {
     let key = || SigningKey::generate(Alg::Es256).unwrap();
@@ -704,7 +704,7 @@ async fn keys_in_variables_rotate_by_redeploys() {
     assert_eq!(seen(&ring), [active(&a), (KeyState::Next, b.clone())]);
     let ring = deployed(&[("KEY", &two), ("KEY_PREVIOUS", &one), ("KEY_NEXT", "")]).await.unwrap();
     assert_eq!(seen(&ring), [active(&b), (KeyState::Retired, a.clone())]);
-    // For as long as the variable is there, and never by itself.
+    // It stays for as long as the variable is set, and is never removed otherwise.
     let retired = ring.snapshot().keys.iter().find(|k| k.kid == a).unwrap().latest_exp;
     assert!(retired > Clock::system().now().secs() + 365 * 86_400);
     assert_eq!(ring.rotate(true).await.unwrap_err().code(), "store_read_only");
@@ -727,7 +727,7 @@ async fn keys_in_variables_rotate_by_redeploys() {
     assert!(outside::from_variables("A B", |_| None).is_err());
 }
 
-/// As a platform without a volume has it: the key from `keys generate`, nothing but variables.
+/// On a platform without a volume: the key from `keys generate`, and only variables.
 #[test]
 fn the_commands_find_keys_in_variables() {
     let dir = tempfile::tempdir().unwrap();
@@ -756,13 +756,13 @@ fn the_commands_find_keys_in_variables() {
     assert_eq!(json(&rsa)["alg"], "RS256");
 }
 
-/// `--config` is found as `run` finds it, and said where nobody named it.
+/// The configuration is found as `run` finds it, and a note says so if `--config` is not given.
 #[test]
 fn the_ring_is_found_as_the_proxy_finds_it() {
     let dir = tempfile::tempdir().unwrap();
     let mine = dir.path().join("mine.pem");
     fs::write(&mine, pem().1).unwrap();
-    // Without an upstream, which a container gets by its variable.
+    // Without an upstream, which a container gets by a variable.
     fs::write(dir.path().join("countersign.toml"), "[signing]\nstore = \"file:here\"\n").unwrap();
     fs::write(dir.path().join("other.toml"), "[signing]\nstore = \"file:there\"\n").unwrap();
     let at = |folder: &str| json!(format!("file:{}", dir.path().join(folder).display()));
@@ -779,8 +779,8 @@ fn the_ring_is_found_as_the_proxy_finds_it() {
     assert_eq!(list["store"], at("here"), "the file's store wins over a data folder");
 }
 
-/// Each way of installing has one command in `docs/operations.md`; run here as it stands there, in a
-/// place laid out as that way lays it out.
+/// `docs/operations.md` has one command for each way of installing. Each is run here unchanged, in a folder
+/// laid out as that way lays it out.
 #[test]
 fn the_command_of_each_way_of_installing_finds_its_ring() {
     let page = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/operations.md");

@@ -60,7 +60,7 @@ async fn replicas_that_start_together_have_one_key_and_rotate_once() {
     let replicas = replicas(4, &settings, &clock).await;
     assert_eq!(actives(&replicas).len(), 1);
     let first = actives(&replicas).pop_first().unwrap();
-    // All ask at once.
+    // All replicas ask at once.
     for ring in &replicas.rings {
         ring.rotate(false).await.unwrap();
     }
@@ -101,7 +101,7 @@ async fn what_lies_in_redis_is_sealed() {
     assert_eq!(stored, after);
 }
 
-/// `keys rotate` says that a key signs when it does, in every replica.
+/// `keys rotate` says that a key signs only once it does, in every replica.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rotation_by_hand_waits_for_every_replica() {
     let server = RedisServer::start().await;
@@ -123,7 +123,7 @@ async fn a_rotation_by_hand_waits_for_every_replica() {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap()
     };
-    // Each has said that it runs.
+    // Wait until each has announced itself.
     let client = redis::Client::open(format!("redis://127.0.0.1:{}/0", server.port)).unwrap();
     let mut connection = client.get_multiplexed_async_connection().await.unwrap();
     let mut known: u64 = 0;
@@ -132,12 +132,12 @@ async fn a_rotation_by_hand_waits_for_every_replica() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let said = rotate(&["--now"]).await;
-    // At once, without another look.
+    // At once, without another poll.
     let active = said["kid"].as_str().unwrap().to_owned();
     assert_eq!(actives(&replicas), BTreeSet::from([active]));
     assert_eq!((said["running"].as_u64(), said["behind"].as_u64()), (Some(3), Some(0)));
     assert!(said["store"].as_str().unwrap().ends_with("test:ring"), "{said}");
-    // Those that end take their word back.
+    // Replicas that end withdraw their announcement.
     drop(replicas);
     while known > 0 {
         known = redis::cmd("HLEN").arg("test:replicas").query_async(&mut connection).await.unwrap();
@@ -167,7 +167,7 @@ async fn without_redis_signing_goes_on_and_a_lost_ring_comes_back() {
     let new = Keyring::open(settings.clone(), clock.clone()).await;
     assert_eq!(new.unwrap_err().code(), "store_away", "no ring is made up");
 
-    // It comes back empty: nothing was saved.
+    // Redis comes back empty: nothing was saved.
     server.restart().await;
     eventually("all is well again", || replicas.rings.iter().all(|r| r.status().error.is_none()))
         .await;
@@ -180,8 +180,8 @@ async fn without_redis_signing_goes_on_and_a_lost_ring_comes_back() {
     .await;
 }
 
-/// What is promised where a replica is cut off for longer than it may be: the others go on, it is
-/// told, it signs on with what it has, and it has everything, and has told everything, once it is back.
+/// The promises for a replica that is cut off for longer than is allowed: the others rotate, its status says
+/// so, it keeps signing with what it has, and once it is back it has read and written everything.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replica_cut_off_for_long_is_told_blocks_nobody_and_catches_up() {
     let server = RedisServer::start().await;
@@ -207,13 +207,13 @@ async fn a_replica_cut_off_for_long_is_told_blocks_nobody_and_catches_up() {
     assert!(near.rings.iter().all(|ring| ring.status().error.is_none()));
     near.rings[0].rotate(false).await.unwrap();
     eventually("the others rotate", || !actives(&near).contains(old.as_str())).await;
-    // What cannot be promised: the new key is not in its set.
+    // This cannot be promised: the new key is not in its set.
     let new = near.rings[0].snapshot().active.kid().clone();
     let has = |ring: &Keyring, kid: &str| {
         ring.snapshot().public.iter().any(|key| key.kid().is_some_and(|k| k.as_str() == kid))
     };
     assert!(!has(far, new.as_str()));
-    // It signs on, with a key all the others still have.
+    // It keeps signing, with a key that all others still have.
     let exp = clock.now().plus(Duration::from_secs(100_000));
     assert_eq!(*far.snapshot().active.kid(), old);
     far.note_signed(exp).await;
@@ -233,7 +233,7 @@ async fn a_replica_cut_off_for_long_is_told_blocks_nobody_and_catches_up() {
     .await;
 }
 
-/// What people and load balancers see of it.
+/// What operators and load balancers see of it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_proxy_cut_off_from_redis_stays_ready_and_says_so() {
     use proxy::{RequestExt as _, ResponseExt as _};

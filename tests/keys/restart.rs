@@ -1,5 +1,5 @@
-//! Stop, restart, upgrade and reload under load, with HTTP/1.1 clients that keep connections and that
-//! do not, and with HTTP/2 clients, on plain TCP and behind TLS: what is accepted is answered.
+//! Stop, restart, upgrade and reload under load: every accepted request is answered. The clients use
+//! HTTP/1.1, with and without keep-alive, and HTTP/2, on plain TCP and behind TLS.
 
 use std::io::ErrorKind;
 use std::time::Duration;
@@ -74,7 +74,7 @@ async fn upgrades(tls: bool) {
         old = new;
     }
     println!("{rounds} upgrades, tls {tls}: {}", load.stop().await);
-    // The last one ends well, with the sockets it was given.
+    // The last process ends with status 0, with the sockets that it was given.
     old.signal("TERM");
     assert_eq!(old.ends().await, Some(0), "{}", old.log());
 }
@@ -94,7 +94,7 @@ async fn reloads(tls: bool) {
     let rounds = if long() { 40 } else { 6 };
     let again = "the configuration was read again";
     for round in 1..=rounds {
-        // Something of it changes each time.
+        // The configuration changes each time.
         let more = format!("[[tokens]]\npath = \"/t{round}\"\njson = [\"id_token\"]\n");
         place.configure(&upstream.url(), &more);
         process.signal("HUP");
@@ -128,13 +128,13 @@ async fn a_stop_completes_every_stream_in_flight() {
     let place = Place::new(&upstream.url(), "");
     let mut process = place.running().await;
     let client = place.client().http2_prior_knowledge().build().unwrap();
-    // The one connection.
+    // All requests use this one connection.
     client.get(place.url("/seen")).send().await.unwrap();
     let size = 4 << 20;
     let asked = (0..40).map(|_| client.get(place.url(&format!("/big/{size}"))).send());
     let begun = futures::future::join_all(asked).await;
     process.signal("TERM");
-    // It takes no new connection any more.
+    // It accepts no new connection any more.
     loop {
         match TcpStream::connect(("127.0.0.1", place.port)).await {
             Ok(_) => tokio::time::sleep(Duration::from_millis(20)).await,
@@ -151,7 +151,7 @@ async fn a_stop_completes_every_stream_in_flight() {
     assert!(!process.log().contains("still open"), "{}", process.log());
 }
 
-/// RFC 9113 §6.8: told first, while requests may still be on their way, then closed.
+/// RFC 9113 §6.8: GOAWAY comes first, while requests may still be under way; then the connection closes.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_idle_http_2_connection_is_told_to_go_away() {
     provider();
@@ -199,7 +199,7 @@ async fn frame(stream: &mut TcpStream) -> Option<(u8, u8, Vec<u8>)> {
     Some((head[3], head[4], payload))
 }
 
-/// What one connection came to.
+/// The outcome of one connection.
 #[derive(Debug, PartialEq, Eq)]
 enum Fate {
     Answered,
@@ -228,8 +228,8 @@ async fn connect_and_ask(port: u16) -> Fate {
     }
 }
 
-/// The process stands still, so that the connections are in the kernel's queue, and nowhere else, when
-/// it learns that it is to stop.
+/// The process is stopped (SIGSTOP), so the connections are only in the kernel's queue when it gets the
+/// signal to end.
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_that_wait_in_the_kernel_are_answered_at_a_stop() {
     provider();
@@ -256,7 +256,7 @@ async fn connections_that_wait_in_the_kernel_are_answered_at_a_stop() {
     println!("in the kernel's queue at {rounds} stops: {answered} connections, all answered");
 }
 
-/// Connections without a pause while it stops: each is answered or was refused.
+/// Connections without a pause while it stops: each is answered or refused.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_at_the_moment_of_a_stop_is_answered_or_refused() {
     provider();

@@ -1,4 +1,4 @@
-//! Metrics, alert rules and dashboard, held against Prometheus' own checker where it is installed.
+//! Metrics, alert rules and dashboard, checked by Prometheus' own promtool where it is installed.
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
@@ -94,7 +94,7 @@ fn the_alert_rules_fire_when_they_should() {
     promtool(&["test", "rules", tests.to_str().unwrap()], "");
 }
 
-/// Words of an expression that are metrics of ours, without the suffixes of a histogram.
+/// Our metrics in an expression, without the suffixes of a histogram.
 fn metrics_in(expression: &str) -> BTreeSet<String> {
     expression
         .split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))

@@ -1,4 +1,4 @@
-//! The admin listener of a running proxy: what it says, and to whom.
+//! The admin listener of a running proxy: its answers, and who gets them.
 
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -135,7 +135,7 @@ async fn the_status_tells_what_happened() {
         (&"/.well-known/jwks.json".into(), &"own".into())
     );
 
-    // What is set in the verifier.
+    // What to configure in the verifier.
     let setup = &status["setup"];
     assert_eq!(setup["public_url"], "https://login.example.com");
     assert_eq!(setup["issuer"], running.issuer.url);
@@ -154,7 +154,7 @@ async fn the_status_tells_what_happened() {
     assert_eq!(tokens["refusals"][0]["code"], "expired", "{tokens}");
     assert_eq!(tokens["refused"], 1);
     assert!(tokens["countersigned"].as_u64().unwrap() >= 3, "{tokens}");
-    // Results are void when a set changes, as it may in the first second; then they are kept.
+    // Cached results are void when a set changes, as it may in the first second. After that they are kept.
     let again = running.issuer.token(300);
     let mut hits = 0;
     for _ in 0..100 {
@@ -169,7 +169,7 @@ async fn the_status_tells_what_happened() {
     assert!(latency.iter().map(|bucket| bucket["count"].as_u64().unwrap()).sum::<u64>() >= 3);
 }
 
-/// An auth server that is away: degraded at once, not ready after a while, ready when it is back.
+/// The auth server does not answer: degraded at once, not ready after a while, ready when it is back.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failing_auth_server_is_seen_everywhere() {
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -235,7 +235,7 @@ async fn a_failing_auth_server_is_seen_everywhere() {
     }
     assert_eq!(last, 503);
 
-    // It is back; nobody sends requests to a proxy that is not ready, so the proxy asks by itself.
+    // It is back. A proxy that is not ready gets no requests, so it probes by itself.
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.unwrap();
     tokio::spawn(async move { axum::serve(listener, axum::Router::new()).await.unwrap() });
     for _ in 0..300 {
@@ -386,7 +386,7 @@ async fn a_pasted_token_is_decoded_for_our_own_page_alone() {
     // The signature, which alone makes it a token, is not sent back.
     assert!(!body.contains(token.rsplit('.').next().unwrap()));
 
-    // It is read as `inspect` reads one, and what is no token is said to be none.
+    // It is read as `inspect` reads one, and for other text it says that this is not a token.
     let around = format!("Authorization: Bearer \"{token}\"\r\n");
     let (status, wrapped) = post("application/jwt", None, around).await;
     let wrapped: Value = serde_json::from_str(&wrapped).unwrap();

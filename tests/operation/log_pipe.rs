@@ -1,5 +1,5 @@
-//! The real program with a log that nobody reads: requests go on, what is lost is counted and told of,
-//! and a stop is a stop.
+//! The real program with a log that nobody reads: it keeps answering requests, counts and reports the lost
+//! lines, and still stops when told.
 
 use std::io::{BufRead as _, BufReader, PipeReader};
 use std::path::Path;
@@ -13,7 +13,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 const FORM: &str = "grant_type=urn:ietf:params:oauth:grant-type:token-exchange\
                     &subject_token_type=urn:ietf:params:oauth:token-type:id_token&subject_token=";
-/// More than the pipe and the queue hold together.
+/// More lines than the pipe and the queue hold together.
 const MANY: usize = 6000;
 
 struct Program {
@@ -35,7 +35,7 @@ fn free_port() -> u16 {
     listener.local_addr().unwrap().port()
 }
 
-/// Both outputs are one pipe, whose reading end is given back unread.
+/// Both outputs go into one pipe, whose reading end is returned unread.
 async fn start(folder: &Path, issuer: &str) -> (Program, PipeReader) {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let (reader, writer) = std::io::pipe().unwrap();
@@ -85,7 +85,7 @@ impl Program {
         status["log_lines_lost"].as_u64().unwrap()
     }
 
-    /// As [`Self::lost`], once it no longer grows: the access line of a request follows its answer.
+    /// Like [`Self::lost`], once it no longer grows: the access line of a request follows its answer.
     async fn lost_in_all(&self) -> u64 {
         let mut lost = self.lost().await;
         for _ in 0..60 {
@@ -181,7 +181,7 @@ async fn a_stop_does_not_wait_for_a_reader_that_does_not_read() {
     drop(unread);
 }
 
-/// pingora's word on the first connections of a process, at `error`, was no error.
+/// pingora logged an `error` for the first connections of a process, which was not an error.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_that_is_not_used_again_is_no_error() {
     let issuer = LiveIssuer::start().await;
@@ -193,7 +193,7 @@ async fn a_connection_that_is_not_used_again_is_no_error() {
     let address = program.public.strip_prefix("http://").unwrap();
     let request = format!("GET /anything HTTP/1.1\r\nHost: {address}\r\n\r\n");
     for _ in 0..50 {
-        // The second takes the upstream's connection in the moment the first has given it back.
+        // The second request takes the upstream's connection at the moment the first returns it to the pool.
         let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
         stream.write_all(request.repeat(4).as_bytes()).await.unwrap();
         let mut answers = Vec::new();

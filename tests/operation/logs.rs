@@ -1,6 +1,6 @@
-//! Nothing secret is ever logged: the real program runs at `trace` through logins, exchanges,
-//! refusals, outages and bad configurations, with a known secret in every place one can stand, and
-//! each of them is looked for in all that was written.
+//! Nothing secret is ever logged. The real program runs at `trace` through logins, exchanges, refusals,
+//! outages and bad configurations, with a known secret in every possible place, and the test searches
+//! everything written for each of them.
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -13,7 +13,7 @@ fn free_port() -> u16 {
     listener.local_addr().unwrap().port()
 }
 
-/// The program, its log in a file; ended with the test.
+/// The program, with its log in a file. It is stopped on drop.
 struct Program {
     child: Child,
     public: String,
@@ -79,7 +79,7 @@ fn configuration(public: u16, admin: u16, issuer: &str, more: &str) -> String {
     )
 }
 
-/// Every private key in the ring's file, as it stands there.
+/// Every private key in the ring's file, as written there.
 fn private_keys(folder: &Path) -> Vec<String> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder.join("data")).unwrap() {
@@ -104,7 +104,7 @@ async fn eventually(what: &str, mut so: impl AsyncFnMut() -> bool) {
     panic!("{what} did not come");
 }
 
-/// Requests with secrets everywhere; gives back those secrets.
+/// Makes requests with secrets everywhere, and returns those secrets.
 async fn requests(program: &Program, issuer: &LiveIssuer) -> Vec<String> {
     let client = reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
@@ -146,7 +146,7 @@ async fn requests(program: &Program, issuer: &LiveIssuer) -> Vec<String> {
     for member in ["access_token", "id_token"] {
         secrets.push(said[member].as_str().unwrap().to_owned());
     }
-    // The way back, opaque and ours.
+    // Tokens that come back: an opaque one and one of ours.
     for token in ["header-opaque-secret", said["access_token"].as_str().unwrap()] {
         let request = client.get(format!("{public}/me?code=query-code-secret&id_token={good}"));
         let request = request.bearer_auth(token).header("cookie", "sid=cookie-request-secret");
@@ -159,7 +159,7 @@ async fn requests(program: &Program, issuer: &LiveIssuer) -> Vec<String> {
     for path in ["/", "/api/status", "/metrics"] {
         assert_eq!(client.get(format!("{admin}{path}")).send().await.unwrap().status(), 200);
     }
-    // Pasted into the status page: good, changed, no token at all, and too long to be read.
+    // Pasted into the status page: a good token, a changed one, other text, and one that is too long.
     let long = format!("pasted-long-secret{}", "x".repeat(2 << 20));
     for (pasted, status) in [
         (good.clone(), 200),
@@ -306,7 +306,7 @@ fn a_bad_configuration_does_not_show_its_secrets() {
     }
 }
 
-/// The check over what the whole suite has logged (`scripts/test`) finds what is there.
+/// The check of all logs of the test suite (`scripts/test`) finds a planted secret.
 #[test]
 fn a_planted_secret_is_found() {
     let scan = |line: Option<&str>| {
@@ -346,6 +346,6 @@ fn a_planted_secret_is_found() {
         assert_eq!(output.status.code(), Some(1), "{planted}");
         assert!(String::from_utf8_lossy(&output.stderr).contains("found by"), "{planted}");
     }
-    // Nothing written is no good sign.
+    // A folder without logs is an error.
     assert_eq!(scan(None).status.code(), Some(1));
 }

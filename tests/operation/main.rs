@@ -1,4 +1,4 @@
-//! What the operator sees: admin listener, status page, metrics, logs, traces.
+//! What operators see: admin listener, status page, metrics, logs, traces.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! Spans at a real collector on a real socket: who is whose child, and what no byte of them says.
+//! Spans at a real collector on a real socket: their parents, and the secrets that they must not contain.
 #![cfg(feature = "otel")]
 
 use std::sync::{Arc, Mutex};
@@ -60,7 +60,7 @@ fn toml(upstream: &Upstream, endpoint: &str) -> String {
     )
 }
 
-/// What a span says of itself.
+/// An attribute of a span, as text.
 fn said(span: &Span, key: &str) -> Option<String> {
     let found = span.attributes.iter().find(|a| a.key == key)?;
     match found.value.clone()?.value? {
@@ -173,12 +173,12 @@ async fn spans_arrive_as_children_and_say_nothing_secret() {
     assert_eq!(seen(&child, "traceparent"), [heard]);
     assert_eq!(seen(&child, "tracestate"), ["vendor=state-secret"]);
     assert_eq!(ours.name, "GET forward");
-    // A client that does not sample is followed, and told on.
+    // For a client that does not sample, no span is exported, and the upstream gets the flag unset.
     assert!(in_trace(5).is_empty());
     let [heard] = &seen(&quiet, "traceparent")[..] else { panic!("{quiet}") };
     assert!(heard.starts_with(&trace(5, false)[..36]) && heard.ends_with("-00"), "{heard}");
     assert_ne!(*heard, trace(5, false));
-    // Who names no parent, or no single one, begins a trace; another trace's state does not go along.
+    // Without a parent, or with two, a new trace begins, and the `tracestate` of another is not passed on.
     for (answer, name) in
         [(&alone, "_OTHER forward"), (&wrong, "GET forward"), (&twice, "GET forward")]
     {
@@ -219,7 +219,7 @@ async fn spans_arrive_as_children_and_say_nothing_secret() {
 async fn a_failing_upstream_is_told_by_its_code() {
     provider();
     let (upstream, collector) = (Upstream::start().await, Collector::start().await);
-    // Nobody listens there.
+    // No server listens there.
     let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let toml = toml(&upstream, &collector.url)
         .replace("\"/jwks\"", &format!("\"{}/jwks\"", upstream.url()));
@@ -234,7 +234,7 @@ async fn a_failing_upstream_is_told_by_its_code() {
     assert_eq!(span.status.clone().unwrap().code, 2);
 }
 
-/// A collector that is away, or that takes a connection and says nothing, costs no request.
+/// A collector that is down, or that accepts a connection and never answers, delays no request.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dead_collector_slows_nobody() {
     provider();
@@ -245,7 +245,7 @@ async fn a_dead_collector_slows_nobody() {
         let toml = toml(&upstream, &format!("http://{address}"));
         let proxy = Proxy::ready(&upstream.url(), &toml).await;
         let client = reqwest::Client::builder().timeout(Duration::from_secs(20)).build().unwrap();
-        // More than the queue holds: what is over is lost, and nobody waits.
+        // More spans than the queue holds: the surplus is lost, and no request waits.
         for _ in 0..24 {
             let requests = (0..100).map(|_| client.get(proxy.url("/big/1")).send());
             for answer in futures::future::join_all(requests).await {

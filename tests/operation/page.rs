@@ -1,5 +1,4 @@
-//! The status page in a real browser, with data written by an attacker in every place that comes
-//! from outside.
+//! The status page in a real browser. Every value that comes from outside was written by an attacker.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -113,7 +112,7 @@ async fn nothing_an_issuer_writes_runs_in_the_page() {
     assert_eq!(list("foreign"), Vec::<serde_json::Value>::new());
     assert_eq!(list("complaints_before_attack"), Vec::<serde_json::Value>::new());
 
-    // Had a value got through as markup, the policy would have stopped it.
+    // If a value had become markup, the CSP would have stopped it.
     assert_eq!(seen["blocked"]["injected"], serde_json::Value::Null);
     let violations = seen["blocked"]["violations"].to_string();
     assert!(!violations.contains("HOLE"), "{violations}");
@@ -138,7 +137,7 @@ async fn an_auth_server_that_is_down_comes_first() {
             "12,345",
             "90 %",
             "the server answered 502 (status)",
-            // Sentences; the code stays beside them.
+            // Sentences, with the code next to them.
             "Convex reads RS256 and ES256 only. This key verifies tokens; it is not shown to Convex (ES384).",
             "The RSA key is too short: 2048 bits are needed.",
             "The token has expired. expired",
@@ -206,7 +205,7 @@ fn every_code_has_its_sentence() {
     let codes = rows.flat_map(|line| line.split('|').nth(1).unwrap().split('`').skip(1).step_by(2));
     let codes: Vec<_> = codes.collect();
     assert!(codes.len() > 50);
-    // Its sentence names the profile.
+    // The sentence of `alg_profile` names the profile, so it is not in the table.
     for code in codes.into_iter().filter(|code| *code != "alg_profile") {
         assert!(table("CHANGES").contains(&format!("{code}: \"")), "{code}");
     }

@@ -1,12 +1,12 @@
-//! What the compiler cannot say about the code. That the core does no I/O and knows no HTTP is said by
-//! `core/Cargo.toml`; that it does not reach for `std`'s I/O and clock is checked here.
+//! Rules of the code that the compiler does not check. `core/Cargo.toml` ensures that the core has no HTTP
+//! and no async I/O; that it does not use `std`'s I/O and clock is checked here.
 
 use std::path::{Path, PathBuf};
 
 /// What a crate without tokio, pingora and reqwest could still reach through `std`.
 const IO_OF_STD: &[&str] =
     &["std::fs", "std::net", "std::env", "std::process", "SystemTime", "Instant", "std::io::std"];
-/// A file is one idea; inline tests are not counted.
+/// A file has one idea. Inline tests are not counted.
 const MAX_CODE_LINES: usize = 400;
 
 fn rust_files(root: &Path, out: &mut Vec<PathBuf>) {

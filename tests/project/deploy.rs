@@ -1,5 +1,5 @@
-//! What is in `Dockerfile` and `deploy/`, as far as it can be held to the light without a cluster or a
-//! container engine: by the tools that will read it.
+//! `Dockerfile` and `deploy/`, as far as they can be checked without a cluster or a container engine: by the
+//! tools that will read them.
 
 use crate::support::e2e;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// A tool by name: what `scripts/install` brought, then what the machine has.
+/// A tool by name: from `scripts/install` if it is there, else from the machine.
 fn tool(name: &str) -> Command {
     let brought = root().join("target/tools/bin").join(name);
     let mut command = Command::new(if brought.exists() { brought } else { PathBuf::from(name) });
@@ -38,7 +38,7 @@ fn good(command: &mut Command) -> String {
     text(&output.stdout)
 }
 
-/// Kubernetes' own JSON schemas, without a member they do not know.
+/// Checks manifests against Kubernetes' own JSON schemas; unknown members are errors.
 fn kubernetes_takes(manifests: &str) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("manifests.yaml");
@@ -57,11 +57,11 @@ fn the_image_is_static_small_and_not_root() {
     assert!(last.contains("USER 10001:10001"), "a number: scratch has no names");
     assert!(last.contains(r#"CMD ["/countersign", "healthcheck"]"#), "scratch has no shell");
     assert!(last.contains(r#"VOLUME ["/data"]"#), "the keys outlive the container");
-    // COUNTERSIGN_LISTEN would win over the port that a platform says.
+    // COUNTERSIGN_LISTEN would override the port that a platform sets.
     assert!(last.contains("ENV PORT=8080") && !last.contains("COUNTERSIGN_LISTEN"), "{last}");
     assert!(!text.contains("--mount"), "some platforms refuse cache mounts");
     assert!(text.contains("scripts/static-build"), "built as `make image` builds it");
-    // What the script asks of cargo, which is one that only says so.
+    // The arguments that the script gives cargo; this cargo only prints them.
     let tools = tempfile::tempdir().unwrap();
     let cargo = tools.path().join("cargo");
     std::fs::write(&cargo, "#!/bin/sh\necho \"$RUSTFLAGS $CFLAGS $*\"\n").unwrap();
@@ -148,7 +148,7 @@ fn the_chart_refuses_what_cannot_work() {
     refused(&[LEAST[0], LEAST[1], "replicaCount=3"], "keys.redis.existingSecret");
     let both = ["keys.redis.existingSecret=a", "keys.env.existingSecret=b"];
     refused(&[LEAST, &both].concat(), "not both");
-    // Which of two values counts is not for the reader to guess.
+    // The reader must not have to guess which of two values counts.
     let twice = ["signing.rotateEvery=90d", "config=[signing]\nrotate_every = \"30d\""];
     refused(
         &[LEAST, &twice].concat(),
@@ -158,7 +158,7 @@ fn the_chart_refuses_what_cannot_work() {
     refused(&[LEAST, &["maxAge=soon"]].concat(), "maxAge");
 }
 
-/// Every configuration that is shipped inside something else is one that the program reads.
+/// The program accepts every configuration that is shipped inside another file.
 #[test]
 fn the_program_reads_the_configurations_it_is_deployed_with() {
     let sidecar = std::fs::read_to_string(root().join("deploy/kubernetes/sidecar.yaml")).unwrap();
@@ -168,7 +168,7 @@ fn the_program_reads_the_configurations_it_is_deployed_with() {
     }
 }
 
-/// `countersign run --check` of a configuration, with these variables and no others.
+/// Runs `countersign run --check` on a configuration, with these variables and no others.
 fn program_takes(config: &str, env: &[(&str, &str)]) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("countersign.toml");
@@ -181,8 +181,8 @@ fn program_takes(config: &str, env: &[(&str, &str)]) {
     assert!(output.status.success(), "{error}\n{config}");
 }
 
-/// The settings in `deploy/helm/values`, rendered: what they set is in the configuration, each table
-/// once, and the program reads it with the variables that the Pod has.
+/// Renders the values in `deploy/helm/values`: the configuration has them, each table once, and the program
+/// accepts it with the variables that the Pod has.
 fn settings_load(name: &str, env: &[(&str, &str)], holds: &[&str]) {
     let mut command = tool("helm");
     command.args(["template", "login", "deploy/helm/countersign", "--values"]);
@@ -224,7 +224,7 @@ fn real_settings_of_the_chart_load() {
     );
 }
 
-/// A private key in one line of base64, as a secret of a platform holds it.
+/// A private key as one line of base64, as a platform's secret holds it.
 fn signing_key() -> String {
     use base64::Engine as _;
     let pair = rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap();
@@ -238,7 +238,7 @@ fn a_key_from_a_secret_loads_in_the_chart() {
     settings_load("three-replicas-and-a-secret", &env, &["env:COUNTERSIGN_SIGNING_KEY"]);
 }
 
-/// A key before the first table stands before the first table, and a comment or a list is no table.
+/// A key before the first table stays there, and a comment or a list is not taken for a table.
 #[test]
 fn the_chart_merges_tables_and_nothing_else() {
     let config = "config=data_dir = \"/data\"\n\n[signing] # ours\nskew = \"30s\"\n\n\
@@ -280,7 +280,7 @@ fn systemd_takes_the_unit_and_finds_little_exposed() {
     let output = run(Command::new("systemd-analyze").arg("verify").arg(&file));
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success() && !said.contains("countersign.service:"), "{said}");
-    // 0 is a safe, 10 an open door; an ordinary service has above 9.
+    // 0 is the safest, 10 the least safe; an ordinary service has more than 9.
     good(
         Command::new("systemd-analyze")
             .args(["security", "--offline=true", "--threshold=20"])
@@ -374,12 +374,12 @@ fn every_platform_gives_the_program_what_it_needs() {
             assert!(env.iter().any(|(key, _)| key == name), "{platform} lacks {name}");
         }
         let env: Vec<_> = env.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        // Its secret is named in the file, its value is the platform's.
+        // The file names the secret; the platform has the value.
         program_takes("", &[env.as_slice(), &[("COUNTERSIGN_SIGNING_KEY", &key)]].concat());
     }
 }
 
-/// What each platform reads besides: ports, health checks and probes that fit the image.
+/// Other settings of each platform: ports, health checks and probes that fit the image.
 #[test]
 fn platforms_ask_the_right_port_and_path() {
     const SET: &str = "/.well-known/jwks.json";
@@ -423,7 +423,7 @@ fn platforms_ask_the_right_port_and_path() {
     kubernetes_takes(&pod.to_string());
 }
 
-/// By the model of the ECS API that Amazon's own client is made of.
+/// Checked with the model of the ECS API from which Amazon's own client is generated.
 #[test]
 fn ecs_takes_the_task() {
     const CHECK: &str = "
@@ -448,8 +448,8 @@ unknown(task, shape, 'task')
     good(Command::new(python).args(["-c", CHECK]).arg(root().join("deploy/ecs/task.json")));
 }
 
-/// The Worker, with a stand-in for Cloudflare's package: what the container is started with, and that a
-/// request reaches it.
+/// The Worker, with a mock of Cloudflare's package: with which variables the container starts, and that it
+/// gets a request.
 #[test]
 fn the_cloudflare_worker_starts_the_container() {
     let folder = tempfile::tempdir().unwrap();
@@ -509,7 +509,7 @@ fn the_helm_line_of_the_page_renders() {
     assert!(rendered.contains("replicas: 3"), "{rendered}");
 }
 
-/// The secrets that the page makes for Keycloak are all that its compose file asks for.
+/// The page makes exactly the secrets that Keycloak's compose file needs.
 #[test]
 fn the_secrets_of_the_page_are_those_compose_asks_for() {
     let folder = tempfile::tempdir().unwrap();
@@ -525,7 +525,7 @@ fn the_secrets_of_the_page_are_those_compose_asks_for() {
     }
 }
 
-/// The page and the folder speak of the same files.
+/// The page names every file of the folder.
 #[test]
 fn every_file_to_deploy_is_on_the_page() {
     let page = std::fs::read_to_string(root().join("docs/deploy.md")).unwrap();
@@ -547,8 +547,8 @@ fn every_file_to_deploy_is_on_the_page() {
     }
 }
 
-/// The two services of the compose example, started without containers, with the environment the file
-/// gives them: the same addresses, on other ports.
+/// The two services of the compose example, started without containers, with the environment from the file:
+/// the same addresses, but other ports.
 #[tokio::test]
 async fn the_compose_example_works() {
     let file = root().join("deploy/compose/compose.yaml");

@@ -1,5 +1,5 @@
-//! What the documents say is held against the code: every TOML block is loaded as a configuration,
-//! every JSON block parses, every link leads somewhere, every test that is named exists.
+//! Checks the documents against the code: every TOML block loads as a configuration, every JSON block
+//! parses, every link has a target, every test that is named exists.
 
 use std::path::Path;
 
@@ -27,7 +27,7 @@ fn every_configuration_in_the_documents_loads() {
             if block.contains("[otel]") && !cfg!(feature = "otel") {
                 continue;
             }
-            // A fragment about something else is completed by an upstream.
+            // A fragment without upstream and issuer gets an upstream.
             let whole = block.contains("[upstream]") || block.contains("[[issuer]]");
             let upstream = (!whole).then(|| "https://auth.example.com".to_owned());
             let overrides = RunOverrides { upstream, ..RunOverrides::default() };
@@ -178,7 +178,7 @@ fn every_metric_is_documented() {
         text.starts_with("countersign_") && text.chars().all(|c| c.is_ascii_lowercase() || c == '_')
     });
     for metric in metrics {
-        // The table writes siblings as `countersign_cache_hits_total`, `_misses_total`.
+        // The table abbreviates metrics of one kind: `countersign_cache_hits_total`, `_misses_total`.
         let documented = operations.contains(metric)
             || metric.match_indices('_').any(|(at, _)| {
                 let suffix = format!("`{}`", &metric[at..]);

@@ -1,5 +1,5 @@
-//! What reaches users by other ways than a clone: npm packages, the files of a release, the workflows
-//! that make them, and the page for agents.
+//! What users get other than by a clone: npm packages, the files of a release, the workflows that make them,
+//! and the page for agents.
 
 use crate::support::e2e;
 use std::collections::{BTreeSet, HashMap};
@@ -43,7 +43,7 @@ fn free_address() -> String {
     listener.local_addr().unwrap().to_string()
 }
 
-/// Both packages, made of the binary under test and installed from their tarballs into an empty folder.
+/// Both packages, made from the binary under test and installed from their tarballs into an empty folder.
 struct Installed {
     folder: tempfile::TempDir,
 }
@@ -52,7 +52,7 @@ impl Installed {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
-        // Without what is for debuggers it is half as large.
+        // Without debug information it is half as large.
         good(
             Command::new("strip")
                 .arg("-o")
@@ -68,7 +68,7 @@ impl Installed {
                 .env("npm_config_cache", at("cache")),
         );
         std::fs::create_dir(at("app")).unwrap();
-        // Otherwise npm would take a folder further up for the project.
+        // Otherwise npm would use a parent folder as the project.
         std::fs::write(at("app/package.json"), "{}").unwrap();
         good(
             Command::new("npm")
@@ -101,7 +101,7 @@ impl Installed {
         (status.code(), text(&stdout), text(&stderr))
     }
 
-    /// What the script in the main package says to a Node that believes to be on another platform.
+    /// What the script in the main package prints on another platform, which Node is made to report.
     fn elsewhere(&self, platform: &str) -> (Option<i32>, String) {
         let script = self.path("app/node_modules/countersign/bin/countersign.js");
         let code = format!(
@@ -113,7 +113,7 @@ impl Installed {
     }
 }
 
-/// A program of a test: it ends with it.
+/// A program of a test, stopped on drop.
 struct Running(Child);
 
 impl Running {
@@ -141,7 +141,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // Killed at once, the script could not take the binary with it.
+        // SIGTERM: after SIGKILL the script could not stop the binary.
         let _ = Command::new("kill").arg(self.0.id().to_string()).status();
         for _ in 0..250 {
             if matches!(self.0.try_wait(), Ok(Some(_))) {
@@ -233,7 +233,7 @@ fn serve(npm: &Installed, issuer: &str) -> Running {
 fn the_packages_name_what_they_are_for() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
-    // What tells a static binary from others is the loader that its head asks for.
+    // A static binary is recognised by the loader that its header does not ask for.
     std::fs::write(at("static"), "\x7fELF").unwrap();
     std::fs::write(at("glibc"), "\x7fELF /lib64/ld-linux-x86-64.so.2").unwrap();
     std::fs::write(at("musl"), "\x7fELF /lib/ld-musl-aarch64.so.1").unwrap();
@@ -255,7 +255,7 @@ fn the_packages_name_what_they_are_for() {
     assert_eq!((&linux["os"][0], &linux["cpu"][0]), (&"linux".into(), &"x64".into()));
     assert_eq!(linux["libc"], Value::Null, "a static binary runs on every Linux");
     assert_eq!((&mac["os"][0], &mac["cpu"][0]), (&"darwin".into(), &"arm64".into()));
-    // Exactly what was built: a name that nobody has published could be anybody's.
+    // Exactly what was built: anybody could register a package name that is not published.
     let scope = name("npm-scope");
     let wanted = [format!("{scope}/darwin-arm64"), format!("{scope}/linux-x64")];
     let named: Vec<_> = main["optionalDependencies"].as_object().unwrap().keys().cloned().collect();
@@ -312,7 +312,7 @@ fn a_release_has_archives_sums_and_a_formula() {
         {
             assert!(listed.lines().any(|line| line == format!("{archive}/{file}")), "{listed}");
         }
-        // Where `cargo binstall` looks.
+        // The addresses that `cargo binstall` uses.
         let manifest: toml::Table = read("Cargo.toml").parse().unwrap();
         let binstall = &manifest["package"]["metadata"]["binstall"];
         let fill = |text: &toml::Value| {
@@ -323,7 +323,7 @@ fn a_release_has_archives_sums_and_a_formula() {
     }
 }
 
-/// Text files of the project, without what others made.
+/// Text files of the project, without those from others.
 fn files(folder: &Path, out: &mut Vec<PathBuf>) {
     const NOT: [&str; 6] = ["target", "node_modules", ".git", "fixtures", "corpus", "flame"];
     for entry in std::fs::read_dir(folder).unwrap() {
@@ -359,7 +359,7 @@ fn names_are_those_of_cargo_toml() {
                     faults.push(format!("{file}:{}: another address than {repository}", n + 1));
                 }
             }
-            // What anybody could have registered.
+            // Names that anybody could have registered.
             let tool = [
                 "cargo install",
                 "cargo binstall",
@@ -382,7 +382,7 @@ fn names_are_those_of_cargo_toml() {
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 
-    // Until then every block with npx makes the package first.
+    // Until it is published, every block with npx builds the package first.
     for page in ["README.md", "docs/quickstart.md", "docs/deploy.md"] {
         for block in read(page).split("```").skip(1).step_by(2) {
             let made = block.find("make npm").unwrap_or(usize::MAX);
@@ -418,7 +418,7 @@ fn the_first_build_says_how_long_it_takes() {
     std::fs::create_dir(folder.path().join("debug")).unwrap();
     std::fs::write(folder.path().join("debug/countersign"), "").unwrap();
     assert_eq!(said(), "", "not again");
-    // Nor does cargo keep silent meanwhile.
+    // Cargo shows its progress, too.
     let makefile = read("Makefile");
     let demo = makefile.split("\ndemo:").nth(1).unwrap().split("\n\n").next().unwrap();
     assert!(demo.contains("scripts/first-build") && !demo.contains("--quiet"), "{demo}");
@@ -437,7 +437,7 @@ fn one_oldest_rust_is_stated() {
         let version = line.trim_start_matches("FROM rust:").split('-').next().unwrap();
         assert!(number(version) >= number(&oldest), "{line}");
     }
-    // What is linked promises to build with it too.
+    // Every linked crate promises to build with that Rust version too.
     let metadata = good(
         Command::new(variable("CARGO"))
             .args(["metadata", "--format-version", "1", "--locked", "--offline", "--all-features"])
@@ -474,7 +474,7 @@ fn one_oldest_rust_is_stated() {
     }
 }
 
-/// A tool that `scripts/install workflows` brought, or the machine's.
+/// A tool from `scripts/install workflows` if it is there, else from the machine.
 fn tool(name: &str) -> Command {
     let brought = root().join("target/tools/bin").join(name);
     let mut command = Command::new(if brought.exists() { brought } else { PathBuf::from(name) });
@@ -524,7 +524,7 @@ fn the_workflows_are_valid_and_safe() {
     }
 }
 
-/// The codes of `fn code`: the strings that stand right after `=>`, alone or in a pair.
+/// The codes of `fn code`: the strings right after `=>`, alone or in a pair.
 fn codes(file: &str) -> BTreeSet<String> {
     let text = read(file);
     let code = text.split("#[cfg(test)]").next().unwrap();
@@ -551,7 +551,7 @@ fn the_page_for_agents_is_whole() {
     for line in ["- 0: good", "- 1: the answer is no", "- 2: could not run"] {
         assert!(page.contains(line), "{line}");
     }
-    // OAuth's own words, which are `error` and no `code`, and names of members.
+    // OAuth's own `error` values, which are not our codes, and names of members.
     let not = [
         "invalid_request",
         "invalid_grant",

@@ -1,5 +1,5 @@
-//! The code in the documents is checked as a reader's project would check it: TypeScript by `tsc`
-//! against the real packages, commands by the command line's own parser.
+//! Checks the code in the documents as a reader's project would: TypeScript by `tsc` against the real
+//! packages, commands by the command line's own parser.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,13 +10,13 @@ use serde_json::json;
 
 use crate::support::documents::{blocks, documents, root};
 
-/// `// convex/auth.config.ts` on the first line is where a block belongs.
+/// The file a block belongs to, from its first line: `// convex/auth.config.ts`.
 fn named(block: &str) -> Option<&str> {
     let name = block.lines().next()?.strip_prefix("// ")?;
     (!name.contains(' ') && (name.ends_with(".ts") || name.ends_with(".tsx"))).then_some(name)
 }
 
-/// A provider's line within a sentence, completed to the file it belongs to.
+/// Provider lines within sentences, completed to whole files.
 fn provider_lines(text: &str) -> Vec<(usize, String)> {
     let mut found = Vec::new();
     for (n, line) in text.lines().enumerate() {
@@ -32,7 +32,7 @@ fn provider_lines(text: &str) -> Vec<(usize, String)> {
     found
 }
 
-/// A file whose lines have the numbers they have in the document.
+/// Writes a file whose line numbers are those of the document.
 fn write(file: &Path, first_line: usize, text: &str) {
     std::fs::create_dir_all(file.parent().unwrap()).unwrap();
     let clash = file.exists();
@@ -40,7 +40,7 @@ fn write(file: &Path, first_line: usize, text: &str) {
     std::fs::write(file, "\n".repeat(first_line - 1) + text).unwrap();
 }
 
-/// Hooks of a page, given to the provider that will call them.
+/// Code that passes a page's hook to the provider that calls it.
 fn hooks_fit(block: &str, file: &str) -> Option<String> {
     let hook = block.split("export function ").nth(1)?.split('(').next()?;
     hook.starts_with("useAuthFrom").then(|| {
@@ -65,7 +65,7 @@ fn shared(documents: &[(String, String)], file: &str) -> String {
     text.clone()
 }
 
-/// `tsc --strict` over every file in the folder: what it says.
+/// Runs `tsc --strict` over every file in the folder, and returns its output.
 fn tsc(folder: &Path) -> Result<(), String> {
     let packages = root().join("tests/node/node_modules");
     assert!(
@@ -87,7 +87,7 @@ fn tsc(folder: &Path) -> Result<(), String> {
             "moduleResolution": "bundler",
             "moduleDetection": "force",
             "jsx": "react-jsx",
-            // What the package `firebase` does with its own parts.
+            // The package `firebase` maps its own parts like this.
             "paths": { "firebase/*": ["./node_modules/@firebase/*"] },
         },
         "include": ["**/*.ts", "**/*.tsx", format!("{}/*.d.ts", types.display())],
@@ -180,7 +180,7 @@ fn every_example_is_taken_by_the_compiler() {
     }
 }
 
-/// The compiler is asked the right thing: it sees a wrong algorithm and a forgotten member.
+/// The check works: the compiler sees a wrong algorithm and a missing member.
 #[test]
 fn a_wrong_provider_is_seen() {
     let folder = tempfile::tempdir().unwrap();
@@ -244,7 +244,7 @@ fn every_command_in_the_documents_is_one_the_program_takes() {
     assert!(seen >= 10, "{seen} commands only: is the search still right?");
 }
 
-/// Every shell block is one that the shell can read.
+/// The shell can parse every shell block.
 #[test]
 fn every_shell_block_parses() {
     let folder = tempfile::tempdir().unwrap();

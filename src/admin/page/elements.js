@@ -1,6 +1,6 @@
 "use strict";
-// Every value below may come from outside (kids, issuer names, error texts): it reaches the page as
-// text only. The page's policy forbids every other way too.
+// Any value may come from outside (kids, issuer names, error texts), so values are inserted as text only.
+// The page's CSP forbids every other way too.
 const $ = (id) => document.getElementById(id);
 const SVG = "http://www.w3.org/2000/svg";
 function el(name, attrs, ...children) {
@@ -31,13 +31,13 @@ const ago = (now, then) => then === null || then === undefined ? "never" : then 
 const date = (secs) => secs === null || secs === undefined ? "–" : new Date(secs * 1000).toISOString().replace("T", " ").slice(0, 16) + " UTC";
 const ms = (seconds) => seconds === null ? "–" : seconds < 0.001 ? Math.round(seconds * 1e6) + " µs" : (seconds * 1000).toFixed(seconds < 0.01 ? 2 : 0) + " ms";
 const fact = (name, ...value) => el("div", {}, el("dt", {}, name), el("dd", {}, ...value));
-/** `caption` is text, or elements; then `name` says the same as text. */
+/** `caption` is text, or elements; with elements, `name` is the same as text. */
 function table(caption, heads, rows, name = caption, kind = "") {
   const head = heads.map((h) => el("th", { scope: "col", class: h.startsWith("#") ? "num" : undefined }, h.replace(/^#/, "")));
   return el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": name },
     el("table", { class: kind || false }, el("caption", {}, el("span", {}, caption)), el("thead", {}, el("tr", {}, head)), el("tbody", {}, rows)));
 }
-/** Tables wider than their place say so. */
+/** Marks the tables that are wider than their box. */
 function mark() {
   for (const box of document.querySelectorAll(".scroll")) box.classList.toggle("more", box.scrollWidth > box.clientWidth + 1);
 }

@@ -66,7 +66,7 @@ $("pause").addEventListener("click", () => {
   $("pause").textContent = paused ? "Resume updates" : "Pause updates";
 });
 addEventListener("resize", () => last && show(last));
-// Without https the browser has no clipboard for us: then the text is selected, ready to be copied.
+// Without https the browser offers no clipboard: then the text is selected, for the user to copy.
 $("setup").addEventListener("click", async (event) => {
   const button = event.target.closest("button.copy");
   if (!button) return;

@@ -13,7 +13,7 @@ function summary(s) {
     ...(s.log_lines_lost ? [fact("Log", badge("warn", count(s.log_lines_lost) + " lines lost"))] : []),
   ];
 }
-/** Why nobody can log in, or null. */
+/** Why logins fail, or null. */
 function outage(s) {
   const u = s.upstream, cold = s.ready.ready ? [] : s.issuers.filter((i) => i.state === "cold");
   if (u && u.failing_since !== null) return "The auth server has given nothing but failures for " + span(s.now - u.failing_since) + ".";
@@ -33,10 +33,10 @@ function upstream(s) {
   if (e) parts.push(el("p", { class: u.failing_since !== null ? "notice" : u.recent_failures ? "notice warn" : "soft" }, el("b", {}, "Last failure, " + ago(s.now, e.at) + ": "), e.text, " ", el("span", { class: "soft" }, "(", el("code", {}, e.code), ")")));
   return parts;
 }
-/** What is copied: text, and a button for it. */
+/** Text, and a button that copies it. */
 const copied = (name, text) => el("div", { class: "copied" }, el("div", { class: "row" }, el("span", {}, name), el("button", { type: "button", class: "plain copy", "aria-label": "Copy: " + name }, "Copy")),
   el("pre", { tabindex: "0", "aria-label": name, role: "region" }, text));
-/** One word of a shell's command line. */
+/** `text` as one word of a shell's command line, quoted if needed. */
 const word = (text) => /^[\w./:@%+,-]+$/.test(text) ? text : "'" + text.replaceAll("'", "'\\''") + "'";
 function setup(s) {
   const url = s.setup.public_url, parts = [];

@@ -1,4 +1,4 @@
-// ---- plots: this page's own memory of the last polls; the server keeps none
+// ---- plots: drawn from the last polls, which only this page remembers; the server keeps no history
 const KEEP = 90;
 const samples = [];
 function quantile(buckets, q) {

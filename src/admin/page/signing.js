@@ -6,13 +6,13 @@ function signing(s) {
   // The axis: from a little before the oldest key to a little after the last known end.
   const times = ring.flatMap((k) => [k.published, k.signs_from, k.signs_until, k.leaves]).filter((t) => t !== null).concat(s.now);
   const lo = Math.min(...times), hi = Math.max(...times), pad = Math.max(60, (hi - lo) * 0.08);
-  // One unit is one pixel, so that the text is as large on a telephone.
+  // One unit is one pixel, so that the text has the same size on a phone.
   const W = Math.max(260, Math.round($("signing").clientWidth)), x = (t) => (Math.min(Math.max(t, lo - pad), hi + pad) - lo + pad) / (hi - lo + 2 * pad) * W;
   const ROW = 40, TOP = 22, H = TOP + ring.length * ROW;
   const pic = svg("svg", { viewBox: `0 0 ${W} ${H}`, "aria-hidden": "true" });
   const now = x(s.now);
   pic.append(svg("line", { class: "nowline", x1: now, x2: now, y1: 16, y2: H }));
-  // The head: where the axis begins and ends, and between them where we are.
+  // The labels: both ends of the axis, and the present.
   const ends = [date(lo - pad).slice(5, 16), date(hi + pad).slice(5, 16)];
   if (now > 100) pic.append(svg("text", { x: 0, y: 11 }, ends[0]));
   if (now < W - 100) pic.append(svg("text", { x: W, y: 11, "text-anchor": "end" }, ends[1]));

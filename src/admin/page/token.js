@@ -6,7 +6,7 @@ const SAYS = {
   refused: ["bad", "✗", "refused, and never countersigned"],
 };
 const code = (name, value) => [el("h3", {}, name), el("pre", { tabindex: "0", role: "region", "aria-label": name }, JSON.stringify(value, null, 2))];
-/** What the verifier of this proxy says comes first. */
+/** The verdict of one profile. `own`: it is the profile of this proxy, which is shown first. */
 function verdict(view, own) {
   const [kind, sign, text] = SAYS[view.outcome] || ["", "", words(view.outcome)];
   const notes = view.reasons.map((r) => el("li", {}, prose(r.text), " ", el("code", { class: "soft" }, r.code)));

@@ -1,5 +1,5 @@
 
-// ---- codes in words; the code stays beside them, for whoever looks it up
+// ---- codes in words; the page shows the code too, so that it can be looked up
 const CHANGES = {
   bare_array: "The document is a bare list of keys.", single_jwk: "The document is a single key.",
   keys_object: "`keys` is an object, not a list.", kid_map: "The document maps each kid to its key.",
@@ -76,12 +76,12 @@ const ORIGINS = { own: "ours", issuer: "the issuer's" };
 const RING = { next: "waits", active: "signs", retired: "retired" };
 const said = (table, code) => Object.hasOwn(table, code) ? table[code] : words(code);
 const listed = (all) => all.length < 2 ? all.join("") : all.slice(0, -1).join(", ") + " and " + all[all.length - 1];
-/** Who reads the set. */
+/** The name of the verifier that reads the set. */
 const verifier = (s) => s.profile.name === "convex" ? "Convex" : "a verifier of the profile `" + s.profile.name + "`";
 function sentence(s, change) {
   if (change.code !== "alg_profile") return said(CHANGES, change.code);
   const who = verifier(s), all = listed(s.profile.publish);
   return who.replace(/^a /, "A ") + " reads " + all + " only. This key verifies tokens; it is not shown to " + who + " (`" + change.before + "`).";
 }
-/** Text with `code` in it. */
+/** Makes code elements of the parts of a text in backticks. */
 const prose = (text) => text.split("`").map((part, n) => n % 2 ? el("code", {}, part) : part);

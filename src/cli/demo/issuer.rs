@@ -1,5 +1,5 @@
-//! An auth server with the faults people meet: ES384 only, `at+jwt`, its keys as a bare list of
-//! `text/html`. It speaks just enough HTTP/1.1 for a demonstration on loopback.
+//! An auth server with common faults: it signs with ES384 only, its tokens are `at+jwt`, and it serves
+//! its keys as a bare array of `text/html`. It speaks just enough HTTP/1.1 for loopback.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::jose::base64url;
 
 pub(super) const AUDIENCE: &str = "demo-app";
 const KID: &str = "es384-2026";
-/// A request larger than this is not one of the demonstration's.
+/// Bytes; no request of the demonstration is larger.
 const REQUEST: usize = 64 * 1024;
 
 pub(super) struct Issuer {

@@ -1,5 +1,5 @@
-//! `countersign demo`: the main job, in one process. A broken issuer, the real proxy in front of it,
-//! and the verdict of the verifier's own crates before and after.
+//! `countersign demo` shows the main job in one process: a broken issuer, the real proxy in front of it,
+//! and the verdicts of the verifier's own crates before and after.
 
 mod issuer;
 mod show;
@@ -25,7 +25,7 @@ use crate::verifier::{Answer, Refusal};
 /// How long the proxy may take to read the issuer's keys.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What was seen.
+/// The report.
 #[derive(Debug, Serialize)]
 struct Comparison {
     issuer: String,
@@ -35,7 +35,7 @@ struct Comparison {
     after: Side,
 }
 
-/// One side of the comparison: through what address, what was fetched, what the verifier said.
+/// One side of the comparison: the address, what was fetched there, and the verifier's verdicts.
 #[derive(Debug, Serialize)]
 struct Side {
     jwks: String,
@@ -48,7 +48,7 @@ struct Side {
     oidc: Said,
 }
 
-/// `Err`: the verifier's own text.
+/// A verdict. A refusal holds the verifier's own text.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Said {
@@ -81,7 +81,7 @@ pub fn run(args: &DemoArgs, out: &mut Output) -> Result<Exit, CliError> {
         out.text(show::text(&report, out.color()));
     }
     if args.serve {
-        // Listened for before anybody is told how to end it.
+        // Install the signal handlers before the text says that Ctrl-C ends the demonstration.
         let _inside = runtime.enter();
         let ends = Ends::new().map_err(|e| CliError::new("signals", e))?;
         out.text(show::try_it(&report));
@@ -119,7 +119,7 @@ struct RunningProxy {
 }
 
 fn start(issuer: &Issuer, dir: &Path) -> Result<RunningProxy, CliError> {
-    // The public address stands in tokens and discovery, so the port must be known before.
+    // Tokens and discovery contain the public URL, so the port must be known before the proxy starts.
     let port = std::net::TcpListener::bind("127.0.0.1:0")
         .and_then(|listener| listener.local_addr())
         .map_err(|e| CliError::new("listen", e))?
@@ -165,7 +165,7 @@ async fn wait_for_keys(client: &reqwest::Client, jwks: &str) -> Result<(), Strin
     }
 }
 
-/// Logs in at `base` and asks both kinds of provider.
+/// Gets a token at `base`, and asks both kinds of provider about it.
 async fn look(
     client: &reqwest::Client,
     base: &str,
@@ -220,7 +220,7 @@ async fn get(client: &reqwest::Client, url: String) -> Result<Answer, String> {
     Ok(Answer { status, content_type, body, ..Answer::default() })
 }
 
-/// A folder of its own for the demonstration's keys, gone at the end.
+/// A temporary folder for the demonstration's keys, removed on drop.
 struct Scratch(PathBuf);
 
 impl Scratch {

@@ -72,7 +72,7 @@ fn verdicts(side: &Side, color: bool, lines: &mut Vec<String>) {
     }
 }
 
-/// The verifier repeats the whole answer in some texts.
+/// Cuts the verifier's text: it sometimes repeats the whole answer of a server.
 fn shortened(text: &str) -> String {
     match text.char_indices().nth(220) {
         Some((at, _)) => format!("{}…", &text[..at]),

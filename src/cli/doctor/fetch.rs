@@ -1,6 +1,6 @@
-//! Fetches as the verifier does: `Accept: application/json`, up to ten redirects, gzip only. Two things
-//! are this command's own: nobody waits long without a line, and a document or redirect leads into a
-//! private network only where the person who asks said so.
+//! Fetches as the verifier does: `Accept: application/json`, up to ten redirects, gzip only. It differs in
+//! two ways: a slow answer prints a line, and a document or a redirect may lead into a private network
+//! only with `--allow-private`.
 
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -18,21 +18,21 @@ use crate::doctor::{Answer, address};
 use crate::net::client::joined;
 use crate::net::{ClientSettings, FetchError, HttpClient, Reach};
 
-/// Bytes read of one answer; no key set comes near.
+/// Bytes read of one answer. Real key sets are far smaller.
 const LIMIT: usize = 4 * 1024 * 1024;
 const USER_AGENT: &str = concat!("countersign-doctor/", env!("CARGO_PKG_VERSION"));
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// One answer, redirects included. Convex has no limit of its own, its users have.
+/// For one answer with its redirects. Convex sets no limit, but a person does not wait longer.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// A person is told what is being waited for after this long.
+/// After this long, a note on stderr says which answer is awaited.
 const SAY_SO: Duration = Duration::from_secs(4);
 const REDIRECTS: usize = 10;
 const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
 pub(in crate::cli) struct DoctorClient {
-    /// For the hosts that the command line names, and for all with `--allow-private`.
+    /// For hosts that the command line names; with `--allow-private` for every host.
     named: HttpClient,
-    /// For others, which a document or a redirect names.
+    /// For hosts that only a document or a redirect names: dials public addresses alone.
     others: HttpClient,
     hosts: HashSet<String>,
     allow_private: bool,
@@ -41,16 +41,16 @@ pub(in crate::cli) struct DoctorClient {
 }
 
 impl DoctorClient {
-    /// `named`: addresses that stand on the command line.
+    /// `named`: the addresses given on the command line.
     pub(in crate::cli) fn new(named: &[&str], allow_private: bool) -> Result<Self, String> {
         let resolver = Resolver::system().map_err(|e| e.to_string())?;
         let host = |text: &&str| Url::parse(text).ok()?.host_str().map(bare);
         let mut hosts: HashSet<String> = named.iter().filter_map(host).collect();
-        // One machine, by any of its names.
+        // These names all mean this machine.
         if LOOPBACK.iter().any(|name| hosts.contains(*name)) {
             hosts.extend(LOOPBACK.map(str::to_owned));
         }
-        // Each hop is judged in `follow`, so that no client follows redirects itself.
+        // `follow` judges each hop, so the clients must not follow redirects themselves.
         let client = |reach| {
             let settings = ClientSettings::new(USER_AGENT, reach, CONNECT_TIMEOUT);
             HttpClient::new(&settings, &resolver).map_err(|e| e.to_string())
@@ -65,7 +65,7 @@ impl DoctorClient {
         })
     }
 
-    /// One GET; what it asks may take up to ten seconds, and says so.
+    /// One GET with its redirects: at most ten seconds, with a note when it is slow.
     pub(in crate::cli) async fn get(&self, url: &str) -> FetchResult {
         let answer = tokio::time::timeout(TIMEOUT, self.follow(url));
         tokio::pin!(answer);
@@ -101,7 +101,7 @@ impl DoctorClient {
         Err(no("redirects", format!("more than {REDIRECTS} redirects")))
     }
 
-    /// Why the host of `url` cannot be reached from the internet, when all its addresses say so.
+    /// Why the internet cannot reach the host of `url`; `None` if it has a public address or none at all.
     pub(super) async fn closed(&self, url: &str) -> Option<&'static str> {
         let url = Url::parse(url).ok()?;
         let port = url.port_or_known_default()?;
@@ -133,7 +133,7 @@ fn failed(url: &Url, error: &FetchError) -> NoAnswer {
             let why = format!("{host} leads into a private network");
             return NoAnswer { code: "private_address", why };
         }
-        // What the resolver tells beyond that is a page long.
+        // The resolver's own text is a page long.
         FetchError::Dns { .. } => "the name was not resolved".to_owned(),
         FetchError::TooLarge { limit } => {
             format!("the answer is larger than {} MiB", limit >> 20)

@@ -1,5 +1,5 @@
-//! What is fetched about an address: discovery, key set, and, where one of them is missing, the places
-//! they usually are.
+//! Fetches what an examination needs: the discovery document and the key set. If no key set is found, it
+//! tries the usual addresses of one.
 
 use futures::future::join_all;
 use url::Url;
@@ -37,7 +37,7 @@ const USUAL: [&str; 14] = [
     "/certs",
 ];
 
-/// What was asked.
+/// What `doctor` or `init --from` was asked.
 pub(in crate::cli) struct Question<'a> {
     pub(in crate::cli) address: &'a str,
     pub(in crate::cli) issuer: Option<&'a str>,
@@ -76,18 +76,18 @@ pub(in crate::cli) async fn gather(
     }
     let proxy = !is_down(&found) && is_countersign(&given, fetcher).await;
     if let (true, None, Some(stated)) = (proxy, question.issuer, stated_issuer(&found)) {
-        // Its tokens keep the `iss` of the auth server behind it, unless it is set otherwise.
+        // The proxy's tokens keep the `iss` of the auth server, unless it is configured otherwise.
         issuer = stated;
     }
     let spelled = spelling(&issuer, &found, token_iss.as_deref());
-    // The verifier asks where the token's `iss` leads, slash or not, and never with a query.
+    // The verifier builds the discovery URL from the token's `iss`, slash or not, without a query.
     let discovery = match discovery_url(&with_scheme(&spelled)) {
         Ok(url) if url != first && !is_down(&found) => fetcher.get(&url).await,
         _ => found.clone(),
     };
 
     let announced = [&discovery, &found].into_iter().flatten().find_map(jwks_uri);
-    // Without `public_url` the proxy passes on where the keys of the server behind it are.
+    // Without `public_url` a proxy passes on the `jwks_uri` of the auth server, not one of its own.
     let announced = announced.filter(|url| !proxy || same_origin(url, given.as_str()));
     let mut jwks_url = match (&announced, is_jwks) {
         (_, true) => given.to_string(),
@@ -95,7 +95,7 @@ pub(in crate::cli) async fn gather(
         (None, false) => format!("{}/.well-known/jwks.json", with_scheme(&base)),
     };
     let mut jwks = match &found {
-        // The same server is as far away a second time.
+        // The same server would not answer a second time either.
         Err(no_answer) if is_down(&found) && same_origin(&first, &jwks_url) => {
             Err(no_answer.clone())
         }
@@ -172,7 +172,7 @@ fn lost(jwks: &FetchResult) -> crate::doctor::finding::Ours {
     Ours { setup: Setup::None, read }
 }
 
-/// The address that was typed.
+/// Parses the address argument.
 fn address(text: &str) -> Result<Url, CliError> {
     let local = text.starts_with("file:") || std::path::Path::new(text).is_file();
     if local {
@@ -181,7 +181,7 @@ fn address(text: &str) -> Result<Url, CliError> {
             format!("`countersign normalize {path}` says what is wrong with a key set in a file"),
         ));
     }
-    // A host has no name like these.
+    // These are file names, not hosts.
     if !text.contains("://")
         && (text.starts_with(['.', '/', '~'])
             || (!text.contains('/')
@@ -203,7 +203,7 @@ fn with_scheme(text: &str) -> String {
     if text.contains("://") { text.to_owned() } else { format!("https://{text}") }
 }
 
-/// The issuer of its discovery address, or of itself: without query, and without the slash that
+/// The issuer that `url` means: without the discovery path, the query, the fragment and the slash that
 /// parsing adds.
 fn bare(url: &Url) -> String {
     let mut url = url.clone();
@@ -222,8 +222,8 @@ fn names_a_key_set(url: &Url) -> bool {
     named || (last.ends_with(".json") && !url.path().ends_with(WELL_KNOWN))
 }
 
-/// `iss` as the tokens spell it: what the token or the discovery document says, if that is the same
-/// issuer but for scheme and slash; else as it was given.
+/// `iss` as the tokens spell it: from the token, else from the discovery document, if it differs from
+/// `issuer` in scheme and slash at most; else `issuer`.
 fn spelling(issuer: &str, found: &FetchResult, token: Option<&str>) -> String {
     let announced = stated_issuer(found);
     let same = |other: &str| same_issuer(other, issuer);
@@ -243,7 +243,7 @@ fn member(answer: &Answer, name: &str) -> Option<String> {
     Json::parse(&answer.body).ok()?.get(name)?.text().map(str::to_owned)
 }
 
-/// `jwks_uri` of a document that may be read.
+/// `jwks_uri` of an answer with status 200, if it is an http or https URL.
 fn jwks_uri(answer: &Answer) -> Option<String> {
     let uri = member(answer, "jwks_uri").filter(|_| answer.status == 200)?;
     let url = Url::parse(&uri).ok()?;
@@ -261,18 +261,18 @@ fn same_origin(a: &str, b: &str) -> bool {
     }
 }
 
-/// Nothing that speaks HTTP answers there.
+/// No HTTP server answered.
 fn is_down(fetched: &FetchResult) -> bool {
     let down = ["dns", "connect", "tls", "timeout"];
     fetched.as_ref().is_err_and(|no_answer| down.contains(&no_answer.code))
 }
 
-/// It leads into a private network, and nobody said that it may.
+/// The fetch stopped at a private address, because `--allow-private` was not given.
 fn is_inside(fetched: &FetchResult) -> bool {
     fetched.as_ref().is_err_and(|no_answer| no_answer.code == "private_address")
 }
 
-/// Could it be a key set, in whatever shape? What came with another status is somebody's error page.
+/// Whether it is a key set in any shape. An answer with another status than 200 is an error page.
 fn is_key_set(fetched: &FetchResult) -> bool {
     let options = crate::jose::jwks::Options::default();
     fetched.as_ref().is_ok_and(|answer| {
@@ -282,8 +282,8 @@ fn is_key_set(fetched: &FetchResult) -> bool {
     })
 }
 
-/// The key set at one of the usual places: what a second discovery document says, below the address,
-/// at its origin, at the token's own issuer.
+/// Looks for the key set at the given address, at its origin and at the token's issuer: first where their
+/// discovery documents say, then at the usual paths.
 async fn probe(
     base: &str,
     token_iss: Option<&str>,
@@ -307,7 +307,7 @@ async fn probe(
             urls.push(url);
         }
     }
-    // A few at a time: it is somebody's server.
+    // A few at a time, to spare the server.
     for some in urls.chunks(6) {
         let answers = join_all(some.iter().map(|url| fetcher.get(url))).await;
         for (url, fetched) in some.iter().zip(answers) {
@@ -319,7 +319,7 @@ async fn probe(
     None
 }
 
-/// The exchange endpoint, which no other server has.
+/// Whether the server has the exchange endpoint: only countersign has it.
 async fn is_countersign(given: &Url, fetcher: &DoctorClient) -> bool {
     let exchange = format!("{}{EXCHANGE}", given.origin().ascii_serialization());
     fetcher.get(&exchange).await.is_ok_and(|answer| {

@@ -1,4 +1,4 @@
-//! `countersign doctor`: why a verifier refuses an issuer or a token, in its own words, and the fix.
+//! `countersign doctor`: why a verifier refuses an issuer or a token, in the verifier's words, and the fix.
 
 pub(super) mod fetch;
 pub(super) mod gather;
@@ -70,10 +70,10 @@ pub fn run(args: &DoctorArgs, out: &mut Output) -> Result<Exit, CliError> {
     Ok(if diagnosis.refused() { Exit::No } else { Exit::Good })
 }
 
-/// Asks the network all that a question needs.
+/// Fetches everything that the question needs.
 ///
 /// # Errors
-/// [`CliError`] for an address that is not one.
+/// [`CliError`] when the argument is not an http or https address.
 pub(super) fn fetched(question: &Question<'_>, allow_private: bool) -> Result<Case, CliError> {
     let given = match question.address.contains("://") {
         true => question.address.to_owned(),
@@ -92,7 +92,7 @@ fn width() -> Option<usize> {
     Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
 }
 
-/// What a script reads.
+/// What `--json` prints.
 #[derive(serde::Serialize)]
 struct DoctorOutput<'a> {
     /// The verdict and the one thing to do.
@@ -100,9 +100,9 @@ struct DoctorOutput<'a> {
     issuer: &'a str,
     jwks: &'a str,
     profile: &'a str,
-    /// What answers there: `auth_server`, `countersign`, `convex_cloud`, `convex_site`, `web_app`.
+    /// What answers at the address: `auth_server`, `countersign`, `convex_cloud`, `convex_site`, `web_app`.
     place: Place,
-    /// One of the ways in that count would accept.
+    /// A kind of provider would accept: either, or the one that `--for` names.
     accepts: bool,
     /// With several `--token`: private claims that differ; `null` where they cannot be compared.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -1,5 +1,5 @@
-//! What `countersign run` would do with an issuer, asked of the code that does it: the configuration's
-//! loader, the discovery rules, the issuers' fetcher, the normaliser. Nothing is kept or served.
+//! What `countersign run` would do with an issuer. It calls the code of `run` itself: the configuration's
+//! loader, the discovery rules, the issuers' fetcher, the normaliser. It stores and serves nothing.
 
 use url::Url;
 
@@ -27,7 +27,7 @@ pub(super) struct Subject<'a> {
     /// `iss` of its tokens.
     pub(super) issuer: &'a str,
     pub(super) jwks_url: &'a str,
-    /// Why the key set may not be fetched at all.
+    /// Why the key set must not be fetched at all.
     pub(super) banned: Option<NoAnswer>,
 }
 
@@ -49,7 +49,7 @@ pub(super) async fn look(subject: &Subject<'_>, resolver: Resolver) -> Ours {
         }
         Err(no_answer) => no_answer,
     };
-    // The whole server is proxied, so that the paths stay what clients call them.
+    // Proxy the whole origin, so that clients keep the paths they know.
     let origin = Url::parse(subject.upstream).map(|url| url.origin().ascii_serialization());
     let upstream = origin.unwrap_or_else(|_| subject.upstream.to_owned());
     let file = file(&upstream, subject.issuer, subject.jwks_url);
@@ -61,7 +61,7 @@ pub(super) async fn look(subject: &Subject<'_>, resolver: Resolver) -> Ours {
     }
 }
 
-/// The least configuration with an `[[issuer]]`.
+/// The smallest configuration with an `[[issuer]]`.
 pub(super) fn file(upstream: &str, issuer: &str, jwks_url: &str) -> String {
     let jwks = jwks_setting(upstream, jwks_url);
     format!(
@@ -124,7 +124,7 @@ async fn by_upstream(upstream: &str, fetcher: &Fetcher) -> Result<ReadKeys, NoAn
     }
 }
 
-/// Does the upstream's name lead to private addresses alone?
+/// Whether the upstream's name resolves to private addresses alone.
 async fn is_private(upstream: &UpstreamSettings, fetcher: &Fetcher) -> bool {
     if let Some(class) = Class::of_url(&upstream.url) {
         return class.is_inside();

@@ -10,12 +10,12 @@ use crate::doctor::summary::{self, MergedFault};
 use crate::jose::json::quote as quoted;
 use crate::jose::stable::is_left_out;
 
-/// Places shown of one fault, and causes of one finding.
+/// How many places of a fault, and causes of a finding, are shown.
 const MANY: usize = 6;
-/// Characters shown of a text that repeats what a server answered.
+/// How many characters are shown of a text that repeats a server's answer.
 const LONG: usize = 200;
 
-/// Lines of one width, or as long as they are where nobody set one.
+/// The lines, wrapped at `width`. Without a width they are not wrapped.
 pub(super) struct Page {
     lines: Vec<String>,
     color: bool,
@@ -110,7 +110,7 @@ pub(super) fn page(
     page
 }
 
-/// One line each: what the ways in say, and what countersign would make of it.
+/// One line each: the verdict for each kind of provider, and what countersign would do.
 fn verdicts(case: &Case, diagnosis: &Diagnosis, page: &mut Page) {
     for verdict in &diagnosis.verdicts {
         let word = match verdict.accepts {
@@ -119,7 +119,7 @@ fn verdicts(case: &Case, diagnosis: &Diagnosis, page: &mut Page) {
         };
         page.lines.push(format!("{} {word}", verdict.way));
     }
-    // What nobody can fetch is told once.
+    // A fetch that fails the same way for the verifier and for countersign is reported once.
     let lost = |fetched: &Result<_, NoAnswer>, no_answer: &NoAnswer| {
         fetched.as_ref().is_err_and(|other| other.code == no_answer.code)
     };
@@ -128,7 +128,7 @@ fn verdicts(case: &Case, diagnosis: &Diagnosis, page: &mut Page) {
         return;
     }
     let ours = diagnosis.findings.iter().filter(|f| f.about == "countersign");
-    // What it would not do is of no interest to a person who does not need it.
+    // A person whose tokens are accepted does not need to know what countersign would not do.
     let unneeded = |f: &&Finding| !diagnosis.refused() && f.title.starts_with("would not");
     let mut ours: Vec<_> = ours.filter(|finding| !unneeded(finding)).collect();
     ours.sort_by_key(|finding| finding.level != Level::Good);
@@ -230,7 +230,7 @@ fn claims(changing: &Changing, page: &mut Page) {
     if let Changing::Claims(names) = changing
         && !names.is_empty()
     {
-        // A rule is about a whole claim, nested members included.
+        // A `drop` rule drops a whole claim, nested members included.
         let mut list: Vec<_> = names.iter().map(|n| n.split('.').next().unwrap_or(n)).collect();
         list.dedup();
         let (known, others): (Vec<_>, Vec<_>) = list.into_iter().partition(|n| is_left_out(n));
@@ -283,7 +283,7 @@ fn every_check(diagnosis: &Diagnosis, page: &mut Page) {
     }
 }
 
-/// The verifier repeats the whole answer in some texts; a page of HTML is cut here.
+/// Cuts the verifier's text: it sometimes repeats the whole answer, which may be a page of HTML.
 fn shortened(text: &str) -> String {
     let flat: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     match flat.char_indices().nth(LONG) {
@@ -292,7 +292,7 @@ fn shortened(text: &str) -> String {
     }
 }
 
-/// The block that works: as things are where one way in accepts, with countersign in front else.
+/// The `auth.config.ts` that works: without a proxy if the verifier accepts already, else with countersign.
 fn config(case: &Case, diagnosis: &Diagnosis, question: &Question<'_>, page: &mut Page) {
     let custom = diagnosis.accepts(CUSTOM_JWT);
     let as_things_are = custom || diagnosis.accepts(OIDC);
@@ -374,7 +374,7 @@ fn config(case: &Case, diagnosis: &Diagnosis, question: &Question<'_>, page: &mu
     page.wrapped("  ", 2, &note, Some("2"));
 }
 
-/// A word of a shell's command line, quoted where it must be.
+/// `text` as one word of a shell's command line, quoted if needed.
 fn shell(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+,".contains(c);
     match !text.is_empty() && text.chars().all(plain) {

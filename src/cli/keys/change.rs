@@ -1,4 +1,4 @@
-//! `keys rotate` and `keys import`: what changes the ring.
+//! `keys rotate` and `keys import`, which change the ring.
 
 use std::io::Read as _;
 use std::time::Duration;
@@ -16,9 +16,9 @@ use crate::keyring::{
 };
 use crate::rotation::KeyState;
 
-/// A running proxy looks at its store every second or two.
+/// How long to wait for running proxies. Each reads the store every second or two.
 const PATIENCE: Duration = Duration::from_secs(15);
-/// A key file is small; a longer one is something else.
+/// Bytes read of a key file. Every key is far smaller.
 const KEY_LIMIT: u64 = 64 * 1024;
 
 /// What `rotate --json` prints.
@@ -34,7 +34,7 @@ struct Rotated<'a> {
     signs_from: i64,
     /// Proxies that run on this store; `null` where the store cannot tell.
     running: Option<usize>,
-    /// How many of them still serve the ring from before.
+    /// How many of them still serve the old ring.
     behind: usize,
     keys: &'a [KeyView],
 }
@@ -127,7 +127,7 @@ struct Imported<'a> {
     store: &'a str,
     kid: &'a str,
     alg: &'static str,
-    /// False: it was in the ring already.
+    /// False if the key was in the ring already.
     imported: bool,
 }
 

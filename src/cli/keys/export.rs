@@ -1,5 +1,5 @@
-//! `keys export` and `keys generate`. Private keys are written into a new file of mode 0600 and never
-//! to a terminal, a pipe or over something.
+//! `keys export` and `keys generate`. Private keys go into a new file of mode 0600 only: never to a
+//! terminal or a pipe, and never over an existing file.
 
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -27,10 +27,10 @@ pub(super) fn public(
     let (ring, store) = load(settings)?;
     let keys = ring.keys.iter().map(|key| key.key.public().clone()).collect();
     let document = KeySet::new(keys).to_document();
-    // Beside the document, which stays a script's.
+    // On stderr, so that a script finds only the document on stdout.
     out.note(format_args!("store: {store}"));
     if data_uri {
-        // Base64, so that nothing in it needs quoting where it is pasted.
+        // Base64 needs no quoting wherever it is pasted.
         let body = STANDARD.encode(document);
         out.line(format_args!("data:application/json;charset=utf-8;base64,{body}"));
     } else {
@@ -47,7 +47,7 @@ struct Exported<'a> {
     kids: Vec<String>,
 }
 
-/// PKCS#8 PEM of every key, the active one first; what `import` takes back one by one.
+/// Writes every key as PKCS#8 PEM, the active one first. `import` takes them back one by one.
 pub(super) fn private(
     settings: &KeyringSettings,
     file: &Path,
@@ -118,7 +118,7 @@ fn write_private(file: &Path, text: &str) -> Result<(), CliError> {
     let made = options.write(true).create_new(true).mode(0o600).open(file);
     let mut made = made.map_err(|e| CliError::new(file.display(), e).hint(NEW))?;
     made.write_all(text.as_bytes()).and_then(|()| made.sync_all()).map_err(|e| {
-        // Half a key is no backup.
+        // An incomplete file could pass for a backup.
         let _ = std::fs::remove_file(file);
         CliError::new(file.display(), e)
     })

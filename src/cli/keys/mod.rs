@@ -1,5 +1,5 @@
-//! `countersign keys`: the local signing keys. It works on the store itself, also beside a running
-//! proxy, which takes a change within seconds. Every answer names the store.
+//! `countersign keys`: the local signing keys. The commands work on the store itself, also while a proxy
+//! runs: it takes a change within seconds. Every answer names the store.
 
 mod change;
 mod export;
@@ -17,14 +17,14 @@ use crate::keyring::store::Store;
 use crate::keyring::{Access, KeyringError, KeyringSettings, open};
 use crate::log;
 
-/// Stands for the upstream that a configuration needs and a ring does not.
+/// A placeholder: a configuration needs an upstream, and a ring does not.
 const NO_UPSTREAM: &str = "http://upstream.invalid";
 
 /// # Errors
 /// [`CliError`] where the store cannot be read or written.
 pub fn run(args: &KeysArgs, out: &mut Output) -> Result<Exit, CliError> {
-    // What the store has to say while a command waits: a warning, on stderr. Held to the end, since a
-    // log that is dropped writes nothing.
+    // Warnings of the store go to stderr while a command waits. The guard lives to the end: once it is
+    // dropped, the log writes nothing.
     let _log = log::init(log::Format::Text, &log::Filter::warnings());
     match &args.command {
         KeysCommand::List { place, json } => list::run(&settings(place, out)?, *json, out),
@@ -60,7 +60,7 @@ fn store(settings: &KeyringSettings) -> Result<(Arc<dyn Store>, String), Keyring
     Ok((store, name))
 }
 
-/// The stored ring and the store's name; a command that only reads makes no ring.
+/// The stored ring and the store's name. A command that only reads does not create a ring.
 fn load(settings: &KeyringSettings) -> Result<(RingState, String), CliError> {
     block_on(async {
         let (store, name) = store(settings).map_err(|e| failed("the key store", &e))?;

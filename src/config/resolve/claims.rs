@@ -40,7 +40,7 @@ pub(super) fn rules(raw: &RawClaims, at: &At) -> Checked<ClaimRules> {
     })
 }
 
-/// What the proxy itself checks or decides is not for a rule.
+/// A rule must not touch a claim that the proxy itself checks or sets.
 fn unprotected(name: &str, at: &At) -> Checked<()> {
     if ClaimRules::is_protected(name) {
         return Err(at

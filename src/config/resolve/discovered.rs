@@ -1,4 +1,4 @@
-//! An issuer learnt from the upstream's discovery document.
+//! The issuer, learnt from the upstream's discovery document.
 
 use url::Url;
 
@@ -15,7 +15,7 @@ use crate::net::Class;
 use crate::proxy::settings::UpstreamSettings;
 use crate::rewrite::discovery::Discovered;
 
-/// Why a discovery document gives no issuer.
+/// Why no issuer can be learnt from a discovery document.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DiscoveredFault {
     #[error("`issuer` {0}")]
@@ -53,18 +53,18 @@ impl DiscoveredFault {
     }
 }
 
-/// An issuer that was learnt, and why it is believed.
+/// A learnt issuer, and why its document is believed.
 #[derive(Debug, Clone)]
 pub struct Learnt {
     pub issuer: IssuerSettings,
     pub belief: Belief,
 }
 
-/// The issuer the upstream says it is, or, where it has no discovery document (`None`), one whose
-/// `iss` is the upstream's address and whose keys are at `/.well-known/jwks.json`.
+/// The issuer that the upstream's discovery document names. Without a document (`None`): one whose `iss`
+/// is the upstream's address and whose keys are at `/.well-known/jwks.json`.
 ///
-/// `private`: the upstream's name was found to lead to private addresses alone. Its keys are read from
-/// the upstream itself wherever they belong to it: the public name may already lead to this proxy.
+/// `private`: the upstream's name resolves to private addresses alone. Keys that belong to the upstream
+/// are always read from the upstream itself: the public name may already lead to this proxy.
 ///
 /// # Errors
 /// [`DiscoveredFault`]
@@ -107,13 +107,13 @@ pub fn issuer_from_discovery(
     Ok(Learnt { issuer, belief })
 }
 
-/// How the upstream is asked for its documents.
+/// The settings for fetching the upstream's own documents.
 pub fn upstream_fetch(upstream: &UpstreamSettings, config: &Config) -> FetchSettings {
     fetch(&upstream.url, upstream, config)
 }
 
-/// Another server than the upstream is dialled at public addresses alone, on another port of the same
-/// host too: a document must not send us to addresses inside the operator's network.
+/// A server other than the upstream is dialled at public addresses alone, even if it is only another port
+/// of the same host: a document must not send us to addresses inside the operator's network.
 fn fetch(url: &Url, upstream: &UpstreamSettings, config: &Config) -> FetchSettings {
     let public = config.server.public_url.as_ref();
     let at_upstream = url.origin() == upstream.url.origin();
@@ -125,8 +125,8 @@ fn fetch(url: &Url, upstream: &UpstreamSettings, config: &Config) -> FetchSettin
     }
 }
 
-/// Why the document may say that it is `issuer` (RFC 8414 §3.3). Else a server that was taken over could
-/// sign in the name of any other.
+/// Why the document may name `issuer` as its own (RFC 8414 §3.3). Without this check a server that was
+/// taken over could sign in the name of any other issuer.
 fn belief(
     issuer: &Issuer,
     upstream: &UpstreamSettings,
@@ -136,7 +136,7 @@ fn belief(
     let url = Url::parse(issuer.as_str()).ok();
     let same = |base: &Url| {
         url.as_ref().is_some_and(|url| {
-            // The upstream's port may be one that its own proxy has behind `https:`.
+            // The upstream may listen on another port behind its own TLS proxy on 443.
             let fronted = url.scheme() == "https" && url.port().is_none();
             url.origin() == base.origin() || (fronted && url.host() == base.host())
         })
@@ -158,8 +158,8 @@ fn is_inside(upstream: &UpstreamSettings) -> bool {
     Class::of_url(&upstream.url).is_some_and(Class::is_inside)
 }
 
-/// What `iss` of the issuer's access tokens is, where it is another name (AD FS). A document that is
-/// believed because of its host may name another issuer on that host alone.
+/// The `iss` of the issuer's access tokens, if it is another name (AD FS). A document that is believed
+/// because of its host may name another issuer on that host alone.
 fn access_token_issuer(found: &Discovered, issuer: &Issuer, inside: bool) -> Option<Issuer> {
     let other = Issuer::parse(found.access_token_issuer.as_deref()?).ok()?;
     let url = |issuer: &Issuer| Url::parse(issuer.as_str()).ok();
@@ -172,7 +172,7 @@ fn access_token_issuer(found: &Discovered, issuer: &Issuer, inside: bool) -> Opt
     (believed && other != *issuer && !IssuerTemplate::is_meant(other.as_str())).then_some(other)
 }
 
-/// Without and with a trailing slash: issuers disagree, and there is nobody to ask.
+/// The URL without and with a trailing slash: issuers differ, and there is no document that says which.
 fn spellings(url: &Url) -> Result<Vec<Issuer>, DiscoveredFault> {
     let plain = url.as_str().trim_end_matches('/');
     [plain.to_owned(), format!("{plain}/")]
@@ -181,9 +181,9 @@ fn spellings(url: &Url) -> Result<Vec<Issuer>, DiscoveredFault> {
         .collect()
 }
 
-/// Where the keys are fetched. An address at the issuer's, the upstream's or this proxy's own origin is
-/// read at the upstream, and so is a plain `http:` one on their hosts: a server that does not know of
-/// the TLS in front of it writes that. Another host is asked by `https:` alone.
+/// Where the keys are fetched. An address at the origin of the issuer, of the upstream or of this proxy is
+/// read at the upstream. So is a plain `http:` address on their hosts: a server that does not know of the
+/// TLS in front of it writes that. Any other host is asked by `https:` alone.
 fn jwks_url(
     uri: &str,
     issuer: &str,
@@ -226,7 +226,7 @@ mod tests {
     use crate::env::NoEnv;
 
     /// What a document at `upstream` leads to: why it is believed, where the keys are read, and whether
-    /// inside addresses are dialled for them.
+    /// that fetch may dial private addresses.
     fn learnt(
         upstream: &str,
         public: Option<&str>,
@@ -295,7 +295,7 @@ mod tests {
         let named = "http://keycloak.corp-network.example:8080";
         assert_eq!(belief(named, public, google, false), elsewhere);
         assert_eq!(belief(named, public, google, true), Ok(Belief::PrivateUpstream));
-        // The port of a server behind its own TLS.
+        // The upstream's port is behind the TLS of the same host.
         let fronted = "https://keycloak.corp-network.example/realms/a";
         assert_eq!(belief(named, None, fronted, false), Ok(Belief::Upstream));
     }
@@ -347,14 +347,14 @@ mod tests {
         let at_upstream = |path: &str| Ok((format!("http://127.0.0.1:3001/oidc{path}"), true));
         assert_eq!(keys("https://login.example.com/oidc/jwks?x"), at_upstream("/jwks?x"));
         assert_eq!(keys("https://login.example.com/jwks"), at_upstream("/jwks"));
-        // A server that does not know of the TLS in front of it.
+        // The server writes `http:`, since it does not know of the TLS in front of it.
         assert_eq!(keys("http://login.example.com/oidc/jwks"), at_upstream("/jwks"));
         assert_eq!(keys("http://login.example.com:8080/oidc/jwks"), at_upstream("/jwks"));
         assert_eq!(
             keys("http://127.0.0.1:3001/keys"),
             Ok(("http://127.0.0.1:3001/keys".into(), true))
         );
-        // Another host is dialled, at public addresses alone.
+        // Another host is dialled at public addresses alone.
         for other in ["https://keys.example/jwks", "https://localhost.:9443/", "https://10.0.0.1/"]
         {
             assert_eq!(keys(other), Ok((other.to_owned(), false)));

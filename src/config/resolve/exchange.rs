@@ -32,7 +32,7 @@ pub(super) fn resolve(
     let session = session.transpose()?;
     let takes_cookies = session.as_ref().is_some_and(|session| !session.cookies.is_empty());
     if cors == Cors::Any && takes_cookies {
-        // Any page would be logged in as whoever visits it.
+        // Otherwise any page could get a token for the user who visits it.
         return Err(at
             .key("cors_origins")
             .fault("`*` with session cookies would give any page its visitor's token")
@@ -113,7 +113,7 @@ fn session(raw: &RawSession, at: &At, issuers: &[IssuerSettings]) -> Checked<Ses
     if let Some(taken) = taken
         && issuers.len() > 1
     {
-        // A session's claims come from another way than that issuer's tokens.
+        // The claims of a session do not come from that issuer's tokens.
         return Err(at
             .key("issuer")
             .fault(format_args!("it is the `iss` of the issuer {}", taken.name()))

@@ -6,14 +6,14 @@ use super::place::At;
 use crate::issuer::Source;
 use crate::jose::policy::IssuerPolicy;
 
-/// The header parameters an issuer's tokens must have. `at` is the issuer's place.
+/// The protected header parameters that an issuer's tokens must have. `at` is the issuer's place.
 pub(super) fn required(
     raw: &RawIssuer,
     at: &At,
     source: &Source,
 ) -> Checked<Vec<(String, String)>> {
-    // One key each by address is how AWS serves those of a region, which all its customers share. Each
-    // of them writes into `iss` and `client` what they like, so those alone tell nobody apart.
+    // AWS serves the keys of a region like this, one address for each key, and all its customers share
+    // them. A customer can write any `iss` and `client`, so those two do not tell customers apart.
     let telling = |name: &String| !["iss", IssuerPolicy::CLIENT].contains(&name.as_str());
     if matches!(source, Source::UrlPerKid(_)) && !raw.required_headers.keys().any(telling) {
         let missing = match raw.required_headers.is_empty() {

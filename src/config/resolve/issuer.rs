@@ -142,7 +142,7 @@ fn secrets(
     }
 }
 
-/// A path at the upstream, an address, a template, a file or the document itself.
+/// The source of the keys: a path at the upstream, a URL, a template, a file or the document itself.
 fn source(
     raw: &RawIssuer,
     at: &At,
@@ -180,7 +180,7 @@ fn source(
     if text.contains("{kid}") {
         let (before, _) = text.split_once("{kid}").unwrap_or((text, ""));
         let url = setting::http_url(before).map_err(|invalid| at.invalid(invalid))?;
-        // A kid comes from a token: it may choose a key, never a host.
+        // The `kid` comes from an unverified token: it may choose a key, but never a host.
         if url.path() == "/" && !before.ends_with('/') {
             return Err(at.fault("`{kid}` stands in the path, not in the host"));
         }
@@ -220,7 +220,7 @@ fn jwks_paths(
             paths.push(path.clone());
         }
     }
-    // The path clients know already.
+    // Clients already know this path.
     if let (Source::Url(url), Some(upstream)) = (source, upstream)
         && let Some(path) = path_below(url, upstream)
         && !(many && path == COMMON_PATH)
@@ -241,8 +241,8 @@ pub(super) fn path_below(url: &Url, upstream: &UpstreamSettings) -> Option<Strin
     (url.origin() == upstream.url.origin() && path.starts_with('/')).then(|| path.to_owned())
 }
 
-/// Whether tokens without `iss` are this issuer's. With two issuers, one could speak for the other
-/// where both sign with one key.
+/// Whether tokens without `iss` belong to this issuer. It must be the only one: if two issuers share a
+/// key, one could issue tokens for the other.
 fn when_missing(raw: &RawIssuer, at: &At, many: bool) -> Checked<bool> {
     if raw.issuer_when_missing != Some(true) {
         return Ok(false);
@@ -264,7 +264,7 @@ fn when_missing(raw: &RawIssuer, at: &At, many: bool) -> Checked<bool> {
     Ok(true)
 }
 
-/// `bound` is the client that a demand on the header names.
+/// `bound` is the client that `required_headers` demands.
 fn audience(
     raw: &RawIssuer,
     at: &At,
@@ -296,8 +296,8 @@ fn audience(
     Ok(AudienceRule { accept, when_missing })
 }
 
-/// What names the client of a token that does not name one itself. Both are checked as far as
-/// possible: an address without the client's name is an error.
+/// What names the client of a token without `azp` and `client_id`. Each is checked as far as possible: an
+/// address that does not contain the client's name is an error.
 fn client_sources(
     raw: &RawMissingAudience,
     at: &At,
@@ -326,7 +326,7 @@ fn client_sources(
                 let address = match source {
                     Source::Url(url) => Some(url.as_str()),
                     Source::UrlPerKid(template) => Some(template.as_str()),
-                    // The operator supplies the keys, and says here that they belong to this client only.
+                    // The operator supplies the keys, and states here that they belong to this client only.
                     Source::File(_) | Source::Inline(_) | Source::Secrets => None,
                 };
                 if address.is_some_and(|address| !names_client(address, client)) {

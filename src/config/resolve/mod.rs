@@ -1,4 +1,4 @@
-//! From the raw configuration to checked types: parsing, not checking afterwards.
+//! Parses the raw configuration into checked types, so that later code need not check again.
 
 mod claims;
 pub(super) mod discovered;

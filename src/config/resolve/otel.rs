@@ -1,4 +1,4 @@
-//! `[otel]` and the variables OpenTelemetry gives the same meaning.
+//! `[otel]`, and the variables of OpenTelemetry with the same meaning.
 
 use std::path::Path;
 
@@ -13,14 +13,14 @@ use crate::env::Env;
 use crate::otel::OtelSettings;
 use crate::setting::{self, Secret};
 
-/// Set by hand, or by an operator that injects it into every container.
+/// Set by hand, or by a Kubernetes operator that injects it into every container.
 const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
-/// The same for traces alone: the whole address.
+/// For traces alone, and with the path.
 const TRACES_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
 const SERVICE_NAME: &str = "OTEL_SERVICE_NAME";
 const DISABLED: &str = "OTEL_SDK_DISABLED";
 
-/// `None`: no span is made. A variable wins over the file.
+/// `None`: no span is made. A variable overrides the file.
 pub(super) fn resolve(raw: &RawOtel, base: &Path, env: &impl Env) -> Checked<Option<OtelSettings>> {
     let at = At::root("otel");
     let built = cfg!(feature = "otel");
@@ -148,7 +148,7 @@ mod tests {
         let fault = resolve(&raw, Path::new(""), &[("", "")]).unwrap_err();
         assert_eq!(fault.key, "otel.endpoint");
         assert!(fault.why.contains("built without the feature `otel`"), "{}", fault.why);
-        // Set for every container of a cluster, the variable is no wish for this one.
+        // The variable may be set for every container of a cluster, so it is no error here.
         let set = [(ENDPOINT, "http://127.0.0.1:4318")];
         assert!(resolve(&RawOtel::default(), Path::new(""), &set).unwrap().is_none());
     }

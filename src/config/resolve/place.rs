@@ -1,4 +1,4 @@
-//! Where in the configuration a value is written, so that its error can say so.
+//! The place of a value in the configuration, for its error.
 
 use super::super::error::{Checked, SettingFault};
 use crate::jose::alg::{Alg, AlgSet};
@@ -36,12 +36,12 @@ impl At {
         Err(self.key(key).fault(format_args!("{n} is not between {low} and {high}")))
     }
 
-    /// A word that is none of `allowed`.
+    /// The fault for a word that is not in `allowed`.
     pub(super) fn choice(&self, word: &str, allowed: &[&str]) -> SettingFault {
         self.invalid(not_one_of(word, allowed))
     }
 
-    /// A value over a newtype's parser.
+    /// Parses a value with the parser of its newtype.
     pub(super) fn name<T, E: std::fmt::Display>(
         &self,
         text: &str,
@@ -50,7 +50,7 @@ impl At {
         parse(text).map_err(|why| self.fault(why))
     }
 
-    /// The same for each of a list.
+    /// Like [`Self::name`], for every item of a list.
     pub(super) fn names<T, E: std::fmt::Display>(
         &self,
         texts: Option<&OneOrMany>,

@@ -1,4 +1,4 @@
-//! Secrets: from `${VAR}` or a file, never public key text.
+//! Secrets, from `${VAR}` or a file. The text of a public key is refused.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ use crate::jose::alg::{AlgSet, Family};
 use crate::jose::base64url;
 use crate::jose::policy::{HmacSecret, SecretError};
 
-/// A value given as text or by a file (not both); a line end after the file's text is cut off.
+/// A value given as text or by a file, not both. A line end after the file's text is cut off.
 pub(super) fn optional(
     at: &At,
     text: (&str, Option<&str>),
@@ -105,7 +105,7 @@ mod tests {
         assert!(hs(&"s".repeat(32), Text, Alg::Hs256).is_ok());
         assert!(hs(&"s".repeat(31), Text, Alg::Hs256).is_err());
         assert!(hs(&"s".repeat(63), Text, Alg::Hs512).is_err());
-        // 64 hex digits are 32 bytes, and not 64.
+        // 64 hex digits are only 32 bytes.
         assert!(hs(&"ab".repeat(32), Hex, Alg::Hs512).is_err());
         assert_eq!(hs(&"ab".repeat(32), Hex, Alg::Hs256).unwrap().len(), 1);
     }

@@ -10,7 +10,7 @@ use crate::net::Class;
 use crate::proxy::http::memory::BodyMemory;
 use crate::proxy::settings::ServerSettings;
 
-/// Without the exchange, which needs the issuers.
+/// Everything but `exchange`, which needs the issuers.
 pub(super) fn resolve(
     mut server: ServerSettings,
     threads: Option<usize>,
@@ -32,13 +32,14 @@ pub(super) fn resolve(
     at.between("header", limits.header, 1024, 1024 * 1024)?;
     at.between("body", limits.body, 1024, 64 * 1024 * 1024)?;
     at.between("answer", limits.answer, 1024, 64 * 1024 * 1024)?;
-    // Room for one request and its answer, whatever they are.
-    at.between("body_memory", limits.body_memory, BodyMemory::least(limits.body + limits.answer), 1 << 40)?;
+    // Enough for the largest request and the largest answer together.
+    let least = BodyMemory::least(limits.body + limits.answer);
+    at.between("body_memory", limits.body_memory, least, 1 << 40)?;
     at.between("connections", limits.connections, 1, 10_000_000)?;
     Ok(server)
 }
 
-/// A request that is passed on to ourselves comes round until every connection is in use.
+/// If the upstream were this proxy, a request would loop until every connection is in use.
 ///
 /// # Errors
 /// A fault where the upstream is this proxy.
@@ -67,7 +68,7 @@ fn is_below(url: &Url, base: &Url) -> bool {
         && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// The address clients use ends up in documents verifiers read, so it must be one they can trust.
+/// The public URL is written into documents that verifiers read, so it must be safe.
 fn public_url(at: &At, url: &Url) -> Checked<()> {
     if url.query().is_some() {
         return Err(at.fault("it is a prefix of paths, so it has no query"));
@@ -91,7 +92,7 @@ mod tests {
         assert!(below("https://a.example/", "https://a.example"));
         assert!(below("https://A.example:443/oidc", "https://a.example"));
         assert!(below("https://a.example/login/x", "https://a.example/login/"));
-        // A gateway may give two servers one name.
+        // A gateway may route two servers under one name by their paths.
         assert!(!below("https://a.example/oidc", "https://a.example/login"));
         assert!(!below("https://a.example/login2", "https://a.example/login"));
         assert!(!below("http://a.example/", "https://a.example"));

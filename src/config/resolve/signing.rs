@@ -14,7 +14,7 @@ use crate::keyring::{KeyringSettings, RedisKey, StoreSettings, outside};
 use crate::setting::{self, Secret};
 
 const SKEW: Duration = Duration::from_secs(60);
-/// Long enough for a failover of Redis and a restart of a switch; short enough to wait for.
+/// Long enough for a failover of Redis or a restart of a switch, and still short enough to wait.
 const OUTAGE: Duration = Duration::from_secs(600);
 
 pub(super) fn resolve(

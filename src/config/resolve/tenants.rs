@@ -26,7 +26,7 @@ impl Spellings {
 pub(super) fn spellings(raw: &RawIssuer, at: &At) -> Checked<Spellings> {
     let at_key = at.key("issuer");
     let texts = raw.issuer.as_ref().map(|many| many.0.as_slice()).unwrap_or_default();
-    // Tokens without `iss` need no spelling of it: then the one they get is the only one.
+    // If the tokens have no `iss`, only the `iss` that they get is needed.
     let output = raw.output_issuer.as_ref().filter(|_| raw.issuer_when_missing == Some(true));
     let texts =
         if texts.is_empty() { output.map(std::slice::from_ref).unwrap_or_default() } else { texts };

@@ -31,7 +31,8 @@ pub(super) fn all(raw: &[RawTokens]) -> Checked<Vec<TokenRule>> {
     Ok(rules)
 }
 
-/// Fields of an answer. Those with places of their own, and those that frame a message, are none.
+/// Header fields of an answer. `Location` and `Set-Cookie` have keys of their own, and fields that frame
+/// or describe the message hold no token.
 fn header_names(raw: &RawTokens, at: &At) -> Checked<Vec<String>> {
     let mut all = names(at, raw.headers.as_ref())?;
     for name in &mut all {

@@ -29,16 +29,16 @@ pub(super) fn resolve(mut upstream: UpstreamSettings, base: &Path) -> Checked<Up
     Ok(upstream)
 }
 
-/// What the upstream hears as `Host` where nothing says so, once it is known what clients call us: its
-/// own name where it is a hosted server under another one, which finds its tenant by the name and
-/// answers to no other; else the name that clients use.
+/// The `Host` sent to the upstream if the configuration does not say. A hosted server under another name
+/// than the public URL gets its own name: it finds its tenant by that name and answers to no other. Any
+/// other server gets the name that clients use. Needs the public URL, so it runs after `[server]`.
 pub(super) fn default_host(upstream: &mut UpstreamSettings, public: Option<&Url>) {
     let hosted = upstream.unheard_name(public).is_some();
     let default = if hosted { HostHeader::Upstream } else { HostHeader::Client };
     upstream.host.get_or_insert(default);
 }
 
-/// How the upstream is asked on our own account: as it hears of its clients' requests.
+/// For our own requests to the upstream: with the same `Host` and forwarding fields as clients' requests.
 pub(super) fn forwarded(upstream: &UpstreamSettings, public: Option<&Url>) -> Arc<Forwarded> {
     let own = authority(&upstream.url);
     let host = match &upstream.host {
@@ -60,7 +60,7 @@ pub(super) fn forwarded(upstream: &UpstreamSettings, public: Option<&Url>) -> Ar
     })
 }
 
-/// Key sets that the upstream serves are asked for as its clients would.
+/// Fetches key sets at the upstream with the `Host` and forwarding fields of a client's request.
 pub(super) fn ask_as_clients(
     issuers: &mut [IssuerSettings],
     upstream: &UpstreamSettings,

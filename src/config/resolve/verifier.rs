@@ -25,7 +25,7 @@ pub(super) fn resolve(raw: &RawProfile) -> Checked<Profile> {
     };
     profile.accepts = algs("accepts", &raw.accepts)?.unwrap_or(profile.accepts);
     if let Some(publish) = algs("publish", &raw.publish)? {
-        // A key that the verifier takes without `alg` alone goes without, whoever lists it.
+        // A key that the verifier takes only without `alg` is published without it, even if listed here.
         let bare = |alg: &Alg| profile.tolerates_bare.contains(*alg);
         profile.tolerates = publish.iter().filter(|alg| !bare(alg)).collect();
         profile.tolerates_bare = publish.iter().filter(bare).collect();

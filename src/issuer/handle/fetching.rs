@@ -1,4 +1,4 @@
-//! One fetch of an issuer's keys, and what follows from it.
+//! One fetch of an issuer's keys, and the change of state after it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,12 +14,12 @@ use crate::otel::{self, Parent, Work};
 use crate::refresh::{self, FetchOutcome};
 use crate::status::Fault;
 
-/// However often the issuer says that nothing changed, the whole set is read this often: some servers
-/// make their tags of something else than the keys.
+/// However often the issuer answers `304`, the whole set is read this often: some servers do not derive
+/// their `ETag` from the keys.
 const FULL_READ: Duration = Duration::from_secs(3600);
 
 impl IssuerHandle {
-    /// One fetch, then the next state. Only ever one at a time: `in_flight` is set.
+    /// Fetches once and computes the next state. Never two at a time: `in_flight` is set.
     pub(super) async fn fetch(self: Arc<Self>, kid: Option<String>, asked_by: &Parent) {
         let in_flight = InFlight(&self);
         let work = Work::fetch(asked_by);
@@ -55,8 +55,8 @@ impl IssuerHandle {
         }
     }
 
-    /// The tag of a conditional request. A kid that is not in the set may be in one with the same tag,
-    /// so the request about one is unconditional.
+    /// The `ETag` for a conditional request. A request for an unknown kid is unconditional: the set that
+    /// has it may have the same tag.
     fn etag(&self, kid: Option<&str>) -> Option<String> {
         let inner = self.inner.lock();
         let now = self.shared.clock.now();
@@ -64,7 +64,7 @@ impl IssuerHandle {
         if kid.is_some() || due { None } else { inner.etag.clone() }
     }
 
-    /// The set with what the issuer has for one kid.
+    /// The set in use, with the issuer's current keys for `kid`.
     fn with_one(&self, held: Option<&KeySet>, kid: &str, new: Vec<PublicJwk>) -> Got {
         self.inner.lock().missed = new.is_empty();
         let mut keys = held.map(|set| set.keys().to_vec()).unwrap_or_default();
@@ -76,7 +76,7 @@ impl IssuerHandle {
         Got { set: Some(Box::new(set)), age: None }
     }
 
-    /// Takes over what a fetch gave. `conditional`: it was asked whether the set we hold still holds.
+    /// Takes over the result of a fetch. `conditional`: the request had `If-None-Match`.
     fn complete(
         &self,
         got: Result<Got, SourceError>,
@@ -138,7 +138,7 @@ impl IssuerHandle {
         }
     }
 
-    /// A fault that lasts is said less and less often.
+    /// Records a fault. If it lasts, it is logged less and less often.
     fn record_fault(
         &self,
         inner: &mut Inner,
@@ -159,7 +159,7 @@ impl IssuerHandle {
         inner.last_error = Some(Fault { code: reason.code, text, at: now.secs() });
     }
 
-    /// Makes `keys` the set from now on.
+    /// Makes `keys` the set in use.
     pub(super) fn accept(
         &self,
         old: Option<&Snapshot>,
@@ -179,8 +179,7 @@ impl IssuerHandle {
     }
 }
 
-/// Says that the fetch is over, whatever became of it: a panic must not leave the issuer in flight
-/// for ever.
+/// Ends the fetch when it is dropped: even after a panic, the issuer must not stay in flight for ever.
 struct InFlight<'a>(&'a IssuerHandle);
 
 impl Drop for InFlight<'_> {

@@ -27,9 +27,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 ^\s*\[\[?\s*[A-Za-z0-9_."'-]+(\s*\.\s*[A-Za-z0-9_."'-]+)*\s*\]\]?\s*(#.*)?$
 {{- end -}}
 
-{{- /* One table as the chart and `config` write it together. Takes: config, table, and keys, a list of
-[key, value, the name of the chart's value for it]. A key that both give is refused: which one counts
-would be anybody's guess. */ -}}
+{{- /* One table, merged from the chart's values and `config`. Takes: config, table, and keys, a list of
+[key, value, the name of the chart's value for it]. A key that both set is refused, since it would not be
+clear which one counts. */ -}}
 {{- define "countersign.table" -}}
 {{- $header := include "countersign.header" . -}}
 {{- $ours := printf "^\\s*\\[\\s*%s\\s*\\]\\s*(#.*)?$" .table -}}
@@ -60,8 +60,8 @@ would be anybody's guess. */ -}}
 {{- end -}}
 {{- end -}}
 
-{{- /* What of `config` the chart writes nothing of. Takes: config, and part, which is "top" for what stands
-before any table and belongs to none, "tables" for the tables. */ -}}
+{{- /* The rest of `config`, to which the chart adds nothing. Takes: config, and part: "top" for the keys
+before the first table, "tables" for the tables. */ -}}
 {{- define "countersign.rest" -}}
 {{- $header := include "countersign.header" . -}}
 {{- $part := "top" -}}
