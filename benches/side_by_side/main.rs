@@ -37,7 +37,12 @@ fn main() {
     match args.get(1).map(String::as_str) {
         Some("--bare-proxy") => peers::run_bare_proxy(&args[2], &args[3]),
         Some("--least-exchange") => least::run(&args[2], &args[3]),
-        Some("--bare-crypto") => return peers::run_bare_crypto(args[2].parse().unwrap()),
+        Some("--bare-crypto") => {
+            return peers::run_bare_crypto(args[2].parse().unwrap(), peers::Verifier::AwsLc);
+        }
+        Some("--bare-jsonwebtoken") => {
+            return peers::run_bare_crypto(args[2].parse().unwrap(), peers::Verifier::Jsonwebtoken);
+        }
         _ => {}
     }
     // `cargo bench` hands over `--bench`; everything else names rows: `make bench ROWS="1 5"`.

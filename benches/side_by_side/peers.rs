@@ -9,6 +9,8 @@ use async_trait::async_trait;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{KeyPair, KeySize};
 use aws_lc_rs::signature::{self, ParsedPublicKey};
+use jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER;
+use jsonwebtoken::{Algorithm, DecodingKey};
 use pingora::Result;
 use pingora::proxy::{ProxyHttp, Session, http_proxy_service};
 use pingora::server::Server;
@@ -108,12 +110,22 @@ pub(crate) fn run_bare_proxy(listen: &str, upstream: &str) -> ! {
     server.run_forever()
 }
 
-/// One thread that does nothing but verify ES384 and sign RS256, both keys parsed once. Prints
-/// operations a second.
-pub(crate) fn run_bare_crypto(seconds: f64) {
+/// How [`run_bare_crypto`] verifies.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Verifier {
+    /// By aws-lc, with a key that was parsed once.
+    AwsLc,
+    /// As countersign does: by jsonwebtoken, which parses an EC key at each verification.
+    Jsonwebtoken,
+}
+
+/// One thread that only verifies ES384 and signs RS256. The signing key is parsed once. Prints
+/// operations per second.
+pub(crate) fn run_bare_crypto(seconds: f64, by: Verifier) {
     let issuer = Issuer::es384();
     let key =
         ParsedPublicKey::new(&signature::ECDSA_P384_SHA384_FIXED, issuer.public_point()).unwrap();
+    let decoding = DecodingKey::from_ec_der(issuer.public_point());
     let rsa = KeyPair::generate(KeySize::Rsa2048).unwrap();
     let rng = SystemRandom::new();
     let tokens: Vec<String> = (0..2000).map(|n| issuer.token("http://issuer", n)).collect();
@@ -130,7 +142,13 @@ pub(crate) fn run_bare_crypto(seconds: f64) {
     let (started, mut done) = (Instant::now(), 0_u64);
     while started.elapsed() < Duration::from_secs_f64(seconds) {
         let (input, sig) = &parts[done as usize % parts.len()];
-        key.verify_sig(input.as_bytes(), sig).unwrap();
+        match by {
+            Verifier::AwsLc => key.verify_sig(input.as_bytes(), sig).unwrap(),
+            Verifier::Jsonwebtoken => {
+                let verifier = (DEFAULT_PROVIDER.verifier_factory)(&Algorithm::ES384, &decoding);
+                verifier.unwrap().verify(input.as_bytes(), sig).unwrap();
+            }
+        }
         rsa.sign(&signature::RSA_PKCS1_SHA256, &rng, input.as_bytes(), &mut out).unwrap();
         assert!(!b64(&out).is_empty());
         done += 1;

@@ -174,12 +174,17 @@ fn exchange_new(plan: &Plan, report: &mut Report) {
         from += per_round;
         each_once(addr, CONNECTIONS, &requests)
     };
-    let pair = Pair::alternate(plan.rounds, || round(ours.addr), || bare_crypto(plan.seconds));
+    let pair = Pair::alternate(
+        plan.rounds,
+        || round(ours.addr),
+        || bare_crypto("--bare-crypto", plan.seconds),
+    );
     let work = "exchange ES384 → RS256, every token new";
     report.pair("5", work, "one thread of aws-lc verify + sign", "op/s", &pair, at_least(0.88));
     drop(ours);
     let (_least, addr) = setting.least_exchange();
-    let least = Pair::alternate(plan.rounds, || round(addr), || bare_crypto(plan.seconds));
+    let least =
+        Pair::alternate(plan.rounds, || round(addr), || bare_crypto("--bare-crypto", plan.seconds));
     report.note(format!(
         "Row 5, the most there is to reach: a server that reads a request, verifies, signs, writes, and \
          does nothing else has {} beside the bare loop's {}: {:.2}×.",
@@ -187,12 +192,24 @@ fn exchange_new(plan: &Plan, report: &mut Report) {
         Pair::describe(&least.peer, "op/s"),
         least.ratio(),
     ));
+    let same = Pair::alternate(
+        plan.rounds,
+        || bare_crypto("--bare-jsonwebtoken", plan.seconds),
+        || bare_crypto("--bare-crypto", plan.seconds),
+    );
+    report.note(format!(
+        "Row 5, what verification by jsonwebtoken costs: the bare loop with it has {} beside {}: {:.2}×. \
+         It parses an EC key at each verification.",
+        Pair::describe(&same.ours, "op/s"),
+        Pair::describe(&same.peer, "op/s"),
+        same.ratio(),
+    ));
 }
 
-fn bare_crypto(seconds: u32) -> Run {
+fn bare_crypto(mode: &str, seconds: u32) -> Run {
     let me = std::env::current_exe().unwrap();
     let out = Command::new("taskset")
-        .args(["-c", SERVER_CORE, &me.display().to_string(), "--bare-crypto", &seconds.to_string()])
+        .args(["-c", SERVER_CORE, &me.display().to_string(), mode, &seconds.to_string()])
         .output()
         .unwrap();
     Run { rate: String::from_utf8_lossy(&out.stdout).trim().parse().unwrap(), p99: 0.0 }

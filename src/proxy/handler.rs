@@ -263,7 +263,8 @@ impl ProxyHttp for RequestHandler {
         ctx.awaits_continue &= response.status != http::StatusCode::CONTINUE;
         let switches = response::switches(response);
         let unasked = switches && !(ctx.websocket && response::switches_to_websocket(response));
-        let fits = response::fits(&response.headers, session.as_downstream(), &self.state.server.limits);
+        let fits =
+            response::fits(&response.headers, session.as_downstream(), &self.state.server.limits);
         if unasked
             || ctx.interim > response::MAX_INTERIM
             || !response::is_understood(response)

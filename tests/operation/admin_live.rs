@@ -225,7 +225,8 @@ async fn a_failing_auth_server_is_seen_everywhere() {
     assert_eq!(alone.send().await.unwrap().status(), 204);
     let mut last = 200;
     for _ in 0..100 {
-        let alone = running.client.request(reqwest::Method::OPTIONS, &url).header("max-forwards", "0");
+        let alone =
+            running.client.request(reqwest::Method::OPTIONS, &url).header("max-forwards", "0");
         alone.send().await.unwrap();
         last = ready().await.0;
         if last == 503 {

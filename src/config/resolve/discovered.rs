@@ -163,11 +163,9 @@ fn is_inside(upstream: &UpstreamSettings) -> bool {
 fn access_token_issuer(found: &Discovered, issuer: &Issuer, inside: bool) -> Option<Issuer> {
     let other = Issuer::parse(found.access_token_issuer.as_deref()?).ok()?;
     let url = |issuer: &Issuer| Url::parse(issuer.as_str()).ok();
-    let same_host = url(&other)
-        .zip(url(issuer))
-        .is_some_and(|(other, own)| {
-            other.has_host() && (other.host(), other.port()) == (own.host(), own.port())
-        });
+    let same_host = url(&other).zip(url(issuer)).is_some_and(|(other, own)| {
+        other.has_host() && (other.host(), other.port()) == (own.host(), own.port())
+    });
     let believed = same_host || inside;
     (believed && other != *issuer && !IssuerTemplate::is_meant(other.as_str())).then_some(other)
 }
