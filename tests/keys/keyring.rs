@@ -300,7 +300,7 @@ fn the_command_lists_rotates_imports_and_exports() {
     for args in [&["list"][..], &["rotate"], &["rotate", "--now"], &["export"]] {
         let said = refused(&keys(&place, args));
         assert!(said.contains(&format!("error: {store}: there are no keys yet")), "{said}");
-        assert!(said.contains("hint: is it the store of your proxy?"), "{said}");
+        assert!(said.contains("hint: if your proxy uses another store"), "{said}");
         assert!(!place.exists(), "nothing was made by {args:?}");
     }
     let (kid, private) = pem();
@@ -415,7 +415,7 @@ async fn what_is_no_ring_of_ours_is_refused_and_never_replaced() {
         ("store_corrupt", "the time `usable` cannot be 9223372036854775807", |file| {
             edit(file, |r| r["keys"][0]["usable"] = i64::MAX.into());
         }),
-        ("store_corrupt", "it is there twice", |file| {
+        ("store_corrupt", "it occurs twice", |file| {
             edit(file, |r| {
                 let twin = r["keys"][0].clone();
                 r["keys"].as_array_mut().unwrap().push(twin);
