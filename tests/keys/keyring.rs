@@ -407,7 +407,7 @@ async fn what_is_no_ring_of_ours_is_refused_and_never_replaced() {
             fs::remove_file(file).unwrap();
             fs::create_dir(file).unwrap();
         }),
-        ("store_corrupt", "holds no key", |file| edit(file, |r| r["keys"] = json!([]))),
+        ("store_corrupt", "has no key", |file| edit(file, |r| r["keys"] = json!([]))),
         ("store_corrupt", "impossible epoch 18446744073709551615", |file| {
             edit(file, |r| r["epoch"] = u64::MAX.into());
         }),
