@@ -100,7 +100,7 @@ pub enum KeyringError {
     Contended,
     #[error("the ring has no active key")]
     NoActive,
-    #[error("another key waits to take over; let it, or rotate first")]
+    #[error("another key is already next; wait until it signs, or run `keys rotate` first")]
     NextIsTaken,
     /// The ring is full of keys that wait for the last token they signed to expire.
     #[error("the ring is full: {keys} keys wait for the last token they signed to expire")]
@@ -111,7 +111,7 @@ pub enum KeyringError {
     },
     #[error("this build has no support for `{0}`")]
     Unsupported(&'static str),
-    #[error("the keys of the ring are not used: {0}")]
+    #[error("the ring's keys failed their check: {0}")]
     ReadBack(#[from] ReadBackFault),
 }
 
@@ -189,7 +189,7 @@ pub struct KeyringStatus {
     pub rotation_asked: bool,
     /// Too many keys wait for their last token: rotation pauses.
     pub full: bool,
-    /// The store's fault, while it lasts; signing goes on with what is in memory.
+    /// The store's fault, while it lasts; signing continues with what is in memory.
     pub error: Option<Fault>,
 }
 
