@@ -287,7 +287,7 @@ mod tests {
                 r["keys"][0].as_object_mut().unwrap().remove("activated");
             }),
             ("it is retired, but `retired` is missing", |r| {
-                r["keys"][1]["office"] = "retired".into()
+                r["keys"][1]["office"] = "retired".into();
             }),
             ("it occurs twice", |r| {
                 let twin = r["keys"][0].clone();
