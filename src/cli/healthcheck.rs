@@ -42,7 +42,9 @@ pub fn run(args: &HealthcheckArgs, out: &mut Output) -> Result<Exit, CliError> {
         Err(error) => {
             out.note(format_args!("not ready: {admin}: {}", without_errno(&error.to_string())));
             if error.kind() == std::io::ErrorKind::ConnectionRefused {
-                out.note("does it run? `countersign run`; is its admin listener elsewhere? `--admin`");
+                out.note(
+                    "does it run? `countersign run`; is its admin listener elsewhere? `--admin`",
+                );
             }
             return Ok(Exit::No);
         }

@@ -53,7 +53,7 @@ impl From<crate::config::ConfigError> for CliError {
             Some(key) => (error.place(), format!("{key}: {}", error.why)),
             None => (error.place(), error.why.clone()),
         };
-        Self { what, why, hint: error.hint }
+        Self { what, why: without_errno(&why), hint: error.hint }
     }
 }
 

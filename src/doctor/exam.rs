@@ -130,7 +130,9 @@ fn told(
     outcome: Result<(), (Refusal, Vec<Cause>)>,
     case: &Case,
 ) -> Finding {
-    let Err((refusal, mut causes)) = outcome else { return Finding::new(about, Level::Good, title) };
+    let Err((refusal, mut causes)) = outcome else {
+        return Finding::new(about, Level::Good, title);
+    };
     if let Some(damage) = ours::refusal(case).filter(|c| title == TOKEN && ours::is_damage(c)) {
         causes = vec![damage];
     }

@@ -107,11 +107,12 @@ fn fix(about: &str, cause: &Cause, case: &Case) -> Vec<String> {
         "expired" => one("get a fresh token and ask again"),
         "not_yet" => one(AHEAD),
         "exp_range" => one(MILLISECONDS),
-        "kid_unknown" | "alg" if case.place == Place::Countersign && !is_hmac(case) => one(EXCHANGE),
-        "kid_unknown" if is_hmac(case) => refusal
-            .iter()
-            .flat_map(|cause| before_countersigning(cause, case))
-            .collect(),
+        "kid_unknown" | "alg" if case.place == Place::Countersign && !is_hmac(case) => {
+            one(EXCHANGE)
+        }
+        "kid_unknown" if is_hmac(case) => {
+            refusal.iter().flat_map(|cause| before_countersigning(cause, case)).collect()
+        }
         "kid_unknown" => one(OTHER_STAGE),
         "signature" => one(CHANGED),
         "claim_missing" if cause.place == "claims.sub" => one("let the auth server set `sub`"),

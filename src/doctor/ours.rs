@@ -51,8 +51,8 @@ pub(super) fn findings(case: &Case, findings: &mut Vec<Finding>) {
     }
 }
 
-/// Makes the reason why countersign would refuse the token a fault, if it has a fix: in front of the
-/// faults that a proxy would repair, behind the expiry. A fault that the verifier has found too stays one.
+/// Makes the reason why countersign would refuse the token a fault, if it has a fix, or takes the verifier's
+/// where it is the same: in front of the faults that a proxy would repair, behind the expiry.
 pub(super) fn first(findings: &mut Vec<Finding>) {
     let Some(at) = findings.iter().position(|f| f.about == OURS && !f.fixes.is_empty()) else {
         return;
@@ -60,11 +60,11 @@ pub(super) fn first(findings: &mut Vec<Finding>) {
     let code = findings[at].causes.first().map(|cause| cause.code);
     let alone = !findings.iter().any(|f| f.about == CUSTOM_JWT);
     let advised = |f: &&Finding| f.about != OURS && (f.about != OIDC || alone);
-    let faults = findings.iter().filter(|f| f.level == Level::Fault).filter(advised);
-    if faults.flat_map(|f| &f.causes).any(|cause| Some(cause.code) == code) {
-        return;
-    }
-    let finding = findings.remove(at);
+    let same = |f: &Finding| {
+        let found = f.causes.iter().any(|cause| Some(cause.code) == code);
+        f.level == Level::Fault && advised(&f) && found
+    };
+    let finding = findings.remove(findings.iter().position(same).unwrap_or(at));
     let expired = findings.first().is_some_and(|f| f.causes.iter().any(|c| c.code == "expired"));
     findings.insert(usize::from(expired), Finding { level: Level::Fault, ..finding });
 }

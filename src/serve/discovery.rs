@@ -284,7 +284,9 @@ impl Discovery {
             let code = reason.map(|reason| reason.code);
             let upstream = self.upstream.url.origin().ascii_serialization();
             let next = match code {
-                Some("connect") => "; is the server up, is the port right? It is asked until it answers",
+                Some("connect") => {
+                    "; is the server up, is the port right? It is asked until it answers"
+                }
                 Some("dns") => "; is the host spelled right? It is asked until it answers",
                 _ => "",
             };

@@ -68,8 +68,7 @@ impl Sockets {
     /// can be no socket at `path`.
     pub fn taken_over(path: &Path) -> Result<Self, ListenError> {
         let at = || path.display().to_string();
-        can_wait_at(path)
-            .map_err(|why| ListenError::TakeOver { path: at(), why: reason(&why) })?;
+        can_wait_at(path).map_err(|why| ListenError::TakeOver { path: at(), why: reason(&why) })?;
         tracing::info!(
             path = at(),
             "waiting six seconds for the running process to hand over its listeners: send it SIGQUIT"

@@ -5,7 +5,9 @@ use crate::auth_config::SOMEWHERE as PROXY;
 use crate::cli::output::{one_line, paint, wrap};
 use crate::doctor::changing::Changing;
 use crate::doctor::exam::{Diagnosis, token_audiences};
-use crate::doctor::finding::{BY_THE_RFCS, CUSTOM_JWT, Case, Finding, Level, NoAnswer, OIDC, Place, Setup};
+use crate::doctor::finding::{
+    BY_THE_RFCS, CUSTOM_JWT, Case, Finding, Level, NoAnswer, OIDC, Place, Setup,
+};
 use crate::doctor::summary::{self, MergedFault};
 use crate::jose::json::quote as quoted;
 use crate::jose::stable::is_left_out;
@@ -81,11 +83,8 @@ pub(super) fn page(
         page.blank();
         one_fault(i + 1, fault, &mut told, &mut page);
     }
-    let warnings: Vec<_> = diagnosis
-        .findings
-        .iter()
-        .filter(|f| f.level == Level::Warning)
-        .collect();
+    let warnings: Vec<_> =
+        diagnosis.findings.iter().filter(|f| f.level == Level::Warning).collect();
     if !warnings.is_empty() {
         page.blank();
         warnings.into_iter().for_each(|finding| warning(finding, &mut page));
@@ -371,7 +370,9 @@ fn config(case: &Case, diagnosis: &Diagnosis, question: &Question<'_>, page: &mu
             page.bold("the same, with comments, and the proxy");
             let (from, issuer) = match question.issuer.is_none() && case.token.is_none() {
                 true => (shell(question.address), String::new()),
-                false => (shell(&case.jwks_url), format!(" --issuer {}", shell(&case.actual_issuer))),
+                false => {
+                    (shell(&case.jwks_url), format!(" --issuer {}", shell(&case.actual_issuer)))
+                }
             };
             page.lines.push(format!("  countersign init --from {from}{issuer}"));
             page.lines

@@ -77,8 +77,9 @@ pub(in crate::proxy) async fn answer(
     }
     let mut share = state.bodies.share();
     let fetched = fetch(session, state, upstream, request, changes, &mut share).await?;
-    let fetched = fetched
-        .and_then(|found| response::fits(&found.0.headers, session, &state.server.limits).map(|()| found));
+    let fetched = fetched.and_then(|found| {
+        response::fits(&found.0.headers, session, &state.server.limits).map(|()| found)
+    });
     let (mut header, body) = match fetched {
         Ok(found) => found,
         Err(failure) => return reply::fail(session, &state.counters, &failure, &[]).await,
