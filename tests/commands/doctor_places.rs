@@ -260,7 +260,7 @@ async fn a_token_that_countersign_refuses_is_not_sent_to_it() {
         (&without_exp, "`exp` is missing", "let the auth server set `exp`"),
         (&ahead, "not valid yet", "set the clock of the auth server"),
         (&hmac, "`alg` is not one", "let the auth server sign with RS256 or ES256"),
-        (&stranger, "the signature does not verify", "of another server or stage"),
+        (&stranger, "the signature does not verify", "was changed or cut when copied"),
     ] {
         for profile in ["convex", "standard"] {
             let args = [&url, "--token", token, "--profile", profile];
