@@ -46,7 +46,7 @@ pub enum Failure {
     Slow,
     #[error("too many requests are waiting; try again later")]
     Overloaded,
-    #[error("the bodies of other requests fill the memory there is for them")]
+    #[error("the memory for bodies is full; try again later")]
     BodyMemory,
     #[error("an internal error")]
     Internal,

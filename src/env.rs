@@ -95,7 +95,7 @@ pub(crate) fn is_name(name: &str) -> bool {
 pub enum ExpandError {
     #[error("the environment variable {0} is not set")]
     Unset(String),
-    #[error("`{0}` is no name of an environment variable")]
+    #[error("`{0}` is not a valid variable name")]
     Name(String),
     #[error("`${{` without `}}`")]
     Open,

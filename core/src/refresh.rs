@@ -33,25 +33,25 @@ const AHEAD_SPREAD: f64 = 0.15;
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct RefreshSettings {
-    /// Its `Cache-Control` is honoured from this,
+    /// Lower limit of the age that the issuer's `Cache-Control` gives the key set.
     #[serde(with = "setting::Duration")]
     pub min_age: Duration,
-    /// to this.
+    /// Upper limit of the age that the issuer's `Cache-Control` gives the key set.
     #[serde(with = "setting::Duration")]
     pub max_age: Duration,
-    /// Age when it says nothing.
+    /// Age of the key set if the issuer's answer states none.
     #[serde(with = "setting::Duration")]
     pub default_age: Duration,
-    /// After a fetch, good or bad, an unknown kid starts no other for this long.
+    /// After a fetch, successful or not, an unknown kid starts no other fetch for this time.
     #[serde(with = "setting::Duration")]
     pub cooldown: Duration,
-    /// How long a request waits for the fetch an unknown kid started.
+    /// How long a request waits for the fetch that an unknown kid started.
     #[serde(with = "setting::Duration")]
     pub unknown_kid_wait: Duration,
-    /// The last good set is served this long while the issuer fails.
+    /// How long the last good key set is served while the issuer fails.
     #[serde(with = "setting::Duration")]
     pub stale_max: Duration,
-    /// A key the issuer removed still verifies for this long.
+    /// How long a key that the issuer removed still verifies.
     #[serde(with = "setting::Duration")]
     pub removed_key_grace: Duration,
 }
@@ -365,7 +365,6 @@ mod tests {
         assert_eq!(decide(&state, Event::Timer, &rules(), at(0)), Action::Wait(secs(1)));
     }
 
-    /// Row 20 of the catalogue.
     #[test]
     fn retry_after_is_kept_by_every_event_up_to_an_hour() {
         let bad = |s| FetchOutcome::Bad { retry_after: Some(secs(s)) };

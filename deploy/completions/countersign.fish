@@ -43,14 +43,14 @@ complete -c countersign -n "__fish_countersign_needs_command" -f -a "schema" -d 
 complete -c countersign -n "__fish_countersign_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c countersign -n "__fish_countersign_using_subcommand run" -s c -l config -d 'Configuration file (TOML) [default: countersign.toml, where there is one]' -r -F
 complete -c countersign -n "__fish_countersign_using_subcommand run" -l upstream -d 'The auth server, `https://auth.example.com`; alone it is enough' -r -f
-complete -c countersign -n "__fish_countersign_using_subcommand run" -l upstream-host -d 'The `Host` the auth server hears: `client`, `upstream` or a name [default: `upstream` for an `https` upstream that has another name than the public URL, else `client`]' -r
+complete -c countersign -n "__fish_countersign_using_subcommand run" -l upstream-host -d 'The `Host` sent to the auth server: `client`, `upstream` or a name [default: `upstream` for an `https` upstream that has another name than the public URL, else `client`]' -r
 complete -c countersign -n "__fish_countersign_using_subcommand run" -l listen -d 'Address of the public listener [default: every address at port PORT where that variable is set, else 127.0.0.1:8080]' -r
 complete -c countersign -n "__fish_countersign_using_subcommand run" -l public-url -d 'What clients and the verifier call this proxy, `https://auth.example.com`' -r -f
 complete -c countersign -n "__fish_countersign_using_subcommand run" -l admin -d 'Address of the admin listener, or `off` [default: 127.0.0.1:9090]' -r
 complete -c countersign -n "__fish_countersign_using_subcommand run" -l data-dir -d 'Where signing keys and last good key sets are kept' -r -f -a "(__fish_complete_directories)"
 complete -c countersign -n "__fish_countersign_using_subcommand run" -l store -d 'Where the signing keys are kept: `file:DIR`, `readonly:DIR`, `env:NAME` or `redis://HOST:PORT/DB`' -r
 complete -c countersign -n "__fish_countersign_using_subcommand run" -l threads -d 'Proxy threads [default: one per core]' -r
-complete -c countersign -n "__fish_countersign_using_subcommand run" -l profile -d 'The verifier to please: `convex`, `standard`, `federation`, `hasura` or `login` [default: convex]' -r
+complete -c countersign -n "__fish_countersign_using_subcommand run" -l profile -d 'The verifier to satisfy: `convex`, `standard`, `federation`, `hasura` or `login` [default: convex]' -r
 complete -c countersign -n "__fish_countersign_using_subcommand run" -l log -d '`error`, `warn`, `info`, `debug`, `trace`, or `target=level` pairs [default: info]' -r
 complete -c countersign -n "__fish_countersign_using_subcommand run" -l log-format -d '`text` or `json` [default: text]' -r
 complete -c countersign -n "__fish_countersign_using_subcommand run" -l check -d 'Check the configuration and exit'
@@ -71,10 +71,10 @@ complete -c countersign -n "__fish_countersign_using_subcommand verify" -s h -l 
 complete -c countersign -n "__fish_countersign_using_subcommand resign" -s c -l config -d 'Configuration file of the proxy [default: countersign.toml, where there is one]' -r -F
 complete -c countersign -n "__fish_countersign_using_subcommand resign" -l data-dir -d 'Where the signing keys are kept' -r -f -a "(__fish_complete_directories)"
 complete -c countersign -n "__fish_countersign_using_subcommand resign" -l store -d 'The store: `file:DIR`, `readonly:DIR`, `env:NAME` or `redis://HOST:PORT/DB`' -r
-complete -c countersign -n "__fish_countersign_using_subcommand resign" -l audience -d 'The audience wanted, where the token names several' -r
+complete -c countersign -n "__fish_countersign_using_subcommand resign" -l audience -d 'The audience to keep if the token has several' -r
 complete -c countersign -n "__fish_countersign_using_subcommand resign" -l json -d 'One JSON object instead of the token alone'
 complete -c countersign -n "__fish_countersign_using_subcommand resign" -s h -l help -d 'Print help'
-complete -c countersign -n "__fish_countersign_using_subcommand doctor" -l token -d 'A token to check too, or `@FILE`; two of one person: which claims change between them' -r
+complete -c countersign -n "__fish_countersign_using_subcommand doctor" -l token -d 'A token to check too, or `@FILE`. Give two of one person to see which claims change' -r
 complete -c countersign -n "__fish_countersign_using_subcommand doctor" -l issuer -d '`iss` the verifier is configured with [default: the address]' -r
 complete -c countersign -n "__fish_countersign_using_subcommand doctor" -l audience -d '`aud` the verifier is configured with' -r
 complete -c countersign -n "__fish_countersign_using_subcommand doctor" -l profile -d 'The verifier: `convex`, `standard`, `federation`, `hasura` or `login`' -r
@@ -118,10 +118,10 @@ complete -c countersign -n "__fish_countersign_using_subcommand keys; and __fish
 complete -c countersign -n "__fish_countersign_using_subcommand keys; and __fish_seen_subcommand_from export" -l json -d 'With --private: say what was written as JSON'
 complete -c countersign -n "__fish_countersign_using_subcommand keys; and __fish_seen_subcommand_from export" -s h -l help -d 'Print help'
 complete -c countersign -n "__fish_countersign_using_subcommand keys; and __fish_seen_subcommand_from generate" -s o -l output -d 'The new file (PEM, mode 0600)' -r -F
-complete -c countersign -n "__fish_countersign_using_subcommand keys; and __fish_seen_subcommand_from generate" -l algorithm -d 'What it signs with' -r -f -a "RS256\t''
+complete -c countersign -n "__fish_countersign_using_subcommand keys; and __fish_seen_subcommand_from generate" -l algorithm -d 'The key\'s signature algorithm' -r -f -a "RS256\t''
 ES256\t''
 EdDSA\t''"
-complete -c countersign -n "__fish_countersign_using_subcommand keys; and __fish_seen_subcommand_from generate" -l base64 -d 'The base64 of the PEM, on one line: for variables that take no line ends'
+complete -c countersign -n "__fish_countersign_using_subcommand keys; and __fish_seen_subcommand_from generate" -l base64 -d 'The base64 of the PEM, on one line: for variables that cannot hold line breaks'
 complete -c countersign -n "__fish_countersign_using_subcommand keys; and __fish_seen_subcommand_from generate" -l json -d 'JSON instead of text'
 complete -c countersign -n "__fish_countersign_using_subcommand keys; and __fish_seen_subcommand_from generate" -s h -l help -d 'Print help'
 complete -c countersign -n "__fish_countersign_using_subcommand keys; and __fish_seen_subcommand_from help" -f -a "list" -d 'The keys, their states and times'

@@ -131,7 +131,7 @@ impl App {
             return AdminAnswer::error(415, "media_type", "send the token as application/jwt");
         }
         if !guard::same_site(text(headers, "sec-fetch-site")) {
-            return AdminAnswer::error(403, "cross_site", "another site asked");
+            return AdminAnswer::error(403, "cross_site", "the request comes from another site");
         }
         let body = tokio::time::timeout(PATIENCE, body(session)).await;
         let Ok(Some(body)) = body else {

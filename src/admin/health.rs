@@ -68,7 +68,7 @@ pub fn readiness(source: &StatusSource) -> Readiness {
     if ring.full {
         let keys = ring.keys.len();
         found.degraded(format!(
-            "signing keys: key_ring_full, rotation waits until one of {keys} leaves"
+            "signing keys: key_ring_full, the ring is full ({keys} keys): rotation waits until one is removed"
         ));
     }
     if let Some(upstream) = source.proxy.upstream_status() {

@@ -66,7 +66,7 @@ fn issuers(status: &Status, out: &mut MetricsText) {
             out.sample("countersign_jwks_age_seconds", &[("issuer", &issuer.name)], seconds(age));
         }
     }
-    out.gauge("countersign_jwks_stale", "Whether the last good set outlived its freshness.");
+    out.gauge("countersign_jwks_stale", "Whether the last good set is stale.");
     for issuer in fetched() {
         let stale = matches!(issuer.state, IssuerState::Stale | IssuerState::Cold);
         out.sample("countersign_jwks_stale", &[("issuer", &issuer.name)], flag(stale));
@@ -160,7 +160,7 @@ fn tokens(status: &Status, out: &mut MetricsText) {
         let labels = [("issuer", issuer.as_str()), ("reason", reason)];
         out.sample("countersign_refusals_total", &labels, counted(*count));
     }
-    out.counter("countersign_restored_total", "Originals put together again for their issuer.");
+    out.counter("countersign_restored_total", "Original tokens restored for their issuer.");
     out.sample("countersign_restored_total", &[], counted(tokens.restored));
 
     out.counter("countersign_cache_hits_total", "Tokens answered from the result cache.");
@@ -169,7 +169,7 @@ fn tokens(status: &Status, out: &mut MetricsText) {
     out.sample("countersign_cache_misses_total", &[], counted(tokens.cache.misses));
     out.gauge("countersign_cache_entries", "Results in the cache.");
     out.sample("countersign_cache_entries", &[], counted(tokens.cache.entries));
-    out.gauge("countersign_cache_bytes", "Weight of the results in the cache.");
+    out.gauge("countersign_cache_bytes", "Bytes of the results in the cache.");
     out.sample("countersign_cache_bytes", &[], counted(tokens.cache.bytes));
 
     out.gauge("countersign_signing_queue_depth", "Jobs waiting for a crypto thread.");
@@ -219,10 +219,7 @@ fn traffic(status: &Status, out: &mut MetricsText) {
     for (code, count) in &status.traffic.failures {
         out.sample("countersign_failures_total", &[("code", code)], counted(*count));
     }
-    out.counter(
-        "countersign_places_total",
-        "Tokens found in proxied traffic, by what became of it.",
-    );
+    out.counter("countersign_places_total", "Tokens found in proxied traffic, by outcome.");
     for (outcome, count) in &status.traffic.places {
         out.sample("countersign_places_total", &[("outcome", outcome)], counted(*count));
     }

@@ -88,7 +88,7 @@ pub struct RunArgs {
     /// The auth server, `https://auth.example.com`; alone it is enough
     #[arg(long, value_name = "URL", env = "COUNTERSIGN_UPSTREAM", value_hint = ValueHint::Url)]
     pub upstream: Option<String>,
-    /// The `Host` the auth server hears: `client`, `upstream` or a name [default: `upstream` for an
+    /// The `Host` sent to the auth server: `client`, `upstream` or a name [default: `upstream` for an
     /// `https` upstream that has another name than the public URL, else `client`]
     #[arg(long, value_name = "HOST", env = "COUNTERSIGN_UPSTREAM_HOST")]
     pub upstream_host: Option<String>,
@@ -111,7 +111,7 @@ pub struct RunArgs {
     /// Proxy threads [default: one per core]
     #[arg(long, value_name = "N", env = "COUNTERSIGN_THREADS")]
     pub threads: Option<usize>,
-    /// The verifier to please: `convex`, `standard`, `federation`, `hasura` or `login` [default: convex]
+    /// The verifier to satisfy: `convex`, `standard`, `federation`, `hasura` or `login` [default: convex]
     #[arg(long, value_name = "NAME", env = "COUNTERSIGN_PROFILE")]
     pub profile: Option<String>,
     /// `error`, `warn`, `info`, `debug`, `trace`, or `target=level` pairs [default: info]
@@ -213,7 +213,7 @@ pub struct VerifyArgs {
 pub struct ResignArgs {
     #[command(flatten)]
     pub place: ConfigPlace,
-    /// The audience wanted, where the token names several
+    /// The audience to keep if the token has several
     #[arg(long, value_name = "AUD")]
     pub audience: Option<String>,
     /// One JSON object instead of the token alone
@@ -229,7 +229,7 @@ pub struct DoctorArgs {
     /// The issuer, or the address of its JWKS
     #[arg(value_name = "ISSUER-OR-JWKS-URL", value_hint = ValueHint::Url)]
     pub url: String,
-    /// A token to check too, or `@FILE`; two of one person: which claims change between them
+    /// A token to check too, or `@FILE`. Give two of one person to see which claims change
     #[arg(long, value_name = "TOKEN|@FILE")]
     pub token: Vec<String>,
     /// `iss` the verifier is configured with [default: the address]
@@ -363,10 +363,10 @@ pub struct GenerateArgs {
     /// The new file (PEM, mode 0600)
     #[arg(long, short, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub output: PathBuf,
-    /// What it signs with
+    /// The key's signature algorithm
     #[arg(long, value_parser = signing_algorithm(), value_name = "ALG", ignore_case = true, default_value = "RS256")]
     pub algorithm: Alg,
-    /// The base64 of the PEM, on one line: for variables that take no line ends
+    /// The base64 of the PEM, on one line: for variables that cannot hold line breaks
     #[arg(long)]
     pub base64: bool,
     /// JSON instead of text

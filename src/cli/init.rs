@@ -118,10 +118,10 @@ fn file(args: &InitArgs, subject: &IssuerTarget) -> String {
         .is_ok_and(|url| url.scheme() == "https" && url.domain().is_some());
     let host = match hosted {
         true => {
-            "# The Host it hears: its own name. \"client\" passes on the one clients use.\nhost = \"upstream\""
+            "# The Host sent to it: its own name. \"client\" sends the one clients use.\nhost = \"upstream\""
         }
         false => {
-            "# The Host it hears is the one clients use; \"upstream\" would be its own name.\n#host = \"client\""
+            "# The Host sent to it is the one clients use; \"upstream\" would be its own name.\n#host = \"client\""
         }
     };
     let audience = quoted(args.audience.as_deref().unwrap_or("my-app"));
@@ -163,7 +163,7 @@ listen = "127.0.0.1:9090"
 url = {upstream}
 {host}
 
-# The verifier to please: "convex", "standard", "federation", "hasura" or "login".
+# The verifier to satisfy: "convex", "standard", "federation", "hasura" or "login".
 [profile]
 name = "convex"
 
@@ -173,7 +173,7 @@ algorithm = "RS256"
 #rotate_every = "90d"
 
 {issuer}
-# And where its tokens stand, one block for each path:
+# Where its answers contain tokens, one block for each path:
 #[[tokens]]
 #path = "/oauth/token"
 #json = ["access_token", "id_token"]

@@ -61,7 +61,7 @@ fn normalize(
         let found = read.keys.keys().len();
         let why = format!("the profile `{}` publishes none of the {found} keys", profile.name);
         let error = CliError::new("no_usable_key", why)
-            .hint("tokens are countersigned with a key of our own, which `run` publishes");
+            .hint("this does not prevent countersigning: `run` publishes its own key");
         return Err(Refused { report: Some(Box::new(report)), error });
     }
     Ok((set.body, set.kids.len(), report))

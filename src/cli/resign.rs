@@ -164,7 +164,7 @@ fn print(token: &str, verdict: &Verdict, json: bool, out: &mut Output) {
         return;
     }
     if answer.as_it_stands {
-        out.note("the token passes as it stands");
+        out.note("the verifier accepts the token unchanged");
     }
     for note in answer.notes {
         out.note(note);

@@ -77,7 +77,7 @@ impl Banner {
         }
         let aside = match self.has_public_url {
             true => "",
-            false => "from this machine; --public-url says what clients call it",
+            false => "from this machine; set --public-url to the address that clients use",
         };
         row("clients", url, aside);
         row("Convex", &format!("{url}{COMMON_PATH}"), "`jwks:` in convex/auth.config.ts");
@@ -86,8 +86,8 @@ impl Banner {
             None => row("status page", "off", "--admin turns it on"),
         }
         let made = match started.made {
-            true => "a new signing key was made",
-            false => "the signing keys",
+            true => "created a new signing key",
+            false => "existing signing keys",
         };
         row("keys", store, made);
         match &started.data_dir {
@@ -153,7 +153,7 @@ mod tests {
             "clients     https://login.example.com\n",
             "Convex      https://login.example.com/.well-known/jwks.json  `jwks:`",
             "status page http://127.0.0.1:9090/\n",
-            "keys        file:/var/lib/countersign  a new signing key was made\n",
+            "keys        file:/var/lib/countersign  created a new signing key\n",
         ] {
             assert!(text.contains(part), "{part}\n{text}");
         }
@@ -167,6 +167,6 @@ mod tests {
         };
         let text = Banner { upstream: None, has_public_url: false }.text(&elsewhere, false);
         assert!(text.contains("status page off") && text.contains("memory alone"), "{text}");
-        assert!(text.contains("--public-url says"), "{text}");
+        assert!(text.contains("set --public-url"), "{text}");
     }
 }

@@ -57,7 +57,7 @@ pub fn run(args: &VerifyArgs, out: &mut Output) -> Result<Exit, CliError> {
         out.json(&answer);
     } else if let Some(alg) = answer.alg {
         out.line(format_args!("valid: {alg}"));
-        out.note("the signature alone: times and other claims were not looked at (`countersign inspect` shows them)");
+        out.note("only the signature was checked, not times or other claims (`countersign inspect` shows them)");
     } else {
         out.line(format_args!("invalid: {}", answer.reason.unwrap_or_default()));
     }

@@ -144,7 +144,7 @@ fn put_port(
         return Ok(());
     };
     let port: u16 = port.trim().parse().map_err(|_| {
-        let why = format!("the variable says `{port}`, which is not a port");
+        let why = format!("`{port}` is not a port");
         let hint = "unset it, or say where to listen with --listen (COUNTERSIGN_LISTEN)".to_owned();
         ConfigError { hint: Some(hint), ..document.error(None, Some("PORT".to_owned()), why) }
     })?;

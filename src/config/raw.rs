@@ -29,9 +29,9 @@ pub struct RawConfig {
     pub upstream: Option<UpstreamSettings>,
     pub profile: RawProfile,
     pub signing: RawSigning,
-    /// Who signs the tokens. None: learnt from the upstream's discovery document.
+    /// The issuers of the tokens. Default: the one in the upstream's discovery document.
     pub issuer: Vec<RawIssuer>,
-    /// Where tokens stand. None: the endpoints of the upstream's discovery document.
+    /// Where tokens are. Default: the endpoints of the upstream's discovery document.
     pub tokens: Vec<RawTokens>,
     pub discovery: RawDiscovery,
     pub exchange: RawExchange,
@@ -41,13 +41,13 @@ pub struct RawConfig {
     pub otel: RawOtel,
 }
 
-/// The verifier to please.
+/// The verifier to satisfy.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RawProfile {
-    /// A verifier that is known by name.
+    /// Name of a known verifier.
     pub name: Option<String>,
-    /// Algorithms whose tokens pass as they stand.
+    /// Algorithms whose tokens pass unchanged.
     pub accepts: Option<Vec<String>>,
     /// Algorithms whose keys are published: those that do the verifier no harm.
     pub publish: Option<Vec<String>>,
@@ -57,7 +57,7 @@ pub struct RawProfile {
     pub claims: RawShape,
 }
 
-/// The claims the verifier takes.
+/// The claims that the verifier accepts.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RawShape {
@@ -65,11 +65,11 @@ pub struct RawShape {
     pub single_audience: Option<bool>,
     /// `typ` must be `JWT` or absent.
     pub typ_jwt: Option<bool>,
-    /// `iat` must be there.
+    /// `iat` is required.
     pub needs_iat: Option<bool>,
-    /// `sub` must be there.
+    /// `sub` is required.
     pub needs_sub: Option<bool>,
-    /// Standard claims of the wrong JSON type are coerced where nothing is lost.
+    /// Standard claims of the wrong JSON type are converted if nothing is lost.
     pub coerce_standard: Option<bool>,
 }
 
@@ -83,12 +83,12 @@ pub struct RawSigning {
     /// `file:DIR`, `readonly:DIR` (PEM or JWK files mounted read-only), `env:NAME` (a private key in an
     /// environment variable, with `NAME_NEXT` and `NAME_PREVIOUS`) or `redis://HOST:PORT/DB`.
     pub store: Option<String>,
-    /// Age at which a new key takes over, `90d`, or `never`.
+    /// Age at which a new key replaces the old one, `90d`, or `never`.
     pub rotate_every: Option<String>,
-    /// Clock skew granted to verifiers before a new key signs, `60s`.
+    /// Allowed clock skew of verifiers before a new key signs, `60s`.
     pub skew: Option<setting::Duration>,
-    /// How long a replica may be cut off from Redis without any verifier noticing, `10m`: new keys
-    /// wait that much longer before they sign.
+    /// How long a replica may be cut off from Redis before a verifier can notice, `10m`. A new key waits
+    /// that much longer before it signs.
     pub outage: Option<setting::Duration>,
     /// Base64 of 32 random bytes: encrypts private keys in Redis. Use `${VAR}`.
     pub encryption_key: Option<String>,
@@ -96,38 +96,39 @@ pub struct RawSigning {
     pub encryption_key_file: Option<String>,
 }
 
-/// One who signs tokens.
+/// An issuer of tokens.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RawIssuer {
-    /// Short name for logs and metrics; the host of `issuer`.
+    /// Short name for logs and metrics; default: the host of `issuer`.
     pub name: Option<String>,
-    /// `iss` of its tokens, one spelling or several. `{name}` stands for a tenant.
+    /// `iss` of its tokens, one spelling or several. `{name}` is the tenant.
     pub issuer: Option<OneOrMany>,
-    /// Which tenants may log in, where `issuer` has a `{name}`.
+    /// Which tenants may log in, if `issuer` has a `{name}`.
     pub tenants: Option<RawTenants>,
     /// Its key set: a path at the upstream, a URL, a URL with `{kid}`, `file:PATH`, or the JSON.
     pub jwks: Option<String>,
-    /// Paths of the public listener that answer with its set.
+    /// Paths of the public listener that serve its key set.
     pub jwks_path: Option<OneOrMany>,
     /// HMAC secrets for HS256, HS384 and HS512. Use `${VAR}`.
     pub secret: Option<OneOrMany>,
-    /// A file with the secret; a line end after it is cut off.
+    /// A file with the secret; a line break at its end is removed.
     pub secret_file: Option<String>,
     /// `text`, `base64`, `base64url` or `hex`.
     pub secret_encoding: Option<SecretEncoding>,
-    /// Algorithms its tokens may be signed with; every one with a public key.
+    /// Algorithms that its tokens may have; default: every one with a public key.
     pub algorithms: Option<OneOrMany>,
     /// Protected header parameters its tokens must have, with exactly these values. A URL with
     /// `{kid}` needs one. Its keys are then not published.
     pub required_headers: BTreeMap<String, String>,
-    /// The token must name one of these; any.
+    /// The token must name one of these; default: any.
     pub audience: Option<OneOrMany>,
-    /// The `aud` set where a token has none.
+    /// The `aud` to set if a token has none.
     pub audience_when_missing: Option<RawMissingAudience>,
-    /// What `iss` becomes.
+    /// The new value of `iss`; default: unchanged.
     pub output_issuer: Option<String>,
-    /// Tokens without `iss` are its too, and get `output_issuer`. Only with one `[[issuer]]`.
+    /// Tokens without `iss` also belong to this issuer, and get `output_issuer`. Only with one
+    /// `[[issuer]]`.
     pub issuer_when_missing: Option<bool>,
     pub claims: RawClaims,
     /// ECDSA signatures in DER are accepted.
@@ -140,10 +141,10 @@ pub struct RawIssuer {
     pub accept_sender_constrained: Option<bool>,
     /// The new token lives at most this long, `1h`.
     pub max_lifetime: Option<setting::Duration>,
-    /// Clock skew granted to `nbf` and `iat`, `5s`; never to `exp`.
+    /// Allowed clock skew for `nbf` and `iat`, `5s`; never for `exp`.
     pub leeway: Option<setting::Duration>,
-    /// The original's signature travels in the new token, so that the issuer can be shown the
-    /// original again.
+    /// The new token carries the original's signature, so that the proxy can restore the original for the
+    /// issuer.
     pub carry_original: Option<bool>,
     pub refresh: RefreshSettings,
     pub fetch: FetchSettings,
@@ -166,7 +167,7 @@ pub enum SecretEncoding {
 pub struct RawTenants {
     /// The claim that must name the tenant as `iss` does, `tid`.
     pub claim: String,
-    /// The tenants, or `any`: whoever opens one there.
+    /// The tenants that may log in, or `any`: every tenant, and anybody may open one at the issuer.
     pub allow: OneOrMany,
     /// `iss` stays, with the tenant in it; without it `output_issuer` is needed.
     pub keep_issuer: Option<bool>,
@@ -177,11 +178,11 @@ pub struct RawTenants {
 pub struct RawMissingAudience {
     /// The `aud` to set.
     pub audience: String,
-    /// `azp` or `client_id` must be one of these. Needed unless `required_headers` demands `client`.
+    /// `azp` or `client_id` must be one of these. Needed unless `required_headers` requires `client`.
     #[serde(default)]
     pub clients: Vec<String>,
-    /// What names the client of a token that has neither: `iss`, the path of its `iss`; `jwks`, the
-    /// address of the key set, or keys that stand in a file or here.
+    /// What names the client of a token that has neither claim. `iss`: a segment in the path of its
+    /// `iss`. `jwks`: the address of the key set, or keys from a file, inline keys or a secret.
     pub vouched_by: Option<OneOrMany>,
 }
 
@@ -201,7 +202,7 @@ pub struct RawClaims {
     pub milliseconds: Option<bool>,
 }
 
-/// Places where tokens stand on one path.
+/// Where the tokens are on one path.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RawTokens {
@@ -229,7 +230,7 @@ pub struct RawTokens {
     pub restore_query: Option<OneOrMany>,
     /// Cookies of the request whose tokens become the originals.
     pub restore_cookies: Option<OneOrMany>,
-    /// The `aud` wanted where a token names several.
+    /// The `aud` to keep if a token names several.
     pub audience: Option<String>,
 }
 
@@ -237,9 +238,9 @@ pub struct RawTokens {
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RawDiscovery {
-    /// What `issuer` becomes, and `iss` of the tokens with it.
+    /// The new value of `issuer`, and of `iss` in the tokens.
     pub issuer: Option<String>,
-    /// Endpoints below the upstream's URL become those below `public_url`.
+    /// Rewrite endpoints below the upstream's URL to `public_url`.
     pub endpoints: Option<bool>,
 }
 
@@ -268,13 +269,13 @@ pub struct RawIntrospection {
     pub client_secret_file: Option<String>,
     /// `basic` or `body`.
     pub auth: Option<ClientAuth>,
-    /// The `aud` where the answer has none.
+    /// The `aud` if the answer has none.
     pub audience: Option<String>,
     /// The new token lives at most this long, `300s`.
     pub lifetime: Option<setting::Duration>,
 }
 
-/// How the client shows its credentials (RFC 6749 §2.3.1).
+/// How the client sends its credentials (RFC 6749 §2.3.1).
 #[derive(Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(inline)]
@@ -287,11 +288,11 @@ pub enum ClientAuth {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RawSession {
-    /// Answers with JSON about whoever shows the cookie.
+    /// An address of the auth server that answers with JSON about the owner of the cookie or bearer.
     pub url: setting::Url,
-    /// Cookies that are passed on.
+    /// Cookies to forward.
     pub cookies: Option<OneOrMany>,
-    /// An opaque `subject_token` is passed on as bearer.
+    /// An opaque `subject_token` is forwarded as bearer.
     pub bearer: Option<bool>,
     /// `iss` of the new token.
     pub issuer: String,
@@ -299,7 +300,7 @@ pub struct RawSession {
     pub audience: String,
     /// Life of the new token, `300s`.
     pub lifetime: Option<setting::Duration>,
-    /// Claim = where its value stands in the answer; `sub` must be among them.
+    /// Claim = the place of its value in the answer; `sub` is required.
     pub claims: BTreeMap<String, String>,
 }
 
@@ -307,16 +308,17 @@ pub struct RawSession {
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RawOtel {
-    /// The collector, `http://127.0.0.1:4318`; `/v1/traces` is appended. None: nothing is exported.
+    /// The collector, `http://127.0.0.1:4318`; `/v1/traces` is appended. Without it nothing is exported.
     pub endpoint: Option<setting::Url>,
     /// `service.name` of the spans, `countersign`.
     pub service_name: Option<String>,
-    /// Share of the requests that begin a trace here and are exported, 1.0.
+    /// Share of the requests that are exported, 1.0. A request in a client's trace follows the client's
+    /// decision.
     pub sample_ratio: Option<f64>,
     /// Header lines to send. Use `${VAR}` for credentials.
     pub headers: BTreeMap<String, String>,
-    /// The same, each value in a file.
+    /// Header lines to send, each value in a file.
     pub header_files: BTreeMap<String, String>,
-    /// A PEM file with further CA certificates.
+    /// A PEM file with additional CA certificates.
     pub ca: Option<String>,
 }

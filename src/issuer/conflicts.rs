@@ -21,9 +21,9 @@ pub enum Conflict {
     Name(IssuerName),
     #[error("{0} is an `iss` of {1} too")]
     Issuer(Issuer, IssuerName),
-    #[error("tokens of {1} leave with {0} too")]
+    #[error("tokens of {1} also get `iss` {0}")]
     Output(Issuer, IssuerName),
-    #[error("{0} is the `iss` of the tokens of {1}, which leave unchanged")]
+    #[error("{0} is the `iss` of the tokens of {1}, which keep it")]
     OutputIsIssuer(Issuer, IssuerName),
     #[error("with several issuers {COMMON_PATH} holds our own keys alone")]
     CommonPath,

@@ -178,7 +178,7 @@ fn read(body: Bytes) -> DiscoveryAnswer {
 fn looks_like(body: &[u8], fault: DiscoveryFault) -> &'static str {
     match (fault, body.trim_ascii_start().first()) {
         (DiscoveryFault::IssuerMissing, _) => "a JSON object without `issuer`",
-        (DiscoveryFault::Duplicate(_), _) => "a JSON object with a member that stands twice",
+        (DiscoveryFault::Duplicate(_), _) => "a JSON object with a duplicate member",
         (_, Some(b'<')) => "an HTML page",
         (_, Some(b'[')) => "a JSON list, not an object",
         (_, Some(b'{')) => "an object that is not valid JSON",

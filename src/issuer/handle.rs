@@ -250,7 +250,7 @@ impl IssuerHandle {
                     if handle.unsaved.set(Fault { code: "set_not_stored", text, at }) {
                         tracing::warn!(
                             issuer = %handle.name, error = %e,
-                            "the key set cannot be stored: a restart while the issuer is away has none"
+                            "the key set cannot be stored: after a restart while the issuer is down there will be no key set"
                         );
                     }
                 }

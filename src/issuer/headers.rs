@@ -71,7 +71,6 @@ mod tests {
         freshness(&headers(lines), NOW).map(|d| d.as_secs())
     }
 
-    /// Rows 46-49 of the catalogue, and what caches do.
     #[test]
     fn freshness_is_read_as_a_shared_cache_reads_it() {
         assert_eq!(fresh(&[]), None);

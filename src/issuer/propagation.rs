@@ -53,7 +53,7 @@ impl PublishedHistory {
         let stored: HashMap<String, Vec<PublishedKid>> = match serde_json::from_slice(&bytes) {
             Ok(stored) => stored,
             Err(error) => {
-                tracing::warn!(%error, file = FILE, "what was published before is not known");
+                tracing::warn!(%error, file = FILE, "cannot read the history of published keys");
                 return history;
             }
         };
@@ -151,7 +151,7 @@ impl PublishedHistory {
             .map_err(std::io::Error::other)
             .and_then(|text| atomic::replace(dir, FILE, &text));
         if let Err(error) = written {
-            tracing::warn!(%error, file = FILE, "what was published is not written");
+            tracing::warn!(%error, file = FILE, "cannot write the history of published keys");
         }
     }
 }

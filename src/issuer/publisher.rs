@@ -63,7 +63,7 @@ pub enum NoSet {
     #[error("no issuer is known yet: {}", .0.as_deref().map_or(NOT_LOOKED, |status| status.text.as_str()))]
     NoIssuer(Option<Arc<DiscoveryStatus>>),
     /// See [`read_back`].
-    #[error("the key set was made and is not served: {0}")]
+    #[error("the new key set failed its check: {0}")]
     NotReadBack(ReadBackFault),
 }
 
@@ -356,7 +356,7 @@ impl Slot {
                 code,
                 error = %fault,
                 issuer,
-                "a key set that was made is not served; the one before it stays"
+                "a new key set failed its check; the previous one stays in use"
             );
         }
         let refused = read.is_err();

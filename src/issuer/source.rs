@@ -26,7 +26,7 @@ pub enum SourceError {
     Document(#[from] DocumentRefusal),
     #[error("{path}: {why}")]
     File { path: String, why: String },
-    #[error("the kid cannot stand in an address")]
+    #[error("the kid is too long or has characters that are not allowed in the URL")]
     Kid,
 }
 

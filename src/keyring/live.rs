@@ -266,7 +266,7 @@ impl Keyring {
             Ok(state) => {
                 self.adopt(state);
                 if self.fault.lock().take().is_some() {
-                    tracing::info!("the key store is well again; what was owed to it is stored");
+                    tracing::info!("the key store works again; pending changes are stored");
                 }
             }
             Err(e) => self.record_fault(&e),
@@ -361,7 +361,7 @@ impl Keyring {
         let mut fault = self.fault.lock();
         if fault.as_ref().is_none_or(|old| old.code != error.code()) {
             let at = self.engine.clock.now().secs();
-            tracing::error!(code = error.code(), %error, "the key store failed; signing goes on");
+            tracing::error!(code = error.code(), %error, "the key store failed; signing continues");
             *fault = Some(Fault { code: error.code(), text: error.to_string(), at });
         }
     }

@@ -100,7 +100,7 @@ pub enum KeyringError {
     Contended,
     #[error("the ring has no active key")]
     NoActive,
-    #[error("another key waits to take over; let it, or rotate first")]
+    #[error("another key is already next; wait until it signs, or run `keys rotate` first")]
     NextIsTaken,
     #[error("the ring has retired this key, so it does not sign again")]
     Retired,
@@ -113,7 +113,7 @@ pub enum KeyringError {
     },
     #[error("this build has no support for `{0}`")]
     Unsupported(&'static str),
-    #[error("the keys of the ring are not used: {0}")]
+    #[error("the ring's keys failed their check: {0}")]
     ReadBack(#[from] ReadBackFault),
 }
 
@@ -193,7 +193,7 @@ pub struct KeyringStatus {
     pub rotation_asked: bool,
     /// Too many keys wait for their last token: rotation pauses.
     pub full: bool,
-    /// The store's fault, while it lasts; signing goes on with what is in memory.
+    /// The store's fault, while it lasts; signing continues with what is in memory.
     pub error: Option<Fault>,
 }
 

@@ -30,7 +30,7 @@ pub enum StoreError {
     Ring { at: String, why: RingError },
     #[error("{at} cannot be reached: {why}")]
     Away { at: String, why: String },
-    #[error("{at} holds keys from outside and is not written to; change them there")]
+    #[error("{at} is read-only; change the keys at their source")]
     ReadOnly { at: String },
 }
 
@@ -61,10 +61,10 @@ impl StoreError {
             }
             Self::Permissions { .. } => Some("nothing was changed"),
             Self::Folder { .. } => Some(
-                "whoever may write there can put a key of their own in; or name a folder inside it by --data-dir",
+                "others could replace the signing key there; or name a folder inside it by --data-dir",
             ),
             Self::Owner { .. } => Some(
-                "who owns the ring knows its keys: run as that user, or `chown` it to this one if it is yours",
+                "its owner can read the keys: run as that user, or `chown` it to this one if it is yours",
             ),
             Self::NotAFile { .. } => Some(
                 "nothing was changed; put the ring back, or move this away to start with a new key",
@@ -73,9 +73,9 @@ impl StoreError {
             Self::Ring { .. } => Some(
                 "nothing was changed; restore the ring from a backup, or move it away to start anew",
             ),
-            Self::ReadOnly { .. } => Some(
-                "publish the new key as `next` there, then let it and the old one change places",
-            ),
+            Self::ReadOnly { .. } => {
+                Some("publish the new key as `next` there, then swap it with the old one")
+            }
         }
     }
 }

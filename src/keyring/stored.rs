@@ -28,7 +28,7 @@ pub enum RingError {
     Corrupt(String),
     #[error("has format {0}, this program reads format {FORMAT}")]
     Format(u32),
-    #[error("holds no key")]
+    #[error("has no key")]
     Empty,
     #[error("has the impossible epoch {0}; it counts changes, from 1 to {MAX_EPOCH}")]
     Epoch(u64),
@@ -133,13 +133,13 @@ impl RingState {
         }
         let ahead = i64::try_from(stored.ahead).unwrap_or(i64::MAX);
         if !is_time(stored.copies_until) || !is_time(ahead) {
-            return Err(RingError::Corrupt("its times cannot be".to_owned()));
+            return Err(RingError::Corrupt("it has impossible times".to_owned()));
         }
         let mut keys: Vec<RingKey> = Vec::with_capacity(stored.keys.len());
         for key in &stored.keys {
             let key = parse(key, seal, known)?;
             if keys.iter().any(|other| other.times.kid == key.times.kid) {
-                return Err(fault(&key.times.kid, "it is there twice"));
+                return Err(fault(&key.times.kid, "it occurs twice"));
             }
             keys.push(key);
         }
@@ -208,11 +208,11 @@ fn check_times(key: &StoredKey) -> Result<(), String> {
     }
     match key.state {
         KeyState::Active if key.activated.is_none() => {
-            Err("it is active, and nothing says since when".to_owned())
+            Err("it is active, but `activated` is missing".to_owned())
         }
         // Without this time it would never be removed from the set.
         KeyState::Retired if key.retired.is_none() => {
-            Err("it is retired, and nothing says since when".to_owned())
+            Err("it is retired, but `retired` is missing".to_owned())
         }
         _ => Ok(()),
     }
@@ -273,21 +273,23 @@ mod tests {
     fn what_cannot_be_is_refused() {
         type Spoil = fn(&mut Value);
         let cases: [(&str, Spoil); 13] = [
-            ("holds no key", |r| r["keys"] = json!([])),
+            ("has no key", |r| r["keys"] = json!([])),
             ("impossible epoch 0", |r| r["epoch"] = 0.into()),
             ("impossible epoch 18446744073709551615", |r| r["epoch"] = u64::MAX.into()),
             ("impossible epoch 9007199254740993", |r| r["epoch"] = ((1u64 << 53) + 1).into()),
-            ("times cannot be", |r| r["copies_until"] = (-1).into()),
-            ("times cannot be", |r| r["ahead"] = u64::MAX.into()),
+            ("impossible times", |r| r["copies_until"] = (-1).into()),
+            ("impossible times", |r| r["ahead"] = u64::MAX.into()),
             ("`published` cannot be -5", |r| r["keys"][0]["published"] = (-5).into()),
             ("`usable` cannot be", |r| r["keys"][1]["usable"] = i64::MAX.into()),
             ("`activated` cannot be", |r| r["keys"][0]["activated"] = i64::MIN.into()),
             ("`horizon` cannot be -1", |r| r["keys"][0]["horizon"] = (-1).into()),
-            ("it is active, and nothing", |r| {
+            ("it is active, but `activated` is missing", |r| {
                 r["keys"][0].as_object_mut().unwrap().remove("activated");
             }),
-            ("it is retired, and nothing", |r| r["keys"][1]["office"] = "retired".into()),
-            ("it is there twice", |r| {
+            ("it is retired, but `retired` is missing", |r| {
+                r["keys"][1]["office"] = "retired".into()
+            }),
+            ("it occurs twice", |r| {
                 let twin = r["keys"][0].clone();
                 r["keys"].as_array_mut().unwrap().push(twin);
             }),

@@ -14,9 +14,9 @@ use super::Invalid;
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema)]
 #[schemars(with = "String", inline)]
 pub struct Listen {
-    /// Must be had.
+    /// If it cannot be bound, the start fails.
     first: SocketAddr,
-    /// Is left out where the system has no such family.
+    /// Omitted if the system lacks this address family.
     also: Option<SocketAddr>,
 }
 

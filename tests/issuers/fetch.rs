@@ -1,5 +1,5 @@
-//! One fetch against an issuer on its bad days: rows 1-24 and 46-50 of the catalogue, T1-T31. Each
-//! fault has its code, and none takes longer than the limits.
+//! One fetch against an issuer that fails in every way. Each fault has its code, and none takes longer
+//! than the limits.
 
 use std::io::Write as _;
 use std::time::Duration;

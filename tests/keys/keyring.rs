@@ -300,7 +300,7 @@ fn the_command_lists_rotates_imports_and_exports() {
     for args in [&["list"][..], &["rotate"], &["rotate", "--now"], &["export"]] {
         let said = refused(&keys(&place, args));
         assert!(said.contains(&format!("error: {store}: there are no keys yet")), "{said}");
-        assert!(said.contains("hint: is it the store of your proxy?"), "{said}");
+        assert!(said.contains("hint: if your proxy uses another store"), "{said}");
         assert!(!place.exists(), "nothing was made by {args:?}");
     }
     let (kid, private) = pem();
@@ -422,7 +422,7 @@ async fn what_is_no_ring_of_ours_is_refused_and_never_replaced() {
             fs::remove_file(file).unwrap();
             fs::create_dir(file).unwrap();
         }),
-        ("store_corrupt", "holds no key", |file| edit(file, |r| r["keys"] = json!([]))),
+        ("store_corrupt", "has no key", |file| edit(file, |r| r["keys"] = json!([]))),
         ("store_corrupt", "impossible epoch 18446744073709551615", |file| {
             edit(file, |r| r["epoch"] = u64::MAX.into());
         }),
@@ -430,7 +430,7 @@ async fn what_is_no_ring_of_ours_is_refused_and_never_replaced() {
         ("store_corrupt", "the time `usable` cannot be 9223372036854775807", |file| {
             edit(file, |r| r["keys"][0]["usable"] = i64::MAX.into());
         }),
-        ("store_corrupt", "it is there twice", |file| {
+        ("store_corrupt", "it occurs twice", |file| {
             edit(file, |r| {
                 let twin = r["keys"][0].clone();
                 r["keys"].as_array_mut().unwrap().push(twin);
@@ -761,7 +761,10 @@ fn the_commands_find_keys_in_variables() {
     let uri = text(&countersign(dir.path(), &["keys", "export", "--data-uri"], &vars));
     assert!(uri.starts_with("data:application/json"), "{uri}");
     let said = refused(&countersign(dir.path(), &["keys", "rotate"], &vars));
-    assert!(said.contains("env:MY_KEY") && said.contains("change them there"), "{said}");
+    assert!(
+        said.contains("env:MY_KEY") && said.contains("change the keys at their source"),
+        "{said}"
+    );
     let check = ["run", "--check", "--upstream", "http://127.0.0.1:1"];
     assert_eq!(countersign(dir.path(), &check, &vars).status.code(), Some(0));
     let said = refused(&countersign(dir.path(), &check, &vars[..1]));

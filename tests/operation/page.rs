@@ -183,7 +183,7 @@ async fn a_start_that_knows_nothing_yet_says_what_is_missing() {
             "The issuer is not known yet",
             "none since the start",
             "Public URL: not configured.",
-            "stands here once the issuer is known",
+            "appears here once the issuer is known",
             "Nothing is served yet.",
             "No token yet.",
         ],

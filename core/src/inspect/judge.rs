@@ -67,11 +67,11 @@ fn fatal(inspection: &Inspection, now: UnixTime) -> Vec<Note> {
     if header.get("crit").is_some() {
         say(
             "crit",
-            "`crit` asks for extensions nobody here understands (RFC 7515 §4.1.11)".to_owned(),
+            "`crit` requires extensions that are not supported (RFC 7515 §4.1.11)".to_owned(),
         );
     }
     if header.get("b64").is_some_and(|v| *v == Json::Bool(false)) {
-        say("b64_false", "`b64: false` is not for tokens (RFC 7797 §7)".to_owned());
+        say("b64_false", "`b64: false` is not allowed in a JWT (RFC 7797 §7)".to_owned());
     }
     if claims.get("iss").and_then(Json::text).is_none() {
         say("iss_missing", "no `iss`: nobody can tell whose keys to check it with".to_owned());

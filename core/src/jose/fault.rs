@@ -24,7 +24,7 @@ pub enum KeyFault {
     EcPoint,
     #[error("an Ed25519 public key has 32 bytes")]
     OkpLength,
-    #[error("the bytes are no Ed25519 public key")]
+    #[error("the bytes are not an Ed25519 public key")]
     OkpPoint,
     #[error("`alg` belongs to another kind of key")]
     AlgFamily,
@@ -32,7 +32,7 @@ pub enum KeyFault {
     AlgCurve,
     #[error("the entry is not a JWK object")]
     Entry,
-    #[error("a member stands twice in the key (RFC 7517 §4)")]
+    #[error("a member occurs twice in the key (RFC 7517 §4)")]
     DuplicateMember,
     #[error("`kty` is missing (RFC 7517 §4.1)")]
     KtyMissing,
@@ -66,13 +66,13 @@ pub enum KeyFault {
     ModulusHex,
     #[error("the key has more than two primes, or a malformed `oth` (RFC 7518 §6.3.2.7)")]
     MultiPrime,
-    #[error("the certificate holds another kind of key than `kty` says")]
+    #[error("the certificate contains another kind of key than `kty` says")]
     X5cMismatch,
-    #[error("the PEM text holds no public key")]
+    #[error("the PEM text contains no public key")]
     Pem,
     #[error("the certificate only issued another one in the document")]
     PemChain,
-    #[error("the same key stands in the set already")]
+    #[error("the same key is in the set already")]
     Duplicate,
     #[error("the key is marked as revoked")]
     Revoked,
@@ -196,9 +196,9 @@ pub enum DocumentRefusal {
     NotJson { what: &'static str, at: usize },
     #[error("the document is nested deeper than {limit} levels")]
     Depth { limit: usize },
-    #[error("the document is a JSON value that can hold no keys")]
+    #[error("the document is a JSON value that cannot contain keys")]
     NotObject,
-    #[error("a member stands twice at {path}, and readers disagree which counts (RFC 8259 §4)")]
+    #[error("a member occurs twice at {path}, and readers disagree which counts (RFC 8259 §4)")]
     DuplicateMember { path: String },
     #[error("the document has no `keys` (RFC 7517 §5)")]
     NoKeys,
@@ -209,10 +209,10 @@ pub enum DocumentRefusal {
     Ambiguous { what: &'static str },
     #[error("the set is empty")]
     EmptySet,
-    #[error("the set holds {found} keys, {limit} are allowed (`[limits] keys`)")]
+    #[error("the set has {found} keys, {limit} are allowed (`[limits] keys`)")]
     TooManyKeys { found: usize, limit: usize },
     /// The report says why each key was dropped.
-    #[error("the set holds no usable public signature key{}", list(.0))]
+    #[error("the set has no usable public signature key{}", list(.0))]
     NoUsableKey(Box<Report>),
 }
 

@@ -74,9 +74,9 @@ impl Likeness {
     pub fn hint(self) -> &'static str {
         match self {
             Self::SignedSet => {
-                "who signed it is not known here; the issuer's plain set stands at its `jwks_uri`"
+                "its signer is not known here; the issuer's plain set is at its `jwks_uri`"
             }
-            Self::Encrypted => "the issuer's plain set stands at its `jwks_uri`",
+            Self::Encrypted => "the issuer's plain set is at its `jwks_uri`",
             Self::SshKey => "`ssh-keygen -e -m PKCS8 -f FILE` writes the same key as PEM",
             Self::Base64 => {
                 "a key in base64 needs its PEM lines, `-----BEGIN PUBLIC KEY-----` and \

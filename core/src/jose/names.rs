@@ -25,10 +25,10 @@ pub enum NameError {
     #[error("is longer than {0} bytes")]
     TooLong(usize),
     /// A control character could break a header or a log line.
-    #[error("holds a control character")]
+    #[error("contains a control character")]
     Control,
     /// A character that is not allowed in a file name or a metric label.
-    #[error("may hold letters, digits, `.`, `_` and `-` only")]
+    #[error("may contain only letters, digits, `.`, `_` and `-`")]
     Label,
 }
 

@@ -18,14 +18,14 @@ pub enum Refusal {
     Header,
     #[error("the payload is not a JSON object in UTF-8 (RFC 7519 §7.2)")]
     Payload,
-    #[error("a member name stands twice in one object, so that two readers may see two tokens")]
+    #[error("a member name occurs twice in one object, so that two readers may see two tokens")]
     DuplicateMember,
     #[error(
-        "{} holds half a surrogate pair, which readers read differently (RFC 8259 §8.2)",
+        "{} contains half a surrogate pair, which readers read differently (RFC 8259 §8.2)",
         named(member)
     )]
     Surrogate { member: Box<str> },
-    #[error("`{member}` holds a number that no verifier can parse (RFC 8259 §6)")]
+    #[error("`{member}` contains a number that no verifier can parse (RFC 8259 §6)")]
     Number { member: Box<str> },
     #[error("JSON nesting is deeper than {limit}")]
     Depth { limit: usize },
@@ -33,7 +33,7 @@ pub enum Refusal {
     Crit,
     #[error("the header has `b64` (RFC 7797); only base64url payloads are read")]
     B64False,
-    #[error("the token is encrypted or holds another token (RFC 7519 §5.2, RFC 7516)")]
+    #[error("the token is encrypted or contains another token (RFC 7519 §5.2, RFC 7516)")]
     Nested,
     #[error("`typ` is that of another kind of token (RFC 8725 §3.11)")]
     Typ,
@@ -82,7 +82,7 @@ pub enum Refusal {
     AudienceType,
     #[error("`aud` names no accepted audience")]
     Audience,
-    #[error("the audience asked for is not one of the token's, or not accepted")]
+    #[error("the requested audience is not one of the token's, or not accepted")]
     AudienceAsked,
     #[error("no `azp` or `client_id` names an accepted client")]
     Client,
@@ -90,7 +90,7 @@ pub enum Refusal {
     SubjectMissing,
     #[error("`sub` is neither a string nor a number")]
     SubjectType,
-    #[error("`{claim}` is not a hash of what stands beside the token")]
+    #[error("`{claim}` does not match the access token, code or `state` in the same response")]
     HashClaim { claim: &'static str },
     #[error("the authorization server says that the token is not active (RFC 7662 §2.2)")]
     Inactive,

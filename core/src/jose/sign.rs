@@ -29,7 +29,7 @@ use super::x509;
 pub enum SigningKeyError {
     #[error("{0} is not an algorithm we sign with; RS256, ES256 and EdDSA are")]
     Alg(String),
-    #[error("the text holds no private key in PEM (PKCS#8, PKCS#1 or SEC 1)")]
+    #[error("the text contains no private key in PEM (PKCS#8, PKCS#1 or SEC 1)")]
     NotPem,
     #[error("the private key is encrypted; decrypt it first")]
     Encrypted,
@@ -43,7 +43,7 @@ pub enum SigningKeyError {
     Public(#[from] KeyFault),
     #[error("the system could not make a key")]
     Generate,
-    #[error("the key is not used: {0}")]
+    #[error("the key failed its check: {0}")]
     ReadBack(#[from] ReadBackFault),
 }
 

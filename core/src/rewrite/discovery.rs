@@ -49,13 +49,13 @@ pub enum DiscoveryFault {
     #[error("the discovery document is not a JSON object")]
     NotAnObject,
     /// Some servers wrap the document in a list.
-    #[error("the discovery document stands in a JSON list, where no client looks for it")]
+    #[error("the discovery document is inside a JSON list, where no client looks for it")]
     List,
     /// It does not name its issuer.
     #[error("`issuer` is missing in the discovery document")]
     IssuerMissing,
     /// Parsers disagree on which of two equal names counts (RFC 8259 §4).
-    #[error("`{0}` stands twice in the discovery document")]
+    #[error("`{0}` occurs twice in the discovery document")]
     Duplicate(&'static str),
 }
 

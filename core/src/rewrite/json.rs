@@ -16,7 +16,7 @@ pub enum BodyFault {
     #[error("the body is not JSON")]
     NotJson,
     /// A member on a path is repeated, and parsers disagree on which one counts (RFC 8259 §4).
-    #[error("a member on the way to a token stands twice")]
+    #[error("a member on the way to a token occurs twice")]
     Ambiguous,
 }
 

@@ -44,9 +44,9 @@ pub struct TokenRule {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(inline))]
 #[serde(rename_all = "lowercase")]
 pub enum BearerMode {
-    /// The issuer's token becomes a countersigned one: a gateway before a strict API.
+    /// Countersigns the issuer's token: for a gateway in front of a strict API.
     Swap,
-    /// The countersigned token becomes the original: the upstream is the issuer itself.
+    /// Replaces the countersigned token with the original: the upstream is the issuer itself.
     Restore,
 }
 
@@ -196,7 +196,7 @@ pub enum PatternError {
     #[error("does not start with `/`")]
     NoSlash,
     /// It contains more than a path.
-    #[error("holds a query, a fragment or white space")]
+    #[error("contains a query, a fragment or white space")]
     Characters,
     /// A member name is missing or malformed, or there are too many.
     #[error("is not written like `session.tokens[*].value`, with at most 64 members")]

@@ -40,9 +40,9 @@ const copied = (name, text) => el("div", { class: "copied" }, el("div", { class:
 const word = (text) => /^[\w./:@%+,-]+$/.test(text) ? text : "'" + text.replaceAll("'", "'\\''") + "'";
 function setup(s) {
   const url = s.setup.public_url, parts = [];
-  parts.push(el("p", {}, "Public URL: ", url ? el("code", {}, url) : [el("b", {}, "not configured. "), ...prose("Say with `--public-url` or `public_url` what clients call this proxy.")]));
+  parts.push(el("p", {}, "Public URL: ", url ? el("code", {}, url) : [el("b", {}, "not configured. "), ...prose("Set `--public-url` or `public_url` to the address that clients use.")]));
   if (s.setup.auth_config) parts.push(copied("convex/auth.config.ts", s.setup.auth_config));
-  else parts.push(el("p", { class: "soft" }, s.profile.name === "convex" ? "The block for auth.config.ts stands here once the issuer is known." : "Its verifier reads the key set at " + (url || "the public URL") + "/.well-known/jwks.json."));
+  else parts.push(el("p", { class: "soft" }, s.profile.name === "convex" ? "The block for auth.config.ts appears here once the issuer is known." : "Its verifier reads the key set at " + (url || "the public URL") + "/.well-known/jwks.json."));
   if (url) parts.push(copied("Ask this proxy as a verifier does; with --token TOKEN about a token too", "countersign doctor " + word(url) + (s.setup.issuer && s.setup.issuer !== url ? " --issuer " + word(s.setup.issuer) : "")));
   if (s.upstream) parts.push(copied("Ask the auth server behind it", "countersign doctor " + word(s.upstream.address)));
   return parts;

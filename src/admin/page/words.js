@@ -3,7 +3,7 @@
 const CHANGES = {
   bare_array: "The document is a bare list of keys.", single_jwk: "The document is a single key.",
   keys_object: "`keys` is an object, not a list.", kid_map: "The document maps each kid to its key.",
-  single_pem: "The document holds one key as PEM text.", wrapped: "The set stood inside another object.",
+  single_pem: "The document holds one key as PEM text.", wrapped: "The set was inside another object.",
   json_string: "The document is a JSON string that holds JSON.", pem_text: "The document is PEM text.",
   gzip: "It is compressed without saying so.", bom: "It begins with a byte order mark.",
   content_type: "The media type is not that of a key set.",
@@ -22,7 +22,7 @@ const CHANGES = {
   pem: "The key was PEM text.", members_dropped: "Members that a set does not need were removed.",
   private_key_leaked: "The private part was removed. It is public at the issuer.",
   secret_leaked: "A symmetric secret is published here.",
-  entry: "This is not a key.", duplicate_member: "A member stands twice.", duplicate: "The same key stands in the set already.",
+  entry: "This is not a key.", duplicate_member: "A member occurs twice.", duplicate: "The same key is in the set already.",
   kty_missing: "`kty` is missing.", kty_unknown: "`kty` is not RSA, EC or OKP.", crv: "The curve is not one for signatures.",
   crv_missing: "`crv` is missing.", symmetric: "This is a symmetric key. It never belongs in a key set.",
   not_signature: "The key is not for signatures.", use_unknown: "`use` is neither `sig` nor `enc`.",
@@ -36,20 +36,20 @@ const CHANGES = {
   rsa_roca: "The RSA key can be factored (ROCA, CVE-2017-15361).", multi_prime: "The RSA key has more than two primes.",
   ec_length: "A coordinate does not have the length of its curve.", ec_point: "The point does not lie on its curve.",
   okp_length: "An Ed25519 key has 32 bytes, this one has not.", okp_point: "The bytes are not an Ed25519 key.",
-  x5c_mismatch: "The certificate holds another kind of key.", pem_chain: "This certificate only vouches for another one.",
+  x5c_mismatch: "The certificate contains another kind of key.", pem_chain: "This certificate is the CA certificate of another one.",
   revoked: "The issuer marks the key as revoked.", expired: "The issuer marks the key as expired.",
   alg_left_out: "Shown without `alg`, which gets in the verifier's way.",
-  alg_repeated: "One key stood there with several `alg`s; the one the verifier accepts is shown.",
+  alg_repeated: "The key was there with several `alg`s; the one the verifier accepts is shown.",
   cert_expired: "Its certificate has expired.", key_ops_sign: "`key_ops` says that it signs.",
   key_ops_conflict: "`key_ops` and `use` disagree.", e_unusual: "The exponent is unusual.",
 };
 const REFUSALS = {
   too_large: "The token is too large.", format: "This is not a signed token of three parts.",
   b64: "A part of the token is not base64url.", header: "The header is not a JSON object.",
-  payload: "The payload is not a JSON object.", duplicate_member: "A member stands twice.",
+  payload: "The payload is not a JSON object.", duplicate_member: "A member occurs twice.",
   depth: "Its JSON is nested too deeply.", surrogate: "Its text is broken (half a surrogate pair).",
-  number: "A number in it cannot be read by verifiers.", crit: "`crit` asks for an extension.",
-  b64_false: "`b64` is for other signatures, not for tokens.", nested: "The token is encrypted, or holds another token.",
+  number: "A number in it cannot be read by verifiers.", crit: "`crit` requires an extension that is not supported.",
+  b64_false: "`b64: false` is not allowed in a JWT.", nested: "The token is encrypted, or contains another token.",
   alg: "The algorithm is not one of this issuer's.", typ: "This is another kind of token.",
   kid_unknown: "No key of the issuer has the token's kid.", kid_ambiguous: "Several keys have the token's kid.",
   too_many_keys: "Too many keys would have to be tried.", sig_format: "The ECDSA signature is in DER.",
@@ -60,10 +60,10 @@ const REFUSALS = {
   exp_type: "A time is not a number.", exp_range: "A time is out of range. Is it in milliseconds?",
   expired: "The token has expired.", nbf: "The token is not valid yet.", iat_future: "`iat` lies in the future.",
   aud_missing: "`aud` is missing.", aud_type: "`aud` is neither a string nor a list.", aud: "`aud` is not one of those accepted.",
-  aud_asked: "The audience asked for cannot be had.", client: "Its client is not one of those accepted.",
+  aud_asked: "The requested audience is not one of the token's, or is not accepted.", client: "Its client is not one of those accepted.",
   sub_missing: "`sub` is missing.", sub_type: "`sub` is neither a string nor a number.",
-  hash: "A hash in it is not of the token beside it.", sender_constrained: "The token is bound to a key of its sender.",
-  signing: "The new token could not be signed.", issuer_keys_unavailable: "The issuer's keys are not there.",
+  hash: "A hash in it does not match the access token, code or `state` in the same response.", sender_constrained: "The token is bound to a key of its sender.",
+  signing: "The new token could not be signed.", issuer_keys_unavailable: "The issuer's keys have not been read.",
   introspection_refused: "The auth server refuses our client_id or client_secret.",
   overloaded: "Too many tokens waited.", internal: "The proxy was stopping.",
 };
@@ -71,7 +71,7 @@ const FETCHES = {
   ok: "read", not_modified: "unchanged", status: "answered with an error", timeout: "no answer in time",
   connect: "no connection", dns: "name not found", tls: "TLS failed", broken: "broke off", empty: "empty answer",
 };
-const OUTCOMES = { countersigned: "countersigned", as_it_stands: "passed as it stood", refused: "refused" };
+const OUTCOMES = { countersigned: "countersigned", as_it_stands: "passed unchanged", refused: "refused" };
 const ORIGINS = { own: "ours", issuer: "the issuer's" };
 const RING = { next: "waits", active: "signs", retired: "retired" };
 const said = (table, code) => Object.hasOwn(table, code) ? table[code] : words(code);

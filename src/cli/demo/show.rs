@@ -37,7 +37,7 @@ pub(super) fn text(report: &Comparison, color: bool) -> String {
         "  signs with ES384 only, calls its tokens at+jwt, serves its keys as a bare list of text/html"
             .to_owned(),
         format!("{}     {}", bold("countersign"), report.proxy),
-        "  stands in front of it; the auth server was not touched".to_owned(),
+        "  runs in front of it; the auth server is unchanged".to_owned(),
         String::new(),
     ];
     for (title, side) in [("before", &report.before), ("after", &report.after)] {

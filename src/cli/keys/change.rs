@@ -89,7 +89,7 @@ pub(super) fn rotate(
             PATIENCE.as_secs()
         );
         return Err(CliError::new(&status.store, why).hint(
-            "its log and /readyz say why it cannot read the store; a restart takes the new key",
+            "their logs and /readyz say why they cannot read the store; after a restart they use the new key",
         ));
     }
     if !json {

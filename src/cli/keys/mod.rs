@@ -74,8 +74,8 @@ fn load(settings: &KeyringSettings) -> Result<(RingState, String), CliError> {
 
 fn none_there(store: &str) -> CliError {
     CliError::new(store, "there are no keys yet").hint(
-        "is it the store of your proxy? --config, --data-dir or --store name another; `countersign run` \
-         makes the first key, `keys import` takes in yours",
+        "if your proxy uses another store, name it by --config, --data-dir or --store; `countersign \
+         run` makes the first key, `keys import` adds yours",
     )
 }
 

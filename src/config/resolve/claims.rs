@@ -45,7 +45,7 @@ fn unprotected(name: &str, at: &At) -> Checked<()> {
     if ClaimRules::is_protected(name) {
         return Err(at
             .fault(format_args!(
-                "`{name}` is not for a rule: it is checked, and has keys of its own"
+                "a rule cannot change `{name}`: the proxy checks it, and other settings control it"
             ))
             .hint("see `output_issuer`, `audience`, `audience_when_missing` and `max_lifetime`"));
     }

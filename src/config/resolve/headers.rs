@@ -32,7 +32,7 @@ pub(super) fn required(
         if IssuerPolicy::INTERPRETED.contains(&name.as_str()) {
             return Err(at
                 .key(name)
-                .fault("it has a meaning of its own and is checked or ignored by that")
+                .fault("the proxy interprets this parameter itself")
                 .hint("see `algorithms`, `access_tokens` and `jwks`"));
         }
         if name.is_empty() || value.is_empty() {

@@ -160,9 +160,7 @@ fn source(
     };
     if text.starts_with('/') {
         let Some(upstream) = upstream else {
-            return Err(at
-                .fault("a path is one at the upstream, and there is no [upstream]")
-                .hint("write the whole URL"));
+            return Err(at.fault("a path needs an [upstream]").hint("write the whole URL"));
         };
         return Ok(Source::Url(below(upstream, text)));
     }
@@ -182,7 +180,7 @@ fn source(
         let url = setting::http_url(before).map_err(|invalid| at.invalid(invalid))?;
         // The `kid` comes from an unverified token: it may choose a key, but never a host.
         if url.path() == "/" && !before.ends_with('/') {
-            return Err(at.fault("`{kid}` stands in the path, not in the host"));
+            return Err(at.fault("`{kid}` must be in the path, not in the host"));
         }
         return Ok(Source::UrlPerKid(text.to_owned()));
     }
@@ -250,11 +248,11 @@ fn when_missing(raw: &RawIssuer, at: &At, many: bool) -> Checked<bool> {
     let at = at.key("issuer_when_missing");
     if many {
         return Err(at
-            .fault("with several [[issuer]] nothing says whose a token without `iss` is")
+            .fault("with several [[issuer]] a token without `iss` could belong to any of them")
             .hint("run one countersign for this issuer alone"));
     }
     if raw.tenants.is_some() {
-        return Err(at.fault("which tenant a token is of stands in `iss`"));
+        return Err(at.fault("the tenant is read from `iss`, so every token needs one"));
     }
     if raw.output_issuer.is_none() {
         return Err(at
@@ -321,7 +319,7 @@ fn client_sources(
             }
             "jwks" => {
                 let [client] = raw.clients.as_slice() else {
-                    return Err(at.fault("keys are those of one client: `clients` must hold one"));
+                    return Err(at.fault("with \"jwks\", `clients` must have exactly one entry"));
                 };
                 let address = match source {
                     Source::Url(url) => Some(url.as_str()),

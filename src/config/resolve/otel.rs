@@ -73,7 +73,7 @@ fn headers(raw: &RawOtel, at: &At, base: &Path) -> Checked<Vec<(String, Secret)>
     for (name, file) in &raw.header_files {
         let at = at.key("header_files");
         if raw.headers.contains_key(name) {
-            return Err(at.key(name).fault("`headers` has it too"));
+            return Err(at.key(name).fault("it is also set in `headers`"));
         }
         if let Some(text) = secret::optional(&at, (name, None), (name, Some(file)), base)? {
             headers.push((name.clone(), Secret::new(text.to_string()), at.key(name)));

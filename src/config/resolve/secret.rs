@@ -79,7 +79,7 @@ fn decode(at: &At, text: &str, encoding: SecretEncoding) -> Checked<Zeroizing<Ve
     };
     bytes
         .map(Zeroizing::new)
-        .ok_or_else(|| at.key("secret").fault("it is not written as `secret_encoding` says"))
+        .ok_or_else(|| at.key("secret").fault("it does not decode as `secret_encoding` says"))
 }
 
 fn hex(text: &str) -> Option<Vec<u8>> {

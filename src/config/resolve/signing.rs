@@ -44,7 +44,7 @@ pub(super) fn resolve(
     let redis = raw.store.as_deref().is_some_and(|store| store.starts_with("redis"));
     let outage = match &raw.outage {
         Some(_) if !redis => {
-            return Err(at.key("outage").fault("replicas share nothing but a ring in Redis"));
+            return Err(at.key("outage").fault("`outage` needs a Redis store"));
         }
         Some(outage) => outage.0,
         None => {

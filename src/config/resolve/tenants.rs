@@ -102,7 +102,7 @@ pub(super) fn output(raw: &RawIssuer, at: &At) -> Checked<Option<Issuer>> {
         );
     }
     if IssuerTemplate::is_meant(output) {
-        return Err(at_output.fault("a verifier compares it whole, so it has no `{name}`"));
+        return Err(at_output.fault("it must be one fixed `iss`, without `{name}`"));
     }
     at_output.name(output, Issuer::parse).map(Some)
 }

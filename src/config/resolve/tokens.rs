@@ -25,8 +25,10 @@ pub(super) fn all(raw: &[RawTokens]) -> Checked<Vec<TokenRule>> {
         return Err(At::root("tokens")
             .index(second)
             .key("path")
-            .fault(format_args!("tokens[{first}] is for `{path}`, so this one never counts"))
-            .hint("the first [[tokens]] whose path fits counts; put the narrower one before it"));
+            .fault(format_args!("tokens[{first}] is for `{path}`, so this one never applies"))
+            .hint(
+                "the first [[tokens]] whose path matches applies; put the narrower one before it",
+            ));
     }
     Ok(rules)
 }
@@ -79,7 +81,7 @@ fn one(raw: &RawTokens, at: &At) -> Checked<TokenRule> {
         registration: None,
     };
     if !rule.reads_body() && !rule.reads_header() && !rule.changes_request() {
-        return Err(at.fault("it names no place").hint(
+        return Err(at.fault("it names nothing to rewrite").hint(
             "add one of json, redirect, cookies, headers, form_post, jwt_body, bearer, restore_form, restore_json, restore_query, restore_cookies",
         ));
     }

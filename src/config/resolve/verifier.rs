@@ -45,5 +45,5 @@ pub(super) fn resolve(raw: &RawProfile) -> Checked<Profile> {
 }
 
 fn secret_alg(at: &At, name: &str) -> SettingFault {
-    at.fault(format_args!("{name} has no public key, so a verifier cannot be shown one"))
+    at.fault(format_args!("{name} is symmetric: it has no public key to publish"))
 }

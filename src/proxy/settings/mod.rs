@@ -22,7 +22,7 @@ use crate::setting::{self, Listen};
 pub struct ServerSettings {
     /// Address of the public listener.
     pub listen: Listen,
-    /// What clients and verifiers call this proxy, `https://auth.example.com`.
+    /// The proxy's address for clients and verifiers, `https://auth.example.com`.
     #[serde(deserialize_with = "some_url")]
     #[schemars(with = "Option<String>")]
     pub public_url: Option<Url>,
@@ -87,34 +87,34 @@ pub struct TlsFiles {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ServerLimits {
-    /// Size of a request's header.
+    /// Largest header of a request.
     #[serde(with = "setting::Size")]
     pub header: usize,
-    /// Size of a request body that is read: exchange and token requests.
+    /// Largest request body that the proxy reads: at the exchange, at token endpoints.
     #[serde(with = "setting::Size")]
     pub body: usize,
-    /// Size of an answer that is searched for tokens; a longer one passes unchanged.
+    /// Largest answer that is searched for tokens; a longer one passes unchanged.
     #[serde(with = "setting::Size")]
     pub answer: usize,
-    /// Memory for the bodies that are read and held, of all requests together; beyond it they are
-    /// answered with `503`.
+    /// Memory for the bodies that the proxy holds, of all requests together; beyond it they get `503`.
     #[serde(with = "setting::Size")]
     pub body_memory: usize,
-    /// Client connections at once.
+    /// Open client connections.
     pub connections: usize,
-    /// A kept-alive connection without a request is closed.
+    /// After this time without a request, an open connection is closed.
     #[serde(with = "setting::Duration")]
     pub idle_timeout: Duration,
-    /// A client must have ended its TLS handshake, then sent its header, then each part of its body.
+    /// A client must complete its TLS handshake within this time, then send its header, then each part of
+    /// its body.
     #[serde(with = "setting::Duration")]
     pub read_timeout: Duration,
-    /// A client must take each part of an answer within this.
+    /// A client must accept each part of an answer within this time.
     #[serde(with = "setting::Duration")]
     pub write_timeout: Duration,
-    /// A client must have sent a body within this, and a second more for each KiB of it.
+    /// A client must send a body within this time, plus a second for each KiB of it.
     #[serde(with = "setting::Duration")]
     pub body_timeout: Duration,
-    /// Requests at the upstream at once; one more is answered with `503`.
+    /// Concurrent requests to the upstream; one more gets `503`.
     pub upstream_connections: usize,
 }
 

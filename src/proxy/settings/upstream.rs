@@ -14,10 +14,10 @@ use crate::setting::{self, Invalid, nearest};
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UpstreamSettings {
-    /// Its address, `https://auth.internal:3001`, with a base path if it lives below one.
+    /// Its address, `https://auth.internal:3001`, with its base path if it has one.
     #[serde(with = "setting::Url")]
     pub url: Url,
-    /// The `Host` header it sees: the one the client used (`client`), its own name (`upstream`), or
+    /// The `Host` header sent to it: the one the client used (`client`), its own name (`upstream`), or
     /// another name, `auth.example.com`.
     #[schemars(with = "Option<String>", extend("examples" = ["client", "upstream", "auth.example.com"]))]
     pub host: Option<HostHeader>,
@@ -90,13 +90,13 @@ impl<'de> Deserialize<'de> for HostHeader {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct UpstreamTls {
-    /// A PEM file with further CA certificates.
+    /// A PEM file with additional CA certificates.
     pub ca: Option<PathBuf>,
     /// A PEM file with the client's certificate (mTLS).
     pub client_cert: Option<PathBuf>,
     /// A PEM file with the client's private key (mTLS).
     pub client_key: Option<PathBuf>,
-    /// The name asked for and checked, instead of the URL's host.
+    /// The name to request and check in TLS, instead of the URL's host.
     pub sni: Option<String>,
     /// Whether the certificate is checked; `false` for experiments only.
     pub verify: bool,

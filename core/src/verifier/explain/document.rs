@@ -23,7 +23,7 @@ pub fn entries(document: &[u8]) -> Result<Vec<Json<'_>>, Cause> {
             fault("no_keys", format!("`keys` is {}, not an array", other.kind()))
         }
         (Json::Object(_), []) => fault("no_keys", "there is no member `keys`".to_owned()),
-        (Json::Object(_), _) => fault("duplicate_member", "`keys` stands there twice".to_owned()),
+        (Json::Object(_), _) => fault("duplicate_member", "`keys` occurs twice".to_owned()),
         (Json::Array(_), _) => {
             fault("not_object", "a bare array of keys; it must be {\"keys\": […]}".to_owned())
         }
@@ -94,9 +94,7 @@ pub(super) fn discovery(answer: &Answer, member: &str, detail: &str) -> Cause {
     let found = tree.all(member).count();
     match (member, found) {
         ("", _) => Cause::new("discovery", "$", detail),
-        (member, 2..) => {
-            Cause::new("duplicate_member", &place, format!("`{member}` stands there twice"))
-        }
+        (member, 2..) => Cause::new("duplicate_member", &place, format!("`{member}` occurs twice")),
         ("issuer", 0) => Cause::new("issuer_missing", &place, "there is no `issuer`"),
         ("jwks_uri", 0) => Cause::new("jwks_uri_missing", &place, "there is no `jwks_uri`"),
         ("jwks_uri", _) => {

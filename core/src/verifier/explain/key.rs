@@ -49,11 +49,7 @@ pub fn shape(key: &Json<'_>, place: &str) -> Vec<Cause> {
     let at = |name: &str| format!("{place}.{name}");
     let mut causes = Vec::new();
     for name in key.duplicates() {
-        causes.push(Cause::new(
-            "duplicate_member",
-            &at(name),
-            format!("`{name}` stands there twice"),
-        ));
+        causes.push(Cause::new("duplicate_member", &at(name), format!("`{name}` occurs twice")));
     }
     for name in TEXTS {
         if let Some(value) = key.present(name).filter(|value| value.text().is_none()) {

@@ -160,11 +160,7 @@ impl<'a> View<'a> {
         let mut causes = Vec::new();
         let at = |name: &str| format!("claims.{name}");
         for name in claims.duplicates() {
-            causes.push(Cause::new(
-                "claim_type",
-                &at(name),
-                format!("`{name}` stands there twice"),
-            ));
+            causes.push(Cause::new("claim_type", &at(name), format!("`{name}` occurs twice")));
         }
         for (name, value) in claims.members() {
             let wanted = match &**name {
