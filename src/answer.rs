@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::bridge::BridgeError;
 use crate::issuer::NoSet;
-use crate::jose::refusal::ExchangeError;
+use crate::jose::refusal::{ExchangeError, Refusal};
 
 /// Why this program answers a request with an error.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -26,7 +26,7 @@ pub enum Failure {
     UpstreamInvalid,
     #[error("the upstream does not speak HTTP/2, which gRPC needs")]
     UpstreamHttp2,
-    #[error("the method is not allowed here")]
+    #[error("the method is not allowed here; send {allow}")]
     MethodNotAllowed { allow: &'static str },
     #[error("the request header is larger than {limit} bytes")]
     HeaderTooLarge { limit: usize },
@@ -199,9 +199,15 @@ const RETRY_AFTER: u32 = 1;
 pub fn http(failure: &Failure) -> Answer {
     let (error, status) = failure.oauth();
     let code = failure.code();
+    let next = match failure {
+        Failure::Exchange(ExchangeFailure::Bridge(BridgeError::Refused(Refusal::Base64))) => {
+            "; are there quotes, or `Bearer`, in front of it?"
+        }
+        _ => "",
+    };
     let body = json!({
         "error": error,
-        "error_description": described(&format!("{code}: {failure}")),
+        "error_description": described(&format!("{code}: {failure}{next}")),
         "code": code,
     });
     let mut text = body.to_string();
@@ -235,7 +241,6 @@ fn described(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::jose::refusal::Refusal;
 
     fn body(answer: &Answer) -> serde_json::Value {
         serde_json::from_slice(&answer.body).unwrap()
@@ -267,5 +272,10 @@ mod tests {
     fn a_refused_method_lists_the_allowed() {
         let answer = http(&Failure::MethodNotAllowed { allow: "GET, HEAD, OPTIONS" });
         assert_eq!((answer.status, answer.allow), (405, Some("GET, HEAD, OPTIONS")));
+        let text = body(&answer)["error_description"].to_string();
+        assert!(text.contains("send GET, HEAD, OPTIONS"), "{text}");
+        let quoted = Failure::Exchange(BridgeError::Refused(Refusal::Base64).into());
+        let text = body(&http(&quoted))["error_description"].to_string();
+        assert!(text.contains("quotes, or `Bearer`, in front"), "{text}");
     }
 }

@@ -50,9 +50,11 @@ pub fn readiness(source: &StatusSource) -> Readiness {
     for issuer in source.issuers.iter().take(ALL_AT_ONCE) {
         let status = issuer.status();
         if few && issuer.snapshot().is_none() {
-            let last =
-                issuer.last_reason().map_or("not fetched yet".to_owned(), |last| last.to_string());
-            found.not_ready(format!("issuer {}: no key set ({last})", issuer.name()));
+            let reason = match (issuer.last_reason(), &status.last_error) {
+                (Some(last), Some(fault)) => format!("({last}): {}: {}", status.source, fault.text),
+                _ => "(not fetched yet)".to_owned(),
+            };
+            found.not_ready(format!("issuer {}: no key set {reason}", issuer.name()));
         }
         if let Some(fault) = status.store_error {
             let name = issuer.name();

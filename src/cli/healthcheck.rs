@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::Exit;
 use super::args::HealthcheckArgs;
-use super::output::{CliError, Output};
+use super::output::{CliError, Output, without_errno};
 use crate::serve::reachable;
 use crate::setting::{Invalid, Listen};
 
@@ -40,7 +40,12 @@ pub fn run(args: &HealthcheckArgs, out: &mut Output) -> Result<Exit, CliError> {
     let answer = match get(admin, path, Duration::from_secs(args.timeout.clamp(1, 60))) {
         Ok(answer) => answer,
         Err(error) => {
-            out.note(format_args!("not ready: {admin}: {error}"));
+            out.note(format_args!("not ready: {admin}: {}", without_errno(&error.to_string())));
+            if error.kind() == std::io::ErrorKind::ConnectionRefused {
+                out.note(
+                    "does it run? `countersign run`; is its admin listener elsewhere? `--admin`",
+                );
+            }
             return Ok(Exit::No);
         }
     };

@@ -17,7 +17,7 @@ pub fn run(args: &NormalizeArgs, out: &mut Output) -> Result<Exit, CliError> {
     let profile = super::profile(&args.profile)?;
     let options = Options { now: Some(Clock::system().now()), ..Options::default() };
     let document = source::read(&args.source, options.limits.document)?;
-    let (body, report) = match normalize(&document, &options, &profile) {
+    let (body, kids, report) = match normalize(&document, &options, &profile) {
         Ok(done) => done,
         Err(refused) => {
             if let Some(report) = &refused.report {
@@ -27,6 +27,12 @@ pub fn run(args: &NormalizeArgs, out: &mut Output) -> Result<Exit, CliError> {
         }
     };
     print(&report, args.report, out);
+    if let (true, ReportFormat::Text) = (report.lines().is_empty(), args.report) {
+        out.note(match kids {
+            1 => "1 key, unchanged".to_owned(),
+            kids => format!("{kids} keys, unchanged"),
+        });
+    }
     out.line(body);
     Ok(Exit::Good)
 }
@@ -40,7 +46,7 @@ fn normalize(
     document: &Document,
     options: &Options,
     profile: &Profile,
-) -> Result<(String, Report), Refused> {
+) -> Result<(String, usize, Report), Refused> {
     let read = jwks::normalize(&document.body, options).map_err(|refusal| refused(&refusal))?;
     let mut report = read.report;
     if let Some(odd) = document.content_type.as_deref().filter(|text| !is_json(text)) {
@@ -58,7 +64,7 @@ fn normalize(
             .hint("this does not prevent countersigning: `run` publishes its own key");
         return Err(Refused { report: Some(Box::new(report)), error });
     }
-    Ok((set.body, report))
+    Ok((set.body, set.kids.len(), report))
 }
 
 fn refused(refusal: &DocumentRefusal) -> Refused {

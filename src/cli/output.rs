@@ -30,7 +30,7 @@ pub struct CliError {
 
 impl CliError {
     pub fn new(what: impl fmt::Display, why: impl fmt::Display) -> Self {
-        Self { what: what.to_string(), why: why.to_string(), hint: None }
+        Self { what: what.to_string(), why: without_errno(&why.to_string()), hint: None }
     }
 
     #[must_use]
@@ -53,8 +53,14 @@ impl From<crate::config::ConfigError> for CliError {
             Some(key) => (error.place(), format!("{key}: {}", error.why)),
             None => (error.place(), error.why.clone()),
         };
-        Self { what, why, hint: error.hint }
+        Self { what, why: without_errno(&why), hint: error.hint }
     }
+}
+
+/// The text of a system's error without its number, which says nothing more: `… (os error 2)`.
+pub(super) fn without_errno(text: &str) -> String {
+    let number = text.rsplit_once(" (os error ").filter(|(_, rest)| rest.ends_with(')'));
+    number.map_or(text, |(text, _)| text).to_owned()
 }
 
 /// Where a command writes. A closed pipe (`| head`) ends the writing, not the command.
@@ -272,6 +278,8 @@ mod tests {
 
     #[test]
     fn an_error_has_what_why_and_hint() {
+        let system = CliError::new("x.toml", std::io::Error::from_raw_os_error(2));
+        assert_eq!(system.to_string(), "x.toml: No such file or directory");
         let error = CliError::new("listen", "address in use").hint("stop the other one");
         assert_eq!(error.to_string(), "listen: address in use");
         assert_eq!(error.hint.as_deref(), Some("stop the other one"));

@@ -48,7 +48,7 @@ pub(super) fn bounded(reader: impl std::io::Read, limit: usize) -> Result<Vec<u8
 
 fn fetch(url: &Url, limit: usize) -> Result<Document, CliError> {
     let failed = |what: &str, why: &dyn std::fmt::Display| {
-        CliError::new(what, format!("{why}")).hint(format!("the address was {url}"))
+        CliError::new(what, format!("{why}")).hint(format!("`countersign doctor {url}` says more"))
     };
     let resolver = Resolver::system().map_err(|why| failed("dns", &why))?;
     // A link-local IP address that the user typed is meant; a name that resolves to one is refused.

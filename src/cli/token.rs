@@ -15,6 +15,8 @@ use crate::inspect::bare;
 
 const WAYS: &str = "give the token itself, @FILE, the name of a file, or - to read it from stdin";
 
+const FORM: &str = "a JWT has three parts, joined by dots: use the ID token";
+
 /// As lenient as `inspect`, which shows what is wrong with a token that is almost valid.
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
     &alphabet::URL_SAFE,
@@ -28,6 +30,7 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
 /// # Errors
 /// [`CliError`] when there is nothing to read, or it does not have the form of a token.
 pub fn read(argument: &str, limit: usize) -> Result<String, CliError> {
+    let given = !(argument == "-" || argument.starts_with('@') || Path::new(argument).is_file());
     let (what, bytes) = if argument == "-" {
         ("stdin".to_owned(), bounded(std::io::stdin().lock(), limit, "stdin")?)
     } else if let Some(file) = argument.strip_prefix('@') {
@@ -37,19 +40,32 @@ pub fn read(argument: &str, limit: usize) -> Result<String, CliError> {
     } else {
         ("token".to_owned(), argument.as_bytes().to_vec())
     };
-    let fault = |why: &str| CliError::new(&what, why).hint(WAYS);
+    // A person who gave a file needs no word about how to give one.
+    let hint = if given { WAYS } else { FORM };
+    let fault = |why: &str| CliError::new(&what, why).hint(hint);
     let text = String::from_utf8(bytes).map_err(|_| fault("not a token: it is not text"))?;
     let token = bare(&text);
     if token.len() > limit {
         return Err(fault(&format!("longer than {limit} bytes")));
     }
+    if token.starts_with('{') {
+        return Err(fault("not a token but JSON").hint(
+            "give the value of its `id_token` or `access_token`: `jq -r .id_token FILE` prints one",
+        ));
+    }
     match shape(token) {
         Shape::Token => Ok(token.to_owned()),
-        Shape::Nothing => Err(fault("there is none")),
-        Shape::Parts(n) => Err(fault(&format!(
-            "neither a token nor the name of a file: {n} part{}, where a token has three, joined by dots",
-            if n == 1 { "" } else { "s" }
-        ))),
+        Shape::Nothing if given => Err(fault("there is none")),
+        Shape::Nothing => Err(fault("it is empty")),
+        Shape::Parts(n) => {
+            let parts = if n == 1 { "1 part".to_owned() } else { format!("{n} parts") };
+            Err(fault(&match given {
+                true => format!(
+                    "neither a token nor the name of a file: {parts}, where a token has three, joined by dots"
+                ),
+                false => format!("not a JWT ({parts}): an opaque token or a session ID?"),
+            }))
+        }
         Shape::Header => {
             Err(fault("not a token: its first part is not a JSON object in base64url"))
         }
@@ -129,6 +145,25 @@ mod tests {
         let name = file.path().to_str().unwrap();
         assert_eq!(read(name, 4096).unwrap(), TOKEN);
         assert_eq!(read(&format!("@{name}"), 4096).unwrap(), TOKEN);
+    }
+
+    #[test]
+    fn of_a_file_it_says_what_it_holds() {
+        let dir = tempfile::tempdir().unwrap();
+        let name = dir.path().join("t").display().to_string();
+        for (content, why, next) in [
+            ("", "it is empty", "three parts"),
+            ("opaque-secret\n", "not a JWT (1 part): an opaque token or a session ID?", "ID token"),
+            ("{\"access_token\":\"opaque-secret\"}", "not a token but JSON", "`access_token`"),
+        ] {
+            std::fs::write(&name, content).unwrap();
+            for argument in [name.clone(), format!("@{name}")] {
+                let error = read(&argument, 4096).unwrap_err();
+                assert_eq!(error.why, why);
+                let hint = error.hint.unwrap();
+                assert!(hint.contains(next) && !hint.contains("opaque-secret"), "{hint}");
+            }
+        }
     }
 
     #[test]

@@ -5,17 +5,17 @@ use serde::Serialize;
 use url::Url;
 
 use super::finding::{CUSTOM_JWT, Case, FetchResult, Finding, Level, NoAnswer, OIDC, Verdict, Way};
-use super::{Answer, Cause, address, fix, generic, headers};
+use super::{Answer, Cause, address, fix, generic, headers, ours};
 use crate::inspect::{inspect, words};
 use crate::jose::base64url;
-use crate::jose::jws::CompactJws;
-use crate::jose::names::Limits;
 use crate::jose::tree::Json;
-use crate::jose::verify::{Budget, verify};
 use crate::log::scrub::scrub;
 use crate::profile::Judge;
 use crate::verifier::convex::{self, Algorithm, CustomJwt, Oidc};
 use crate::verifier::{Refusal, RefusalReason, explain};
+
+/// [`Finding::title`] for what a verifier makes of the token.
+const TOKEN: &str = "token";
 
 #[derive(Debug, Clone, Serialize)]
 pub struct Diagnosis {
@@ -72,15 +72,9 @@ pub fn examine(case: &Case) -> Diagnosis {
         };
         headers::warnings(answer).into_iter().for_each(warn);
     }
-    ours(case, &mut findings);
-    let refused = verdicts.iter().all(|verdict| !verdict.accepts);
-    if let Some(fault) = findings
-        .iter()
-        .position(|f| refused && f.level == Level::Note && !f.fixes.is_empty() && f.about == OURS)
-    {
-        // Before the faults that a proxy would repair: without this fix, it would refuse the token too.
-        let finding = findings.remove(fault);
-        findings.insert(0, Finding { level: Level::Fault, ..finding });
+    ours::findings(case, &mut findings);
+    if verdicts.iter().all(|verdict| !verdict.accepts) {
+        ours::first(&mut findings);
     }
     let readable = case.ours.read.is_ok();
     Diagnosis { readable, verdicts, findings, algorithm: algorithm.name(), audience }
@@ -136,7 +130,12 @@ fn told(
     outcome: Result<(), (Refusal, Vec<Cause>)>,
     case: &Case,
 ) -> Finding {
-    let Err((refusal, causes)) = outcome else { return Finding::new(about, Level::Good, title) };
+    let Err((refusal, mut causes)) = outcome else {
+        return Finding::new(about, Level::Good, title);
+    };
+    if let Some(damage) = ours::refusal(case).filter(|c| title == TOKEN && ours::is_damage(c)) {
+        causes = vec![damage];
+    }
     Finding {
         // The message may repeat a whole answer, so secrets in it are removed.
         says: Some(scrub(&refusal.message).into_owned()),
@@ -212,7 +211,7 @@ fn custom(
                 });
                 if !again {
                     let said = said.map_err(|refusal| explained(refusal, Some(token)));
-                    findings.push(told(CUSTOM_JWT, "token".to_owned(), said, case));
+                    findings.push(told(CUSTOM_JWT, TOKEN.to_owned(), said, case));
                 }
             }
         }
@@ -304,7 +303,7 @@ fn open(case: &Case, audience: Option<&str>, findings: &mut Vec<Finding>) -> Ver
         };
         let said = without_time(ask(case.now), ask, token);
         let said = said.map_err(|refusal| explained(refusal, Some(token)));
-        findings.push(told(OIDC, "token".to_owned(), said, case));
+        findings.push(told(OIDC, TOKEN.to_owned(), said, case));
     }
     Verdict::of(OIDC, &findings[before..])
 }
@@ -329,7 +328,7 @@ fn plain_token(case: &Case) -> Option<Result<(), Cause>> {
     if case.ours.read.is_err() {
         return None;
     }
-    let said = countersignable(case, token).and_then(|()| {
+    let said = ours::refusal(case).map_or(Ok(()), Err).and_then(|()| {
         let audiences = token_audiences(token);
         match &case.audience {
             Some(wanted) if !audiences.contains(wanted) => {
@@ -355,61 +354,6 @@ fn as_the_profile(case: &Case, token: &str) -> Result<(), Cause> {
     }
 }
 
-/// [`Finding::about`] for what countersign itself would do.
-const OURS: &str = "countersign";
-
-fn ours(case: &Case, findings: &mut Vec<Finding>) {
-    let read = match &case.ours.read {
-        Err(no_answer) => {
-            let cause = Cause::new(no_answer.code, "$", no_answer.why.clone());
-            let title = "cannot make a key set of this";
-            let finding = Finding::new(OURS, Level::Note, title);
-            findings.push(Finding { causes: vec![cause], ..finding });
-            return;
-        }
-        Ok(read) => read,
-    };
-    for alarm in &read.report.alarms {
-        let members = alarm.members.join(", ");
-        let title = format!("{}: the issuer publishes a secret ({members})", alarm.path);
-        let finding = Finding::new("secret", Level::Alarm, title);
-        findings.push(
-            finding.fix("replace this key today: whoever fetched the set can sign as the issuer"),
-        );
-    }
-    let s = |n: usize| if n == 1 { "" } else { "s" };
-    let count = read.keys.keys().len();
-    let changes = read.report.changes.len();
-    let mut title = format!("reads {count} key{}", s(count));
-    if changes > 0 {
-        title = format!("{title}, {changes} thing{} put right", s(changes));
-    }
-    findings.push(Finding::new(OURS, Level::Good, title));
-    if let Some(token) = &case.token {
-        findings.push(match countersignable(case, token) {
-            Ok(()) => {
-                Finding::new(OURS, Level::Good, "verifies the token; it can be countersigned")
-            }
-            Err(cause) => {
-                let finding = Finding::new(OURS, Level::Note, "would not countersign the token");
-                let fixes = fix::before_countersigning(&cause, case);
-                Finding { causes: vec![cause], fixes, ..finding }
-            }
-        });
-    }
-}
-
-fn countersignable(case: &Case, token: &str) -> Result<(), Cause> {
-    let refused = |e: crate::jose::refusal::Refusal| Cause::new(e.code(), "token", e.to_string());
-    let limits = Limits::default();
-    let Ok(read) = &case.ours.read else {
-        return Err(Cause::new("no_keys", "$", "there are no keys to check it with"));
-    };
-    let jws = CompactJws::parse(token, &limits, false).map_err(refused)?;
-    let mut budget = Budget::new(&limits);
-    verify(&jws, &read.policy, &read.keys, case.now, &mut budget).map(drop).map_err(refused)
-}
-
 fn token_audience(case: &Case) -> Option<String> {
     token_audiences(case.token.as_deref()?).into_iter().next()
 }
@@ -429,7 +373,7 @@ pub fn claim(token: &str, name: &str) -> Option<String> {
     section(token, 1)?.get(name)?.text().map(str::to_owned)
 }
 
-fn header_member(token: &str, name: &str) -> Option<String> {
+pub(super) fn header_member(token: &str, name: &str) -> Option<String> {
     section(token, 0)?.get(name)?.text().map(str::to_owned)
 }
 

@@ -32,6 +32,8 @@ pub struct Case {
     pub issuer: String,
     /// `iss` as the issuer itself spells it, if discovery or the token says.
     pub spelled: String,
+    /// `iss` to configure: the token's, if these keys signed it; else as `spelled`.
+    pub actual_issuer: String,
     pub jwks_url: String,
     pub jwks: FetchResult,
     pub discovery: FetchResult,

@@ -1,11 +1,19 @@
 //! Fixes for a cause: short sentences that name the setting and its file, the most useful first.
 
-use super::Cause;
+use super::exam::header_member;
 use super::finding::{BY_THE_RFCS, Case, OIDC, Place, Setup};
+use super::{Cause, ours};
 
 const EXCHANGE: &str = "countersign the token: send it to POST /_countersign/token of the proxy in your \
-    `fetchToken`, or log in through the proxy";
+    `fetchAccessToken`, or log in through the proxy";
 const LOOK: &str = "look at what the address answers: countersign finds no key set in it either";
+const CHANGED: &str = "the token is of another server or stage, or was changed or cut when copied";
+const OTHER_STAGE: &str = "compare the `kid`s: the token is of another server or stage, or the key was \
+    changed after the set was cached (Convex keeps a set as long as its Cache-Control says)";
+const AHEAD: &str = "set the clock of the auth server: it is ahead";
+const MILLISECONDS: &str = "set `milliseconds = true` under [issuer.claims] in countersign.toml if the \
+    times are in milliseconds";
+const OPAQUE: &str = "give a signed token (three parts): an opaque or encrypted one cannot be used";
 const USE_CUSTOM_JWT: &str =
     "use a `customJwt` provider: it reads no discovery document, only the key set";
 
@@ -35,9 +43,10 @@ fn in_front(case: &Case) -> String {
                 .to_owned()
         }
         (_, true, Setup::Issuer { .. }) => {
-            "put countersign in front of the auth server, with the `[[issuer]]` below".to_owned()
+            "put countersign in front of the auth server, with an `[[issuer]]` in its configuration"
+                .to_owned()
         }
-        (_, true, _) => "put countersign in front of the auth server (see below)".to_owned(),
+        (_, true, _) => "put countersign in front of the auth server".to_owned(),
         (_, false, _) => LOOK.to_owned(),
     }
 }
@@ -61,8 +70,9 @@ fn fix(about: &str, cause: &Cause, case: &Case) -> Vec<String> {
     if let Some(lines) = transport(cause) {
         return lines;
     }
+    let refusal = ours::refusal(case);
     match cause.code {
-        "status" => status(cause, oidc),
+        "status" => status(cause, oidc, case),
         "html" if oidc && case.place == Place::Countersign => vec![in_front_of_oidc(case)],
         "html" | "empty" => {
             vec![
@@ -95,26 +105,27 @@ fn fix(about: &str, cause: &Cause, case: &Case) -> Vec<String> {
             }
         }
         "expired" => one("get a fresh token and ask again"),
-        "not_yet" => one("set the clock of the auth server: it is ahead"),
-        "exp_range" => one(
-            "set `milliseconds = true` under [issuer.claims] in countersign.toml if the times are in \
-             milliseconds",
-        ),
-        "kid_unknown" | "alg" if case.place == Place::Countersign => one(EXCHANGE),
-        "kid_unknown" => one(
-            "compare the `kid`s: the token is of another server or stage, or the key was changed after \
-             the set was cached (Convex keeps a set as long as its Cache-Control says)",
-        ),
-        "signature" => one("the token is of another server or stage, or was changed on the way"),
-        "claim_missing" if cause.place == "claims.sub" => one("let the auth server set `sub`"),
-        "format" => {
-            one("give a signed token (three parts): an opaque or encrypted one cannot be used")
+        "not_yet" => one(AHEAD),
+        "exp_range" => one(MILLISECONDS),
+        "kid_unknown" | "alg" if case.place == Place::Countersign && !is_hmac(case) => {
+            one(EXCHANGE)
         }
+        "kid_unknown" if is_hmac(case) => {
+            refusal.iter().flat_map(|cause| before_countersigning(cause, case)).collect()
+        }
+        "kid_unknown" => one(OTHER_STAGE),
+        "signature" => one(CHANGED),
+        "claim_missing" if cause.place == "claims.sub" => one("let the auth server set `sub`"),
+        "format" => one(OPAQUE),
         "iss_missing" => one("let the auth server set `iss`"),
         "refetch" | "vary" | "set_cookie" | "stale" | "heuristic" => one(
             "let the server send `Cache-Control: public, max-age=300` and no cookie, as countersign does",
         ),
         "no_usable_key" if oidc => vec![in_front_of_oidc(case)],
+        // A proxy refuses this token too, so it is no advice.
+        _ if in_token && refusal.as_ref().is_some_and(|cause| lasting(cause, case)) => {
+            refusal.iter().flat_map(|cause| before_countersigning(cause, case)).collect()
+        }
         _ if in_token && case.place != Place::Countersign && case.ours.read.is_ok() => {
             vec![in_front(case), EXCHANGE.to_owned()]
         }
@@ -124,11 +135,37 @@ fn fix(about: &str, cause: &Cause, case: &Case) -> Vec<String> {
     }
 }
 
-/// What to change so that countersign accepts an otherwise valid token. Empty for any other token, and for a
-/// countersign proxy, which may be configured so already.
+/// Whether the token stays refused, however the proxy is configured.
+fn lasting(refusal: &Cause, case: &Case) -> bool {
+    let configured = ["aud_missing", "sender_constrained"].contains(&refusal.code);
+    !configured && !before_countersigning(refusal, case).is_empty()
+}
+
+/// Whether the token has an HMAC, whose key no set publishes.
+fn is_hmac(case: &Case) -> bool {
+    let alg = case.token.as_deref().and_then(|token| header_member(token, "alg"));
+    alg.is_some_and(|alg| alg.starts_with("HS"))
+}
+
+/// What to change so that countersign accepts the token. Empty where another finding says it, and for a
+/// countersign proxy where its configuration may say otherwise.
 pub(super) fn before_countersigning(cause: &Cause, case: &Case) -> Vec<String> {
     let line = match cause.code {
+        _ if ours::is_damage(cause) => "copy the token again, all of it",
+        "format" | "nested" => OPAQUE,
+        "alg" if is_hmac(case) => {
+            "let the auth server sign with RS256 or ES256: the key of an HMAC is a secret, in no key set. Or \
+             give countersign the secret: `secret_file` of the [[issuer]]"
+        }
+        "nbf" | "iat_future" => AHEAD,
+        "exp_missing" => "let the auth server set `exp`: a token without an end is refused",
+        "exp_range" => MILLISECONDS,
+        "sub_missing" => "let the auth server set `sub`",
+        "iss_missing" => "let the auth server set `iss`",
+        "sig_format" => "let the auth server write the signature as `r || s` (RFC 7518)",
         _ if case.place == Place::Countersign => return Vec::new(),
+        "signature" => CHANGED,
+        "kid_unknown" => OTHER_STAGE,
         "aud_missing" => {
             "let the auth server set an `aud`, or set `audience_when_missing` of the [[issuer]] in \
              countersign.toml: countersign takes no token without one otherwise"
@@ -182,7 +219,7 @@ fn transport(cause: &Cause) -> Option<Vec<String>> {
     Some(vec![line.to_owned()])
 }
 
-fn status(cause: &Cause, oidc: bool) -> Vec<String> {
+fn status(cause: &Cause, oidc: bool, case: &Case) -> Vec<String> {
     let status = cause.text.split("answers ").nth(1).and_then(|rest| rest.split(';').next());
     let status = status.or_else(|| cause.text.split("status is ").nth(1)?.split(';').next());
     let line = match status.unwrap_or_default() {
@@ -195,6 +232,9 @@ fn status(cause: &Cause, oidc: bool) -> Vec<String> {
              --issuer https://…`, where --issuer is the `iss` of the tokens"
         }
         "429" => "ask again later: the server limits how often it may be asked",
+        code if code.starts_with('5') && case.place == Place::Countersign => {
+            "the proxy has no key set yet: `curl http://127.0.0.1:9090/readyz` on its machine says why"
+        }
         code if code.starts_with('5') => "look at the log of the auth server: it fails itself",
         _ => "open the address without a login: it must answer 200 with JSON, for anybody",
     };
@@ -209,6 +249,7 @@ fn generic(cause: &Cause, case: &Case) -> Vec<String> {
     let in_token = ["claims", "header", "signature", "token"];
     let in_token = in_token.iter().any(|place| cause.place.starts_with(place));
     let line = match cause.code {
+        "status" if case.place == Place::Countersign => return status(cause, false, case),
         "status" | "html" | "empty" => {
             "open the address without a login: it must answer 200 with JSON, for anybody"
         }
@@ -216,14 +257,17 @@ fn generic(cause: &Cause, case: &Case) -> Vec<String> {
         "issuer" | "issuer_unknown" => "set the verifier's issuer to what `iss` is, to the letter",
         "expired" => "get a fresh token and ask again",
         "kid_unknown" => "was the key changed? or the token is of another issuer",
-        "signature" => "the token is of another issuer or stage, or was changed on the way",
-        _ if in_token => return Vec::new(),
+        "signature" => "the token is of another issuer or stage, or was changed or cut when copied",
+        _ if in_token => return before_countersigning(cause, case),
         _ if case.place == Place::Countersign || case.ours.read.is_err() => {
             return vec![in_front(case)];
         }
         _ => {
-            "put countersign in front with `--profile standard` and have the verifier read its \
-             /.well-known/jwks.json"
+            return vec![format!(
+                "put countersign in front with `--profile {}` and have the verifier read its \
+                 /.well-known/jwks.json",
+                case.profile.name
+            )];
         }
     };
     vec![line.to_owned()]

@@ -24,7 +24,9 @@ pub(super) fn checked(
     if let (true, Ok(read)) = (causes.is_empty(), &case.ours.read) {
         let usable = |alg: Alg| read.keys.keys().iter().any(|key| key.permits(alg));
         if !case.profile.accepts.iter().any(usable) {
-            causes.push(Cause::new("no_usable_key", "$.keys", "no public key for a signature"));
+            let names: Vec<_> = case.profile.accepts.iter().map(Alg::name).collect();
+            let text = format!("the set has no key for {}", names.join(" or "));
+            causes.push(Cause::new("no_usable_key", "$.keys", text));
         }
     }
     findings.push(found(title, causes, case));

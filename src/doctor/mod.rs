@@ -9,6 +9,7 @@
 //! | [`summary`] | the verdict in one line, and each fault once |
 //! | `fix` | what to do about a cause |
 //! | `generic` | a verifier by the RFCs: faults, and what some libraries reject |
+//! | [`ours`] | what countersign itself would do |
 //! | [`headers`], [`address`] | trouble without a refusal: caching, unreachable addresses |
 //! | [`changing`] | claims that differ from token to token |
 
@@ -19,6 +20,7 @@ pub mod finding;
 mod fix;
 mod generic;
 pub mod headers;
+pub mod ours;
 pub mod summary;
 
 pub use crate::verifier::{Answer, Cause};

@@ -1,8 +1,10 @@
 //! A diagnosis for a person in a hurry: the verdict and the one thing to do in one sentence, then each fault
 //! once, even if both kinds of provider find it.
 
+use super::address::unreachable;
 use super::exam::Diagnosis;
 use super::finding::{CUSTOM_JWT, Case, Finding, Level, OIDC, Place};
+use crate::profile::Judge;
 
 /// One fault, as one or both kinds of provider found it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,11 +91,18 @@ fn add(finding: &Finding, beside: bool, faults: &mut Vec<MergedFault>) {
     }
 }
 
+/// The first address that a verifier on the internet cannot reach.
+fn closed(case: &Case) -> Option<&str> {
+    let plain = [&case.issuer, &case.jwks_url].into_iter().find(|url| unreachable(url).is_some());
+    plain.or(case.closed.first().map(|(url, _)| url)).map(String::as_str)
+}
+
 /// The first line: the verdict, and the one thing to do.
 pub fn headline(case: &Case, diagnosis: &Diagnosis) -> String {
-    let who = match case.profile.claims.single_audience {
-        true => "Convex",
-        false => "A verifier by the RFCs",
+    let who = match case.profile.judge {
+        Judge::Convex => "Convex".to_owned(),
+        _ if case.profile.name == "standard" => "A verifier by the RFCs".to_owned(),
+        _ => format!("A verifier of the profile `{}`", case.profile.name),
     };
     let what = match &case.token {
         Some(_) => format!("this token of {}", case.spelled),
@@ -104,14 +113,17 @@ pub fn headline(case: &Case, diagnosis: &Diagnosis) -> String {
         let todo = match (diagnosis.accepts(CUSTOM_JWT), diagnosis.accepts(OIDC)) {
             _ if secret => "but its key set holds a secret: replace that key today",
             (true, true) => {
-                "you need no proxy: use the auth.config.ts block below (customJwt; OIDC works too)"
+                "you need no proxy: set a customJwt provider in auth.config.ts (OIDC works too)"
             }
-            (true, false) => "you need no proxy: use the auth.config.ts block below (customJwt)",
-            (false, true) => "you need no proxy: use the auth.config.ts block below (OIDC)",
+            (true, false) => "you need no proxy: set a customJwt provider in auth.config.ts",
+            (false, true) => "you need no proxy: set an OIDC provider in auth.config.ts",
             (false, false) => "you need no proxy",
         };
         return match case.place {
-            Place::Countersign if !secret => format!("{who} would accept {what}: all is well."),
+            Place::Countersign if !secret => match closed(case) {
+                Some(address) => format!("{who} would accept {what}, once it can reach {address}."),
+                None => format!("{who} would accept {what}: all is well."),
+            },
             _ => format!("{who} would accept {what}: {todo}."),
         };
     }
@@ -129,7 +141,7 @@ pub fn headline(case: &Case, diagnosis: &Diagnosis) -> String {
         _ => match faults(diagnosis).into_iter().find(|fault| !fault.alarm) {
             Some(MergedFault { fixes, .. }) if !fixes.is_empty() => fixes[0].clone(),
             Some(fault) => fault.title,
-            None => "see below".to_owned(),
+            None => "ask with `--verbose`, which shows every check".to_owned(),
         },
     };
     let end = if todo.ends_with(['.', '?']) { "" } else { "." };

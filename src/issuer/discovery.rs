@@ -118,10 +118,12 @@ impl Lookup {
 
     /// What each address answered.
     pub fn describe(&self) -> String {
-        let each = self
-            .answers
-            .iter()
-            .map(|(url, answer)| format!("{} answered: {}", url.path(), answer.describe()));
+        let each = self.answers.iter().map(|(url, answer)| match answer {
+            DiscoveryAnswer::Failed(error) if error.is_unreachable() => {
+                format!("{}: {error}", url.origin().ascii_serialization())
+            }
+            _ => format!("{} answered: {}", url.path(), answer.describe()),
+        });
         each.collect::<Vec<_>>().join("; ")
     }
 }
@@ -300,6 +302,11 @@ mod tests {
         }
         let look = look(vec![status(404), page()]);
         assert_eq!(look.describe(), "/ answered: status 404; / answered: an HTML page");
+        let down = DiscoveryAnswer::Failed(FetchError::Connect { why: "refused".into() });
+        assert_eq!(
+            Lookup { answers: vec![(url.clone(), down)], own: 2 }.describe(),
+            "http://a: no connection: refused"
+        );
         assert_eq!(look.reason().unwrap().to_string(), "status 404");
         assert_eq!(look.retry_after(), Some(Duration::from_secs(7)));
     }

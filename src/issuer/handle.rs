@@ -293,12 +293,19 @@ impl IssuerHandle {
     /// Starts the task that keeps the set fresh while requests use it.
     fn start_refreshing(self: &Arc<Self>) {
         if !self.refreshing.swap(true, Ordering::AcqRel) {
-            let handle = Arc::clone(self);
-            self.shared.spawn(async move { handle.keep_fresh().await });
+            // Between fetches it does not hold the issuer, which a reload may replace.
+            let (handle, shared) = (Arc::downgrade(self), Arc::clone(&self.shared));
+            self.shared.spawn(async move {
+                while let Some(handle) = handle.upgrade() {
+                    let Some(pause) = handle.keep_fresh().await else { return };
+                    shared.pause(pause).await;
+                }
+            });
         }
     }
 
-    async fn keep_fresh(self: Arc<Self>) {
+    /// Fetches if it is time; returns how long to wait after that. `None`: until the next request.
+    async fn keep_fresh(self: Arc<Self>) -> Option<Duration> {
         loop {
             let now = self.shared.clock.now();
             let settings = self.settings.load_full();
@@ -313,7 +320,7 @@ impl IssuerHandle {
             if self.shared.may_rest(idle) || self.shared.stopped() {
                 // The next request starts a new task.
                 self.refreshing.store(false, Ordering::Release);
-                return;
+                return None;
             }
             match action {
                 Action::Fetch => {
@@ -324,9 +331,9 @@ impl IssuerHandle {
                 }
                 Action::Wait(wait) => {
                     let file = matches!(settings.source, Source::File(_));
-                    self.shared.pause(if file { wait.min(FILE_LOOK) } else { wait }).await;
+                    return Some(if file { wait.min(FILE_LOOK) } else { wait });
                 }
-                Action::Hold => self.shared.pause(FILE_LOOK).await,
+                Action::Hold => return Some(FILE_LOOK),
             }
         }
     }

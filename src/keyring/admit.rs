@@ -37,14 +37,35 @@ pub fn parse(text: &str) -> Result<Arc<SigningKey>, SigningKeyError> {
     if let Some(key) = plain(text) {
         return key.map(Arc::new);
     }
+    // Only once: nobody keeps a key as base64 of base64.
+    let inner = unpacked(text);
+    let key = inner.as_deref().and_then(|text| plain(text.trim()));
+    key.unwrap_or(Err(SigningKeyError::NotPem)).map(Arc::new)
+}
+
+/// How many private keys a PEM file holds, also as base64 of it; [`parse`] reads the first.
+pub fn count(text: &str) -> usize {
+    let blocks = |text: &str| {
+        text.match_indices("-----BEGIN ")
+            .filter(|(at, start)| {
+                let label = text[at + start.len()..].split("-----").next().unwrap_or_default();
+                label.ends_with("PRIVATE KEY")
+            })
+            .count()
+    };
+    match text.contains("-----BEGIN ") {
+        true => blocks(text),
+        false => unpacked(text).map_or(0, |text| blocks(&text)),
+    }
+}
+
+/// The text of which this is the base64.
+fn unpacked(text: &str) -> Option<Zeroizing<String>> {
     let packed: Zeroizing<String> =
         Zeroizing::new(text.chars().filter(|c| !c.is_ascii_whitespace()).collect());
-    let inner = BASE64.iter().find_map(|engine| engine.decode(packed.as_bytes()).ok());
-    let inner = inner.map(Zeroizing::new);
-    // Only once: nobody keeps a key as base64 of base64.
-    let inner = inner.as_deref().and_then(|bytes| std::str::from_utf8(bytes).ok());
-    let key = inner.and_then(|text| plain(text.trim()));
-    key.unwrap_or(Err(SigningKeyError::NotPem)).map(Arc::new)
+    let inner = BASE64.iter().find_map(|engine| engine.decode(packed.as_bytes()).ok())?;
+    let inner = Zeroizing::new(inner);
+    std::str::from_utf8(&inner).ok().map(|text| Zeroizing::new(text.to_owned()))
 }
 
 /// The key of a JWK or PEM; `None` for any other text.
@@ -97,6 +118,10 @@ mod tests {
     #[test]
     fn other_text_is_refused_and_not_repeated() {
         let twice = STANDARD.encode(STANDARD.encode(pem(&generate(Alg::EdDsa).unwrap())));
+        let pair = format!("{0}{0}", pem(&generate(Alg::EdDsa).unwrap()));
+        assert_eq!((count(&pair), count(&STANDARD.encode(&pair)), count("hunter2")), (2, 2, 0));
+        let parameters = format!("-----BEGIN EC PARAMETERS-----\nx\n{}", &pair[..pair.len() / 2]);
+        assert_eq!(count(&parameters), 1);
         for text in ["", "hunter2", "aHVudGVyMg==", "{}", "-----BEGIN X", &twice] {
             let error = parse(text).unwrap_err().to_string();
             assert!(!error.contains("hunter2") && !error.contains("aHVu"), "{error}");

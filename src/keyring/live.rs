@@ -16,7 +16,7 @@ use super::{KeyView, KeyringError, KeyringSettings, KeyringStatus, Ring};
 use crate::clock::Clock;
 use crate::jose::names::UnixTime;
 use crate::jose::sign::SigningKey;
-use crate::rotation::{self, Rules};
+use crate::rotation::{self, KeyState, Rules};
 use crate::status::Fault;
 
 /// `latest_exp` is stored this far ahead, so that not every token costs a write: a retired key stays
@@ -90,7 +90,7 @@ impl Keyring {
     /// every cached copy without it has expired. False: the key was there already.
     ///
     /// # Errors
-    /// [`KeyringError`] when it cannot be stored, or another key is already next.
+    /// [`KeyringError`] when it cannot be stored, another key is already next, or this one is retired.
     pub async fn import(
         settings: &KeyringSettings,
         key: Arc<SigningKey>,
@@ -104,8 +104,11 @@ impl Keyring {
         let engine = Engine::new(settings.algorithm, rules, store, clock);
         let memory = Arc::new(RingState::default());
         let before = engine.store.load(None).await?.unwrap_or_default();
-        if before.get(key.kid()).is_some() {
-            return Ok(false);
+        if let Some(known) = before.get(key.kid()) {
+            return match known.times.state {
+                KeyState::Retired => Err(KeyringError::Retired),
+                KeyState::Active | KeyState::Next => Ok(false),
+            };
         }
         if before.next().is_some() {
             return Err(KeyringError::NextIsTaken);

@@ -102,6 +102,8 @@ pub enum KeyringError {
     NoActive,
     #[error("another key is already next; wait until it signs, or run `keys rotate` first")]
     NextIsTaken,
+    #[error("the ring has retired this key, so it does not sign again")]
+    Retired,
     /// The ring is full of keys that wait for the last token they signed to expire.
     #[error("the ring is full: {keys} keys wait for the last token they signed to expire")]
     Full {
@@ -124,6 +126,7 @@ impl KeyringError {
             Self::Contended => "store_contended",
             Self::NoActive => "no_active_key",
             Self::NextIsTaken => "next_taken",
+            Self::Retired => "key_retired",
             Self::Full { .. } => "key_ring_full",
             Self::Unsupported(_) => "unsupported",
             Self::ReadBack(fault) => fault.code(),
@@ -138,6 +141,7 @@ impl KeyringError {
                 "shorter `max_lifetime`s let keys go sooner; `keys rotate --now` changes the key all the same",
             ),
             Self::Contended => Some("try again"),
+            Self::Retired => Some("`countersign keys rotate` makes a new key"),
             Self::Make(_)
             | Self::NoActive
             | Self::NextIsTaken

@@ -1,4 +1,4 @@
-//! Drops some lines of pingora: one without meaning, and those of its proxy, whose errors quote
+//! Drops some lines of pingora: two without meaning, and those of its proxy, whose errors quote
 //! headers. The request handler writes its own line for each.
 
 use std::fmt;
@@ -12,6 +12,8 @@ use tracing_subscriber::registry::LookupSpan;
 /// Logged at `error` whenever a pooled connection is checked while its idle watcher still holds it, as on
 /// the first requests of every process. pingora then opens another connection, and nothing is lost.
 const NO_ERROR: &str = "failed to acquire reusable stream";
+/// Logged at `error` each second while `--upgrade` waits, which it says itself.
+const WAITING: &str = "No incoming socket transfer";
 
 /// The target of pingora's proxy.
 const PROXY: &str = "pingora_proxy";
@@ -53,7 +55,8 @@ struct Message(bool);
 impl Visit for Message {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         if field.name() == "message" {
-            self.0 |= format!("{value:?}") == NO_ERROR;
+            let text = format!("{value:?}");
+            self.0 |= text == NO_ERROR || text.starts_with(WAITING);
         }
     }
 

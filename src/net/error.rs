@@ -13,7 +13,8 @@ pub enum FetchError {
     Timeout { limit: Duration },
     #[error("no connection: {why}")]
     Connect { why: String },
-    #[error("the name was not resolved: {why}")]
+    /// The resolver's own text is a page long.
+    #[error("the name was not resolved")]
     Dns { why: String },
     #[error("TLS: {why}")]
     Tls { why: String },
@@ -139,5 +140,7 @@ fn chain(error: &reqwest::Error) -> String {
         parts.push(e.to_string());
         cause = e.source();
     }
+    // They say only that it was a connection, which the caller says too.
+    parts.retain(|part| !["client error (Connect)", "tcp connect error"].contains(&part.as_str()));
     if parts.is_empty() { "the request failed".to_owned() } else { parts.join(": ") }
 }

@@ -250,7 +250,9 @@ impl Discovery {
             tracing::warn!(
                 upstream = %self.upstream.url.origin().ascii_serialization(),
                 "{text}; issuer and key set are guessed: the upstream's address, and \
-                 `/.well-known/jwks.json` below it; an [[issuer]] in the configuration says what they are"
+                 `/.well-known/jwks.json` below it; an [[issuer]] in the configuration says what they are: \
+                 `countersign init --from {}` writes one",
+                self.upstream.url
             );
             progress.said.clone_from(&text);
         }
@@ -281,7 +283,14 @@ impl Discovery {
         if progress.said != text {
             let code = reason.map(|reason| reason.code);
             let upstream = self.upstream.url.origin().ascii_serialization();
-            tracing::warn!(upstream, code, "{text}");
+            let next = match code {
+                Some("connect") => {
+                    "; is the server up, is the port right? It is asked until it answers"
+                }
+                Some("dns") => "; is the host spelled right? It is asked until it answers",
+                _ => "",
+            };
+            tracing::warn!(upstream, code, "{text}{next}");
             progress.said.clone_from(&text);
         }
         let belief = app.issuers.discovery().and_then(|known| known.belief);

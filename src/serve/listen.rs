@@ -5,6 +5,7 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd, IntoRawFd as _, OwnedFd, RawFd};
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,6 +35,8 @@ pub enum ListenError {
     Bind { address: SocketAddr, why: io::Error },
     #[error("cannot take over the listeners of the running process at {path}: {why}")]
     TakeOver { path: String, why: String },
+    #[error("no running process handed over its listeners at {path}: none was told to")]
+    NotHandedOver { path: String },
 }
 
 fn reason(why: &io::Error) -> String {
@@ -61,11 +64,21 @@ impl Sockets {
     /// Waits until a running process hands over its sockets at `path` (send it `SIGQUIT`).
     ///
     /// # Errors
-    /// [`ListenError::TakeOver`] if none does within some seconds.
+    /// [`ListenError::NotHandedOver`] if none does within some seconds, [`ListenError::TakeOver`] if there
+    /// can be no socket at `path`.
     pub fn taken_over(path: &Path) -> Result<Self, ListenError> {
+        let at = || path.display().to_string();
+        can_wait_at(path).map_err(|why| ListenError::TakeOver { path: at(), why: reason(&why) })?;
+        tracing::info!(
+            path = at(),
+            "waiting six seconds for the running process to hand over its listeners: send it SIGQUIT"
+        );
         let mut fds = Fds::new();
         fds.get_from_sock(path.to_string_lossy().as_ref()).map_err(|why| {
-            ListenError::TakeOver { path: path.display().to_string(), why: why.to_string() }
+            match why.to_string() {
+                why if why.starts_with("EAGAIN") => ListenError::NotHandedOver { path: at() },
+                why => ListenError::TakeOver { path: at(), why },
+            }
         })?;
         Ok(Self { fds: Arc::new(Mutex::new(fds)), copies: Mutex::default() })
     }
@@ -158,6 +171,23 @@ impl Sockets {
         let fds = self.fds.lock();
         fds.send_to_sock(path.to_string_lossy().as_ref()).map(|_| ()).map_err(|e| e.to_string())
     }
+}
+
+/// Whether a socket can be made at `path`: where it cannot, pingora panics. Tried beside it, under a name of
+/// the same length, because a running process connects to `path` itself as soon as it is there.
+fn can_wait_at(path: &Path) -> io::Result<()> {
+    let remove = |path: &Path| match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    };
+    if path.parent().is_some_and(|folder| !folder.is_dir()) {
+        return Err(io::Error::other("there is no such folder, so no proxy runs with it"));
+    }
+    let beside = path.with_file_name("upgrade.look");
+    remove(path)?;
+    remove(&beside)?;
+    UnixListener::bind(&beside)?;
+    remove(&beside)
 }
 
 /// A socket for IPv6 only: the first one has the port for IPv4.
@@ -273,6 +303,19 @@ mod tests {
         let address = taken.local_addr().unwrap();
         let error = Sockets::new().bind(address).unwrap_err();
         assert_eq!(error.to_string(), format!("cannot listen on {address}: address in use"));
+    }
+
+    #[test]
+    fn where_no_socket_can_be_nothing_is_taken_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let long = dir.path().join("x".repeat(120));
+        let taken = dir.path().join("taken");
+        std::fs::create_dir_all(&long).unwrap();
+        std::fs::create_dir_all(taken.join("upgrade.sock")).unwrap();
+        for folder in [dir.path().join("none"), long, taken] {
+            let error = Sockets::taken_over(&folder.join("upgrade.sock")).err().unwrap();
+            assert!(matches!(error, ListenError::TakeOver { .. }), "{error}");
+        }
     }
 
     #[test]

@@ -261,9 +261,29 @@ fn healthcheck_asks_the_admin_listener() {
     assert!(err.contains("/healthz answered 503"), "{err}");
     assert_eq!(asked.join().unwrap(), "GET /healthz HTTP/1.1");
     // The listener is gone.
-    assert_eq!(countersign(&["healthcheck", "--admin", &addr], here).0, Some(1));
+    let (status, _, err) = countersign(&["healthcheck", "--admin", &addr], here);
+    assert_eq!(status, Some(1));
+    assert_eq!(
+        err,
+        format!(
+            "not ready: {addr}: Connection refused\n\
+             does it run? `countersign run`; is its admin listener elsewhere? `--admin`\n"
+        )
+    );
     assert_eq!(countersign(&["healthcheck", "--admin", "nonsense"], here).0, Some(2));
     assert_eq!(countersign(&["healthcheck", "--admin", "off"], here).0, Some(2));
+}
+
+/// Where nothing can be taken over, it says so: pingora would panic.
+#[test]
+fn an_upgrade_without_a_data_directory_is_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = ["run", "--upstream", "http://127.0.0.1:1", "--upgrade", "--data-dir", "none"];
+    let (status, _, err) = countersign(&run, dir.path());
+    assert_eq!(status, Some(2), "{err}");
+    assert!(err.contains("none/upgrade.sock: there is no such folder"), "{err}");
+    assert!(err.contains("hint: --data-dir (COUNTERSIGN_DATA_DIR)"), "{err}");
+    assert!(!dir.path().join("none").exists());
 }
 
 /// Checks that a generated file equals the shipped one; `COUNTERSIGN_UPDATE_DOCS=1` writes it anew.

@@ -139,7 +139,10 @@ async fn one_way_in_is_enough() {
     assert_eq!(output.status.code(), Some(0), "{said}");
     let first = said.lines().next().unwrap();
     assert!(first.starts_with("Convex would accept the tokens of"), "{said}");
-    assert!(first.contains("you need no proxy: use the auth.config.ts block below"), "{said}");
+    assert!(
+        first.contains("you need no proxy: set a customJwt provider in auth.config.ts"),
+        "{said}"
+    );
     assert!(said.contains("\nOIDC would refuse\n"), "{said}");
     // Only `--verbose` shows why the other kind of provider refuses.
     assert!(!said.contains("Auth provider discovery"), "{said}");

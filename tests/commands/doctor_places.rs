@@ -78,7 +78,7 @@ async fn what_it_tells_to_run_runs() {
     let (status, said, _) = doctor(&[&url]).await;
     assert_eq!(status, 1, "{said}");
     let first = said.lines().next().unwrap();
-    let fix = "Fix: put countersign in front of the auth server, with the `[[issuer]]` below.";
+    let fix = "with an `[[issuer]]` in its configuration.";
     assert!(first.contains("would refuse") && first.ends_with(fix), "{said}");
     assert!(said.contains(&format!("the key set was found at {url}/api/auth/jwks")), "{said}");
     assert!(said.contains("1. `alg` EdDSA is not known to it\n   at $.keys[0].alg"), "{said}");
@@ -175,6 +175,18 @@ async fn it_knows_a_countersign() {
     assert!(said.contains("this is a countersign proxy"), "{said}");
     assert!(!said.contains("countersign in front"), "{said}");
     assert!(said.contains("POST /_countersign/token"), "the token was not countersigned: {said}");
+    // The issuer may be known only where the proxy runs.
+    let gone = ["--issuer", "http://127.0.0.1:1"];
+    let jwks = place.url("/.well-known/jwks.json");
+    let (status, said, _) = doctor(&[&jwks, gone[0], gone[1]]).await;
+    assert_eq!(status, 0, "{said}");
+    assert!(said.contains("this is a countersign proxy"), "{said}");
+    for wrong in ["without a proxy", "no proxy", "itself listens", "all is well"] {
+        assert!(!said.contains(wrong), "{wrong}: {said}");
+    }
+    let first = said.lines().next().unwrap();
+    assert!(first.ends_with(", once it can reach http://127.0.0.1:1."), "{said}");
+    assert!(said.contains("! http://127.0.0.1:1: this machine only"), "{said}");
     // The proxy's tokens keep the `iss` of the server behind it.
     let (status, said, _) = doctor(&[&place.url("")]).await;
     assert_eq!(status, 0, "{said}");
@@ -184,6 +196,141 @@ async fn it_knows_a_countersign() {
         said.contains(&format!("jwks: \"{jwks}\",")) && !said.contains("without a proxy"),
         "{said}"
     );
+}
+
+/// It has no key set yet, which is not a fault of the auth server's program.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_without_a_key_set_is_to_be_asked_itself() {
+    let url = server(|at, _| match at {
+        "/_countersign/token" => (
+            StatusCode::METHOD_NOT_ALLOWED,
+            [("content-type", "application/json")],
+            r#"{"code":"method_not_allowed"}"#,
+        )
+            .into_response(),
+        _ => (StatusCode::BAD_GATEWAY, r#"{"code":"no_key_set"}"#).into_response(),
+    })
+    .await;
+    for profile in ["convex", "login"] {
+        let jwks = format!("{url}/.well-known/jwks.json");
+        let (status, said, _) = doctor(&[&jwks, "--profile", profile]).await;
+        assert_eq!(status, 1, "{said}");
+        assert!(
+            said.contains("the proxy has no key set yet: `curl http://127.0.0.1:9090"),
+            "{said}"
+        );
+        assert!(!said.contains("log of the auth server"), "{said}");
+    }
+}
+
+/// What no proxy mends is the first fault, with its own fix.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_countersign_refuses_is_not_sent_to_it() {
+    let signer = Arc::new(Signer::es384());
+    let set = json!({"keys": [signer.jwk("k1")]});
+    let url = server(move |at, own| match at {
+        DISCOVERY => as_json(&document(own, &format!("{own}/jwks"))),
+        "/jwks" => as_json(&set),
+        _ => nothing(),
+    })
+    .await;
+    let whole = signer_token(&signer, &url);
+    let cut = whole[..whole.len() - 3].to_owned();
+    let claims_with = |name: &str, value: Value| {
+        let mut claims = claims(&url);
+        claims[name] = value;
+        signer.token(&json!({"alg": "ES384", "kid": "k1"}), &claims)
+    };
+    let without_exp = {
+        let mut claims = claims(&url);
+        claims.as_object_mut().unwrap().remove("exp");
+        signer.token(&json!({"alg": "ES384", "kid": "k1"}), &claims)
+    };
+    let hmac = {
+        let header = base64::Engine::encode(
+            &base64::engine::general_purpose::URL_SAFE_NO_PAD,
+            r#"{"alg":"HS256","kid":"k1"}"#,
+        );
+        format!("{header}.{}", whole.split_once('.').unwrap().1)
+    };
+    let ahead = claims_with("nbf", json!(4_000_000_000_i64));
+    let stranger = signer_token(&Signer::es384(), &url);
+    for (token, why, fix) in [
+        (&cut, "the token is damaged, perhaps cut when it was copied", "copy the token again"),
+        (&without_exp, "`exp` is missing", "let the auth server set `exp`"),
+        (&ahead, "not valid yet", "set the clock of the auth server"),
+        (&hmac, "`alg` is not one", "let the auth server sign with RS256 or ES256"),
+        (&stranger, "the signature does not verify", "was changed or cut when copied"),
+    ] {
+        for profile in ["convex", "standard"] {
+            let args = [&url, "--token", token, "--profile", profile];
+            let (status, said, _) = doctor(&args).await;
+            let first = said.lines().next().unwrap();
+            assert!(status == 1 && first.contains(fix), "{profile} {why}: {said}");
+            assert!(said.contains(why), "{profile} {why}: {said}");
+            assert!(!said.contains("trailing bits"), "{said}");
+            assert!(!said.contains("POST /_countersign/token"), "{profile} {why}: {said}");
+        }
+    }
+    // A good one is.
+    let (_, said, _) = doctor(&[&url, "--token", &whole]).await;
+    assert!(said.contains("`fetchAccessToken`"), "{said}");
+}
+
+/// The auth server is asked at another address than its tokens name.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_block_has_the_values_of_the_token() {
+    let signer = Arc::new(Signer::rs256());
+    let set = json!({"keys": [signer.jwk("k1")]});
+    let url = server(move |at, own| match at {
+        DISCOVERY => as_json(&document(own, &format!("{own}/jwks"))),
+        "/jwks" => as_json(&set),
+        _ => nothing(),
+    })
+    .await;
+    let token = signer_token(&signer, "https://login.example.com");
+    let (status, said, _) = doctor(&[&url, "--token", &token, "--audience", "other"]).await;
+    assert_eq!(status, 1, "{said}");
+    assert!(said.contains("1. the token's `iss` is https://login.example.com"), "{said}");
+    for line in [
+        "issuer: \"https://login.example.com\",",
+        "applicationID: \"app\",",
+        "issuer = \"https://login.example.com\"",
+        "--issuer https://login.example.com",
+    ] {
+        assert!(said.contains(line), "{line}: {said}");
+    }
+    assert!(!said.contains(&format!("issuer: \"{url}\"")), "{said}");
+    // Not those of a token that these keys did not sign.
+    let foreign = signer_token(&Signer::rs256(), "https://login.example.com");
+    let (_, said, _) = doctor(&[&url, "--token", &foreign]).await;
+    assert!(!said.contains("issuer: \"https://login"), "{said}");
+}
+
+/// Each profile is named as what it is, in the verdict and in the fix.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_profile_is_called_by_its_name() {
+    let set = json!({"keys": [Signer::es384().jwk("k1")]});
+    let url = server(move |at, own| match at {
+        DISCOVERY => as_json(&document(own, &format!("{own}/jwks"))),
+        "/jwks" => as_json(&set),
+        _ => nothing(),
+    })
+    .await;
+    for profile in ["login", "hasura"] {
+        let (status, said, _) = doctor(&[&url, "--profile", profile]).await;
+        assert_eq!(status, 1, "{said}");
+        let first = said.lines().next().unwrap();
+        assert!(
+            first.starts_with(&format!("A verifier of the profile `{profile}` would")),
+            "{said}"
+        );
+        assert!(said.contains(&format!("\nthe profile {profile} would refuse\n")), "{said}");
+        assert!(said.contains(&format!("`--profile {profile}`")), "{said}");
+        assert!(!said.contains("Convex") && !said.contains("public key for a signature"), "{said}");
+    }
+    let (_, said, _) = doctor(&[&url, "--profile", "login"]).await;
+    assert!(said.contains("the set has no key for RS256"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

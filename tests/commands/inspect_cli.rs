@@ -125,7 +125,7 @@ fn what_is_not_a_token_could_not_be_inspected() {
     }
     let empty = inspect("-", &[], "\n");
     assert_eq!(empty.status.code(), Some(2));
-    assert!(text(&empty.stderr).starts_with("error: stdin: there is none\nhint: "));
+    assert!(text(&empty.stderr).starts_with("error: stdin: it is empty\nhint: "));
     let missing = inspect("@/nowhere/at/all", &[], "");
     assert_eq!(missing.status.code(), Some(2));
     let jwe = format!("{}....", b64(r#"{"alg":"RSA-OAEP","enc":"A256GCM"}"#));

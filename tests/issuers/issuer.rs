@@ -376,6 +376,21 @@ async fn keys_strangers_share_are_not_served() {
     }
 }
 
+/// As when a start with another `public_url` finds another `jwks_uri` than the stored document had.
+#[tokio::test]
+async fn what_a_reload_replaces_is_not_fetched_any_more() {
+    let dir = tempfile::tempdir().unwrap();
+    let (old, new) = (FaultIssuer::start(&[key("a")]).await, FaultIssuer::start(&[key("b")]).await);
+    old.usually(Reply::status(500));
+    let settings = |source: &FaultIssuer| issuer("one", Source::Url(source.url("/jwks")));
+    let parts = Parts::start(vec![settings(&old)], dir.path(), Clock::system()).await;
+    let replaced = Arc::downgrade(&parts.issuers.only().unwrap());
+    eventually("the old source was asked", || old.requests() > 0).await;
+    parts.issuers.reload(vec![settings(&new)]).unwrap();
+    eventually("the old issuer is gone", || replaced.strong_count() == 0).await;
+    eventually("the new source was asked", || new.requests() > 0).await;
+}
+
 #[tokio::test]
 async fn keys_of_two_issuers_never_stand_in_one_set() {
     let dir = tempfile::tempdir().unwrap();

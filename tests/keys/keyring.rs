@@ -360,10 +360,25 @@ fn private_keys_are_exported_into_a_file_alone() {
     }
     assert_eq!(fs::read_to_string(&backup).unwrap(), pems);
 
+    // Only one of two keys would be imported.
+    let restored = dir.path().join("restored");
+    let said = refused(&keys(&restored, &["import", backup.to_str().unwrap()]));
+    assert!(
+        said.contains("it holds 2 private keys") && said.contains("openssl pkey -in"),
+        "{said}"
+    );
+    assert!(!restored.exists(), "nothing was made");
+    // A key that was taken out of use stays out of use.
+    let retired = dir.path().join("retired.pem");
+    fs::write(&retired, pems.split_inclusive("-----END PRIVATE KEY-----\n").nth(1).unwrap())
+        .unwrap();
+    let said = refused(&keys(&place, &["import", retired.to_str().unwrap()]));
+    assert!(said.contains("the ring has retired this key"), "{said}");
+    assert!(said.contains("hint: `countersign keys rotate` makes a new key"), "{said}");
+
     // A backup brings the ring back.
     let copy = dir.path().join("one.pem");
     fs::write(&copy, pems.split_inclusive("-----END PRIVATE KEY-----\n").next().unwrap()).unwrap();
-    let restored = dir.path().join("restored");
     text(&keys(&restored, &["import", &copy.display().to_string()]));
     let active = |place: &Path| {
         let list = json(&keys(place, &["list", "--json"]));

@@ -136,3 +136,12 @@ fn an_address_is_fetched_whatever_its_type() {
     assert_eq!(ran.err, "$: warning: content_type \"text/html\"\n");
     assert!(ran.out.contains("\"kid\":\"g\""));
 }
+
+/// Silence could mean that nothing was looked at.
+#[test]
+fn a_good_set_is_said_to_be_unchanged() {
+    let set = json!({"keys": [keys::jwk("o", "o")]}).to_string();
+    let ran = countersign(&["-"], set.as_bytes());
+    assert_eq!((ran.status, ran.err.as_str()), (Some(0), "1 key, unchanged\n"));
+    assert_eq!(countersign(&["-", "--report", "json"], set.as_bytes()).err.lines().count(), 1);
+}

@@ -11,7 +11,11 @@ use crate::clock::Clock;
 use crate::doctor::Answer;
 use crate::doctor::address::unreachable;
 use crate::doctor::exam::claim;
-use crate::doctor::finding::{Case, FetchResult, Finding, Level, NoAnswer, Place, Way};
+use crate::doctor::finding::{
+    Case, FetchResult, Finding, Level, NoAnswer, Ours, Place, Setup, Way,
+};
+use crate::doctor::ours::refused_by;
+use crate::jose::names::UnixTime;
 use crate::jose::tree::Json;
 use crate::profile::Profile;
 use crate::proxy::routes::EXCHANGE;
@@ -74,7 +78,9 @@ pub(in crate::cli) async fn gather(
             issuer = stated;
         }
     }
-    let proxy = !is_down(&found) && is_countersign(&given, fetcher).await;
+    // The issuer may be down, or known only where the proxy runs: the proxy itself answers all the same.
+    let unheard = is_down(&found) && same_origin(&first, given.as_str());
+    let proxy = !unheard && is_countersign(&given, fetcher).await;
     if let (true, None, Some(stated)) = (proxy, question.issuer, stated_issuer(&found)) {
         // The proxy's tokens keep the `iss` of the auth server, unless it is configured otherwise.
         issuer = stated;
@@ -141,21 +147,32 @@ pub(in crate::cli) async fn gather(
         true => given.origin().ascii_serialization(),
         false => base.clone(),
     };
-    let subject = Subject { upstream: &upstream, issuer: &spelled, jwks_url: &jwks_url, banned };
-    let ours = match is_down(&jwks) {
-        true => lost(&jwks),
-        false => ours::look(&subject, fetcher.resolver()).await,
+    let now = Clock::system().now();
+    let look = async |issuer: &str| {
+        let banned = banned.clone();
+        let subject = Subject { upstream: &upstream, issuer, jwks_url: &jwks_url, banned };
+        match is_down(&jwks) {
+            true => lost(&jwks),
+            false => ours::look(&subject, fetcher.resolver()).await,
+        }
     };
+    let mut actual_issuer = token_iss.unwrap_or_else(|| spelled.clone());
+    let mut ours = look(&actual_issuer).await;
+    if actual_issuer != spelled && !signed(&ours, question.token.as_deref(), now) {
+        actual_issuer.clone_from(&spelled);
+        ours = look(&spelled).await;
+    }
     Ok(Case {
         issuer,
         spelled,
+        actual_issuer,
         jwks_url,
         jwks,
         discovery,
         discovery_jwks,
         token: question.token.clone(),
         audience: question.audience.map(str::to_owned),
-        now: Clock::system().now(),
+        now,
         closed,
         profile: question.profile.clone(),
         way: question.way,
@@ -165,8 +182,19 @@ pub(in crate::cli) async fn gather(
     })
 }
 
-fn lost(jwks: &FetchResult) -> crate::doctor::finding::Ours {
-    use crate::doctor::finding::{Ours, Setup};
+/// Whether one of these keys signed the token, which may be refused for another reason.
+fn signed(ours: &Ours, token: Option<&str>, now: UnixTime) -> bool {
+    let (Ok(read), Some(token)) = (&ours.read, token) else { return false };
+    let refusal = refused_by(read, token, now);
+    // The checks behind the signature rank above it.
+    refusal.is_none_or(|cause| {
+        ["exp", "nbf", "iat", "aud", "client", "sub", "sender", "tenant"]
+            .iter()
+            .any(|kind| cause.code.starts_with(kind))
+    })
+}
+
+fn lost(jwks: &FetchResult) -> Ours {
     let nothing = || NoAnswer { code: "connect", why: "no answer".to_owned() };
     let read = Err(jwks.as_ref().err().cloned().unwrap_or_else(nothing));
     Ours { setup: Setup::None, read }

@@ -91,7 +91,7 @@ pub(in crate::cli) fn jwks_setting(upstream: &str, jwks_url: &str) -> String {
 }
 
 async fn by_upstream(upstream: &str, fetcher: &Fetcher) -> Result<ReadKeys, NoAnswer> {
-    let overrides = RunOverrides { upstream: Some(upstream.to_owned()), ..RunOverrides::default() };
+    let overrides = RunOverrides { upstream: Some(upstream.to_owned()), ..elsewhere() };
     let config = config::load(None, &overrides, &NoEnv).map_err(|error| configuration(&error))?;
     let Some(upstream) = &config.upstream else {
         return Err(NoAnswer { code: "config", why: "there is no upstream".to_owned() });
@@ -124,6 +124,15 @@ async fn by_upstream(upstream: &str, fetcher: &Fetcher) -> Result<ReadKeys, NoAn
     }
 }
 
+/// With listeners that no auth server has: the default port may be that of the auth server.
+fn elsewhere() -> RunOverrides {
+    RunOverrides {
+        listen: Some("127.0.0.1:0".to_owned()),
+        admin: Some("off".to_owned()),
+        ..RunOverrides::default()
+    }
+}
+
 /// Whether the upstream's name resolves to private addresses alone.
 async fn is_private(upstream: &UpstreamSettings, fetcher: &Fetcher) -> bool {
     if let Some(class) = Class::of_url(&upstream.url) {
@@ -135,7 +144,7 @@ async fn is_private(upstream: &UpstreamSettings, fetcher: &Fetcher) -> bool {
 }
 
 async fn by_file(file: &str, fetcher: &Fetcher) -> Result<ReadKeys, NoAnswer> {
-    let config = config::load_text(file, None, &RunOverrides::default(), &NoEnv)
+    let config = config::load_text(file, None, &elsewhere(), &NoEnv)
         .map_err(|error| configuration(&error))?;
     let issuer = config.issuers.first();
     let issuer = issuer.ok_or(NoAnswer { code: "config", why: "there is no issuer".to_owned() })?;

@@ -5,7 +5,9 @@ use crate::auth_config::SOMEWHERE as PROXY;
 use crate::cli::output::{one_line, paint, wrap};
 use crate::doctor::changing::Changing;
 use crate::doctor::exam::{Diagnosis, token_audiences};
-use crate::doctor::finding::{CUSTOM_JWT, Case, Finding, Level, NoAnswer, OIDC, Place, Setup};
+use crate::doctor::finding::{
+    BY_THE_RFCS, CUSTOM_JWT, Case, Finding, Level, NoAnswer, OIDC, Place, Setup,
+};
 use crate::doctor::summary::{self, MergedFault};
 use crate::jose::json::quote as quoted;
 use crate::jose::stable::is_left_out;
@@ -81,13 +83,8 @@ pub(super) fn page(
         page.blank();
         one_fault(i + 1, fault, &mut told, &mut page);
     }
-    let warnings: Vec<_> = diagnosis
-        .findings
-        .iter()
-        .filter(|f| {
-            f.level == Level::Warning && (verbose || f.about != "address" || !told.is_empty())
-        })
-        .collect();
+    let warnings: Vec<_> =
+        diagnosis.findings.iter().filter(|f| f.level == Level::Warning).collect();
     if !warnings.is_empty() {
         page.blank();
         warnings.into_iter().for_each(|finding| warning(finding, &mut page));
@@ -117,7 +114,10 @@ fn verdicts(case: &Case, diagnosis: &Diagnosis, page: &mut Page) {
             true => page.paint("1;32", "would accept"),
             false => page.paint("1;31", "would refuse"),
         };
-        page.lines.push(format!("{} {word}", verdict.way));
+        page.lines.push(match verdict.way {
+            BY_THE_RFCS => format!("the profile {} {word}", case.profile.name),
+            way => format!("{way} {word}"),
+        });
     }
     // A fetch that fails the same way for the verifier and for countersign is reported once.
     let lost = |fetched: &Result<_, NoAnswer>, no_answer: &NoAnswer| {
@@ -301,7 +301,14 @@ fn config(case: &Case, diagnosis: &Diagnosis, question: &Question<'_>, page: &mu
     }
     let without_aud = case.token.as_deref().is_some_and(|t| token_audiences(t).is_empty())
         && case.audience.is_none();
-    let application = match (&diagnosis.audience, without_aud) {
+    let audience = match case.token.as_deref().map(token_audiences) {
+        // Not the one that was just found to be wrong.
+        Some(theirs) if diagnosis.audience.as_ref().is_none_or(|asked| !theirs.contains(asked)) => {
+            theirs.into_iter().next().or_else(|| diagnosis.audience.clone())
+        }
+        _ => diagnosis.audience.clone(),
+    };
+    let application = match (&audience, without_aud) {
         (_, true) if !as_things_are => {
             "applicationID: \"my-app\", // the `audience` that you give `audience_when_missing`"
                 .into()
@@ -324,11 +331,11 @@ fn config(case: &Case, diagnosis: &Diagnosis, question: &Question<'_>, page: &mu
         false => (format!("{PROXY}/.well-known/jwks.json"), "RS256"),
     };
     let entry = if as_things_are && !custom {
-        vec![format!("domain: {},", quoted(&case.spelled)), application]
+        vec![format!("domain: {},", quoted(&case.actual_issuer)), application]
     } else {
         vec![
             "type: \"customJwt\",".to_owned(),
-            format!("issuer: {},", quoted(&case.spelled)),
+            format!("issuer: {},", quoted(&case.actual_issuer)),
             format!("jwks: {},", quoted(&jwks)),
             format!("algorithm: {},", quoted(algorithm)),
             application,
@@ -363,7 +370,9 @@ fn config(case: &Case, diagnosis: &Diagnosis, question: &Question<'_>, page: &mu
             page.bold("the same, with comments, and the proxy");
             let (from, issuer) = match question.issuer.is_none() && case.token.is_none() {
                 true => (shell(question.address), String::new()),
-                false => (shell(&case.jwks_url), format!(" --issuer {}", shell(&case.spelled))),
+                false => {
+                    (shell(&case.jwks_url), format!(" --issuer {}", shell(&case.actual_issuer)))
+                }
             };
             page.lines.push(format!("  countersign init --from {from}{issuer}"));
             page.lines

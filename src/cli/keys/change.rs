@@ -141,6 +141,14 @@ pub(super) fn import(
         "-" => text(std::io::stdin().lock()).map_err(|e| CliError::new("stdin", e))?,
         _ => std::fs::File::open(file).and_then(text).map_err(|e| CliError::new(file, e))?,
     };
+    let count = admit::count(&text);
+    if count > 1 {
+        let why = format!("it holds {count} private keys, and one is imported at a time");
+        return Err(CliError::new(file, why).hint(format!(
+            "of a backup the first one signs: `openssl pkey -in {file} -out one.pem`, then import one.pem. \
+             The others are not needed: the tokens they signed stay valid only with the old ring"
+        )));
+    }
     let key = admit::parse(&text).map_err(|e| {
         CliError::new(file, e)
             .hint("PEM (PKCS#8, PKCS#1, SEC 1), a private JWK, or the base64 of either")
