@@ -203,7 +203,7 @@ pub fn http(failure: &Failure) -> Answer {
         Failure::Exchange(ExchangeFailure::Bridge(BridgeError::Refused(Refusal::Base64))) => {
             "; are there quotes, or `Bearer`, in front of it?"
         }
-        _ => "",
+        _ => Default::default(),
     };
     let body = json!({
         "error": error,

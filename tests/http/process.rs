@@ -144,7 +144,7 @@ async fn the_variable_port_is_where_it_listens() {
     process.says(&format!("public=\"{other}\"")).await;
     let mut process = start("three", &["--admin", "off"], &[("PORT", "http")]);
     assert_eq!(process.ends().await, Some(2));
-    assert!(process.log().contains("PORT: the variable says `http`"), "{}", process.log());
+    assert!(process.log().contains("PORT: `http` is not a port"), "{}", process.log());
 }
 
 /// The log names the addresses for clients, the verifier and the operator, and says that a key was

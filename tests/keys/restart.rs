@@ -146,7 +146,8 @@ async fn a_stop_completes_every_stream_in_flight() {
     let read = futures::future::join_all(read).await;
     let whole = read.iter().filter(|body| body.as_ref().is_ok_and(|b| b.len() == size)).count();
     println!("streams in flight at a stop: {whole} of {} completed", read.len());
-    assert_eq!(whole, 40);
+    let failed: Vec<_> = read.iter().filter_map(|body| body.as_ref().err()).collect();
+    assert_eq!(whole, 40, "{failed:?}\n{}", process.log());
     assert_eq!(process.ends().await, Some(0), "{}", process.log());
     assert!(!process.log().contains("still open"), "{}", process.log());
 }
