@@ -199,12 +199,9 @@ const RETRY_AFTER: u32 = 1;
 pub fn http(failure: &Failure) -> Answer {
     let (error, status) = failure.oauth();
     let code = failure.code();
-    let next = match failure {
-        Failure::Exchange(ExchangeFailure::Bridge(BridgeError::Refused(Refusal::Base64))) => {
-            "; are there quotes, or `Bearer`, in front of it?"
-        }
-        _ => Default::default(),
-    };
+    let damaged = Failure::Exchange(ExchangeFailure::Bridge(BridgeError::Refused(Refusal::Base64)));
+    let next =
+        if *failure == damaged { "; are there quotes, or `Bearer`, in front of it?" } else { "" };
     let body = json!({
         "error": error,
         "error_description": described(&format!("{code}: {failure}{next}")),
