@@ -238,7 +238,9 @@ async fn a_failing_auth_server_is_seen_everywhere() {
 
     // It is back. A proxy that is not ready gets no requests, so it probes by itself.
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.unwrap();
-    tokio::spawn(async move { axum::serve(listener, axum::Router::new()).await.unwrap() });
+    // The longest page that the probe reads.
+    let page = axum::Router::new().fallback(|| async { "x".repeat(64 * 1024) });
+    tokio::spawn(async move { axum::serve(listener, page).await.unwrap() });
     for _ in 0..300 {
         let (status, said) = ready().await;
         if status == 200 && said["degraded"] == false {
