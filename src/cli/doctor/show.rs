@@ -299,9 +299,9 @@ fn config(case: &Case, diagnosis: &Diagnosis, question: &Question<'_>, page: &mu
     if !as_things_are && (!diagnosis.readable || case.place == Place::Countersign) {
         return;
     }
-    let without_aud = case.token.as_deref().is_some_and(|t| token_audiences(t).is_empty())
-        && case.audience.is_none();
-    let audience = match case.token.as_deref().map(token_audiences) {
+    let theirs = case.token.as_deref().map(token_audiences);
+    let without_aud = theirs.as_ref().is_some_and(Vec::is_empty) && case.audience.is_none();
+    let audience = match theirs {
         // Not the one that was just found to be wrong.
         Some(theirs) if diagnosis.audience.as_ref().is_none_or(|asked| !theirs.contains(asked)) => {
             theirs.into_iter().next().or_else(|| diagnosis.audience.clone())

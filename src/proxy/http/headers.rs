@@ -66,9 +66,11 @@ pub fn media_type(fields: &http::HeaderMap) -> String {
 /// Whether a request is a gRPC call. `application/grpc-web` does not need HTTP/2, so it does not
 /// count.
 pub fn is_grpc(header: &RequestHeader) -> bool {
-    let is_http2 = header.version == http::Version::HTTP_2;
+    if header.version != http::Version::HTTP_2 {
+        return false;
+    }
     let media = media_type(&header.headers);
-    is_http2 && (media == "application/grpc" || media.starts_with("application/grpc+"))
+    media == "application/grpc" || media.starts_with("application/grpc+")
 }
 
 /// Where a request came from.

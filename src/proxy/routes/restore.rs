@@ -57,8 +57,9 @@ pub(in crate::proxy) fn body(
     let places = match media.as_str() {
         form::MEDIA_TYPE => rewrite::form::find(body, &rule.restore_form),
         // With a repeated member, the upstream may read the other one, so the body is not changed.
-        "application/json" => rewrite::json::find(body, &rule.restore_json).ok()?,
-        media if media.ends_with("+json") => rewrite::json::find(body, &rule.restore_json).ok()?,
+        media if media == "application/json" || media.ends_with("+json") => {
+            rewrite::json::find(body, &rule.restore_json).ok()?
+        }
         _ => return None,
     };
     spliced(body, places, &state.bridge).map(Bytes::from)
