@@ -1,9 +1,8 @@
 //! `countersign verify` and `countersign resign` as a script runs them.
 
-use std::io::Write as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
 
+use crate::support::process::with_input;
 use crate::support::tokens::*;
 use countersign::jose::alg::Alg;
 use serde_json::{Value, json};
@@ -15,16 +14,7 @@ struct Ran {
 }
 
 fn run(args: &[&str], stdin: &str) -> Ran {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_countersign"))
-        .args(args)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    // A command that fails early does not read its input.
-    let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
-    let output = child.wait_with_output().unwrap();
+    let output = with_input(args, stdin);
     Ran {
         status: output.status.code().unwrap(),
         out: String::from_utf8(output.stdout).unwrap(),

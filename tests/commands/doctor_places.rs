@@ -42,6 +42,16 @@ fn nothing() -> Response {
     StatusCode::NOT_FOUND.into_response()
 }
 
+/// A server with a discovery document and this key set.
+async fn issuer(set: Value) -> String {
+    server(move |at, own| match at {
+        DISCOVERY => as_json(&document(own, &format!("{own}/jwks"))),
+        "/jwks" => as_json(&set),
+        _ => nothing(),
+    })
+    .await
+}
+
 async fn countersign(args: &[&str], dir: &Path) -> Output {
     let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_countersign"));
     command.args(args).current_dir(dir).output().await.unwrap()
@@ -159,12 +169,7 @@ async fn a_query_stays_behind_the_path() {
 async fn it_knows_a_countersign() {
     let signer = Arc::new(Signer::es384());
     let set = json!({"keys": [signer.jwk("k1")]});
-    let url = server(move |at, own| match at {
-        DISCOVERY => as_json(&document(own, &format!("{own}/jwks"))),
-        "/jwks" => as_json(&set),
-        _ => nothing(),
-    })
-    .await;
+    let url = issuer(set).await;
     let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
     let place = Place::new(&url, "");
     let _process = place.running().await;
@@ -228,12 +233,7 @@ async fn a_proxy_without_a_key_set_is_to_be_asked_itself() {
 async fn a_token_that_countersign_refuses_is_not_sent_to_it() {
     let signer = Arc::new(Signer::es384());
     let set = json!({"keys": [signer.jwk("k1")]});
-    let url = server(move |at, own| match at {
-        DISCOVERY => as_json(&document(own, &format!("{own}/jwks"))),
-        "/jwks" => as_json(&set),
-        _ => nothing(),
-    })
-    .await;
+    let url = issuer(set).await;
     let whole = signer_token(&signer, &url);
     let cut = whole[..whole.len() - 3].to_owned();
     let claims_with = |name: &str, value: Value| {
@@ -282,12 +282,7 @@ async fn a_token_that_countersign_refuses_is_not_sent_to_it() {
 async fn the_block_has_the_values_of_the_token() {
     let signer = Arc::new(Signer::rs256());
     let set = json!({"keys": [signer.jwk("k1")]});
-    let url = server(move |at, own| match at {
-        DISCOVERY => as_json(&document(own, &format!("{own}/jwks"))),
-        "/jwks" => as_json(&set),
-        _ => nothing(),
-    })
-    .await;
+    let url = issuer(set).await;
     let token = signer_token(&signer, "https://login.example.com");
     let (status, said, _) = doctor(&[&url, "--token", &token, "--audience", "other"]).await;
     assert_eq!(status, 1, "{said}");
@@ -311,12 +306,7 @@ async fn the_block_has_the_values_of_the_token() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_profile_is_called_by_its_name() {
     let set = json!({"keys": [Signer::es384().jwk("k1")]});
-    let url = server(move |at, own| match at {
-        DISCOVERY => as_json(&document(own, &format!("{own}/jwks"))),
-        "/jwks" => as_json(&set),
-        _ => nothing(),
-    })
-    .await;
+    let url = issuer(set).await;
     for profile in ["login", "hasura"] {
         let (status, said, _) = doctor(&[&url, "--profile", profile]).await;
         assert_eq!(status, 1, "{said}");
@@ -455,12 +445,7 @@ async fn it_promises_what_run_does() {
 async fn an_expired_token_is_told_before_all_else() {
     let signer = Arc::new(Signer::rs256());
     let set = json!({"keys": [signer.jwk("k1")]});
-    let url = server(move |at, own| match at {
-        DISCOVERY => as_json(&document(own, &format!("{own}/jwks"))),
-        "/jwks" => as_json(&set),
-        _ => nothing(),
-    })
-    .await;
+    let url = issuer(set).await;
     let mut old = claims(&url);
     old["exp"] = json!(1_700_000_600);
     let header = json!({"alg": "RS256", "kid": "k1"});
@@ -488,12 +473,7 @@ async fn an_expired_token_is_told_before_all_else() {
     // If a proxy is needed, it says what the proxy needs.
     let es384 = Arc::new(Signer::es384());
     let (set, by) = (json!({"keys": [es384.jwk("k1")]}), es384.clone());
-    let strict = server(move |at, own| match at {
-        DISCOVERY => as_json(&document(own, &format!("{own}/jwks"))),
-        "/jwks" => as_json(&set),
-        _ => nothing(),
-    })
-    .await;
+    let strict = issuer(set).await;
     let mut plain = claims(&strict);
     plain.as_object_mut().unwrap().remove("aud");
     let token = by.token(&json!({"alg": "ES384", "kid": "k1"}), &plain);
@@ -540,12 +520,7 @@ async fn an_expired_token_is_told_before_all_else() {
 #[tokio::test(flavor = "multi_thread")]
 async fn tls_names_and_silence() {
     let set = json!({"keys": [Signer::rs256().jwk("k1")]});
-    let url = server(move |at, own| match at {
-        DISCOVERY => as_json(&document(own, &format!("{own}/jwks"))),
-        "/jwks" => as_json(&set),
-        _ => nothing(),
-    })
-    .await;
+    let url = issuer(set).await;
     let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
     let place = Place::with_tls(&url, "");
     let _process = place.running().await;

@@ -1,25 +1,13 @@
 //! `countersign inspect` as a person and a script see it.
 
-use std::io::Write;
-use std::process::{Command, Output, Stdio};
+use std::process::Output;
 
+use crate::support::process::with_input;
 use crate::support::signer::{Signer, b64};
 use serde_json::{Value, json};
 
 fn inspect(argument: &str, more: &[&str], stdin: &str) -> Output {
-    run(&[&["inspect", argument], more].concat(), stdin)
-}
-
-fn run(args: &[&str], stdin: &str) -> Output {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_countersign"))
-        .args(args)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
-    child.wait_with_output().unwrap()
+    with_input(&[&["inspect", argument], more].concat(), stdin)
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -83,12 +71,12 @@ fn a_token_is_read_alike_everywhere() {
                 (format!("@{file}"), ""),
                 ("-".into(), text.as_str()),
             ] {
-                let output = run(&[command, &[&argument]].concat(), stdin);
+                let output = with_input(&[command, &[&argument]].concat(), stdin);
                 assert_eq!(output.status.code(), Some(status), "{command:?} {output:?}");
             }
         }
         for bad in ["", "x", "hunter2.hunter2.hunter2", "/nowhere/at/all", "@/nowhere/at/all"] {
-            let output = run(&[command, &[bad]].concat(), "");
+            let output = with_input(&[command, &[bad]].concat(), "");
             assert_eq!(output.status.code(), Some(2), "{command:?} {bad:?} {output:?}");
             assert!(
                 output.stdout.is_empty() && !text_of(&output).contains("hunter2"),

@@ -7,11 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use crate::support::live::LiveIssuer;
-
-fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
-}
+use crate::support::process::free_port;
 
 /// The program, with its log in a file. It is stopped on drop.
 struct Program {
