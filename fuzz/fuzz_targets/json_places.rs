@@ -21,7 +21,8 @@ fuzz_target!(|body: &[u8]| {
     }
     assert_eq!(splice(body, edits.clone()), body);
     // With another token the body is still JSON, and a reader finds that token.
-    let new = "a\"\\\u{1}\u{e9}";
+    // In a body that is not UTF-8 every byte that is not ASCII is read as `?`, so the token is ASCII there.
+    let new = if std::str::from_utf8(body).is_ok() { "a\"\\\u{1}\u{e9}" } else { "a\"\\\u{1}" };
     let count = edits.len();
     let edits = edits.into_iter().map(|(place, _)| (place, new.to_owned())).collect();
     let again = json::find(&splice(body, edits), &PATHS).expect("the new body is no JSON");
