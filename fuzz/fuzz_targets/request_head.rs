@@ -33,6 +33,7 @@ fuzz_target!(|bytes: &[u8]| {
         assert!(!host.iter().any(|b| b" /?#\\@\"<>".contains(b)), "a host that is not an authority");
     }
     let target = request.path.expect("a complete request has a target");
-    assert!(target.bytes().all(|b| b.is_ascii_graphic()), "a target with blanks");
+    // Bytes above 0x7f pass: browsers of old and some clients send them unencoded.
+    assert!(target.bytes().all(|b| b.is_ascii_graphic() || !b.is_ascii()), "a target with blanks");
     assert!(target.starts_with('/') || target == "*" || target.contains("://"), "no form of a target");
 });
