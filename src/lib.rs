@@ -26,7 +26,7 @@
 pub use countersign_core::verifier;
 pub use net::dns;
 
-pub use countersign_core::{inspect, jose, pipeline, profile, refresh, rewrite, rotation};
+pub use countersign_core::{inspect, jose, pipeline, profile, refresh, rewrite, rotation, scrub};
 
 pub mod admin;
 pub mod answer;

@@ -9,6 +9,7 @@
 //! | [`rewrite`] | finds and replaces tokens in an answer; discovery documents |
 //! | [`refresh`] | when an issuer's keys are fetched: state, event and time in; an action out |
 //! | [`rotation`] | when our own keys change state: next, active, retired, gone |
+//! | [`scrub`] | blanks what looks like a secret in a text |
 //! | [`inspect`] | decodes a token for display, without verifying it |
 //! | [`setting`] | durations, sizes and addresses as written in a configuration file |
 //! | `verifier` (feature of that name) | Convex's verdict, from the crates that it uses, and the cause |
@@ -48,6 +49,7 @@ pub mod profile;
 pub mod refresh;
 pub mod rewrite;
 pub mod rotation;
+pub mod scrub;
 pub mod setting;
 #[cfg(feature = "verifier")]
 pub mod verifier;

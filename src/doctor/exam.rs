@@ -9,8 +9,8 @@ use super::{Answer, Cause, address, fix, generic, headers, ours};
 use crate::inspect::{inspect, words};
 use crate::jose::base64url;
 use crate::jose::tree::Json;
-use crate::log::scrub::scrub;
 use crate::profile::Judge;
+use crate::scrub::scrub;
 use crate::verifier::convex::{self, Algorithm, CustomJwt, Oidc};
 use crate::verifier::{Refusal, RefusalReason, explain};
 

@@ -3,14 +3,13 @@
 //! Three measures keep secrets out of it (`docs/logging.md`):
 //! 1. what this crate logs has named fields, and none of them is a token, a key or a header value;
 //! 2. other crates log at `info` at most: below that, HTTP libraries print header lines and bodies;
-//! 3. [`scrub`] blanks what looks like a secret in every finished line, whichever code wrote it.
+//! 3. [`mod@scrub`] blanks what looks like a secret in every finished line, whichever code wrote it.
 //!
 //! A slow reader of the log never delays a request: `writer` has the queue.
 
 #[cfg(debug_assertions)]
 pub mod copy;
 mod quiet;
-pub mod scrub;
 mod writer;
 
 use std::io::{self, IsTerminal as _, Write};
@@ -32,6 +31,7 @@ use self::quiet::Quiet;
 pub use self::writer::{Guard, lost_lines};
 use crate::clock::Clock;
 use crate::otel;
+use crate::scrub::scrub;
 use crate::setting::{self, Invalid};
 
 /// Target of the line that is written for each request.
@@ -214,7 +214,7 @@ impl<W: Write> Write for ScrubbedLine<W> {
     // The formatter writes each event in one piece, so no secret is cut in two.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(line);
-        self.0.write_all(scrub::scrub(&text).as_bytes())?;
+        self.0.write_all(scrub(&text).as_bytes())?;
         Ok(line.len())
     }
 

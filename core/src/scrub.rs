@@ -3,8 +3,13 @@
 
 use std::borrow::Cow;
 
+use memchr::memmem;
+
 /// Shortest run of base64url that counts as part of a token.
 const TOKEN_PART: usize = 10;
+/// Authentication schemes, and the shortest credentials that are blanked after one.
+const SCHEMES: [&str; 3] = ["bearer", "basic", "dpop"];
+const CREDENTIALS: usize = 8;
 /// Form and query parameters whose value is a secret (RFC 6749, RFC 8693, OpenID Connect).
 const PARAMETERS: &[&str] = &[
     "access_token",
@@ -38,9 +43,6 @@ pub fn scrub(line: &str) -> Cow<'_, str> {
 
 /// Compact JWS and JWE: a base64url run that starts as a JSON object does, or three dotted runs.
 fn tokens(line: &str) -> Option<String> {
-    if !line.contains('.') && !line.contains("ey") {
-        return None;
-    }
     let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.=".contains(&byte);
     replace_runs(line, is_token, |run| {
         let looks_so = |part: &str| part.starts_with("eyJ") || part.starts_with("ewo");
@@ -53,24 +55,35 @@ fn tokens(line: &str) -> Option<String> {
     })
 }
 
-/// `Bearer x` and `Basic x`, RFC 6750 §2.1, RFC 7617 §2.
+/// `Bearer x` and `Basic x`, RFC 6750 §2.1, RFC 7617 §2, at least [`CREDENTIALS`] bytes of it.
 fn schemes(line: &str) -> Option<String> {
-    let mut out: Option<String> = None;
-    for scheme in ["bearer ", "basic ", "dpop "] {
-        let text = out.as_deref().unwrap_or(line);
-        let value = |c: char| !c.is_whitespace() && !matches!(c, '"' | '\'' | ',' | '\\');
-        if let Some(clean) = blank_after(text, scheme, value, 8) {
-            out = Some(clean);
+    let mut out = String::new();
+    let mut kept = 0;
+    for space in memchr::memchr_iter(b' ', line.as_bytes()) {
+        let is_scheme = |name: &&str| {
+            let start = space.checked_sub(name.len());
+            start.is_some_and(|at| line.as_bytes()[at..space].eq_ignore_ascii_case(name.as_bytes()))
+        };
+        if space < kept || !SCHEMES.iter().any(is_scheme) {
+            continue;
+        }
+        let rest = &line[space + 1..];
+        let ends = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ',' | '\\');
+        let value = &rest[..rest.find(ends).unwrap_or(rest.len())];
+        if value.len() >= CREDENTIALS && value != "[token]" && !value.starts_with("[secret]") {
+            out.push_str(&line[kept..=space]);
+            out.push_str("[secret]");
+            kept = space + 1 + value.len();
         }
     }
-    out
+    (kept > 0).then(|| out + &line[kept..])
 }
 
 /// `scheme://user:password@`.
 fn userinfo(line: &str) -> Option<String> {
     let mut out = String::new();
     let mut rest = line;
-    while let Some(at) = rest.find("://") {
+    while let Some(at) = memmem::find(rest.as_bytes(), b"://") {
         let (head, tail) = rest.split_at(at + 3);
         out.push_str(head);
         let end = tail.find(|c: char| c.is_whitespace() || "/?#\"'<>)".contains(c));
@@ -91,7 +104,8 @@ fn named(line: &str) -> Option<String> {
     let mut out = String::new();
     let mut kept = 0;
     let mut from = 0;
-    while let Some(at) = line[from..].find(['"', '?', '&', '#', ' ']) {
+    let begins = |b: &u8| matches!(b, b'"' | b'?' | b'&' | b'#' | b' ');
+    while let Some(at) = line.as_bytes()[from..].iter().position(begins) {
         let before = line.as_bytes()[from + at];
         let start = from + at + 1;
         from = start;
@@ -143,7 +157,7 @@ fn pem(line: &str) -> Option<String> {
     let mut out = String::new();
     let mut rest = line;
     let mut changed = false;
-    while let Some(at) = rest.find("-----BEGIN ") {
+    while let Some(at) = memmem::find(rest.as_bytes(), b"-----BEGIN ") {
         let (head, tail) = rest.split_at(at);
         out.push_str(head);
         let label_end = tail[11..].find("-----").map_or(tail.len(), |end| 11 + end + 5);
@@ -162,7 +176,7 @@ fn pem(line: &str) -> Option<String> {
     changed.then(|| out + rest)
 }
 
-/// Replaces each run of bytes that `is_part` accepts, if `with` says so.
+/// Replaces each run of at least [`TOKEN_PART`] bytes that `is_part` accepts, if `with` says so.
 fn replace_runs(
     line: &str,
     is_part: impl Fn(u8) -> bool,
@@ -178,8 +192,13 @@ fn replace_runs(
             continue;
         }
         let end = at + bytes[at..].iter().take_while(|byte| is_part(**byte)).count();
+        if end - at < TOKEN_PART {
+            at = end;
+            continue;
+        }
         // `value=eyJ…`: the name and the `=` before the token are kept.
-        let start = line[at..end].find("=ey").map_or(at, |sign| at + sign + 1);
+        let named = memmem::find(&bytes[at..end], b"=ey");
+        let start = named.map_or(at, |sign| at + sign + 1);
         if let Some(blank) = with(&line[start..end]) {
             out.push_str(&line[kept..start]);
             out.push_str(blank);
@@ -188,39 +207,6 @@ fn replace_runs(
         at = end;
     }
     (kept > 0).then(|| out + &line[kept..])
-}
-
-/// Blanks the run of at least `min` characters that `is_value` accepts after each `key`. Keys match
-/// without regard to ASCII case.
-fn blank_after(
-    line: &str,
-    key: &str,
-    is_value: impl Fn(char) -> bool,
-    min: usize,
-) -> Option<String> {
-    let mut out = String::new();
-    let mut kept = 0;
-    let mut from = 0;
-    while let Some(at) = find_ignoring_case(&line[from..], key) {
-        let start = from + at + key.len();
-        let rest = &line[start..];
-        let len = rest.find(|c| !is_value(c)).unwrap_or(rest.len());
-        if len >= min && &rest[..len] != "[token]" && !rest[..len].starts_with("[secret]") {
-            out.push_str(&line[kept..start]);
-            out.push_str("[secret]");
-            kept = start + len;
-        }
-        from = start;
-    }
-    (kept > 0).then(|| out + &line[kept..])
-}
-
-fn find_ignoring_case(line: &str, key: &str) -> Option<usize> {
-    let (line, key) = (line.as_bytes(), key.as_bytes());
-    let first = [key[0].to_ascii_lowercase(), key[0].to_ascii_uppercase()];
-    let last = line.len().checked_sub(key.len())?;
-    (0..=last)
-        .find(|&at| first.contains(&line[at]) && line[at..at + key.len()].eq_ignore_ascii_case(key))
 }
 
 #[cfg(test)]
@@ -241,6 +227,8 @@ mod tests {
                 "b\"Authorization: BASIC dXNlcjpwYXNz\\r\\n".into(),
                 "b\"Authorization: BASIC [secret]\\r\\n",
             ),
+            ("dPoP opaque-secret-1, Basic short".into(), "dPoP [secret], Basic short"),
+            ("bearer bearer basic 12345678".into(), "bearer bearer basic [secret]"),
             ("POST code=abc".into(), "POST code=abc"),
             ("/cb?code=abc&state=2".into(), "/cb?code=[secret]&state=2"),
             ("body \"client_secret=s3&x=1\"".into(), "body \"client_secret=[secret]&x=1\""),
