@@ -56,9 +56,9 @@ pub(super) fn prepare(
         header.insert_header(header::HOST, upstream.authority())?;
     }
     max_forwards::pass_on(header)?;
-    header.append_header(header::VIA, format!("1.1 {}", state.pseudonym))?;
+    state.via.add(header)?;
     if let Some(id) = &changes.id {
-        header.insert_header(headers::X_REQUEST_ID, id.clone())?;
+        header.insert_header(headers::REQUEST_ID, id.clone())?;
     }
     if let Some(trace) = &changes.trace {
         trace.write(header)?;
@@ -78,9 +78,7 @@ pub(super) fn prepare(
 /// Whether this request has passed through this process before: the upstream forwards to this
 /// program (RFC 9110 §7.6.3).
 pub(super) fn came_round(request: &RequestHeader, state: &State) -> bool {
-    let mut via = request.headers.get_all(header::VIA).iter();
-    let own = state.pseudonym.as_bytes();
-    via.any(|line| memchr::memmem::find(line.as_bytes(), own).is_some())
+    request.headers.get_all(header::VIA).iter().any(|line| state.via.is_in(line))
 }
 
 /// Replaces the inner server's addresses in an answer's header fields with the public address.

@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 use super::counters::{Counters, Kind, ProxyStatus};
 use super::health::{UpstreamHealth, UpstreamStatus};
 use super::http::connections::Connections;
-use super::http::headers;
+use super::http::headers::Via;
 use super::http::memory::BodyMemory;
 use super::http::upstream::Upstream;
 use super::routes::Routes;
@@ -40,8 +40,7 @@ pub struct State {
     pub bodies: Arc<BodyMemory>,
     /// One permit for each request at the upstream.
     pub at_upstream: Arc<Semaphore>,
-    /// Our name in `Via` (RFC 9110 §7.6.3), unique to this process.
-    pub pseudonym: String,
+    pub via: Via,
     pub health: UpstreamHealth,
 }
 
@@ -76,7 +75,7 @@ impl State {
             clock: parts.clock,
             counters: Counters::default(),
             spans: parts.spans,
-            pseudonym: headers::pseudonym(),
+            via: Via::default(),
             health: UpstreamHealth::default(),
         }
     }

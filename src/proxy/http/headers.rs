@@ -36,6 +36,11 @@ const OF_THE_BYTES: [HeaderName; 7] = [
     header::ACCEPT_RANGES,
 ];
 
+// pingora copies a name given as a `HeaderName`, but not a static text.
+const FOR: &str = "X-Forwarded-For";
+const PROTO: &str = "X-Forwarded-Proto";
+const HOST: &str = "X-Forwarded-Host";
+pub const REQUEST_ID: &str = "X-Request-Id";
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
@@ -94,14 +99,14 @@ pub fn forward(header: &mut RequestHeader, origin: &Origin<'_>) -> pingora::Resu
             list.extend_from_slice(b", ");
         }
         let _ = write!(list, "{client}");
-        header.insert_header(X_FORWARDED_FOR, list)?;
+        header.insert_header(FOR, list)?;
     }
     let host = header.headers.get(header::HOST).cloned();
     match origin.public {
         Some(public) => {
-            header.insert_header(X_FORWARDED_PROTO, public.scheme())?;
+            header.insert_header(PROTO, public.scheme())?;
             let authority = &public[url::Position::BeforeHost..url::Position::AfterPort];
-            header.insert_header(X_FORWARDED_HOST, authority)?;
+            header.insert_header(HOST, authority)?;
             for name in among(&header.headers, &OTHER_SPELLINGS) {
                 header.remove_header(&name);
             }
@@ -113,10 +118,10 @@ pub fn forward(header: &mut RequestHeader, origin: &Origin<'_>) -> pingora::Resu
         None => {
             if !header.headers.contains_key(X_FORWARDED_PROTO) {
                 let scheme = scheme(&header.headers, origin.tls);
-                header.insert_header(X_FORWARDED_PROTO, scheme)?;
+                header.insert_header(PROTO, scheme)?;
             }
             if let Some(host) = host.filter(|_| !header.headers.contains_key(X_FORWARDED_HOST)) {
-                header.insert_header(X_FORWARDED_HOST, host)?;
+                header.insert_header(HOST, host)?;
             }
         }
     }
@@ -368,10 +373,28 @@ pub fn request_id(header: &RequestHeader) -> HeaderValue {
     fresh_id()
 }
 
-/// A name for `Via`, unique to this process.
-pub fn pseudonym() -> String {
-    let id = fresh_id();
-    format!("countersign-{}", id.to_str().unwrap_or_default().get(..12).unwrap_or_default())
+/// Our entry in `Via` (RFC 9110 §7.6.3), with a name unique to this process.
+#[derive(Debug)]
+pub struct Via(HeaderValue);
+
+impl Default for Via {
+    fn default() -> Self {
+        let mut entry = b"1.1 countersign-".to_vec();
+        entry.extend(fresh_id().as_bytes().iter().take(12));
+        Self(HeaderValue::from_bytes(&entry).unwrap_or(HeaderValue::from_static("1.1 countersign")))
+    }
+}
+
+impl Via {
+    /// Whether a `Via` line names this process.
+    pub fn is_in(&self, line: &HeaderValue) -> bool {
+        let name = self.0.as_bytes().get(4..).unwrap_or_default();
+        memchr::memmem::find(line.as_bytes(), name).is_some()
+    }
+
+    pub fn add(&self, header: &mut RequestHeader) -> pingora::Result<()> {
+        header.append_header("Via", self.0.clone()).map(drop)
+    }
 }
 
 /// Unique in this process, and almost certainly across processes: a counter with a random start. An
