@@ -139,7 +139,8 @@ pub(crate) fn is_number(json: &str) -> bool {
 
 /// A string as JSON text.
 pub fn quote(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
+    // A string always serializes.
+    serde_json::to_string(text).unwrap_or_default()
 }
 
 /// A string that borrows where it has no escapes.

@@ -10,8 +10,8 @@ use pingora::http::ResponseHeader;
 use super::form::{self, ExchangeRequest, TokenType};
 use crate::answer::{ExchangeFailure, Failure};
 use crate::bridge::Bridged;
-use crate::jose::base64url;
 use crate::jose::jws::CompactJws;
+use crate::jose::{base64url, json};
 use crate::pipeline::Ask;
 use crate::proxy::http::downstream::{self, Upload};
 use crate::proxy::http::memory::Share;
@@ -135,36 +135,24 @@ async fn by_cookie(cookies: Option<String>, state: &State) -> Result<Bytes, Fail
     Ok(granted(state, &bridged, &request))
 }
 
-/// The answer (RFC 8693 §2.2.1).
-#[derive(serde::Serialize)]
-struct Granted<'a> {
-    access_token: &'a str,
-    issued_token_type: &'static str,
-    token_type: &'static str,
-    expires_in: u64,
-    /// Set where the scope differs from the requested one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    scope: Option<String>,
-}
-
+/// The answer (RFC 8693 §2.2.1). `scope` is in it where it differs from the requested one.
 fn granted(state: &State, bridged: &Bridged, request: &ExchangeRequest) -> Bytes {
     let token = bridged.jwt.as_deref().unwrap_or(&request.subject_token);
     let scope = request.scope.as_ref().and_then(|asked| {
         let scope = scope_of(token)?;
         (!same_scope(asked, &scope)).then_some(scope)
     });
-    let granted = Granted {
-        access_token: token,
-        issued_token_type: request.issued_type.uri(),
-        token_type: "Bearer",
-        scope,
-        expires_in: bridged.expires.since(state.clock.now()).as_secs(),
-    };
-    // Reserve the capacity once: the token is long, and the rest is short.
-    let mut body = Vec::with_capacity(granted.access_token.len() + 256);
-    // Serialization cannot fail: there are only strings and a number.
-    let _ = serde_json::to_writer(&mut body, &granted);
-    body.push(b'\n');
+    let expires_in = bridged.expires.since(state.clock.now()).as_secs();
+    let mut body = format!(
+        r#"{{"access_token":{},"issued_token_type":"{}","token_type":"Bearer","expires_in":{expires_in}"#,
+        json::quote(token),
+        request.issued_type.uri(),
+    );
+    if let Some(scope) = scope {
+        body.push_str(r#","scope":"#);
+        body.push_str(&json::quote(&scope));
+    }
+    body.push_str("}\n");
     Bytes::from(body)
 }
 
