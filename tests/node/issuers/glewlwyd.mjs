@@ -3,7 +3,9 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { generateKeyPairSync } from 'node:crypto';
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
 import http from 'node:http';
+import net from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -14,7 +16,10 @@ const root = fileURLToPath(new URL('../../../target/tools/glewlwyd/usr', import.
 const folder = mkdtempSync(path.join(tmpdir(), 'glewlwyd-'));
 const [database, conf] = ['glewlwyd.db', 'glewlwyd.conf'].map((name) => path.join(folder, name));
 const secret = 'a-secret-of-the-tests';
-const inner = options.port + 1 < 65_536 ? options.port + 1 : options.port - 1;
+const free = net.createServer().listen(0, '127.0.0.1');
+await once(free, 'listening');
+const inner = free.address().port;
+await new Promise((closed) => free.close(closed));
 const base = `http://127.0.0.1:${inner}`;
 
 execFileSync('sqlite3', [database], { input: readFileSync(`${root}/share/dbconfig-common/data/glewlwyd/install/sqlite3`) });
@@ -56,7 +61,7 @@ async function login(username, password) {
     try {
       return await call('POST', '/auth/', { username, password });
     } catch (error) {
-      if (tries > 100) throw error;
+      if (tries > 600) throw error;
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
   }
