@@ -26,16 +26,19 @@ use serde::ser::{SerializeSeq as _, Serializer};
 pub struct Invalid {
     /// Why the value is invalid.
     pub why: String,
-    /// What to write instead.
+    /// What to write instead, or what else there is to know.
     pub hint: Option<String>,
+    /// The value that was probably meant. Whoever knows the key makes a line of it.
+    pub meant: Option<String>,
 }
 
 const HINT: &str = "\nhint: ";
+const MEANT: &str = "\nmeant: ";
 
 impl Invalid {
     /// An invalid setting, with the reason.
     pub fn new(why: impl Display) -> Self {
-        Self { why: why.to_string(), hint: None }
+        Self { why: why.to_string(), hint: None, meant: None }
     }
 
     #[must_use]
@@ -44,19 +47,31 @@ impl Invalid {
         Self { hint: Some(hint.to_string()), ..self }
     }
 
+    #[must_use]
+    /// Adds the value that was probably meant.
+    pub fn meant(self, value: impl Display) -> Self {
+        Self { meant: Some(value.to_string()), ..self }
+    }
+
     /// Splits a serde error into reason and hint, because serde carries only text.
     pub fn from_message(message: &str) -> Self {
-        match message.split_once(HINT) {
-            Some((why, hint)) => Self::new(why).hint(hint),
-            None => Self::new(message),
-        }
+        let (message, meant) = match message.rsplit_once(MEANT) {
+            Some((message, meant)) => (message, Some(meant.to_owned())),
+            None => (message, None),
+        };
+        let (why, hint) = match message.split_once(HINT) {
+            Some((why, hint)) => (why, Some(hint.to_owned())),
+            None => (message, None),
+        };
+        Self { why: why.to_owned(), hint, meant }
     }
 }
 
 impl Display for Invalid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.why)?;
-        self.hint.as_ref().map_or(Ok(()), |hint| write!(f, "{HINT}{hint}"))
+        self.hint.as_ref().map_or(Ok(()), |hint| write!(f, "{HINT}{hint}"))?;
+        self.meant.as_ref().map_or(Ok(()), |meant| write!(f, "{MEANT}{meant}"))
     }
 }
 
@@ -230,21 +245,66 @@ fn split(text: &str) -> (&str, &str) {
 /// # Errors
 /// Why the URL is invalid, without its user name or password.
 pub fn http_url(text: &str) -> Result<url::Url, Invalid> {
-    let invalid = |why: String| Invalid::new(why).hint("write it like `https://auth.example.com`");
-    let url = url::Url::parse(text).map_err(|why| match why {
-        url::ParseError::RelativeUrlWithoutBase => invalid("not an absolute URL".to_owned()),
+    const SCHEME: &str = "it lacks its scheme, `https://` or `http://`";
+    let invalid = |why: String| match with_scheme(text) {
+        Some(meant) => Invalid::new(why).meant(meant),
+        None => Invalid::new(why).hint("write it like `https://auth.example.com`"),
+    };
+    let mut url = url::Url::parse(text).map_err(|why| match why {
+        url::ParseError::RelativeUrlWithoutBase => match with_scheme(text) {
+            Some(_) => invalid(SCHEME.to_owned()),
+            None => invalid("not an absolute URL".to_owned()),
+        },
         why => invalid(format!("invalid URL: {why}")),
     })?;
     if !matches!(url.scheme(), "http" | "https") {
-        return Err(invalid(format!("`{}:` is neither `http:` nor `https:`", url.scheme())));
+        // A host and its port look like a scheme and a path: `localhost:3000`.
+        let host = !text.contains("://") && with_scheme(text).is_some();
+        return Err(match host {
+            true => invalid(SCHEME.to_owned()),
+            false => invalid(format!("`{}:` is neither `http:` nor `https:`", url.scheme())),
+        });
     }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(Invalid::new("a URL must not carry a user name or password"));
+    let why = if !url.username().is_empty() || url.password().is_some() {
+        "a URL must not carry a user name or password"
+    } else if url.fragment().is_some() {
+        "a URL must not carry a fragment (`#…`)"
+    } else {
+        return Ok(url);
+    };
+    url.set_fragment(None);
+    // A query may hold a secret. These two fail only for URLs without a host.
+    let bare = url.set_username("").and_then(|()| url.set_password(None));
+    Err(match bare {
+        Ok(()) if url.query().is_none() => Invalid::new(why).meant(shown(&url)),
+        _ => Invalid::new(why).hint("leave it out"),
+    })
+}
+
+/// A URL as people write it: without the slash of an empty path.
+pub fn shown(url: &url::Url) -> &str {
+    match url.path() {
+        "/" => url.as_str().trim_end_matches('/'),
+        _ => url.as_str(),
     }
-    if url.fragment().is_some() {
-        return Err(Invalid::new("a URL must not carry a fragment (`#…`)"));
+}
+
+/// The URL that `text` becomes by a scheme: `http:` for this machine and private addresses, else
+/// `https:`. `None` where that is no URL, and where it might show a secret.
+fn with_scheme(text: &str) -> Option<String> {
+    let text = text.split_once("://").map_or(text, |(_, rest)| rest);
+    let rest = text.strip_prefix("//").unwrap_or(text);
+    if rest.starts_with(['/', '.']) || rest.contains(['@', '?', '#', '\\']) {
+        return None;
     }
-    Ok(url)
+    let url = url::Url::parse(&format!("https://{rest}")).ok()?;
+    let inside = match url.host()? {
+        url::Host::Domain(name) => !name.contains('.') || name.ends_with(".localhost"),
+        url::Host::Ipv4(ip) => ip.is_loopback() || ip.is_private() || ip.is_unspecified(),
+        url::Host::Ipv6(ip) => ip.is_loopback() || ip.is_unique_local() || ip.is_unspecified(),
+    };
+    let scheme = if inside { "http" } else { "https" };
+    Some(format!("{scheme}://{rest}"))
 }
 
 /// A string or a list of strings.
@@ -355,6 +415,34 @@ mod tests {
     fn a_url_error_shows_no_password() {
         let error = http_url("https://u:hunter2@a").unwrap_err();
         assert!(!error.to_string().contains("hunter2"));
+        assert_eq!(error.meant.as_deref(), Some("https://a"));
+        for text in ["u:hunter2@a", "//u:hunter2@a", "a?key=hunter2", "https://a?key=hunter2#f"] {
+            assert!(!http_url(text).unwrap_err().to_string().contains("hunter2"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_url_without_its_scheme_is_completed() {
+        let meant = |text: &str| http_url(text).unwrap_err().meant;
+        for (text, url) in [
+            ("auth.example.com", "https://auth.example.com"),
+            ("auth.example.com:8443/a", "https://auth.example.com:8443/a"),
+            ("//auth.example.com", "https://auth.example.com"),
+            ("tcp://auth.example.com", "https://auth.example.com"),
+            ("localhost:3000", "http://localhost:3000"),
+            ("auth:3000", "http://auth:3000"),
+            ("127.0.0.1:3000", "http://127.0.0.1:3000"),
+            ("[::1]:3000", "http://[::1]:3000"),
+            ("8.8.8.8", "https://8.8.8.8"),
+            ("https://a.example/b#c", "https://a.example/b"),
+            ("https://a.example/#c", "https://a.example"),
+        ] {
+            assert_eq!(meant(text).as_deref(), Some(url), "{text}");
+            assert!(http_url(url).is_ok());
+        }
+        for text in ["", "/a", "./a", "a b", "mailto:me", "file:///a", "https://"] {
+            assert_eq!(meant(text), None, "{text}");
+        }
     }
 
     #[test]
@@ -362,5 +450,8 @@ mod tests {
         let invalid = duration("5x").unwrap_err();
         assert_eq!(Invalid::from_message(&invalid.to_string()), invalid);
         assert_eq!(Invalid::from_message("why"), Invalid::new("why"));
+        for invalid in [Invalid::new("why").meant("x"), Invalid::new("why").hint("y").meant("x")] {
+            assert_eq!(Invalid::from_message(&invalid.to_string()), invalid);
+        }
     }
 }

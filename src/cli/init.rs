@@ -1,6 +1,6 @@
 //! `countersign init`: a commented configuration and the verifier's block that goes with it.
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::Path;
 
 use super::Exit;
@@ -36,8 +36,14 @@ pub fn run(args: &InitArgs, out: &mut Output) -> Result<Exit, CliError> {
         return Ok(Exit::Good);
     }
     write(Path::new(&args.output), &text, args.force)?;
+    let file = shell_word(&args.output);
     out.note(format_args!("wrote {}", args.output));
-    out.note(format_args!("next: countersign run --config {}", args.output));
+    out.note("next:");
+    out.note(format_args!("  countersign run --check --config {file}   # is the file good?"));
+    out.note(format_args!("  countersign run --config {file}           # starts the proxy"));
+    if args.public_url.is_none() {
+        out.note("set `public_url` in it once you know the address that clients use for the proxy");
+    }
     out.note("");
     out.note("convex/auth.config.ts:");
     out.text(block(args, &subject));
@@ -98,12 +104,33 @@ fn write(path: &Path, text: &str, force: bool) -> Result<(), CliError> {
     };
     let write = |mut file: std::fs::File| file.write_all(text.as_bytes());
     options.open(path).and_then(write).map_err(|error| {
-        let failed = CliError::new(path.display(), &error);
+        let failed = |why: &str| CliError::new(path.display(), why);
+        let file = shell_word(&path.display().to_string());
         match error.kind() {
-            std::io::ErrorKind::AlreadyExists => failed.hint("--force overwrites it"),
-            _ => failed,
+            ErrorKind::AlreadyExists => failed("it exists already, and was left as it is").hint(format!(
+                "`--output FILE` writes another file, `--force` overwrites this one; `countersign run --check \
+                 --config {file}` says whether it is good"
+            )),
+            ErrorKind::NotFound => {
+                let dir = path.parent().unwrap_or(path).display().to_string();
+                let dir = shell_word(&dir);
+                failed("its folder does not exist").hint(format!("`mkdir -p {dir}` makes it"))
+            }
+            ErrorKind::PermissionDenied => failed("this user may not write there")
+                .hint("`--output FILE` writes it elsewhere, `--output -` to stdout"),
+            _ => failed(&error.to_string()),
         }
     })
+}
+
+/// A path as one word of a shell's line.
+fn shell_word(path: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "/._-+,@%".contains(c);
+    if path.chars().all(plain) {
+        path.to_owned()
+    } else {
+        format!("'{}'", path.replace('\'', r"'\''"))
+    }
 }
 
 fn file(args: &InitArgs, subject: &IssuerTarget) -> String {

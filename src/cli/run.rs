@@ -9,7 +9,6 @@ use super::output::{CliError, Output, paint};
 use crate::config::{self, Config};
 use crate::issuer::publisher::COMMON_PATH;
 use crate::log;
-use crate::serve::listen::ListenError;
 use crate::serve::{self, OnStart, Options, RunError, StartError, Started, reachable};
 
 /// # Errors
@@ -107,20 +106,11 @@ impl From<RunError> for CliError {
         // The text already has the form `<what>: <why>`.
         let (what, why) = text.split_once(": ").unwrap_or(("run", &text));
         let hint = match &error {
-            RunError::Listen(ListenError::Bind { .. }) => {
-                Some("choose another address with --listen or --admin")
-            }
-            RunError::Listen(ListenError::NotHandedOver { .. }) => {
-                Some("send SIGQUIT to the running process within six seconds of this start")
-            }
-            RunError::Listen(ListenError::TakeOver { .. }) => Some(
-                "--data-dir (COUNTERSIGN_DATA_DIR) must be that of the running process; without one, leave \
-                 --upgrade out",
+            RunError::Listen(error) => Some(error.hint()),
+            RunError::Start(StartError::Keyring(error)) => error.hint().map(str::to_owned),
+            RunError::Start(StartError::DataDir { .. }) => Some(
+                "--data-dir (COUNTERSIGN_DATA_DIR) names a folder this user may write".to_owned(),
             ),
-            RunError::Start(StartError::Keyring(error)) => error.hint(),
-            RunError::Start(StartError::DataDir { .. }) => {
-                Some("--data-dir (COUNTERSIGN_DATA_DIR) names a folder this user may write")
-            }
             RunError::Tls(_) | RunError::Start(_) | RunError::Threads(_) => None,
         };
         Self::new(what, why).hint_if_any(hint)

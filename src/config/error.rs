@@ -24,6 +24,35 @@ impl ConfigError {
         Self { file, position: None, key: None, why: why.to_string(), hint: None }
     }
 
+    /// Takes the reason and the hint of `invalid`. The value that was meant becomes the line to write: only
+    /// here it is known whether a flag, a variable or a key of the file holds it.
+    pub(super) fn told(self, invalid: Invalid) -> Self {
+        let Invalid { why, hint, meant } = invalid;
+        let line = meant.map(|value| format!("write {}", self.line(&value)));
+        let hint = match (line, hint) {
+            (Some(line), Some(hint)) => Some(format!("{line}; {hint}")),
+            (line, hint) => line.or(hint),
+        };
+        Self { why, hint, ..self }
+    }
+
+    /// How `value` is written at this place.
+    fn line(&self, value: &str) -> String {
+        let key = self.key.as_deref().unwrap_or_default();
+        let name = key.rsplit('.').next().unwrap_or(key);
+        if let Some(flag) = key.strip_prefix("--") {
+            let variable = flag.to_ascii_uppercase().replace('-', "_");
+            return format!("`{key} {value}` (COUNTERSIGN_{variable})");
+        }
+        if name.is_empty() || name.ends_with(']') {
+            return format!("`{value}`");
+        }
+        match name.bytes().all(|b| b.is_ascii_uppercase() || b == b'_') {
+            true => format!("`{name}={value}`"),
+            false => format!("`{name} = \"{value}\"`"),
+        }
+    }
+
     /// `countersign.toml:3:7`, as much of it as is known.
     pub fn place(&self) -> String {
         let file = self.file.as_ref().map_or("configuration".into(), |f| f.display().to_string());
@@ -50,21 +79,26 @@ impl std::error::Error for ConfigError {}
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct SettingFault {
     pub key: String,
-    pub why: String,
-    pub hint: Option<String>,
+    pub invalid: Invalid,
 }
 
 impl SettingFault {
     pub(super) fn new(key: impl Into<String>, why: impl fmt::Display) -> Self {
-        Self { key: key.into(), why: why.to_string(), hint: None }
+        Self::invalid(key, Invalid::new(why))
     }
 
     pub(super) fn invalid(key: impl Into<String>, invalid: Invalid) -> Self {
-        Self { key: key.into(), why: invalid.why, hint: invalid.hint }
+        Self { key: key.into(), invalid }
     }
 
     pub(super) fn hint(mut self, hint: impl fmt::Display) -> Self {
-        self.hint = Some(hint.to_string());
+        self.invalid = self.invalid.hint(hint);
+        self
+    }
+
+    /// The value that was probably meant.
+    pub(super) fn meant(mut self, value: impl fmt::Display) -> Self {
+        self.invalid = self.invalid.meant(value);
         self
     }
 }

@@ -207,21 +207,23 @@ impl ConfigText<'_> {
         }
         if message.starts_with("unknown variant") {
             let word = words.next().unwrap_or_default().to_owned();
-            let Invalid { why, hint } = not_one_of(&word, &words.collect::<Vec<_>>());
-            return ConfigError { hint, ..self.error(span, key, why) };
+            let invalid = not_one_of(&word, &words.collect::<Vec<_>>());
+            return self.error(span, key, String::new()).told(invalid);
         }
         if message.starts_with("missing field") {
             let why = format!("`{}` is missing", words.next().unwrap_or_default());
             return self.error(span, key, why);
         }
-        let Invalid { why, hint } = Invalid::from_message(message);
-        let hint = hint.or_else(|| type_hint(&why, key.as_deref().unwrap_or_default()));
-        ConfigError { hint, ..self.error(span, key, without_values(&why)) }
+        let mut invalid = Invalid::from_message(message);
+        let by_type = || type_hint(&invalid.why, key.as_deref().unwrap_or_default());
+        invalid.hint = invalid.hint.clone().or_else(by_type);
+        invalid.why = without_values(&invalid.why);
+        self.error(span, key, String::new()).told(invalid)
     }
 
     fn fault(&self, fault: SettingFault, table: &ConfigTable<'_>) -> ConfigError {
         let span = span_of(table, &fault.key);
-        ConfigError { hint: fault.hint, ..self.error(span, Some(fault.key), fault.why) }
+        self.error(span, Some(fault.key), String::new()).told(fault.invalid)
     }
 }
 

@@ -14,6 +14,8 @@ pub mod outside;
 mod presence;
 #[cfg(feature = "redis")]
 pub mod redis;
+#[cfg(feature = "redis")]
+mod redis_fault;
 pub mod ring;
 pub mod store;
 pub mod stored;

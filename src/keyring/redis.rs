@@ -15,6 +15,7 @@ use redis::{AsyncCommands as _, Client, RedisError, Script};
 use tokio::sync::Notify;
 use zeroize::Zeroizing;
 
+use super::redis_fault::{away, invalid};
 use super::ring::RingState;
 use super::store::{Store, StoreError};
 use super::stored::Seal;
@@ -137,7 +138,7 @@ impl RedisStore {
     /// # Errors
     /// [`StoreError::Away`] for an invalid address.
     pub fn open(url: &str, key: &RedisKey) -> Result<Self, StoreError> {
-        let bad = |why: String| StoreError::Away { at: "redis".to_owned(), why };
+        let bad = |why: String| invalid("redis", why);
         let mut url = url::Url::parse(url).map_err(|e| bad(e.to_string()))?;
         let mut pairs: Vec<(String, String)> = url.query_pairs().into_owned().collect();
         let ring = pairs.iter().find(|(name, _)| name == "ring").map(|(_, v)| v.clone());
@@ -263,11 +264,6 @@ async fn listen(client: Client, channel: String, told: Arc<Notify>) {
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
-}
-
-/// The text of a Redis error names the host at most, never the password.
-fn away(place: &str, error: &RedisError) -> StoreError {
-    StoreError::Away { at: place.to_owned(), why: error.to_string() }
 }
 
 #[cfg(test)]

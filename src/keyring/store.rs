@@ -28,8 +28,9 @@ pub enum StoreError {
     Locked { path: String },
     #[error("{at} {why}")]
     Ring { at: String, why: RingError },
-    #[error("{at} cannot be reached: {why}")]
-    Away { at: String, why: String },
+    /// A store over the network; only it knows what to do about its errors.
+    #[error("{at} {why}")]
+    Away { at: String, why: String, hint: &'static str },
     #[error("{at} is read-only; change the keys at their source")]
     ReadOnly { at: String },
 }
@@ -53,7 +54,8 @@ impl StoreError {
     /// What to do about it, for people.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::Io { .. } | Self::Away { .. } => Some(
+            Self::Away { hint, .. } => Some(hint),
+            Self::Io { .. } => Some(
                 "nothing was changed; --data-dir (COUNTERSIGN_DATA_DIR) names a folder this user may write",
             ),
             Self::NotAFolder { .. } => {

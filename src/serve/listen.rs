@@ -17,6 +17,8 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::time::Instant;
 
+pub use super::listen_error::ListenError;
+use super::listen_error::{Whose, reason};
 use crate::proxy::http::downstream::WRITE_TIMEOUT;
 use crate::proxy::http::upstream::TCP_KEEP_ALIVE;
 use crate::setting::Listen;
@@ -28,25 +30,6 @@ const QUIET: Duration = Duration::from_millis(50);
 const LONGEST: Duration = Duration::from_secs(1);
 /// Connections that may wait to be accepted; the kernel limits it further.
 const BACKLOG: i32 = 1024;
-
-#[derive(Debug, thiserror::Error)]
-pub enum ListenError {
-    #[error("cannot listen on {address}: {}", reason(.why))]
-    Bind { address: SocketAddr, why: io::Error },
-    #[error("cannot take over the listeners of the running process at {path}: {why}")]
-    TakeOver { path: String, why: String },
-    #[error("no running process handed over its listeners at {path}: none was told to")]
-    NotHandedOver { path: String },
-}
-
-fn reason(why: &io::Error) -> String {
-    match why.kind() {
-        io::ErrorKind::AddrInUse => "address in use".to_owned(),
-        io::ErrorKind::AddrNotAvailable => "not an address of this machine".to_owned(),
-        io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
-        _ => why.to_string(),
-    }
-}
 
 /// The sockets, under their address as text: pingora's listeners look them up in this table.
 pub struct Sockets {
@@ -129,7 +112,7 @@ impl Sockets {
             }
             return Ok(address);
         }
-        let fault = |why| ListenError::Bind { address, why };
+        let fault = |why| ListenError::Bind { address, why, whose: Whose::Public };
         let listener = bind(address).map_err(fault)?;
         listener.set_nonblocking(true).map_err(fault)?;
         let bound = listener.local_addr().map_err(fault)?;

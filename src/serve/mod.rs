@@ -7,6 +7,7 @@
 mod assemble;
 mod discovery;
 pub mod listen;
+mod listen_error;
 mod probe;
 mod reload;
 mod signals;
@@ -245,7 +246,10 @@ impl Server {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let public = sockets.bind_all(&config.server.listen)?;
         let admin = match &config.admin.listen {
-            Some(listen) => sockets.bind_all(listen)?,
+            Some(listen) => {
+                ListenError::if_same(&public, listen)?;
+                sockets.bind_all(listen).map_err(|error| error.of_admin(&public))?
+            }
             None => Vec::new(),
         };
         let certificate = config.server.tls.as_ref().map(Certificate::load).transpose()?;

@@ -22,4 +22,5 @@ mod doctor_cli;
 mod doctor_places;
 mod doctor_verdict;
 mod inspect_cli;
+mod mistakes;
 mod terminal;

@@ -66,12 +66,9 @@ async fn a_port_in_use_is_exit_2_and_one_line() {
     place.configure("http://127.0.0.1:1", "");
     let (status, text) = place.refused();
     assert_eq!(status, Some(2));
-    let expected = format!(
-        "error: cannot listen on 127.0.0.1:{}: address in use\n\
-         hint: choose another address with --listen or --admin\n",
-        place.port
-    );
-    assert_eq!(text, expected);
+    let port = place.port;
+    one_error_line(&text, &format!("cannot listen on 127.0.0.1:{port}: address in use"));
+    assert!(text.contains("hint: ") && text.contains("`--listen 127.0.0.1:"), "{text}");
     // The error came before any file was created.
     assert!(!place.dir.path().join("data/keys.json").exists());
 }

@@ -20,4 +20,6 @@ mod chaos_redis;
 mod disk_full;
 mod keyring;
 mod redis;
+#[cfg(feature = "redis")]
+mod redis_mistakes;
 mod restart;

@@ -39,6 +39,11 @@ impl RedisServer {
         self.say("REPLICAOF NO ONE").await;
     }
 
+    /// From now on, clients must know this password.
+    pub async fn demand(&self, password: &str) {
+        assert!(self.say(&format!("CONFIG SET requirepass {password}")).await.starts_with("+OK"));
+    }
+
     /// Sends one command and returns the answer.
     async fn say(&self, command: &str) -> String {
         let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", self.port)).await.unwrap();

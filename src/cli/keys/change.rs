@@ -9,10 +9,10 @@ use zeroize::Zeroizing;
 use super::super::Exit;
 use super::super::output::{CliError, Output};
 use super::list::span;
-use super::{block_on, failed, none_there, store};
+use super::{block_on, failed, none_there, outside, store};
 use crate::clock::Clock;
 use crate::keyring::{
-    KeyView, Keyring, KeyringError, KeyringSettings, KeyringStatus, StoreError, Uptake, admit,
+    KeyView, Keyring, KeyringError, KeyringSettings, KeyringStatus, Uptake, admit,
 };
 use crate::rotation::KeyState;
 
@@ -49,7 +49,7 @@ pub(super) fn rotate(
         let (store, name) = store(settings).map_err(|e| failed("the key store", &e))?;
         let at = |error: KeyringError| failed(&name, &error);
         if !store.rotates() {
-            return Err(at(StoreError::ReadOnly { at: name.clone() }.into()));
+            return Err(outside::unchanged(settings, &name, now));
         }
         if store.load(None).await.map_err(|e| at(e.into()))?.is_none() {
             return Err(none_there(&name));
@@ -155,7 +155,10 @@ pub(super) fn import(
     })?;
     let (kid, alg) = (key.kid().to_string(), key.alg().name());
     let (imported, place) = block_on(async {
-        let (_, name) = store(settings).map_err(|e| failed("the key store", &e))?;
+        let (store, name) = store(settings).map_err(|e| failed("the key store", &e))?;
+        if !store.rotates() {
+            return Err(outside::unchanged(settings, &name, false));
+        }
         let done = Keyring::import(settings, key, Clock::system()).await;
         done.map_err(|e| failed(&name, &e)).map(|new| (new, name))
     })?;

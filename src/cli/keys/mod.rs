@@ -4,6 +4,7 @@
 mod change;
 mod export;
 mod list;
+mod outside;
 
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use crate::clock::Clock;
 use crate::config::{self, RunOverrides};
 use crate::keyring::ring::RingState;
 use crate::keyring::store::Store;
-use crate::keyring::{Access, KeyringError, KeyringSettings, open};
+use crate::keyring::{Access, KeyringError, KeyringSettings, StoreError, open};
 use crate::log;
 
 /// A placeholder: a configuration needs an upstream, and a ring does not.
@@ -80,5 +81,10 @@ fn none_there(store: &str) -> CliError {
 }
 
 fn failed(store: &str, error: &KeyringError) -> CliError {
-    CliError::new(store, error).hint_if_any(error.hint())
+    // These name the store themselves.
+    let failed = match error {
+        KeyringError::Store(StoreError::Away { at, why, .. }) => CliError::new(at, why),
+        _ => CliError::new(store, error),
+    };
+    failed.hint_if_any(error.hint())
 }

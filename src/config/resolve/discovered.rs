@@ -3,7 +3,8 @@
 use url::Url;
 
 use super::super::settings::Config;
-use super::issuer::{below, label, path_below};
+use super::issuer::{label, path_below};
+use super::jwks::below;
 use super::upstream::forwarded;
 use crate::issuer::discovery::Belief;
 use crate::issuer::publisher::COMMON_PATH;

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 use super::super::error::Checked;
 use super::super::raw::{RawIssuer, RawMissingAudience};
 use super::place::At;
-use super::{claims, headers, secret, tenants};
+use super::{claims, headers, jwks, secret, tenants};
 use crate::issuer::publisher::COMMON_PATH;
 use crate::issuer::{FetchSettings, IssuerSettings, RefreshSettings, Source, conflicts};
 use crate::jose::alg::{AlgSet, Family};
@@ -49,7 +49,7 @@ fn one(
     let spellings = tenants::spellings(&raw, at)?;
     let name = name(&raw, at, spellings.first())?;
     let algorithms = algorithms(&raw, at)?;
-    let source = source(&raw, at, base, upstream)?;
+    let source = jwks::source(&raw, at, base, upstream)?;
     let jwks_paths = jwks_paths(&raw, at, &source, upstream, &name, many)?;
     let mut policy = IssuerPolicy::new(name, spellings.plain);
     policy.tenants = spellings.tenants;
@@ -140,60 +140,6 @@ fn secrets(
             secret::hmac(at, &texts, raw.secret_encoding.unwrap_or_default(), algorithms)
         }
     }
-}
-
-/// The source of the keys: a path at the upstream, a URL, a template, a file or the document itself.
-fn source(
-    raw: &RawIssuer,
-    at: &At,
-    base: &Path,
-    upstream: Option<&UpstreamSettings>,
-) -> Checked<Source> {
-    let at = at.key("jwks");
-    let Some(text) = raw.jwks.as_deref() else {
-        if raw.secret.is_some() || raw.secret_file.is_some() {
-            return Ok(Source::Secrets);
-        }
-        return Err(at.fault("it is missing: where its public keys are").hint(
-            "a path at the upstream, a URL, `file:PATH` or the JSON itself; `countersign doctor ISSUER` finds it",
-        ));
-    };
-    if text.starts_with('/') {
-        let Some(upstream) = upstream else {
-            return Err(at.fault("a path needs an [upstream]").hint("write the whole URL"));
-        };
-        return Ok(Source::Url(below(upstream, text)));
-    }
-    if text.trim_start().starts_with('{') {
-        return match serde_json::from_str::<serde::de::IgnoredAny>(text) {
-            Ok(_) => Ok(Source::Inline(text.to_owned())),
-            Err(error) => Err(at.fault(format_args!("the JSON does not parse: {error}"))),
-        };
-    }
-    if let Some(path) = text.strip_prefix("file:") {
-        // `file:///a`, `file:/a` and `file:a`.
-        let path = path.strip_prefix("//").unwrap_or(path);
-        return Ok(Source::File(base.join(path)));
-    }
-    if text.contains("{kid}") {
-        let (before, _) = text.split_once("{kid}").unwrap_or((text, ""));
-        let url = setting::http_url(before).map_err(|invalid| at.invalid(invalid))?;
-        // The `kid` comes from an unverified token: it may choose a key, but never a host.
-        if url.path() == "/" && !before.ends_with('/') {
-            return Err(at.fault("`{kid}` must be in the path, not in the host"));
-        }
-        return Ok(Source::UrlPerKid(text.to_owned()));
-    }
-    Ok(Source::Url(setting::http_url(text).map_err(|invalid| at.invalid(invalid))?))
-}
-
-/// A path below the upstream's base.
-pub(super) fn below(upstream: &UpstreamSettings, path: &str) -> Url {
-    let mut url = upstream.url.clone();
-    let (path, query) = path.split_once('?').map_or((path, None), |(p, q)| (p, Some(q)));
-    url.set_path(&format!("{}{path}", upstream.base_path()));
-    url.set_query(query);
-    url
 }
 
 fn jwks_paths(

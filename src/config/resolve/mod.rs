@@ -5,8 +5,10 @@ pub(super) mod discovered;
 mod exchange;
 mod headers;
 mod issuer;
+mod jwks;
 mod otel;
 mod place;
+mod public_url;
 mod secret;
 mod server;
 mod signing;
@@ -43,6 +45,7 @@ pub(super) fn config(
         raw.upstream.map(|upstream| upstream::resolve(upstream, base)).transpose()?;
     let mut server = server::resolve(raw.server, overrides.threads, base)?;
     let mut issuers = issuer::all(raw.issuer, base, upstream.as_ref(), &raw.limits)?;
+    public_url::check_paths(server.public_url.as_ref(), &issuers)?;
     if let Some(upstream) = &mut upstream {
         server::not_ourselves(&upstream.url, &server)?;
         let public = server.public_url.as_ref();
@@ -96,7 +99,12 @@ fn discovery(
     if endpoints && !has_public_url {
         return Err(at
             .key("endpoints")
-            .fault("endpoints are rewritten to `server.public_url`, which is not set"));
+            .fault("endpoints are rewritten to `server.public_url`, which is not set")
+            .hint(
+                "write `public_url = \"https://login.example.com\"` in [server], with the address that \
+                 clients use for this proxy (or --public-url, COUNTERSIGN_PUBLIC_URL); or leave \
+                 `endpoints` out",
+            ));
     }
     let issuer = raw.issuer.as_deref().map(|text| at.key("issuer").name(text, Issuer::parse));
     let mut issuer = issuer.transpose()?;

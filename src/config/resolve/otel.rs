@@ -125,7 +125,7 @@ mod tests {
         ] {
             let fault = resolve(&raw(text), Path::new(""), &[("", "")]).unwrap_err();
             assert_eq!(fault.key, key, "{text}");
-            assert!(!fault.why.contains("hunter2"), "{}", fault.why);
+            assert!(!fault.invalid.why.contains("hunter2"), "{}", fault.invalid.why);
         }
     }
 
@@ -147,7 +147,11 @@ mod tests {
         let raw = raw("endpoint = \"http://127.0.0.1:4318\"");
         let fault = resolve(&raw, Path::new(""), &[("", "")]).unwrap_err();
         assert_eq!(fault.key, "otel.endpoint");
-        assert!(fault.why.contains("built without the feature `otel`"), "{}", fault.why);
+        assert!(
+            fault.invalid.why.contains("built without the feature `otel`"),
+            "{}",
+            fault.invalid.why
+        );
         // The variable may be set for every container of a cluster, so it is no error here.
         let set = [(ENDPOINT, "http://127.0.0.1:4318")];
         assert!(resolve(&RawOtel::default(), Path::new(""), &set).unwrap().is_none());

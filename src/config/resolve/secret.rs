@@ -116,7 +116,7 @@ mod tests {
         let jwk = r#" {"kty":"RSA","n":"0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiA","e":"AQAB"}"#;
         for text in [pem, jwk] {
             let fault = hs(text, Text, Alg::Hs256).unwrap_err();
-            assert!(fault.why.contains("public key"), "{fault:?}");
+            assert!(fault.invalid.why.contains("public key"), "{fault:?}");
         }
     }
 

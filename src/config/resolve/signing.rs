@@ -3,7 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::super::error::Checked;
+use url::Url;
+
+use super::super::error::{Checked, SettingFault};
 use super::super::raw::RawSigning;
 use super::place::At;
 use super::secret;
@@ -89,6 +91,7 @@ pub(super) fn resolve(
                 StoreSettings::Env { name: name.to_owned(), keys }
             }
             Some(("redis" | "rediss", _)) => {
+                redis_address(&store_at, text)?;
                 let key = encryption_key.as_ref().ok_or_else(|| {
                     at.key("encryption_key")
                         .fault("private keys are only kept in Redis encrypted")
@@ -100,12 +103,57 @@ pub(super) fn resolve(
                 let encryption_key = RedisKey(secret::key_32(&at.key("encryption_key"), key)?);
                 StoreSettings::Redis { url: Secret::new(text.to_owned()), encryption_key }
             }
-            _ => {
-                return Err(store_at.fault("unknown kind of store").hint(
-                    "write `file:DIR`, `readonly:DIR`, `env:NAME` or `redis://HOST:PORT/DB`",
-                ));
-            }
+            _ => return Err(unknown(&store_at, text)),
         },
     };
     Ok(KeyringSettings { algorithm, store, rotate_every, max_age, skew, outage })
+}
+
+const KINDS: &str = "write `file:DIR`, `readonly:DIR`, `env:NAME` or `redis://HOST:PORT/DB`";
+
+/// Checks the address of a Redis. It may hold a password, so no message repeats it.
+fn redis_address(at: &At, text: &str) -> Checked<()> {
+    let form = "write `redis://HOST:6379/0`; with a password `redis://:PASSWORD@HOST:6379/0`, where `@`, `/`, \
+        `:` and `%` in it are `%40`, `%2F`, `%3A` and `%25`";
+    let url = Url::parse(text)
+        .map_err(|why| at.fault(format_args!("it is no address of a Redis: {why}")).hint(form))?;
+    if url.host_str().is_none_or(str::is_empty) {
+        return Err(at.fault("it is no address of a Redis: it has no host").hint(form));
+    }
+    let database = url.path().trim_matches('/');
+    if !database.is_empty() && database.parse::<u32>().is_err() {
+        let why = "what follows the host must be the number of a database";
+        return Err(at.fault(why).hint("write `redis://HOST:6379/0`; `?ring=NAME` names the ring"));
+    }
+    Ok(())
+}
+
+/// The fault of a store that is none of ours. Most often it is the address of a Redis with another scheme, or
+/// with none.
+fn unknown(at: &At, text: &str) -> SettingFault {
+    // A password may stand before the host.
+    let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
+    let rest = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
+    let port = |rest: &str| {
+        let host = rest.split(['/', '?']).next().unwrap_or_default();
+        host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok())
+    };
+    let scheme = text.split_once("://").map(|(scheme, _)| scheme);
+    let tls = matches!(scheme, Some("https" | "valkeys" | "tls"));
+    let redis = if tls { "rediss" } else { "redis" };
+    let secret = text.contains('@');
+    match scheme {
+        Some(scheme @ ("http" | "https" | "tcp" | "tls" | "valkey" | "valkeys")) if secret => at
+            .fault(format_args!("`{scheme}:` is no kind of store"))
+            .hint(format_args!("for a Redis or Valkey write `{redis}:` in its place")),
+        Some(scheme @ ("http" | "https" | "tcp" | "tls" | "valkey" | "valkeys")) => at
+            .fault(format_args!("`{scheme}:` is no kind of store"))
+            .meant(format_args!("{redis}://{rest}"))
+            .hint("that is a Redis or Valkey"),
+        None if port(rest) && !secret => at
+            .fault("it lacks its kind")
+            .meant(format_args!("redis://{rest}"))
+            .hint("with TLS it is `rediss:`"),
+        _ => at.fault("unknown kind of store").hint(KINDS),
+    }
 }

@@ -7,6 +7,7 @@ use url::Url;
 
 use super::super::error::Checked;
 use super::place::At;
+use super::public_url;
 use crate::issuer::forwarded::authority;
 use crate::issuer::{Forwarded, IssuerSettings, Source};
 use crate::net::TlsOptions;
@@ -15,7 +16,7 @@ use crate::proxy::settings::{HostHeader, UpstreamSettings};
 pub(super) fn resolve(mut upstream: UpstreamSettings, base: &Path) -> Checked<UpstreamSettings> {
     let at = At::root("upstream");
     if upstream.url.query().is_some() {
-        return Err(at.key("url").fault("it is a prefix of paths, so it has no query"));
+        return Err(public_url::prefix_alone(&at.key("url"), &upstream.url));
     }
     let tls = &mut upstream.tls;
     match (&tls.client_cert, &tls.client_key) {
