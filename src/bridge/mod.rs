@@ -258,22 +258,15 @@ impl Bridge {
 
     /// The issuer that the token names.
     fn issuer_of(&self, jws: &CompactJws<'_>) -> Result<Arc<IssuerHandle>, BridgeError> {
-        let iss = match jws.unverified_issuer() {
-            Ok(iss) => Some(iss),
-            Err(Refusal::IssuerMissing) => None,
-            Err(refusal) => return Err(refusal.into()),
-        };
-        let found = match &iss {
-            Some(iss) => self.issuers.by_iss(iss.as_str()).ok_or_else(|| {
-                Refusal::issuer_unknown(iss.as_str(), |near| self.issuers.by_iss(near).is_some())
-            }),
-            None => self.issuers.when_missing().ok_or(Refusal::IssuerMissing),
-        };
-        // Discovery has not succeeded yet. The issuers are unknown, so no token is called invalid.
-        if found.is_err() && self.issuers.is_undecided() {
-            return Err(BridgeError::KeysUnavailable);
-        }
-        Ok(found?)
+        self.issuers.of_token(jws).map_err(|refusal| match refusal {
+            // Discovery has not succeeded yet. The issuers are unknown, so no token is called invalid.
+            Refusal::IssuerUnknown { .. } | Refusal::IssuerMissing
+                if self.issuers.is_undecided() =>
+            {
+                BridgeError::KeysUnavailable
+            }
+            refusal => refusal.into(),
+        })
     }
 
     /// The result of one run for all concurrent callers, and whether this caller started the run.
