@@ -100,16 +100,9 @@ impl Store for FileStore {
         .await
     }
 
-    async fn changed(&self, since: u64) {
+    async fn changed(&self, _since: u64) {
         let path = self.place.dir.join(RING);
-        let before = stamp(&path);
-        let _ = since;
-        loop {
-            tokio::time::sleep(Duration::from_secs(1)).await;
-            if stamp(&path) != before {
-                return;
-            }
-        }
+        differs(|| stamp(&path)).await;
     }
 
     fn spread(&self) -> Duration {
@@ -320,6 +313,14 @@ pub(crate) type Stamp = (u64, u64, i64, i64);
 pub(crate) fn stamp(path: &Path) -> Option<Stamp> {
     let meta = fs::metadata(path).ok()?;
     Some((meta.ino(), meta.size(), meta.mtime(), meta.mtime_nsec()))
+}
+
+/// Returns once `look` gives something else than at first; looks every second.
+pub(super) async fn differs<T: PartialEq>(look: impl Fn() -> T) {
+    let before = look();
+    while look() == before {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
 }
 
 pub(super) fn io_at(path: &Path, e: &io::Error) -> StoreError {
