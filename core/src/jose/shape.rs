@@ -146,16 +146,12 @@ impl Walker<'_, '_> {
                 self.collector.note(path, "keys_object");
                 self.map(inner, path)
             }
-            Json::String(text) => self.keys_string(text, path, wrappers),
+            Json::String(text)
+                if pem::is_pem(text) || text.trim_start().starts_with(['{', '[']) =>
+            {
+                self.string(text, path, wrappers)
+            }
             _ => Err(DocumentRefusal::NoKeys),
-        }
-    }
-
-    fn keys_string(&mut self, text: &str, path: &str, wrappers: u8) -> Walk {
-        if pem::is_pem(text) || text.trim_start().starts_with(['{', '[']) {
-            self.string(text, path, wrappers)
-        } else {
-            Err(DocumentRefusal::NoKeys)
         }
     }
 
