@@ -18,7 +18,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use parking_lot::Mutex;
 use rustix::fs::{FlockOperation, OFlags, flock};
-use rustix::process::{getegid, geteuid, getgroups};
+use rustix::process::{Gid, getegid, geteuid, getgroups};
 use zeroize::Zeroizing;
 
 use super::atomic::{self, Rights};
@@ -298,12 +298,9 @@ fn what_else(meta: &fs::Metadata) -> Option<&'static str> {
 /// Whether a folder's group belongs to this process alone, as far as can be seen: it is the private group of
 /// the owner, or one that root gave to this process (the `fsGroup` of Kubernetes).
 fn is_own_group(meta: &fs::Metadata) -> bool {
-    let ours = || getegid().as_raw() == meta.gid() || is_in(meta.gid());
+    let is_in = |groups: Vec<Gid>| groups.iter().any(|one| one.as_raw() == meta.gid());
+    let ours = || getegid().as_raw() == meta.gid() || getgroups().is_ok_and(is_in);
     (meta.uid() == meta.gid() || (meta.uid() == 0 && !geteuid().is_root())) && ours()
-}
-
-fn is_in(group: u32) -> bool {
-    getgroups().is_ok_and(|groups| groups.iter().any(|one| one.as_raw() == group))
 }
 
 /// Identifies one state of a file: inode, size, times.

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use pingora::listeners::tls::Acceptor;
 use tokio::runtime::Runtime;
 use tokio::sync::{Semaphore, watch};
 
@@ -20,7 +19,6 @@ use crate::keyring::{Keyring, KeyringError};
 use crate::otel::Spans;
 use crate::proxy::counters::Counters;
 use crate::proxy::health::UpstreamHealth;
-use crate::proxy::http::connection::ConnectionHandler;
 use crate::proxy::http::connections::Connections;
 use crate::proxy::http::headers;
 use crate::proxy::http::memory::BodyMemory;
@@ -140,11 +138,6 @@ impl App {
             app.issuers.set_discovery(discovery::status(&app, state, Some(belief), None, text));
         }
         Ok(app)
-    }
-
-    /// What the public listener runs, over TLS with `tls`.
-    pub(super) fn connection_handler(&self, tls: Option<Acceptor>) -> ConnectionHandler {
-        ConnectionHandler::new(self.state.clone(), tls)
     }
 
     /// What the admin listener shows.

@@ -43,7 +43,8 @@ pub(super) fn read(
 
 fn dropped(object: &Object<'_>, path: &str, fault: &KeyFault) -> Change {
     let before = fault.member().and_then(|member| object.get(member)).map(|value| match value {
-        Json::String(text) if !repair_is_private(fault) => excerpt(text),
+        // `oth` may contain a secret.
+        Json::String(text) if *fault != KeyFault::MultiPrime => excerpt(text),
         other => other.kind().to_owned(),
     });
     Change {
@@ -56,11 +57,6 @@ fn dropped(object: &Object<'_>, path: &str, fault: &KeyFault) -> Change {
         before,
         after: None,
     }
-}
-
-/// Faults in a member that may contain a secret.
-fn repair_is_private(fault: &KeyFault) -> bool {
-    matches!(fault, KeyFault::MultiPrime)
 }
 
 /// Whether a value of `revoked` means yes: an object or a time (OpenID Federation 1.0 §8.7.2),
