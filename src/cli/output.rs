@@ -234,6 +234,7 @@ pub(super) fn one_line(text: &str) -> String {
 }
 
 /// At most `length` characters of a text, which may repeat the whole answer of a server.
+#[cfg(any(test, feature = "verifier"))]
 pub(super) fn shortened(text: &str, length: usize) -> String {
     match text.char_indices().nth(length) {
         Some((at, _)) => format!("{}…", &text[..at]),
@@ -242,6 +243,7 @@ pub(super) fn shortened(text: &str, length: usize) -> String {
 }
 
 /// Lines of at most `width` characters, broken between words, and inside one that is longer than a line.
+#[cfg(any(test, feature = "verifier"))]
 pub(super) fn wrap<'a>(words: impl Iterator<Item = &'a str>, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     let mut used = 0;
