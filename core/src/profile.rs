@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use crate::jose::alg::{Alg, AlgSet};
+use crate::jose::names::UnixTime;
 
 /// One verifier.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,9 +74,6 @@ pub enum Tolerance {
 }
 
 const RSA: [Alg; 6] = [Alg::Rs256, Alg::Rs384, Alg::Rs512, Alg::Ps256, Alg::Ps384, Alg::Ps512];
-/// The end of the year 9999.
-const LATEST: i64 = 253_402_300_799;
-
 /// Claims as the RFCs define them.
 const BY_THE_RFCS: ClaimShape = ClaimShape {
     single_audience: false,
@@ -83,7 +81,7 @@ const BY_THE_RFCS: ClaimShape = ClaimShape {
     needs_iat: false,
     needs_sub: false,
     coerce_standard: false,
-    latest_time: LATEST,
+    latest_time: UnixTime::LAST.secs(),
     longest_life: None,
     stable: false,
 };

@@ -66,6 +66,15 @@ pub struct KeyTimes {
     pub latest_exp: UnixTime,
 }
 
+impl KeyTimes {
+    /// A key that is published from `now` on.
+    pub fn new(kid: Kid, state: KeyState, usable: UnixTime, now: UnixTime) -> Self {
+        let at = |own| (state == own).then_some(now);
+        let (activated, retired) = (at(KeyState::Active), at(KeyState::Retired));
+        Self { kid, state, published: now, usable, activated, retired, latest_exp: now }
+    }
+}
+
 /// The rules of the ring.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rules {

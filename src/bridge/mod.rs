@@ -151,7 +151,7 @@ impl Bridge {
     ) -> Result<Bridged, BridgeError> {
         // Before hashing: a token over the limit costs nothing.
         if token.len() > self.limits.token {
-            return Err(self.refused("-", None, Refusal::TooLarge { limit: self.limits.token }));
+            return Err(self.refused("-", Refusal::TooLarge { limit: self.limits.token }));
         }
         // Read before anything that the result depends on. After a reload, no later request uses
         // this cache key.
@@ -202,7 +202,7 @@ impl Bridge {
             Ok(jws) => jws,
             Err(refusal) => {
                 missed();
-                return Err(self.refused("-", None, refusal));
+                return Err(self.refused("-", refusal));
             }
         };
         let alg = jws.unverified_alg();
@@ -210,7 +210,7 @@ impl Bridge {
             Ok(handle) => handle,
             Err(error) => {
                 missed();
-                self.stats.outcome("-", name(alg), error.code());
+                self.stats.outcome("-", alg.name(), error.code());
                 return Err(error);
             }
         };
@@ -242,38 +242,26 @@ impl Bridge {
     }
 
     /// Counts a token that was not in the cache.
-    fn judged(
-        &self,
-        handle: &IssuerHandle,
-        alg: Option<Alg>,
-        result: &Result<Bridged, BridgeError>,
-    ) {
+    fn judged(&self, handle: &IssuerHandle, alg: Alg, result: &Result<Bridged, BridgeError>) {
         self.stats.misses.fetch_add(1, Ordering::Relaxed);
         let outcome = match result {
             Ok(bridged) => bridged.outcome(),
             Err(error) => error.code(),
         };
-        self.stats.outcome(handle.name().as_str(), name(alg), outcome);
+        self.stats.outcome(handle.name().as_str(), alg.name(), outcome);
     }
 
     /// The issuer that the token names.
     fn issuer_of(&self, jws: &CompactJws<'_>) -> Result<Arc<IssuerHandle>, BridgeError> {
-        let iss = match jws.unverified_issuer() {
-            Ok(iss) => Some(iss),
-            Err(Refusal::IssuerMissing) => None,
-            Err(refusal) => return Err(refusal.into()),
-        };
-        let found = match &iss {
-            Some(iss) => self.issuers.by_iss(iss.as_str()).ok_or_else(|| {
-                Refusal::issuer_unknown(iss.as_str(), |near| self.issuers.by_iss(near).is_some())
-            }),
-            None => self.issuers.when_missing().ok_or(Refusal::IssuerMissing),
-        };
-        // Discovery has not succeeded yet. The issuers are unknown, so no token is called invalid.
-        if found.is_err() && self.issuers.is_undecided() {
-            return Err(BridgeError::KeysUnavailable);
-        }
-        Ok(found?)
+        self.issuers.of_token(jws).map_err(|refusal| match refusal {
+            // Discovery has not succeeded yet. The issuers are unknown, so no token is called invalid.
+            Refusal::IssuerUnknown { .. } | Refusal::IssuerMissing
+                if self.issuers.is_undecided() =>
+            {
+                BridgeError::KeysUnavailable
+            }
+            refusal => refusal.into(),
+        })
     }
 
     /// The result of one run for all concurrent callers, and whether this caller started the run.
@@ -432,7 +420,7 @@ impl Bridge {
             pipeline::sign_claims(claims, &context, &ask.borrow()).map(Bridged::from)
         };
         let signed = self.on_crypto_thread(job).await?;
-        let bridged = signed.map_err(|refusal| self.refused(issuer.as_str(), None, refusal))?;
+        let bridged = signed.map_err(|refusal| self.refused(issuer.as_str(), refusal))?;
         self.keyring.note_signed(bridged.expires).await;
         self.stats.outcome(issuer.as_str(), "-", "countersigned");
         Ok(bridged)
@@ -464,8 +452,9 @@ impl Bridge {
         status
     }
 
-    fn refused(&self, issuer: &str, alg: Option<Alg>, refusal: Refusal) -> BridgeError {
-        self.stats.outcome(issuer, name(alg), refusal.code());
+    /// Counts a refusal of a token whose algorithm is not known.
+    fn refused(&self, issuer: &str, refusal: Refusal) -> BridgeError {
+        self.stats.outcome(issuer, "-", refusal.code());
         BridgeError::Refused(refusal)
     }
 }
@@ -473,8 +462,4 @@ impl Bridge {
 /// Compares by value only if they are two objects, which happens once after a change.
 fn same(a: &Arc<PublishedKids>, b: &Arc<PublishedKids>) -> bool {
     Arc::ptr_eq(a, b) || a == b
-}
-
-fn name(alg: Option<Alg>) -> &'static str {
-    alg.map_or("-", Alg::name)
 }

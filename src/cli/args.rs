@@ -1,13 +1,14 @@
 //! The arguments of the command line. Scripts depend on these names.
 
-use std::ffi::OsStr;
 use std::path::PathBuf;
 
-use clap::builder::{OsStringValueParser, PossibleValuesParser, TypedValueParser};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
 use super::output::Output;
-use crate::config::{self, Config, ConfigError, Found, RunOverrides};
+use crate::config::{self, Config, ConfigError, Found, RunOverrides, any_path};
+#[cfg(feature = "verifier")]
+use crate::doctor::finding::Way;
 use crate::env::ProcessEnv;
 use crate::jose::alg::Alg;
 use crate::jose::sign::{SigningKey, SigningKeyError};
@@ -74,52 +75,14 @@ pub enum Command {
     Schema,
 }
 
-/// A path that may be empty: `VARIABLE=` in a manifest counts as unset.
-fn any_path() -> impl TypedValueParser<Value = PathBuf> {
-    OsStringValueParser::new().map(PathBuf::from)
-}
-
 /// Flags win over environment variables, those over the configuration file.
 #[derive(Debug, Default, Clone, Args)]
 pub struct RunArgs {
     /// Configuration file (TOML) [default: countersign.toml, where there is one]
     #[arg(long, short, value_name = "FILE", env = "COUNTERSIGN_CONFIG", value_parser = any_path(), value_hint = ValueHint::FilePath)]
     pub config: Option<PathBuf>,
-    /// The auth server, `https://auth.example.com`; alone it is enough
-    #[arg(long, value_name = "URL", env = "COUNTERSIGN_UPSTREAM", value_hint = ValueHint::Url)]
-    pub upstream: Option<String>,
-    /// The `Host` sent to the auth server: `client`, `upstream` or a name [default: `upstream` for an
-    /// `https` upstream that has another name than the public URL, else `client`]
-    #[arg(long, value_name = "HOST", env = "COUNTERSIGN_UPSTREAM_HOST")]
-    pub upstream_host: Option<String>,
-    /// Address of the public listener [default: every address at port PORT where that variable is set,
-    /// else 127.0.0.1:8080]
-    #[arg(long, value_name = "ADDR", env = "COUNTERSIGN_LISTEN")]
-    pub listen: Option<String>,
-    /// What clients and the verifier call this proxy, `https://auth.example.com`
-    #[arg(long, value_name = "URL", env = "COUNTERSIGN_PUBLIC_URL", value_hint = ValueHint::Url)]
-    pub public_url: Option<String>,
-    /// Address of the admin listener, or `off` [default: 127.0.0.1:9090]
-    #[arg(long, value_name = "ADDR", env = "COUNTERSIGN_ADMIN")]
-    pub admin: Option<String>,
-    /// Where signing keys and last good key sets are kept
-    #[arg(long, value_name = "DIR", env = "COUNTERSIGN_DATA_DIR", value_parser = any_path(), value_hint = ValueHint::DirPath)]
-    pub data_dir: Option<PathBuf>,
-    /// Where the signing keys are kept: `file:DIR`, `readonly:DIR`, `env:NAME` or `redis://HOST:PORT/DB`
-    #[arg(long, value_name = "STORE", env = "COUNTERSIGN_STORE")]
-    pub store: Option<String>,
-    /// Proxy threads [default: one per core]
-    #[arg(long, value_name = "N", env = "COUNTERSIGN_THREADS")]
-    pub threads: Option<usize>,
-    /// The verifier to satisfy: `convex`, `standard`, `federation`, `hasura` or `login` [default: convex]
-    #[arg(long, value_name = "NAME", env = "COUNTERSIGN_PROFILE")]
-    pub profile: Option<String>,
-    /// `error`, `warn`, `info`, `debug`, `trace`, or `target=level` pairs [default: info]
-    #[arg(long, value_name = "LEVEL", env = "COUNTERSIGN_LOG")]
-    pub log: Option<String>,
-    /// `text` or `json` [default: text]
-    #[arg(long, value_name = "FORMAT", env = "COUNTERSIGN_LOG_FORMAT")]
-    pub log_format: Option<String>,
+    #[command(flatten)]
+    pub overrides: RunOverrides,
     /// Check the configuration and exit
     #[arg(long)]
     pub check: bool,
@@ -128,36 +91,14 @@ pub struct RunArgs {
     pub upgrade: bool,
 }
 
-/// The value, unless it is empty: `VARIABLE=` and `${VARIABLE:-}` in a manifest count as unset.
-fn said<T: Clone + AsRef<OsStr>>(value: &Option<T>) -> Option<T> {
-    value.clone().filter(|value| !value.as_ref().is_empty())
-}
-
 impl RunArgs {
-    /// The settings that override the configuration file.
-    pub fn overrides(&self) -> RunOverrides {
-        RunOverrides {
-            upstream: said(&self.upstream),
-            upstream_host: said(&self.upstream_host),
-            listen: said(&self.listen),
-            public_url: said(&self.public_url),
-            admin: said(&self.admin),
-            data_dir: said(&self.data_dir),
-            store: said(&self.store),
-            threads: self.threads,
-            profile: said(&self.profile),
-            log: said(&self.log),
-            log_format: said(&self.log_format),
-        }
-    }
-
     /// The configuration of file, flags and environment together.
     ///
     /// # Errors
     /// What is wrong with it, and where.
     pub fn load(&self) -> Result<Config, ConfigError> {
         let found = config::find(self.config.as_deref());
-        config::load(found.path(), &self.overrides(), &ProcessEnv)
+        config::load(found.path(), &self.overrides.clone().without_empty(), &ProcessEnv)
     }
 }
 
@@ -224,6 +165,7 @@ pub struct ResignArgs {
     pub token: String,
 }
 
+#[cfg(feature = "verifier")]
 #[derive(Debug, Args)]
 pub struct DoctorArgs {
     /// The issuer, or the address of its JWKS
@@ -243,7 +185,7 @@ pub struct DoctorArgs {
     pub profile: String,
     /// The kind of provider that must accept; without it, either is enough
     #[arg(long = "for", value_enum, value_name = "KIND")]
-    pub way: Option<Provider>,
+    pub way: Option<Way>,
     /// Follow documents and redirects into private networks
     #[arg(long)]
     pub allow_private: bool,
@@ -253,13 +195,6 @@ pub struct DoctorArgs {
     /// One JSON object instead of text
     #[arg(long)]
     pub json: bool,
-}
-
-/// The two kinds of provider a Convex deployment may configure.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Provider {
-    CustomJwt,
-    Oidc,
 }
 
 #[derive(Debug, Args)]
@@ -300,8 +235,9 @@ impl ConfigPlace {
         if let Some(note) = found.note() {
             out.note(note);
         }
-        let (data_dir, store) = (said(&self.data_dir), said(&self.store));
-        (found, RunOverrides { data_dir, store, ..RunOverrides::default() })
+        let (data_dir, store) = (self.data_dir.clone(), self.store.clone());
+        let overrides = RunOverrides { data_dir, store, ..RunOverrides::default() };
+        (found, overrides.without_empty())
     }
 }
 

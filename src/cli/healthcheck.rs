@@ -13,13 +13,6 @@ use crate::setting::{Invalid, Listen};
 /// Bytes read of an answer: enough for a head and the reasons of some hundred issuers.
 const LIMIT: u64 = 64 * 1024;
 
-/// What the admin listener answered.
-struct ReadyzAnswer {
-    status: u16,
-    /// Why the proxy is not ready, or what it has to run without.
-    reasons: Vec<String>,
-}
-
 /// # Errors
 /// [`CliError`] when `--admin` is not an address. If the listener does not answer, the exit status is 1.
 pub fn run(args: &HealthcheckArgs, out: &mut Output) -> Result<Exit, CliError> {
@@ -37,7 +30,7 @@ pub fn run(args: &HealthcheckArgs, out: &mut Output) -> Result<Exit, CliError> {
     })?;
     let admin = reachable(admin.first());
     let path = if args.live { "/healthz" } else { "/readyz" };
-    let answer = match get(admin, path, Duration::from_secs(args.timeout.clamp(1, 60))) {
+    let (status, reasons) = match get(admin, path, Duration::from_secs(args.timeout.clamp(1, 60))) {
         Ok(answer) => answer,
         Err(error) => {
             out.note(format_args!("not ready: {admin}: {}", without_errno(&error.to_string())));
@@ -49,18 +42,18 @@ pub fn run(args: &HealthcheckArgs, out: &mut Output) -> Result<Exit, CliError> {
             return Ok(Exit::No);
         }
     };
-    let good = answer.status == 200;
+    let good = status == 200;
     if !good {
-        out.note(format_args!("not ready: {path} answered {}", answer.status));
+        out.note(format_args!("not ready: {path} answered {status}"));
     }
-    for reason in answer.reasons {
+    for reason in reasons {
         out.note(format_args!("{}{reason}", if good { "ready, but: " } else { "  " }));
     }
     Ok(if good { Exit::Good } else { Exit::No })
 }
 
-/// One HTTP/1.1 GET.
-fn get(addr: SocketAddr, path: &str, timeout: Duration) -> std::io::Result<ReadyzAnswer> {
+/// One HTTP/1.1 GET: the status, and why the proxy is not ready, or what it has to run without.
+fn get(addr: SocketAddr, path: &str, timeout: Duration) -> std::io::Result<(u16, Vec<String>)> {
     let mut stream = TcpStream::connect_timeout(&addr, timeout)?;
     stream.set_read_timeout(Some(timeout))?;
     stream.set_write_timeout(Some(timeout))?;
@@ -73,7 +66,7 @@ fn get(addr: SocketAddr, path: &str, timeout: Duration) -> std::io::Result<Ready
         .and_then(|rest| rest.get(2..5))
         .and_then(|status| status.parse().ok())
         .ok_or_else(|| std::io::Error::other("the answer is not HTTP"))?;
-    Ok(ReadyzAnswer { status, reasons: reasons(&text) })
+    Ok((status, reasons(&text)))
 }
 
 /// The `reasons` of a `/readyz` body; empty for any other body.

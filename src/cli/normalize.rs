@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use super::Exit;
 use super::args::{NormalizeArgs, ReportFormat};
 use super::output::{CliError, Output};
-use super::source::{self, Document};
+use super::source;
 use crate::clock::Clock;
+use crate::issuer::fetch::Document;
 use crate::jose::jwks::{self, Change, DocumentRefusal, Effect, Options, Report};
 use crate::jose::publish::{Input, publish};
 use crate::profile::Profile;
@@ -19,11 +20,11 @@ pub fn run(args: &NormalizeArgs, out: &mut Output) -> Result<Exit, CliError> {
     let document = source::read(&args.source, options.limits.document)?;
     let (body, kids, report) = match normalize(&document, &options, &profile) {
         Ok(done) => done,
-        Err(refused) => {
-            if let Some(report) = &refused.report {
-                print(report, args.report, out);
+        Err((report, error)) => {
+            if let Some(report) = report {
+                print(&report, args.report, out);
             }
-            return Err(refused.error);
+            return Err(error);
         }
     };
     print(&report, args.report, out);
@@ -37,10 +38,8 @@ pub fn run(args: &NormalizeArgs, out: &mut Output) -> Result<Exit, CliError> {
     Ok(Exit::Good)
 }
 
-struct Refused {
-    report: Option<Box<Report>>,
-    error: CliError,
-}
+/// The report of the keys, if they were read, and why there is no document.
+type Refused = (Option<Box<Report>>, CliError);
 
 fn normalize(
     document: &Document,
@@ -62,14 +61,14 @@ fn normalize(
         let why = format!("the profile `{}` publishes none of the {found} keys", profile.name);
         let error = CliError::new("no_usable_key", why)
             .hint("this does not prevent countersigning: `run` publishes its own key");
-        return Err(Refused { report: Some(Box::new(report)), error });
+        return Err((Some(Box::new(report)), error));
     }
     Ok((set.body, set.kids.len(), report))
 }
 
 fn refused(refusal: &DocumentRefusal) -> Refused {
     let error = CliError::new(refusal.code(), refusal).hint_if_any(refusal.hint());
-    Refused { report: refusal.report().cloned().map(Box::new), error }
+    (refusal.report().cloned().map(Box::new), error)
 }
 
 fn is_json(content_type: &str) -> bool {

@@ -143,20 +143,19 @@ impl Output {
 
     /// `warning: …` on stderr.
     pub fn warning(&mut self, text: impl fmt::Display) {
-        let word = paint(self.err_color, "1;33", "warning:");
-        let text = one_line(&text.to_string());
-        let _ = writeln!(self.err, "{}", harmless(&format!("{word} {text}")));
+        self.labelled("1;33", "warning:", &text.to_string());
     }
 
     /// `error: what: why`, and `hint: …` where there is one, on stderr.
     pub fn error(&mut self, error: &CliError) {
-        let word = paint(self.err_color, "1;31", "error:");
-        let text = one_line(&error.to_string());
-        let _ = writeln!(self.err, "{}", harmless(&format!("{word} {text}")));
+        self.labelled("1;31", "error:", &error.to_string());
         if let Some(hint) = &error.hint {
-            let word = paint(self.err_color, "1;36", "hint:");
-            let _ = writeln!(self.err, "{}", harmless(&format!("{word} {}", one_line(hint))));
+            self.labelled("1;36", "hint:", hint);
         }
+    }
+
+    fn labelled(&mut self, style: &str, word: &str, text: &str) {
+        self.note(format_args!("{} {}", paint(self.err_color, style, word), one_line(text)));
     }
 
     pub(super) fn styled(&mut self, text: &StyledStr) {
@@ -234,7 +233,17 @@ pub(super) fn one_line(text: &str) -> String {
     text.replace('\n', "\\u000a").replace('\t', "\\u0009")
 }
 
+/// At most `length` characters of a text, which may repeat the whole answer of a server.
+#[cfg(any(test, feature = "verifier"))]
+pub(super) fn shortened(text: &str, length: usize) -> String {
+    match text.char_indices().nth(length) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text.to_owned(),
+    }
+}
+
 /// Lines of at most `width` characters, broken between words, and inside one that is longer than a line.
+#[cfg(any(test, feature = "verifier"))]
 pub(super) fn wrap<'a>(words: impl Iterator<Item = &'a str>, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     let mut used = 0;

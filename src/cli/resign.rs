@@ -86,10 +86,6 @@ async fn resign(token: &str, config: Config, ask: &Ask<'_>) -> Result<Verdict, R
     let limits = config.bridge.limits;
     // Padding is allowed here, as in the bridge: `countersign` checks later whether the issuer may pad.
     let jws = CompactJws::parse(token, &limits, true)?;
-    let issuer = match jws.unverified_issuer() {
-        Err(Refusal::IssuerMissing) => None,
-        issuer => Some(issuer?),
-    };
     let clock = Clock::system();
     let alone = config.issuers.len() == 1;
     let deps = IssuerDeps {
@@ -99,12 +95,7 @@ async fn resign(token: &str, config: Config, ask: &Ask<'_>) -> Result<Verdict, R
         options: jwks::Options::default(),
     };
     let issuers = Issuers::new(config.issuers, deps).map_err(|why| CliError::new("issuer", why))?;
-    let handle = match &issuer {
-        Some(iss) => issuers.by_iss(iss.as_str()).ok_or_else(|| {
-            Refusal::issuer_unknown(iss.as_str(), |near| issuers.by_iss(near).is_some())
-        }),
-        None => issuers.when_missing().ok_or(Refusal::IssuerMissing),
-    }?;
+    let handle = issuers.of_token(&jws)?;
     let policy = handle.policy();
     let snapshot = handle.fresh_for(jws.unverified_kid()).await.ok_or_else(|| {
         CliError::new("issuer_keys_unavailable", "the issuer's keys could not be read")

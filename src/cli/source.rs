@@ -9,40 +9,29 @@ use super::output::CliError;
 use crate::clock::Clock;
 use crate::dns::Resolver;
 use crate::issuer::FetchSettings;
-use crate::issuer::fetch::{FetchRequest, Fetched, Fetcher, Wanted};
-
-/// A document, and the media type that its server gave.
-#[derive(Debug)]
-pub struct Document {
-    pub body: Vec<u8>,
-    pub content_type: Option<String>,
-}
+use crate::issuer::fetch::{Document, FetchRequest, Fetcher, Wanted};
 
 /// Reads at most `limit` bytes of `source`: `-` for stdin, `https://…`, or a file.
 ///
 /// # Errors
 /// [`CliError`] that names the file, or the code of the failed fetch.
 pub fn read(source: &str, limit: usize) -> Result<Document, CliError> {
-    if source == "-" {
-        let body =
-            bounded(std::io::stdin().lock(), limit).map_err(|why| CliError::new("stdin", why))?;
-        return Ok(Document { body, content_type: None });
-    }
     if source.starts_with("https://") || source.starts_with("http://") {
         let url = Url::parse(source).map_err(|why| CliError::new(source, why))?;
         return fetch(&url, limit);
     }
-    let body = std::fs::File::open(source)
-        .map_err(|why| why.to_string())
-        .and_then(|file| bounded(file, limit))
-        .map_err(|why| CliError::new(source, why))?;
-    Ok(Document { body, content_type: None })
+    let (what, body) = match source {
+        "-" => ("stdin", bounded(std::io::stdin().lock(), limit)),
+        _ => (source, std::fs::File::open(source).and_then(|file| bounded(file, limit))),
+    };
+    let body = body.map_err(|why| CliError::new(what, why))?.into();
+    Ok(Document { body, ..Document::default() })
 }
 
-pub(super) fn bounded(reader: impl std::io::Read, limit: usize) -> Result<Vec<u8>, String> {
+pub(super) fn bounded(reader: impl std::io::Read, limit: usize) -> std::io::Result<Vec<u8>> {
     let mut body = Vec::new();
     let bound = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
-    reader.take(bound).read_to_end(&mut body).map_err(|why| why.to_string())?;
+    reader.take(bound).read_to_end(&mut body)?;
     Ok(body)
 }
 
@@ -57,13 +46,7 @@ fn fetch(url: &Url, limit: usize) -> Result<Document, CliError> {
     let (wanted, now) = (Wanted::KeySet, Clock::system().now());
     let ask = FetchRequest { url, wanted, settings: &settings, limit, etag: None, now };
     let fetcher = Fetcher::new(resolver);
-    let got = block_on(async { fetcher.get(ask).await.map_err(|e| failed(e.code(), &e)) })?;
-    match got {
-        Fetched::Document { body, content_type, .. } => {
-            Ok(Document { body: body.to_vec(), content_type })
-        }
-        Fetched::NotModified { .. } => Err(failed("status", &"304 to a plain request")),
-    }
+    block_on(async { fetcher.document(ask).await.map_err(|e| failed(e.code(), &e)) })
 }
 
 #[cfg(test)]

@@ -6,43 +6,30 @@ use std::io::{IsTerminal as _, Read};
 use std::path::Path;
 
 use base64::Engine as _;
-use base64::alphabet;
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
 use super::output::{CliError, Output};
 use super::source;
-use crate::inspect::bare;
+use crate::inspect::{LENIENT, bare};
 
 const WAYS: &str = "give the token itself, @FILE, the name of a file, or - to read it from stdin";
 
 const FORM: &str = "a JWT has three parts, joined by dots: use the ID token";
-
-/// As lenient as `inspect`, which shows what is wrong with a token that is almost valid.
-const LENIENT: GeneralPurpose = GeneralPurpose::new(
-    &alphabet::URL_SAFE,
-    GeneralPurposeConfig::new()
-        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
-        .with_decode_allow_trailing_bits(true),
-);
 
 /// The token of an argument, at most `limit` bytes of it.
 ///
 /// # Errors
 /// [`CliError`] when there is nothing to read, or it does not have the form of a token.
 pub fn read(argument: &str, limit: usize) -> Result<String, CliError> {
-    let given = !(argument == "-" || argument.starts_with('@') || Path::new(argument).is_file());
-    let (what, bytes) = if argument == "-" {
-        ("stdin".to_owned(), bounded(std::io::stdin().lock(), limit, "stdin")?)
-    } else if let Some(file) = argument.strip_prefix('@') {
-        (file.to_owned(), file_bytes(Path::new(file), limit)?)
-    } else if Path::new(argument).is_file() {
-        (argument.to_owned(), file_bytes(Path::new(argument), limit)?)
-    } else {
-        ("token".to_owned(), argument.as_bytes().to_vec())
+    let file = argument.strip_prefix('@').or(Path::new(argument).is_file().then_some(argument));
+    let given = argument != "-" && file.is_none();
+    let (what, bytes) = match file {
+        _ if argument == "-" => ("stdin", bounded(std::io::stdin().lock(), limit, "stdin")?),
+        Some(file) => (file, file_bytes(file, limit)?),
+        None => ("token", argument.as_bytes().to_vec()),
     };
     // A person who gave a file needs no word about how to give one.
     let hint = if given { WAYS } else { FORM };
-    let fault = |why: &str| CliError::new(&what, why).hint(hint);
+    let fault = |why: &str| CliError::new(what, why).hint(hint);
     let text = String::from_utf8(bytes).map_err(|_| fault("not a token: it is not text"))?;
     let token = bare(&text);
     if token.len() > limit {
@@ -53,22 +40,24 @@ pub fn read(argument: &str, limit: usize) -> Result<String, CliError> {
             "give the value of its `id_token` or `access_token`: `jq -r .id_token FILE` prints one",
         ));
     }
-    match shape(token) {
-        Shape::Token => Ok(token.to_owned()),
-        Shape::Nothing if given => Err(fault("there is none")),
-        Shape::Nothing => Err(fault("it is empty")),
-        Shape::Parts(n) => {
-            let parts = if n == 1 { "1 part".to_owned() } else { format!("{n} parts") };
-            Err(fault(&match given {
-                true => format!(
-                    "neither a token nor the name of a file: {parts}, where a token has three, joined by dots"
-                ),
-                false => format!("not a JWT ({parts}): an opaque token or a session ID?"),
-            }))
-        }
-        Shape::Header => {
-            Err(fault("not a token: its first part is not a JSON object in base64url"))
-        }
+    if token.is_empty() {
+        return Err(fault(if given { "there is none" } else { "it is empty" }));
+    }
+    // A compact JWS or JWE (RFC 7515 §7.1, RFC 7516 §7.1).
+    let (head, n) = (token.split('.').next().unwrap_or_default(), token.split('.').count());
+    if ![3, 5].contains(&n) {
+        let parts = if n == 1 { "1 part".to_owned() } else { format!("{n} parts") };
+        return Err(fault(&match given {
+            true => format!(
+                "neither a token nor the name of a file: {parts}, where a token has three, joined by dots"
+            ),
+            false => format!("not a JWT ({parts}): an opaque token or a session ID?"),
+        }));
+    }
+    let header = LENIENT.decode(head).unwrap_or_default();
+    match header.trim_ascii_start().first() {
+        Some(b'{') => Ok(token.to_owned()),
+        _ => Err(fault("not a token: its first part is not a JSON object in base64url")),
     }
 }
 
@@ -79,10 +68,9 @@ pub fn prompt(argument: &str, out: &mut Output) {
     }
 }
 
-fn file_bytes(path: &Path, limit: usize) -> Result<Vec<u8>, CliError> {
-    let what = path.display().to_string();
-    let file = std::fs::File::open(path).map_err(|e| CliError::new(&what, e).hint(WAYS))?;
-    bounded(file, limit, &what)
+fn file_bytes(path: &str, limit: usize) -> Result<Vec<u8>, CliError> {
+    let file = std::fs::File::open(path).map_err(|e| CliError::new(path, e).hint(WAYS))?;
+    bounded(file, limit, path)
 }
 
 fn bounded(reader: impl Read, limit: usize, what: &str) -> Result<Vec<u8>, CliError> {
@@ -91,29 +79,6 @@ fn bounded(reader: impl Read, limit: usize, what: &str) -> Result<Vec<u8>, CliEr
     let mut bytes = bytes.map_err(|why| CliError::new(what, why).hint(WAYS))?;
     bytes.truncate(bytes.trim_ascii_end().len());
     Ok(bytes)
-}
-
-enum Shape {
-    Token,
-    Nothing,
-    Parts(usize),
-    Header,
-}
-
-/// Whether a text has the form of a compact JWS or JWE (RFC 7515 §7.1, RFC 7516 §7.1).
-fn shape(text: &str) -> Shape {
-    if text.is_empty() {
-        return Shape::Nothing;
-    }
-    let mut parts = text.split('.');
-    let head = parts.next().unwrap_or_default();
-    match 1 + parts.count() {
-        3 | 5 => {}
-        n => return Shape::Parts(n),
-    }
-    let header = LENIENT.decode(head).ok();
-    let object = header.is_some_and(|bytes| bytes.trim_ascii_start().first() == Some(&b'{'));
-    if object { Shape::Token } else { Shape::Header }
 }
 
 #[cfg(test)]

@@ -117,7 +117,7 @@ impl SignatureVerifier {
     }
 
     fn read_keys(&self, source: &str) -> Result<Keys, CliError> {
-        let keys = self.keys(source::read(source, self.limits.document)?.body, false);
+        let keys = self.keys(source::read(source, self.limits.document)?.body.into(), false);
         match keys.set {
             // A set of secrets has no public key, but it is enough for a token with an HMAC.
             Err(code) if !check::has_secret(self.algorithms) => Err(CliError::new(

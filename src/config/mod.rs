@@ -11,7 +11,7 @@ mod settings;
 
 pub use error::ConfigError;
 pub use load::{Found, find, load, load_text};
-pub use overrides::RunOverrides;
+pub use overrides::{RunOverrides, any_path};
 pub use resolve::discovered::{DiscoveredFault, Learnt, issuer_from_discovery, upstream_fetch};
 pub use schema::{SCHEMA, generated_schema};
 pub use settings::Config;

@@ -8,6 +8,7 @@ use super::finding::{CUSTOM_JWT, Case, FetchResult, Finding, Level, NoAnswer, OI
 use super::{Answer, Cause, address, fix, generic, headers, ours};
 use crate::inspect::{inspect, words};
 use crate::jose::base64url;
+use crate::jose::names::UnixTime;
 use crate::jose::tree::Json;
 use crate::profile::Judge;
 use crate::scrub::scrub;
@@ -67,8 +68,8 @@ pub fn examine(case: &Case) -> Diagnosis {
     if let Some(answer) = case.jwks.as_ref().ok().filter(|answer| answer.status == 200) {
         let warn = |cause: Cause| {
             let title = format!("{}: {}", cause.place, cause.text);
-            let fixes = fix::fixes("headers", &[cause], case);
-            findings.push(Finding { fixes, ..Finding::new("headers", Level::Warning, title) });
+            let finding = fix::finding("headers", Level::Warning, title, vec![cause], case);
+            findings.push(Finding { causes: Vec::new(), ..finding });
         };
         headers::warnings(answer).into_iter().for_each(warn);
     }
@@ -101,11 +102,9 @@ fn reach(case: &Case, findings: &mut Vec<Finding>) {
 fn expired(case: &Case) -> Option<Finding> {
     let exp = section(case.token.as_deref()?, 1)?.get("exp")?.seconds()?;
     let late = case.now.secs().checked_sub(exp).filter(|late| *late > 5)?;
-    let cause =
-        Cause::new("expired", "claims.exp", format!("the token expired {} ago", words::span(late)));
-    let fixes = fix::fixes("token", std::slice::from_ref(&cause), case);
-    let causes = vec![cause];
-    Some(Finding { causes, fixes, ..Finding::new("token", Level::Fault, "the token has expired") })
+    let text = format!("the token expired {} ago", words::span(late));
+    let causes = vec![Cause::new("expired", "claims.exp", text)];
+    Some(fix::finding("token", Level::Fault, "the token has expired", causes, case))
 }
 
 fn algorithm(case: &Case) -> Algorithm {
@@ -141,9 +140,7 @@ fn told(
         says: Some(scrub(&refusal.message).into_owned()),
         in_production: refusal.in_production(),
         detail: refusal.detail.as_deref().map(|detail| scrub(detail).into_owned()),
-        fixes: fix::fixes(about, &causes, case),
-        causes,
-        ..Finding::new(about, Level::Fault, title)
+        ..fix::finding(about, Level::Fault, title, causes, case)
     }
 }
 
@@ -155,9 +152,7 @@ fn unfetched(no_answer: &NoAnswer, url: &str) -> Cause {
 /// The finding that a kind of provider has no key for its algorithms.
 fn no_key(about: &'static str, what: &str, case: &Case) -> Finding {
     let cause = Cause::new("no_usable_key", "$.keys", format!("the set has no key for {what}"));
-    let fixes = fix::fixes(about, std::slice::from_ref(&cause), case);
-    let causes = vec![cause];
-    Finding { fixes, causes, ..Finding::new(about, Level::Fault, format!("key for {what}")) }
+    fix::finding(about, Level::Fault, format!("key for {what}"), vec![cause], case)
 }
 
 fn custom(
@@ -193,12 +188,8 @@ fn custom(
                 findings.push(no_key(CUSTOM_JWT, algorithm.name(), case));
             }
             if let Some(token) = &case.token {
-                let said = convex::custom_jwt(answer, &provider, token, case.now);
-                let said = without_time(
-                    said,
-                    |now| convex::custom_jwt(answer, &provider, token, now),
-                    token,
-                );
+                let ask = |now| convex::custom_jwt(answer, &provider, token, now);
+                let said = without_time(ask(case.now), ask, token);
                 // There is a finding already that the set cannot be read.
                 let again = said.as_ref().is_err_and(|refusal| {
                     !readable
@@ -222,10 +213,9 @@ fn custom(
 /// The verdict on a token without its expiry, which has one finding for all kinds of provider.
 fn without_time(
     said: Result<(), Refusal>,
-    at: impl Fn(crate::jose::names::UnixTime) -> Result<(), Refusal>,
+    at: impl Fn(UnixTime) -> Result<(), Refusal>,
     token: &str,
 ) -> Result<(), Refusal> {
-    use crate::jose::names::UnixTime;
     match &said {
         Err(refusal) if refusal.reason == RefusalReason::Expired => {
             let exp = section(token, 1).and_then(|claims| claims.get("exp")?.seconds());

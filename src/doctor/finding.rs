@@ -25,6 +25,12 @@ pub struct NoAnswer {
     pub why: String,
 }
 
+impl NoAnswer {
+    pub fn new(code: &'static str, why: impl std::fmt::Display) -> Self {
+        Self { code, why: why.to_string() }
+    }
+}
+
 /// The question, and what was fetched for it.
 #[derive(Debug, Clone)]
 pub struct Case {
@@ -54,7 +60,7 @@ pub struct Case {
 }
 
 /// The kind of provider, for a verifier that has two.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Way {
     CustomJwt,
     Oidc,

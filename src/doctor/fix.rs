@@ -1,7 +1,7 @@
 //! Fixes for a cause: short sentences that name the setting and its file, the most useful first.
 
 use super::exam::header_member;
-use super::finding::{BY_THE_RFCS, Case, OIDC, Place, Setup};
+use super::finding::{BY_THE_RFCS, Case, Finding, Level, OIDC, Place, Setup};
 use super::{Cause, ours};
 
 const EXCHANGE: &str = "countersign the token: send it to POST /_countersign/token of the proxy in your \
@@ -17,13 +17,26 @@ const OPAQUE: &str = "give a signed token (three parts): an opaque or encrypted 
 const USE_CUSTOM_JWT: &str =
     "use a `customJwt` provider: it reads no discovery document, only the key set";
 
+/// A finding with its causes and their fixes.
+pub(super) fn finding(
+    about: &'static str,
+    level: Level,
+    title: impl Into<String>,
+    causes: Vec<Cause>,
+    case: &Case,
+) -> Finding {
+    let fixes = fixes(about, &causes, case);
+    Finding { causes, fixes, ..Finding::new(about, level, title) }
+}
+
 /// The fixes for the causes of one finding, each once.
-pub(super) fn fixes(about: &str, causes: &[Cause], case: &Case) -> Vec<String> {
+fn fixes(about: &str, causes: &[Cause], case: &Case) -> Vec<String> {
     let mut out: Vec<String> = Vec::new();
     for cause in causes {
-        let lines = match about {
-            BY_THE_RFCS => generic(cause, case),
-            _ => fix(about, cause, case),
+        let lines = match (transport(cause), about) {
+            (Some(line), _) => vec![line.to_owned()],
+            (None, BY_THE_RFCS) => generic(cause, case).into_iter().collect(),
+            (None, _) => fix(about, cause, case).into_iter().map(str::to_owned).collect(),
         };
         for line in lines {
             if !out.contains(&line) {
@@ -35,110 +48,104 @@ pub(super) fn fixes(about: &str, causes: &[Cause], case: &Case) -> Vec<String> {
 }
 
 /// The advice to put the proxy in front, if it can read the issuer's answers.
-fn in_front(case: &Case) -> String {
+fn in_front(case: &Case) -> &'static str {
     match (case.place, case.ours.read.is_ok(), &case.ours.setup) {
         (Place::Countersign, ..) => {
             "this is a countersign proxy already: look at its status page (admin listener), which says \
              what it cannot read from the auth server behind it"
-                .to_owned()
         }
         (_, true, Setup::Issuer { .. }) => {
             "put countersign in front of the auth server, with an `[[issuer]]` in its configuration"
-                .to_owned()
         }
-        (_, true, _) => "put countersign in front of the auth server".to_owned(),
-        (_, false, _) => LOOK.to_owned(),
+        (_, true, _) => "put countersign in front of the auth server",
+        (_, false, _) => LOOK,
     }
 }
 
-fn in_front_of_oidc(case: &Case) -> String {
+fn in_front_of_oidc(case: &Case) -> &'static str {
     match case.place {
         Place::Countersign => {
             "let the proxy serve the discovery document itself: set `output_issuer` of the [[issuer]] \
              in its countersign.toml to this address; or use a `customJwt` provider"
-                .to_owned()
         }
         _ => in_front(case),
     }
 }
 
-fn fix(about: &str, cause: &Cause, case: &Case) -> Vec<String> {
-    let in_token = ["claims", "header", "signature", "token"];
-    let in_token = in_token.iter().any(|place| cause.place.starts_with(place));
-    let oidc = about == OIDC;
-    let one = |line: &str| vec![line.to_owned()];
-    if let Some(lines) = transport(cause) {
-        return lines;
-    }
+fn fix(about: &str, cause: &Cause, case: &Case) -> Vec<&'static str> {
+    let (in_token, oidc) = (in_token(cause), about == OIDC);
     let refusal = ours::refusal(case);
-    match cause.code {
+    let refused =
+        || refusal.iter().filter_map(|cause| before_countersigning(cause, case)).collect();
+    let line = match cause.code {
         "status" => status(cause, oidc, case),
-        "html" if oidc && case.place == Place::Countersign => vec![in_front_of_oidc(case)],
+        "html" if oidc && case.place == Place::Countersign => in_front_of_oidc(case),
         "html" | "empty" => {
-            vec![
-                "give the address of the auth server's API: this one answers a web page".to_owned(),
-            ]
+            "give the address of the auth server's API: this one answers a web page"
         }
-        "audience" => one("set `applicationID` in auth.config.ts to the token's `aud`"),
-        "aud_missing" if oidc => one(
+        "audience" => "set `applicationID` in auth.config.ts to the token's `aud`",
+        "aud_missing" if oidc => {
             "an OIDC provider needs an `aud`: use a `customJwt` provider without `applicationID`, or \
-             let the auth server set one",
-        ),
-        "aud_missing" => one(
+             let the auth server set one"
+        }
+        "aud_missing" => {
             "leave `applicationID` out of auth.config.ts (then any token of this issuer is taken), or \
-             let the auth server set an `aud`",
-        ),
-        "issuer" | "domain" if oidc => one("set `domain` in auth.config.ts to the token's `iss`"),
-        "issuer" | "domain" => one("set `issuer` in auth.config.ts to the token's `iss`"),
-        "issuer_mismatch" => one(
+             let the auth server set an `aud`"
+        }
+        "issuer" | "domain" if oidc => "set `domain` in auth.config.ts to the token's `iss`",
+        "issuer" | "domain" => "set `issuer` in auth.config.ts to the token's `iss`",
+        "issuer_mismatch" => {
             "use a `customJwt` provider, for which a slash at the end does not count: an OIDC provider \
-             compares byte by byte",
-        ),
-        "issuer_url" => one("use a `customJwt` provider: it adds `https://` to such an `iss`"),
+             compares byte by byte"
+        }
+        "issuer_url" => "use a `customJwt` provider: it adds `https://` to such an `iss`",
         "issuer_missing" | "jwks_uri" | "jwks_uri_missing" | "discovery_member" | "discovery" => {
             match case.jwks.as_ref().is_ok_and(|answer| answer.status == 200) {
-                true => one(USE_CUSTOM_JWT),
-                false => one(
+                true => USE_CUSTOM_JWT,
+                false => {
                     "find out where the key set is, and give that address: `countersign doctor \
-                     https://…/jwks --issuer https://…`",
-                ),
+                     https://…/jwks --issuer https://…`"
+                }
             }
         }
-        "expired" => one("get a fresh token and ask again"),
-        "not_yet" => one(AHEAD),
-        "exp_range" => one(MILLISECONDS),
-        "kid_unknown" | "alg" if case.place == Place::Countersign && !is_hmac(case) => {
-            one(EXCHANGE)
+        "expired" => "get a fresh token and ask again",
+        "not_yet" => AHEAD,
+        "exp_range" => MILLISECONDS,
+        "kid_unknown" | "alg" if case.place == Place::Countersign && !is_hmac(case) => EXCHANGE,
+        "kid_unknown" if is_hmac(case) => return refused(),
+        "kid_unknown" => OTHER_STAGE,
+        "signature" => CHANGED,
+        "claim_missing" if cause.place == "claims.sub" => "let the auth server set `sub`",
+        "format" => OPAQUE,
+        "iss_missing" => "let the auth server set `iss`",
+        "refetch" | "vary" | "set_cookie" | "stale" | "heuristic" => {
+            "let the server send `Cache-Control: public, max-age=300` and no cookie, as countersign does"
         }
-        "kid_unknown" if is_hmac(case) => {
-            refusal.iter().flat_map(|cause| before_countersigning(cause, case)).collect()
-        }
-        "kid_unknown" => one(OTHER_STAGE),
-        "signature" => one(CHANGED),
-        "claim_missing" if cause.place == "claims.sub" => one("let the auth server set `sub`"),
-        "format" => one(OPAQUE),
-        "iss_missing" => one("let the auth server set `iss`"),
-        "refetch" | "vary" | "set_cookie" | "stale" | "heuristic" => one(
-            "let the server send `Cache-Control: public, max-age=300` and no cookie, as countersign does",
-        ),
-        "no_usable_key" if oidc => vec![in_front_of_oidc(case)],
+        "no_usable_key" if oidc => in_front_of_oidc(case),
         // A proxy refuses this token too, so it is no advice.
         _ if in_token && refusal.as_ref().is_some_and(|cause| lasting(cause, case)) => {
-            refusal.iter().flat_map(|cause| before_countersigning(cause, case)).collect()
+            return refused();
         }
         _ if in_token && case.place != Place::Countersign && case.ours.read.is_ok() => {
-            vec![in_front(case), EXCHANGE.to_owned()]
+            return vec![in_front(case), EXCHANGE];
         }
-        _ if in_token => one(EXCHANGE),
-        _ if oidc => vec![in_front_of_oidc(case)],
-        _ => vec![in_front(case)],
-    }
+        _ if in_token => EXCHANGE,
+        _ if oidc => in_front_of_oidc(case),
+        _ => in_front(case),
+    };
+    vec![line]
+}
+
+/// Whether the cause is in the token itself.
+fn in_token(cause: &Cause) -> bool {
+    let places = ["claims", "header", "signature", "token"];
+    places.iter().any(|place| cause.place.starts_with(place))
 }
 
 /// Whether the token stays refused, however the proxy is configured.
 fn lasting(refusal: &Cause, case: &Case) -> bool {
     let configured = ["aud_missing", "sender_constrained"].contains(&refusal.code);
-    !configured && !before_countersigning(refusal, case).is_empty()
+    !configured && before_countersigning(refusal, case).is_some()
 }
 
 /// Whether the token has an HMAC, whose key no set publishes.
@@ -147,10 +154,10 @@ fn is_hmac(case: &Case) -> bool {
     alg.is_some_and(|alg| alg.starts_with("HS"))
 }
 
-/// What to change so that countersign accepts the token. Empty where another finding says it, and for a
+/// What to change so that countersign accepts the token. `None` where another finding says it, and for a
 /// countersign proxy where its configuration may say otherwise.
-pub(super) fn before_countersigning(cause: &Cause, case: &Case) -> Vec<String> {
-    let line = match cause.code {
+pub(super) fn before_countersigning(cause: &Cause, case: &Case) -> Option<&'static str> {
+    Some(match cause.code {
         _ if ours::is_damage(cause) => "copy the token again, all of it",
         "format" | "nested" => OPAQUE,
         "alg" if is_hmac(case) => {
@@ -163,7 +170,7 @@ pub(super) fn before_countersigning(cause: &Cause, case: &Case) -> Vec<String> {
         "sub_missing" => "let the auth server set `sub`",
         "iss_missing" => "let the auth server set `iss`",
         "sig_format" => "let the auth server write the signature as `r || s` (RFC 7518)",
-        _ if case.place == Place::Countersign => return Vec::new(),
+        _ if case.place == Place::Countersign => return None,
         "signature" => CHANGED,
         "kid_unknown" => OTHER_STAGE,
         "aud_missing" => {
@@ -174,17 +181,16 @@ pub(super) fn before_countersigning(cause: &Cause, case: &Case) -> Vec<String> {
             "set `accept_sender_constrained = true` of the [[issuer]] in countersign.toml, if it may \
              become a bearer token"
         }
-        _ => return Vec::new(),
-    };
-    vec![line.to_owned()]
+        _ => return None,
+    })
 }
 
 /// Fixes for faults below HTTP, which are the same for every verifier.
-fn transport(cause: &Cause) -> Option<Vec<String>> {
+fn transport(cause: &Cause) -> Option<&'static str> {
     let why = cause.text.to_ascii_lowercase();
     let plain = ["connect", "tls", "broken"].contains(&cause.code)
         && (why.contains("invalidcontenttype") || why.contains("corrupt message"));
-    let line = match cause.code {
+    Some(match cause.code {
         _ if plain => "write the address with `http://`: there is no TLS at this port",
         "dns" => "check the spelling of the host: no name server knows it",
         "connect" if why.contains("refused") => {
@@ -215,14 +221,13 @@ fn transport(cause: &Cause) -> Option<Vec<String>> {
             "fetch the address with `curl -i` and look at what comes: the answer cannot be read whole"
         }
         _ => return None,
-    };
-    Some(vec![line.to_owned()])
+    })
 }
 
-fn status(cause: &Cause, oidc: bool, case: &Case) -> Vec<String> {
+fn status(cause: &Cause, oidc: bool, case: &Case) -> &'static str {
     let status = cause.text.split("answers ").nth(1).and_then(|rest| rest.split(';').next());
     let status = status.or_else(|| cause.text.split("status is ").nth(1)?.split(';').next());
-    let line = match status.unwrap_or_default() {
+    match status.unwrap_or_default() {
         "401" | "403" => {
             "let the address through without a login: key set and discovery are public"
         }
@@ -237,19 +242,13 @@ fn status(cause: &Cause, oidc: bool, case: &Case) -> Vec<String> {
         }
         code if code.starts_with('5') => "look at the log of the auth server: it fails itself",
         _ => "open the address without a login: it must answer 200 with JSON, for anybody",
-    };
-    vec![line.to_owned()]
+    }
 }
 
-/// Fixes for a verifier whose settings we do not know.
-fn generic(cause: &Cause, case: &Case) -> Vec<String> {
-    if let Some(lines) = transport(cause) {
-        return lines;
-    }
-    let in_token = ["claims", "header", "signature", "token"];
-    let in_token = in_token.iter().any(|place| cause.place.starts_with(place));
+/// The fix for a verifier whose settings we do not know.
+fn generic(cause: &Cause, case: &Case) -> Option<String> {
     let line = match cause.code {
-        "status" if case.place == Place::Countersign => return status(cause, false, case),
+        "status" if case.place == Place::Countersign => status(cause, false, case),
         "status" | "html" | "empty" => {
             "open the address without a login: it must answer 200 with JSON, for anybody"
         }
@@ -258,17 +257,15 @@ fn generic(cause: &Cause, case: &Case) -> Vec<String> {
         "expired" => "get a fresh token and ask again",
         "kid_unknown" => "was the key changed? or the token is of another issuer",
         "signature" => "the token is of another issuer or stage, or was changed or cut when copied",
-        _ if in_token => return before_countersigning(cause, case),
-        _ if case.place == Place::Countersign || case.ours.read.is_err() => {
-            return vec![in_front(case)];
-        }
+        _ if in_token(cause) => before_countersigning(cause, case)?,
+        _ if case.place == Place::Countersign || case.ours.read.is_err() => in_front(case),
         _ => {
-            return vec![format!(
+            return Some(format!(
                 "put countersign in front with `--profile {}` and have the verifier read its \
                  /.well-known/jwks.json",
                 case.profile.name
-            )];
+            ));
         }
     };
-    vec![line.to_owned()]
+    Some(line.to_owned())
 }

@@ -35,18 +35,15 @@ pub(super) fn checked(
     }
     let verdict = Verdict::of(WAY, &findings[before..]);
     if !doubts.is_empty() {
-        let fixes = fix::fixes(WAY, &doubts, case);
         let title = "not every library takes this set";
-        let finding = Finding::new(WAY, Level::Warning, title);
-        findings.push(Finding { causes: doubts, fixes, ..finding });
+        findings.push(fix::finding(WAY, Level::Warning, title, doubts, case));
     }
     verdict
 }
 
 fn found(title: String, causes: Vec<Cause>, case: &Case) -> Finding {
     let level = if causes.is_empty() { Level::Good } else { Level::Fault };
-    let fixes = fix::fixes(WAY, &causes, case);
-    Finding { fixes, causes, ..Finding::new(WAY, level, title) }
+    fix::finding(WAY, level, title, causes, case)
 }
 
 /// The faults of a key set. What only some libraries reject goes into `doubts`.

@@ -15,10 +15,9 @@ const OURS: &str = "countersign";
 pub(super) fn findings(case: &Case, findings: &mut Vec<Finding>) {
     let read = match &case.ours.read {
         Err(no_answer) => {
-            let cause = Cause::new(no_answer.code, "$", no_answer.why.clone());
-            let title = "cannot make a key set of this";
-            let finding = Finding::new(OURS, Level::Note, title);
-            findings.push(Finding { causes: vec![cause], ..finding });
+            let causes = vec![Cause::new(no_answer.code, "$", no_answer.why.clone())];
+            let finding = Finding::new(OURS, Level::Note, "cannot make a key set of this");
+            findings.push(Finding { causes, ..finding });
             return;
         }
         Ok(read) => read,
@@ -45,6 +44,7 @@ pub(super) fn findings(case: &Case, findings: &mut Vec<Finding>) {
             Some(cause) => {
                 let finding = Finding::new(OURS, Level::Note, "would not countersign the token");
                 let fixes = fix::before_countersigning(&cause, case);
+                let fixes = fixes.into_iter().map(str::to_owned).collect();
                 Finding { causes: vec![cause], fixes, ..finding }
             }
         });

@@ -7,7 +7,7 @@ use super::finding::{CUSTOM_JWT, Case, Finding, Level, OIDC, Place};
 use crate::profile::Judge;
 
 /// One fault, as one or both kinds of provider found it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct MergedFault {
     pub code: &'static str,
     pub alarm: bool,
@@ -28,9 +28,8 @@ pub fn faults(diagnosis: &Diagnosis) -> Vec<MergedFault> {
                 code: "secret",
                 alarm: true,
                 title: finding.title.clone(),
-                places: Vec::new(),
-                says: Vec::new(),
                 fixes: finding.fixes.clone(),
+                ..MergedFault::default()
             }),
             Level::Fault if diagnosis.refused() => {
                 // Of two kinds of provider we advise the first. `--verbose` shows the other's own faults.
@@ -66,11 +65,8 @@ fn add(finding: &Finding, beside: bool, faults: &mut Vec<MergedFault>) {
             None => {
                 faults.push(MergedFault {
                     code: cause.code,
-                    alarm: false,
                     title: cause.text.clone(),
-                    places: Vec::new(),
-                    says: Vec::new(),
-                    fixes: Vec::new(),
+                    ..MergedFault::default()
                 });
                 let last = faults.len() - 1;
                 &mut faults[last]

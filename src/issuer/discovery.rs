@@ -7,13 +7,13 @@ use serde::Serialize;
 use url::Url;
 
 use super::FetchSettings;
-use super::fetch::{FetchError, FetchRequest, Fetched, Fetcher, Wanted};
+use super::fetch::{FetchError, FetchRequest, Fetcher, Wanted};
 use super::status::Reason;
 use crate::jose::names::UnixTime;
 use crate::rewrite::discovery::{self, DiscoveryFault};
 
 /// OpenID Connect Discovery 1.0 §4, and RFC 8414 §3.
-const PATHS: [&str; 2] =
+pub const PATHS: [&str; 2] =
     ["/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"];
 /// Bytes of a document.
 const LIMIT: usize = 256 * 1024;
@@ -138,22 +138,10 @@ pub async fn look(
 ) -> Lookup {
     let mut look = Lookup { answers: Vec::new(), own: PATHS.len() };
     for url in addresses(upstream) {
-        let ask = FetchRequest {
-            url: &url,
-            wanted: Wanted::Discovery,
-            settings,
-            limit: LIMIT,
-            etag: None,
-            now,
-        };
-        let answer = match fetcher.get(ask).await {
-            Ok(Fetched::Document { body, .. }) => read(body),
-            // The request was unconditional, so `304` is a fault.
-            Ok(Fetched::NotModified { .. }) => {
-                DiscoveryAnswer::Failed(FetchError::Status { status: 304, retry_after: None })
-            }
-            Err(error) => DiscoveryAnswer::Failed(error),
-        };
+        let wanted = Wanted::Discovery;
+        let ask = FetchRequest { url: &url, wanted, settings, limit: LIMIT, etag: None, now };
+        let got = fetcher.document(ask).await;
+        let answer = got.map_or_else(DiscoveryAnswer::Failed, |document| read(document.body));
         let last = match &answer {
             DiscoveryAnswer::Document(body) => is_enough(body),
             DiscoveryAnswer::NotOne { .. } => false,

@@ -41,21 +41,22 @@ impl Wanted {
     }
 }
 
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Document {
+    pub body: Bytes,
+    pub etag: Option<String>,
+    pub age: Option<Duration>,
+    /// `Content-Type`, for the report.
+    pub content_type: Option<String>,
+    /// An unknown name in `Content-Encoding`; the body was not decoded.
+    pub unknown_coding: Option<String>,
+}
+
 /// A document, or the answer that the one we have is still current.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fetched {
-    Document {
-        body: Bytes,
-        etag: Option<String>,
-        age: Option<Duration>,
-        /// `Content-Type`, for the report.
-        content_type: Option<String>,
-        /// An unknown name in `Content-Encoding`; the body was not decoded.
-        unknown_coding: Option<String>,
-    },
-    NotModified {
-        age: Option<Duration>,
-    },
+    Document(Document),
+    NotModified { age: Option<Duration> },
 }
 
 /// Fetches for all issuers: one client, and so one connection pool, for each different set of
@@ -101,6 +102,19 @@ impl Fetcher {
         match tokio::time::timeout(limit, follow(&client, ask)).await {
             Ok(outcome) => outcome,
             Err(_) => Err(FetchError::Timeout { limit }),
+        }
+    }
+
+    /// [`Fetcher::get`] without a condition: then `304` is a fault.
+    ///
+    /// # Errors
+    /// As [`Fetcher::get`].
+    pub async fn document(&self, ask: FetchRequest<'_>) -> Result<Document, FetchError> {
+        match self.get(FetchRequest { etag: None, ..ask }).await? {
+            Fetched::Document(document) => Ok(document),
+            Fetched::NotModified { .. } => {
+                Err(FetchError::Status { status: 304, retry_after: None })
+            }
         }
     }
 
@@ -239,7 +253,7 @@ async fn read(
     if body.is_empty() {
         return Err(FetchError::Empty);
     }
-    Ok(Fetched::Document { body, etag, age, content_type, unknown_coding })
+    Ok(Fetched::Document(Document { body, etag, age, content_type, unknown_coding }))
 }
 
 #[cfg(test)]

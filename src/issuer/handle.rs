@@ -63,9 +63,8 @@ struct Inner {
     stamp: Option<crate::keyring::file::Stamp>,
     /// With a URL per kid: the issuer had no key for the kid last asked for.
     missed: bool,
-    last_error: Option<Fault>,
-    /// The code and status of `last_error`.
-    last_reason: Option<Reason>,
+    /// Why the last fetch failed.
+    last_error: Option<(Reason, Fault)>,
     fetches: Fetches,
 }
 
@@ -167,7 +166,7 @@ impl IssuerHandle {
             epoch: snapshot.as_ref().map_or(0, |s| s.epoch),
             keys: snapshot.as_ref().map_or(0, |s| s.keys.keys().len()),
             failures: inner.state.failures,
-            last_error: inner.last_error.clone(),
+            last_error: inner.last_error.as_ref().map(|(_, fault)| fault.clone()),
             fetches: inner.fetches.clone(),
             store_error: self.unsaved.get(),
             report: snapshot.map(|s| s.report.clone()),
@@ -176,7 +175,7 @@ impl IssuerHandle {
 
     /// Why the last fetch failed; `None` after a good one.
     pub fn last_reason(&self) -> Option<Reason> {
-        self.inner.lock().last_reason
+        self.inner.lock().last_error.as_ref().map(|(reason, _)| *reason)
     }
 
     /// Takes new settings with the same source, so the keys stay. For another source the caller makes a new

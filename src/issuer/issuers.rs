@@ -19,7 +19,9 @@ use super::{IssuerSettings, Source, store};
 use crate::clock::Clock;
 use crate::dns::Resolver;
 use crate::jose::jwks::{self, DocumentRefusal, Options};
+use crate::jose::jws::CompactJws;
 use crate::jose::names::{Issuer, IssuerName};
+use crate::jose::refusal::Refusal;
 use crate::jose::tenants;
 
 /// Up to this many issuers are fetched at the start and kept fresh always; with more, only those in use.
@@ -157,6 +159,20 @@ impl Issuers {
     /// The issuer of tokens without `iss`, if the configuration names one.
     pub fn when_missing(&self) -> Option<Arc<IssuerHandle>> {
         self.only().filter(|handle| handle.policy().issuer_when_missing)
+    }
+
+    /// The issuer that a token names.
+    ///
+    /// # Errors
+    /// `iss`, `issuer_unknown`, `iss_missing`.
+    pub fn of_token(&self, jws: &CompactJws<'_>) -> Result<Arc<IssuerHandle>, Refusal> {
+        match jws.unverified_issuer() {
+            Ok(iss) => self.by_iss(iss.as_str()).ok_or_else(|| {
+                Refusal::issuer_unknown(iss.as_str(), |near| self.by_iss(near).is_some())
+            }),
+            Err(Refusal::IssuerMissing) => self.when_missing().ok_or(Refusal::IssuerMissing),
+            Err(refusal) => Err(refusal),
+        }
     }
 
     pub fn by_name(&self, name: &IssuerName) -> Option<Arc<IssuerHandle>> {

@@ -6,10 +6,9 @@ use std::hash::{BuildHasher, RandomState};
 use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use moka::Expiry;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use parking_lot::Mutex;
@@ -57,7 +56,7 @@ impl Shared {
         store: Option<PathBuf>,
     ) -> Self {
         Self {
-            unknown: Unknown::new(clock.clone()),
+            unknown: Unknown::new(),
             clock,
             fetcher,
             options,
@@ -156,38 +155,14 @@ struct UnknownKid {
     until: UnixTime,
 }
 
-/// Frees the memory of an expired entry. Whether an entry still counts is decided by our own clock.
-struct Until(Clock);
-
-impl Until {
-    fn left(&self, kept: &UnknownKid) -> Duration {
-        self.0.real(kept.until.since(self.0.now())).min(UNKNOWN_FOR)
-    }
-}
-
-impl Expiry<u64, UnknownKid> for Until {
-    fn expire_after_create(&self, _: &u64, kept: &UnknownKid, _: Instant) -> Option<Duration> {
-        Some(self.left(kept))
-    }
-
-    fn expire_after_update(
-        &self,
-        _: &u64,
-        kept: &UnknownKid,
-        _: Instant,
-        _: Option<Duration>,
-    ) -> Option<Duration> {
-        Some(self.left(kept))
-    }
-}
-
 impl Unknown {
-    fn new(clock: Clock) -> Self {
+    fn new() -> Self {
         // LRU: a flood of made-up kids must not keep out the one that is asked for now.
         let kids = Cache::builder()
             .max_capacity(UNKNOWN)
             .eviction_policy(EvictionPolicy::lru())
-            .expire_after(Until(clock))
+            // Frees the memory. Whether an entry still counts is decided by our own clock.
+            .time_to_live(UNKNOWN_FOR)
             .build();
         Self { kids, hasher: RandomState::new() }
     }
@@ -213,7 +188,7 @@ mod tests {
     #[test]
     fn a_kid_is_unknown_for_its_time_and_for_its_set() {
         let clock = Clock::system();
-        let (unknown, now) = (Unknown::new(clock.clone()), clock.now());
+        let (unknown, now) = (Unknown::new(), clock.now());
         let later = |secs| now.plus(Duration::from_secs(secs));
         unknown.put(&issuer(), "a", 1, later(30));
         assert!(unknown.get(&issuer(), "a", 1, now));
@@ -228,7 +203,7 @@ mod tests {
     #[test]
     fn a_flood_of_kids_is_bounded_and_does_not_keep_out_the_last() {
         let clock = Clock::system();
-        let (unknown, now) = (Unknown::new(clock.clone()), clock.now());
+        let (unknown, now) = (Unknown::new(), clock.now());
         let until = now.plus(Duration::from_secs(60));
         for n in 0..3 * UNKNOWN {
             unknown.put(&issuer(), &n.to_string(), 1, until);

@@ -6,13 +6,12 @@ use std::time::Duration;
 use tokio::io::AsyncReadExt as _;
 use url::Url;
 
-use super::fetch::{FetchError, FetchRequest, Fetched, Fetcher, Wanted};
+use super::fetch::{Document, FetchError, FetchRequest, Fetched, Fetcher, Wanted};
 use super::status::Reason;
 use super::{IssuerSettings, Source};
 use crate::jose::jwk::PublicJwk;
 use crate::jose::jwks::{self, DocumentRefusal, KeySet, Normalized, Options, Report};
 use crate::jose::names::{Kid, UnixTime};
-use crate::refresh::FetchOutcome;
 
 /// The longest kid, in characters, that is put into an address.
 const KID_IN_URL: usize = 128;
@@ -50,11 +49,11 @@ impl SourceError {
         Reason { code: self.code(), status }
     }
 
-    /// The outcome, as the refresh policy sees it.
-    pub fn outcome(&self) -> FetchOutcome {
+    /// How long the issuer asked us to wait.
+    pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Fetch(e) => FetchOutcome::Bad { retry_after: e.retry_after() },
-            _ => FetchOutcome::Bad { retry_after: None },
+            Self::Fetch(e) => e.retry_after(),
+            _ => None,
         }
     }
 }
@@ -121,9 +120,9 @@ impl Reading<'_> {
     }
 
     async fn url(self, url: &Url) -> Result<Got, SourceError> {
-        match self.get(url).await? {
+        match self.fetcher.get(self.ask(url)).await? {
             Fetched::NotModified { age } => Ok(Got::same(age)),
-            Fetched::Document { body, etag, age, unknown_coding, .. } => {
+            Fetched::Document(Document { body, etag, age, unknown_coding, .. }) => {
                 let mut got = match (Got::document(&body, self.options), &unknown_coding) {
                     // The unknown coding is the likelier cause.
                     (Err(_), Some(coding)) => {
@@ -141,11 +140,11 @@ impl Reading<'_> {
         }
     }
 
-    async fn get(self, url: &Url) -> Result<Fetched, FetchError> {
+    fn ask<'a>(&'a self, url: &'a Url) -> FetchRequest<'a> {
         let limit = self.options.limits.document;
         let settings = &self.settings.fetch;
         let (wanted, etag, now) = (Wanted::KeySet, self.etag, self.now);
-        self.fetcher.get(FetchRequest { url, wanted, settings, limit, etag, now }).await
+        FetchRequest { url, wanted, settings, limit, etag, now }
     }
 
     async fn file(self, path: &Path) -> Result<Got, SourceError> {
@@ -185,13 +184,11 @@ impl Reading<'_> {
         kid: &str,
     ) -> Result<Vec<PublicJwk>, SourceError> {
         let (url, kid) = address(template, kid).ok_or(SourceError::Kid)?;
-        let body = match (Self { etag: None, ..self }).get(&url).await {
-            Ok(Fetched::Document { body, .. }) => body,
-            Ok(Fetched::NotModified { .. }) => return Ok(Vec::new()),
+        let document = match self.fetcher.document(self.ask(&url)).await {
             Err(FetchError::Status { status: 404 | 410 | 403, .. }) => return Ok(Vec::new()),
-            Err(e) => return Err(e.into()),
+            got => got?,
         };
-        let Normalized { keys, .. } = jwks::normalize(&body, self.options)?;
+        let Normalized { keys, .. } = jwks::normalize(&document.body, self.options)?;
         let named = |key: &PublicJwk| {
             let named = PublicJwk::new(key.material().clone(), Some(kid.clone()), key.alg()).ok();
             named.map(|named| named.of_issuers(key.issuers().to_vec()))

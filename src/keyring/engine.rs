@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::ring::{RingKey, RingState};
 use super::store::{Store, StoreError};
-use super::stored::LAST_SECOND;
 use super::{KeyringError, admit};
 use crate::clock::Clock;
 use crate::jose::alg::Alg;
@@ -129,7 +128,7 @@ pub(super) async fn make(alg: Alg) -> Result<Arc<SigningKey>, KeyringError> {
 /// within the last minute are raised too: signatures begun before may still be under way.
 pub(super) fn raise(ring: &RingState, kid: &Kid, to: UnixTime, now: UnixTime) -> Option<RingState> {
     // An issuer's `exp` may be any number.
-    let to = to.min(UnixTime::from_secs(LAST_SECOND));
+    let to = to.min(UnixTime::LAST);
     let concerned = |key: &RingKey| {
         let late = key.times.retired.is_some_and(|at| now.since(at) <= rotation::LATE);
         (key.times.kid == *kid || late) && key.times.latest_exp < to

@@ -18,7 +18,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use parking_lot::Mutex;
 use rustix::fs::{FlockOperation, OFlags, flock};
-use rustix::process::{getegid, geteuid, getgroups};
+use rustix::process::{Gid, getegid, geteuid, getgroups};
 use zeroize::Zeroizing;
 
 use super::atomic::{self, Rights};
@@ -100,16 +100,9 @@ impl Store for FileStore {
         .await
     }
 
-    async fn changed(&self, since: u64) {
+    async fn changed(&self, _since: u64) {
         let path = self.place.dir.join(RING);
-        let before = stamp(&path);
-        let _ = since;
-        loop {
-            tokio::time::sleep(Duration::from_secs(1)).await;
-            if stamp(&path) != before {
-                return;
-            }
-        }
+        differs(|| stamp(&path)).await;
     }
 
     fn spread(&self) -> Duration {
@@ -305,12 +298,9 @@ fn what_else(meta: &fs::Metadata) -> Option<&'static str> {
 /// Whether a folder's group belongs to this process alone, as far as can be seen: it is the private group of
 /// the owner, or one that root gave to this process (the `fsGroup` of Kubernetes).
 fn is_own_group(meta: &fs::Metadata) -> bool {
-    let ours = || getegid().as_raw() == meta.gid() || is_in(meta.gid());
+    let is_in = |groups: Vec<Gid>| groups.iter().any(|one| one.as_raw() == meta.gid());
+    let ours = || getegid().as_raw() == meta.gid() || getgroups().is_ok_and(is_in);
     (meta.uid() == meta.gid() || (meta.uid() == 0 && !geteuid().is_root())) && ours()
-}
-
-fn is_in(group: u32) -> bool {
-    getgroups().is_ok_and(|groups| groups.iter().any(|one| one.as_raw() == group))
 }
 
 /// Identifies one state of a file: inode, size, times.
@@ -320,6 +310,14 @@ pub(crate) type Stamp = (u64, u64, i64, i64);
 pub(crate) fn stamp(path: &Path) -> Option<Stamp> {
     let meta = fs::metadata(path).ok()?;
     Some((meta.ino(), meta.size(), meta.mtime(), meta.mtime_nsec()))
+}
+
+/// Returns once `look` gives something else than at first; looks every second.
+pub(super) async fn differs<T: PartialEq>(look: impl Fn() -> T) {
+    let before = look();
+    while look() == before {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
 }
 
 pub(super) fn io_at(path: &Path, e: &io::Error) -> StoreError {

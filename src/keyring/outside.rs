@@ -29,8 +29,6 @@ use crate::jose::names::UnixTime;
 use crate::jose::sign::{SigningKey, SigningKeyError};
 use crate::rotation::{KeyState, KeyTimes};
 
-/// How often the files are checked for changes.
-const LOOK: Duration = Duration::from_secs(1);
 /// The kubelet writes a changed Secret within about a minute, on each node at its own time.
 pub(super) const SPREAD: Duration = Duration::from_secs(90);
 /// The assumed longest life of tokens that a `previous` key signed before the start.
@@ -81,8 +79,7 @@ impl ReadOnlyStore {
                 let at = path.display().to_string();
                 StoreError::Ring { at, why: RingError::Corrupt(e.to_string()) }
             })?;
-            let name = path.file_name().map(|n| n.to_string_lossy().into_owned());
-            let name = name.unwrap_or_default();
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
             let state = match name {
                 n if n.starts_with("next") => KeyState::Next,
                 n if n.starts_with("previous") || n.starts_with("retired") => KeyState::Retired,
@@ -106,15 +103,8 @@ impl ReadOnlyStore {
             // Back to an earlier key. It is still published, so it may sign at once.
             let back = *state == KeyState::Active && state_now == Some(KeyState::Retired);
             if (state_now.is_none() && *state != KeyState::Retired) || back {
-                let times = KeyTimes {
-                    kid: key.kid().clone(),
-                    state: KeyState::Next,
-                    published: now,
-                    usable: if back { now } else { now.plus(self.ahead) },
-                    activated: None,
-                    retired: None,
-                    latest_exp: now,
-                };
+                let usable = if back { now } else { now.plus(self.ahead) };
+                let times = KeyTimes::new(key.kid().clone(), KeyState::Next, usable, now);
                 // There is one next key at a time; the newest counts.
                 new.keys.retain(|k| k.times.state != KeyState::Next && k.times.kid != *key.kid());
                 new.keys.push(RingKey { times, key: Arc::clone(key) });
@@ -126,10 +116,7 @@ impl ReadOnlyStore {
             Some(key.kid()) != active.as_ref()
                 && new.get(key.kid()).is_some_and(|k| k.times.state == KeyState::Next)
         });
-        let same = |a: &RingKey, b: &RingKey| a.times == b.times;
-        let unchanged = new.asked == ring.asked
-            && new.keys.len() == ring.keys.len()
-            && new.keys.iter().zip(&ring.keys).all(|(a, b)| same(a, b));
+        let unchanged = new.asked == ring.asked && new.times() == ring.times();
         new.epoch = if unchanged { ring.epoch } else { ring.epoch + 1 };
         new
     }
@@ -147,17 +134,13 @@ fn first(
     previous: Duration,
     now: UnixTime,
 ) -> RingState {
-    let ring = keys.iter().map(|(state, key)| RingKey {
-        times: KeyTimes {
-            kid: key.kid().clone(),
-            state: *state,
-            published: now,
-            usable: if *state == KeyState::Active { now } else { now.plus(ahead) },
-            activated: (*state == KeyState::Active).then_some(now),
-            retired: (*state == KeyState::Retired).then_some(now),
-            latest_exp: if *state == KeyState::Retired { now.plus(previous) } else { now },
-        },
-        key: Arc::clone(key),
+    let ring = keys.iter().map(|(state, key)| {
+        let usable = if *state == KeyState::Active { now } else { now.plus(ahead) };
+        let mut times = KeyTimes::new(key.kid().clone(), *state, usable, now);
+        if *state == KeyState::Retired {
+            times.latest_exp = now.plus(previous);
+        }
+        RingKey { times, key: Arc::clone(key) }
     });
     RingState { epoch: 1, keys: ring.collect(), ..RingState::default() }
 }
@@ -188,13 +171,7 @@ impl Store for ReadOnlyStore {
     }
 
     async fn changed(&self, _since: u64) {
-        let before = self.stamps();
-        loop {
-            tokio::time::sleep(LOOK).await;
-            if self.stamps() != before {
-                return;
-            }
-        }
+        file::differs(|| self.stamps()).await;
     }
 
     fn spread(&self) -> Duration {

@@ -72,16 +72,9 @@ impl RingState {
     /// Adds a key that is published from now on.
     pub fn add(&mut self, key: &Arc<SigningKey>, state: KeyState, rules: &Rules, now: UnixTime) {
         let copies = UnixTime::from_secs(self.copies_until);
-        let active = state == KeyState::Active;
-        let times = KeyTimes {
-            kid: key.kid().clone(),
-            state,
-            published: now,
-            usable: if active { now } else { now.plus(rules.ahead).max(copies) },
-            activated: active.then_some(now),
-            retired: None,
-            latest_exp: now,
-        };
+        let waits = now.plus(rules.ahead).max(copies);
+        let usable = if state == KeyState::Active { now } else { waits };
+        let times = KeyTimes::new(key.kid().clone(), state, usable, now);
         self.keys.push(RingKey { times, key: Arc::clone(key) });
     }
 

@@ -15,8 +15,6 @@ use crate::rotation::{KeyState, KeyTimes};
 
 /// Format of the stored text. Any other format is refused.
 const FORMAT: u32 = 1;
-/// The last second of the year 9999: most calendars and clocks end there.
-pub(super) const LAST_SECOND: i64 = 253_402_300_799;
 /// Epochs count changes. Even with one a second, no counting gets here, so a greater epoch is corrupt. Below
 /// it, adding one never overflows.
 const MAX_EPOCH: u64 = 1 << 53;
@@ -187,7 +185,7 @@ fn parse(
         activated: stored.activated.map(UnixTime::from_secs),
         retired: stored.retired.map(UnixTime::from_secs),
         // An issuer's `exp` may be any number, and older releases stored it unchanged.
-        latest_exp: UnixTime::from_secs(stored.latest_exp.min(LAST_SECOND)),
+        latest_exp: UnixTime::from_secs(stored.latest_exp).min(UnixTime::LAST),
     };
     Ok(RingKey { times, key })
 }
@@ -199,7 +197,7 @@ fn check_times(key: &StoredKey) -> Result<(), String> {
         ("usable", Some(key.usable)),
         ("activated", key.activated),
         ("retired", key.retired),
-        ("horizon", Some(key.latest_exp.min(LAST_SECOND))),
+        ("horizon", Some(key.latest_exp.min(UnixTime::LAST.secs()))),
     ];
     for (name, time) in times {
         if let Some(time) = time.filter(|time| !is_time(*time)) {
@@ -219,7 +217,7 @@ fn check_times(key: &StoredKey) -> Result<(), String> {
 }
 
 fn is_time(secs: i64) -> bool {
-    (0..=LAST_SECOND).contains(&secs)
+    (0..=UnixTime::LAST.secs()).contains(&secs)
 }
 
 fn fault(kid: &Kid, why: impl std::fmt::Display) -> RingError {
@@ -266,7 +264,7 @@ mod tests {
         assert_eq!(read(&ring).unwrap().epoch, 3);
         // The `exp` of a token that never expires was stored unchanged.
         ring["keys"][0]["horizon"] = i64::MAX.into();
-        assert_eq!(read(&ring).unwrap().keys[0].times.latest_exp.secs(), LAST_SECOND);
+        assert_eq!(read(&ring).unwrap().keys[0].times.latest_exp.secs(), UnixTime::LAST.secs());
     }
 
     #[test]

@@ -10,8 +10,9 @@ use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{NameServerConfig, ResolverConfig};
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use url::Url;
 
-use super::address::{AddressRefused, Reach, is_localhost};
+use super::address::{AddressRefused, Class, Reach, is_localhost};
 
 const RESOLV_CONF: &str = "/etc/resolv.conf";
 
@@ -56,6 +57,15 @@ impl Resolver {
         }
         let found = self.0.lookup_ip(bare).await.map_err(io::Error::other)?;
         Ok(found.iter().map(|ip| SocketAddr::new(ip, port)).collect())
+    }
+
+    /// Whether `url` leads to private addresses alone, by its host or by what the name resolves to.
+    pub async fn leads_inside(&self, url: &Url) -> bool {
+        if let Some(class) = Class::of_url(url) {
+            return class.is_inside();
+        }
+        let found = self.resolve(url.host_str().unwrap_or_default(), 443).await.unwrap_or_default();
+        !found.is_empty() && found.iter().all(|at| Class::of(at.ip()).is_inside())
     }
 
     /// The resolver of one client. With `alias`, its first name resolves to the addresses of the

@@ -44,42 +44,7 @@ pub struct State {
     pub health: UpstreamHealth,
 }
 
-/// The parts of a [`State`].
-pub struct Parts {
-    pub server: ServerSettings,
-    pub routes: Routes,
-    pub bridge: Arc<Bridge>,
-    pub publisher: Arc<Publisher>,
-    pub upstream: Option<Arc<Upstream>>,
-    pub opaque: Option<OpaqueExchange>,
-    pub clock: Clock,
-    pub spans: Spans,
-}
-
 impl State {
-    pub fn new(parts: Parts) -> Self {
-        Self {
-            at_upstream: Arc::new(Semaphore::new(
-                parts.server.limits.upstream_connections.min(Semaphore::MAX_PERMITS),
-            )),
-            connections: Connections::new(parts.server.limits.connections),
-            bodies: BodyMemory::new(parts.server.limits.body_memory),
-            connector: Upstream::connector(128),
-            server: parts.server,
-            routes: ArcSwap::from_pointee(parts.routes),
-            bridge: parts.bridge,
-            publisher: parts.publisher,
-            upstream: parts.upstream,
-            discovery: DiscoveryCache::default(),
-            opaque: parts.opaque,
-            clock: parts.clock,
-            counters: Counters::default(),
-            spans: parts.spans,
-            via: Via::default(),
-            health: UpstreamHealth::default(),
-        }
-    }
-
     /// Counts a finished request. `code` is the code of our own error answer. `for_upstream`: the
     /// request got as far as the upstream's turn.
     pub fn finished(

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use pingora::listeners::tls::Acceptor;
+use arc_swap::ArcSwap;
 use tokio::runtime::Runtime;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use super::discovery::{self, Discovery};
 use crate::admin::StatusSource;
@@ -12,14 +12,20 @@ use crate::bridge::{Bridge, BridgeDeps};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::dns::Resolver;
+use crate::issuer::discovery::DiscoveryState;
 use crate::issuer::{IssuerDeps, IssuerError, Issuers, Publisher};
 use crate::jose::jwks;
 use crate::keyring::{Keyring, KeyringError};
 use crate::otel::Spans;
-use crate::proxy::http::connection::ConnectionHandler;
+use crate::proxy::counters::Counters;
+use crate::proxy::health::UpstreamHealth;
+use crate::proxy::http::connections::Connections;
+use crate::proxy::http::headers::Via;
+use crate::proxy::http::memory::BodyMemory;
 use crate::proxy::http::upstream::{Upstream, UpstreamError};
+use crate::proxy::routes::discovery_cache::DiscoveryCache;
 use crate::proxy::routes::opaque::OpaqueExchange;
-use crate::proxy::state::{Parts, State};
+use crate::proxy::state::State;
 
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -51,7 +57,7 @@ pub struct App {
     pub clock: Clock,
     pub(super) discovery: Option<Arc<Discovery>>,
     /// The configuration of the start or of the last reload.
-    pub(super) config: arc_swap::ArcSwap<Config>,
+    pub(super) config: ArcSwap<Config>,
 }
 
 impl App {
@@ -77,9 +83,6 @@ impl App {
             None => (config.issuers.clone(), config.tokens.clone()),
         };
         let issuers = Issuers::new(settings, deps)?;
-        if let Some(known) = &known {
-            discovery::remembered_status(&issuers, known, clock.now().secs());
-        }
         let publisher = Publisher::new(
             issuers.clone(),
             keyring.clone(),
@@ -99,17 +102,27 @@ impl App {
         let ca = config.upstream.as_ref().and_then(|upstream| upstream.tls.ca.as_deref());
         let opaque = OpaqueExchange::of(&config.server.exchange, ca, &resolver, &bridge, &clock);
         let opaque = opaque.map_err(StartError::OpaqueExchange)?;
-        let state = Arc::new(State::new(Parts {
+        let limits = &config.server.limits;
+        let at_upstream = limits.upstream_connections.min(Semaphore::MAX_PERMITS);
+        let state = Arc::new(State {
+            at_upstream: Arc::new(Semaphore::new(at_upstream)),
+            connections: Connections::new(limits.connections),
+            bodies: BodyMemory::new(limits.body_memory),
+            connector: Upstream::connector(128),
             server: config.server.clone(),
-            routes: config.routes(tokens),
+            routes: ArcSwap::from_pointee(config.routes(tokens)),
             bridge: bridge.clone(),
             publisher: publisher.clone(),
             upstream,
+            discovery: DiscoveryCache::default(),
             opaque,
             clock: clock.clone(),
+            counters: Counters::default(),
             spans,
-        }));
-        Ok(Arc::new(Self {
+            via: Via::default(),
+            health: UpstreamHealth::default(),
+        });
+        let app = Arc::new(Self {
             state,
             issuers,
             publisher,
@@ -117,13 +130,14 @@ impl App {
             bridge,
             clock,
             discovery,
-            config: arc_swap::ArcSwap::from_pointee(config),
-        }))
-    }
-
-    /// What the public listener runs, over TLS with `tls`.
-    pub(super) fn connection_handler(&self, tls: Option<Acceptor>) -> ConnectionHandler {
-        ConnectionHandler::new(self.state.clone(), tls)
+            config: ArcSwap::from_pointee(config),
+        });
+        if let Some(belief) = known.map(|known| known.learnt.belief) {
+            let (state, text) =
+                (DiscoveryState::Learnt, "the document of an earlier run".to_owned());
+            app.issuers.set_discovery(discovery::status(&app, state, Some(belief), None, text));
+        }
+        Ok(app)
     }
 
     /// What the admin listener shows.

@@ -13,9 +13,8 @@ use url::Url;
 use super::assemble::App;
 use crate::config::{Config, Learnt, issuer_from_discovery, upstream_fetch};
 use crate::issuer::discovery::{Belief, DiscoveryState, DiscoveryStatus, Lookup, look};
-use crate::issuer::{FetchSettings, Forwarded, Issuers, Reason, forwarded};
+use crate::issuer::{FetchSettings, Forwarded, Reason, forwarded};
 use crate::keyring::atomic;
-use crate::net::Class;
 use crate::proxy::settings::UpstreamSettings;
 use crate::rewrite::TokenRule;
 use crate::rewrite::discovery::{self, Discovered};
@@ -158,7 +157,7 @@ impl Discovery {
 
     /// One request and its consequences; returns the time until the next.
     async fn reconcile(&self, app: &App, progress: &mut Progress) -> Duration {
-        let private = self.is_private(app).await;
+        let private = app.issuers.fetcher().resolver().leads_inside(&self.upstream.url).await;
         let enough = |body: &[u8]| self.taught(body, private).is_ok();
         let (fetcher, now) = (app.issuers.fetcher(), app.clock.now());
         let look = look(fetcher, &self.upstream.url, &self.fetch, now, enough).await;
@@ -333,21 +332,6 @@ impl Discovery {
         let look = look(fetcher, &self.upstream.url, &fetch, now, |_| true).await;
         look.documents().next().is_some()
     }
-
-    /// Whether the upstream's name resolves to private addresses only.
-    async fn is_private(&self, app: &App) -> bool {
-        if let Some(class) = Class::of_url(&self.upstream.url) {
-            return class.is_inside();
-        }
-        let url = &self.upstream.url;
-        let Some((host, port)) = url.host_str().zip(url.port_or_known_default()) else {
-            return false;
-        };
-        let found = app.issuers.fetcher().resolver().resolve(host, port).await;
-        found.is_ok_and(|list| {
-            !list.is_empty() && list.iter().all(|address| Class::of(address.ip()).is_inside())
-        })
-    }
 }
 
 const ASK_BY_OWN_NAME: &str = "; there is one for the upstream's own name as `Host`: set \
@@ -358,7 +342,7 @@ const ASK_BY_OWN_NAME: &str = "; there is one for the upstream's own name as `Ho
 const PRIVATE: &str = " private";
 
 /// The state: the issuer in use, whatever this request returned.
-fn status(
+pub(super) fn status(
     app: &App,
     state: DiscoveryState,
     belief: Option<Belief>,
@@ -381,18 +365,4 @@ fn status(
 fn split(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let at = text.iter().position(|b| *b == b'\n')?;
     Some((&text[..at], &text[at + 1..]))
-}
-
-/// What the start already knows, for the status before the first request.
-pub(super) fn remembered_status(issuers: &Issuers, known: &Known, now: i64) {
-    let issuer = &known.learnt.issuer;
-    issuers.set_discovery(DiscoveryStatus {
-        state: DiscoveryState::Learnt,
-        issuer: issuer.policy.issuers.first().map(ToString::to_string),
-        belief: Some(known.learnt.belief),
-        keys: Some(issuer.source.describe()),
-        reason: None,
-        text: "the document of an earlier run".to_owned(),
-        looked: now,
-    });
 }

@@ -37,6 +37,7 @@ use crate::admin;
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError, HostHeader};
 use crate::issuer::publisher::COMMON_PATH;
+use crate::proxy::http::connection::ConnectionHandler;
 
 /// Why the server could not run.
 #[derive(Debug, thiserror::Error)]
@@ -264,7 +265,8 @@ impl Server {
         if let Some(certificate) = &certificate {
             background.spawn(certificate.clone().watch(stop.clone()));
         }
-        let handler = app.connection_handler(certificate.clone().map(acceptor));
+        let tls = certificate.clone().map(acceptor);
+        let handler = ConnectionHandler::new(app.state.clone(), tls);
         let accepting = proxy.spawn(listen_on(listeners, handler, &sockets, stop.clone()));
         if !admin.is_empty() {
             let listeners = admin.iter().map(|at| ListenerConfig::tcp(at.to_string())).collect();

@@ -6,14 +6,6 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Ending, Reload, Server, reload};
 
-/// What a signal asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Signal {
-    Stop,
-    HandOver,
-    Reload,
-}
-
 /// Serves until a signal ends it; returns which kind of stop it asks for.
 pub(super) async fn serve(server: &Server, again: Option<Reload>, handover: &Path) -> Ending {
     let listen = |kind| match signal(kind) {
@@ -28,15 +20,10 @@ pub(super) async fn serve(server: &Server, again: Option<Reload>, handover: &Pat
     let mut quit = listen(SignalKind::quit());
     let mut hangup = listen(SignalKind::hangup());
     loop {
-        let told = tokio::select! {
-            () = next(&mut terminate) => Signal::Stop,
-            () = next(&mut interrupt) => Signal::Stop,
-            () = next(&mut quit) => Signal::HandOver,
-            () = next(&mut hangup) => Signal::Reload,
-        };
-        match told {
-            Signal::Stop => return Ending::Close,
-            Signal::HandOver => {
+        tokio::select! {
+            () = next(&mut terminate) => return Ending::Close,
+            () = next(&mut interrupt) => return Ending::Close,
+            () = next(&mut quit) => {
                 // Blocks until the new process is there: nothing else on this thread waits for it.
                 match tokio::task::block_in_place(|| server.sockets.hand_over(handover)) {
                     Ok(()) => {
@@ -48,18 +35,14 @@ pub(super) async fn serve(server: &Server, again: Option<Reload>, handover: &Pat
                     }
                 }
             }
-            Signal::Reload => {
+            () = next(&mut hangup) => {
                 if let Some(certificate) = &server.certificate {
                     certificate.reload();
                 }
                 server.app.keyring.reload();
                 let config = again.as_ref().map(|again| again().map_err(|e| e.to_string()));
-                let done = match config {
-                    Some(Ok(config)) => reload::apply(&server.app, &config),
-                    Some(Err(why)) => Err(why),
-                    None => Ok(()),
-                };
-                match done {
+                let config = config.transpose();
+                match config.and_then(|new| new.map_or(Ok(()), |new| reload::apply(&server.app, &new))) {
                     Ok(()) => tracing::info!("the configuration was read again"),
                     Err(why) => tracing::error!(why, "the old configuration stays in use"),
                 }
@@ -70,9 +53,7 @@ pub(super) async fn serve(server: &Server, again: Option<Reload>, handover: &Pat
 
 async fn next(signal: &mut Option<tokio::signal::unix::Signal>) {
     match signal {
-        Some(signal) => {
-            signal.recv().await;
-        }
+        Some(signal) => drop(signal.recv().await),
         None => std::future::pending().await,
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::support::fault_issuer::{FaultIssuer, Reply};
 use crate::support::signer::Signer;
 use countersign::dns::Resolver;
-use countersign::issuer::fetch::{FetchError, FetchRequest, Fetched, Fetcher, Wanted};
+use countersign::issuer::fetch::{Document, FetchError, FetchRequest, Fetched, Fetcher, Wanted};
 use countersign::issuer::{FetchSettings, Forwarded};
 use countersign::jose::names::UnixTime;
 use countersign::net::TlsOptions;
@@ -50,7 +50,7 @@ impl Bench {
 
     async fn body(&self) -> Result<Vec<u8>, &'static str> {
         match self.get("/jwks", None).await {
-            Ok(Fetched::Document { body, .. }) => Ok(body.to_vec()),
+            Ok(Fetched::Document(document)) => Ok(document.body.to_vec()),
             Ok(other) => panic!("{other:?}"),
             Err(e) => Err(e.code()),
         }
@@ -196,7 +196,7 @@ async fn an_etag_is_sent_back_and_304_is_the_answer() {
     let bench = Bench::new().await;
     bench.issuer.usually(Reply::Tagged("\"v1\"".into()));
     let first = bench.get("/jwks", None).await.unwrap();
-    let Fetched::Document { etag, .. } = first else { panic!("{first:?}") };
+    let Fetched::Document(Document { etag, .. }) = first else { panic!("{first:?}") };
     assert_eq!(etag.as_deref(), Some("\"v1\""));
     let again = bench.get("/jwks", etag.as_deref()).await.unwrap();
     assert_eq!(again, Fetched::NotModified { age: None });
@@ -222,7 +222,7 @@ async fn what_is_said_of_the_coding_does_not_hide_the_document() {
         let fields = lines.iter().map(|line| format!("Content-Encoding: {line}")).collect();
         bench.issuer.usually(Reply::Raw(200, fields, body.clone()));
         match bench.get("/jwks", None).await {
-            Ok(Fetched::Document { body, unknown_coding, .. }) => {
+            Ok(Fetched::Document(Document { body, unknown_coding, .. })) => {
                 assert_eq!(body, bench.document, "{lines:?}");
                 assert_eq!(unknown_coding.as_deref(), unknown, "{lines:?}");
             }

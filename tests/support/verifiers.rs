@@ -22,7 +22,7 @@ pub fn providers(issuer: &str, jwks: &str, audience: &str) -> (CustomJwt, Oidc) 
 pub fn paper(
     issuer: &str,
     jwks: &Response,
-) -> impl Fn(String) -> std::future::Ready<Result<Response, String>> + use<> {
+) -> impl AsyncFn(String) -> Result<Response, String> + use<> {
     let discovery = Response::json(
         serde_json::json!({"issuer": issuer, "jwks_uri": format!("{issuer}/jwks")}).to_string(),
     );

@@ -20,7 +20,7 @@ const UNREADABLE: &str = "json_unreadable";
 
 /// Accepts base64url with or without padding, and with non-zero trailing bits: the token is only
 /// displayed.
-const LENIENT: GeneralPurpose = GeneralPurpose::new(
+pub const LENIENT: GeneralPurpose = GeneralPurpose::new(
     &alphabet::URL_SAFE,
     GeneralPurposeConfig::new()
         .with_decode_padding_mode(DecodePaddingMode::Indifferent)

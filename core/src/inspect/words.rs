@@ -1,32 +1,17 @@
 //! Times as text for the user.
 
+use time::OffsetDateTime;
+
 use crate::jose::names::UnixTime;
 
 const DAY: i64 = 86_400;
 
 /// `2026-11-24 11:30:48 UTC`: RFC 3339 except for the spaces; `None` outside the years 0 to 9999.
 pub fn utc(at: UnixTime) -> Option<String> {
-    let secs = at.secs();
-    if !(-62_167_219_200..=253_402_300_799).contains(&secs) {
-        return None;
-    }
-    let (days, rest) = (secs.div_euclid(DAY), secs.rem_euclid(DAY));
-    let (year, month, day) = civil(days);
-    let (hour, minute, second) = (rest / 3600, rest / 60 % 60, rest % 60);
+    let at = OffsetDateTime::from_unix_timestamp(at.secs()).ok().filter(|at| at.year() >= 0)?;
+    let ((year, month, day), (hour, minute, second)) = (at.to_calendar_date(), at.to_hms());
+    let month = u8::from(month);
     Some(format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} UTC"))
-}
-
-/// Days since 1970-01-01 as year, month, day (Hinnant, `civil_from_days`).
-fn civil(days: i64) -> (i64, i64, i64) {
-    let shifted = days + 719_468;
-    let era = shifted.div_euclid(146_097);
-    let of_era = shifted.rem_euclid(146_097);
-    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    (year_of_era + era * 400 + i64::from(month <= 2), month, day)
 }
 
 /// `in 9 minutes`, `3 hours 2 minutes ago`, `now`.

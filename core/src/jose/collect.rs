@@ -14,7 +14,7 @@ use super::reading::{Normalized, Options};
 use super::report::{Alarm, Change, Effect, Report, excerpt};
 use super::thumbprint::Thumbprint;
 use super::tree::{Json, Object};
-use super::x509::DerKey;
+use super::x509::{DerCertificate, DerKey};
 
 /// Allowed entries of a document, per allowed key.
 const ENTRIES_PER_KEY: usize = 10;
@@ -86,12 +86,7 @@ impl<'o> Collector<'o> {
         for block in pem::blocks(text) {
             match block {
                 Block::Private => return self.private_pem(path),
-                Block::Certificate(cert) if key.is_none() => {
-                    if self.options.now.is_some_and(|now| cert.has_expired(now)) {
-                        self.expired(path);
-                    }
-                    key = cert.key;
-                }
+                Block::Certificate(cert) if key.is_none() => key = self.certified(path, cert),
                 Block::Key(found) if key.is_none() => key = Some(found),
                 _ => {}
             }
@@ -125,22 +120,21 @@ impl<'o> Collector<'o> {
                 Block::Certificate(cert) if authorities.contains(&cert.subject) => {
                     self.drop(path, &KeyFault::PemChain);
                 }
-                Block::Certificate(cert) => {
-                    if self.options.now.is_some_and(|now| cert.has_expired(now)) {
-                        self.expired(path);
-                    }
-                    match cert.key {
-                        Some(key) => self.der(path, None, key),
-                        None => self.drop(path, &KeyFault::Pem),
-                    }
-                }
+                Block::Certificate(cert) => match self.certified(path, cert) {
+                    Some(key) => self.der(path, None, key),
+                    None => self.drop(path, &KeyFault::Pem),
+                },
             }
         }
         Ok(())
     }
 
-    fn expired(&mut self, path: &str) {
-        self.report.warnings.push(Change::new(path, "cert_expired", Effect::Noted));
+    /// The key of a certificate. If that has expired, the report says so.
+    fn certified(&mut self, path: &str, cert: DerCertificate) -> Option<DerKey> {
+        if self.options.now.is_some_and(|now| cert.has_expired(now)) {
+            self.report.warnings.push(Change::new(path, "cert_expired", Effect::Noted));
+        }
+        cert.key
     }
 
     fn private_pem(&mut self, path: &str) {

@@ -43,7 +43,8 @@ pub(super) fn read(
 
 fn dropped(object: &Object<'_>, path: &str, fault: &KeyFault) -> Change {
     let before = fault.member().and_then(|member| object.get(member)).map(|value| match value {
-        Json::String(text) if !repair_is_private(fault) => excerpt(text),
+        // `oth` may contain a secret.
+        Json::String(text) if *fault != KeyFault::MultiPrime => excerpt(text),
         other => other.kind().to_owned(),
     });
     Change {
@@ -56,11 +57,6 @@ fn dropped(object: &Object<'_>, path: &str, fault: &KeyFault) -> Change {
         before,
         after: None,
     }
-}
-
-/// Faults in a member that may contain a secret.
-fn repair_is_private(fault: &KeyFault) -> bool {
-    matches!(fault, KeyFault::MultiPrime)
 }
 
 /// Whether a value of `revoked` means yes: an object or a time (OpenID Federation 1.0 §8.7.2),
@@ -186,13 +182,10 @@ impl EntryReader<'_, '_> {
             None => vec![],
             Some(Json::String(text)) if text.is_empty() => vec![],
             Some(Json::String(text)) => vec![repair::key_use(text)],
-            Some(Json::Array(items)) => items
-                .iter()
-                .map(|item| match item {
-                    Json::String(text) => repair::key_use(text),
-                    _ => UseText::Unknown,
-                })
-                .collect(),
+            Some(Json::Array(items)) => {
+                let one = |item: &Json<'_>| item.text().map_or(UseText::Unknown, repair::key_use);
+                items.iter().map(one).collect()
+            }
             Some(_) => return Err(KeyFault::UseUnknown),
         };
         if uses.contains(&UseText::Root) {
@@ -367,13 +360,7 @@ impl EntryReader<'_, '_> {
 fn operations<'a>(object: &'a Object<'_>) -> Vec<&'a str> {
     match object.get("key_ops") {
         Some(Json::String(text)) if !text.is_empty() => vec![text],
-        Some(Json::Array(items)) => items
-            .iter()
-            .filter_map(|item| match item {
-                Json::String(text) => Some(&**text),
-                _ => None,
-            })
-            .collect(),
+        Some(Json::Array(items)) => items.iter().filter_map(Json::text).collect(),
         _ => vec![],
     }
 }
@@ -381,10 +368,7 @@ fn operations<'a>(object: &'a Object<'_>) -> Vec<&'a str> {
 /// The issuers that the entry names: a member outside the RFCs, one issuer or several. An invalid
 /// value is kept, so that it matches nobody.
 fn issuers(object: &Object<'_>) -> Vec<Box<str>> {
-    let text = |value: &Json<'_>| match value {
-        Json::String(text) => text.as_ref().into(),
-        other => other.kind().into(),
-    };
+    let text = |value: &Json<'_>| value.text().unwrap_or(value.kind()).into();
     match object.present("issuer") {
         None => vec![],
         Some(Json::Array(items)) if !items.is_empty() => items.iter().map(text).collect(),

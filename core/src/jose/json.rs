@@ -3,6 +3,7 @@
 //! level), nesting, lone surrogates, a byte order mark.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::collections::HashSet;
 use std::fmt;
 use std::marker::PhantomData;
@@ -32,36 +33,25 @@ pub enum JsonFault {
     Number(Box<str>),
 }
 
-/// The same for a single value without a name.
-#[derive(Debug, Clone, Copy)]
-enum Flaw {
-    NotJson,
-    Duplicate,
-    Depth,
-    Surrogate,
-    Number,
-}
-
-impl Flaw {
+impl JsonFault {
     /// Valid by RFC 8259 but refused by serde_json, whose errors have no kinds for it.
     fn of(error: &serde_json::Error) -> Self {
         let text = error.to_string();
         if text.starts_with("number out of range") {
-            Self::Number
+            Self::Number("".into())
         } else if text.contains("surrogate") || text.starts_with("unexpected end of hex escape") {
-            Self::Surrogate
+            Self::Surrogate("".into())
         } else {
-            Self::NotJson
+            Self::NotObject
         }
     }
 
-    fn at(self, name: &str) -> JsonFault {
+    /// The same for the value of this member.
+    fn at(self, name: &str) -> Self {
         match self {
-            Self::NotJson => JsonFault::NotObject,
-            Self::Duplicate => JsonFault::Duplicate,
-            Self::Depth => JsonFault::Depth,
-            Self::Surrogate => JsonFault::Surrogate(super::report::excerpt(name).into()),
-            Self::Number => JsonFault::Number(super::report::excerpt(name).into()),
+            Self::Surrogate(_) => Self::Surrogate(super::report::excerpt(name).into()),
+            Self::Number(_) => Self::Number(super::report::excerpt(name).into()),
+            other => other,
         }
     }
 }
@@ -88,7 +78,7 @@ impl Object {
     /// # Errors
     /// [`JsonFault`]; `depth` bounds the nesting, the object itself counted.
     pub fn parse(text: String, depth: usize) -> Result<Self, JsonFault> {
-        let raw = members::<Text<'_>>(&text).map_err(|error| Flaw::of(&error).at(""))?;
+        let raw = members::<Text<'_>>(&text).map_err(|error| JsonFault::of(&error))?;
         let mut members = Vec::with_capacity(raw.len());
         let mut seen = HashSet::with_capacity(raw.len());
         let mut end = text.find('{').map_or(0, |open| open + 1);
@@ -96,7 +86,7 @@ impl Object {
             if !seen.insert(name.as_ref()) {
                 return Err(JsonFault::Duplicate);
             }
-            unique(value, depth.saturating_sub(1)).map_err(|flaw| flaw.at(name))?;
+            unique(value, depth.saturating_sub(1)).map_err(|fault| fault.at(name))?;
             // Only white space and one comma can be between a value and the next name.
             let start = text[end..].find('"').map_or(end, |quote| end + quote);
             let value = range(&text, value);
@@ -183,35 +173,36 @@ impl<'de, N: Deserialize<'de>> Visitor<'de> for TopLevel<N> {
 
 /// Checks one value that `RawValue` has only skipped: names unique at every level, nesting, and
 /// strings that are Unicode (readers differ on a lone surrogate).
-fn unique(json: &str, depth: usize) -> Result<(), Flaw> {
+fn unique(json: &str, depth: usize) -> Result<(), JsonFault> {
     if !json.starts_with(['{', '[', '"']) {
         // Three hundred digits without an exponent are in the range of a double.
         let fits = json.len() < 300 && !json.contains(['e', 'E'])
             || json.parse::<f64>().is_ok_and(f64::is_finite);
-        return if fits || !is_number(json) { Ok(()) } else { Err(Flaw::Number) };
+        return if fits || !is_number(json) { Ok(()) } else { Err(JsonFault::Number("".into())) };
     }
-    let flaw = std::cell::Cell::new(None);
+    let fault = Cell::new(None);
     let mut reader = serde_json::Deserializer::from_str(json);
-    let unique = Unique { depth, flaw: &flaw };
-    unique.deserialize(&mut reader).map_err(|error| flaw.get().unwrap_or_else(|| Flaw::of(&error)))
+    let unique = Unique { depth, fault: &fault };
+    let checked = unique.deserialize(&mut reader);
+    checked.map_err(|error| fault.take().unwrap_or_else(|| JsonFault::of(&error)))
 }
 
 #[derive(Clone, Copy)]
 struct Unique<'f> {
     depth: usize,
-    flaw: &'f std::cell::Cell<Option<Flaw>>,
+    fault: &'f Cell<Option<JsonFault>>,
 }
 
 impl Unique<'_> {
     fn inside<E: de::Error>(self) -> Result<Self, E> {
         match self.depth.checked_sub(1) {
             Some(depth) => Ok(Self { depth, ..self }),
-            None => Err(self.fail(Flaw::Depth)),
+            None => Err(self.fail(JsonFault::Depth)),
         }
     }
 
-    fn fail<E: de::Error>(self, flaw: Flaw) -> E {
-        self.flaw.set(Some(flaw));
+    fn fail<E: de::Error>(self, fault: JsonFault) -> E {
+        self.fault.set(Some(fault));
         E::custom("flawed")
     }
 }
@@ -266,7 +257,7 @@ impl<'de> Visitor<'de> for Unique<'_> {
         let mut seen = HashSet::new();
         while let Some(name) = map.next_key::<Text<'de>>()? {
             if !seen.insert(name.0) {
-                return Err(self.fail(Flaw::Duplicate));
+                return Err(self.fail(JsonFault::Duplicate));
             }
             map.next_value_seed(inside)?;
         }

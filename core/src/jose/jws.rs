@@ -172,8 +172,8 @@ impl<'a> CompactJws<'a> {
     }
 
     /// `alg` of the protected header.
-    pub fn unverified_alg(&self) -> Option<Alg> {
-        Some(self.envelope.unverified_alg())
+    pub fn unverified_alg(&self) -> Alg {
+        self.envelope.unverified_alg()
     }
 
     /// `typ` of the protected header, as written.

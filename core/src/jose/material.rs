@@ -32,8 +32,7 @@ pub(super) struct Numbers {
     /// The `alg` that the certificate restricts the key to.
     pub(super) alg: Option<Alg>,
     pub(super) source: MaterialSource,
-    /// Member, code, before, after.
-    pub(super) repairs: Vec<(&'static str, &'static str, String, String)>,
+    pub(super) repairs: Repairs,
 }
 
 /// The missing member of a key without any numbers.
@@ -82,12 +81,8 @@ pub(super) fn leaf(object: &Object<'_>) -> Option<DerCertificate> {
 
 fn x5c<'a>(object: &'a Object<'_>) -> Option<&'a str> {
     match object.get("x5c")? {
-        Json::String(text) => Some(text),
-        Json::Array(items) => match items.first()? {
-            Json::String(text) => Some(text),
-            _ => None,
-        },
-        _ => None,
+        Json::Array(items) => items.first()?.text(),
+        value => value.text(),
     }
 }
 
@@ -110,14 +105,11 @@ fn of_certificate(member: &'static str, key: DerKey, kty: Kty) -> Result<Numbers
     }
     let code = if member == "x5c" { "from_x5c" } else { "from_pem" };
     let repairs = vec![(member, code, member.to_owned(), shown.to_owned())];
-    Ok(Numbers {
-        material: key.material,
-        alg: key.alg,
-        source: MaterialSource::Certificate,
-        repairs,
-    })
+    let DerKey { material, alg } = key;
+    Ok(Numbers { material, alg, source: MaterialSource::Certificate, repairs })
 }
 
+/// Member, code, before, after.
 type Repairs = Vec<(&'static str, &'static str, String, String)>;
 
 fn text<'a>(object: &'a Object<'_>, member: KeyMember) -> Result<&'a str, KeyFault> {
@@ -178,13 +170,12 @@ fn ec(object: &Object<'_>, repairs: &mut Repairs) -> Result<Material, KeyFault> 
     if Family::Ec(curve).default_alg().is_none() {
         return Err(KeyFault::Curve);
     }
-    let before = text(object, KeyMember::X)?;
-    let x = repair::full_length(repair::base64(before, KeyMember::X)?, curve)?;
-    let x = keep(KeyMember::X, before, x, repairs);
-    let before = text(object, KeyMember::Y)?;
-    let y = repair::full_length(repair::base64(before, KeyMember::Y)?, curve)?;
-    let y = keep(KeyMember::Y, before, y, repairs);
-    Ok(Material::Ec { curve, x, y })
+    let mut coordinate = |member| {
+        let before = text(object, member)?;
+        let read = repair::full_length(repair::base64(before, member)?, curve)?;
+        Ok(keep(member, before, read, repairs))
+    };
+    Ok(Material::Ec { curve, x: coordinate(KeyMember::X)?, y: coordinate(KeyMember::Y)? })
 }
 
 fn okp(object: &Object<'_>, repairs: &mut Repairs) -> Result<Material, KeyFault> {

@@ -132,6 +132,9 @@ impl Kid {
 pub struct UnixTime(i64);
 
 impl UnixTime {
+    /// The last second of the year 9999: most calendars and clocks end there.
+    pub const LAST: Self = Self(253_402_300_799);
+
     /// Seconds since 1970.
     pub const fn from_secs(secs: i64) -> Self {
         Self(secs)

@@ -146,23 +146,20 @@ impl Walker<'_, '_> {
                 self.collector.note(path, "keys_object");
                 self.map(inner, path)
             }
-            Json::String(text) => self.keys_string(text, path, wrappers),
+            Json::String(text)
+                if pem::is_pem(text) || text.trim_start().starts_with(['{', '[']) =>
+            {
+                self.string(text, path, wrappers)
+            }
             _ => Err(DocumentRefusal::NoKeys),
-        }
-    }
-
-    fn keys_string(&mut self, text: &str, path: &str, wrappers: u8) -> Walk {
-        if pem::is_pem(text) || text.trim_start().starts_with(['{', '[']) {
-            self.string(text, path, wrappers)
-        } else {
-            Err(DocumentRefusal::NoKeys)
         }
     }
 
     /// Neither a set nor a key: a map from kid to key, or a wrapping.
     fn other(&mut self, object: &Object<'_>, path: &str, wrappers: u8) -> Walk {
         let members = || object.members.iter();
-        let mut sets = members().filter(|(_, value)| is_set_value(value));
+        let mut sets =
+            members().filter(|(_, value)| matches!(value, Json::Object(object) if is_set(object)));
         let set = sets.next();
         let several = sets.next().is_some();
         let entries = members().filter(|(_, value)| is_entry(value)).count();
@@ -254,10 +251,6 @@ impl Walker<'_, '_> {
 
 fn is_set(object: &Object<'_>) -> bool {
     object.get("keys").is_some() && !is_jwk(object)
-}
-
-fn is_set_value(value: &Json<'_>) -> bool {
-    matches!(value, Json::Object(object) if is_set(object))
 }
 
 /// Whether an object is meant as a JWK. Its members are text, those of a map are keys.

@@ -341,8 +341,8 @@ struct PrivateJwk {
     y: Option<Zeroizing<String>>,
 }
 
-fn bytes(member: Option<&Zeroizing<String>>) -> Result<Zeroizing<Vec<u8>>, SigningKeyError> {
-    let bytes = member.and_then(|text| base64url::decode(text.as_bytes()).ok());
+fn bytes(member: &Option<Zeroizing<String>>) -> Result<Zeroizing<Vec<u8>>, SigningKeyError> {
+    let bytes = member.as_ref().and_then(|text| base64url::decode(text.as_bytes()).ok());
     bytes.filter(|bytes| !bytes.is_empty()).map(Zeroizing::new).ok_or(SigningKeyError::NotJwk)
 }
 
@@ -363,15 +363,14 @@ impl PrivateJwk {
         let pair = match alg {
             Alg::Rs256 => Pair::Rsa(self.rsa()?),
             Alg::Es256 => {
-                let (d, x, y) =
-                    (bytes(self.d.as_ref())?, bytes(self.x.as_ref())?, bytes(self.y.as_ref())?);
+                let (d, x, y) = (bytes(&self.d)?, bytes(&self.x)?, bytes(&self.y)?);
                 let point = [&[4], x.as_slice(), y.as_slice()].concat();
                 let alg = &ECDSA_P256_SHA256_FIXED_SIGNING;
                 let pair = EcdsaKeyPair::from_private_key_and_public_key(alg, &d, &point);
                 Pair::P256(pair.map_err(rejected)?)
             }
             _ => {
-                let (d, x) = (bytes(self.d.as_ref())?, bytes(self.x.as_ref())?);
+                let (d, x) = (bytes(&self.d)?, bytes(&self.x)?);
                 let pair = Ed25519KeyPair::from_seed_and_public_key(&d, &x);
                 Pair::Ed25519(pair.map_err(rejected)?)
             }
@@ -381,10 +380,9 @@ impl PrivateJwk {
 
     fn rsa(&self) -> Result<RsaKeyPair, SigningKeyError> {
         use aws_lc_rs::rsa::{KeyPairComponents, PublicKeyComponents};
-        let (n, e) = (bytes(self.n.as_ref())?, bytes(self.e.as_ref())?);
-        let (d, p, q) = (bytes(self.d.as_ref())?, bytes(self.p.as_ref())?, bytes(self.q.as_ref())?);
-        let (dp, dq, qi) =
-            (bytes(self.dp.as_ref())?, bytes(self.dq.as_ref())?, bytes(self.qi.as_ref())?);
+        let (n, e) = (bytes(&self.n)?, bytes(&self.e)?);
+        let (d, p, q) = (bytes(&self.d)?, bytes(&self.p)?, bytes(&self.q)?);
+        let (dp, dq, qi) = (bytes(&self.dp)?, bytes(&self.dq)?, bytes(&self.qi)?);
         RsaKeyPair::from_components(&KeyPairComponents {
             public_key: PublicKeyComponents { n: n.as_slice(), e: e.as_slice() },
             d: d.as_slice(),

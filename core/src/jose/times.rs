@@ -7,9 +7,6 @@ use super::names::UnixTime;
 use super::policy::ClaimRules;
 use super::refusal::Refusal;
 
-/// The end of the year 9999. A later value is not a time: it is in milliseconds, or an attack on a
-/// verifier's date type.
-const LATEST: i64 = 253_402_300_799;
 /// With `milliseconds`, larger values are milliseconds: 2 * 10^10 seconds is the year 2603, and
 /// that many milliseconds is August 1970.
 const MILLISECONDS_FROM: i64 = 20_000_000_000;
@@ -73,7 +70,8 @@ fn numeric_date(value: &str, claim: &'static str, rules: &ClaimRules) -> Result<
     if rules.milliseconds && secs >= MILLISECONDS_FROM {
         secs /= 1000;
     }
-    if secs > LATEST {
+    // Not a time: it is in milliseconds, or an attack on a verifier's date type.
+    if secs > UnixTime::LAST.secs() {
         return Err(Refusal::TimeRange { claim });
     }
     Ok(UnixTime::from_secs(secs))

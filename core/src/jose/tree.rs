@@ -74,10 +74,7 @@ impl<'a> Object<'a> {
     }
 
     pub(super) fn text(&self, name: &str) -> Option<&str> {
-        match self.get(name) {
-            Some(Json::String(text)) => Some(text),
-            _ => None,
-        }
+        self.get(name).and_then(Json::text)
     }
 }
 

@@ -5,11 +5,12 @@ mod issuer;
 mod show;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::pin::pin;
 use std::time::Duration;
 
+use futures::future;
 use serde::Serialize;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{SignalKind, signal};
 
 use self::issuer::{AUDIENCE, Issuer};
 use super::Exit;
@@ -73,8 +74,8 @@ pub fn run(args: &DemoArgs, out: &mut Output) -> Result<Exit, CliError> {
     let scratch = Scratch::new()?;
     let failed = |e: String| CliError::new("demo", e);
     let issuer = runtime.block_on(Issuer::start()).map_err(failed)?;
-    let proxy = start(&issuer, scratch.path())?;
-    let report = runtime.block_on(compare(&issuer, &proxy)).map_err(failed)?;
+    let (proxy, url) = start(&issuer, &scratch.0)?;
+    let report = runtime.block_on(compare(&issuer, &proxy, url)).map_err(failed)?;
     if args.json {
         out.json_pretty(&report);
     } else {
@@ -83,42 +84,20 @@ pub fn run(args: &DemoArgs, out: &mut Output) -> Result<Exit, CliError> {
     if args.serve {
         // Install the signal handlers before the text says that Ctrl-C ends the demonstration.
         let _inside = runtime.enter();
-        let ends = Ends::new().map_err(|e| CliError::new("signals", e))?;
+        let listen = |kind| signal(kind).map_err(|e| CliError::new("signals", e));
+        let mut interrupt = listen(SignalKind::interrupt())?;
+        let mut terminate = listen(SignalKind::terminate())?;
         out.text(show::try_it(&report));
-        runtime.block_on(ends.wait());
+        // After either the scratch folder is removed.
+        runtime.block_on(future::select(pin!(interrupt.recv()), pin!(terminate.recv())));
     }
-    proxy.handle.stop();
+    proxy.stop();
     let good = report.after.custom_jwt.accepts() && report.after.oidc.accepts();
     Ok(if good { Exit::Good } else { Exit::No })
 }
 
-/// Ctrl-C and `SIGTERM`; after either the scratch folder is removed.
-struct Ends {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl Ends {
-    /// Must be called inside a runtime.
-    fn new() -> std::io::Result<Self> {
-        let interrupt = signal(SignalKind::interrupt())?;
-        Ok(Self { interrupt, terminate: signal(SignalKind::terminate())? })
-    }
-
-    async fn wait(mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
-    }
-}
-
-struct RunningProxy {
-    handle: Handle,
-    url: String,
-}
-
-fn start(issuer: &Issuer, dir: &Path) -> Result<RunningProxy, CliError> {
+/// The running proxy and its URL.
+fn start(issuer: &Issuer, dir: &Path) -> Result<(Handle, String), CliError> {
     // Tokens and discovery contain the public URL, so the port must be known before the proxy starts.
     let port = std::net::TcpListener::bind("127.0.0.1:0")
         .and_then(|listener| listener.local_addr())
@@ -130,24 +109,24 @@ fn start(issuer: &Issuer, dir: &Path) -> Result<RunningProxy, CliError> {
         config::RunOverrides { admin: Some("127.0.0.1:0".into()), ..Default::default() };
     let config = config::load_text(&text, None, &overrides, &config::env::NoEnv)?;
     let handle = serve::start_in_process(config)?;
-    Ok(RunningProxy { handle, url })
+    Ok((handle, url))
 }
 
-async fn compare(issuer: &Arc<Issuer>, proxy: &RunningProxy) -> Result<Comparison, String> {
+async fn compare(issuer: &Issuer, handle: &Handle, proxy: String) -> Result<Comparison, String> {
     let client = reqwest::Client::builder()
         .tls_backend_preconfigured(crate::net::TlsOptions::default().config()?)
         .no_proxy()
         .timeout(PATIENCE)
         .build()
         .map_err(|e| e.to_string())?;
-    wait_for_keys(&client, &format!("{}/.well-known/jwks.json", proxy.url)).await?;
+    let jwks = format!("{proxy}/.well-known/jwks.json");
+    wait_for_keys(&client, &jwks).await?;
     let now = Clock::system().now();
     let url = issuer.url();
     let before = look(&client, &url, &format!("{url}/jwks"), now).await?;
-    let jwks = format!("{}/.well-known/jwks.json", proxy.url);
-    let after = look(&client, &proxy.url, &jwks, now).await?;
-    let admin = proxy.handle.admin.map(|a| format!("http://{a}"));
-    Ok(Comparison { issuer: url, proxy: proxy.url.clone(), admin, before, after })
+    let after = look(&client, &proxy, &jwks, now).await?;
+    let admin = handle.admin.map(|a| format!("http://{a}"));
+    Ok(Comparison { issuer: url, proxy, admin, before, after })
 }
 
 async fn wait_for_keys(client: &reqwest::Client, jwks: &str) -> Result<(), String> {
@@ -233,10 +212,6 @@ impl Scratch {
         let made = std::fs::DirBuilder::new().mode(0o700).create(&path);
         made.map_err(|e| CliError::new(path.display(), e))?;
         Ok(Self(path))
-    }
-
-    fn path(&self) -> &Path {
-        &self.0
     }
 }
 

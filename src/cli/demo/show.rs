@@ -2,7 +2,7 @@
 //! 100 columns.
 
 use super::{Comparison, Said, Side};
-use crate::cli::output::{paint, wrap};
+use crate::cli::output::{paint, shortened, wrap};
 
 const WIDTH: usize = 96;
 
@@ -63,20 +63,12 @@ fn verdicts(side: &Side, color: bool, lines: &mut Vec<String>) {
             Said::Refuses(text) => {
                 lines.push(format!("  {way:<17} {}", paint(color, "1;31", "REFUSE")));
                 lines.extend(
-                    wrap(shortened(text).split_whitespace(), WIDTH - 4)
+                    wrap(shortened(text, 220).split_whitespace(), WIDTH - 4)
                         .into_iter()
                         .map(|l| format!("    {l}")),
                 );
             }
         }
-    }
-}
-
-/// Cuts the verifier's text: it sometimes repeats the whole answer of a server.
-fn shortened(text: &str) -> String {
-    match text.char_indices().nth(220) {
-        Some((at, _)) => format!("{}…", &text[..at]),
-        None => text.to_owned(),
     }
 }
 

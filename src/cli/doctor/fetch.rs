@@ -76,16 +76,12 @@ impl DoctorClient {
                 answer.await
             }
         };
-        let late = || NoAnswer {
-            code: "timeout",
-            why: format!("no complete answer within {} seconds", TIMEOUT.as_secs()),
-        };
-        outcome.unwrap_or_else(|_| Err(late()))
+        let late = format!("no complete answer within {} seconds", TIMEOUT.as_secs());
+        outcome.unwrap_or_else(|_| Err(NoAnswer::new("timeout", late)))
     }
 
     async fn follow(&self, url: &str) -> FetchResult {
-        let no = |code, why: String| NoAnswer { code, why };
-        let mut url = Url::parse(url).map_err(|e| no("request", e.to_string()))?;
+        let mut url = Url::parse(url).map_err(|e| NoAnswer::new("request", e))?;
         for _ in 0..=REDIRECTS {
             let named = url.host_str().is_some_and(|host| self.hosts.contains(&bare(host)));
             let client = if named || self.allow_private { &self.named } else { &self.others };
@@ -98,7 +94,7 @@ impl DoctorClient {
                 None => return read(&url, client, response).await,
             }
         }
-        Err(no("redirects", format!("more than {REDIRECTS} redirects")))
+        Err(NoAnswer::new("redirects", format!("more than {REDIRECTS} redirects")))
     }
 
     /// Why the internet cannot reach the host of `url`; `None` if it has a public address or none at all.
@@ -131,7 +127,7 @@ fn failed(url: &Url, error: &FetchError) -> NoAnswer {
         FetchError::Address(_) => {
             let host = url.host_str().map(bare).unwrap_or_default();
             let why = format!("{host} leads into a private network");
-            return NoAnswer { code: "private_address", why };
+            return NoAnswer::new("private_address", why);
         }
         // The resolver's own text is a page long.
         FetchError::Dns { .. } => "the name was not resolved".to_owned(),
@@ -158,10 +154,8 @@ async fn read(url: &Url, client: &HttpClient, mut response: Response) -> FetchRe
     let mut body = Vec::from(body);
     if codings.trim().eq_ignore_ascii_case("gzip") {
         let decoded = coding::decode(&body, &codings, LIMIT).map(Cow::into_owned);
-        body = decoded.map_err(|_| NoAnswer {
-            code: "encoding",
-            why: "the answer does not decode as gzip".to_owned(),
-        })?;
+        body =
+            decoded.map_err(|_| NoAnswer::new("encoding", "the answer does not decode as gzip"))?;
     }
     Ok(Answer { url: from, status, content_type, headers, body })
 }

@@ -5,7 +5,7 @@ use futures::future::join_all;
 use url::Url;
 
 use super::fetch::DoctorClient;
-use super::ours::{self, DISCOVERY, Subject};
+use super::ours::{self, Subject};
 use crate::cli::output::CliError;
 use crate::clock::Clock;
 use crate::doctor::Answer;
@@ -15,6 +15,7 @@ use crate::doctor::finding::{
     Case, FetchResult, Finding, Level, NoAnswer, Ours, Place, Setup, Way,
 };
 use crate::doctor::ours::refused_by;
+use crate::issuer::discovery::PATHS;
 use crate::jose::names::UnixTime;
 use crate::jose::tree::Json;
 use crate::profile::Profile;
@@ -195,13 +196,14 @@ fn signed(ours: &Ours, token: Option<&str>, now: UnixTime) -> bool {
 }
 
 fn lost(jwks: &FetchResult) -> Ours {
-    let nothing = || NoAnswer { code: "connect", why: "no answer".to_owned() };
+    let nothing = || NoAnswer::new("connect", "no answer");
     let read = Err(jwks.as_ref().err().cloned().unwrap_or_else(nothing));
     Ours { setup: Setup::None, read }
 }
 
 /// Parses the address argument.
 fn address(text: &str) -> Result<Url, CliError> {
+    const GIVE: &str = "give the issuer, https://auth.example.com, or the address of its JWKS";
     let local = text.starts_with("file:") || std::path::Path::new(text).is_file();
     if local {
         let path = text.trim_start_matches("file://");
@@ -215,15 +217,13 @@ fn address(text: &str) -> Result<Url, CliError> {
             || (!text.contains('/')
                 && std::path::Path::new(text).extension().is_some_and(|e| e == "json")))
     {
-        return Err(CliError::new(text, "there is no such file")
-            .hint("give the issuer, https://auth.example.com, or the address of its JWKS"));
+        return Err(CliError::new(text, "there is no such file").hint(GIVE));
     }
     let full = with_scheme(text);
     let url = Url::parse(&full).map_err(|e| CliError::new(text, e))?;
     match url.scheme() {
         "http" | "https" if url.has_host() => Ok(url),
-        _ => Err(CliError::new(text, "this is not an http or https address")
-            .hint("give the issuer, https://auth.example.com, or the address of its JWKS")),
+        _ => Err(CliError::new(text, "this is not an http or https address").hint(GIVE)),
     }
 }
 
@@ -325,7 +325,7 @@ async fn probe(
             roots.push(root);
         }
     }
-    let documents = roots.iter().flat_map(|root| DISCOVERY.map(|path| format!("{root}{path}")));
+    let documents = roots.iter().flat_map(|root| PATHS.map(|path| format!("{root}{path}")));
     let answers = join_all(documents.map(|url| async move { fetcher.get(&url).await })).await;
     let announced = answers.iter().filter_map(jwks_of);
     let usual = roots.iter().flat_map(|root| USUAL.map(|path| format!("{root}{path}")));

@@ -11,12 +11,12 @@ use self::fetch::DoctorClient;
 use self::gather::{Question, gather};
 use self::show::Page;
 use super::Exit;
-use super::args::{DoctorArgs, Provider};
+use super::args::DoctorArgs;
 use super::inspect::read_token;
 use super::output::{CliError, Output};
 use crate::doctor::changing::{self, Changing};
 use crate::doctor::exam::{self, examine};
-use crate::doctor::finding::{Case, Place, Way};
+use crate::doctor::finding::{Case, Place};
 use crate::doctor::summary;
 use crate::profile::Judge;
 
@@ -39,10 +39,7 @@ pub fn run(args: &DoctorArgs, out: &mut Output) -> Result<Exit, CliError> {
         audience: args.audience.as_deref(),
         token: tokens.first().cloned(),
         profile,
-        way: args.way.map(|way| match way {
-            Provider::CustomJwt => Way::CustomJwt,
-            Provider::Oidc => Way::Oidc,
-        }),
+        way: args.way,
     };
     let case = fetched(&question, args.allow_private)?;
     let diagnosis = examine(&case);

@@ -5,20 +5,15 @@ use url::Url;
 
 use crate::clock::Clock;
 use crate::config::env::NoEnv;
-use crate::config::{self, RunOverrides, UpstreamSettings, issuer_from_discovery, upstream_fetch};
+use crate::config::{self, RunOverrides, issuer_from_discovery, upstream_fetch};
 use crate::dns::Resolver;
 use crate::doctor::finding::{NoAnswer, Ours, ReadKeys, Setup};
 use crate::issuer::discovery;
-use crate::issuer::fetch::{FetchRequest, Fetched, Fetcher, Wanted};
-use crate::issuer::{FetchSettings, IssuerSettings, Source};
+use crate::issuer::fetch::{FetchRequest, Fetcher, Wanted};
+use crate::issuer::{IssuerSettings, Source};
 use crate::jose::json::quote as quoted;
 use crate::jose::jwks;
-use crate::net::Class;
 use crate::rewrite::discovery::read as read_document;
-
-/// Where `run` looks for a discovery document, below the upstream.
-pub(super) const DISCOVERY: [&str; 2] =
-    ["/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"];
 
 /// What is known about the issuer.
 pub(super) struct Subject<'a> {
@@ -42,10 +37,8 @@ pub(super) async fn look(subject: &Subject<'_>, resolver: Resolver) -> Ours {
         }
         Ok(read) => {
             let learnt = read.policy.issuers.first().map_or("", |issuer| issuer.as_str());
-            NoAnswer {
-                code: "discovery_issuer",
-                why: format!("its discovery document says `issuer` {learnt}"),
-            }
+            let why = format!("its discovery document says `issuer` {learnt}");
+            NoAnswer::new("discovery_issuer", why)
         }
         Err(no_answer) => no_answer,
     };
@@ -92,16 +85,16 @@ pub(in crate::cli) fn jwks_setting(upstream: &str, jwks_url: &str) -> String {
 
 async fn by_upstream(upstream: &str, fetcher: &Fetcher) -> Result<ReadKeys, NoAnswer> {
     let overrides = RunOverrides { upstream: Some(upstream.to_owned()), ..elsewhere() };
-    let config = config::load(None, &overrides, &NoEnv).map_err(|error| configuration(&error))?;
+    let config = config::load(None, &overrides, &NoEnv).map_err(configuration)?;
     let Some(upstream) = &config.upstream else {
-        return Err(NoAnswer { code: "config", why: "there is no upstream".to_owned() });
+        return Err(NoAnswer::new("config", "there is no upstream"));
     };
-    let (fetch, private) = (upstream_fetch(upstream, &config), is_private(upstream, fetcher).await);
+    let fetch = upstream_fetch(upstream, &config);
+    let private = fetcher.resolver().leads_inside(&upstream.url).await;
     let learnt = |document: &[u8]| {
-        let found = read_document(document);
-        let found = found.map_err(|e| NoAnswer { code: e.code(), why: e.to_string() })?;
+        let found = read_document(document).map_err(|e| NoAnswer::new(e.code(), e))?;
         issuer_from_discovery(Some(&found), upstream, &config, private)
-            .map_err(|fault| NoAnswer { code: fault.code(), why: fault.to_string() })
+            .map_err(|fault| NoAnswer::new(fault.code(), fault))
     };
     let now = Clock::system().now();
     let enough = |document: &[u8]| learnt(document).is_ok();
@@ -115,11 +108,11 @@ async fn by_upstream(upstream: &str, fetcher: &Fetcher) -> Result<ReadKeys, NoAn
     }
     let guess = issuer_from_discovery(None, upstream, &config, false);
     match (refused, guess) {
-        (None, Ok(guess)) if look.says_none() => read(&guess.issuer, fetcher).await.map_err(|_| {
-            NoAnswer { code: "no_discovery", why: "there is no discovery document".to_owned() }
-        }),
+        (None, Ok(guess)) if look.says_none() => read(&guess.issuer, fetcher)
+            .await
+            .map_err(|_| NoAnswer::new("no_discovery", "there is no discovery document")),
         (refused, _) => {
-            Err(refused.unwrap_or_else(|| NoAnswer { code: "no_discovery", why: look.describe() }))
+            Err(refused.unwrap_or_else(|| NoAnswer::new("no_discovery", look.describe())))
         }
     }
 }
@@ -133,63 +126,27 @@ fn elsewhere() -> RunOverrides {
     }
 }
 
-/// Whether the upstream's name resolves to private addresses alone.
-async fn is_private(upstream: &UpstreamSettings, fetcher: &Fetcher) -> bool {
-    if let Some(class) = Class::of_url(&upstream.url) {
-        return class.is_inside();
-    }
-    let host = upstream.url.host_str().unwrap_or_default();
-    let found = fetcher.resolver().resolve(host, 443).await.unwrap_or_default();
-    !found.is_empty() && found.iter().all(|socket| Class::of(socket.ip()).is_inside())
-}
-
 async fn by_file(file: &str, fetcher: &Fetcher) -> Result<ReadKeys, NoAnswer> {
-    let config = config::load_text(file, None, &elsewhere(), &NoEnv)
-        .map_err(|error| configuration(&error))?;
+    let config = config::load_text(file, None, &elsewhere(), &NoEnv).map_err(configuration)?;
     let issuer = config.issuers.first();
-    let issuer = issuer.ok_or(NoAnswer { code: "config", why: "there is no issuer".to_owned() })?;
-    read(issuer, fetcher).await
+    read(issuer.ok_or_else(|| NoAnswer::new("config", "there is no issuer"))?, fetcher).await
 }
 
-fn configuration(error: &config::ConfigError) -> NoAnswer {
-    NoAnswer { code: "config", why: error.why.clone() }
+fn configuration(error: config::ConfigError) -> NoAnswer {
+    NoAnswer { code: "config", why: error.why }
 }
 
 async fn read(settings: &IssuerSettings, fetcher: &Fetcher) -> Result<ReadKeys, NoAnswer> {
     let Source::Url(url) = &settings.source else {
-        return Err(NoAnswer { code: "config", why: "the key set has no address".to_owned() });
+        return Err(NoAnswer::new("config", "the key set has no address"));
     };
-    let limit = settings.limits.document;
-    let body = get(url.as_str(), &settings.fetch, limit, fetcher).await?;
-    let options = jwks::Options {
-        now: Some(Clock::system().now()),
-        limits: settings.limits,
-        ..jwks::Options::default()
-    };
-    let normalized = jwks::normalize(&body, &options)
-        .map_err(|refusal| NoAnswer { code: refusal.code(), why: refusal.to_string() })?;
-    Ok(ReadKeys {
-        keys: normalized.keys,
-        report: normalized.report,
-        policy: settings.policy.clone(),
-    })
-}
-
-/// The one place that calls the issuers' fetcher.
-async fn get(
-    url: &str,
-    settings: &FetchSettings,
-    limit: usize,
-    fetcher: &Fetcher,
-) -> Result<Vec<u8>, NoAnswer> {
-    let url = Url::parse(url).map_err(|e| NoAnswer { code: "request", why: e.to_string() })?;
-    let (wanted, now) = (Wanted::KeySet, Clock::system().now());
-    let ask = FetchRequest { url: &url, wanted, settings, limit, etag: None, now };
-    match fetcher.get(ask).await {
-        Ok(Fetched::Document { body, .. }) => Ok(body.to_vec()),
-        Ok(Fetched::NotModified { .. }) => {
-            Err(NoAnswer { code: "status", why: "304 to a plain request".to_owned() })
-        }
-        Err(error) => Err(NoAnswer { code: error.code(), why: error.to_string() }),
-    }
+    let (wanted, now, limits) = (Wanted::KeySet, Clock::system().now(), settings.limits);
+    let (fetch, limit) = (&settings.fetch, limits.document);
+    let ask = FetchRequest { url, wanted, settings: fetch, limit, etag: None, now };
+    let got = fetcher.document(ask).await.map_err(|e| NoAnswer::new(e.code(), e))?;
+    let options = jwks::Options { now: Some(now), limits, ..jwks::Options::default() };
+    let normalized = jwks::normalize(&got.body, &options)
+        .map_err(|refusal| NoAnswer::new(refusal.code(), refusal))?;
+    let (keys, report) = (normalized.keys, normalized.report);
+    Ok(ReadKeys { keys, report, policy: settings.policy.clone() })
 }

@@ -2,7 +2,7 @@
 
 use super::gather::Question;
 use crate::auth_config::SOMEWHERE as PROXY;
-use crate::cli::output::{one_line, paint, wrap};
+use crate::cli::output::{one_line, paint, shortened, wrap};
 use crate::doctor::changing::Changing;
 use crate::doctor::exam::{Diagnosis, token_audiences};
 use crate::doctor::finding::{
@@ -33,6 +33,17 @@ impl Page {
         paint(self.color, style, text)
     }
 
+    fn sign(&self, level: Level) -> String {
+        let (style, sign) = match level {
+            Level::Good => ("1;32", "✓"),
+            Level::Fault => ("1;31", "✗"),
+            Level::Warning => ("1;33", "!"),
+            Level::Alarm => ("1;97;41", "ALARM"),
+            Level::Note => ("2", "·"),
+        };
+        self.paint(style, sign)
+    }
+
     fn blank(&mut self) {
         self.lines.push(String::new());
     }
@@ -56,6 +67,11 @@ impl Page {
                 _ => self.lines.push(format!("{}{line}", " ".repeat(indent))),
             }
         }
+    }
+
+    fn fix(&mut self, text: &str) {
+        let lead = format!("  {} ", self.paint("2", "fix:"));
+        self.wrapped(&lead, 7, text, None);
     }
 
     pub(super) fn into_text(self) -> String {
@@ -142,12 +158,14 @@ fn verdicts(case: &Case, diagnosis: &Diagnosis, page: &mut Page) {
                 None => finding.title.clone(),
             },
         };
-        let (style, sign) = match (finding.level, &case.ours.setup) {
-            (Level::Good, Setup::Issuer { .. }) if finding.title.starts_with("reads") => ("2", "·"),
-            (Level::Good, _) => ("1;32", "✓"),
-            _ => ("1;31", "✗"),
+        let level = match (finding.level, &case.ours.setup) {
+            (Level::Good, Setup::Issuer { .. }) if finding.title.starts_with("reads") => {
+                Level::Note
+            }
+            (Level::Good, _) => Level::Good,
+            _ => Level::Fault,
         };
-        let lead = format!("countersign {} ", page.paint(style, sign));
+        let lead = format!("countersign {} ", page.sign(level));
         page.wrapped(&lead, 14, &text, None);
     }
 }
@@ -174,7 +192,7 @@ fn one_fault(n: usize, fault: &MergedFault, told: &mut Vec<String>, page: &mut P
         label("at", &places, page);
     }
     for (way, text, production) in &fault.says {
-        label(&format!("{way} says:"), &shortened(text), page);
+        label(&format!("{way} says:"), &flat(text), page);
         if let Some(production) = production {
             label("in production:", production, page);
         }
@@ -190,18 +208,11 @@ fn one_fault(n: usize, fault: &MergedFault, told: &mut Vec<String>, page: &mut P
 }
 
 fn warning(finding: &Finding, page: &mut Page) {
-    let lead = match finding.level {
-        Level::Warning => format!("{} ", page.paint("1;33", "!")),
-        _ => format!("{} ", page.paint("2", "·")),
-    };
-    page.wrapped(&lead, 2, &finding.title, None);
+    page.wrapped(&format!("{} ", page.sign(finding.level)), 2, &finding.title, None);
     for cause in finding.causes.iter().take(MANY) {
         page.wrapped("  ", 2, &format!("{}: {}", cause.place, cause.text), None);
     }
-    for fix in &finding.fixes {
-        let lead = format!("  {} ", page.paint("2", "fix:"));
-        page.wrapped(&lead, 7, fix, None);
-    }
+    finding.fixes.iter().for_each(|fix| page.fix(fix));
 }
 
 fn claims(changing: &Changing, page: &mut Page) {
@@ -221,12 +232,9 @@ fn claims(changing: &Changing, page: &mut Page) {
         }
         Changing::Unreadable => "one of the tokens cannot be decoded; nothing to compare".to_owned(),
     };
-    let bad = !matches!(changing, Changing::Claims(names) if names.is_empty());
-    let lead = match bad {
-        true => format!("{} ", page.paint("1;33", "!")),
-        false => format!("{} ", page.paint("1;32", "✓")),
-    };
-    page.wrapped(&lead, 2, &text, None);
+    let good = matches!(changing, Changing::Claims(names) if names.is_empty());
+    let level = if good { Level::Good } else { Level::Warning };
+    page.wrapped(&format!("{} ", page.sign(level)), 2, &text, None);
     if let Changing::Claims(names) = changing
         && !names.is_empty()
     {
@@ -248,8 +256,7 @@ fn claims(changing: &Changing, page: &mut Page) {
             "if no query needs them, let the auth server leave them out, or countersign: {}",
             settings.join(" and ")
         );
-        let lead = format!("  {} ", page.paint("2", "fix:"));
-        page.wrapped(&lead, 7, &text, None);
+        page.fix(&text);
     }
 }
 
@@ -261,17 +268,10 @@ fn every_check(diagnosis: &Diagnosis, page: &mut Page) {
             page.blank();
             page.bold(about);
         }
-        let (style, sign) = match finding.level {
-            Level::Good => ("1;32", "✓"),
-            Level::Fault => ("1;31", "✗"),
-            Level::Warning => ("1;33", "!"),
-            Level::Alarm => ("1;97;41", "ALARM"),
-            Level::Note => ("2", "·"),
-        };
-        let lead = format!("  {} ", page.paint(style, sign));
+        let lead = format!("  {} ", page.sign(finding.level));
         page.wrapped(&lead, 4, &finding.title, None);
-        let says = finding.says.as_deref().map(|text| ("says  ", shortened(text)));
-        let detail = finding.detail.as_deref().map(|text| ("log   ", shortened(text)));
+        let says = finding.says.as_deref().map(|text| ("says  ", flat(text)));
+        let detail = finding.detail.as_deref().map(|text| ("log   ", flat(text)));
         let production = finding.in_production.map(|text| ("prod. ", text.to_owned()));
         let causes = finding.causes.iter().map(|c| ("cause ", format!("{}: {}", c.place, c.text)));
         let fixes = finding.fixes.iter().map(|fix| ("fix   ", fix.clone()));
@@ -283,13 +283,10 @@ fn every_check(diagnosis: &Diagnosis, page: &mut Page) {
     }
 }
 
-/// Cuts the verifier's text: it sometimes repeats the whole answer, which may be a page of HTML.
-fn shortened(text: &str) -> String {
+/// The verifier's text on one line: it sometimes repeats the whole answer, which may be a page of HTML.
+fn flat(text: &str) -> String {
     let flat: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    match flat.char_indices().nth(LONG) {
-        Some((at, _)) => format!("{}…", &flat[..at]),
-        None => flat,
-    }
+    shortened(&flat, LONG)
 }
 
 /// The `auth.config.ts` that works: without a proxy if the verifier accepts already, else with countersign.
@@ -359,13 +356,7 @@ fn config(case: &Case, diagnosis: &Diagnosis, question: &Question<'_>, page: &mu
         }
         Setup::Issuer { file, .. } => {
             page.bold("countersign.toml");
-            page.lines.extend(
-                file.lines().map(
-                    |line| {
-                        if line.is_empty() { String::new() } else { format!("  {line}") }
-                    },
-                ),
-            );
+            page.lines.extend(file.lines().map(|line| format!("  {line}").trim_end().to_owned()));
             page.blank();
             page.bold("the same, with comments, and the proxy");
             let (from, issuer) = match question.issuer.is_none() && case.token.is_none() {

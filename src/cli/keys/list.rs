@@ -7,7 +7,6 @@ use super::super::output::{CliError, Output};
 use super::load;
 use crate::clock::Clock;
 use crate::jose::names::UnixTime;
-use crate::keyring::ring::RingState;
 use crate::keyring::{KeyView, KeyringSettings};
 use crate::rotation::{KeyState, MAX_KEYS};
 
@@ -29,7 +28,7 @@ pub(super) fn run(
 ) -> Result<Exit, CliError> {
     let (ring, store) = load(settings)?;
     let full = ring.keys.len() >= MAX_KEYS;
-    let keys = views(&ring);
+    let keys: Vec<_> = ring.keys.iter().map(KeyView::of).collect();
     if json {
         let (epoch, rotation_asked) = (ring.epoch, ring.asked);
         out.json_pretty(&KeyList { store: &store, epoch, rotation_asked, full, keys });
@@ -46,10 +45,6 @@ pub(super) fn run(
         out.note("the ring is full: rotation waits until a retired key's last token has expired");
     }
     Ok(Exit::Good)
-}
-
-pub(super) fn views(ring: &RingState) -> Vec<KeyView> {
-    ring.keys.iter().map(KeyView::of).collect()
 }
 
 fn times(key: &KeyView, now: UnixTime) -> String {

@@ -298,11 +298,7 @@ fn refresh(refresh: &RefreshSettings, at: &At) -> Checked<()> {
 
 fn fetch(mut fetch: FetchSettings, at: &At, base: &Path) -> Checked<FetchSettings> {
     for (name, value) in &fetch.headers {
-        let valid = http::HeaderName::try_from(name).is_ok()
-            && http::HeaderValue::try_from(value.expose()).is_ok();
-        if !valid {
-            return Err(at.key("headers").key(name).fault("invalid header line"));
-        }
+        at.key("headers").key(name).header_line(name, value)?;
     }
     fetch.redirects = fetch.redirects.min(10);
     fetch.ca = fetch.ca.map(|path| base.join(path));

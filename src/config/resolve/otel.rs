@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use http::{HeaderName, HeaderValue};
 use url::Url;
 
 use super::super::error::Checked;
@@ -79,12 +78,8 @@ fn headers(raw: &RawOtel, at: &At, base: &Path) -> Checked<Vec<(String, Secret)>
             headers.push((name.clone(), Secret::new(text.to_string()), at.key(name)));
         }
     }
-    let checked = headers.into_iter().map(|(name, value, at)| {
-        let fits = HeaderName::try_from(name.as_str()).is_ok()
-            && HeaderValue::try_from(value.expose()).is_ok();
-        if fits { Ok((name, value)) } else { Err(at.fault("invalid header line")) }
-    });
-    checked.collect()
+    let checked = headers.into_iter();
+    checked.map(|(name, value, at)| at.header_line(&name, &value).map(|()| (name, value))).collect()
 }
 
 #[cfg(test)]

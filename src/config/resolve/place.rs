@@ -2,7 +2,7 @@
 
 use super::super::error::{Checked, SettingFault};
 use crate::jose::alg::{Alg, AlgSet};
-use crate::setting::{Invalid, OneOrMany, not_one_of};
+use crate::setting::{Invalid, OneOrMany, Secret, not_one_of};
 
 /// A key, `issuer[1].refresh`.
 #[derive(Debug, Clone)]
@@ -34,6 +34,12 @@ impl At {
             return Ok(());
         }
         Err(self.key(key).fault(format_args!("{n} is not between {low} and {high}")))
+    }
+
+    pub(super) fn header_line(&self, name: &str, value: &Secret) -> Checked<()> {
+        let valid = http::HeaderName::try_from(name).is_ok()
+            && http::HeaderValue::try_from(value.expose()).is_ok();
+        if valid { Ok(()) } else { Err(self.fault("invalid header line")) }
     }
 
     /// The fault for a word that is not in `allowed`.

@@ -89,7 +89,7 @@ impl IssuerHandle {
         let mut inner = self.inner.lock();
         let outcome = match &got {
             Ok(got) => FetchOutcome::Good { age: got.age },
-            Err(e) => e.outcome(),
+            Err(e) => FetchOutcome::Bad { retry_after: e.retry_after() },
         };
         inner.state = refresh::after(&inner.state, outcome, refresh, jitter, now);
         let old = self.snapshot.load_full();
@@ -97,7 +97,6 @@ impl IssuerHandle {
             Ok(Some(new)) => {
                 inner.fetches.good += 1;
                 inner.last_error = None;
-                inner.last_reason = None;
                 inner.etag = new.etag;
                 inner.read = Some(now);
                 if new.unknown_coding != inner.unknown_coding {
@@ -116,7 +115,6 @@ impl IssuerHandle {
             Ok(None) => {
                 inner.fetches.not_modified += 1;
                 inner.last_error = None;
-                inner.last_reason = None;
                 if let Some(old) = &old {
                     let keys = set::expire(&old.keys, &mut inner.removed, now);
                     let keys = keys.unwrap_or_else(|| old.keys.clone());
@@ -148,15 +146,14 @@ impl IssuerHandle {
     ) {
         let (reason, failures) = (fault.reason(), inner.state.failures);
         *inner.fetches.failed.entry(reason.code).or_default() += 1;
-        let known = inner.last_reason == Some(reason);
+        let known = inner.last_error.as_ref().is_some_and(|(last, _)| *last == reason);
         if !known || failures.is_power_of_two() {
             let at = settings.source.describe();
             tracing::warn!(issuer = %self.name, at, code = reason.code, error = %fault, failures,
                 "reading the key set failed");
         }
         let text = fault.to_string();
-        inner.last_reason = Some(reason);
-        inner.last_error = Some(Fault { code: reason.code, text, at: now.secs() });
+        inner.last_error = Some((reason, Fault { code: reason.code, text, at: now.secs() }));
     }
 
     /// Makes `keys` the set in use.

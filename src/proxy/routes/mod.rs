@@ -14,12 +14,11 @@ pub(super) mod tokens;
 use std::sync::Arc;
 
 use super::settings::DiscoverySettings;
+use crate::issuer::discovery::PATHS;
 use crate::rewrite::TokenRule;
 
 /// The path of the token exchange (RFC 8693).
 pub const EXCHANGE: &str = "/_countersign/token";
-const DISCOVERY: [&str; 2] =
-    ["/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"];
 
 /// The route table. A reload replaces it as a whole.
 #[derive(Debug, Default)]
@@ -66,7 +65,7 @@ impl Routes {
 /// Whether a path is a discovery document's. OpenID Connect Discovery §4 appends the well-known
 /// part to the issuer's path; RFC 8414 §3.1 inserts it before that path.
 pub fn is_discovery(path: &str) -> bool {
-    DISCOVERY.iter().any(|known| {
+    PATHS.iter().any(|known| {
         path.strip_prefix(known).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
             || path.strip_suffix(known).is_some_and(|before| before.starts_with('/'))
     })

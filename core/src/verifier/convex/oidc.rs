@@ -2,7 +2,6 @@
 //! openidconnect.
 
 use std::collections::HashMap;
-use std::future::Future;
 use std::str::FromStr;
 use std::sync::Mutex;
 
@@ -59,16 +58,12 @@ type OidcToken =
 ///
 /// # Errors
 /// [`Refusal`] with Convex's own text, if it refuses.
-pub async fn oidc<F, Fut>(
-    fetch: F,
+pub async fn oidc(
+    fetch: impl AsyncFn(String) -> Result<Answer, String>,
     provider: &Oidc,
     token: &str,
     now: UnixTime,
-) -> Result<(), Refusal>
-where
-    F: Fn(String) -> Fut,
-    Fut: Future<Output = Result<Answer, String>>,
-{
+) -> Result<(), Refusal> {
     let domain = claims::configured_issuer(&provider.domain)?;
     let issuer = claims::choose_provider(
         token,
@@ -87,11 +82,10 @@ where
 ///
 /// # Errors
 /// [`Refusal`] with Convex's own text, if it cannot.
-pub async fn oidc_discovery<F, Fut>(fetch: F, issuer: &str) -> Result<(), Refusal>
-where
-    F: Fn(String) -> Fut,
-    Fut: Future<Output = Result<Answer, String>>,
-{
+pub async fn oidc_discovery(
+    fetch: impl AsyncFn(String) -> Result<Answer, String>,
+    issuer: &str,
+) -> Result<(), Refusal> {
     discover(fetch, issuer).await.map(drop)
 }
 
@@ -100,11 +94,10 @@ where
 ///
 /// # Errors
 /// As [`oidc_discovery`].
-pub async fn oidc_has_usable_key<F, Fut>(fetch: F, issuer: &str) -> Result<bool, Refusal>
-where
-    F: Fn(String) -> Fut,
-    Fut: Future<Output = Result<Answer, String>>,
-{
+pub async fn oidc_has_usable_key(
+    fetch: impl AsyncFn(String) -> Result<Answer, String>,
+    issuer: &str,
+) -> Result<bool, Refusal> {
     let metadata = discover(fetch, issuer).await?;
     Ok(metadata.jwks().keys().iter().any(can_check))
 }
@@ -132,11 +125,10 @@ struct DocumentError(String);
 
 /// Runs the crate's own discovery again whenever one more answer is available. So the crate decides
 /// what is fetched and how it is judged, and its client types stay internal.
-async fn discover<F, Fut>(fetch: F, issuer: &str) -> Result<Metadata, Refusal>
-where
-    F: Fn(String) -> Fut,
-    Fut: Future<Output = Result<Answer, String>>,
-{
+async fn discover(
+    fetch: impl AsyncFn(String) -> Result<Answer, String>,
+    issuer: &str,
+) -> Result<Metadata, Refusal> {
     let url = IssuerUrl::new(issuer.to_owned())
         .map_err(|e| Refusal::new("Internal", RefusalReason::IssuerUrl, e.to_string()))?;
     let mut known: Vec<Result<Answer, String>> = Vec::new();

@@ -39,20 +39,24 @@ pub fn custom_jwt(
     provider: &CustomJwt,
     token: Option<&str>,
 ) -> Vec<Cause> {
-    let one = |cause| vec![cause];
-    match &refusal.reason {
-        RefusalReason::Domain => one(domain(refusal)),
-        RefusalReason::Fetch => one(Cause::new("fetch", "url", detail(refusal))),
-        RefusalReason::Status => one(status(answer)),
-        RefusalReason::MediaType => one(media_type(answer)),
-        RefusalReason::KeySet => document::key_set(&answer.body, detail(refusal)),
-        reason => {
-            let taken = [provider.algorithm.name()];
-            let view = token::View::of(token.unwrap_or_default(), &answer.body, &taken);
-            let audience = provider.application_id.as_deref();
-            view.causes(reason, detail(refusal), &provider.issuer, audience)
-        }
-    }
+    of_answer(refusal, answer).unwrap_or_else(|| {
+        let taken = [provider.algorithm.name()];
+        let view = token::View::of(token.unwrap_or_default(), &answer.body, &taken);
+        let audience = provider.application_id.as_deref();
+        view.causes(&refusal.reason, detail(refusal), &provider.issuer, audience)
+    })
+}
+
+/// Why the address of the provider, or what `answer` came from, is refused.
+fn of_answer(refusal: &Refusal, answer: &Answer) -> Option<Vec<Cause>> {
+    Some(vec![match refusal.reason {
+        RefusalReason::Domain => domain(refusal),
+        RefusalReason::Fetch => Cause::new("fetch", "url", detail(refusal)),
+        RefusalReason::Status => status(answer),
+        RefusalReason::MediaType => media_type(answer),
+        RefusalReason::KeySet => return Some(document::key_set(&answer.body, detail(refusal))),
+        _ => return None,
+    }])
 }
 
 /// Why an OIDC provider refuses the discovery document, the key set or the token. `keys` is `None`
@@ -67,15 +71,12 @@ pub fn oidc(
     let nothing = Answer::default();
     // The fault is in the document that was read last.
     let last = keys.or(discovery).unwrap_or(&nothing);
-    let one = |cause| vec![cause];
+    if let Some(causes) = of_answer(refusal, last) {
+        return causes;
+    }
     match &refusal.reason {
-        RefusalReason::Domain => one(domain(refusal)),
-        RefusalReason::Fetch => one(Cause::new("fetch", "url", detail(refusal))),
-        RefusalReason::Status => one(status(last)),
-        RefusalReason::MediaType => one(media_type(last)),
-        RefusalReason::KeySet => document::key_set(&last.body, detail(refusal)),
         RefusalReason::Discovery(member) => {
-            one(document::discovery(discovery.unwrap_or(&nothing), member, detail(refusal)))
+            vec![document::discovery(discovery.unwrap_or(&nothing), member, detail(refusal))]
         }
         RefusalReason::IssuerMismatch => {
             let stated = Json::parse(&discovery.unwrap_or(&nothing).body).ok();
@@ -89,7 +90,7 @@ pub fn oidc(
                 }
                 None => detail(refusal).to_owned(),
             };
-            one(Cause::new("issuer_mismatch", "$.issuer", text))
+            vec![Cause::new("issuer_mismatch", "$.issuer", text)]
         }
         reason => {
             let body = keys.map(|answer| answer.body.as_slice()).unwrap_or_default();
