@@ -25,8 +25,9 @@ use serde_json::{Value, json};
 
 /// `max-age` of the measured set, if the verifier's clock can be moved.
 const MAX_AGE: u64 = 120;
-/// How far the clock is moved forward, one step after the other.
-const STEPS: &[u64] = &[0, 31, 61, 121, 301, 601, 3_601, 86_401];
+/// How far the clock is moved forward, one step after the other. No step is a round number after another:
+/// a cache of a minute would be full or empty by milliseconds.
+const STEPS: &[u64] = &[0, 31, 61, 125, 301, 605, 3_601, 86_401];
 /// The defaults of `server.max_age` and `signing.skew`: a new key of ours is in the set for this long before
 /// it signs.
 const AHEAD: u64 = 300 + 60;
@@ -49,8 +50,11 @@ impl Turned {
         turned
     }
 
+    /// Replaces the file as a whole: a process that reads an empty one has the old time for a moment.
     fn to(&self, seconds: u64) {
-        std::fs::write(self.file.path(), format!("+{seconds}\n")).unwrap();
+        let next = self.file.path().with_extension("next");
+        std::fs::write(&next, format!("+{seconds}\n")).unwrap();
+        std::fs::rename(next, self.file.path()).unwrap();
     }
 
     async fn start(&self, kind: &'static Kind) -> Option<Verifier> {
@@ -212,6 +216,19 @@ impl Measured<'_> {
     }
 }
 
+/// Whether two measurements agree. get-jwks keeps a removed key for two of its minutes or for three, by
+/// the moment it is asked: when a removed key is forgotten may differ by a step.
+fn alike(known: &Cache, found: &Cache) -> bool {
+    let step = |after: Option<u64>| {
+        let all = || STEPS.iter().copied();
+        after.map_or(STEPS.len(), |after| {
+            all().position(|step| step >= after).unwrap_or(STEPS.len())
+        })
+    };
+    step(known.forgets).abs_diff(step(found.forgets)) <= 1
+        && *known == Cache { forgets: known.forgets, ..found.clone() }
+}
+
 #[tokio::test]
 async fn what_each_verifier_keeps_of_a_key_set() {
     if faketime().is_none() {
@@ -239,7 +256,11 @@ async fn what_each_verifier_keeps_of_a_key_set() {
         found.write();
         table::update();
     }
-    assert_eq!(Caches::read(), found, "not what was measured: run with UPDATE=1");
+    for (name, cache) in &found.of {
+        let known = Caches::read().of.get(name).cloned();
+        let same = known.as_ref().is_some_and(|known| alike(known, cache));
+        assert!(same, "{name} was measured as {known:?}, is {cache:?}: run with UPDATE=1");
+    }
     for (name, cache) in &found.of {
         let learns = cache.learns.unwrap().max(cache.learns_again.unwrap());
         assert!(learns < AHEAD, "{name} learns of our new key after it signs");

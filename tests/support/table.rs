@@ -136,10 +136,10 @@ fn span(seconds: u64) -> &'static str {
         0 => "at once",
         1..=31 => "within 30 s",
         32..=61 => "within 1 min",
-        62..=121 => "within 2 min",
-        122..=301 => "within 5 min",
-        302..=601 => "within 10 min",
-        602..=3_601 => "within 1 h",
+        62..=125 => "within 2 min",
+        126..=301 => "within 5 min",
+        302..=605 => "within 10 min",
+        606..=3_601 => "within 1 h",
         _ => "within a day",
     }
 }
