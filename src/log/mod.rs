@@ -7,6 +7,7 @@
 //!
 //! A slow reader of the log never delays a request: `writer` has the queue.
 
+mod access;
 #[cfg(debug_assertions)]
 pub mod copy;
 mod quiet;
@@ -17,7 +18,6 @@ use std::str::FromStr;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
-use tracing::Level;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::MakeWriter;
@@ -27,15 +27,13 @@ use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::registry;
 use tracing_subscriber::util::SubscriberInitExt;
 
+pub use self::access::{Access, access_wanted};
 use self::quiet::Quiet;
 pub use self::writer::{Guard, lost_lines};
 use crate::clock::Clock;
 use crate::otel;
 use crate::scrub::scrub;
 use crate::setting::{self, Invalid};
-
-/// Target of the line that is written for each request.
-pub const ACCESS: &str = "countersign::access";
 
 /// `[log]`
 #[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
@@ -70,8 +68,6 @@ pub enum LogError {
     Installed,
 }
 
-/// Maximum bytes of a method or a path in a line.
-const MAX_FIELD: usize = 1024;
 /// This crate's own target; every other crate is limited to [`OTHERS`].
 const OWN: &str = "countersign";
 /// The maximum level of other crates. pingora prints response headers at `debug` and whole requests
@@ -139,10 +135,10 @@ impl<'de> Deserialize<'de> for Filter {
 /// [`LogError::Installed`] on a second call.
 pub fn init(format: Format, filter: &Filter) -> Result<Guard, LogError> {
     let (queue, guard) = writer::stderr();
+    let access = access::Lines { format, to: queue.clone() };
+    let is_terminal = io::stderr().is_terminal();
     let lines = match format {
-        Format::Text if io::stderr().is_terminal() => {
-            terminal(queue, crate::env::no_color().is_none())
-        }
+        Format::Text if is_terminal => terminal(queue, crate::env::no_color().is_none()),
         Format::Text => text(queue),
         Format::Json => json(queue),
     };
@@ -152,6 +148,9 @@ pub fn init(format: Format, filter: &Filter) -> Result<Guard, LogError> {
     #[cfg(debug_assertions)]
     let logger = logger.with(copy::layer());
     logger.try_init().map_err(|_| LogError::Installed)?;
+    if !is_terminal {
+        access::install(access);
+    }
     log_panics();
     Ok(guard)
 }
@@ -269,61 +268,6 @@ fn colored(line: &str) -> Option<String> {
     Some(format!("\u{1b}[2m{time}\u{1b}[0m \u{1b}[{style}m{level:>5}\u{1b}[0m {rest}"))
 }
 
-/// The facts of one finished request; see `docs/logging.md` for the fields.
-#[derive(Debug, Clone, Copy)]
-pub struct Access<'a> {
-    pub request_id: &'a str,
-    pub method: &'a str,
-    /// Only the path: a query may contain a code or a token.
-    pub path: &'a str,
-    pub status: u16,
-    /// Why this program refused the request or could not forward it; the `code` of the answer.
-    pub code: Option<&'a str>,
-    /// The route that answered.
-    pub route: &'a str,
-    pub bytes: u64,
-    pub seconds: f64,
-}
-
-/// Whether access lines are enabled; asked before they are built.
-pub fn access_wanted() -> bool {
-    tracing::enabled!(target: "countersign::access", Level::WARN)
-}
-
-impl Access<'_> {
-    /// Writes the line at `info`, or at `warn` if the proxy itself failed.
-    pub fn log(&self) {
-        let (method, path) = (cut(self.method), cut(self.path));
-        macro_rules! line {
-            ($level:expr) => {
-                tracing::event!(
-                    target: "countersign::access",
-                    $level,
-                    request_id = self.request_id,
-                    method,
-                    path,
-                    status = self.status,
-                    code = self.code,
-                    route = self.route,
-                    bytes = self.bytes,
-                    seconds = self.seconds,
-                    "request"
-                )
-            };
-        }
-        if self.status >= 500 { line!(Level::WARN) } else { line!(Level::INFO) }
-    }
-}
-
-/// The beginning of a text that a client chose: a log line stays short, whatever the request.
-fn cut(text: &str) -> &str {
-    let mut end = text.len().min(MAX_FIELD);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    &text[..end]
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::{Arc, Mutex};
@@ -331,7 +275,7 @@ mod tests {
     use super::*;
 
     #[derive(Clone, Default)]
-    struct Sink(Arc<Mutex<Vec<u8>>>);
+    pub(super) struct Sink(pub(super) Arc<Mutex<Vec<u8>>>);
 
     impl Write for Sink {
         fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
@@ -352,7 +296,7 @@ mod tests {
         }
     }
 
-    fn said(format: Format, filter: &str, say: impl FnOnce()) -> String {
+    pub(super) fn said(format: Format, filter: &str, say: impl FnOnce()) -> String {
         let sink = Sink::default();
         let lines = if format == Format::Json { json(sink.clone()) } else { text(sink.clone()) };
         let filter: Filter = filter.parse().unwrap();
@@ -360,50 +304,6 @@ mod tests {
         tracing::subscriber::with_default(subscriber, say);
         let bytes = sink.0.lock().unwrap().clone();
         String::from_utf8(bytes).unwrap()
-    }
-
-    fn access(status: u16) -> Access<'static> {
-        Access {
-            request_id: "r-1",
-            method: "POST",
-            path: "/token",
-            status,
-            code: (status >= 400).then_some("expired"),
-            route: "token",
-            bytes: 12,
-            seconds: 0.25,
-        }
-    }
-
-    #[test]
-    fn an_access_line_is_one_json_object() {
-        let line = said(Format::Json, "info", || access(400).log());
-        let line: serde_json::Value = serde_json::from_str(&line).unwrap();
-        for (field, value) in [
-            ("request_id", "r-1".into()),
-            ("method", "POST".into()),
-            ("path", "/token".into()),
-            ("status", 400.into()),
-            ("code", "expired".into()),
-            ("seconds", 0.25.into()),
-            ("target", ACCESS.into()),
-            ("message", "request".into()),
-        ] {
-            let value: serde_json::Value = value;
-            assert_eq!(line[field], value, "{field}");
-        }
-    }
-
-    #[test]
-    fn a_good_request_has_no_code() {
-        let line = said(Format::Text, "info", || access(200).log());
-        assert!(line.contains("status=200") && !line.contains("code"), "{line}");
-    }
-
-    #[test]
-    fn a_failed_request_is_a_warning() {
-        assert!(said(Format::Text, "warn", || access(502).log()).contains("WARN"));
-        assert_eq!(said(Format::Text, "warn", || access(404).log()), "");
     }
 
     #[test]
@@ -417,12 +317,6 @@ mod tests {
         }
         let out = said(Format::Text, "trace", || tracing::trace!(target: "countersign::x", "own"));
         assert!(out.contains("own"));
-    }
-
-    #[test]
-    fn a_target_can_be_turned_off() {
-        let out = said(Format::Text, "info,countersign::access=off", || access(200).log());
-        assert_eq!(out, "");
     }
 
     #[test]
@@ -453,13 +347,6 @@ mod tests {
             assert_eq!(out.lines().count(), 2, "{out}");
             assert!(out.contains("another") && out.contains("countersign"), "{out}");
         }
-    }
-
-    #[test]
-    fn a_long_path_is_cut() {
-        assert_eq!(cut("/short"), "/short");
-        assert_eq!(cut(&"é".repeat(5000)).len(), MAX_FIELD);
-        assert_eq!(cut(&format!("/{}", "é".repeat(5000))).len(), MAX_FIELD - 1);
     }
 
     #[test]

@@ -72,7 +72,7 @@ pub(super) fn stderr() -> (Queue, Guard) {
     (queue, guard)
 }
 
-fn queued(out: impl Write + Send + 'static) -> (Queue, Guard) {
+pub(super) fn queued(out: impl Write + Send + 'static) -> (Queue, Guard) {
     let counts = Arc::new(Counts::default());
     let writer = Writer { out, batch: Vec::new(), lines: 0, counts: counts.clone(), told: 0 };
     let builder = NonBlockingBuilder::default().lossy(true).buffered_lines_limit(QUEUE);
@@ -82,6 +82,7 @@ fn queued(out: impl Write + Send + 'static) -> (Queue, Guard) {
 }
 
 /// The formatter writes to this.
+#[derive(Clone)]
 pub(super) struct Queue {
     lines: NonBlocking,
     counts: Arc<Counts>,

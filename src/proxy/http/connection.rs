@@ -104,6 +104,7 @@ impl ConnectionHandler {
         // shutdown again.
         let stop = stopped(shutdown).fuse();
         tokio::pin!(stop);
+        let slot = ServedSlot::default();
         loop {
             let read = tokio::select! {
                 biased;
@@ -147,7 +148,7 @@ impl ConnectionHandler {
                         true => buffer.split_to(end),
                         false => std::mem::take(&mut buffer),
                     });
-                    let next = self.serve(session, head.close, shutdown).await;
+                    let next = self.serve(session, head.close, &slot, shutdown).await;
                     let Some((reused, early)) = next else { return };
                     stream = reused;
                     buffer.extend_from_slice(&early.unwrap_or_default());
@@ -162,9 +163,9 @@ impl ConnectionHandler {
         &self,
         mut session: ServerSession,
         close: bool,
+        slot: &ServedSlot,
         shutdown: &ShutdownWatch,
     ) -> Option<(Stream, Option<BytesMut>)> {
-        let slot = ServedSlot::default();
         session.set_connection_user_context(Some(Box::new(slot.clone())));
         self.http2.proxy.process_new_http(session, shutdown).await;
         let Served { mut session, complete } = slot.lock().take()?;
@@ -175,7 +176,10 @@ impl ConnectionHandler {
             session.set_keepalive(None);
         }
         downstream::drain(&mut session).await;
-        let finished = timeout(downstream::WRITE_TIMEOUT, session.finish()).await.ok()?.ok()??;
+        // Pinned here: moving this future of four kilobytes into the timeout would take longer than
+        // running it.
+        let finishing = std::pin::pin!(session.finish());
+        let finished = timeout(downstream::WRITE_TIMEOUT, finishing).await.ok()?.ok()??;
         Some(finished.into_parts())
     }
 

@@ -311,6 +311,10 @@ fn among(headers: &http::HeaderMap, names: &[HeaderName]) -> Vec<HeaderName> {
 fn nominated(headers: &http::HeaderMap) -> Vec<HeaderName> {
     let mut names = Vec::new();
     for value in headers.get_all(header::CONNECTION) {
+        // The usual values. `keep-alive` is a hop-by-hop field itself, `close` is no field.
+        if matches!(value.as_bytes(), b"keep-alive" | b"close") {
+            continue;
+        }
         for name in value.to_str().unwrap_or_default().split(',') {
             let Ok(name) = HeaderName::try_from(name.trim()) else { continue };
             if name != header::CONTENT_LENGTH {
