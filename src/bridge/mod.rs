@@ -275,7 +275,8 @@ impl Bridge {
     ) -> (Result<Bridged, BridgeError>, bool) {
         for _ in 0..ROUNDS {
             let (bridge, asked) = (self.clone(), asked.clone());
-            let flight = async move {
+            // Boxed: tokio moves a task's future and its output several times.
+            let flight = Box::pin(async move {
                 let mut own = false;
                 let run = async {
                     own = true;
@@ -283,7 +284,7 @@ impl Bridge {
                 };
                 let entry = bridge.results.try_get_with(key, run).await;
                 (entry, own)
-            };
+            });
             match tokio::spawn(flight.instrument(Span::current())).await {
                 // Another caller's run may have started before the issuer's keys or ours changed.
                 Ok((Ok(entry), own)) if own || self.is_fresh(&entry) => {

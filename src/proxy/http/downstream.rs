@@ -2,6 +2,7 @@
 //! marked as downstream errors.
 
 use std::future::Future;
+use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -98,7 +99,7 @@ pub(super) async fn drain(session: &mut ServerSession) {
 
 /// Applies the write timeout to a write.
 pub(super) async fn taken(writing: impl Future<Output = Result<()>>) -> Result<()> {
-    match timeout(WRITE_TIMEOUT, writing).await {
+    match timeout(WRITE_TIMEOUT, pin!(writing)).await {
         Ok(written) => written.map_err(Error::into_down),
         Err(_) => Err(Error::new_down(ErrorType::WriteTimedout)),
     }
@@ -194,11 +195,13 @@ pub fn expects_continue(session: &ServerSession) -> bool {
 /// Cancels `work` when the client resets the HTTP/2 stream: otherwise rapid resets (CVE-2023-44487)
 /// pile up work. An HTTP/1 connection has one request at a time.
 ///
+/// Callers pin `work`: a future that is passed by value is copied into this one.
+///
 /// # Errors
 /// When the client has closed the stream or connection.
 pub async fn cancel_on_reset<T>(
     session: &mut ServerSession,
-    work: impl Future<Output = T>,
+    work: Pin<&mut impl Future<Output = T>>,
 ) -> Result<T> {
     if !session.is_http2() {
         return Ok(work.await);

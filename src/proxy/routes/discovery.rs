@@ -2,6 +2,7 @@
 //! this proxy.
 
 use std::borrow::Cow;
+use std::pin::pin;
 
 use bytes::Bytes;
 use http::{Method, StatusCode, header};
@@ -158,8 +159,11 @@ async fn fetch(
     }
     request.remove_header(&header::CONTENT_LENGTH);
     for left in (0..=REDIRECTS).rev() {
-        let asking = call::ask(&request, LIMIT, upstream, &state.connector, share);
-        match downstream::cancel_on_reset(session, asking).await? {
+        let asked = {
+            let asking = pin!(call::ask(&request, LIMIT, upstream, &state.connector, share));
+            downstream::cancel_on_reset(session, asking).await?
+        };
+        match asked {
             Ok(Reply { header, body: Body::Whole(body) }) => {
                 match redirected(&header, &request, upstream).filter(|_| left > 0) {
                     Some(target) => request.set_raw_path(target.as_bytes())?,

@@ -35,7 +35,8 @@ pub(in crate::proxy) async fn answer(session: &mut ServerSession, state: &State)
     let granted = match asked(session, state, &mut share).await {
         Ok(body) => {
             let cookies = state.opaque.as_ref().and_then(|v| v.cookies(session));
-            downstream::cancel_on_reset(session, exchange(&body, cookies, state)).await?
+            let exchanging = std::pin::pin!(exchange(&body, cookies, state));
+            downstream::cancel_on_reset(session, exchanging).await?
         }
         Err(failure) => Err(failure),
     };

@@ -2,6 +2,7 @@
 //! threads and for a refresh of the issuer's keys.
 
 use std::borrow::Cow;
+use std::pin::pin;
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode, header};
@@ -129,7 +130,7 @@ async fn fetch(
             }
             false => {
                 let request = Request { header, body, more: None };
-                let asking = request.send(limit, upstream, connector, &mut tries, share);
+                let asking = pin!(request.send(limit, upstream, connector, &mut tries, share));
                 downstream::cancel_on_reset(session, asking).await?
             }
         };
