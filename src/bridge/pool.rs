@@ -16,7 +16,7 @@ const NICE: i32 = 17;
 /// Results are handed over this many at once while more jobs wait. One by one, each would wake the
 /// byte-moving threads, and on a shared core each side would evict the other's data from the
 /// caches. A pool without further jobs hands them over at once.
-const TOGETHER: usize = 8;
+const BATCH: usize = 16;
 
 /// Gives a finished job's result to its waiter.
 type Handover = Box<dyn FnOnce() + Send>;
@@ -166,14 +166,14 @@ fn work(queue: &JobQueue, finished: &Finished) {
     // it cannot be set, nothing breaks.
     #[cfg(target_os = "linux")]
     let _ = rustix::process::setpriority_process(None, NICE);
-    let mut replies: Vec<Handover> = Vec::with_capacity(TOGETHER);
+    let mut replies: Vec<Handover> = Vec::with_capacity(BATCH);
     while let Some(job) = queue.next_or(|| finished.add(&mut replies)) {
         // A job that panics drops its reply channel, and its caller sees that. The thread
         // continues.
         if let Ok(reply) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(job)) {
             replies.push(reply);
         }
-        if replies.len() == TOGETHER {
+        if replies.len() == BATCH {
             finished.add(&mut replies);
         }
         pause();
@@ -227,7 +227,7 @@ mod tests {
 
     use super::*;
 
-    const PATIENCE: Duration = Duration::from_secs(10);
+    const TIMEOUT: Duration = Duration::from_secs(10);
 
     /// A job that says when it begins, and ends when it is told to.
     fn gated(began: &mpsc::Sender<()>) -> (mpsc::Sender<()>, impl FnOnce() + Send + 'static) {
@@ -247,7 +247,7 @@ mod tests {
         let first = pool.run(job);
         tokio::pin!(first);
         assert!(futures::poll!(&mut first).is_pending());
-        beginning.recv_timeout(PATIENCE).unwrap();
+        beginning.recv_timeout(TIMEOUT).unwrap();
         let (second, third) = (pool.run(|| 2), pool.run(|| 3));
         tokio::pin!(second, third);
         assert!(futures::poll!(&mut second).is_pending());
@@ -276,9 +276,9 @@ mod tests {
         assert!(futures::poll!(&mut a).is_pending());
         assert!(futures::poll!(&mut b).is_pending());
         release_a.send(()).unwrap();
-        beginning.recv_timeout(PATIENCE).unwrap();
+        beginning.recv_timeout(TIMEOUT).unwrap();
         // The second job runs, so the first is done; its result waits for that of the second.
-        beginning.recv_timeout(PATIENCE).unwrap();
+        beginning.recv_timeout(TIMEOUT).unwrap();
         assert!(futures::poll!(&mut a).is_pending());
         release_b.send(()).unwrap();
         assert_eq!(tokio::join!(a, b), (Ok(()), Ok(())));
@@ -292,7 +292,7 @@ mod tests {
         let stays = pool.run(job);
         tokio::pin!(stays);
         assert!(futures::poll!(&mut stays).is_pending());
-        beginning.recv_timeout(PATIENCE).unwrap();
+        beginning.recv_timeout(TIMEOUT).unwrap();
         {
             let leaves = pool.run(|| ());
             tokio::pin!(leaves);
