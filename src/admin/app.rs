@@ -31,7 +31,7 @@ use crate::keyring::Keyring;
 use crate::proxy::state::State;
 
 /// How long a pasted token may take to arrive.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 const JSON: &str = "application/json";
 const TEXT: &str = "text/plain; charset=utf-8";
 
@@ -133,7 +133,7 @@ impl App {
         if !guard::same_site(text(headers, "sec-fetch-site")) {
             return AdminAnswer::error(403, "cross_site", "the request comes from another site");
         }
-        let body = tokio::time::timeout(PATIENCE, body(session)).await;
+        let body = tokio::time::timeout(TIMEOUT, body(session)).await;
         let Ok(Some(body)) = body else {
             return AdminAnswer::error(
                 413,

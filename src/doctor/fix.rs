@@ -6,7 +6,8 @@ use super::{Cause, ours};
 
 const EXCHANGE: &str = "countersign the token: send it to POST /_countersign/token of the proxy in your \
     `fetchAccessToken`, or log in through the proxy";
-const LOOK: &str = "look at what the address answers: countersign finds no key set in it either";
+const SAME_ANSWER: &str =
+    "look at what the address answers: countersign finds no key set in it either";
 const CHANGED: &str = "the token is of another server or stage, or was changed or cut when copied";
 const OTHER_STAGE: &str = "compare the `kid`s: the token is of another server or stage, or the key was \
     changed after the set was cached (Convex keeps a set as long as its Cache-Control says)";
@@ -58,7 +59,7 @@ fn in_front(case: &Case) -> &'static str {
             "put countersign in front of the auth server, with an `[[issuer]]` in its configuration"
         }
         (_, true, _) => "put countersign in front of the auth server",
-        (_, false, _) => LOOK,
+        (_, false, _) => SAME_ANSWER,
     }
 }
 

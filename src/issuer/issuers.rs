@@ -25,7 +25,7 @@ use crate::jose::refusal::Refusal;
 use crate::jose::tenants;
 
 /// Up to this many issuers are fetched at the start and kept fresh always; with more, only those in use.
-const FEW: usize = 100;
+const MAX_KEPT_FRESH: usize = 100;
 
 /// What the issuers need of the process.
 pub struct IssuerDeps {
@@ -104,7 +104,7 @@ impl Issuers {
         self.check(&settings)?;
         let old = self.table.load();
         let mut table = Table::default();
-        self.shared.few.store(settings.len() <= FEW, Ordering::Relaxed);
+        self.shared.keeps_fresh.store(settings.len() <= MAX_KEPT_FRESH, Ordering::Relaxed);
         for one in settings {
             let handle = match old.by_name.get(one.name()) {
                 Some(handle) if handle.settings().source == one.source => {
@@ -234,11 +234,11 @@ impl Issuers {
         }
     }
 
-    /// Keeps the keys of up to `FEW` issuers fresh, from the start until `shutdown` turns true.
+    /// Keeps the keys of up to `MAX_KEPT_FRESH` issuers fresh, from the start until `shutdown` turns true.
     pub async fn run(&self, mut shutdown: watch::Receiver<bool>) {
         self.shared.started(shutdown.clone());
         loop {
-            if self.shared.few.load(Ordering::Relaxed) {
+            if self.shared.keeps_fresh.load(Ordering::Relaxed) {
                 self.iter().for_each(|handle| handle.touch());
             }
             tokio::select! {

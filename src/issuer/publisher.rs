@@ -32,7 +32,7 @@ use crate::profile::Profile;
 /// Always served, whatever the configuration.
 pub const COMMON_PATH: &str = "/.well-known/jwks.json";
 /// How often the sets are checked without an event: a new key may be used after a time.
-const LOOK: Duration = Duration::from_secs(1);
+const RECONCILE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A set ready to be sent.
 #[derive(Debug)]
@@ -204,7 +204,7 @@ impl Publisher {
                     }
                 }
                 _ = ring.changed() => self.rebuild_all(),
-                () = self.clock.sleep(LOOK) => self.reconcile(),
+                () = self.clock.sleep(RECONCILE_INTERVAL) => self.reconcile(),
                 _ = shutdown.changed() => {}
             }
         }

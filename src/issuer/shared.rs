@@ -39,8 +39,8 @@ pub(super) struct Shared {
     pub(super) unknown: Unknown,
     /// The state of discovery, if the issuer is learnt from the upstream.
     pub(super) discovery: ArcSwapOption<DiscoveryStatus>,
-    /// There are so few issuers that all are kept fresh all the time.
-    pub(super) few: AtomicBool,
+    /// Whether all issuers are kept fresh all the time: there are not many.
+    pub(super) keeps_fresh: AtomicBool,
     runtime: OnceLock<Handle>,
     shutdown: OnceLock<watch::Receiver<bool>>,
     changed: Mutex<HashSet<IssuerName>>,
@@ -62,7 +62,7 @@ impl Shared {
             options,
             store,
             discovery: ArcSwapOption::empty(),
-            few: AtomicBool::new(true),
+            keeps_fresh: AtomicBool::new(true),
             runtime: OnceLock::new(),
             shutdown: OnceLock::new(),
             changed: Mutex::default(),
@@ -107,7 +107,7 @@ impl Shared {
     }
 
     pub(super) fn may_rest(&self, idle: Duration) -> bool {
-        idle > IDLE && !self.few.load(Ordering::Relaxed)
+        idle > IDLE && !self.keeps_fresh.load(Ordering::Relaxed)
     }
 
     /// A random number in `0.0..1.0`. It only spreads fetches over time, so it need not be secret.

@@ -29,7 +29,7 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 /// While the store fails, pending writes are tried again after this time.
 const RETRY: Duration = Duration::from_secs(1);
 /// How often to check which ring the running processes serve.
-const LOOK: Duration = Duration::from_millis(100);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Our signing keys, shared by the whole process.
 pub struct Keyring {
@@ -292,7 +292,7 @@ impl Keyring {
                 _ if tokio::time::Instant::now() >= until => {
                     return Ok(Uptake::Behind { running, behind });
                 }
-                _ => tokio::time::sleep(LOOK).await,
+                _ => tokio::time::sleep(POLL_INTERVAL).await,
             }
         }
     }

@@ -205,7 +205,7 @@ mod tests {
 
     use super::*;
 
-    const PATIENCE: Duration = Duration::from_secs(10);
+    const TIMEOUT: Duration = Duration::from_secs(10);
 
     /// Waits for permission before each write.
     struct Gated {
@@ -233,7 +233,7 @@ mod tests {
     }
 
     fn eventually(what: &str, so: impl Fn() -> bool) {
-        for _ in 0..PATIENCE.as_millis() / GATHER.as_millis() {
+        for _ in 0..TIMEOUT.as_millis() / GATHER.as_millis() {
             if so() {
                 return;
             }

@@ -18,7 +18,7 @@ use tracing_subscriber::layer::{Layer, SubscriberExt as _};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use super::sender::{PATIENCE, Sender};
+use super::sender::{Sender, TIMEOUT};
 use super::{ON, OtelSettings, Outgoing, TARGET, parent};
 use crate::dns::Resolver;
 
@@ -63,7 +63,7 @@ pub(super) fn start(
         .with_http()
         .with_protocol(Protocol::HttpBinary)
         .with_endpoint(settings.endpoint.as_str())
-        .with_timeout(PATIENCE)
+        .with_timeout(TIMEOUT)
         .with_http_client(sender)
         .build()
         .map_err(|e| e.to_string())?;

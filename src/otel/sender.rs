@@ -13,7 +13,7 @@ use crate::dns::Resolver;
 use crate::net::{ClientSettings, FetchError, HttpClient as Client, Reach, TlsOptions};
 
 /// For one attempt, from connecting to the last byte of the answer.
-pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const TIMEOUT: Duration = Duration::from_secs(5);
 const CONNECT: Duration = Duration::from_secs(3);
 const USER_AGENT: &str = concat!("countersign/", env!("CARGO_PKG_VERSION"));
 /// Maximum bytes of an answer; a collector answers `{}`, or which spans it rejects.
@@ -41,7 +41,7 @@ impl Sender {
     ) -> Result<Self, String> {
         // No redirects: the headers go to the configured address only.
         let settings = ClientSettings {
-            timeout: Some(PATIENCE),
+            timeout: Some(TIMEOUT),
             tls: TlsOptions::with_ca(ca),
             ..ClientSettings::new(USER_AGENT, Reach::CONFIGURED, CONNECT)
         };

@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 /// How long a program may take to listen, or a client to finish, on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 fn node_folder() -> PathBuf {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/node");
@@ -128,7 +128,7 @@ pub fn client(script: &str, options: &Value) -> Result<Value, String> {
         if let Some(status) = child.try_wait().unwrap() {
             break status;
         }
-        if waited > PATIENCE {
+        if waited > TIMEOUT {
             let _ = child.kill();
             panic!("clients/{script}.mjs does not end: {}", errors.join().unwrap());
         }
@@ -203,7 +203,7 @@ impl Proxy {
         let ready = format!("{}/readyz", self.admin);
         let mut waited = Duration::ZERO;
         let mut last = String::new();
-        while waited < PATIENCE {
+        while waited < TIMEOUT {
             match client.get(&ready).send().await {
                 Ok(answer) if answer.status().is_success() => return,
                 Ok(answer) => last = answer.text().await.unwrap_or_default(),

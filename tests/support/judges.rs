@@ -18,7 +18,7 @@ use super::recipe::{file, version};
 use super::verifiers::{Algorithm, CustomJwt, Oidc, Response, custom_jwt, oidc};
 
 /// How long an answer may take on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What a verifier is configured with.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -175,7 +175,7 @@ impl Verifier {
                 });
                 to.write_all(format!("{line}\n").as_bytes()).await.unwrap();
                 let name = self.kind.name;
-                let answer = tokio::time::timeout(PATIENCE, from.next_line()).await;
+                let answer = tokio::time::timeout(TIMEOUT, from.next_line()).await;
                 let answer = answer.unwrap_or_else(|_| panic!("{name} does not answer"));
                 let answer = answer.unwrap().unwrap_or_else(|| panic!("{name} ended"));
                 let answer: Value = serde_json::from_str(&answer)
@@ -192,7 +192,7 @@ impl Verifier {
     pub async fn end(self) {
         if let Judge::Program { mut child, to, .. } = self.judge {
             drop(to);
-            let _ = tokio::time::timeout(PATIENCE, child.wait()).await;
+            let _ = tokio::time::timeout(TIMEOUT, child.wait()).await;
         }
     }
 }

@@ -24,7 +24,7 @@ use crate::verifier::convex::{Algorithm, CustomJwt, Oidc, custom_jwt, oidc};
 use crate::verifier::{Answer, Refusal};
 
 /// How long the proxy may take to read the issuer's keys.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The report.
 #[derive(Debug, Serialize)]
@@ -116,7 +116,7 @@ async fn compare(issuer: &Issuer, handle: &Handle, proxy: String) -> Result<Comp
     let client = reqwest::Client::builder()
         .tls_backend_preconfigured(crate::net::TlsOptions::default().config()?)
         .no_proxy()
-        .timeout(PATIENCE)
+        .timeout(TIMEOUT)
         .build()
         .map_err(|e| e.to_string())?;
     let jwks = format!("{proxy}/.well-known/jwks.json");
@@ -130,7 +130,7 @@ async fn compare(issuer: &Issuer, handle: &Handle, proxy: String) -> Result<Comp
 }
 
 async fn wait_for_keys(client: &reqwest::Client, jwks: &str) -> Result<(), String> {
-    let end = tokio::time::Instant::now() + PATIENCE;
+    let end = tokio::time::Instant::now() + TIMEOUT;
     loop {
         let answer = client.get(jwks).send().await;
         match answer {

@@ -17,7 +17,7 @@ use crate::keyring::{
 use crate::rotation::KeyState;
 
 /// How long to wait for running proxies. Each reads the store every second or two.
-const PATIENCE: Duration = Duration::from_secs(15);
+const TIMEOUT: Duration = Duration::from_secs(15);
 /// Bytes read of a key file. Every key is far smaller.
 const KEY_LIMIT: u64 = 64 * 1024;
 
@@ -56,7 +56,7 @@ pub(super) fn rotate(
         }
         let ring = Keyring::with_store(settings, store, Clock::system()).await.map_err(at)?;
         ring.rotate(now).await.map_err(at)?;
-        let served = ring.wait_until_served(PATIENCE).await.map_err(at)?;
+        let served = ring.wait_until_served(TIMEOUT).await.map_err(at)?;
         Ok((ring.status(), served))
     })?;
     let next = status.keys.iter().find(|key| key.state == KeyState::Next && !now);
@@ -86,7 +86,7 @@ pub(super) fn rotate(
         let why = format!(
             "the new key is stored, but {behind} of {running} running proxies did not take it within {} s \
              and go on signing with the old one",
-            PATIENCE.as_secs()
+            TIMEOUT.as_secs()
         );
         return Err(CliError::new(&status.store, why).hint(
             "their logs and /readyz say why they cannot read the store; after a restart they use the new key",

@@ -28,7 +28,7 @@ use crate::proxy::settings::{ExchangeSettings, IntrospectionSettings, SessionSet
 
 /// How long an exchange waits for the auth server. A user is waiting for the login, and a longer
 /// delay counts as an outage.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 const CONNECT: Duration = Duration::from_secs(3);
 const USER_AGENT: &str = concat!("countersign/", env!("CARGO_PKG_VERSION"));
 
@@ -59,7 +59,7 @@ impl OpaqueExchange {
         // Follow no redirects: a secret is sent to the configured address only. The operator
         // configured both addresses, so private ones are allowed.
         let client = ClientSettings {
-            timeout: Some(PATIENCE),
+            timeout: Some(TIMEOUT),
             tls: TlsOptions::with_ca(ca),
             ..ClientSettings::new(USER_AGENT, Reach { link_local: true, inside: true }, CONNECT)
         };
