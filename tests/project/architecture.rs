@@ -1,11 +1,14 @@
 //! Rules of the code that the compiler does not check. `core/Cargo.toml` ensures that the core has no HTTP
-//! and no async I/O; that it does not use `std`'s I/O and clock is checked here.
+//! and no async I/O; that it does not use `std`'s I/O and clock is checked here. Dependencies point from the
+//! program to the server to the core: the manifests are read here, the rest is checked by the compiler.
 
 use std::path::{Path, PathBuf};
 
 /// What a crate without tokio, pingora and reqwest could still reach through `std`.
 const IO_OF_STD: &[&str] =
     &["std::fs", "std::net", "std::env", "std::process", "SystemTime", "Instant", "std::io::std"];
+/// The sources of the three crates: program, server, core.
+const OURS: &[&str] = &["src", "server/src", "core/src"];
 /// A file has one idea. Inline tests are not counted.
 const MAX_CODE_LINES: usize = 400;
 
@@ -57,9 +60,30 @@ fn the_core_does_no_io_by_std() {
 }
 
 #[test]
+fn dependencies_point_inwards() {
+    for (manifest, outer) in [
+        ("core/Cargo.toml", &["countersign", "countersign-server"][..]),
+        ("server/Cargo.toml", &["countersign"][..]),
+    ] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(manifest);
+        let manifest: toml::Table = std::fs::read_to_string(&path).unwrap().parse().unwrap();
+        // Cargo itself refuses a circle of these, but not one through the tests.
+        for table in ["dependencies", "dev-dependencies", "build-dependencies"] {
+            for name in outer {
+                assert!(
+                    manifest.get(table).and_then(|table| table.get(*name)).is_none(),
+                    "{}: {name}",
+                    path.display()
+                );
+            }
+        }
+    }
+}
+
+#[test]
 fn a_verified_token_has_one_maker() {
     let mut makers = Vec::new();
-    for file in files_of(&["src", "core/src"]) {
+    for file in files_of(OURS) {
         for line in code(&file).lines() {
             let makes = line.contains("VerifiedToken {")
                 && !line.contains("struct")
@@ -75,7 +99,7 @@ fn a_verified_token_has_one_maker() {
 
 #[test]
 fn a_file_is_one_idea() {
-    let long: Vec<_> = files_of(&["src", "core/src"])
+    let long: Vec<_> = files_of(OURS)
         .into_iter()
         .map(|f| (code(&f).lines().count(), f))
         .filter(|(lines, _)| *lines > MAX_CODE_LINES)
@@ -86,7 +110,7 @@ fn a_file_is_one_idea() {
 #[test]
 fn vendors_are_data() {
     let mut faults = Vec::new();
-    for file in files_of(&["src", "core/src"]) {
+    for file in files_of(OURS) {
         let rel = file.strip_prefix(env!("CARGO_MANIFEST_DIR")).unwrap().display().to_string();
         // Help texts may name auth servers; no other code treats one in a way of its own.
         if rel.starts_with("src/cli/") {

@@ -146,9 +146,9 @@ fn sources() -> String {
         }
     }
     let mut text = String::new();
-    read(&root().join("src"), &mut text);
-    read(&root().join("core/src"), &mut text);
-    read(&root().join("tests"), &mut text);
+    for folder in ["src", "server/src", "core/src", "tests"] {
+        read(&root().join(folder), &mut text);
+    }
     text
 }
 

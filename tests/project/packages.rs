@@ -573,8 +573,8 @@ fn the_page_for_agents_is_whole() {
     ];
     let mut seen = 0;
     for file in [
-        "src/answer.rs",
-        "src/bridge/error.rs",
+        "server/src/answer.rs",
+        "server/src/bridge/error.rs",
         "core/src/jose/refusal.rs",
         "core/src/jose/fault.rs",
     ] {

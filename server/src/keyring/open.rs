@@ -12,7 +12,7 @@ use crate::clock::Clock;
 ///
 /// # Errors
 /// [`KeyringError`] for an invalid address.
-pub(crate) fn store(
+pub fn store(
     settings: &KeyringSettings,
     clock: &Clock,
     access: Access,

@@ -26,7 +26,7 @@ pub(crate) struct Rights {
 ///
 /// # Errors
 /// [`io::Error`] of the first step that failed; nothing is left behind.
-pub(crate) fn replace(dir: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
+pub fn replace(dir: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
     replace_as(dir, name, bytes, None)
 }
 

@@ -1,7 +1,7 @@
 //! Logging: one line per event on stderr, as text or as JSON.
 //!
 //! Three measures keep secrets out of it (`docs/logging.md`):
-//! 1. what this crate logs has named fields, and none of them is a token, a key or a header value;
+//! 1. what our crates log has named fields, and none of them is a token, a key or a header value;
 //! 2. other crates log at `info` at most: below that, HTTP libraries print header lines and bodies;
 //! 3. [`mod@scrub`] blanks what looks like a secret in every finished line, whichever code wrote it.
 //!
@@ -68,8 +68,10 @@ pub enum LogError {
     Installed,
 }
 
-/// This crate's own target; every other crate is limited to [`OTHERS`].
+/// The beginning of every target of ours: `countersign`, `countersign_server`, `countersign_core`.
 const OWN: &str = "countersign";
+/// Our crates; every other one is limited to [`OTHERS`].
+const OWN_CRATES: [&str; 3] = [OWN, "countersign_server", "countersign_core"];
 /// The maximum level of other crates. pingora prints response headers at `debug` and whole requests
 /// at `trace`; h2 and hyper print header lists.
 const OTHERS: LevelFilter = LevelFilter::INFO;
@@ -86,7 +88,7 @@ impl Filter {
         Self::at(LevelFilter::WARN)
     }
 
-    /// One level for this crate. Others are one step quieter, so that a proxy at `info` does not
+    /// One level for our crates. Others are one step quieter, so that a proxy at `info` does not
     /// log each connection.
     fn at(level: LevelFilter) -> Self {
         let others =
@@ -113,7 +115,11 @@ impl FromStr for Filter {
                 Some((target, level)) => {
                     let level: LevelFilter = level.trim().parse().map_err(|_| bad())?;
                     let target = target.trim();
-                    let own = target == OWN || target.starts_with("countersign::");
+                    // `countersign::issuer` means the module, whichever of our crates it is in.
+                    if let Some(module) = target.strip_prefix("countersign::") {
+                        filter = filter.with_target(format!("countersign_server::{module}"), level);
+                    }
+                    let own = target.split("::").next().is_some_and(|of| OWN_CRATES.contains(&of));
                     filter.with_target(target, if own { level } else { level.min(OTHERS) })
                 }
             };
@@ -317,6 +323,32 @@ mod tests {
         }
         let out = said(Format::Text, "trace", || tracing::trace!(target: "countersign::x", "own"));
         assert!(out.contains("own"));
+    }
+
+    #[test]
+    fn our_crates_are_one_to_the_filter() {
+        let out = |filter| {
+            said(Format::Text, filter, || {
+                tracing::debug!(target: "countersign::serve", "program");
+                tracing::debug!(target: "countersign_server::issuer::handle", "server");
+                tracing::debug!(target: "countersign_core::jose", "core");
+            })
+        };
+        for (filter, wanted) in [
+            ("info", &[][..]),
+            ("countersign_server=debug", &["server"]),
+            ("countersign_core=trace", &["core"]),
+            ("countersign_server::issuer=debug", &["server"]),
+            ("countersign::issuer=debug", &["server"]),
+            ("countersign::serve=debug", &["program"]),
+            ("debug,countersign::issuer=off", &["program", "core"]),
+        ] {
+            let out = out(filter);
+            for word in ["program", "server", "core"] {
+                let line = out.lines().any(|line| line.ends_with(&format!(": {word}")));
+                assert_eq!(line, wanted.contains(&word), "{filter}: {out}");
+            }
+        }
     }
 
     #[test]

@@ -5,11 +5,11 @@
 //! once it is stored.
 
 pub mod admit;
-pub(crate) mod atomic;
+pub mod atomic;
 mod engine;
 pub mod file;
 pub mod live;
-pub(crate) mod open;
+pub mod open;
 pub mod outside;
 mod presence;
 #[cfg(feature = "redis")]
