@@ -179,14 +179,16 @@ fn a_wrong_flag_is_named_instead_of_a_place() {
 }
 
 /// Each module owns its settings. The configuration fills them and depends on the modules, never the other
-/// way round.
+/// way round. The compiler holds this for the server crate, which cannot name the configuration.
 #[test]
-fn no_room_depends_on_the_configuration() {
-    for room in ["admin", "bridge", "issuer", "keyring", "log", "otel", "proxy"] {
-        for file in std::fs::read_dir(root("src").join(room)).unwrap().flatten() {
-            let text = std::fs::read_to_string(file.path()).unwrap_or_default();
-            assert!(!text.contains("crate::config"), "{}", file.path().display());
-        }
+fn the_status_page_does_not_depend_on_the_configuration() {
+    let files =
+        std::fs::read_dir(root("src").join("admin")).unwrap().map(|file| file.unwrap().path());
+    let files: Vec<_> = files.filter(|path| path.extension().is_some_and(|e| e == "rs")).collect();
+    assert!(files.len() > 5);
+    for file in files {
+        let text = std::fs::read_to_string(&file).unwrap();
+        assert!(!text.contains("crate::config"), "{}", file.display());
     }
 }
 
