@@ -60,7 +60,7 @@ pub(super) fn install(lines: Lines) {
 
 /// Whether access lines are enabled; asked before they are built.
 pub fn access_wanted() -> bool {
-    tracing::enabled!(target: "countersign::access", Level::WARN)
+    tracing::enabled!(target: TARGET, Level::WARN)
 }
 
 impl Access<'_> {
@@ -82,7 +82,7 @@ impl Access<'_> {
         macro_rules! line {
             ($level:expr) => {
                 tracing::event!(
-                    target: "countersign::access",
+                    target: TARGET,
                     $level,
                     request_id = self.request_id,
                     method = self.method,
@@ -102,16 +102,17 @@ impl Access<'_> {
 
 impl Lines {
     fn write(&self, access: &Access<'_>) {
-        if !access.is_failure() && !tracing::enabled!(target: "countersign::access", Level::INFO) {
+        if !access.is_failure() && !tracing::enabled!(target: TARGET, Level::INFO) {
             return;
         }
+        let now = now();
         #[cfg(debug_assertions)]
-        super::copy::line(&line(self.format, access, &now()));
+        super::copy::line(&line(self.format, access, &now));
         let (id, method, path) =
             (scrub(access.request_id), scrub(access.method), scrub(access.path));
         let clean = Access { request_id: &id, method: &method, path: &path, ..*access };
         // The queue has no errors: a line that finds it full is counted.
-        let _ = self.to.make_writer().write_all(line(self.format, &clean, &now()).as_bytes());
+        let _ = self.to.make_writer().write_all(line(self.format, &clean, &now).as_bytes());
     }
 }
 

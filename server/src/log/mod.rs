@@ -3,7 +3,8 @@
 //! Three measures keep secrets out of it (`docs/logging.md`):
 //! 1. what our crates log has named fields, and none of them is a token, a key or a header value;
 //! 2. other crates log at `info` at most: below that, HTTP libraries print header lines and bodies;
-//! 3. [`mod@scrub`] blanks what looks like a secret in every finished line, whichever code wrote it.
+//! 3. [`mod@scrub`] blanks what looks like a secret in every finished line, whichever code wrote it; in
+//!    an access line of a file or a pipe, in the fields that the client chose.
 //!
 //! A slow reader of the log never delays a request: `writer` has the queue.
 
