@@ -82,7 +82,7 @@ async fn exchange(body: &[u8], cookies: Option<String>, state: &State) -> Result
         other => other?,
     };
     let token = request.subject_token.as_str();
-    let by_bridge = is_jws(token) || state.opaque.is_none();
+    let by_bridge = state.opaque.is_none() || is_jws(token);
     if request.subject_type == TokenType::IdToken && by_bridge {
         not_an_access_token(token, state)?;
     }
@@ -144,9 +144,9 @@ fn granted(state: &State, bridged: &Bridged, request: &ExchangeRequest) -> Bytes
         (!same_scope(asked, &scope)).then_some(scope)
     });
     let expires_in = bridged.expires.since(state.clock.now()).as_secs();
+    // The token needs no escaping: a compact JWS consists of base64url and dots (RFC 7515 §7.1).
     let mut body = format!(
-        r#"{{"access_token":{},"issued_token_type":"{}","token_type":"Bearer","expires_in":{expires_in}"#,
-        json::quote(token),
+        r#"{{"access_token":"{token}","issued_token_type":"{}","token_type":"Bearer","expires_in":{expires_in}"#,
         request.issued_type.uri(),
     );
     if let Some(scope) = scope {
