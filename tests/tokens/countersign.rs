@@ -721,7 +721,7 @@ fn a_sender_constrained_token_becomes_no_bearer_token() {
     let asserted = |scene: &Scene| {
         let answer = answer.to_string();
         AssertedClaims::by_introspection(answer.as_bytes(), &rules(scene, None), &Limits::default())
-            .map(|asserted| asserted.confirmation())
+            .map(|asserted| Confirmation::of(asserted.claims()))
     };
     assert_eq!(asserted(&scene).unwrap_err().code(), "sender_constrained");
     // With an explicit setting it is allowed, and the caller is told the kind of binding.

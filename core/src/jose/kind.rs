@@ -2,13 +2,13 @@
 
 use super::json::Object;
 
-/// Members by which issuers mark kinds of tokens; none is from an RFC.
+/// Members in which issuers name the kind of a token. No RFC defines them.
 const MEMBERS: [&str; 4] = ["typ", "token_use", "token_type", "type"];
 
 /// Whether the claims are those of a refresh, offline or logout token. Such a token has the same
 /// keys and may have the same claims as the others. But a refresh token is worthless without its
 /// client's secret, lives for months, and must not become a login here (RFC 8725 §3.12).
-pub(super) fn is_no_login(claims: &Object) -> bool {
+pub(super) fn is_refresh_or_logout(claims: &Object) -> bool {
     MEMBERS.iter().filter_map(|member| claims.string(member)).any(|kind| {
         let kind = kind.to_ascii_lowercase().replace(['_', '-', ' '], "");
         ["refresh", "refreshtoken", "refresh+jwt", "rt+jwt", "offline", "logout", "logout+jwt"]
@@ -22,7 +22,7 @@ mod tests {
 
     #[test]
     fn kinds_are_told_apart() {
-        let is = |claims: &str| is_no_login(&Object::parse(claims.into(), 8).unwrap());
+        let is = |claims: &str| is_refresh_or_logout(&Object::parse(claims.into(), 8).unwrap());
         for claims in [
             r#"{"typ":"Refresh"}"#,
             r#"{"typ":"Offline"}"#,
