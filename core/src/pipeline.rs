@@ -5,7 +5,6 @@ use crate::jose::alg::Alg;
 use crate::jose::asserted::AssertedClaims;
 pub use crate::jose::claims::Ask;
 use crate::jose::claims::{NewClaims, Terms};
-use crate::jose::confirmation::Confirmation;
 pub use crate::jose::hash_claims::Companions;
 use crate::jose::jwks::KeySet;
 use crate::jose::jws::{CompactJws, UnverifiedHeader, media_type};
@@ -44,8 +43,6 @@ pub enum Verdict {
     AsItStands {
         /// Its `exp`.
         expires: UnixTime,
-        /// The key that it is bound to.
-        confirmation: Option<Confirmation>,
     },
     /// It was signed again.
     Countersigned(Countersigned),
@@ -60,8 +57,6 @@ pub struct Countersigned {
     pub expires: UnixTime,
     /// The issuer of the original token.
     pub issuer: IssuerName,
-    /// The key that both the original and the new token are bound to.
-    pub confirmation: Option<Confirmation>,
     /// The algorithm of the original. `None` for claims that came without a signature.
     pub alg_in: Option<Alg>,
     /// The changes, as stable codes.
@@ -105,18 +100,14 @@ pub fn countersign_pausing(
     let Context { policy, keys, limits, now, .. } = *context;
     let token = verify::verify(jws, policy, keys, limits, now)?;
     let alg_in = token.header().alg;
-    let confirmation = Confirmation::of(token.claims());
-    if confirmation.is_some() && !policy.sender_constrained {
-        return Err(Refusal::SenderConstrained);
-    }
     let acceptable = is_acceptable(&token, context);
     let expires = token.expires();
     let claims = NewClaims::of(token, &terms(context, ask))?;
     if acceptable && !claims.changed {
-        return Ok(Verdict::AsItStands { expires, confirmation });
+        return Ok(Verdict::AsItStands { expires });
     }
     pause();
-    sign(claims, confirmation, Some(alg_in), context, ask).map(Verdict::Countersigned)
+    sign(claims, Some(alg_in), context, ask).map(Verdict::Countersigned)
 }
 
 /// Signs claims that the authorization server asserted without signing them.
@@ -128,9 +119,8 @@ pub fn sign_claims(
     context: &Context<'_>,
     ask: &Ask<'_>,
 ) -> Result<Countersigned, Refusal> {
-    let confirmation = Confirmation::of(claims.claims());
     let claims = NewClaims::asserted(claims, &terms(context, ask))?;
-    sign(claims, confirmation, None, context, ask)
+    sign(claims, None, context, ask)
 }
 
 /// Whether the verifier accepts the token's header and key. It must find the same key under the
@@ -156,7 +146,6 @@ fn terms<'a>(context: &Context<'a>, ask: &'a Ask<'a>) -> Terms<'a> {
 
 fn sign(
     mut claims: NewClaims,
-    confirmation: Option<Confirmation>,
     alg_in: Option<Alg>,
     context: &Context<'_>,
     ask: &Ask<'_>,
@@ -169,5 +158,5 @@ fn sign(
     let (expires, notes) = (claims.expires(), claims.notes.clone());
     let jwt = context.signer.sign(claims)?;
     let issuer = context.policy.name.clone();
-    Ok(Countersigned { jwt, expires, issuer, confirmation, alg_in, notes })
+    Ok(Countersigned { jwt, expires, issuer, alg_in, notes })
 }

@@ -166,7 +166,7 @@ impl Profile {
 
     /// Services that exchange a token for cloud credentials: AWS STS, Google's workload identity,
     /// Databricks, the API server of Kubernetes. All of them accept RS256 (Kubernetes by default,
-    /// Databricks beside ES256). A key of another kind makes some reject the whole set: Kubernetes
+    /// Databricks also ES256). A key of another kind makes some reject the whole set: Kubernetes
     /// reads it with go-jose. Each requires one audience, `sub` and `iat`. Google accepts a
     /// lifetime of up to 24 hours; this profile uses one hour, as AWS does for its own tokens.
     pub fn federation() -> Self {

@@ -13,8 +13,8 @@ const BACKOFF_FIRST: Duration = Duration::from_secs(5);
 /// The longest wait between tries while an issuer fails, and so the longest delay after its
 /// recovery.
 const BACKOFF_MAX: Duration = Duration::from_secs(300);
-/// The same waits while there is no set to serve. They are short because nobody can log in until
-/// the issuer answers, and one small request per wait is no load.
+/// The same waits while there is no set to serve. They are short because no user can log in
+/// until the issuer answers, and one small request per wait is a negligible load.
 const COLD_BACKOFF_FIRST: Duration = Duration::from_secs(1);
 const COLD_BACKOFF_MAX: Duration = Duration::from_secs(8);
 /// The longest `Retry-After` that is honoured while there is no set. Gateways send such values as a
@@ -103,21 +103,21 @@ pub enum Action {
     Fetch,
     /// Do nothing yet; the timer asks again after this long.
     Wait(Duration),
-    /// Do not fetch; use the keys at hand.
+    /// Do not fetch; use the present keys.
     Hold,
 }
 
 /// The result of a fetch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FetchOutcome {
-    /// A usable set, or `304`. `age` is what the issuer's headers said, if anything.
+    /// A usable set, or `304`.
     Good {
-        /// How long the set may be used, if the answer said so.
+        /// How long the set may be used, if the issuer's header fields state it.
         age: Option<Duration>,
     },
-    /// No usable set. `retry_after` is what the issuer sent.
+    /// No usable set.
     Bad {
-        /// When to try again, if the answer said so.
+        /// The issuer's `Retry-After`, if it sent one.
         retry_after: Option<Duration>,
     },
 }

@@ -19,10 +19,10 @@ use serde::{Deserialize, Serialize};
 use crate::jose::names::{Kid, UnixTime};
 
 /// The most keys in one ring. A flood of long-lived tokens must not grow the served set without
-/// end. At the limit, rotation waits, and the status says so.
+/// end. At the limit, rotation waits, and the status shows it.
 pub const MAX_KEYS: usize = 32;
-/// Signatures that were begun before a key was retired may finish this much later.
-pub const LATE: Duration = Duration::from_secs(60);
+/// Signatures that began before a key was retired may finish up to this much later.
+pub const IN_FLIGHT_GRACE: Duration = Duration::from_secs(60);
 
 /// The stage of a key's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -162,9 +162,9 @@ fn next_signing_key(
     }
 }
 
-/// The first second at which nobody needs a retired key any more.
+/// The first second at which no verifier needs a retired key any more.
 fn removable(key: &KeyTimes, rules: &Rules) -> Option<UnixTime> {
     let retired = key.retired.filter(|_| key.state == KeyState::Retired)?;
-    let last = key.latest_exp.max(retired.plus(LATE).plus(rules.outage));
+    let last = key.latest_exp.max(retired.plus(IN_FLIGHT_GRACE).plus(rules.outage));
     Some(last.plus(rules.skew).plus(Duration::from_secs(1)))
 }

@@ -7,10 +7,10 @@ use std::ops::Range;
 use memchr::memmem;
 
 /// Shortest run of base64url that counts as part of a token.
-const TOKEN_PART: usize = 10;
+const MIN_TOKEN_PART: usize = 10;
 /// Authentication schemes, and the shortest credentials that are blanked after one.
 const SCHEMES: [&str; 3] = ["bearer", "basic", "dpop"];
-const CREDENTIALS: usize = 8;
+const MIN_CREDENTIALS: usize = 8;
 /// Form and query parameters whose value is a secret (RFC 6749, RFC 8693, OpenID Connect).
 const PARAMETERS: &[&str] = &[
     "access_token",
@@ -86,7 +86,7 @@ fn tokens(line: &str) -> Vec<Range<usize>> {
     let runs = line.as_bytes().split(|byte| !is_part(*byte)).filter_map(|run| {
         let (start, end) = (next, next + run.len());
         next = end + 1;
-        if run.len() < TOKEN_PART {
+        if run.len() < MIN_TOKEN_PART {
             return None;
         }
         // `value=eyJ…`: the name and the `=` before the token are kept.
@@ -99,13 +99,13 @@ fn tokens(line: &str) -> Vec<Range<usize>> {
 /// Whether a part starts as a JSON object does, or there are three long parts.
 fn is_token(run: &str) -> bool {
     let is_object = |part: &str| part.starts_with("eyJ") || part.starts_with("ewo");
-    let long = |part: &&str| part.trim_end_matches('=').len() >= TOKEN_PART;
-    run.split('.').any(|part| part.len() >= TOKEN_PART && is_object(part))
+    let long = |part: &&str| part.trim_end_matches('=').len() >= MIN_TOKEN_PART;
+    run.split('.').any(|part| part.len() >= MIN_TOKEN_PART && is_object(part))
         || run.split('.').filter(long).count() >= 3
             && run.split('.').filter(|part| part.len() >= 20).count() >= 2
 }
 
-/// `Bearer x` and `Basic x`, RFC 6750 §2.1, RFC 7617 §2, at least [`CREDENTIALS`] bytes of it.
+/// `Bearer x` and `Basic x`, RFC 6750 §2.1, RFC 7617 §2, at least [`MIN_CREDENTIALS`] bytes of it.
 fn credentials(line: &str) -> Vec<Range<usize>> {
     let spaces = memchr::memchr_iter(b' ', line.as_bytes());
     let found = spaces.filter_map(|space| {
@@ -118,7 +118,7 @@ fn credentials(line: &str) -> Vec<Range<usize>> {
         let ends = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ',' | '\\');
         let value = &rest[..rest.find(ends).unwrap_or(rest.len())];
         let blanked = value == "[token]" || value.starts_with("[secret]");
-        let is_secret = value.len() >= CREDENTIALS && !blanked;
+        let is_secret = value.len() >= MIN_CREDENTIALS && !blanked;
         is_secret.then_some(space + 1..space + 1 + value.len())
     });
     found.collect()

@@ -19,8 +19,8 @@
 use std::fmt::{self, Display};
 
 use serde::de::value::SeqAccessDeserializer;
-use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
-use serde::ser::{Serialize as _, Serializer};
+use serde::de::{Deserializer, Error, SeqAccess, Visitor};
+use serde::{Deserialize, Serializer};
 
 /// Why a value is invalid, and what to write instead.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -30,7 +30,7 @@ pub struct Invalid {
     pub why: String,
     /// What to write instead, or what else there is to know.
     pub hint: Option<String>,
-    /// The value that was probably meant. Whoever knows the key makes a line of it.
+    /// The value that was probably meant. A caller that knows the key shows both as a line.
     pub meant: Option<String>,
 }
 
@@ -260,7 +260,7 @@ pub fn shown(url: &url::Url) -> &str {
 }
 
 /// The URL that `text` becomes by a scheme: `http:` for this machine and private addresses, else
-/// `https:`. `None` where that is no URL, and where it might show a secret.
+/// `https:`. `None` if that is not a URL, or might show a secret.
 fn with_scheme(text: &str) -> Option<String> {
     let text = text.split_once("://").map_or(text, |(_, rest)| rest);
     let rest = text.strip_prefix("//").unwrap_or(text);
@@ -278,45 +278,32 @@ fn with_scheme(text: &str) -> Option<String> {
 }
 
 /// A string or a list of strings.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct OneOrMany(pub Vec<String>);
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct OneOrMany(#[serde(deserialize_with = "one_or_many")] pub Vec<String>);
 
-impl OneOrMany {
-    /// # Errors
-    /// A type other than a string or a list of strings.
-    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
-        struct Either;
+/// # Errors
+/// A type other than a string or a list of strings.
+pub fn one_or_many<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+    struct Either;
 
-        impl<'de> Visitor<'de> for Either {
-            type Value = Vec<String>;
+    impl<'de> Visitor<'de> for Either {
+        type Value = Vec<String>;
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a string or a list of strings")
-            }
-
-            fn visit_str<E: Error>(self, text: &str) -> Result<Vec<String>, E> {
-                Ok(vec![text.to_owned()])
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Vec<String>, A::Error> {
-                Vec::deserialize(SeqAccessDeserializer::new(seq))
-            }
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a string or a list of strings")
         }
 
-        from.deserialize_any(Either)
+        fn visit_str<E: Error>(self, text: &str) -> Result<Vec<String>, E> {
+            Ok(vec![text.to_owned()])
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Vec<String>, A::Error> {
+            Vec::deserialize(SeqAccessDeserializer::new(seq))
+        }
     }
 
-    /// # Errors
-    /// The serializer's own.
-    pub fn serialize<S: Serializer>(value: &[String], to: S) -> Result<S::Ok, S::Error> {
-        value.serialize(to)
-    }
-}
-
-impl<'de> Deserialize<'de> for OneOrMany {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        Self::deserialize(from).map(Self)
-    }
+    from.deserialize_any(Either)
 }
 
 #[cfg(feature = "schema")]

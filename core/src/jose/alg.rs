@@ -1,5 +1,5 @@
-//! The JWS algorithms as one table (RFC 7518 §3, RFC 8037 §3.1, RFC 8812 §3, RFC 9864 §2). Nothing
-//! below enumerates algorithms again: a new one is one row.
+//! The JWS algorithms as one table (RFC 7518 §3, RFC 8037 §3.1, RFC 8812 §3, RFC 9864 §2). A new
+//! algorithm is one row: no other code lists them.
 
 use aws_lc_rs::digest;
 use aws_lc_rs::signature::{self, EcdsaVerificationAlgorithm};

@@ -6,7 +6,6 @@
 use std::time::Duration;
 
 use super::audience::Audiences;
-use super::confirmation::Confirmation;
 use super::json::Object;
 use super::jws;
 use super::kind;
@@ -84,7 +83,7 @@ impl AssertedClaims {
     }
 
     /// The members of the answer.
-    pub fn claims(&self) -> &Object {
+    pub(super) fn claims(&self) -> &Object {
         &self.claims
     }
 
@@ -109,14 +108,11 @@ fn check(claims: &Object, rules: &AssertionRules<'_>) -> Result<CheckedClaims, R
         // The tenant is unknown.
         return Err(Refusal::IssuerMissing);
     }
-    if Confirmation::of(claims).is_some() && !policy.sender_constrained {
+    if !policy.sender_constrained && kind::is_sender_constrained(claims) {
         return Err(Refusal::SenderConstrained);
     }
     let times = Times::read(claims, &policy.claims)?;
-    times.check_start(now, policy.leeway)?;
-    if times.exp.is_some_and(|exp| exp <= now) {
-        return Err(Refusal::Expired);
-    }
+    times.check(now, policy.leeway)?;
     let latest = now.plus(lifetime);
     let exp = times.exp.map_or(latest, |exp| exp.min(latest));
     let audiences = match audience {

@@ -1,4 +1,4 @@
-//! `aud` (RFC 7519 §4.1.3): parsed, checked against the operator's list, and one chosen from
+//! `aud` (RFC 7519 §4.1.3): parses it, checks it against the operator's list, and chooses one of
 //! several.
 
 use super::json::{self, Object};
@@ -54,12 +54,12 @@ impl Audiences {
         &self,
         azp: Option<&str>,
         rule: &AudienceRule,
-        asked: Option<&Audience>,
+        requested: Option<&Audience>,
     ) -> Result<Audience, Refusal> {
-        if let Some(asked) = asked {
+        if let Some(requested) = requested {
             let any = self.configured || rule.accept.is_empty();
-            let accepted = any || rule.accept.contains(asked);
-            let found = self.list.iter().find(|aud| *aud == asked && accepted);
+            let accepted = any || rule.accept.contains(requested);
+            let found = self.list.iter().find(|aud| *aud == requested && accepted);
             return found.cloned().ok_or(Refusal::AudienceAsked);
         }
         let preferred = rule.accept.iter().find(|aud| self.list.contains(aud));

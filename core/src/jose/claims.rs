@@ -9,6 +9,7 @@ use super::edits::ObjectEdits;
 use super::hash_claims::{self, Companions};
 use super::json;
 use super::jws::media_type;
+use super::kind;
 use super::names::{Audience, UnixTime};
 use super::original;
 use super::policy::{ClaimRules, IssuerPolicy};
@@ -68,9 +69,12 @@ impl NewClaims {
     /// The claims of a verified token, changed as `terms` says.
     ///
     /// # Errors
-    /// `aud`, `exp_range`, `sub_missing`, `sub_type`, `hash`.
+    /// `sender_constrained`, `aud`, `exp_range`, `sub_missing`, `sub_type`, `hash`.
     #[expect(clippy::needless_pass_by_value, reason = "one proof, one new token")]
     pub fn of(token: VerifiedToken<'_>, terms: &Terms<'_>) -> Result<Self, Refusal> {
+        if !terms.policy.sender_constrained && kind::is_sender_constrained(token.claims()) {
+            return Err(Refusal::SenderConstrained);
+        }
         let mut draft = Draft::new(token.claims(), terms);
         draft.check_subject_source()?;
         let header = token.header();
@@ -272,7 +276,7 @@ impl<'a> Draft<'a> {
         match self.edits.get("sub") {
             None | Some("null") if self.terms.shape.needs_sub => Err(Refusal::SubjectMissing),
             None | Some("null") => Ok(()),
-            // An empty `sub` is nobody; all such tokens would be the same user.
+            // Verifiers would take all tokens with an empty `sub` for the same user.
             Some("\"\"") => Err(Refusal::SubjectMissing),
             Some(string) if string.starts_with('"') => Ok(()),
             Some(number) if json::is_number(number) => {

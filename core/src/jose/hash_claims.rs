@@ -1,6 +1,6 @@
 //! `at_hash`, `c_hash` (OpenID Connect Core §3.1.3.6, §3.3.2.11) and `s_hash` (FAPI 1.0 part 2 §5.1):
 //! the left half of a hash whose function is that of the token's `alg`. A new algorithm, or a new
-//! access token beside it, makes the old value wrong.
+//! access token in the same answer, makes the old value wrong.
 
 use aws_lc_rs::digest;
 

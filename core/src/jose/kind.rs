@@ -16,6 +16,13 @@ pub(super) fn is_refresh_or_logout(claims: &Object) -> bool {
     })
 }
 
+/// Whether the token is bound to a key of its sender by `cnf` (RFC 7800 §3.1, RFC 9449 §6.1,
+/// RFC 8705 §3.1). The sender must prove possession of the key, so a copy of the token is
+/// worthless. A bearer token made from it would not be.
+pub(super) fn is_sender_constrained(claims: &Object) -> bool {
+    claims.get("cnf").is_some_and(|cnf| cnf != "null")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -44,5 +51,14 @@ mod tests {
         ] {
             assert!(!is(claims), "{claims}");
         }
+    }
+
+    #[test]
+    fn any_confirmation_binds_a_token() {
+        let is = |claims: &str| is_sender_constrained(&Object::parse(claims.into(), 8).unwrap());
+        for cnf in [r#"{"jkt":"a"}"#, r#"{"x5t#S256":"a"}"#, "{}", "7", r#""x""#, "[]"] {
+            assert!(is(&format!(r#"{{"cnf":{cnf}}}"#)), "{cnf}");
+        }
+        assert!(!is(r#"{"cnf":null}"#) && !is(r#"{"sub":"a"}"#));
     }
 }

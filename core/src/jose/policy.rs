@@ -255,7 +255,7 @@ impl MissingAudience {
 pub fn names_client(address: &str, client: &str) -> bool {
     let (path, query) = address.split_once('?').unwrap_or((address, ""));
     let path = path.split_once("://").map_or(path, |(_, rest)| rest);
-    // The first is the host, which anybody may name so.
+    // Not the first segment: it is the host, which anybody can choose.
     let mut segments = path.split('/').skip(1);
     !client.is_empty()
         && (segments.any(|segment| segment == client)

@@ -65,6 +65,7 @@ impl SigningKeyError {
     }
 }
 
+/// Its signatures are `r || s` (RFC 7518 §3.4).
 static P256: &EcdsaSigningAlgorithm = &ECDSA_P256_SHA256_FIXED_SIGNING;
 
 enum Pair {
@@ -97,12 +98,11 @@ pub struct SigningKey {
     pair: Pair,
     public: PublicJwk,
     kid: Kid,
-    rng: SystemRandom,
     probe: Probe,
 }
 
 impl SigningKey {
-    /// What we sign with.
+    /// The algorithms that we sign with.
     pub const ALGORITHMS: AlgSet = AlgSet::of(&[Alg::Rs256, Alg::Es256, Alg::EdDsa]);
 
     /// Creates a key: RSA of 2048 bits, P-256 or Ed25519.
@@ -134,7 +134,7 @@ impl SigningKey {
     }
 
     /// A key in PEM: `PRIVATE KEY` (PKCS#8), `RSA PRIVATE KEY` (PKCS#1, RFC 8017) or `EC PRIVATE
-    /// KEY` (SEC 1, RFC 5915). Other blocks beside it (parameters, certificates) are ignored.
+    /// KEY` (SEC 1, RFC 5915). Other blocks (parameters, certificates) are ignored.
     ///
     /// # Errors
     /// [`SigningKeyError`].
@@ -191,11 +191,11 @@ impl SigningKey {
         let kid = super::thumbprint::Thumbprint::of(&material).kid().clone();
         let public = PublicJwk::new(material, Some(kid.clone()), Some(alg))?;
         let probe = Probe::new(kid.clone(), String::new());
-        Self { alg, pair, public, kid, rng: SystemRandom::new(), probe }.proven()
+        Self { alg, pair, public, kid, probe }.checked()
     }
 
     /// The key, if `jsonwebtoken` verifies what it signs with its published form.
-    fn proven(mut self) -> Result<Self, SigningKeyError> {
+    fn checked(mut self) -> Result<Self, SigningKeyError> {
         let failed = ReadBackFault::Probe(self.kid.clone());
         let header = self.header(None);
         let jws = self.compact(&header, Probe::CLAIMS.as_bytes()).map_err(|_| failed)?;
@@ -260,7 +260,7 @@ impl SigningKey {
         base64url::encode_into(header, &mut token);
         token.push('.');
         base64url::encode_into(payload, &mut token);
-        let signature = self.raw(token.as_bytes())?;
+        let signature = self.signature_of(token.as_bytes())?;
         token.push('.');
         base64url::encode_into(signature, &mut token);
         Ok(token)
@@ -290,14 +290,15 @@ impl SigningKey {
         header
     }
 
-    fn raw(&self, message: &[u8]) -> Result<Vec<u8>, Refusal> {
+    fn signature_of(&self, message: &[u8]) -> Result<Vec<u8>, Refusal> {
+        let rng = SystemRandom::new();
         let signature = match &self.pair {
             Pair::Rsa(pair) => {
                 let mut signature = vec![0; pair.public_modulus_len()];
-                let signed = pair.sign(&RSA_PKCS1_SHA256, &self.rng, message, &mut signature);
+                let signed = pair.sign(&RSA_PKCS1_SHA256, &rng, message, &mut signature);
                 signed.map(|()| signature)
             }
-            Pair::P256(pair) => pair.sign(&self.rng, message).map(|s| s.as_ref().to_vec()),
+            Pair::P256(pair) => pair.sign(&rng, message).map(|s| s.as_ref().to_vec()),
             Pair::Ed25519(pair) => pair.try_sign(message).map(|s| s.as_ref().to_vec()),
         };
         signature.map_err(|_| Refusal::Signing)
@@ -353,19 +354,16 @@ impl PrivateJwk {
         let d = bytes(&self.d)?;
         let pair = match alg {
             Alg::Rs256 => {
-                let (n, e) = (bytes(&self.n)?, bytes(&self.e)?);
-                let (p, q) = (bytes(&self.p)?, bytes(&self.q)?);
-                let (dp, dq, qi) = (bytes(&self.dp)?, bytes(&self.dq)?, bytes(&self.qi)?);
-                RsaKeyPair::from_components(&KeyPairComponents {
-                    public_key: PublicKeyComponents { n: n.as_slice(), e: e.as_slice() },
-                    d: d.as_slice(),
-                    p: p.as_slice(),
-                    q: q.as_slice(),
-                    dP: dp.as_slice(),
-                    dQ: dq.as_slice(),
-                    qInv: qi.as_slice(),
-                })
-                .map(Pair::Rsa)
+                let components = KeyPairComponents {
+                    public_key: PublicKeyComponents { n: bytes(&self.n)?, e: bytes(&self.e)? },
+                    d,
+                    p: bytes(&self.p)?,
+                    q: bytes(&self.q)?,
+                    dP: bytes(&self.dp)?,
+                    dQ: bytes(&self.dq)?,
+                    qInv: bytes(&self.qi)?,
+                };
+                RsaKeyPair::from_components(&components).map(Pair::Rsa)
             }
             Alg::Es256 => {
                 let (x, y) = (bytes(&self.x)?, bytes(&self.y)?);
@@ -421,7 +419,7 @@ mod tests {
             let from_pem = SigningKey::from_pem(&pem_of("PRIVATE KEY", &der)).unwrap();
             for other in [again, from_pem] {
                 assert_eq!((other.kid(), other.alg()), (key.kid(), alg));
-                let signature = other.raw(b"message").unwrap();
+                let signature = other.signature_of(b"message").unwrap();
                 let form = super::super::jwk::SignatureForm::Jose;
                 assert!(key.public().verifies(alg, form, b"message", &signature));
             }
@@ -476,13 +474,13 @@ mod tests {
         }
     }
 
-    /// The private half of one key and the public half of another: what it signs, nobody verifies.
+    /// The private half of one key and the public half of another: nothing verifies its signatures.
     #[test]
     fn a_key_that_does_not_fit_what_is_published_of_it_never_signs() {
         for alg in SigningKey::ALGORITHMS.iter() {
             let [mut key, other] = [(); 2].map(|()| SigningKey::generate(alg).unwrap());
             (key.public, key.kid) = (other.public.clone(), other.kid.clone());
-            let error = key.proven().map(|_| "a key").unwrap_err();
+            let error = key.checked().map(|_| "a key").unwrap_err();
             assert_eq!(error.code(), "key_probe");
             assert!(error.to_string().contains(other.kid().as_str()), "{error}");
         }

@@ -25,7 +25,7 @@ enum TypedReader {
     IdToken,
     /// The same, and the name may have a language tag: `family_name#ja-Hani-JP` (Core §5.2).
     IdTokenTagged,
-    /// Not measured so far; converted all the same.
+    /// Not measured so far, but converted too.
     Other,
 }
 
@@ -63,7 +63,7 @@ pub(crate) fn mistyped(name: &str, value: &Json<'_>) -> Option<&'static str> {
         TypedReader::IdTokenTagged => true,
         TypedReader::Other => false,
     };
-    (typed && !kind.fits(value)).then(|| kind.wanted())
+    (typed && !kind.fits(value)).then(|| kind.expected())
 }
 
 /// The row of a claim, whose name may have a language tag.
@@ -116,7 +116,7 @@ impl ClaimType {
         }
     }
 
-    fn wanted(self) -> &'static str {
+    fn expected(self) -> &'static str {
         match self {
             Self::Text => "a string",
             Self::Flag => "a boolean",

@@ -95,7 +95,8 @@ pub fn verify<'t>(
     check_kind(jws, policy)?;
     check_issuer(claims, policy, key)?;
     let times = Times::read(claims, &policy.claims)?;
-    let exp = times.check(now, policy.leeway)?;
+    let exp = times.exp.ok_or(Refusal::ExpiryMissing)?;
+    times.check(now, policy.leeway)?;
     let audiences = Audiences::check(claims, &policy.audience, policy.bound_client())?;
     let key = key.map(|key| key.thumbprint().clone());
     Ok(VerifiedToken { jws, key, checked: CheckedClaims { times, exp, audiences } })
@@ -104,8 +105,7 @@ pub fn verify<'t>(
 /// Whether the token's own, unverified `exp` has passed. It only leads to a refusal, so the claim
 /// need not be trusted.
 fn is_expired(claims: &Object, policy: &IssuerPolicy, now: UnixTime) -> bool {
-    let exp = Times::read(claims, &policy.claims).ok().and_then(|times| times.exp);
-    exp.is_some_and(|exp| exp <= now)
+    Times::read(claims, &policy.claims).is_ok_and(|times| times.is_expired(now))
 }
 
 fn check_signature<'k>(

@@ -51,7 +51,7 @@ impl VerifyingKey {
     }
 
     /// Whether this key made `signature`, in the form of JOSE, over `message`. The caller checks
-    /// that the key permits `alg`; a key of another family returns false all the same.
+    /// that the key permits `alg`; a key of another family returns false anyway.
     pub(super) fn verifies(&self, alg: Alg, message: &[u8], signature: &[u8]) -> bool {
         match (&alg.row().check, self) {
             (Check::Jsonwebtoken(name), Self::Jsonwebtoken(key)) => {

@@ -193,10 +193,10 @@ pub(super) fn bases(issuer: &str, upstream: &Url) -> Vec<Url> {
         issuer.set_query(None);
         issuer.set_fragment(None);
         let other = if issuer.scheme() == "https" { "http" } else { "https" };
-        let mut twin = issuer.clone();
-        let twin = (issuer.port().is_none() && twin.set_scheme(other).is_ok()).then_some(twin);
+        let mut copy = issuer.clone();
+        let copy = (issuer.port().is_none() && copy.set_scheme(other).is_ok()).then_some(copy);
         bases.push(issuer);
-        bases.extend(twin);
+        bases.extend(copy);
     }
     bases
 }
@@ -215,7 +215,7 @@ pub fn rewrite(document: &[u8], to: &DiscoveryRewrite) -> Result<Vec<u8>, Discov
     let mut edits = Vec::new();
     for (name, value) in &members {
         let old: Option<Value> = serde_json::from_str(value).ok();
-        let new = changed(name, old.as_ref(), to).filter(|new| old.as_ref() != Some(new));
+        let new = new_value(name, old.as_ref(), to).filter(|new| old.as_ref() != Some(new));
         edits.extend(new.map(|new| (json::range(document, value), new.to_string().into())));
     }
     if let Some(uri) = to.jwks_uri.as_ref().filter(|_| missing("jwks_uri")) {
@@ -242,20 +242,20 @@ pub fn minimal(issuer: &str, base: &str, jwks_uri: &str, algs: &[Alg]) -> String
 }
 
 /// The new value of a member; `None` where it is not changed.
-fn changed(name: &str, old: Option<&Value>, to: &DiscoveryRewrite) -> Option<Value> {
+fn new_value(name: &str, old: Option<&Value>, to: &DiscoveryRewrite) -> Option<Value> {
     match name {
         "jwks_uri" => to.jwks_uri.as_deref().map(Into::into),
         "issuer" => to.issuer.as_deref().map(Into::into),
-        _ if SIGNED_HERE.contains(&name) => supported(&to.algs, old?.as_array()?),
-        _ => moved(name, old?, to.endpoints.as_ref()?),
+        _ if SIGNED_HERE.contains(&name) => with_ours_first(&to.algs, old?.as_array()?),
+        _ => public_form(name, old?, to.endpoints.as_ref()?),
     }
 }
 
 /// A list of algorithms with `ours` first; `None` where it is not changed.
-fn supported(ours: &[Alg], old: &[Value]) -> Option<Value> {
+fn with_ours_first(ours: &[Alg], old: &[Value]) -> Option<Value> {
     let ours: Vec<&str> = ours.iter().map(|alg| alg.name()).collect();
-    let behind = old.iter().filter(|name| name.as_str().is_none_or(|name| !ours.contains(&name)));
-    let new = ours.iter().map(|name| (*name).into()).chain(behind.cloned());
+    let theirs = old.iter().filter(|name| name.as_str().is_none_or(|name| !ours.contains(&name)));
+    let new = ours.iter().map(|name| (*name).into()).chain(theirs.cloned());
     (!ours.is_empty()).then(|| new.collect())
 }
 
@@ -268,12 +268,12 @@ fn is_address(name: &str) -> bool {
 
 /// The public form of an address, or of an object that contains addresses; `None` for another
 /// value, or an address that is not ours.
-fn moved(name: &str, old: &Value, endpoints: &EndpointRewrite) -> Option<Value> {
+fn public_form(name: &str, old: &Value, endpoints: &EndpointRewrite) -> Option<Value> {
     match old {
         Value::String(address) if is_address(name) => endpoints.apply(address).map(Into::into),
         Value::Object(members) => {
             let new = members.iter().map(|(name, old)| {
-                let new = moved(name, old, endpoints);
+                let new = public_form(name, old, endpoints);
                 (name.clone(), new.unwrap_or_else(|| old.clone()))
             });
             Some(Value::Object(new.collect()))

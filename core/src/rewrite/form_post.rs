@@ -16,8 +16,8 @@ pub fn find(html: &[u8], names: &[String]) -> Vec<Place> {
     let mut scan = TagScan { html, at: 0 };
     let found = std::iter::from_fn(|| scan.next_tag()).filter_map(|tag| {
         let input = html[tag.element].eq_ignore_ascii_case(b"input");
-        let shown = tag.kind.is_some_and(|kind| !html[kind].eq_ignore_ascii_case(b"hidden"));
-        let (own, value) = tag.name.zip(tag.value).filter(|_| input && !shown)?;
+        let visible = tag.kind.is_some_and(|kind| !html[kind].eq_ignore_ascii_case(b"hidden"));
+        let (own, value) = tag.name.zip(tag.value).filter(|_| input && !visible)?;
         let own = decode(&html[own])?;
         let name = names.iter().find(|name| **name == own)?;
         let token = decode(&html[value.clone()]);

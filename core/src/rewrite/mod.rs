@@ -129,15 +129,12 @@ impl Encoding {
 }
 
 fn html_escape(token: &str) -> String {
-    let mut out = String::with_capacity(token.len() + 16);
-    for c in token.chars() {
-        if c.is_alphanumeric() || matches!(c, '-' | '_' | '.') {
-            out.push(c);
-        } else {
-            out.push_str(&format!("&#{};", u32::from(c)));
-        }
-    }
-    out
+    let escape = |c: char| match c {
+        '-' | '_' | '.' => c.to_string(),
+        _ if c.is_alphanumeric() => c.to_string(),
+        _ => format!("&#{};", u32::from(c)),
+    };
+    token.chars().map(escape).collect()
 }
 
 /// Puts new tokens in their places. If the new token equals the old one, its bytes do not change,
@@ -182,13 +179,8 @@ fn unrepeated<'n>(found: impl Iterator<Item = (&'n str, Option<Place>)>) -> Vec<
 /// Whether `text` has the form of a compact JWS (RFC 7515 §7.1): three parts of base64url, padding
 /// allowed. The content of the parts is not checked.
 pub fn is_jws(text: &str) -> bool {
-    let mut parts = text.split('.');
-    let (Some(header), Some(payload), Some(signature), None) =
-        (parts.next(), parts.next(), parts.next(), parts.next())
-    else {
-        return false;
-    };
-    [header, payload, signature].iter().all(|part| !part.is_empty() && PADDED.has_all(part))
+    let is_part = |part: &str| !part.is_empty() && PADDED.has_all(part);
+    text.split('.').count() == 3 && text.split('.').all(is_part)
 }
 
 /// A body that is one compact JWS, apart from white space around it (`application/jwt`,

@@ -324,9 +324,9 @@ impl JsonPath {
         let mut steps = Vec::new();
         let mut rest = text;
         loop {
-            let (step, tail) = step(rest)?;
+            let step;
+            (step, rest) = first_step(rest)?;
             steps.push(step);
-            rest = tail;
             while let Some(tail) = rest.strip_prefix("[*]").or_else(|| rest.strip_prefix("[]")) {
                 steps.push(Step::Any);
                 rest = tail;
@@ -363,26 +363,24 @@ impl JsonPath {
 }
 
 /// Takes one member name from the front of `text`. The rest starts at its `.` or `[`.
-fn step(text: &str) -> Result<(Step, &str), PatternError> {
+fn first_step(text: &str) -> Result<(Step, &str), PatternError> {
     let mut name = String::new();
     let mut chars = text.char_indices();
-    let mut end = text.len();
-    while let Some((at, c)) = chars.next() {
-        match c {
-            '\\' => name.push(chars.next().ok_or(PatternError::Members)?.1),
-            '.' | '[' => {
-                end = at;
-                break;
-            }
-            c => name.push(c),
+    let end = loop {
+        match chars.next() {
+            None => break text.len(),
+            Some((at, '.' | '[')) => break at,
+            Some((_, '\\')) => name.push(chars.next().ok_or(PatternError::Members)?.1),
+            Some((_, c)) => name.push(c),
         }
-    }
-    match (name.is_empty(), &text[..end]) {
-        (_, "*") => Ok((Step::Any, &text[end..])),
+    };
+    let (written, rest) = text.split_at(end);
+    match (written, rest.strip_prefix("[*]")) {
+        ("*", _) => Ok((Step::Any, rest)),
         // A path may start with `[*]`, for a document that is an array.
-        (true, "") if text.starts_with("[*]") => Ok((Step::Any, &text[3..])),
-        (true, _) => Err(PatternError::Members),
-        (false, _) => Ok((Step::Member(name), &text[end..])),
+        ("", Some(tail)) => Ok((Step::Any, tail)),
+        ("", None) => Err(PatternError::Members),
+        _ => Ok((Step::Member(name), rest)),
     }
 }
 
