@@ -3,19 +3,18 @@
 
 use crate::jose::alg::Alg;
 use crate::jose::asserted::AssertedClaims;
+pub use crate::jose::claims::Ask;
 use crate::jose::claims::{NewClaims, Terms};
-use crate::jose::confirmation::Confirmation;
 pub use crate::jose::hash_claims::Companions;
-use crate::jose::jwk::PublicJwk;
 use crate::jose::jwks::KeySet;
-use crate::jose::jws::{CompactJws, media_type};
-use crate::jose::names::{Audience, IssuerName, Limits, UnixTime};
-use crate::jose::original;
+use crate::jose::jws::{CompactJws, UnverifiedHeader, media_type};
+use crate::jose::names::{IssuerName, Limits, UnixTime};
+pub use crate::jose::original::restore;
 use crate::jose::policy::IssuerPolicy;
 use crate::jose::publish::PublishedKids;
 use crate::jose::refusal::Refusal;
 use crate::jose::sign::SigningKey;
-use crate::jose::verify::{self, Budget, VerifiedToken};
+use crate::jose::verify::{self, VerifiedToken};
 use crate::profile::Profile;
 
 /// Everything that a token is judged by, for one issuer and one moment.
@@ -37,22 +36,6 @@ pub struct Context<'a> {
     pub now: UnixTime,
 }
 
-/// What the caller asks for besides the token.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Ask<'a> {
-    /// RFC 8693 §2.1 `audience`.
-    pub audience: Option<&'a Audience>,
-    /// Values that come with an ID token in the same answer.
-    pub companions: Companions<'a>,
-    /// The longest new token that fits in its place, in bytes; see
-    /// [`crate::rewrite::cookie::room`]. A longer token is made without the original in it, and may
-    /// still be too long.
-    pub room: Option<usize>,
-    /// The new token may go to another party (RFC 8693 §2.1). If it is valid in fewer places than
-    /// the original, the original must not be embedded in it.
-    pub downscope: bool,
-}
-
 /// What to do with a verified token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
@@ -60,8 +43,6 @@ pub enum Verdict {
     AsItStands {
         /// Its `exp`.
         expires: UnixTime,
-        /// The key that it is bound to.
-        confirmation: Option<Confirmation>,
     },
     /// It was signed again.
     Countersigned(Countersigned),
@@ -76,8 +57,6 @@ pub struct Countersigned {
     pub expires: UnixTime,
     /// The issuer of the original token.
     pub issuer: IssuerName,
-    /// The key that both the original and the new token are bound to.
-    pub confirmation: Option<Confirmation>,
     /// The algorithm of the original. `None` for claims that came without a signature.
     pub alg_in: Option<Alg>,
     /// The changes, as stable codes.
@@ -118,22 +97,17 @@ pub fn countersign_pausing(
     ask: &Ask<'_>,
     pause: impl FnOnce(),
 ) -> Result<Verdict, Refusal> {
-    let mut budget = Budget::new(context.limits);
-    let token = verify::verify(jws, context.policy, context.keys, context.now, &mut budget)?;
-    let alg_in = token.alg();
-    let confirmation = Confirmation::of(token.claims());
-    if confirmation.is_some() && !context.policy.sender_constrained {
-        return Err(Refusal::SenderConstrained);
-    }
+    let Context { policy, keys, limits, now, .. } = *context;
+    let token = verify::verify(jws, policy, keys, limits, now)?;
+    let alg_in = token.header().alg;
     let acceptable = is_acceptable(&token, context);
     let expires = token.expires();
     let claims = NewClaims::of(token, &terms(context, ask))?;
-    if acceptable && !claims.is_changed() {
-        return Ok(Verdict::AsItStands { expires, confirmation });
+    if acceptable && !claims.changed {
+        return Ok(Verdict::AsItStands { expires });
     }
     pause();
-    let new = sign(claims, Some(alg_in), context, ask)?;
-    Ok(Verdict::Countersigned(Countersigned { confirmation, ..new }))
+    sign(claims, Some(alg_in), context, ask).map(Verdict::Countersigned)
 }
 
 /// Signs claims that the authorization server asserted without signing them.
@@ -145,43 +119,29 @@ pub fn sign_claims(
     context: &Context<'_>,
     ask: &Ask<'_>,
 ) -> Result<Countersigned, Refusal> {
-    let confirmation = claims.confirmation();
     let claims = NewClaims::asserted(claims, &terms(context, ask))?;
-    let new = sign(claims, None, context, ask)?;
-    Ok(Countersigned { confirmation, ..new })
-}
-
-/// Rebuilds the issuer's original from a token that this program signed; `None` for any other
-/// token.
-pub fn restore(token: &str, own: &[PublicJwk], limits: &Limits) -> Option<String> {
-    original::restore(token, own, limits)
+    sign(claims, None, context, ask)
 }
 
 /// Whether the verifier accepts the token's header and key. It must find the same key under the
 /// same `kid`, with the same `alg`, in the set that it reads.
 fn is_acceptable(token: &VerifiedToken<'_>, context: &Context<'_>) -> bool {
     let Context { policy, profile, published, .. } = context;
-    let typ_fits = token.typ().is_none_or(|typ| media_type(typ) == "jwt");
+    let UnverifiedHeader { alg, kid, typ, .. } = token.header();
+    let typ_fits = typ.as_deref().is_none_or(|typ| media_type(typ) == "jwt");
     policy.publishes()
-        && profile.accepts.contains(token.alg())
+        && profile.accepts.contains(*alg)
         && token.is_plain()
         && (typ_fits || !profile.claims.typ_jwt)
-        && token
-            .kid()
+        && kid
+            .as_deref()
             .zip(token.key())
-            .is_some_and(|(kid, key)| published.serves_for(kid, key, token.alg()))
+            .is_some_and(|(kid, key)| published.serves_for(kid, key, *alg))
 }
 
-fn terms<'a>(context: &Context<'a>, ask: &Ask<'a>) -> Terms<'a> {
-    Terms {
-        policy: context.policy,
-        shape: &context.profile.claims,
-        alg: context.signer.alg(),
-        audience: ask.audience,
-        companions: ask.companions,
-        downscope: ask.downscope,
-        now: context.now,
-    }
+fn terms<'a>(context: &Context<'a>, ask: &'a Ask<'a>) -> Terms<'a> {
+    let Context { policy, profile, signer, now, .. } = *context;
+    Terms { policy, shape: &profile.claims, alg: signer.alg(), ask, now }
 }
 
 fn sign(
@@ -190,14 +150,13 @@ fn sign(
     context: &Context<'_>,
     ask: &Ask<'_>,
 ) -> Result<Countersigned, Refusal> {
-    // The embedded original is optional: leave it out rather than sign a token that is too long.
-    let room = ask.room.map_or(context.limits.token, |room| room.min(context.limits.token));
-    if context.signer.signed_len(&claims) > room {
-        claims.leave_out_original();
+    // The embedded original is optional: sign without it rather than a token that is too long.
+    let longest = context.limits.token.min(ask.room.unwrap_or(usize::MAX));
+    if context.signer.signed_len(&claims) > longest {
+        claims.remove_original();
     }
-    let expires = claims.expires();
-    let notes = claims.notes().to_vec();
+    let (expires, notes) = (claims.expires(), claims.notes.clone());
     let jwt = context.signer.sign(claims)?;
     let issuer = context.policy.name.clone();
-    Ok(Countersigned { jwt, expires, issuer, confirmation: None, alg_in, notes })
+    Ok(Countersigned { jwt, expires, issuer, alg_in, notes })
 }

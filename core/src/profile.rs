@@ -74,6 +74,8 @@ pub enum Tolerance {
 }
 
 const RSA: [Alg; 6] = [Alg::Rs256, Alg::Rs384, Alg::Rs512, Alg::Ps256, Alg::Ps384, Alg::Ps512];
+const NIST_CURVES: [Alg; 3] = [Alg::Es256, Alg::Es384, Alg::Es512];
+
 /// Claims as the RFCs define them.
 const BY_THE_RFCS: ClaimShape = ClaimShape {
     single_audience: false,
@@ -85,6 +87,9 @@ const BY_THE_RFCS: ClaimShape = ClaimShape {
     longest_life: None,
     stable: false,
 };
+/// One audience, a user and a time of issue, as login tokens have them.
+const LOGIN_TOKEN: ClaimShape =
+    ClaimShape { single_audience: true, needs_iat: true, needs_sub: true, ..BY_THE_RFCS };
 
 impl Default for Profile {
     /// The verifier that this program was first made for.
@@ -117,14 +122,9 @@ impl Profile {
     /// assert_eq!(Profile::named("Convex"), None);
     /// ```
     pub fn named(name: &str) -> Option<Self> {
-        match name {
-            "convex" => Some(Self::convex()),
-            "standard" => Some(Self::standard()),
-            "federation" => Some(Self::federation()),
-            "hasura" => Some(Self::hasura()),
-            "login" => Some(Self::login()),
-            _ => None,
-        }
+        [Self::convex(), Self::standard(), Self::federation(), Self::hasura(), Self::login()]
+            .into_iter()
+            .find(|profile| profile.name == name)
     }
 
     /// Convex, with both kinds of provider: `customJwt` with its default algorithm, and OIDC.
@@ -132,20 +132,16 @@ impl Profile {
     /// three NIST curves do no harm to either. `customJwt` refuses the whole set if it has an
     /// Ed25519 key with an `alg`, or any secp256k1 key.
     pub fn convex() -> Self {
-        let curves = [Alg::Es256, Alg::Es384, Alg::Es512];
         Self {
             name: "convex",
             accepts: AlgSet::of(&[Alg::Rs256]),
-            tolerates: RSA.into_iter().chain(curves).collect(),
+            tolerates: RSA.into_iter().chain(NIST_CURVES).collect(),
             tolerates_bare: AlgSet::of(&[Alg::EdDsa]),
             claims: ClaimShape {
-                single_audience: true,
                 typ_jwt: true,
-                needs_iat: true,
-                needs_sub: true,
                 coerce_standard: true,
                 latest_time: 8_210_266_876_799,
-                ..BY_THE_RFCS
+                ..LOGIN_TOKEN
             },
             judge: Judge::Convex,
             source: "measured with the crates Convex verifies with (`tests/tokens/verdict.rs`)",
@@ -170,7 +166,7 @@ impl Profile {
 
     /// Services that exchange a token for cloud credentials: AWS STS, Google's workload identity,
     /// Databricks, the API server of Kubernetes. All of them accept RS256 (Kubernetes by default,
-    /// Databricks beside ES256). A key of another kind makes some reject the whole set: Kubernetes
+    /// Databricks also ES256). A key of another kind makes some reject the whole set: Kubernetes
     /// reads it with go-jose. Each requires one audience, `sub` and `iat`. Google accepts a
     /// lifetime of up to 24 hours; this profile uses one hour, as AWS does for its own tokens.
     pub fn federation() -> Self {
@@ -179,13 +175,7 @@ impl Profile {
             accepts: AlgSet::of(&[Alg::Rs256]),
             tolerates: AlgSet::of(&[Alg::Rs256]),
             tolerates_bare: AlgSet::EMPTY,
-            claims: ClaimShape {
-                single_audience: true,
-                needs_iat: true,
-                needs_sub: true,
-                longest_life: Some(Duration::from_secs(3600)),
-                ..BY_THE_RFCS
-            },
+            claims: ClaimShape { longest_life: Some(Duration::from_secs(3600)), ..LOGIN_TOKEN },
             judge: Judge::WholeSet,
             source: "the documentation of AWS IAM, Google Cloud IAM, Databricks and Kubernetes; go-oidc \
                      and go-jose as in the matrix",
@@ -196,11 +186,10 @@ impl Profile {
     /// whole set (its `JWK.hs`, `FromJSON`). It knows RSA and the three NIST curves, all as in
     /// RFC 7518.
     pub fn hasura() -> Self {
-        let curves = [Alg::Es256, Alg::Es384, Alg::Es512];
         Self {
             name: "hasura",
             accepts: AlgSet::of(&[Alg::Rs256, Alg::Rs384, Alg::Rs512]),
-            tolerates: RSA.into_iter().chain(curves).collect(),
+            tolerates: RSA.into_iter().chain(NIST_CURVES).collect(),
             tolerates_bare: AlgSet::EMPTY,
             claims: BY_THE_RFCS,
             judge: Judge::WholeSet,
@@ -218,13 +207,7 @@ impl Profile {
             accepts: AlgSet::of(&[Alg::Rs256]),
             tolerates: RSA.into_iter().chain([Alg::Es256, Alg::Es384, Alg::EdDsa]).collect(),
             tolerates_bare: AlgSet::EMPTY,
-            claims: ClaimShape {
-                single_audience: true,
-                typ_jwt: true,
-                needs_iat: true,
-                needs_sub: true,
-                ..BY_THE_RFCS
-            },
+            claims: ClaimShape { typ_jwt: true, ..LOGIN_TOKEN },
             judge: Judge::Rfcs,
             source: "OpenID Connect Dynamic Client Registration 1.0 §2; openid-client 5 and 6 as in the \
                      matrix; php-jwt, read",

@@ -13,8 +13,8 @@ const BACKOFF_FIRST: Duration = Duration::from_secs(5);
 /// The longest wait between tries while an issuer fails, and so the longest delay after its
 /// recovery.
 const BACKOFF_MAX: Duration = Duration::from_secs(300);
-/// The same waits while there is no set to serve. They are short because nobody can log in until
-/// the issuer answers, and one small request per wait is no load.
+/// The same waits while there is no set to serve. They are short because no user can log in
+/// until the issuer answers, and one small request per wait is a negligible load.
 const COLD_BACKOFF_FIRST: Duration = Duration::from_secs(1);
 const COLD_BACKOFF_MAX: Duration = Duration::from_secs(8);
 /// The longest `Retry-After` that is honoured while there is no set. Gateways send such values as a
@@ -25,8 +25,8 @@ const COLD_RETRY_AFTER_MAX: Duration = Duration::from_secs(120);
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
 /// A refresh starts at a random point between 75 % and 90 % of the set's age, so that many proxies
 /// do not fetch at once, and a slow answer still arrives before the set is too old.
-const AHEAD_FROM: f64 = 0.75;
-const AHEAD_SPREAD: f64 = 0.15;
+const REFRESH_FROM: f64 = 0.75;
+const REFRESH_SPREAD: f64 = 0.15;
 
 /// How an issuer's key set is kept fresh, `[issuer.refresh]`.
 #[derive(Debug, Clone, Deserialize)]
@@ -103,21 +103,21 @@ pub enum Action {
     Fetch,
     /// Do nothing yet; the timer asks again after this long.
     Wait(Duration),
-    /// Do not fetch; use the keys at hand.
+    /// Do not fetch; use the present keys.
     Hold,
 }
 
 /// The result of a fetch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FetchOutcome {
-    /// A usable set, or `304`. `age` is what the issuer's headers said, if anything.
+    /// A usable set, or `304`.
     Good {
-        /// How long the set may be used, if the answer said so.
+        /// How long the set may be used, if the issuer's header fields state it.
         age: Option<Duration>,
     },
-    /// No usable set. `retry_after` is what the issuer sent.
+    /// No usable set.
     Bad {
-        /// When to try again, if the answer said so.
+        /// The issuer's `Retry-After`, if it sent one.
         retry_after: Option<Duration>,
     },
 }
@@ -143,22 +143,24 @@ pub fn decide(
     refresh: &RefreshSettings,
     now: UnixTime,
 ) -> Action {
-    let held = state.not_before.map_or(Duration::ZERO, |t| ahead(t, now, RETRY_AFTER_MAX));
+    let backoff = state.not_before.map_or(Duration::ZERO, |t| until(t, now, RETRY_AFTER_MAX));
     match event {
         Event::Timer => {
             let longest = refresh.max_age.max(refresh.default_age);
-            let due = state.due.map_or(Duration::ZERO, |t| ahead(t, now, longest));
-            match held.max(due) {
+            let due = state.due.map_or(Duration::ZERO, |t| until(t, now, longest));
+            match backoff.max(due) {
                 Duration::ZERO => Action::Fetch,
                 wait => Action::Wait(wait),
             }
         }
         // There is no set, or it is too old to use. Backoff limits the tries; after a successful
         // fetch there is no backoff, so this fetches at once.
-        Event::NoKeys if held.is_zero() => Action::Fetch,
+        Event::NoKeys if backoff.is_zero() => Action::Fetch,
         // The cooldown counts from the last try, successful or not, so that a failing issuer is not
         // flooded.
-        Event::UnknownKid if held.is_zero() && cooled(state, refresh, now) => Action::Fetch,
+        Event::UnknownKid if backoff.is_zero() && is_cooldown_over(state, refresh, now) => {
+            Action::Fetch
+        }
         Event::NoKeys | Event::UnknownKid => Action::Hold,
     }
 }
@@ -174,7 +176,7 @@ pub fn after(
     match outcome {
         FetchOutcome::Good { age } => {
             let age = lifetime(age, refresh);
-            let wait = age.mul_f64(AHEAD_FROM + AHEAD_SPREAD * jitter.clamp(0.0, 1.0));
+            let wait = age.mul_f64(REFRESH_FROM + REFRESH_SPREAD * jitter.clamp(0.0, 1.0));
             RefreshState {
                 fetched: Some(now),
                 due: Some(now.plus(at_least_a_second(wait))),
@@ -187,12 +189,12 @@ pub fn after(
             let failures = state.failures.saturating_add(1);
             let served =
                 matches!(freshness(state, refresh, now), Freshness::Fresh | Freshness::Stale);
-            let (first, most, longest) = match served {
+            let (first, max, retry_after_max) = match served {
                 true => (BACKOFF_FIRST, BACKOFF_MAX, RETRY_AFTER_MAX),
                 false => (COLD_BACKOFF_FIRST, COLD_BACKOFF_MAX, COLD_RETRY_AFTER_MAX),
             };
-            let own = backoff(first, most, failures, jitter);
-            let wait = retry_after.map_or(own, |asked| asked.min(longest).max(own));
+            let own = backoff(first, max, failures, jitter);
+            let wait = retry_after.map_or(own, |stated| stated.min(retry_after_max).max(own));
             RefreshState { failures, tried: Some(now), not_before: Some(now.plus(wait)), ..*state }
         }
     }
@@ -211,26 +213,26 @@ pub fn freshness(state: &RefreshState, refresh: &RefreshSettings, now: UnixTime)
 }
 
 /// The lifetime that the issuer gave (RFC 9111 §4.2.1), limited to the configured range.
-pub fn lifetime(said: Option<Duration>, refresh: &RefreshSettings) -> Duration {
+pub fn lifetime(stated: Option<Duration>, refresh: &RefreshSettings) -> Duration {
     let floor = refresh.min_age.min(refresh.max_age);
-    said.unwrap_or(refresh.default_age).clamp(floor, refresh.max_age.max(floor))
+    stated.unwrap_or(refresh.default_age).clamp(floor, refresh.max_age.max(floor))
 }
 
-fn cooled(state: &RefreshState, refresh: &RefreshSettings, now: UnixTime) -> bool {
+fn is_cooldown_over(state: &RefreshState, refresh: &RefreshSettings, now: UnixTime) -> bool {
     // A last try in the future means that the clock was set back, which must not block fetches
     // until then.
     state.tried.is_none_or(|tried| tried > now || now.since(tried) >= refresh.cooldown)
 }
 
-fn backoff(first: Duration, most: Duration, failures: u32, jitter: f64) -> Duration {
+fn backoff(first: Duration, max: Duration, failures: u32, jitter: f64) -> Duration {
     let full = first.saturating_mul(1 << failures.saturating_sub(1).min(10));
     // Half fixed, half random: many proxies never retry at the same time, and none retries at once.
-    at_least_a_second(full.min(most).mul_f64(0.5 + 0.5 * jitter.clamp(0.0, 1.0)))
+    at_least_a_second(full.min(max).mul_f64(0.5 + 0.5 * jitter.clamp(0.0, 1.0)))
 }
 
 /// The time until `t`. Zero if `t` is further ahead than any time that is set here, which means
 /// that the clock was set back.
-fn ahead(t: UnixTime, now: UnixTime, longest: Duration) -> Duration {
+fn until(t: UnixTime, now: UnixTime, longest: Duration) -> Duration {
     let wait = t.since(now);
     if wait > longest { Duration::ZERO } else { wait }
 }

@@ -19,10 +19,10 @@ use serde::{Deserialize, Serialize};
 use crate::jose::names::{Kid, UnixTime};
 
 /// The most keys in one ring. A flood of long-lived tokens must not grow the served set without
-/// end. At the limit, rotation waits, and the status says so.
+/// end. At the limit, rotation waits, and the status shows it.
 pub const MAX_KEYS: usize = 32;
-/// Signatures that were begun before a key was retired may finish this much later.
-pub const LATE: Duration = Duration::from_secs(60);
+/// Signatures that began before a key was retired may finish up to this much later.
+pub const IN_FLIGHT_GRACE: Duration = Duration::from_secs(60);
 
 /// The stage of a key's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -102,33 +102,20 @@ pub enum Transition {
     Remove(Kid),
 }
 
-/// All changes that are due at `now`, in the order in which to make them. `asked` means that a
+/// All changes that are due at `now`, in the order in which to make them. `requested` means that a
 /// rotation was requested and has not happened yet.
-pub fn due(keys: &[KeyTimes], rules: &Rules, asked: bool, now: UnixTime) -> Vec<Transition> {
+pub fn due(keys: &[KeyTimes], rules: &Rules, requested: bool, now: UnixTime) -> Vec<Transition> {
     let mut out: Vec<_> = keys
         .iter()
         .filter(|key| removable(key, rules).is_some_and(|at| at <= now))
         .map(|key| Transition::Remove(key.kid.clone()))
         .collect();
-    let Some(active) = find(keys, KeyState::Active) else {
-        // A ring without an active key has never signed, or was imported. Its oldest next key
-        // becomes active; without one, the first key is created.
-        out.push(match find(keys, KeyState::Next) {
-            Some(next) => Transition::Promote(next.kid.clone()),
-            None => Transition::First,
-        });
-        return out;
-    };
-    match find(keys, KeyState::Next) {
-        Some(next) if takes_over(active, next, rules, asked).is_some_and(|at| at <= now) => {
-            out.push(Transition::Promote(next.kid.clone()));
-        }
-        None if wanted(active, rules, asked, now).is_some_and(|at| at <= now)
-            && keys.len() - out.len() < MAX_KEYS =>
-        {
-            out.push(Transition::Create);
-        }
-        _ => {}
+    let has_room = keys.len() - out.len() < MAX_KEYS;
+    if let Some((at, change)) = next_signing_key(keys, rules, requested, now)
+        && at <= now
+        && (has_room || change != Transition::Create)
+    {
+        out.push(change);
     }
     out
 }
@@ -139,44 +126,45 @@ pub fn next_leaves(keys: &[KeyTimes], rules: &Rules) -> Option<UnixTime> {
 }
 
 /// When the next change is due; `None` means not before a rotation is requested.
-pub fn next_due(keys: &[KeyTimes], rules: &Rules, asked: bool, now: UnixTime) -> Option<UnixTime> {
-    let leaves = next_leaves(keys, rules);
-    let Some(active) = find(keys, KeyState::Active) else { return Some(now) };
-    let turns = match find(keys, KeyState::Next) {
-        Some(next) => takes_over(active, next, rules, asked),
-        None => wanted(active, rules, asked, now),
+pub fn next_due(
+    keys: &[KeyTimes],
+    rules: &Rules,
+    requested: bool,
+    now: UnixTime,
+) -> Option<UnixTime> {
+    let change = next_signing_key(keys, rules, requested, now).map(|(at, _)| at);
+    next_leaves(keys, rules).into_iter().chain(change).min()
+}
+
+/// The next step towards another active key, and when it is due.
+fn next_signing_key(
+    keys: &[KeyTimes],
+    rules: &Rules,
+    requested: bool,
+    now: UnixTime,
+) -> Option<(UnixTime, Transition)> {
+    let find = |state| keys.iter().find(|key| key.state == state);
+    let promote = |next: &KeyTimes| Transition::Promote(next.kid.clone());
+    let next = find(KeyState::Next);
+    let Some(active) = find(KeyState::Active) else {
+        // A ring without an active key has never signed, or was imported. Its oldest next key
+        // becomes active; without one, the first key is created.
+        return Some((now, next.map_or(Transition::First, promote)));
     };
-    [leaves, turns].into_iter().flatten().min()
-}
-
-/// When `next` should take over from `active`.
-fn takes_over(active: &KeyTimes, next: &KeyTimes, rules: &Rules, asked: bool) -> Option<UnixTime> {
-    let may = next.usable;
-    if asked {
-        return Some(may);
+    let activated = active.activated.unwrap_or(active.published);
+    let rotates_at = rules.rotate_every.map(|age| activated.plus(age));
+    match next {
+        Some(next) if requested => Some((next.usable, promote(next))),
+        Some(next) => Some((rotates_at?.max(next.usable), promote(next))),
+        None if requested => Some((now, Transition::Create)),
+        // The successor is published early enough to take over in time.
+        None => Some((rotates_at?.minus(rules.ahead), Transition::Create)),
     }
-    Some(retires(active, rules)?.max(may))
 }
 
-/// When to publish the successor of `active`: early enough for it to take over in time.
-fn wanted(active: &KeyTimes, rules: &Rules, asked: bool, now: UnixTime) -> Option<UnixTime> {
-    if asked {
-        return Some(now);
-    }
-    Some(retires(active, rules)?.minus(rules.ahead))
-}
-
-fn retires(active: &KeyTimes, rules: &Rules) -> Option<UnixTime> {
-    Some(active.activated.unwrap_or(active.published).plus(rules.rotate_every?))
-}
-
-/// The first second at which nobody needs a retired key any more.
+/// The first second at which no verifier needs a retired key any more.
 fn removable(key: &KeyTimes, rules: &Rules) -> Option<UnixTime> {
     let retired = key.retired.filter(|_| key.state == KeyState::Retired)?;
-    let last = key.latest_exp.max(retired.plus(LATE).plus(rules.outage));
+    let last = key.latest_exp.max(retired.plus(IN_FLIGHT_GRACE).plus(rules.outage));
     Some(last.plus(rules.skew).plus(Duration::from_secs(1)))
-}
-
-fn find(keys: &[KeyTimes], state: KeyState) -> Option<&KeyTimes> {
-    keys.iter().find(|key| key.state == state)
 }

@@ -2,14 +2,15 @@
 //! nothing in this crate relies on it, but a library's error text may quote its input.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use memchr::memmem;
 
 /// Shortest run of base64url that counts as part of a token.
-const TOKEN_PART: usize = 10;
+const MIN_TOKEN_PART: usize = 10;
 /// Authentication schemes, and the shortest credentials that are blanked after one.
 const SCHEMES: [&str; 3] = ["bearer", "basic", "dpop"];
-const CREDENTIALS: usize = 8;
+const MIN_CREDENTIALS: usize = 8;
 /// Form and query parameters whose value is a secret (RFC 6749, RFC 8693, OpenID Connect).
 const PARAMETERS: &[&str] = &[
     "access_token",
@@ -29,113 +30,141 @@ const PARAMETERS: &[&str] = &[
 ];
 /// Private members of a JWK, RFC 7518 §6.2.2, §6.3.2, §6.4.1, RFC 8037 §2.
 const PRIVATE_MEMBERS: &[&str] = &["d", "p", "q", "dp", "dq", "qi", "k"];
+const BEGIN: &[u8] = b"-----BEGIN ";
 
 /// The line without tokens, credentials and private keys. Borrowed if there were none.
 pub fn scrub(line: &str) -> Cow<'_, str> {
-    let mut line = Cow::Borrowed(line);
-    for pass in [pem, tokens, schemes, userinfo, named] {
-        if let Some(clean) = pass(&line) {
-            line = Cow::Owned(clean);
-        }
+    let line = blank(line.into(), private_keys, "[private key]");
+    let line = blank(line, tokens, "[token]");
+    let line = blank(line, credentials, "[secret]");
+    let line = blank(line, userinfo, "[secret]");
+    blank(line, named_values, "[secret]")
+}
+
+/// Replaces the ranges that `find` finds: in order, without overlap.
+fn blank<'a>(
+    line: Cow<'a, str>,
+    find: fn(&str) -> Vec<Range<usize>>,
+    replacement: &str,
+) -> Cow<'a, str> {
+    let ranges = find(&line);
+    if ranges.is_empty() {
+        return line;
     }
-    line
-}
-
-/// Compact JWS and JWE: a base64url run that starts as a JSON object does, or three dotted runs.
-fn tokens(line: &str) -> Option<String> {
-    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.=".contains(&byte);
-    replace_runs(line, is_token, |run| {
-        let looks_so = |part: &str| part.starts_with("eyJ") || part.starts_with("ewo");
-        let long = |part: &&str| part.trim_end_matches('=').len() >= TOKEN_PART;
-        let dotted = run.split('.').filter(long).count();
-        let dense = run.split('.').filter(|part| part.len() >= 20).count();
-        (run.split('.').any(|part| looks_so(part) && part.len() >= TOKEN_PART)
-            || (dotted >= 3 && dense >= 2))
-            .then_some("[token]")
-    })
-}
-
-/// `Bearer x` and `Basic x`, RFC 6750 §2.1, RFC 7617 §2, at least [`CREDENTIALS`] bytes of it.
-fn schemes(line: &str) -> Option<String> {
-    let mut out = String::new();
+    let mut out = String::with_capacity(line.len());
     let mut kept = 0;
-    for space in memchr::memchr_iter(b' ', line.as_bytes()) {
+    for range in ranges {
+        out.push_str(&line[kept..range.start]);
+        out.push_str(replacement);
+        kept = range.end;
+    }
+    out.push_str(&line[kept..]);
+    out.into()
+}
+
+/// PEM private keys, RFC 7468 §10 and its older forms, over all of their lines.
+fn private_keys(line: &str) -> Vec<Range<usize>> {
+    let behind = |from: usize, text: &str| {
+        line[from..].find(text).map_or(line.len(), |at| from + at + text.len())
+    };
+    let mut end = 0;
+    let blocks = memmem::find_iter(line.as_bytes(), BEGIN).filter_map(|start| {
+        let label_end = behind(start + BEGIN.len(), "-----");
+        if start < end || !line[start..label_end].contains("PRIVATE KEY") {
+            return None;
+        }
+        end = behind(behind(start, "-----END"), "-----").max(label_end);
+        Some(start..end)
+    });
+    blocks.collect()
+}
+
+/// Compact JWS and JWE.
+fn tokens(line: &str) -> Vec<Range<usize>> {
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.=".contains(&byte);
+    let mut next = 0;
+    let runs = line.as_bytes().split(|byte| !is_part(*byte)).filter_map(|run| {
+        let (start, end) = (next, next + run.len());
+        next = end + 1;
+        if run.len() < MIN_TOKEN_PART {
+            return None;
+        }
+        // `value=eyJ…`: the name and the `=` before the token are kept.
+        let start = memmem::find(run, b"=ey").map_or(start, |sign| start + sign + 1);
+        is_token(&line[start..end]).then_some(start..end)
+    });
+    runs.collect()
+}
+
+/// Whether a part starts as a JSON object does, or there are three long parts.
+fn is_token(run: &str) -> bool {
+    let is_object = |part: &str| part.starts_with("eyJ") || part.starts_with("ewo");
+    let long = |part: &&str| part.trim_end_matches('=').len() >= MIN_TOKEN_PART;
+    run.split('.').any(|part| part.len() >= MIN_TOKEN_PART && is_object(part))
+        || run.split('.').filter(long).count() >= 3
+            && run.split('.').filter(|part| part.len() >= 20).count() >= 2
+}
+
+/// `Bearer x` and `Basic x`, RFC 6750 §2.1, RFC 7617 §2, at least [`MIN_CREDENTIALS`] bytes of it.
+fn credentials(line: &str) -> Vec<Range<usize>> {
+    let spaces = memchr::memchr_iter(b' ', line.as_bytes());
+    let found = spaces.filter_map(|space| {
         let is_scheme = |name: &&str| {
             let start = space.checked_sub(name.len());
             start.is_some_and(|at| line.as_bytes()[at..space].eq_ignore_ascii_case(name.as_bytes()))
         };
-        if space < kept || !SCHEMES.iter().any(is_scheme) {
-            continue;
-        }
+        SCHEMES.iter().find(|name| is_scheme(name))?;
         let rest = &line[space + 1..];
         let ends = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ',' | '\\');
         let value = &rest[..rest.find(ends).unwrap_or(rest.len())];
-        if value.len() >= CREDENTIALS && value != "[token]" && !value.starts_with("[secret]") {
-            out.push_str(&line[kept..=space]);
-            out.push_str("[secret]");
-            kept = space + 1 + value.len();
-        }
-    }
-    (kept > 0).then(|| out + &line[kept..])
+        let blanked = value == "[token]" || value.starts_with("[secret]");
+        let is_secret = value.len() >= MIN_CREDENTIALS && !blanked;
+        is_secret.then_some(space + 1..space + 1 + value.len())
+    });
+    found.collect()
 }
 
-/// `scheme://user:password@`.
-fn userinfo(line: &str) -> Option<String> {
-    let mut out = String::new();
-    let mut rest = line;
-    while let Some(at) = memmem::find(rest.as_bytes(), b"://") {
-        let (head, tail) = rest.split_at(at + 3);
-        out.push_str(head);
-        let end = tail.find(|c: char| c.is_whitespace() || "/?#\"'<>)".contains(c));
-        let authority = &tail[..end.unwrap_or(tail.len())];
-        rest = tail;
-        if let Some(at) = authority.rfind('@') {
-            out.push_str("[secret]");
-            rest = &tail[at..];
-        }
-    }
-    let changed = out.len() + rest.len() != line.len() || out.contains("[secret]@");
-    changed.then(|| out + rest)
+/// `user:password` of `scheme://user:password@`.
+fn userinfo(line: &str) -> Vec<Range<usize>> {
+    let found = memmem::find_iter(line.as_bytes(), b"://").filter_map(|colon| {
+        let start = colon + 3;
+        let rest = &line[start..];
+        let end = rest.find(|c: char| c.is_whitespace() || "/?#\"'<>)".contains(c));
+        let len = rest[..end.unwrap_or(rest.len())].rfind('@')?;
+        Some(start..start + len)
+    });
+    found.collect()
 }
 
 /// `"d":"…"` in JSON (also inside a JSON string, where the quotes are escaped) and
-/// `code=…&client_secret=…` in forms and queries, in one pass.
-fn named(line: &str) -> Option<String> {
-    let mut out = String::new();
-    let mut kept = 0;
-    let mut from = 0;
-    let begins = |b: &u8| matches!(b, b'"' | b'?' | b'&' | b'#' | b' ');
-    while let Some(at) = line.as_bytes()[from..].iter().position(begins) {
-        let before = line.as_bytes()[from + at];
-        let start = from + at + 1;
-        from = start;
-        let name_len = line[start..].bytes().take_while(|b| b.is_ascii_lowercase() || *b == b'_');
-        let name_end = start + name_len.count();
-        let name = &line[start..name_end];
-        let Some((value_start, value_len)) = value_of(name, before, &line[name_end..]) else {
-            continue;
-        };
-        let (value_start, value_end) = (name_end + value_start, name_end + value_start + value_len);
-        let value = &line[value_start..value_end];
-        from = value_end;
-        if value.is_empty() || value.starts_with("[secret]") || value.starts_with("[token]") {
-            continue;
+/// `code=…&client_secret=…` in forms and queries.
+fn named_values(line: &str) -> Vec<Range<usize>> {
+    let bytes = line.as_bytes();
+    let mut end = 0;
+    let found = (0..bytes.len()).filter_map(|at| {
+        if at < end || !matches!(bytes[at], b'"' | b'?' | b'&' | b'#' | b' ') {
+            return None;
         }
-        out.push_str(&line[kept..value_start]);
-        out.push_str("[secret]");
-        kept = value_end;
-    }
-    (kept > 0).then(|| out + &line[kept..])
+        let rest = &line[at + 1..];
+        let name = rest.trim_start_matches(|c: char| c.is_ascii_lowercase() || c == '_');
+        let (name, rest) = rest.split_at(rest.len() - name.len());
+        let value = value_of(name, bytes[at], rest)?;
+        let start = value.as_ptr() as usize - line.as_ptr() as usize;
+        end = start + value.len();
+        let blanked = value.starts_with("[token]") || value.starts_with("[secret]");
+        (!value.is_empty() && !blanked).then_some(start..end)
+    });
+    found.collect()
 }
 
-/// The position of the secret value in the text after `name`: offset and length.
-fn value_of(name: &str, before: u8, after: &str) -> Option<(usize, usize)> {
+/// The secret value in the text after `name`.
+fn value_of<'a>(name: &str, before: u8, after: &'a str) -> Option<&'a str> {
     let parameter = PARAMETERS.contains(&name);
     if let Some(value) = after.strip_prefix('=') {
         // A field of the log itself, ` code=expired`, is a word this program chose.
         let secret = parameter && !(name == "code" && before == b' ');
         let end = value.find(|c: char| c.is_whitespace() || "&\"',;)}\\".contains(c));
-        return secret.then(|| (1, end.unwrap_or(value.len())));
+        return secret.then(|| &value[..end.unwrap_or(value.len())]);
     }
     if before != b'"' || name == "code" || !(parameter || PRIVATE_MEMBERS.contains(&name)) {
         return None;
@@ -147,66 +176,7 @@ fn value_of(name: &str, before: u8, after: &str) -> Option<(usize, usize)> {
     };
     let rest = rest.strip_prefix('"')?.trim_start().strip_prefix(':')?.trim_start();
     let value = rest.strip_prefix(escape)?.strip_prefix('"')?;
-    let start = after.len() - value.len();
-    Some((start, value.find(['"', '\\']).unwrap_or(value.len())))
-}
-
-/// A PEM private key, RFC 7468 §10 and its older forms, over all of its lines.
-fn pem(line: &str) -> Option<String> {
-    const END: &str = "-----END";
-    let mut out = String::new();
-    let mut rest = line;
-    let mut changed = false;
-    while let Some(at) = memmem::find(rest.as_bytes(), b"-----BEGIN ") {
-        let (head, tail) = rest.split_at(at);
-        out.push_str(head);
-        let label_end = tail[11..].find("-----").map_or(tail.len(), |end| 11 + end + 5);
-        let body_end = tail.find(END).map_or(tail.len(), |end| {
-            tail[end + END.len()..].find("-----").map_or(tail.len(), |n| end + END.len() + n + 5)
-        });
-        if tail[..label_end].contains("PRIVATE KEY") {
-            out.push_str("[private key]");
-            rest = &tail[body_end.max(label_end)..];
-            changed = true;
-        } else {
-            out.push_str(&tail[..label_end]);
-            rest = &tail[label_end..];
-        }
-    }
-    changed.then(|| out + rest)
-}
-
-/// Replaces each run of at least [`TOKEN_PART`] bytes that `is_part` accepts, if `with` says so.
-fn replace_runs(
-    line: &str,
-    is_part: impl Fn(u8) -> bool,
-    with: impl Fn(&str) -> Option<&'static str>,
-) -> Option<String> {
-    let mut out = String::new();
-    let mut kept = 0;
-    let mut at = 0;
-    let bytes = line.as_bytes();
-    while at < bytes.len() {
-        if !is_part(bytes[at]) {
-            at += 1;
-            continue;
-        }
-        let end = at + bytes[at..].iter().take_while(|byte| is_part(**byte)).count();
-        if end - at < TOKEN_PART {
-            at = end;
-            continue;
-        }
-        // `value=eyJ…`: the name and the `=` before the token are kept.
-        let named = memmem::find(&bytes[at..end], b"=ey");
-        let start = named.map_or(at, |sign| at + sign + 1);
-        if let Some(blank) = with(&line[start..end]) {
-            out.push_str(&line[kept..start]);
-            out.push_str(blank);
-            kept = end;
-        }
-        at = end;
-    }
-    (kept > 0).then(|| out + &line[kept..])
+    Some(&value[..value.find(['"', '\\']).unwrap_or(value.len())])
 }
 
 #[cfg(test)]

@@ -18,22 +18,25 @@
 
 use std::fmt::{self, Display};
 
-use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
-use serde::ser::{SerializeSeq as _, Serializer};
+use serde::de::value::SeqAccessDeserializer;
+use serde::de::{Deserializer, Error, SeqAccess, Visitor};
+use serde::{Deserialize, Serializer};
 
 /// Why a value is invalid, and what to write instead.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{why}{}{}", part(HINT_MARK, hint.as_deref()), part(MEANT_MARK, meant.as_deref()))]
 pub struct Invalid {
     /// Why the value is invalid.
     pub why: String,
     /// What to write instead, or what else there is to know.
     pub hint: Option<String>,
-    /// The value that was probably meant. Whoever knows the key makes a line of it.
+    /// The value that was probably meant. A caller that knows the key shows both as a line.
     pub meant: Option<String>,
 }
 
-const HINT: &str = "\nhint: ";
-const MEANT: &str = "\nmeant: ";
+/// What separates the parts of [`Invalid`] in its text.
+const HINT_MARK: &str = "\nhint: ";
+const MEANT_MARK: &str = "\nmeant: ";
 
 impl Invalid {
     /// An invalid setting, with the reason.
@@ -55,27 +58,22 @@ impl Invalid {
 
     /// Splits a serde error into reason and hint, because serde carries only text.
     pub fn from_message(message: &str) -> Self {
-        let (message, meant) = match message.rsplit_once(MEANT) {
-            Some((message, meant)) => (message, Some(meant.to_owned())),
-            None => (message, None),
-        };
-        let (why, hint) = match message.split_once(HINT) {
-            Some((why, hint)) => (why, Some(hint.to_owned())),
-            None => (message, None),
-        };
+        let (message, meant) = split_part(message, MEANT_MARK);
+        let (why, hint) = split_part(message, HINT_MARK);
         Self { why: why.to_owned(), hint, meant }
     }
 }
 
-impl Display for Invalid {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.why)?;
-        self.hint.as_ref().map_or(Ok(()), |hint| write!(f, "{HINT}{hint}"))?;
-        self.meant.as_ref().map_or(Ok(()), |meant| write!(f, "{MEANT}{meant}"))
+fn split_part<'a>(message: &'a str, separator: &str) -> (&'a str, Option<String>) {
+    match message.rsplit_once(separator) {
+        Some((message, part)) => (message, Some(part.to_owned())),
+        None => (message, None),
     }
 }
 
-impl std::error::Error for Invalid {}
+fn part(separator: &str, text: Option<&str>) -> String {
+    text.map(|text| format!("{separator}{text}")).unwrap_or_default()
+}
 
 /// Deserializes a string and parses it.
 ///
@@ -85,21 +83,7 @@ pub fn text<'de, D: Deserializer<'de>, T>(
     deserializer: D,
     parse: fn(&str) -> Result<T, Invalid>,
 ) -> Result<T, D::Error> {
-    struct TextVisitor<T>(fn(&str) -> Result<T, Invalid>);
-
-    impl<T> Visitor<'_> for TextVisitor<T> {
-        type Value = T;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a string")
-        }
-
-        fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
-            self.0(text).map_err(E::custom)
-        }
-    }
-
-    deserializer.deserialize_str(TextVisitor(parse))
+    parse(&String::deserialize(deserializer)?).map_err(D::Error::custom)
 }
 
 /// A type that is written as a string: how it is parsed, and how the JSON schema shows its default.
@@ -107,6 +91,8 @@ macro_rules! written {
     ($(#[$doc:meta])* $name:ident, $plain:ty, $parse:expr, $show:expr) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq)]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+        #[cfg_attr(feature = "schema", schemars(with = "String", inline))]
         pub struct $name(pub $plain);
 
         impl $name {
@@ -126,21 +112,6 @@ macro_rules! written {
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
                 text(from, $parse).map(Self)
-            }
-        }
-
-        #[cfg(feature = "schema")]
-        impl schemars::JsonSchema for $name {
-            fn inline_schema() -> bool {
-                true
-            }
-
-            fn schema_name() -> std::borrow::Cow<'static, str> {
-                stringify!($name).into()
-            }
-
-            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-                schemars::json_schema!({ "type": "string" })
             }
         }
     };
@@ -245,26 +216,25 @@ fn split(text: &str) -> (&str, &str) {
 /// # Errors
 /// Why the URL is invalid, without its user name or password.
 pub fn http_url(text: &str) -> Result<url::Url, Invalid> {
-    const SCHEME: &str = "it lacks its scheme, `https://` or `http://`";
-    let invalid = |why: String| match with_scheme(text) {
-        Some(meant) => Invalid::new(why).meant(meant),
-        None => Invalid::new(why).hint("write it like `https://auth.example.com`"),
-    };
-    let mut url = url::Url::parse(text).map_err(|why| match why {
-        url::ParseError::RelativeUrlWithoutBase => match with_scheme(text) {
-            Some(_) => invalid(SCHEME.to_owned()),
-            None => invalid("not an absolute URL".to_owned()),
-        },
-        why => invalid(format!("invalid URL: {why}")),
-    })?;
-    if !matches!(url.scheme(), "http" | "https") {
+    const NO_SCHEME: &str = "it lacks its scheme, `https://` or `http://`";
+    let completed = with_scheme(text);
+    let why = match url::Url::parse(text) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") => return check_parts(url),
         // A host and its port look like a scheme and a path: `localhost:3000`.
-        let host = !text.contains("://") && with_scheme(text).is_some();
-        return Err(match host {
-            true => invalid(SCHEME.to_owned()),
-            false => invalid(format!("`{}:` is neither `http:` nor `https:`", url.scheme())),
-        });
-    }
+        Ok(_) if !text.contains("://") && completed.is_some() => NO_SCHEME.to_owned(),
+        Ok(url) => format!("`{}:` is neither `http:` nor `https:`", url.scheme()),
+        Err(url::ParseError::RelativeUrlWithoutBase) if completed.is_some() => NO_SCHEME.to_owned(),
+        Err(url::ParseError::RelativeUrlWithoutBase) => "not an absolute URL".to_owned(),
+        Err(why) => format!("invalid URL: {why}"),
+    };
+    Err(match completed {
+        Some(url) => Invalid::new(why).meant(url),
+        None => Invalid::new(why).hint("write it like `https://auth.example.com`"),
+    })
+}
+
+/// The URL, unless it has credentials or a fragment.
+fn check_parts(mut url: url::Url) -> Result<url::Url, Invalid> {
     let why = if !url.username().is_empty() || url.password().is_some() {
         "a URL must not carry a user name or password"
     } else if url.fragment().is_some() {
@@ -290,7 +260,7 @@ pub fn shown(url: &url::Url) -> &str {
 }
 
 /// The URL that `text` becomes by a scheme: `http:` for this machine and private addresses, else
-/// `https:`. `None` where that is no URL, and where it might show a secret.
+/// `https:`. `None` if that is not a URL, or might show a secret.
 fn with_scheme(text: &str) -> Option<String> {
     let text = text.split_once("://").map_or(text, |(_, rest)| rest);
     let rest = text.strip_prefix("//").unwrap_or(text);
@@ -308,51 +278,32 @@ fn with_scheme(text: &str) -> Option<String> {
 }
 
 /// A string or a list of strings.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct OneOrMany(pub Vec<String>);
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct OneOrMany(#[serde(deserialize_with = "one_or_many")] pub Vec<String>);
 
-impl OneOrMany {
-    /// # Errors
-    /// A type other than a string or a list of strings.
-    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
-        struct Either;
+/// # Errors
+/// A type other than a string or a list of strings.
+pub fn one_or_many<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+    struct Either;
 
-        impl<'de> Visitor<'de> for Either {
-            type Value = Vec<String>;
+    impl<'de> Visitor<'de> for Either {
+        type Value = Vec<String>;
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a string or a list of strings")
-            }
-
-            fn visit_str<E: Error>(self, text: &str) -> Result<Vec<String>, E> {
-                Ok(vec![text.to_owned()])
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Vec<String>, A::Error> {
-                let mut all = Vec::new();
-                while let Some(one) = seq.next_element()? {
-                    all.push(one);
-                }
-                Ok(all)
-            }
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a string or a list of strings")
         }
 
-        from.deserialize_any(Either)
+        fn visit_str<E: Error>(self, text: &str) -> Result<Vec<String>, E> {
+            Ok(vec![text.to_owned()])
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Vec<String>, A::Error> {
+            Vec::deserialize(SeqAccessDeserializer::new(seq))
+        }
     }
 
-    /// # Errors
-    /// The serializer's own.
-    pub fn serialize<S: Serializer>(value: &[String], to: S) -> Result<S::Ok, S::Error> {
-        let mut list = to.serialize_seq(Some(value.len()))?;
-        value.iter().try_for_each(|one| list.serialize_element(one))?;
-        list.end()
-    }
-}
-
-impl<'de> Deserialize<'de> for OneOrMany {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        Self::deserialize(from).map(Self)
-    }
+    from.deserialize_any(Either)
 }
 
 #[cfg(feature = "schema")]

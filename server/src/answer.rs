@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::bridge::BridgeError;
 use crate::issuer::NoSet;
-use crate::jose::refusal::{ExchangeError, Refusal};
+use crate::jose::refusal::Refusal;
 
 /// Why this program answers a request with an error.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -118,8 +118,8 @@ impl ExchangeFailure {
             Self::GrantType => ("unsupported_grant_type", 400),
             Self::Audience => ("invalid_target", 400),
             Self::Bridge(BridgeError::Refused(refusal)) => match refusal.exchange_error() {
-                error @ ExchangeError::ServerError => (error.as_str(), 500),
-                error => (error.as_str(), 400),
+                error @ "server_error" => (error, 500),
+                error => (error, 400),
             },
             Self::Bridge(BridgeError::IssuerUnknown) => ("invalid_request", 400),
             Self::Bridge(BridgeError::Stopped) => ("server_error", 500),

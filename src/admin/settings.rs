@@ -17,7 +17,8 @@ pub struct AdminSettings {
     #[schemars(with = "String")]
     pub listen: Option<Listen>,
     /// Names a browser may reach it by, beside addresses, names without a dot and `localhost`.
-    #[serde(with = "OneOrMany")]
+    #[serde(deserialize_with = "setting::one_or_many")]
+    #[schemars(with = "OneOrMany")]
     pub hosts: Vec<String>,
     /// `/readyz` says "not ready" after this time of nothing but failures of the auth server, or
     /// `never`; until then "degraded".

@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use super::args::VerifyArgs;
 use super::output::{CliError, Output};
 use super::{Exit, source, token};
-use crate::jose::alg::{Alg, AlgSet, Family};
+use crate::jose::alg::{Alg, AlgSet};
 use crate::jose::check::{self, Secrets};
 use crate::jose::jwks::{self, KeySet, Options};
 use crate::jose::jws::Envelope;
@@ -120,7 +120,7 @@ impl SignatureVerifier {
         let keys = self.keys(source::read(source, self.limits.document)?.body.into(), false);
         match keys.set {
             // A set of secrets has no public key, but it is enough for a token with an HMAC.
-            Err(code) if !check::has_secret(self.algorithms) => Err(CliError::new(
+            Err(code) if !self.algorithms.iter().any(Alg::is_hmac) => Err(CliError::new(
                 code,
                 format_args!("{source} holds no key set with a usable key"),
             )
@@ -167,9 +167,9 @@ impl SignatureVerifier {
 
     fn judge(&self, token: &str, keys: &Keys) -> Result<Alg, &'static str> {
         let jws = Envelope::parse(token, &self.limits, false).map_err(|refusal| refusal.code())?;
-        let alg = jws.unverified_alg();
+        let alg = jws.unverified_header().alg;
         let asked = self.algorithms.contains(alg) || (self.any && keys.in_line);
-        let judged = if alg.family() == Family::Secret && asked {
+        let judged = if alg.is_hmac() && asked {
             Secrets::read(&keys.document)
                 .and_then(|secrets| secrets.check(token, AlgSet::of(&[alg]), &self.limits))
         } else {

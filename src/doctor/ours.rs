@@ -6,7 +6,7 @@ use super::fix;
 use crate::jose::jws::CompactJws;
 use crate::jose::names::{Limits, UnixTime};
 use crate::jose::refusal::Refusal;
-use crate::jose::verify::{Budget, verify};
+use crate::jose::verify::verify;
 
 /// [`Finding::about`] for what countersign itself would do.
 const OURS: &str = "countersign";
@@ -80,10 +80,8 @@ pub(super) fn refusal(case: &Case) -> Option<Cause> {
 /// Why these keys refuse the token.
 pub fn refused_by(read: &super::finding::ReadKeys, token: &str, now: UnixTime) -> Option<Cause> {
     let limits = Limits::default();
-    let verified = CompactJws::parse(token, &limits, false).and_then(|jws| {
-        let mut budget = Budget::new(&limits);
-        verify(&jws, &read.policy, &read.keys, now, &mut budget).map(drop)
-    });
+    let verified = CompactJws::parse(token, &limits, false)
+        .and_then(|jws| verify(&jws, &read.policy, &read.keys, &limits, now).map(drop));
     let refusal = verified.err()?;
     let text = match refusal {
         Refusal::Base64 | Refusal::Header | Refusal::Payload => {

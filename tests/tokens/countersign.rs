@@ -9,7 +9,6 @@ use std::time::Duration;
 use crate::support::tokens::*;
 use countersign::jose::alg::{Alg, AlgSet};
 use countersign::jose::asserted::{AssertedClaims, AssertionRules};
-use countersign::jose::confirmation::Confirmation;
 use countersign::jose::hash_claims::hash;
 use countersign::jose::names::{Audience, Issuer, Limits, UnixTime};
 use countersign::jose::policy::{ClientSource, MissingAudience};
@@ -326,7 +325,7 @@ fn passes_as_it_stands_only_when_nothing_is_amiss() {
     let plain = Ask::default();
     assert!(as_it_stands(&scene(), &token, &plain));
     let expires = UnixTime::from_secs(NOW + 600);
-    let expected = Verdict::AsItStands { expires, confirmation: None };
+    let expected = Verdict::AsItStands { expires };
     assert_eq!(scene().judge(&token, &plain), Ok(expected));
 
     let mut nothing_accepted = scene();
@@ -721,17 +720,16 @@ fn a_sender_constrained_token_becomes_no_bearer_token() {
     let asserted = |scene: &Scene| {
         let answer = answer.to_string();
         AssertedClaims::by_introspection(answer.as_bytes(), &rules(scene, None), &Limits::default())
-            .map(|asserted| asserted.confirmation())
+            .map(drop)
     };
     assert_eq!(asserted(&scene).unwrap_err().code(), "sender_constrained");
-    // With an explicit setting it is allowed, and the caller is told the kind of binding.
+    // With an explicit setting it is allowed.
     scene.policy.sender_constrained = true;
-    assert_eq!(asserted(&scene), Ok(Some(Confirmation::Dpop)));
+    assert_eq!(asserted(&scene), Ok(()));
     let Ok(Verdict::Countersigned(new)) = scene.judge(&bound(thumb.clone()), &Ask::default())
     else {
         panic!()
     };
-    assert_eq!(new.confirmation, Some(Confirmation::Dpop));
     assert_eq!(payload(&new.jwt)["cnf"], thumb);
 }
 

@@ -1,9 +1,12 @@
-//! The JWS algorithms as one table (RFC 7518 §3, RFC 8037 §3.1, RFC 8812 §3, RFC 9864 §2). Nothing
-//! below enumerates algorithms again: a new one is one row.
+//! The JWS algorithms as one table (RFC 7518 §3, RFC 8037 §3.1, RFC 8812 §3, RFC 9864 §2). A new
+//! algorithm is one row: no other code lists them.
 
 use aws_lc_rs::digest;
 use aws_lc_rs::signature::{self, EcdsaVerificationAlgorithm};
 use jsonwebtoken::Algorithm;
+
+use Check::{AwsLc, Jsonwebtoken};
+use Family::{Ec, Okp, Rsa, Secret};
 
 /// A JWS algorithm this program can verify.
 #[expect(missing_docs, reason = "the registered names")]
@@ -75,54 +78,34 @@ pub struct Row {
     pub der: Option<&'static EcdsaVerificationAlgorithm>,
 }
 
-macro_rules! row {
-    ($alg:ident, $name:literal, $family:expr, $len:expr, $hash:ident, $check:expr, $der:expr) => {
-        Row {
-            alg: Alg::$alg,
-            name: $name,
-            family: $family,
-            signature_len: $len,
-            hash: &digest::$hash,
-            check: $check,
-            der: $der,
-        }
-    };
-}
-
-macro_rules! by_jsonwebtoken {
-    ($name:ident) => {
-        Check::Jsonwebtoken(Algorithm::$name)
-    };
-}
-
-macro_rules! by_aws_lc {
-    ($fixed:ident) => {
-        Check::AwsLc(&signature::$fixed)
-    };
-}
-
-macro_rules! der {
-    ($der:ident) => {
-        Some(&signature::$der)
-    };
+const fn row(
+    alg: Alg,
+    name: &'static str,
+    family: Family,
+    signature_len: Option<usize>,
+    hash: &'static digest::Algorithm,
+    check: Check,
+    der: Option<&'static EcdsaVerificationAlgorithm>,
+) -> Row {
+    Row { alg, name, family, signature_len, hash, check, der }
 }
 
 #[rustfmt::skip]
 static TABLE: [Row; 14] = [
-    row!(Rs256, "RS256", Family::Rsa, None, SHA256, by_jsonwebtoken!(RS256), None),
-    row!(Rs384, "RS384", Family::Rsa, None, SHA384, by_jsonwebtoken!(RS384), None),
-    row!(Rs512, "RS512", Family::Rsa, None, SHA512, by_jsonwebtoken!(RS512), None),
-    row!(Ps256, "PS256", Family::Rsa, None, SHA256, by_jsonwebtoken!(PS256), None),
-    row!(Ps384, "PS384", Family::Rsa, None, SHA384, by_jsonwebtoken!(PS384), None),
-    row!(Ps512, "PS512", Family::Rsa, None, SHA512, by_jsonwebtoken!(PS512), None),
-    row!(Es256, "ES256", Family::Ec(Curve::P256), Some(64), SHA256, by_jsonwebtoken!(ES256), der!(ECDSA_P256_SHA256_ASN1)),
-    row!(Es384, "ES384", Family::Ec(Curve::P384), Some(96), SHA384, by_jsonwebtoken!(ES384), der!(ECDSA_P384_SHA384_ASN1)),
-    row!(Es512, "ES512", Family::Ec(Curve::P521), Some(132), SHA512, by_aws_lc!(ECDSA_P521_SHA512_FIXED), der!(ECDSA_P521_SHA512_ASN1)),
-    row!(Es256k, "ES256K", Family::Ec(Curve::Secp256k1), Some(64), SHA256, by_aws_lc!(ECDSA_P256K1_SHA256_FIXED), der!(ECDSA_P256K1_SHA256_ASN1)),
-    row!(EdDsa, "EdDSA", Family::Okp(Curve::Ed25519), Some(64), SHA512, by_jsonwebtoken!(EdDSA), None),
-    row!(Hs256, "HS256", Family::Secret, Some(32), SHA256, by_jsonwebtoken!(HS256), None),
-    row!(Hs384, "HS384", Family::Secret, Some(48), SHA384, by_jsonwebtoken!(HS384), None),
-    row!(Hs512, "HS512", Family::Secret, Some(64), SHA512, by_jsonwebtoken!(HS512), None),
+    row(Alg::Rs256, "RS256", Rsa, None, &digest::SHA256, Jsonwebtoken(Algorithm::RS256), None),
+    row(Alg::Rs384, "RS384", Rsa, None, &digest::SHA384, Jsonwebtoken(Algorithm::RS384), None),
+    row(Alg::Rs512, "RS512", Rsa, None, &digest::SHA512, Jsonwebtoken(Algorithm::RS512), None),
+    row(Alg::Ps256, "PS256", Rsa, None, &digest::SHA256, Jsonwebtoken(Algorithm::PS256), None),
+    row(Alg::Ps384, "PS384", Rsa, None, &digest::SHA384, Jsonwebtoken(Algorithm::PS384), None),
+    row(Alg::Ps512, "PS512", Rsa, None, &digest::SHA512, Jsonwebtoken(Algorithm::PS512), None),
+    row(Alg::Es256, "ES256", Ec(Curve::P256), Some(64), &digest::SHA256, Jsonwebtoken(Algorithm::ES256), Some(&signature::ECDSA_P256_SHA256_ASN1)),
+    row(Alg::Es384, "ES384", Ec(Curve::P384), Some(96), &digest::SHA384, Jsonwebtoken(Algorithm::ES384), Some(&signature::ECDSA_P384_SHA384_ASN1)),
+    row(Alg::Es512, "ES512", Ec(Curve::P521), Some(132), &digest::SHA512, AwsLc(&signature::ECDSA_P521_SHA512_FIXED), Some(&signature::ECDSA_P521_SHA512_ASN1)),
+    row(Alg::Es256k, "ES256K", Ec(Curve::Secp256k1), Some(64), &digest::SHA256, AwsLc(&signature::ECDSA_P256K1_SHA256_FIXED), Some(&signature::ECDSA_P256K1_SHA256_ASN1)),
+    row(Alg::EdDsa, "EdDSA", Okp(Curve::Ed25519), Some(64), &digest::SHA512, Jsonwebtoken(Algorithm::EdDSA), None),
+    row(Alg::Hs256, "HS256", Secret, Some(32), &digest::SHA256, Jsonwebtoken(Algorithm::HS256), None),
+    row(Alg::Hs384, "HS384", Secret, Some(48), &digest::SHA384, Jsonwebtoken(Algorithm::HS384), None),
+    row(Alg::Hs512, "HS512", Secret, Some(64), &digest::SHA512, Jsonwebtoken(Algorithm::HS512), None),
 ];
 
 impl Alg {
@@ -140,6 +123,11 @@ impl Alg {
     /// The kind of key it needs.
     pub fn family(self) -> Family {
         self.row().family
+    }
+
+    /// Whether it has a secret instead of a key pair.
+    pub fn is_hmac(self) -> bool {
+        self.family() == Family::Secret
     }
 
     /// The algorithm of a registered `alg` name, case-sensitive (RFC 7515 §4.1.1). RFC 9864's
@@ -214,7 +202,7 @@ impl AlgSet {
 
     /// Every algorithm with a public key; HMAC algorithms must be named.
     pub fn asymmetric() -> Self {
-        Alg::all().filter(|alg| alg.family() != Family::Secret).collect()
+        Alg::all().filter(|alg| !alg.is_hmac()).collect()
     }
 
     /// Whether `alg` is in the set.
@@ -225,11 +213,6 @@ impl AlgSet {
     /// The members, in the order of the table.
     pub fn iter(self) -> impl Iterator<Item = Alg> {
         Alg::all().filter(move |alg| self.contains(*alg))
-    }
-
-    /// Whether no algorithm is in it.
-    pub const fn is_empty(self) -> bool {
-        self.0 == 0
     }
 }
 

@@ -1,12 +1,11 @@
 //! Claims without a signature of their own: the authorization server asserts them in an answer,
-//! over a connection that the edge opened to a configured address. Sources are token introspection
+//! over a connection that the server crate opened to a configured address. Sources are token introspection
 //! (RFC 7662) and userinfo (OpenID Connect Core §5.3). They have a proof type of their own, so that
 //! the code distinguishes the two ways to a new token.
 
 use std::time::Duration;
 
 use super::audience::Audiences;
-use super::confirmation::Confirmation;
 use super::json::Object;
 use super::jws;
 use super::kind;
@@ -14,16 +13,17 @@ use super::names::{Audience, Limits, UnixTime};
 use super::policy::IssuerPolicy;
 use super::refusal::Refusal;
 use super::times::Times;
+use super::verify::CheckedClaims;
 
 /// Checked claims of an introspection or userinfo answer.
 #[derive(Debug)]
 pub struct AssertedClaims {
-    object: Object,
-    times: Times,
-    exp: UnixTime,
-    audiences: Audiences,
-    not_claims: &'static [&'static str],
-    mapped: bool,
+    claims: Object,
+    checked: CheckedClaims,
+    /// Members that describe the answer, not the user.
+    pub(super) not_claims: &'static [&'static str],
+    /// The operator chose each claim, `sub` among them.
+    pub(super) mapped: bool,
 }
 
 /// The rules for claims that the answer itself may omit.
@@ -50,19 +50,22 @@ impl AssertedClaims {
         rules: &AssertionRules<'_>,
         limits: &Limits,
     ) -> Result<Self, Refusal> {
-        let object = read(answer, limits)?;
-        if object.get("active") != Some("true") {
+        let claims = read(answer, limits)?;
+        if claims.get("active") != Some("true") {
             return Err(Refusal::Inactive);
         }
         // Servers call refresh tokens active too (RFC 7662 §2.1). A refresh token is worthless
         // without its client's secret, so it must not become a login here.
         let refresh = |member: &&str| {
-            object.string(member).is_some_and(|kind| kind.to_ascii_lowercase().contains("refresh"))
+            claims.string(member).is_some_and(|kind| kind.to_ascii_lowercase().contains("refresh"))
         };
-        if ["token_type", "token_use", "typ"].iter().any(refresh) || kind::is_no_login(&object) {
+        if ["token_type", "token_use", "typ"].iter().any(refresh)
+            || kind::is_refresh_or_logout(&claims)
+        {
             return Err(Refusal::Typ);
         }
-        Self::check(object, rules, &["active", "token_type"], false)
+        let checked = check(&claims, rules)?;
+        Ok(Self { claims, checked, not_claims: &["active", "token_type"], mapped: false })
     }
 
     /// Claims of a userinfo answer, or of a session endpoint whose members the operator mapped.
@@ -74,72 +77,18 @@ impl AssertedClaims {
         rules: &AssertionRules<'_>,
         limits: &Limits,
     ) -> Result<Self, Refusal> {
-        Self::check(read(answer, limits)?, rules, &[], true)
+        let claims = read(answer, limits)?;
+        let checked = check(&claims, rules)?;
+        Ok(Self { claims, checked, not_claims: &[], mapped: true })
     }
 
-    fn check(
-        object: Object,
-        rules: &AssertionRules<'_>,
-        not_claims: &'static [&'static str],
-        mapped: bool,
-    ) -> Result<Self, Refusal> {
-        let AssertionRules { policy, audience, lifetime, now } = *rules;
-        if object.get("iss").is_some() {
-            let iss = object.string("iss").ok_or(Refusal::Issuer)?;
-            policy.check_issuer(&iss, &object)?;
-        } else if policy.tenants.is_some() {
-            // The tenant is unknown.
-            return Err(Refusal::IssuerMissing);
-        }
-        if Confirmation::of(&object).is_some() && !policy.sender_constrained {
-            return Err(Refusal::SenderConstrained);
-        }
-        let times = Times::read(&object, &policy.claims)?;
-        times.check_start(now, policy.leeway)?;
-        if times.exp.is_some_and(|exp| exp <= now) {
-            return Err(Refusal::Expired);
-        }
-        let latest = now.plus(lifetime);
-        let exp = times.exp.map_or(latest, |exp| exp.min(latest));
-        let audiences = match audience {
-            Some(audience) if object.get("aud").is_none() => {
-                Audiences::configured(audience.clone())
-            }
-            // No header was verified here, so no header names the client.
-            _ => Audiences::check(&object, &policy.audience, None)?,
-        };
-        Ok(Self { object, times, exp, audiences, not_claims, mapped })
+    /// The members of the answer.
+    pub(super) fn claims(&self) -> &Object {
+        &self.claims
     }
 
-    /// The key that the token is bound to, according to the answer.
-    pub fn confirmation(&self) -> Option<Confirmation> {
-        Confirmation::of(&self.object)
-    }
-
-    pub(super) fn object(&self) -> &Object {
-        &self.object
-    }
-
-    pub(super) fn times(&self) -> Times {
-        self.times
-    }
-
-    pub(super) fn expires(&self) -> UnixTime {
-        self.exp
-    }
-
-    pub(super) fn audiences(&self) -> &Audiences {
-        &self.audiences
-    }
-
-    /// Whether the operator chose each claim, `sub` among them.
-    pub(super) fn is_mapped(&self) -> bool {
-        self.mapped
-    }
-
-    /// Members that describe the answer, not the user.
-    pub(super) fn not_claims(&self) -> &'static [&'static str] {
-        self.not_claims
+    pub(super) fn checked(&self) -> &CheckedClaims {
+        &self.checked
     }
 }
 
@@ -147,7 +96,29 @@ fn read(answer: &[u8], limits: &Limits) -> Result<Object, Refusal> {
     if answer.len() > limits.document {
         return Err(Refusal::TooLarge { limit: limits.document });
     }
-    let text = std::str::from_utf8(answer).map_err(|_| Refusal::Payload)?;
-    Object::parse(text.to_owned(), limits.depth)
-        .map_err(|fault| jws::refusal(fault, Refusal::Payload, limits))
+    jws::read_object(answer.to_owned(), Refusal::Payload, limits)
+}
+
+fn check(claims: &Object, rules: &AssertionRules<'_>) -> Result<CheckedClaims, Refusal> {
+    let AssertionRules { policy, audience, lifetime, now } = *rules;
+    if claims.get("iss").is_some() {
+        let iss = claims.string("iss").ok_or(Refusal::Issuer)?;
+        policy.check_issuer(&iss, claims)?;
+    } else if policy.tenants.is_some() {
+        // The tenant is unknown.
+        return Err(Refusal::IssuerMissing);
+    }
+    if !policy.sender_constrained && kind::is_sender_constrained(claims) {
+        return Err(Refusal::SenderConstrained);
+    }
+    let times = Times::read(claims, &policy.claims)?;
+    times.check(now, policy.leeway)?;
+    let latest = now.plus(lifetime);
+    let exp = times.exp.map_or(latest, |exp| exp.min(latest));
+    let audiences = match audience {
+        Some(audience) if claims.get("aud").is_none() => Audiences::configured(audience.clone()),
+        // No header was verified here, so no header names the client.
+        _ => Audiences::check(claims, &policy.audience, None)?,
+    };
+    Ok(CheckedClaims { times, exp, audiences })
 }

@@ -1,4 +1,4 @@
-//! `aud` (RFC 7519 §4.1.3): parsed, checked against the operator's list, and one chosen from
+//! `aud` (RFC 7519 §4.1.3): parses it, checks it against the operator's list, and chooses one of
 //! several.
 
 use super::json::{self, Object};
@@ -9,16 +9,9 @@ use super::refusal::Refusal;
 /// The audiences of a token, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Audiences {
-    list: Vec<Audience>,
+    pub list: Vec<Audience>,
     /// They came from the configuration; the token had none.
-    pub set: bool,
-}
-
-/// One audience, and whether it was one of several.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Chosen {
-    pub audience: Audience,
-    pub of_several: bool,
+    pub configured: bool,
 }
 
 impl Audiences {
@@ -37,18 +30,18 @@ impl Audiences {
             let missing = rule.when_missing.as_ref().ok_or(Refusal::AudienceMissing)?;
             let bound = bound.or_else(|| missing.named_client(claims));
             check_client(claims, &missing.clients, bound)?;
-            return Ok(Self { list: vec![missing.audience.clone()], set: true });
+            return Ok(Self::configured(missing.audience.clone()));
         };
         let list = read(value)?;
         if !rule.accept.is_empty() && !list.iter().any(|aud| rule.accept.contains(aud)) {
             return Err(Refusal::Audience);
         }
-        Ok(Self { list, set: false })
+        Ok(Self { list, configured: false })
     }
 
     /// An audience the operator configured for claims that never have one.
     pub(super) fn configured(audience: Audience) -> Self {
-        Self { list: vec![audience], set: true }
+        Self { list: vec![audience], configured: true }
     }
 
     /// The one audience of the new token: the requested one; else, of several, the first that the
@@ -61,21 +54,18 @@ impl Audiences {
         &self,
         azp: Option<&str>,
         rule: &AudienceRule,
-        asked: Option<&Audience>,
-    ) -> Result<Chosen, Refusal> {
-        let of_several = self.list.len() > 1;
-        let accepted = |aud: &&Audience| rule.accept.is_empty() || rule.accept.contains(aud);
-        if let Some(asked) = asked {
-            let found = self.list.iter().find(|aud| *aud == asked);
-            let found = found.filter(|aud| self.set || accepted(aud));
-            let found = found.ok_or(Refusal::AudienceAsked)?;
-            return Ok(Chosen { audience: found.clone(), of_several });
+        requested: Option<&Audience>,
+    ) -> Result<Audience, Refusal> {
+        if let Some(requested) = requested {
+            let any = self.configured || rule.accept.is_empty();
+            let accepted = any || rule.accept.contains(requested);
+            let found = self.list.iter().find(|aud| *aud == requested && accepted);
+            return found.cloned().ok_or(Refusal::AudienceAsked);
         }
         let preferred = rule.accept.iter().find(|aud| self.list.contains(aud));
-        let party = || self.list.iter().find(|aud| Some(aud.as_str()) == azp);
-        let chosen = preferred.or_else(party).or_else(|| self.list.first());
-        let audience = chosen.ok_or(Refusal::AudienceType)?.clone();
-        Ok(Chosen { audience, of_several })
+        let client = || self.list.iter().find(|aud| Some(aud.as_str()) == azp);
+        let chosen = preferred.or_else(client).or_else(|| self.list.first());
+        chosen.cloned().ok_or(Refusal::AudienceType)
     }
 }
 
@@ -98,8 +88,8 @@ fn read(value: &str) -> Result<Vec<Audience>, Refusal> {
     Ok(list)
 }
 
-/// Each of `azp` and `client_id` that is present must be one of `clients` or the bound one. One
-/// must be present, unless a client is bound. A claim `client` is ignored: its value is whatever
+/// Checks that each of `azp` and `client_id` that is present is one of `clients` or the bound one.
+/// One must be present, unless a client is bound. A claim `client` is ignored: its value is whatever
 /// the identity provider lets a user write.
 fn check_client(claims: &Object, clients: &[String], bound: Option<&str>) -> Result<(), Refusal> {
     let mut seen = bound.is_some();

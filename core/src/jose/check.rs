@@ -1,20 +1,20 @@
-//! Checks only a signature, over any payload, for the command line. Stricter than [`super::verify`]
-//! if a key set is ambiguous: there the issuer's configuration says whose key set it is, here
-//! nothing does.
+//! Checks only a signature, over any payload, for the command line. It is stricter than
+//! [`super::verify`] if a key set is ambiguous: there, the issuer's configuration says whose key set
+//! it is.
 
 use std::collections::HashSet;
 
 use zeroize::Zeroizing;
 
-use super::alg::{Alg, AlgSet, Family};
+use super::alg::{Alg, AlgSet};
 use super::base64url;
 use super::jwk::SignatureForm;
-use super::jws::Envelope;
+use super::jws::{Envelope, UnverifiedHeader};
 use super::keyset::KeySet;
 use super::names::Limits;
 use super::policy::HmacSecret;
 use super::refusal::Refusal;
-use super::verify::{self, Budget};
+use super::verify;
 
 /// Checks a compact JWS with a key set; returns its algorithm.
 ///
@@ -27,7 +27,8 @@ pub fn check(
     limits: &Limits,
 ) -> Result<Alg, Refusal> {
     let jws = Envelope::parse(token, limits, false)?;
-    if let Some(kid) = jws.unverified_kid()
+    let header = jws.unverified_header();
+    if let Some(kid) = header.kid.as_deref()
         && keys.has_kid(kid)
     {
         let named = Alg::all().flat_map(|alg| keys.candidates(Some(kid), alg));
@@ -35,9 +36,8 @@ pub fn check(
             return Err(Refusal::KidAmbiguous);
         }
     }
-    let mut budget = Budget::new(limits);
-    verify::signed_by(&jws, keys, algorithms, SignatureForm::Jose, &mut budget)?;
-    Ok(jws.unverified_alg())
+    verify::signed_by(&jws, keys, algorithms, SignatureForm::Jose, limits)?;
+    Ok(header.alg)
 }
 
 /// The secrets of a document of `oct` keys, for a caller who requested an HMAC by name. The proxy
@@ -92,25 +92,18 @@ impl Secrets {
     /// As [`check`].
     pub fn check(&self, token: &str, algorithms: AlgSet, limits: &Limits) -> Result<Alg, Refusal> {
         let jws = Envelope::parse(token, limits, false)?;
-        let alg = jws.unverified_alg();
-        if alg.family() != Family::Secret || !algorithms.contains(alg) {
+        let UnverifiedHeader { alg, kid, .. } = jws.unverified_header();
+        if !alg.is_hmac() || !algorithms.contains(*alg) {
             return Err(Refusal::Alg);
         }
-        let kid = jws.unverified_kid();
-        let fits = |named: &Option<String>| match (named.as_deref(), kid) {
-            (Some(named), Some(kid)) => named == kid,
-            _ => true,
-        };
-        let (_, secret) =
-            self.0.iter().find(|(named, _)| fits(named)).ok_or(Refusal::KidUnknown)?;
-        if secret.alg() != alg {
+        let has_kid = |named: &Option<String>| named.is_none() || kid.is_none() || named == kid;
+        let secret = self.0.iter().find(|(named, _)| has_kid(named));
+        let (_, secret) = secret.ok_or(Refusal::KidUnknown)?;
+        if secret.alg() != *alg {
             return Err(Refusal::Alg);
         }
-        if secret.made(jws.signing_input(), jws.signature()) {
-            Ok(alg)
-        } else {
-            Err(Refusal::Signature)
-        }
+        let verified = secret.verifies(jws.signing_input(), jws.signature());
+        if verified { Ok(*alg) } else { Err(Refusal::Signature) }
     }
 }
 
@@ -118,9 +111,4 @@ impl std::fmt::Debug for Secrets {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Secrets({})", self.0.len())
     }
-}
-
-/// Whether any of these algorithms has a secret.
-pub fn has_secret(algorithms: AlgSet) -> bool {
-    algorithms.iter().any(|alg| alg.family() == Family::Secret)
 }

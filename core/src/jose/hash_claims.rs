@@ -1,6 +1,6 @@
 //! `at_hash`, `c_hash` (OpenID Connect Core §3.1.3.6, §3.3.2.11) and `s_hash` (FAPI 1.0 part 2 §5.1):
 //! the left half of a hash whose function is that of the token's `alg`. A new algorithm, or a new
-//! access token beside it, makes the old value wrong.
+//! access token in the same answer, makes the old value wrong.
 
 use aws_lc_rs::digest;
 
@@ -8,6 +8,9 @@ use super::alg::Alg;
 use super::base64url;
 use super::edits::ObjectEdits;
 use super::refusal::Refusal;
+
+/// The names of the hash claims.
+pub(super) const NAMES: [&str; 3] = ["at_hash", "c_hash", "s_hash"];
 
 /// The other values in a token's answer, which its hash claims refer to.
 #[derive(Debug, Clone, Copy, Default)]
@@ -35,7 +38,8 @@ fn is_hash(stated: &str, text: &str) -> bool {
     [Alg::Rs256, Alg::Rs384, Alg::Rs512].iter().any(|alg| hash(*alg, text) == stated)
 }
 
-/// Makes the hash claims correct for `new`. Removes one that cannot be computed.
+/// Makes the hash claims correct for a token of the algorithm `new`. Removes one that cannot be
+/// computed.
 ///
 /// # Errors
 /// `hash` if the other value does not match: somebody replaced it (OpenID Connect Core §3.1.3.8),
@@ -49,14 +53,14 @@ pub(super) fn rebind(
 ) -> Result<(), Refusal> {
     let access_token = companions.access_token;
     let original = companions.original_access_token.or(access_token);
-    let claims = [
-        ("at_hash", original, access_token),
-        ("c_hash", companions.code, companions.code),
-        ("s_hash", companions.state, companions.state),
+    let values = [
+        (original, access_token),
+        (companions.code, companions.code),
+        (companions.state, companions.state),
     ];
     // SHA-512 of Ed25519 and of RS512 is one function; a pointer to the table's row identifies it.
     let same_function = std::ptr::eq(old.row().hash, new.row().hash);
-    for (claim, before, after) in claims {
+    for (claim, (before, after)) in NAMES.into_iter().zip(values) {
         if edits.get(claim).is_none() {
             continue;
         }

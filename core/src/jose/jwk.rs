@@ -120,13 +120,13 @@ impl PublicJwk {
         {
             return form == SignatureForm::JoseOrDer && self.verifies_der(alg, message, sig);
         }
-        self.verifying.made(alg, message, sig)
+        self.verifying.verifies(alg, message, sig)
     }
 
     fn verifies_der(&self, alg: Alg, message: &[u8], sig: &[u8]) -> bool {
         match (alg.row().der, &self.material) {
             (Some(der), Material::Ec { x, y, .. }) => {
-                verifying::made_der(der, (x, y), message, sig)
+                verifying::verifies_der(der, (x, y), message, sig)
             }
             _ => false,
         }

@@ -9,30 +9,32 @@ use super::json::{self, JsonFault, Object};
 use super::names::{Issuer, Limits};
 use super::refusal::Refusal;
 
-/// The private header parameter that carries the original of a countersigned token; see
-/// [`super::original`].
+/// The private header parameter that carries the original of a countersigned token. Only
+/// [`super::original::restore`] trusts it, after it has verified our signature.
 pub(super) const ORIGINAL: &str = "cso";
 
 /// Three parts: a known protected header, and a payload of any bytes.
 #[derive(Debug)]
 pub struct Envelope<'a> {
     text: Cow<'a, str>,
-    /// The two dots.
+    /// The positions of the two dots.
     dots: (usize, usize),
-    header: Header,
+    header: UnverifiedHeader,
     payload: Vec<u8>,
     signature: Vec<u8>,
 }
 
 /// The parsed protected header. Keys in it (`jwk`, `jku`, `x5u`, `x5c`) are never read.
 #[derive(Debug)]
-struct Header {
-    alg: Alg,
-    kid: Option<String>,
-    typ: Option<String>,
-    /// Only `alg`, `typ` and a `kid` that is a string, so every reader accepts it.
-    plain: bool,
-    original: Option<String>,
+pub struct UnverifiedHeader {
+    /// `alg`.
+    pub alg: Alg,
+    /// `kid`, a number spelled out; `None` if it is missing or empty.
+    pub kid: Option<String>,
+    /// `typ`, as written.
+    pub typ: Option<String>,
+    /// It has only `alg`, `typ` and a `kid` that is a string, so every reader accepts it.
+    pub(super) is_plain: bool,
     object: Object,
 }
 
@@ -54,8 +56,7 @@ impl<'a> Envelope<'a> {
         }
         let dots = dots(&token)?;
         let decode = |part: &str| decode(part, padded);
-        let header = decode(&token[..dots.0])?;
-        let header = Header::read(header, limits)?;
+        let header = UnverifiedHeader::read(decode(&token[..dots.0])?, limits)?;
         let payload = decode(&token[dots.0 + 1..dots.1])?;
         let signature = decode(&token[dots.1 + 1..])?;
         Ok(Self { text: token, dots, header, payload, signature })
@@ -71,19 +72,9 @@ impl<'a> Envelope<'a> {
         &self.signature
     }
 
-    /// `alg` of the protected header.
-    pub fn unverified_alg(&self) -> Alg {
-        self.header.alg
-    }
-
-    /// `kid`, a number spelled out; none when it is missing or empty.
-    pub fn unverified_kid(&self) -> Option<&str> {
-        self.header.kid.as_deref()
-    }
-
-    /// `typ` of the protected header, as written.
-    pub fn unverified_typ(&self) -> Option<&str> {
-        self.header.typ.as_deref()
+    /// The protected header.
+    pub fn unverified_header(&self) -> &UnverifiedHeader {
+        &self.header
     }
 
     /// The payload, decoded.
@@ -91,26 +82,11 @@ impl<'a> Envelope<'a> {
         &self.payload
     }
 
-    /// A parameter of the protected header, where it is a string.
-    pub(super) fn unverified_parameter(&self, name: &str) -> Option<Cow<'_, str>> {
-        self.header.object.string(name)
-    }
-
-    pub(super) fn is_plain(&self) -> bool {
-        self.header.plain
-    }
-
-    /// The `cso` header parameter; only [`original::restore`] trusts it, after it verified our
-    /// signature.
-    pub(super) fn unverified_original(&self) -> Option<&str> {
-        self.header.original.as_deref()
-    }
-
     pub(super) fn text(&self) -> &str {
         &self.text
     }
 
-    /// Some part ends in `=`.
+    /// Whether a part ends in `=`.
     pub(super) fn is_padded(&self) -> bool {
         self.text.contains('=')
     }
@@ -148,9 +124,7 @@ impl<'a> CompactJws<'a> {
     ) -> Result<Self, Refusal> {
         let mut envelope = Envelope::parse(token, limits, padded)?;
         let payload = std::mem::take(&mut envelope.payload);
-        let payload = String::from_utf8(payload).map_err(|_| Refusal::Payload)?;
-        let claims = Object::parse(payload, limits.depth)
-            .map_err(|fault| refusal(fault, Refusal::Payload, limits))?;
+        let claims = read_object(payload, Refusal::Payload, limits)?;
         Ok(Self { envelope, claims })
     }
 
@@ -166,19 +140,9 @@ impl<'a> CompactJws<'a> {
         Issuer::parse(&text).map_err(|_| Refusal::Issuer)
     }
 
-    /// `kid` of the protected header; see [`Envelope::unverified_kid`].
-    pub fn unverified_kid(&self) -> Option<&str> {
-        self.envelope.unverified_kid()
-    }
-
-    /// `alg` of the protected header.
-    pub fn unverified_alg(&self) -> Alg {
-        self.envelope.unverified_alg()
-    }
-
-    /// `typ` of the protected header, as written.
-    pub fn unverified_typ(&self) -> Option<&str> {
-        self.envelope.unverified_typ()
+    /// The protected header.
+    pub fn unverified_header(&self) -> &UnverifiedHeader {
+        &self.envelope.header
     }
 
     /// The claims set.
@@ -192,7 +156,7 @@ impl<'a> CompactJws<'a> {
     }
 }
 
-/// The whole text of two dots; five parts are a JWE (RFC 7516 §7.1).
+/// The positions of the two dots; five parts are a JWE (RFC 7516 §7.1).
 fn dots(token: &str) -> Result<(usize, usize), Refusal> {
     let mut dots = token.bytes().enumerate().filter(|(_, byte)| *byte == b'.').map(|(at, _)| at);
     match (dots.next(), dots.next(), dots.count()) {
@@ -212,22 +176,25 @@ fn decode(part: &str, padded: bool) -> Result<Vec<u8>, Refusal> {
     base64url::decode(bare).map_err(|_| Refusal::Base64)
 }
 
-/// `otherwise` is the refusal for a value that is not a JSON object.
-pub(super) fn refusal(fault: JsonFault, otherwise: Refusal, limits: &Limits) -> Refusal {
-    match fault {
-        JsonFault::NotObject => otherwise,
+/// Reads a JSON object. `not_object` is the refusal for anything else.
+pub(super) fn read_object(
+    bytes: Vec<u8>,
+    not_object: Refusal,
+    limits: &Limits,
+) -> Result<Object, Refusal> {
+    let Ok(text) = String::from_utf8(bytes) else { return Err(not_object) };
+    Object::parse(text, limits.depth).map_err(|fault| match fault {
+        JsonFault::NotObject => not_object,
         JsonFault::Duplicate => Refusal::DuplicateMember,
         JsonFault::Depth => Refusal::Depth { limit: limits.depth },
         JsonFault::Surrogate(member) => Refusal::Surrogate { member },
         JsonFault::Number(member) => Refusal::Number { member },
-    }
+    })
 }
 
-impl Header {
+impl UnverifiedHeader {
     fn read(bytes: Vec<u8>, limits: &Limits) -> Result<Self, Refusal> {
-        let text = String::from_utf8(bytes).map_err(|_| Refusal::Header)?;
-        let object = Object::parse(text, limits.depth)
-            .map_err(|fault| refusal(fault, Refusal::Header, limits))?;
+        let object = read_object(bytes, Refusal::Header, limits)?;
         if object.get("b64").is_some_and(|b64| b64 != "true") {
             return Err(Refusal::B64False);
         }
@@ -236,11 +203,10 @@ impl Header {
         }
         let alg = object.string("alg").ok_or(Refusal::Alg)?;
         let alg = Alg::from_name(&alg).ok_or(Refusal::Alg)?;
-        let text_or_absent = |name| match object.get(name) {
+        let text_or_absent = |name| match object.get(name).map(json::string) {
             None => Ok(None),
-            Some(value) => {
-                json::string(value).map(|text| Some(text.into_owned())).ok_or(Refusal::Header)
-            }
+            Some(Some(text)) => Ok(Some(text.into_owned())),
+            Some(None) => Err(Refusal::Header),
         };
         // `enc` marks a JWE header; `cty: JWT` says that the payload is a token again.
         let cty = text_or_absent("cty")?;
@@ -249,10 +215,14 @@ impl Header {
         }
         let typ = text_or_absent("typ")?;
         let (kid, kid_is_text) = kid(&object)?;
-        let plain = kid_is_text
+        let is_plain = kid_is_text
             && object.members().iter().all(|m| matches!(&*m.name, "alg" | "kid" | "typ"));
-        let original = object.string(ORIGINAL).map(|text| text.into_owned());
-        Ok(Self { alg, kid, typ, plain, original, object })
+        Ok(Self { alg, kid, typ, is_plain, object })
+    }
+
+    /// A parameter, if it is a string.
+    pub(super) fn string(&self, name: &str) -> Option<Cow<'_, str>> {
+        self.object.string(name)
     }
 }
 

@@ -8,7 +8,6 @@ pub mod base64url;
 pub mod check;
 pub mod claims;
 mod collect;
-pub mod confirmation;
 mod edits;
 mod entry;
 pub mod fault;

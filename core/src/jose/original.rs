@@ -8,10 +8,10 @@
 //! There is no shared state: any replica that has our public keys can restore.
 
 use super::jwk::{PublicJwk, SignatureForm};
-use super::jws::Envelope;
+use super::jws::{Envelope, ORIGINAL};
 use super::names::Limits;
 
-/// The value of `cso` for an original; depends on whether the new token has the same payload bytes.
+/// The value of `cso` for an original. It is shorter if the new token has the same payload bytes.
 pub(super) fn record(original: &Envelope<'_>, same_payload: bool) -> String {
     let (header, payload, signature) = original.parts();
     // Padding would be lost: our own payload part has none.
@@ -22,17 +22,17 @@ pub(super) fn record(original: &Envelope<'_>, same_payload: bool) -> String {
     }
 }
 
-/// The original compact JWS of a token that *we* signed; none for every other token.
+/// The original compact JWS of a token that *we* signed; `None` for every other token.
 ///
 /// `exp` is not checked: the issuer checks its own token, and an `id_token_hint` may be old (OpenID
 /// Connect RP-Initiated Logout §2).
 pub fn restore(token: &str, own: &[PublicJwk], limits: &Limits) -> Option<String> {
     let jws = Envelope::parse(token, limits, false).ok()?;
-    let record = jws.unverified_original()?;
-    let kid = jws.unverified_kid()?;
+    let header = jws.unverified_header();
+    let record = header.string(ORIGINAL)?;
+    let kid = header.kid.as_deref()?;
     let signed = own.iter().filter(|key| key.kid().is_some_and(|k| k.as_str() == kid)).any(|key| {
-        let alg = jws.unverified_alg();
-        key.verifies(alg, SignatureForm::Jose, jws.signing_input(), jws.signature())
+        key.verifies(header.alg, SignatureForm::Jose, jws.signing_input(), jws.signature())
     });
     if !signed {
         return None;
@@ -42,6 +42,6 @@ pub fn restore(token: &str, own: &[PublicJwk], limits: &Limits) -> Option<String
             let (_, payload, _) = jws.parts();
             Some(format!("{header}.{payload}.{signature}"))
         }
-        None => Some(record.to_owned()),
+        None => Some(record.into_owned()),
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-use super::alg::{Alg, AlgSet, Family};
+use super::alg::{Alg, AlgSet};
 use super::json::Object;
 use super::jwk::SignatureForm;
 use super::names::{Audience, Issuer, IssuerName};
@@ -148,7 +148,7 @@ impl HmacSecret {
     /// [`SecretError`].
     #[expect(clippy::needless_pass_by_value, reason = "the caller's copy is wiped here")]
     pub fn new(alg: Alg, bytes: Zeroizing<Vec<u8>>) -> Result<Self, SecretError> {
-        let need = alg.row().signature_len.filter(|_| alg.family() == Family::Secret);
+        let need = alg.row().signature_len.filter(|_| alg.is_hmac());
         let need = need.ok_or(SecretError::Alg)?;
         if bytes.len() < need {
             return Err(SecretError::Short { have: bytes.len(), need });
@@ -166,8 +166,8 @@ impl HmacSecret {
     }
 
     /// Whether this secret made the HMAC `signature` over `message`; compared in constant time.
-    pub(super) fn made(&self, message: &[u8], signature: &[u8]) -> bool {
-        self.key.made(self.alg, message, signature)
+    pub(super) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
+        self.key.verifies(self.alg, message, signature)
     }
 }
 
@@ -255,7 +255,7 @@ impl MissingAudience {
 pub fn names_client(address: &str, client: &str) -> bool {
     let (path, query) = address.split_once('?').unwrap_or((address, ""));
     let path = path.split_once("://").map_or(path, |(_, rest)| rest);
-    // The first is the host, which anybody may name so.
+    // Not the first segment: it is the host, which anybody can choose.
     let mut segments = path.split('/').skip(1);
     !client.is_empty()
         && (segments.any(|segment| segment == client)

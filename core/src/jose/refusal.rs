@@ -110,28 +110,6 @@ fn hint(near: Option<&str>) -> String {
     near.map(|near| format!("; `{near}` is, so add this spelling to `issuer`")).unwrap_or_default()
 }
 
-/// The `error` of an answer of the token exchange.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ExchangeError {
-    /// The subject token is invalid, or unacceptable for any reason (RFC 8693 §2.2.2).
-    InvalidRequest,
-    /// The requested audience is not available (RFC 8693 §2.2.2).
-    InvalidTarget,
-    /// Not caused by the token (RFC 6749 §4.1.2.1).
-    ServerError,
-}
-
-impl ExchangeError {
-    /// The value of `error`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::InvalidRequest => "invalid_request",
-            Self::InvalidTarget => "invalid_target",
-            Self::ServerError => "server_error",
-        }
-    }
-}
-
 impl Refusal {
     /// The refusal of a token with an unknown `iss`. `known` says whether a spelling is configured;
     /// it is called for a dozen similar ones.
@@ -155,78 +133,64 @@ impl Refusal {
         Self::IssuerUnknown { iss: format!("{shown}{cut}").into(), near }
     }
 
-    /// The answer of the exchange. Every refused token is `invalid_request`; `invalid_grant`
-    /// belongs to another grant (RFC 6749 §5.2).
-    pub fn exchange_error(&self) -> ExchangeError {
+    /// The `error` in the token exchange's answer.
+    pub fn exchange_error(&self) -> &'static str {
         match self {
-            Self::AudienceAsked => ExchangeError::InvalidTarget,
-            Self::Signing => ExchangeError::ServerError,
-            _ => ExchangeError::InvalidRequest,
+            // RFC 8693 §2.2.2.
+            Self::AudienceAsked => "invalid_target",
+            // RFC 6749 §4.1.2.1: not caused by the token.
+            Self::Signing => "server_error",
+            // RFC 8693 §2.2.2, for a subject token that is unacceptable for any reason.
+            // `invalid_grant` belongs to another grant (RFC 6749 §5.2).
+            _ => "invalid_request",
         }
     }
 
     /// The stable code.
     pub fn code(&self) -> &'static str {
-        self.entry().0
-    }
-
-    /// How much a refusal says about the token. Of several, the highest is reported, so that
-    /// "expired" is reported before "no key has this kid". Higher means that more checks passed
-    /// before it.
-    pub fn rank(&self) -> u8 {
-        self.entry().1
-    }
-
-    /// The more informative of two.
-    #[must_use]
-    pub fn or_more_telling(self, other: Self) -> Self {
-        if other.rank() > self.rank() { other } else { self }
-    }
-
-    fn entry(&self) -> (&'static str, u8) {
         match self {
-            Self::TooLarge { .. } => ("too_large", 0),
-            Self::Format => ("format", 0),
-            Self::Base64 => ("b64", 1),
-            Self::Header => ("header", 2),
-            Self::DuplicateMember => ("duplicate_member", 2),
-            Self::Depth { .. } => ("depth", 2),
-            Self::Surrogate { .. } => ("surrogate", 2),
-            Self::Number { .. } => ("number", 2),
-            Self::Crit => ("crit", 3),
-            Self::B64False => ("b64_false", 3),
-            Self::Nested => ("nested", 3),
-            Self::Payload => ("payload", 4),
-            Self::Alg => ("alg", 5),
-            Self::Typ => ("typ", 5),
-            Self::KidUnknown => ("kid_unknown", 6),
-            Self::KidAmbiguous => ("kid_ambiguous", 6),
-            Self::TooManyKeys { .. } => ("too_many_keys", 6),
-            Self::SignatureFormat => ("sig_format", 7),
-            Self::Signature => ("signature", 7),
-            Self::Inactive => ("inactive", 7),
-            Self::HeaderMismatch { .. } => ("header_mismatch", 8),
-            Self::IssuerMissing => ("iss_missing", 8),
-            Self::Issuer => ("iss", 8),
-            Self::IssuerUnknown { .. } => ("issuer_unknown", 8),
-            Self::Tenant { .. } => ("tenant", 8),
-            Self::KeyIssuer => ("key_issuer", 8),
-            Self::ExpiryMissing => ("exp_missing", 9),
-            Self::TimeType { .. } => ("exp_type", 9),
-            Self::TimeRange { .. } => ("exp_range", 9),
-            Self::Expired => ("expired", 9),
-            Self::NotBefore => ("nbf", 9),
-            Self::IssuedInFuture => ("iat_future", 9),
-            Self::AudienceMissing => ("aud_missing", 10),
-            Self::AudienceType => ("aud_type", 10),
-            Self::Audience => ("aud", 10),
-            Self::AudienceAsked => ("aud_asked", 10),
-            Self::Client => ("client", 10),
-            Self::SubjectMissing => ("sub_missing", 11),
-            Self::SubjectType => ("sub_type", 11),
-            Self::HashClaim { .. } => ("hash", 11),
-            Self::SenderConstrained => ("sender_constrained", 11),
-            Self::Signing => ("signing", 12),
+            Self::TooLarge { .. } => "too_large",
+            Self::Format => "format",
+            Self::Base64 => "b64",
+            Self::Header => "header",
+            Self::DuplicateMember => "duplicate_member",
+            Self::Depth { .. } => "depth",
+            Self::Surrogate { .. } => "surrogate",
+            Self::Number { .. } => "number",
+            Self::Crit => "crit",
+            Self::B64False => "b64_false",
+            Self::Nested => "nested",
+            Self::Payload => "payload",
+            Self::Alg => "alg",
+            Self::Typ => "typ",
+            Self::KidUnknown => "kid_unknown",
+            Self::KidAmbiguous => "kid_ambiguous",
+            Self::TooManyKeys { .. } => "too_many_keys",
+            Self::SignatureFormat => "sig_format",
+            Self::Signature => "signature",
+            Self::Inactive => "inactive",
+            Self::HeaderMismatch { .. } => "header_mismatch",
+            Self::IssuerMissing => "iss_missing",
+            Self::Issuer => "iss",
+            Self::IssuerUnknown { .. } => "issuer_unknown",
+            Self::Tenant { .. } => "tenant",
+            Self::KeyIssuer => "key_issuer",
+            Self::ExpiryMissing => "exp_missing",
+            Self::TimeType { .. } => "exp_type",
+            Self::TimeRange { .. } => "exp_range",
+            Self::Expired => "expired",
+            Self::NotBefore => "nbf",
+            Self::IssuedInFuture => "iat_future",
+            Self::AudienceMissing => "aud_missing",
+            Self::AudienceType => "aud_type",
+            Self::Audience => "aud",
+            Self::AudienceAsked => "aud_asked",
+            Self::Client => "client",
+            Self::SubjectMissing => "sub_missing",
+            Self::SubjectType => "sub_type",
+            Self::HashClaim { .. } => "hash",
+            Self::SenderConstrained => "sender_constrained",
+            Self::Signing => "signing",
         }
     }
 }
@@ -251,10 +215,7 @@ mod tests {
         let long = text(&format!("https://{}", "x".repeat(2000)));
         assert!(long.len() < 300 && long.contains("x…`"), "{long}");
         let code = Refusal::issuer_unknown("x", |_| false);
-        assert_eq!(
-            (code.code(), code.exchange_error()),
-            ("issuer_unknown", ExchangeError::InvalidRequest)
-        );
+        assert_eq!((code.code(), code.exchange_error()), ("issuer_unknown", "invalid_request"));
     }
 
     #[test]
@@ -267,7 +228,7 @@ mod tests {
             (Refusal::AudienceAsked, "invalid_target"),
             (Refusal::Signing, "server_error"),
         ] {
-            assert_eq!(refusal.exchange_error().as_str(), error, "{refusal}");
+            assert_eq!(refusal.exchange_error(), error, "{refusal}");
         }
     }
 }

@@ -3,11 +3,12 @@
 use std::fmt;
 
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
+use aws_lc_rs::error::KeyRejected;
 use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::rsa::KeySize;
+use aws_lc_rs::rsa::{KeyPairComponents, KeySize, PublicKeyComponents};
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256,
-    RsaKeyPair,
+    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, EcdsaSigningAlgorithm, Ed25519KeyPair, KeyPair,
+    RSA_PKCS1_SHA256, RsaKeyPair,
 };
 use zeroize::Zeroizing;
 
@@ -64,10 +65,30 @@ impl SigningKeyError {
     }
 }
 
+/// Its signatures are `r || s` (RFC 7518 §3.4).
+static P256: &EcdsaSigningAlgorithm = &ECDSA_P256_SHA256_FIXED_SIGNING;
+
 enum Pair {
     Rsa(RsaKeyPair),
     P256(EcdsaKeyPair),
     Ed25519(Ed25519KeyPair),
+}
+
+impl Pair {
+    fn public(&self) -> Option<Material> {
+        Some(match self {
+            Self::Rsa(pair) => x509::rsa_public_key(pair.public_key().as_ref())?.material,
+            Self::P256(pair) => {
+                // SEC 1 §2.3.3: a tag, then both coordinates.
+                let (x, y) = pair.public_key().as_ref().get(1..)?.split_at_checked(32)?;
+                Material::Ec { curve: Curve::P256, x: x.into(), y: y.into() }
+            }
+            Self::Ed25519(pair) => {
+                let x = pair.public_key().as_ref();
+                Material::Okp { curve: Curve::Ed25519, x: x.into() }
+            }
+        })
+    }
 }
 
 /// A private signing key, parsed once: parsing an RSA key costs twice as much as signing. It does
@@ -77,12 +98,11 @@ pub struct SigningKey {
     pair: Pair,
     public: PublicJwk,
     kid: Kid,
-    rng: SystemRandom,
     probe: Probe,
 }
 
 impl SigningKey {
-    /// What we sign with.
+    /// The algorithms that we sign with.
     pub const ALGORITHMS: AlgSet = AlgSet::of(&[Alg::Rs256, Alg::Es256, Alg::EdDsa]);
 
     /// Creates a key: RSA of 2048 bits, P-256 or Ed25519.
@@ -90,16 +110,13 @@ impl SigningKey {
     /// # Errors
     /// [`SigningKeyError`] for an algorithm that we do not sign with, or if the system fails.
     pub fn generate(alg: Alg) -> Result<Self, SigningKeyError> {
-        let failed = |_| SigningKeyError::Generate;
         let pair = match alg {
-            Alg::Rs256 => Pair::Rsa(RsaKeyPair::generate(KeySize::Rsa2048).map_err(failed)?),
-            Alg::Es256 => Pair::P256(
-                EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).map_err(failed)?,
-            ),
-            Alg::EdDsa => Pair::Ed25519(Ed25519KeyPair::generate().map_err(failed)?),
+            Alg::Rs256 => RsaKeyPair::generate(KeySize::Rsa2048).map(Pair::Rsa),
+            Alg::Es256 => EcdsaKeyPair::generate(P256).map(Pair::P256),
+            Alg::EdDsa => Ed25519KeyPair::generate().map(Pair::Ed25519),
             other => return Err(SigningKeyError::Alg(other.name().to_owned())),
         };
-        Self::of(alg, pair)
+        Self::new(alg, pair.map_err(|_| SigningKeyError::Generate)?)
     }
 
     /// A key in PKCS#8 DER, RFC 5208.
@@ -107,29 +124,22 @@ impl SigningKey {
     /// # Errors
     /// [`SigningKeyError`] if the key is of another kind, damaged or too small.
     pub fn from_pkcs8(alg: Alg, der: &[u8]) -> Result<Self, SigningKeyError> {
-        let rejected = |_| SigningKeyError::Rejected(alg);
         let pair = match alg {
-            Alg::Rs256 => Pair::Rsa(RsaKeyPair::from_pkcs8(der).map_err(rejected)?),
-            Alg::Es256 => Pair::P256(
-                EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der)
-                    .map_err(rejected)?,
-            ),
-            Alg::EdDsa => {
-                Pair::Ed25519(Ed25519KeyPair::from_pkcs8_maybe_unchecked(der).map_err(rejected)?)
-            }
+            Alg::Rs256 => RsaKeyPair::from_pkcs8(der).map(Pair::Rsa),
+            Alg::Es256 => EcdsaKeyPair::from_pkcs8(P256, der).map(Pair::P256),
+            Alg::EdDsa => Ed25519KeyPair::from_pkcs8_maybe_unchecked(der).map(Pair::Ed25519),
             other => return Err(SigningKeyError::Alg(other.name().to_owned())),
         };
-        Self::of(alg, pair)
+        Self::from_read(alg, pair)
     }
 
     /// A key in PEM: `PRIVATE KEY` (PKCS#8), `RSA PRIVATE KEY` (PKCS#1, RFC 8017) or `EC PRIVATE
-    /// KEY` (SEC 1, RFC 5915). Other blocks beside it (parameters, certificates) are ignored.
+    /// KEY` (SEC 1, RFC 5915). Other blocks (parameters, certificates) are ignored.
     ///
     /// # Errors
     /// [`SigningKeyError`].
     pub fn from_pem(text: &str) -> Result<Self, SigningKeyError> {
-        let blocks = pem::parse_many(text).map_err(|_| SigningKeyError::NotPem)?;
-        for block in &blocks {
+        for block in pem::parse_many(text).map_err(|_| SigningKeyError::NotPem)? {
             let der = block.contents();
             return match block.tag() {
                 "PRIVATE KEY" => Self::from_any_pkcs8(der),
@@ -137,15 +147,11 @@ impl SigningKey {
                     Err(SigningKeyError::Encrypted)
                 }
                 "RSA PRIVATE KEY" => {
-                    let pair = RsaKeyPair::from_der(der);
-                    let pair = pair.map_err(|_| SigningKeyError::Rejected(Alg::Rs256))?;
-                    Self::of(Alg::Rs256, Pair::Rsa(pair))
+                    Self::from_read(Alg::Rs256, RsaKeyPair::from_der(der).map(Pair::Rsa))
                 }
                 "EC PRIVATE KEY" => {
-                    let alg = &ECDSA_P256_SHA256_FIXED_SIGNING;
-                    let pair = EcdsaKeyPair::from_private_key_der(alg, der);
-                    let pair = pair.map_err(|_| SigningKeyError::Rejected(Alg::Es256))?;
-                    Self::of(Alg::Es256, Pair::P256(pair))
+                    let pair = EcdsaKeyPair::from_private_key_der(P256, der);
+                    Self::from_read(Alg::Es256, pair.map(Pair::P256))
                 }
                 "ENCRYPTED PRIVATE KEY" => Err(SigningKeyError::Encrypted),
                 _ => continue,
@@ -172,36 +178,24 @@ impl SigningKey {
     /// [`SigningKeyError`].
     pub fn from_jwk(text: &str) -> Result<Self, SigningKeyError> {
         let jwk: PrivateJwk = serde_json::from_str(text).map_err(|_| SigningKeyError::NotJwk)?;
-        jwk.signing_key()
+        let alg = jwk.alg()?;
+        Self::new(alg, jwk.pair(alg)?)
     }
 
-    fn of(alg: Alg, pair: Pair) -> Result<Self, SigningKeyError> {
-        let material = match &pair {
-            Pair::Rsa(pair) => {
-                let public = x509::rsa_public_key(pair.public_key().as_ref());
-                public.ok_or(SigningKeyError::Rejected(alg))?.material
-            }
-            Pair::P256(pair) => {
-                let point = pair.public_key().as_ref();
-                let (x, y) = point
-                    .split_first_chunk::<1>()
-                    .and_then(|(_, xy)| xy.split_at_checked(32))
-                    .ok_or(SigningKeyError::Rejected(alg))?;
-                Material::Ec { curve: Curve::P256, x: x.into(), y: y.into() }
-            }
-            Pair::Ed25519(pair) => {
-                let x = pair.public_key().as_ref();
-                Material::Okp { curve: Curve::Ed25519, x: x.into() }
-            }
-        };
+    fn from_read(alg: Alg, pair: Result<Pair, KeyRejected>) -> Result<Self, SigningKeyError> {
+        Self::new(alg, pair.map_err(|_| SigningKeyError::Rejected(alg))?)
+    }
+
+    fn new(alg: Alg, pair: Pair) -> Result<Self, SigningKeyError> {
+        let material = pair.public().ok_or(SigningKeyError::Rejected(alg))?;
         let kid = super::thumbprint::Thumbprint::of(&material).kid().clone();
         let public = PublicJwk::new(material, Some(kid.clone()), Some(alg))?;
         let probe = Probe::new(kid.clone(), String::new());
-        Self { alg, pair, public, kid, rng: SystemRandom::new(), probe }.proven()
+        Self { alg, pair, public, kid, probe }.checked()
     }
 
     /// The key, if `jsonwebtoken` verifies what it signs with its published form.
-    fn proven(mut self) -> Result<Self, SigningKeyError> {
+    fn checked(mut self) -> Result<Self, SigningKeyError> {
         let failed = ReadBackFault::Probe(self.kid.clone());
         let header = self.header(None);
         let jws = self.compact(&header, Probe::CLAIMS.as_bytes()).map_err(|_| failed)?;
@@ -223,16 +217,15 @@ impl SigningKey {
     /// # Errors
     /// [`SigningKeyError::Rejected`] if the library cannot write the key.
     pub fn to_pkcs8(&self) -> Result<Zeroizing<Vec<u8>>, SigningKeyError> {
-        let failed = |_| SigningKeyError::Rejected(self.alg);
         let der = match &self.pair {
             Pair::Rsa(pair) => {
-                let der: Pkcs8V1Der<'_> = pair.as_der().map_err(failed)?;
-                der.as_ref().to_vec()
+                let der: Result<Pkcs8V1Der<'_>, _> = pair.as_der();
+                der.map(|der| der.as_ref().to_vec())
             }
-            Pair::P256(pair) => pair.to_pkcs8v1().map_err(failed)?.as_ref().to_vec(),
-            Pair::Ed25519(pair) => pair.to_pkcs8v1().map_err(failed)?.as_ref().to_vec(),
+            Pair::P256(pair) => pair.to_pkcs8v1().map(|der| der.as_ref().to_vec()),
+            Pair::Ed25519(pair) => pair.to_pkcs8v1().map(|der| der.as_ref().to_vec()),
         };
-        Ok(Zeroizing::new(der))
+        der.map(Zeroizing::new).map_err(|_| SigningKeyError::Rejected(self.alg))
     }
 
     /// The algorithm it signs with.
@@ -267,7 +260,7 @@ impl SigningKey {
         base64url::encode_into(header, &mut token);
         token.push('.');
         base64url::encode_into(payload, &mut token);
-        let signature = self.raw(token.as_bytes())?;
+        let signature = self.signature_of(token.as_bytes())?;
         token.push('.');
         base64url::encode_into(signature, &mut token);
         Ok(token)
@@ -297,23 +290,18 @@ impl SigningKey {
         header
     }
 
-    fn raw(&self, message: &[u8]) -> Result<Vec<u8>, Refusal> {
-        match &self.pair {
+    fn signature_of(&self, message: &[u8]) -> Result<Vec<u8>, Refusal> {
+        let rng = SystemRandom::new();
+        let signature = match &self.pair {
             Pair::Rsa(pair) => {
                 let mut signature = vec![0; pair.public_modulus_len()];
-                pair.sign(&RSA_PKCS1_SHA256, &self.rng, message, &mut signature)
-                    .map_err(|_| Refusal::Signing)?;
-                Ok(signature)
+                let signed = pair.sign(&RSA_PKCS1_SHA256, &rng, message, &mut signature);
+                signed.map(|()| signature)
             }
-            Pair::P256(pair) => {
-                let signature = pair.sign(&self.rng, message).map_err(|_| Refusal::Signing)?;
-                Ok(signature.as_ref().to_vec())
-            }
-            Pair::Ed25519(pair) => {
-                let signature = pair.try_sign(message).map_err(|_| Refusal::Signing)?;
-                Ok(signature.as_ref().to_vec())
-            }
-        }
+            Pair::P256(pair) => pair.sign(&rng, message).map(|s| s.as_ref().to_vec()),
+            Pair::Ed25519(pair) => pair.try_sign(message).map(|s| s.as_ref().to_vec()),
+        };
+        signature.map_err(|_| Refusal::Signing)
     }
 }
 
@@ -347,52 +335,44 @@ fn bytes(member: &Option<Zeroizing<String>>) -> Result<Zeroizing<Vec<u8>>, Signi
 }
 
 impl PrivateJwk {
-    fn signing_key(&self) -> Result<SigningKey, SigningKeyError> {
+    fn alg(&self) -> Result<Alg, SigningKeyError> {
         let alg = match (self.kty.as_str(), self.crv.as_deref()) {
             ("RSA", _) => Alg::Rs256,
             ("EC", Some("P-256")) => Alg::Es256,
             ("OKP", Some("Ed25519")) => Alg::EdDsa,
             _ => return Err(SigningKeyError::UnknownKind),
         };
-        if let Some(stated) = &self.alg
-            && Alg::from_name(stated) != Some(alg)
-        {
-            return Err(SigningKeyError::Alg(stated.chars().take(32).collect()));
+        match &self.alg {
+            Some(stated) if Alg::from_name(stated) != Some(alg) => {
+                Err(SigningKeyError::Alg(stated.chars().take(32).collect()))
+            }
+            _ => Ok(alg),
         }
-        let rejected = |_| SigningKeyError::Rejected(alg);
-        let pair = match alg {
-            Alg::Rs256 => Pair::Rsa(self.rsa()?),
-            Alg::Es256 => {
-                let (d, x, y) = (bytes(&self.d)?, bytes(&self.x)?, bytes(&self.y)?);
-                let point = [&[4], x.as_slice(), y.as_slice()].concat();
-                let alg = &ECDSA_P256_SHA256_FIXED_SIGNING;
-                let pair = EcdsaKeyPair::from_private_key_and_public_key(alg, &d, &point);
-                Pair::P256(pair.map_err(rejected)?)
-            }
-            _ => {
-                let (d, x) = (bytes(&self.d)?, bytes(&self.x)?);
-                let pair = Ed25519KeyPair::from_seed_and_public_key(&d, &x);
-                Pair::Ed25519(pair.map_err(rejected)?)
-            }
-        };
-        SigningKey::of(alg, pair)
     }
 
-    fn rsa(&self) -> Result<RsaKeyPair, SigningKeyError> {
-        use aws_lc_rs::rsa::{KeyPairComponents, PublicKeyComponents};
-        let (n, e) = (bytes(&self.n)?, bytes(&self.e)?);
-        let (d, p, q) = (bytes(&self.d)?, bytes(&self.p)?, bytes(&self.q)?);
-        let (dp, dq, qi) = (bytes(&self.dp)?, bytes(&self.dq)?, bytes(&self.qi)?);
-        RsaKeyPair::from_components(&KeyPairComponents {
-            public_key: PublicKeyComponents { n: n.as_slice(), e: e.as_slice() },
-            d: d.as_slice(),
-            p: p.as_slice(),
-            q: q.as_slice(),
-            dP: dp.as_slice(),
-            dQ: dq.as_slice(),
-            qInv: qi.as_slice(),
-        })
-        .map_err(|_| SigningKeyError::Rejected(Alg::Rs256))
+    fn pair(&self, alg: Alg) -> Result<Pair, SigningKeyError> {
+        let d = bytes(&self.d)?;
+        let pair = match alg {
+            Alg::Rs256 => {
+                let components = KeyPairComponents {
+                    public_key: PublicKeyComponents { n: bytes(&self.n)?, e: bytes(&self.e)? },
+                    d,
+                    p: bytes(&self.p)?,
+                    q: bytes(&self.q)?,
+                    dP: bytes(&self.dp)?,
+                    dQ: bytes(&self.dq)?,
+                    qInv: bytes(&self.qi)?,
+                };
+                RsaKeyPair::from_components(&components).map(Pair::Rsa)
+            }
+            Alg::Es256 => {
+                let (x, y) = (bytes(&self.x)?, bytes(&self.y)?);
+                let point = [&[4], x.as_slice(), y.as_slice()].concat();
+                EcdsaKeyPair::from_private_key_and_public_key(P256, &d, &point).map(Pair::P256)
+            }
+            _ => Ed25519KeyPair::from_seed_and_public_key(&d, &bytes(&self.x)?).map(Pair::Ed25519),
+        };
+        pair.map_err(|_| SigningKeyError::Rejected(alg))
     }
 }
 
@@ -439,7 +419,7 @@ mod tests {
             let from_pem = SigningKey::from_pem(&pem_of("PRIVATE KEY", &der)).unwrap();
             for other in [again, from_pem] {
                 assert_eq!((other.kid(), other.alg()), (key.kid(), alg));
-                let signature = other.raw(b"message").unwrap();
+                let signature = other.signature_of(b"message").unwrap();
                 let form = super::super::jwk::SignatureForm::Jose;
                 assert!(key.public().verifies(alg, form, b"message", &signature));
             }
@@ -494,13 +474,13 @@ mod tests {
         }
     }
 
-    /// The private half of one key and the public half of another: what it signs, nobody verifies.
+    /// The private half of one key and the public half of another: nothing verifies its signatures.
     #[test]
     fn a_key_that_does_not_fit_what_is_published_of_it_never_signs() {
         for alg in SigningKey::ALGORITHMS.iter() {
             let [mut key, other] = [(); 2].map(|()| SigningKey::generate(alg).unwrap());
             (key.public, key.kid) = (other.public.clone(), other.kid.clone());
-            let error = key.proven().map(|_| "a key").unwrap_err();
+            let error = key.checked().map(|_| "a key").unwrap_err();
             assert_eq!(error.code(), "key_probe");
             assert!(error.to_string().contains(other.kid().as_str()), "{error}");
         }

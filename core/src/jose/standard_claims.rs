@@ -1,6 +1,6 @@
 //! The registered claims of OpenID Connect (Core §5.1, §2) and JWT, and the JSON type of each. A
 //! typed reader refuses the whole token for one wrong type. This is the only table of them: signing
-//! converts by it, `inspect` predicts by it, and doctor explains by it.
+//! converts claims to these types, `inspect` and `doctor` report other types.
 
 use super::edits::ObjectEdits;
 use super::json;
@@ -25,7 +25,7 @@ enum TypedReader {
     IdToken,
     /// The same, and the name may have a language tag: `family_name#ja-Hani-JP` (Core §5.2).
     IdTokenTagged,
-    /// Not measured so far; converted all the same.
+    /// Not measured so far, but converted too.
     Other,
 }
 
@@ -33,7 +33,7 @@ use ClaimType::{Address, Flag, List, Object, Text, Time};
 use TypedReader::{IdToken, IdTokenTagged, Other};
 
 #[rustfmt::skip]
-const CLAIMS: [(&str, ClaimType, TypedReader); 34] = [
+static CLAIMS: [(&str, ClaimType, TypedReader); 34] = [
     ("name", Text, IdTokenTagged), ("given_name", Text, IdTokenTagged),
     ("family_name", Text, IdTokenTagged), ("middle_name", Text, IdTokenTagged),
     ("nickname", Text, IdTokenTagged), ("profile", Text, IdTokenTagged),
@@ -57,37 +57,37 @@ const LIMITING: [&str; 2] = ["cnf", "act"];
 /// The type that a parser of ID tokens requires for the claim `name` instead of `value`; `None` if
 /// the type is right, the value is `null`, or the claim is not typed.
 pub(crate) fn mistyped(name: &str, value: &Json<'_>) -> Option<&'static str> {
-    let (base, tagged) = match name.split_once('#') {
-        Some((base, _)) => (base, true),
-        None => (name, false),
-    };
-    let (_, kind, reader) = CLAIMS.iter().find(|(claim, ..)| *claim == base)?;
+    let (_, kind, reader) = find(name)?;
     let typed = match reader {
-        TypedReader::IdToken => !tagged,
+        TypedReader::IdToken => !name.contains('#'),
         TypedReader::IdTokenTagged => true,
         TypedReader::Other => false,
     };
-    (typed && !kind.fits(value)).then(|| kind.wanted())
+    (typed && !kind.fits(value)).then(|| kind.expected())
+}
+
+/// The row of a claim, whose name may have a language tag.
+fn find(name: &str) -> Option<&'static (&'static str, ClaimType, TypedReader)> {
+    let base = name.split('#').next()?;
+    CLAIMS.iter().find(|(claim, ..)| *claim == base)
 }
 
 /// Converts standard claims to their type if nothing is lost, and removes the others: a missing
 /// claim is better than no login. `null` means "absent" and stays.
 pub(super) fn coerce(edits: &mut ObjectEdits<'_>, notes: &mut Vec<&'static str>) {
     for name in edits.names() {
-        let base = name.split('#').next().unwrap_or(&name);
-        let Some((_, kind, _)) = CLAIMS.iter().find(|(claim, ..)| *claim == base) else { continue };
-        let Some(value) = edits.get(&name) else { continue };
-        if value == "null" || kind.is(value) {
+        let Some((claim, kind, _)) = find(&name) else { continue };
+        let Some(text) = edits.get(&name) else { continue };
+        let Ok(value) = Json::parse(text.as_bytes()) else { continue };
+        if kind.fits(&value) {
             continue;
         }
-        match kind.lossless(value) {
-            Some(value) => {
-                edits.put(&name, value);
+        match kind.convert(&value) {
+            Some(converted) => {
+                edits.put(&name, converted);
                 notes.push("claim_coerced");
             }
-            None if LIMITING.contains(&base) => {}
-            // Some issuers send a time as ISO text, and readers accept it.
-            None if base == "updated_at" && json::string(value).is_some() => {}
+            None if LIMITING.contains(claim) => {}
             None => {
                 edits.drop(&name);
                 notes.push("claim_left_out");
@@ -116,7 +116,7 @@ impl ClaimType {
         }
     }
 
-    fn wanted(self) -> &'static str {
+    fn expected(self) -> &'static str {
         match self {
             Self::Text => "a string",
             Self::Flag => "a boolean",
@@ -127,31 +127,25 @@ impl ClaimType {
         }
     }
 
-    fn is(self, value: &str) -> bool {
-        match self {
-            Self::Text => value.starts_with('"'),
-            Self::Flag => matches!(value, "true" | "false"),
-            Self::Time => json::is_number(value) && is_time(value),
-            Self::List => serde_json::from_str::<Vec<String>>(value).is_ok(),
-            Self::Object | Self::Address => value.starts_with('{'),
+    /// The same value in this type, as JSON text, if only the spelling is wrong.
+    fn convert(self, value: &Json<'_>) -> Option<String> {
+        match (self, value) {
+            (Self::Text, Json::Number(text)) => Some(json::quote(text)),
+            (Self::Flag, Json::String(text)) if matches!(&**text, "true" | "false") => {
+                Some(text.to_string())
+            }
+            (Self::Time, Json::String(text)) if is_whole(text) && is_time(text) => {
+                Some(text.to_string())
+            }
+            (Self::List, Json::String(_)) => Some(format!("[{value}]")),
+            _ => None,
         }
     }
+}
 
-    /// The same value in this type, if only the spelling is wrong.
-    fn lossless(self, value: &str) -> Option<String> {
-        match self {
-            Self::Text if json::is_number(value) => Some(json::quote(value)),
-            Self::Flag => json::string(value)
-                .filter(|text| matches!(&**text, "true" | "false"))
-                .map(|text| text.into_owned()),
-            Self::Time => json::string(value)
-                .filter(|text| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()))
-                .filter(|text| text.len() == 1 || !text.starts_with('0'))
-                .map(|text| text.into_owned()),
-            Self::List => value.starts_with('"').then(|| format!("[{value}]")),
-            Self::Text | Self::Object | Self::Address => None,
-        }
-    }
+/// Decimal digits without a leading zero, as JSON requires.
+fn is_whole(text: &str) -> bool {
+    text.parse::<u64>().is_ok_and(|number| number.to_string() == text)
 }
 
 /// The range of seconds in a calendar: typed readers refuse values outside (measured on chrono, the
@@ -208,6 +202,10 @@ mod tests {
                 r#"{"updated_at":"2026-01-01T00:00:00Z"}"#,
                 r#"{"updated_at":"2026-01-01T00:00:00Z"}"#,
             ),
+            // A verifier refuses a token with one of these.
+            (r#"{"updated_at":"yesterday","auth_time":"1800000000000000"}"#, "{}"),
+            (r#"{"address":{"country":7}}"#, "{}"),
+            (r#"{"address":{"country":"X","x":7}}"#, r#"{"address":{"country":"X","x":7}}"#),
             (r#"{"phone_number":49}"#, r#"{"phone_number":"49"}"#),
             (r#"{"acr":1}"#, r#"{"acr":"1"}"#),
             (r#"{"nonce":5}"#, r#"{"nonce":"5"}"#),

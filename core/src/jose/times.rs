@@ -30,21 +30,15 @@ impl Times {
         Ok(Self { exp: read("exp")?, nbf: read("nbf")?, iat: read("iat")? })
     }
 
-    /// The token's expiry, if it is valid now. `leeway` never applies to `exp`: what we sign must
-    /// not outlive the original.
+    /// Checks that the claims are valid now. `leeway` never applies to `exp`: what we sign must not
+    /// outlive the original.
     ///
     /// # Errors
-    /// `exp_missing`, `expired`, `nbf`, `iat_future`.
-    pub(super) fn check(self, now: UnixTime, leeway: Duration) -> Result<UnixTime, Refusal> {
-        let exp = self.exp.ok_or(Refusal::ExpiryMissing)?;
-        if exp <= now {
+    /// `expired`, `nbf`, `iat_future`.
+    pub(super) fn check(self, now: UnixTime, leeway: Duration) -> Result<(), Refusal> {
+        if self.is_expired(now) {
             return Err(Refusal::Expired);
         }
-        self.check_start(now, leeway)?;
-        Ok(exp)
-    }
-
-    pub(super) fn check_start(self, now: UnixTime, leeway: Duration) -> Result<(), Refusal> {
         let soon = now.plus(leeway);
         if self.nbf.is_some_and(|nbf| nbf > soon) {
             return Err(Refusal::NotBefore);
@@ -53,6 +47,10 @@ impl Times {
             return Err(Refusal::IssuedInFuture);
         }
         Ok(())
+    }
+
+    pub(super) fn is_expired(self, now: UnixTime) -> bool {
+        self.exp.is_some_and(|exp| exp <= now)
     }
 }
 
@@ -66,7 +64,7 @@ fn numeric_date(value: &str, claim: &'static str, rules: &ClaimRules) -> Result<
     if !text.starts_with(|c: char| c.is_ascii_digit()) {
         return Err(wrong);
     }
-    let mut secs = whole(&text).ok_or(wrong)?;
+    let mut secs = whole_seconds(&text).ok_or(wrong)?;
     if rules.milliseconds && secs >= MILLISECONDS_FROM {
         secs /= 1000;
     }
@@ -77,8 +75,8 @@ fn numeric_date(value: &str, claim: &'static str, rules: &ClaimRules) -> Result<
     Ok(UnixTime::from_secs(secs))
 }
 
-/// The whole part of a decimal number, at most `i64::MAX`; none if the text is not a JSON number.
-fn whole(text: &str) -> Option<i64> {
+/// The whole part of a decimal number, at most `i64::MAX`; `None` if the text is not a JSON number.
+fn whole_seconds(text: &str) -> Option<i64> {
     if text.bytes().all(|byte| byte.is_ascii_digit()) {
         return Some(text.parse().unwrap_or(i64::MAX));
     }

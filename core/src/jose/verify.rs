@@ -1,12 +1,12 @@
-//! The only way from a token to a verified token: [`verify`] makes the only [`VerifiedToken`]. The
-//! order of checks is that of [`Refusal::rank`]: first who signed, then for whom and when.
+//! The only way from a token to a verified token: [`verify`] makes the only [`VerifiedToken`]. It
+//! checks first who signed, then for whom and when.
 
 use super::alg::{Alg, AlgSet, Family};
 use super::audience::Audiences;
 use super::json::Object;
 use super::jwk::{PublicJwk, SignatureForm};
 use super::jwks::KeySet;
-use super::jws::{CompactJws, Envelope, media_type};
+use super::jws::{CompactJws, Envelope, UnverifiedHeader, media_type};
 use super::kind;
 use super::names::{Limits, UnixTime};
 use super::policy::IssuerPolicy;
@@ -15,25 +15,13 @@ use super::tenants;
 use super::thumbprint::Thumbprint;
 use super::times::Times;
 
-/// Remaining signature checks for one token. Otherwise a large set and tokens without `kid` would
-/// make each request as expensive as the set is long.
+/// What the checks of a claims set read in it.
 #[derive(Debug)]
-pub struct Budget {
-    left: u32,
-    limit: u32,
-}
-
-impl Budget {
-    /// The checks allowed for one token.
-    pub fn new(limits: &Limits) -> Self {
-        Self { left: limits.signature_checks, limit: limits.signature_checks }
-    }
-
-    fn spend(&mut self) -> Result<(), Refusal> {
-        let limit = self.limit;
-        self.left = self.left.checked_sub(1).ok_or(Refusal::TooManyKeys { limit })?;
-        Ok(())
-    }
+pub(super) struct CheckedClaims {
+    pub times: Times,
+    /// The token's own `exp`, or an earlier limit.
+    pub exp: UnixTime,
+    pub audiences: Audiences,
 }
 
 /// A token whose signature, header, issuer, times and audience were checked against one issuer's
@@ -42,35 +30,23 @@ impl Budget {
 pub struct VerifiedToken<'t> {
     jws: &'t CompactJws<'t>,
     key: Option<Thumbprint>,
-    times: Times,
-    exp: UnixTime,
-    audiences: Audiences,
+    checked: CheckedClaims,
 }
 
 impl<'t> VerifiedToken<'t> {
-    /// The algorithm that was verified.
-    pub fn alg(&self) -> Alg {
-        self.jws.envelope().unverified_alg()
+    /// Its protected header.
+    pub fn header(&self) -> &'t UnverifiedHeader {
+        self.jws.unverified_header()
     }
 
-    /// The `kid` of its header.
-    pub fn kid(&self) -> Option<&'t str> {
-        self.jws.unverified_kid()
-    }
-
-    /// The `typ` of its header.
-    pub fn typ(&self) -> Option<&'t str> {
-        self.jws.envelope().unverified_typ()
-    }
-
-    /// The public key that verified it; none for an HMAC.
+    /// The public key that verified it; `None` for an HMAC.
     pub fn key(&self) -> Option<&Thumbprint> {
         self.key.as_ref()
     }
 
     /// Its `exp`.
     pub fn expires(&self) -> UnixTime {
-        self.exp
+        self.checked.exp
     }
 
     /// Its claims set.
@@ -78,21 +54,17 @@ impl<'t> VerifiedToken<'t> {
         self.jws.unverified_claims()
     }
 
-    pub(super) fn times(&self) -> Times {
-        self.times
-    }
-
-    pub(super) fn audiences(&self) -> &Audiences {
-        &self.audiences
+    pub(super) fn checked(&self) -> &CheckedClaims {
+        &self.checked
     }
 
     pub(super) fn envelope(&self) -> &'t Envelope<'t> {
         self.jws.envelope()
     }
 
-    /// The header has only `alg`, `typ` and a textual `kid`, and no part is padded.
+    /// Whether the header has only `alg`, `typ` and a textual `kid`, and no part is padded.
     pub fn is_plain(&self) -> bool {
-        self.envelope().is_plain() && !self.envelope().is_padded()
+        self.header().is_plain && !self.envelope().is_padded()
     }
 }
 
@@ -105,63 +77,66 @@ pub fn verify<'t>(
     jws: &'t CompactJws<'t>,
     policy: &IssuerPolicy,
     keys: &KeySet,
+    limits: &Limits,
     now: UnixTime,
-    budget: &mut Budget,
 ) -> Result<VerifiedToken<'t>, Refusal> {
     // RFC 7515 §2: no padding, except for issuers that are known to pad.
     if jws.envelope().is_padded() && !policy.padded {
         return Err(Refusal::Base64);
     }
     let claims = jws.unverified_claims();
-    let key = match check_signature(jws.envelope(), policy, keys, budget) {
-        Err(Refusal::KidUnknown) => {
-            return Err(Refusal::KidUnknown.or_more_telling(age(jws, policy, now)));
-        }
-        other => other?,
-    };
+    let key = check_signature(jws.envelope(), policy, keys, limits);
+    let key = key.map_err(|refusal| match refusal {
+        Refusal::KidUnknown if is_expired(claims, policy, now) => Refusal::Expired,
+        other => other,
+    })?;
     // Before the audience: a required header parameter may name the client.
     check_headers(jws.envelope(), policy)?;
     check_kind(jws, policy)?;
     check_issuer(claims, policy, key)?;
     let times = Times::read(claims, &policy.claims)?;
-    let exp = times.check(now, policy.leeway)?;
+    let exp = times.exp.ok_or(Refusal::ExpiryMissing)?;
+    times.check(now, policy.leeway)?;
     let audiences = Audiences::check(claims, &policy.audience, policy.bound_client())?;
     let key = key.map(|key| key.thumbprint().clone());
-    Ok(VerifiedToken { jws, key, times, exp, audiences })
+    Ok(VerifiedToken { jws, key, checked: CheckedClaims { times, exp, audiences } })
 }
 
-/// `Expired` if the token's own `exp` says so. It is a refusal, so nothing has to be trusted for
-/// it.
-fn age(jws: &CompactJws<'_>, policy: &IssuerPolicy, now: UnixTime) -> Refusal {
-    let times = Times::read(jws.unverified_claims(), &policy.claims);
-    match times.and_then(|times| times.check(now, policy.leeway)) {
-        Err(Refusal::Expired) => Refusal::Expired,
-        _ => Refusal::KidUnknown,
-    }
+/// Whether the token's own, unverified `exp` has passed. It only leads to a refusal, so the claim
+/// need not be trusted.
+fn is_expired(claims: &Object, policy: &IssuerPolicy, now: UnixTime) -> bool {
+    Times::read(claims, &policy.claims).is_ok_and(|times| times.is_expired(now))
 }
 
 fn check_signature<'k>(
     jws: &Envelope<'_>,
     policy: &IssuerPolicy,
     keys: &'k KeySet,
-    budget: &mut Budget,
+    limits: &Limits,
 ) -> Result<Option<&'k PublicJwk>, Refusal> {
-    if jws.unverified_alg().family() != Family::Secret {
-        return signed_by(jws, keys, policy.algorithms, policy.signature_form, budget).map(Some);
+    let alg = jws.unverified_header().alg;
+    if !alg.is_hmac() {
+        return signed_by(jws, keys, policy.algorithms, policy.signature_form, limits).map(Some);
     }
     // RFC 8725 §3.1: an HMAC is only checked with a secret from the configuration, never with
     // anything from a key set.
-    let alg = jws.unverified_alg();
     if !policy.algorithms.contains(alg) {
         return Err(Refusal::Alg);
     }
-    for secret in policy.secrets.iter().filter(|secret| secret.alg() == alg) {
-        budget.spend()?;
-        if secret.made(jws.signing_input(), jws.signature()) {
+    for (tried, secret) in (0..).zip(policy.secrets.iter().filter(|secret| secret.alg() == alg)) {
+        check_tries(tried, limits)?;
+        if secret.verifies(jws.signing_input(), jws.signature()) {
             return Ok(None);
         }
     }
     Err(Refusal::Signature)
+}
+
+/// Bounds the signature checks for one token. Otherwise a large set and tokens without `kid` would
+/// make each request as expensive as the set is long.
+fn check_tries(tried: u32, limits: &Limits) -> Result<(), Refusal> {
+    let limit = limits.signature_checks;
+    if tried < limit { Ok(()) } else { Err(Refusal::TooManyKeys { limit }) }
 }
 
 /// The key of `keys` that made the signature. A `kid` selects the keys with that name. Keys without
@@ -174,18 +149,18 @@ pub fn signed_by<'k>(
     keys: &'k KeySet,
     algorithms: AlgSet,
     form: SignatureForm,
-    budget: &mut Budget,
+    limits: &Limits,
 ) -> Result<&'k PublicJwk, Refusal> {
-    let alg = jws.unverified_alg();
-    if !algorithms.contains(alg) || alg.family() == Family::Secret {
+    let header = jws.unverified_header();
+    let (alg, kid) = (header.alg, header.kid.as_deref());
+    if !algorithms.contains(alg) || alg.is_hmac() {
         return Err(Refusal::Alg);
     }
-    let kid = jws.unverified_kid();
     let known = kid.is_none_or(|kid| keys.has_kid(kid));
     // The refusal if no key fits: a known name means that its key is of another kind.
     let mut refusal = if known { Refusal::Alg } else { Refusal::KidUnknown };
-    for key in keys.candidates(kid, alg) {
-        budget.spend()?;
+    for (tried, key) in (0..).zip(keys.candidates(kid, alg)) {
+        check_tries(tried, limits)?;
         if key.verifies(alg, form, jws.signing_input(), jws.signature()) {
             return Ok(key);
         }
@@ -215,7 +190,7 @@ fn is_der(alg: Alg, signature: &[u8]) -> bool {
 /// one of their owners made it; the parameters say which.
 fn check_headers(jws: &Envelope<'_>, policy: &IssuerPolicy) -> Result<(), Refusal> {
     for (name, value) in &policy.headers {
-        if jws.unverified_parameter(name).as_deref() != Some(value) {
+        if jws.unverified_header().string(name).as_deref() != Some(value) {
             return Err(Refusal::HeaderMismatch { name: name.clone() });
         }
     }
@@ -226,7 +201,7 @@ fn check_headers(jws: &Envelope<'_>, policy: &IssuerPolicy) -> Result<(), Refusa
 /// security event or an introspection answer is signed with the same keys, and would count as a
 /// login once its `typ` is `JWT`.
 fn check_kind(jws: &CompactJws<'_>, policy: &IssuerPolicy) -> Result<(), Refusal> {
-    let typ = jws.envelope().unverified_typ().map(media_type);
+    let typ = jws.unverified_header().typ.as_deref().map(media_type);
     match typ.as_deref() {
         None | Some("jwt" | "jose" | "jws" | "id_token+jwt") => {}
         Some("at+jwt") if policy.access_tokens => {}
@@ -234,17 +209,12 @@ fn check_kind(jws: &CompactJws<'_>, policy: &IssuerPolicy) -> Result<(), Refusal
     }
     // RFC 8417 §2.2: `events`, an object, makes a claims set a security event.
     let claims = jws.unverified_claims();
-    if kind::is_no_login(claims) {
-        return Err(Refusal::Typ);
-    }
-    if claims.get("events").is_some_and(|events| events.starts_with('{')) {
-        return Err(Refusal::Typ);
-    }
-    Ok(())
+    let is_event = claims.get("events").is_some_and(|events| events.starts_with('{'));
+    if is_event || kind::is_refresh_or_logout(claims) { Err(Refusal::Typ) } else { Ok(()) }
 }
 
-/// `iss` is the issuer's, and the key is for it: in a set for many tenants, an entry may be marked
-/// for some of them only.
+/// Checks that `iss` is the issuer's, and that the key is for it: in a set for many tenants, an
+/// entry may be marked for some of them only.
 fn check_issuer(
     claims: &Object,
     policy: &IssuerPolicy,

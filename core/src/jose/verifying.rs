@@ -51,8 +51,8 @@ impl VerifyingKey {
     }
 
     /// Whether this key made `signature`, in the form of JOSE, over `message`. The caller checks
-    /// that the key permits `alg`; a key of another family returns false all the same.
-    pub(super) fn made(&self, alg: Alg, message: &[u8], signature: &[u8]) -> bool {
+    /// that the key permits `alg`; a key of another family returns false anyway.
+    pub(super) fn verifies(&self, alg: Alg, message: &[u8], signature: &[u8]) -> bool {
         match (&alg.row().check, self) {
             (Check::Jsonwebtoken(name), Self::Jsonwebtoken(key)) => {
                 verified(*name, key, message, signature)
@@ -63,7 +63,7 @@ impl VerifyingKey {
     }
 }
 
-/// `jsonwebtoken`'s verdict on one signature.
+/// Whether `jsonwebtoken` accepts the signature.
 pub(super) fn verified(
     alg: Algorithm,
     key: &DecodingKey,
@@ -75,7 +75,7 @@ pub(super) fn verified(
 }
 
 /// The same for an ECDSA signature in DER, which `jsonwebtoken` does not read.
-pub(super) fn made_der(
+pub(super) fn verifies_der(
     der: &'static EcdsaVerificationAlgorithm,
     (x, y): (&[u8], &[u8]),
     message: &[u8],

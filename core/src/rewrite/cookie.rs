@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use percent_encoding::percent_decode;
 
-use super::{Encoding, Place};
+use super::{Encoding, Place, unrepeated};
 
 /// The longest cookie, name and value together, that browsers keep (RFC 6265bis §5.5). They drop a
 /// longer one silently.
@@ -22,8 +22,7 @@ pub const MAX: usize = 4096;
 /// assert_eq!(cookie::room(line, &place), 4096 - "session".len());
 /// ```
 pub fn room(set_cookie: &[u8], place: &Place) -> usize {
-    let end = set_cookie.iter().position(|b| *b == b';').unwrap_or(set_cookie.len());
-    let pair = set_cookie[..end].trim_ascii();
+    let pair = set_cookie[..pair_end(set_cookie)].trim_ascii();
     let equals = usize::from(pair.contains(&b'='));
     let around = pair.len().saturating_sub(equals + place.range.len());
     MAX.saturating_sub(around)
@@ -32,32 +31,33 @@ pub fn room(set_cookie: &[u8], place: &Place) -> usize {
 /// The value of a `Set-Cookie` line whose cookie name is one of `names` (case-sensitive,
 /// RFC 6265 §5.4). Attributes are ignored.
 pub fn find(set_cookie: &[u8], names: &[String]) -> Vec<Place> {
-    let end = set_cookie.iter().position(|b| *b == b';').unwrap_or(set_cookie.len());
-    pair(set_cookie, 0..end, names).into_iter().collect()
+    let pair = pair(set_cookie, 0..pair_end(set_cookie), names);
+    pair.and_then(|(_, place)| place).into_iter().collect()
+}
+
+fn pair_end(set_cookie: &[u8]) -> usize {
+    set_cookie.iter().position(|b| *b == b';').unwrap_or(set_cookie.len())
 }
 
 /// The values of a request's `Cookie` line. A repeated name is ambiguous, so neither value is a
 /// place.
 pub fn find_in_request(cookie: &[u8], names: &[String]) -> Vec<Place> {
-    let mut found: Vec<Place> = Vec::new();
-    let mut at = 0;
-    for part in cookie.split(|b| *b == b';') {
-        found.extend(pair(cookie, at..at + part.len(), names));
-        at += part.len() + 1;
-    }
-    let mut seen: Vec<String> = found.iter().map(|place| place.name.clone()).collect();
-    seen.sort_unstable();
-    let twice = |name: &String| {
-        let first = seen.partition_point(|other| other < name);
-        seen.get(first + 1) == Some(name)
-    };
-    found.retain(|place| !twice(&place.name));
-    found
+    let mut next = 0;
+    let found = cookie.split(|b| *b == b';').filter_map(|part| {
+        let start = next;
+        next += part.len() + 1;
+        pair(cookie, start..start + part.len(), names)
+    });
+    unrepeated(found)
 }
 
-/// One `name=value` pair without the white space around both. Quotes around the value are not part
-/// of the token.
-fn pair(line: &[u8], part: Range<usize>, names: &[String]) -> Option<Place> {
+/// The name and the place of a `name=value` pair; no place if the value is not UTF-8. White space
+/// around both and quotes around the value are not part of the token.
+fn pair<'n>(
+    line: &[u8],
+    part: Range<usize>,
+    names: &'n [String],
+) -> Option<(&'n str, Option<Place>)> {
     let text = &line[part.clone()];
     let equals = text.iter().position(|b| *b == b'=')?;
     let (name, value) = (text[..equals].trim_ascii(), &text[equals + 1..]);
@@ -70,11 +70,15 @@ fn pair(line: &[u8], part: Range<usize>, names: &[String]) -> Option<Place> {
         None => (start, value),
     };
     let encoding = if value.contains(&b'%') { Encoding::Percent } else { Encoding::Raw };
-    let token = match encoding {
-        Encoding::Percent => percent_decode(value).decode_utf8().ok()?.into_owned(),
-        _ => std::str::from_utf8(value).ok()?.to_owned(),
-    };
-    Some(Place { range: start..start + value.len(), name: name.clone(), token, encoding })
+    // Text without `%` is itself.
+    let token = percent_decode(value).decode_utf8().ok();
+    let place = token.map(|token| Place {
+        range: start..start + value.len(),
+        name: name.clone(),
+        token: token.into_owned(),
+        encoding,
+    });
+    Some((name, place))
 }
 
 #[cfg(test)]

@@ -3,14 +3,17 @@
 
 use std::borrow::Cow;
 
+use serde_json::Value;
 use url::Url;
 
+use super::replace;
 use crate::jose::alg::Alg;
 use crate::jose::json;
 
 /// The members of a document that are used here. Only `issuer` is required; another member that is
 /// empty or has the wrong type counts as missing.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(default)]
 pub struct Discovered {
     /// The issuer's identifier, which tokens repeat in `iss`.
     pub issuer: String,
@@ -35,10 +38,12 @@ pub struct Discovered {
     /// OpenID CIBA §4.
     pub backchannel_authentication_endpoint: Option<String>,
     /// The endpoints for mutual TLS (RFC 8705 §5). Their `issuer` is the document's.
+    #[serde(skip)]
     pub mtls_endpoint_aliases: Option<Box<Discovered>>,
     /// `iss` of the access tokens of AD FS, where it differs from `iss` of the ID tokens.
     pub access_token_issuer: Option<String>,
     /// `id_token_signing_alg_values_supported`, as written.
+    #[serde(skip)]
     pub id_token_signing_algs: Vec<String>,
 }
 
@@ -71,8 +76,9 @@ impl DiscoveryFault {
 }
 
 /// Members that are read or changed here.
-const KNOWN: [&str; 12] = [
+const KNOWN: [&str; 13] = [
     "issuer",
+    "access_token_issuer",
     "jwks_uri",
     "authorization_endpoint",
     "token_endpoint",
@@ -99,44 +105,33 @@ const ALIASES: &str = "mtls_endpoint_aliases";
 /// # Errors
 /// [`DiscoveryFault`]
 pub fn read(document: &[u8]) -> Result<Discovered, DiscoveryFault> {
-    let (_, members) = members(without_bom(document))?;
-    let issuer = text(&members, "issuer").ok_or(DiscoveryFault::IssuerMissing)?;
+    let (_, members) = members(document)?;
+    let found = texts(&members);
+    if found.issuer.is_empty() {
+        return Err(DiscoveryFault::IssuerMissing);
+    }
+    let raw = |name| members.iter().find(|(own, _)| own == name).map(|(_, value)| *value);
     // Aliases that cannot be parsed are ignored; the other members are still used.
-    let aliases = raw(&members, ALIASES).and_then(|text| self::members(text.as_bytes()).ok());
-    let aliases = aliases.map(|(_, members)| Box::new(endpoints(&members, issuer.clone())));
-    let algs = raw(&members, ALGS).and_then(|text| serde_json::from_str(text).ok());
+    let aliases = raw(ALIASES).and_then(|text| self::members(text.as_bytes()).ok());
+    let aliases = aliases.map(|(_, aliases)| {
+        Box::new(Discovered { issuer: found.issuer.clone(), ..texts(&aliases) })
+    });
+    let algs = raw(ALGS).and_then(|text| serde_json::from_str(text).ok());
     Ok(Discovered {
-        jwks_uri: text(&members, "jwks_uri"),
-        access_token_issuer: text(&members, "access_token_issuer"),
         mtls_endpoint_aliases: aliases,
         id_token_signing_algs: algs.unwrap_or_default(),
-        ..endpoints(&members, issuer)
+        ..found
     })
 }
 
-fn text(members: &Members<'_>, name: &str) -> Option<String> {
-    serde_json::from_str::<String>(raw(members, name)?).ok().filter(|text| !text.is_empty())
-}
-
-fn raw<'a>(members: &Members<'a>, name: &str) -> Option<&'a str> {
-    members.iter().find(|(own, _)| own == name).map(|(_, value)| *value)
-}
-
-fn endpoints(members: &Members<'_>, issuer: String) -> Discovered {
-    let text = |name| text(members, name);
-    Discovered {
-        issuer,
-        authorization_endpoint: text("authorization_endpoint"),
-        token_endpoint: text("token_endpoint"),
-        userinfo_endpoint: text("userinfo_endpoint"),
-        introspection_endpoint: text("introspection_endpoint"),
-        revocation_endpoint: text("revocation_endpoint"),
-        end_session_endpoint: text("end_session_endpoint"),
-        registration_endpoint: text("registration_endpoint"),
-        pushed_authorization_request_endpoint: text("pushed_authorization_request_endpoint"),
-        backchannel_authentication_endpoint: text("backchannel_authentication_endpoint"),
-        ..Discovered::default()
-    }
+/// The members that are strings. An empty one counts as missing.
+fn texts(members: &Members<'_>) -> Discovered {
+    let texts = members.iter().filter_map(|(name, value)| {
+        let text: String = serde_json::from_str(value).ok()?;
+        (!text.is_empty()).then(|| (name.to_string(), text.into()))
+    });
+    // Every field is a string or skipped, so this cannot fail.
+    serde_json::from_value(Value::Object(texts.collect())).unwrap_or_default()
 }
 
 /// The changes to a document.
@@ -198,10 +193,10 @@ pub(super) fn bases(issuer: &str, upstream: &Url) -> Vec<Url> {
         issuer.set_query(None);
         issuer.set_fragment(None);
         let other = if issuer.scheme() == "https" { "http" } else { "https" };
-        let mut twin = issuer.clone();
-        let twin = (issuer.port().is_none() && twin.set_scheme(other).is_ok()).then_some(twin);
+        let mut copy = issuer.clone();
+        let copy = (issuer.port().is_none() && copy.set_scheme(other).is_ok()).then_some(copy);
         bases.push(issuer);
-        bases.extend(twin);
+        bases.extend(copy);
     }
     bases
 }
@@ -212,33 +207,23 @@ pub(super) fn bases(issuer: &str, upstream: &Url) -> Vec<Url> {
 /// # Errors
 /// [`DiscoveryFault`]
 pub fn rewrite(document: &[u8], to: &DiscoveryRewrite) -> Result<Vec<u8>, DiscoveryFault> {
-    let (document, members) = members(without_bom(document))?;
+    let (document, members) = members(document)?;
     let missing = |name: &str| !members.iter().any(|(own, _)| own == name);
     if missing("issuer") {
         return Err(DiscoveryFault::IssuerMissing);
     }
-    let mut out = String::with_capacity(document.len() + 256);
-    let mut at = 0;
+    let mut edits = Vec::new();
     for (name, value) in &members {
-        let old: Option<serde_json::Value> = serde_json::from_str(value).ok();
-        let Some(new) = changed(name, old.as_ref(), to) else { continue };
-        if old.as_ref() == Some(&new) {
-            continue;
-        }
-        let value = json::range(document, value);
-        out.push_str(&document[at..value.start]);
-        out.push_str(&new.to_string());
-        at = value.end;
+        let old: Option<Value> = serde_json::from_str(value).ok();
+        let new = new_value(name, old.as_ref(), to).filter(|new| old.as_ref() != Some(new));
+        edits.extend(new.map(|new| (json::range(document, value), new.to_string().into())));
     }
-    let added = to.jwks_uri.as_ref().filter(|_| missing("jwks_uri"));
-    let close = document.trim_ascii_end().len().saturating_sub(1);
-    if let (Some(uri), true) = (added, at <= close) {
-        out.push_str(&document[at..close]);
-        out.push_str(&format!(",\"jwks_uri\":{}", json::quote(uri)));
-        at = close;
+    if let Some(uri) = to.jwks_uri.as_ref().filter(|_| missing("jwks_uri")) {
+        // Before the closing brace.
+        let end = document.trim_ascii_end().len().saturating_sub(1);
+        edits.push((end..end, format!(",\"jwks_uri\":{}", json::quote(uri)).into()));
     }
-    out.push_str(&document[at..]);
-    Ok(out.into_bytes())
+    Ok(replace(document.as_bytes(), &edits))
 }
 
 /// A document for an issuer whose server has none. It has what a relying party needs to verify
@@ -257,24 +242,20 @@ pub fn minimal(issuer: &str, base: &str, jwks_uri: &str, algs: &[Alg]) -> String
 }
 
 /// The new value of a member; `None` where it is not changed.
-fn changed(
-    name: &str,
-    old: Option<&serde_json::Value>,
-    to: &DiscoveryRewrite,
-) -> Option<serde_json::Value> {
+fn new_value(name: &str, old: Option<&Value>, to: &DiscoveryRewrite) -> Option<Value> {
     match name {
         "jwks_uri" => to.jwks_uri.as_deref().map(Into::into),
         "issuer" => to.issuer.as_deref().map(Into::into),
-        _ if SIGNED_HERE.contains(&name) => supported(&to.algs, old?.as_array()?),
-        _ => moved(name, old?, to.endpoints.as_ref()?),
+        _ if SIGNED_HERE.contains(&name) => with_ours_first(&to.algs, old?.as_array()?),
+        _ => public_form(name, old?, to.endpoints.as_ref()?),
     }
 }
 
 /// A list of algorithms with `ours` first; `None` where it is not changed.
-fn supported(ours: &[Alg], old: &[serde_json::Value]) -> Option<serde_json::Value> {
+fn with_ours_first(ours: &[Alg], old: &[Value]) -> Option<Value> {
     let ours: Vec<&str> = ours.iter().map(|alg| alg.name()).collect();
-    let behind = old.iter().filter(|name| name.as_str().is_none_or(|name| !ours.contains(&name)));
-    let new = ours.iter().map(|name| (*name).into()).chain(behind.cloned());
+    let theirs = old.iter().filter(|name| name.as_str().is_none_or(|name| !ours.contains(&name)));
+    let new = ours.iter().map(|name| (*name).into()).chain(theirs.cloned());
     (!ours.is_empty()).then(|| new.collect())
 }
 
@@ -285,43 +266,31 @@ fn is_address(name: &str) -> bool {
         || name == "service_documentation"
 }
 
-/// The public form of an address, or of an object that contains addresses.
-fn moved(
-    name: &str,
-    old: &serde_json::Value,
-    endpoints: &EndpointRewrite,
-) -> Option<serde_json::Value> {
+/// The public form of an address, or of an object that contains addresses; `None` for another
+/// value, or an address that is not ours.
+fn public_form(name: &str, old: &Value, endpoints: &EndpointRewrite) -> Option<Value> {
     match old {
-        serde_json::Value::String(address) if is_address(name) => {
-            endpoints.apply(address).map(Into::into)
-        }
-        serde_json::Value::Object(members) => {
-            let mut new = members.clone();
-            let mut any = false;
-            for (name, value) in &mut new {
-                if let Some(address) = moved(name, value, endpoints) {
-                    *value = address;
-                    any = true;
-                }
-            }
-            any.then_some(serde_json::Value::Object(new))
+        Value::String(address) if is_address(name) => endpoints.apply(address).map(Into::into),
+        Value::Object(members) => {
+            let new = members.iter().map(|(name, old)| {
+                let new = public_form(name, old, endpoints);
+                (name.clone(), new.unwrap_or_else(|| old.clone()))
+            });
+            Some(Value::Object(new.collect()))
         }
         _ => None,
     }
-}
-
-fn without_bom(document: &[u8]) -> &[u8] {
-    document.strip_prefix(b"\xef\xbb\xbf").unwrap_or(document)
 }
 
 type Members<'a> = Vec<(Cow<'a, str>, &'a str)>;
 
 /// The document as text, and the members of its top-level object in order.
 fn members(document: &[u8]) -> Result<(&str, Members<'_>), DiscoveryFault> {
+    let document = document.strip_prefix(b"\xef\xbb\xbf").unwrap_or(document);
     let text = std::str::from_utf8(document).map_err(|_| DiscoveryFault::NotAnObject)?;
     let members = json::members::<Cow<'_, str>>(text).map_err(|_| {
-        match serde_json::from_str::<[serde_json::Value; 1]>(text) {
-            Ok([serde_json::Value::Object(_)]) => DiscoveryFault::List,
+        match serde_json::from_str::<[Value; 1]>(text) {
+            Ok([Value::Object(_)]) => DiscoveryFault::List,
             _ => DiscoveryFault::NotAnObject,
         }
     })?;

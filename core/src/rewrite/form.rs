@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use percent_encoding::percent_decode;
 
-use super::{Encoding, Place};
+use super::{Encoding, Place, unrepeated};
 
 /// The fields of `body` that are in `names`. A repeated field is ambiguous, so neither value is a
 /// place.
@@ -15,42 +15,31 @@ pub fn find(body: &[u8], names: &[String]) -> Vec<Place> {
 
 /// [`find`] within `part` of `text`. Ranges count from the start of `text`.
 pub(super) fn find_in(text: &[u8], part: Range<usize>, names: &[String]) -> Vec<Place> {
-    let mut found: Vec<Place> = Vec::new();
-    let mut seen = vec![0u32; names.len()];
-    let mut at = part.start;
-    for pair in text[part].split(|b| *b == b'&') {
-        let start = at;
-        at += pair.len() + 1;
-        let Some(equals) = pair.iter().position(|b| *b == b'=') else { continue };
-        let Some(key) = decode(&pair[..equals]) else { continue };
-        let Some(which) = names.iter().position(|name| *name == key) else { continue };
-        seen[which] = seen[which].saturating_add(1);
-        if seen[which] > 1 {
-            continue;
-        }
-        let Some(token) = decode(&pair[equals + 1..]) else { continue };
-        found.push(Place {
+    let mut next = part.start;
+    let found = text[part].split(|b| *b == b'&').filter_map(|pair| {
+        let start = next;
+        next += pair.len() + 1;
+        let equals = pair.iter().position(|b| *b == b'=')?;
+        let key = decode(&pair[..equals])?;
+        let name = names.iter().find(|name| **name == key)?;
+        let place = decode(&pair[equals + 1..]).map(|token| Place {
             range: start + equals + 1..start + pair.len(),
-            name: names[which].clone(),
+            name: name.clone(),
             token: token.into_owned(),
             encoding: Encoding::Percent,
         });
-    }
-    found.retain(|place| names.iter().zip(&seen).all(|(name, n)| *name != place.name || *n < 2));
-    found
+        Some((name.as_str(), place))
+    });
+    unrepeated(found)
 }
 
 /// Decodes `+` as a space and `%XX` as a byte; `None` where the result is not UTF-8.
 fn decode(text: &[u8]) -> Option<Cow<'_, str>> {
-    let spaced: Cow<'_, [u8]> = if text.contains(&b'+') {
-        text.iter().map(|b| if *b == b'+' { b' ' } else { *b }).collect::<Vec<_>>().into()
-    } else {
-        text.into()
-    };
-    match spaced {
-        Cow::Borrowed(text) => percent_decode(text).decode_utf8().ok(),
-        Cow::Owned(text) => Some(percent_decode(&text).decode_utf8().ok()?.into_owned().into()),
+    if !text.contains(&b'+') {
+        return percent_decode(text).decode_utf8().ok();
     }
+    let spaced: Vec<u8> = text.iter().map(|b| if *b == b'+' { b' ' } else { *b }).collect();
+    Some(percent_decode(&spaced).decode_utf8().ok()?.into_owned().into())
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use super::{Encoding, Place};
+use super::{Encoding, Place, unrepeated};
 
 /// Elements whose content is text, not tags.
 const RAW_TEXT: [&str; 8] =
@@ -13,25 +13,18 @@ const RAW_TEXT: [&str; 8] =
 /// The values of the hidden inputs in `names`. A repeated name is ambiguous, so neither value is a
 /// place.
 pub fn find(html: &[u8], names: &[String]) -> Vec<Place> {
-    let mut found: Vec<Place> = Vec::new();
-    let mut seen = vec![0u32; names.len()];
     let mut scan = TagScan { html, at: 0 };
-    while let Some(tag) = scan.next_tag() {
-        let input = html[tag.name.clone()].eq_ignore_ascii_case(b"input");
-        let shown = tag.kind.is_some_and(|kind| !html[kind].eq_ignore_ascii_case(b"hidden"));
-        let (Some(label), Some(value)) = (tag.label, tag.value) else { continue };
-        if !input || shown {
-            continue;
-        }
-        let Some(label) = decode(&html[label]) else { continue };
-        let Some(which) = names.iter().position(|name| *name == label) else { continue };
-        seen[which] = seen[which].saturating_add(1);
-        if let (1, Some(token)) = (seen[which], decode(&html[value.clone()])) {
-            found.push(Place { range: value, name: label, token, encoding: Encoding::Html });
-        }
-    }
-    found.retain(|place| names.iter().zip(&seen).all(|(name, n)| *name != place.name || *n < 2));
-    found
+    let found = std::iter::from_fn(|| scan.next_tag()).filter_map(|tag| {
+        let input = html[tag.element].eq_ignore_ascii_case(b"input");
+        let visible = tag.kind.is_some_and(|kind| !html[kind].eq_ignore_ascii_case(b"hidden"));
+        let (own, value) = tag.name.zip(tag.value).filter(|_| input && !visible)?;
+        let own = decode(&html[own])?;
+        let name = names.iter().find(|name| **name == own)?;
+        let token = decode(&html[value.clone()]);
+        let encoding = Encoding::Html;
+        Some((name.as_str(), token.map(|token| Place { range: value, name: own, token, encoding })))
+    });
+    unrepeated(found)
 }
 
 /// The decoded value of the hidden input `name`, for hash claims (`code`, `state`); `None` where
@@ -43,9 +36,10 @@ pub fn value(html: &[u8], name: &str) -> Option<String> {
 /// A start tag. Of a repeated attribute, the first one counts.
 #[derive(Default)]
 struct Tag {
-    name: Range<usize>,
+    element: Range<usize>,
+    /// The values of the attributes `type`, `name` and `value`.
     kind: Option<Range<usize>>,
-    label: Option<Range<usize>>,
+    name: Option<Range<usize>>,
     value: Option<Range<usize>>,
 }
 
@@ -70,9 +64,9 @@ impl TagScan<'_> {
                 continue;
             }
             let tag = self.tag()?;
-            let name = &self.html[tag.name.clone()];
-            if let Some(raw) = RAW_TEXT.iter().find(|raw| name.eq_ignore_ascii_case(raw.as_bytes()))
-            {
+            let name = &self.html[tag.element.clone()];
+            let raw_text = RAW_TEXT.iter().find(|raw| name.eq_ignore_ascii_case(raw.as_bytes()));
+            if let Some(raw) = raw_text {
                 self.skip_to(format!("</{raw}").as_bytes())?;
             }
             return Some(tag);
@@ -89,7 +83,7 @@ impl TagScan<'_> {
 
     fn tag(&mut self) -> Option<Tag> {
         let mut tag = Tag {
-            name: self.until(|b| b.is_ascii_whitespace() || b"/>".contains(&b)),
+            element: self.until(|b| b.is_ascii_whitespace() || b"/>".contains(&b)),
             ..Tag::default()
         };
         loop {
@@ -121,7 +115,7 @@ impl TagScan<'_> {
             let name = self.html[name].to_ascii_lowercase();
             let slot = match name.as_slice() {
                 b"type" => &mut tag.kind,
-                b"name" => &mut tag.label,
+                b"name" => &mut tag.name,
                 b"value" => &mut tag.value,
                 _ => continue,
             };

@@ -41,18 +41,18 @@ impl BodyFault {
 /// # Errors
 /// [`BodyFault`]. Then no part of the body may be changed.
 pub fn find(body: &[u8], paths: &[JsonPath]) -> Result<Vec<Place>, BodyFault> {
-    let text = same_length(body);
+    let text = as_text(body);
     // serde_json skips raw values iteratively, so nesting uses no stack.
     let root: &RawValue = serde_json::from_str(text.strip_prefix('\u{feff}').unwrap_or(&text))?;
-    let mut search = Search { text: &text, paths, found: Vec::new() };
-    let live: Vec<Live> = (0..paths.len()).map(|path| Live { path, step: 0 }).collect();
-    search.value(root.get(), &live)?;
-    Ok(search.found)
+    let open: Vec<_> = paths.iter().map(|path| OpenPath { path, rest: &path.steps }).collect();
+    let mut found = Vec::new();
+    search(&text, root.get(), &open, &mut found)?;
+    Ok(found)
 }
 
 /// The body as text. A body that is not UTF-8 violates RFC 8259 §8.1, but its tokens can still be
 /// read, since they are ASCII. Each other byte is replaced by `?`, so that positions do not change.
-fn same_length(body: &[u8]) -> Cow<'_, str> {
+fn as_text(body: &[u8]) -> Cow<'_, str> {
     let ascii = |byte: &u8| if byte.is_ascii() { char::from(*byte) } else { '?' };
     match std::str::from_utf8(body) {
         Ok(text) => text.into(),
@@ -60,73 +60,65 @@ fn same_length(body: &[u8]) -> Cow<'_, str> {
     }
 }
 
-/// A path whose first `step` steps lead to the current value.
+/// A path that leads to or through the current value, and its remaining steps.
 #[derive(Clone, Copy)]
-struct Live {
-    path: usize,
-    step: usize,
+struct OpenPath<'p> {
+    path: &'p JsonPath,
+    rest: &'p [Step],
 }
 
-struct Search<'a> {
-    text: &'a str,
-    paths: &'a [JsonPath],
-    found: Vec<Place>,
+/// Searches one value in `text`. Recursion is limited by the longest path (64 steps), not by the
+/// document: a value that no path leads into is skipped without recursion.
+fn search(
+    text: &str,
+    value: &str,
+    open: &[OpenPath<'_>],
+    found: &mut Vec<Place>,
+) -> Result<(), BodyFault> {
+    let ended = open.iter().find(|path| path.rest.is_empty());
+    match (value.as_bytes().first(), ended) {
+        (Some(b'"'), Some(ended)) => found.extend(place(text, value, ended.path)),
+        (Some(b'{'), _) if open.iter().any(|path| !path.rest.is_empty()) => {
+            let mut seen = HashSet::new();
+            for (name, value) in json::members::<&RawValue>(value)? {
+                // A name that is not Unicode is on no path but through `*`.
+                let name = json::string(name.get()).unwrap_or(Cow::Borrowed(name.get()));
+                let next = step_into(open, Some(&name));
+                if !next.is_empty() && !seen.insert(name) {
+                    return Err(BodyFault::Ambiguous);
+                }
+                search(text, value, &next, found)?;
+            }
+        }
+        (Some(b'['), _) => {
+            let next = step_into(open, None);
+            if !next.is_empty() {
+                let items: Vec<&RawValue> = serde_json::from_str(value)?;
+                items.iter().try_for_each(|item| search(text, item.get(), &next, found))?;
+            }
+        }
+        _ => {}
+    }
+    Ok(())
 }
 
-impl Search<'_> {
-    /// Searches one value. Recursion is limited by the longest path (64 steps), not by the
-    /// document: a value that no path leads into is skipped without recursion.
-    fn value(&mut self, value: &str, live: &[Live]) -> Result<(), BodyFault> {
-        let done = live.iter().find(|l| self.step(l).is_none());
-        match (value.as_bytes().first(), done) {
-            (Some(b'"'), Some(done)) => self.string(value, &self.paths[done.path]),
-            (Some(b'{'), _) if live.iter().any(|l| self.step(l).is_some()) => {
-                let mut seen = HashSet::new();
-                for (name, value) in json::members::<&RawValue>(value)? {
-                    // A name that is not Unicode is on no path but through `*`.
-                    let name = name.get();
-                    let name = json::string(name).unwrap_or(Cow::Borrowed(name));
-                    let next = self.follow(live, Some(&name));
-                    if !next.is_empty() && !seen.insert(name) {
-                        return Err(BodyFault::Ambiguous);
-                    }
-                    self.value(value, &next)?;
-                }
-            }
-            (Some(b'['), _) => {
-                let next = self.follow(live, None);
-                if !next.is_empty() {
-                    let items: Vec<&RawValue> = serde_json::from_str(value)?;
-                    items.iter().try_for_each(|item| self.value(item.get(), &next))?;
-                }
-            }
-            _ => {}
-        }
-        Ok(())
-    }
+/// The paths that continue into a member with this name, or into the items of an array.
+fn step_into<'p>(open: &[OpenPath<'p>], member: Option<&str>) -> Vec<OpenPath<'p>> {
+    let next = open.iter().filter_map(|path| match path.rest.split_first()? {
+        (Step::Member(own), _) if Some(own.as_str()) != member => None,
+        (_, rest) => Some(OpenPath { rest, ..*path }),
+    });
+    next.collect()
+}
 
-    fn string(&mut self, quoted: &str, path: &JsonPath) {
-        // A string that is not valid Unicode cannot be a token.
-        if let Ok(token) = serde_json::from_str(quoted) {
-            let range = json::range(self.text, &quoted[1..quoted.len() - 1]);
-            let name = path.as_str().to_owned();
-            self.found.push(Place { range, name, token, encoding: Encoding::Json });
-        }
-    }
-
-    fn step(&self, live: &Live) -> Option<&Step> {
-        self.paths[live.path].steps.get(live.step)
-    }
-
-    /// The paths that continue into a member with this name, or into the items of an array.
-    fn follow(&self, live: &[Live], name: Option<&str>) -> Vec<Live> {
-        let leads = |step: &Step| match step {
-            Step::Any => true,
-            Step::Member(own) => Some(own.as_str()) == name,
-        };
-        let next = live.iter().filter(|l| self.step(l).is_some_and(leads));
-        next.map(|l| Live { step: l.step + 1, ..*l }).collect()
-    }
+/// The place of a string; `None` if it is not valid Unicode, because then it cannot be a token.
+fn place(text: &str, quoted: &str, path: &JsonPath) -> Option<Place> {
+    Some(Place {
+        range: json::range(text, &quoted[1..quoted.len() - 1]),
+        name: path.as_str().to_owned(),
+        token: serde_json::from_str(quoted).ok()?,
+        encoding: Encoding::Json,
+    })
 }
 
 #[cfg(test)]

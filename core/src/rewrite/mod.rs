@@ -31,6 +31,7 @@ pub mod registration;
 mod rules;
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::ops::Range;
 
 pub use rules::{BearerMode, JsonPath, PathPattern, PatternError, TokenRule, hidden};
@@ -128,47 +129,58 @@ impl Encoding {
 }
 
 fn html_escape(token: &str) -> String {
-    let mut out = String::with_capacity(token.len() + 16);
-    for c in token.chars() {
-        if c.is_alphanumeric() || matches!(c, '-' | '_' | '.') {
-            out.push(c);
-        } else {
-            out.push_str(&format!("&#{};", u32::from(c)));
-        }
-    }
-    out
+    let escape = |c: char| match c {
+        '-' | '_' | '.' => c.to_string(),
+        _ if c.is_alphanumeric() => c.to_string(),
+        _ => format!("&#{};", u32::from(c)),
+    };
+    token.chars().map(escape).collect()
 }
 
 /// Puts new tokens in their places. If the new token equals the old one, its bytes do not change,
 /// whatever their encoding. Places that overlap or are outside the input are skipped.
 pub fn splice(input: &[u8], mut edits: Vec<(Place, String)>) -> Vec<u8> {
     edits.sort_by_key(|(place, _)| place.range.start);
-    let mut out =
-        Vec::with_capacity(input.len() + edits.iter().map(|(_, new)| new.len()).sum::<usize>());
+    let changed = edits.iter().filter(|(place, new)| *new != place.token);
+    let encoded = changed.map(|(place, new)| (place.range.clone(), place.encoding.encode(new)));
+    replace(input, &encoded.collect::<Vec<_>>())
+}
+
+/// Replaces ranges of `input`. They come in their order; one that overlaps the one before it or is
+/// outside the input is skipped.
+fn replace(input: &[u8], edits: &[(Range<usize>, Cow<'_, str>)]) -> Vec<u8> {
+    let added: usize = edits.iter().map(|(_, new)| new.len()).sum();
+    let mut out = Vec::with_capacity(input.len() + added);
     let mut at = 0;
-    for (place, new) in &edits {
-        let Range { start, end } = place.range;
-        if start < at || end < start || end > input.len() || *new == place.token {
+    for (Range { start, end }, new) in edits {
+        if *start < at || end < start || *end > input.len() {
             continue;
         }
-        out.extend_from_slice(&input[at..start]);
-        out.extend_from_slice(place.encoding.encode(new).as_bytes());
-        at = end;
+        out.extend_from_slice(&input[at..*start]);
+        out.extend_from_slice(new.as_bytes());
+        at = *end;
     }
     out.extend_from_slice(&input[at..]);
     out
 }
 
+/// The places whose name occurs once: parsers disagree on which value of a repeated name counts.
+/// `found` has each occurrence of a name, and its place if the value could be decoded.
+fn unrepeated<'n>(found: impl Iterator<Item = (&'n str, Option<Place>)>) -> Vec<Place> {
+    let found: Vec<_> = found.collect();
+    let mut count = HashMap::new();
+    for (name, _) in &found {
+        *count.entry(*name).or_insert(0) += 1;
+    }
+    let once = found.into_iter().filter(|(name, _)| count[name] == 1);
+    once.filter_map(|(_, place)| place).collect()
+}
+
 /// Whether `text` has the form of a compact JWS (RFC 7515 §7.1): three parts of base64url, padding
 /// allowed. The content of the parts is not checked.
 pub fn is_jws(text: &str) -> bool {
-    let mut parts = text.split('.');
-    let (Some(header), Some(payload), Some(signature), None) =
-        (parts.next(), parts.next(), parts.next(), parts.next())
-    else {
-        return false;
-    };
-    [header, payload, signature].iter().all(|part| !part.is_empty() && PADDED.has_all(part))
+    let is_part = |part: &str| !part.is_empty() && PADDED.has_all(part);
+    text.split('.').count() == 3 && text.split('.').all(is_part)
 }
 
 /// A body that is one compact JWS, apart from white space around it (`application/jwt`,

@@ -6,7 +6,7 @@ use crate::jose::names::Audience;
 /// One checked `[[tokens]]` table. For requests with a matching path, tokens in these places of the
 /// answer are countersigned, and tokens in the `restore` places of the request are replaced by the
 /// originals.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TokenRule {
     /// The paths that the rule applies to.
     pub path: PathPattern,
@@ -53,22 +53,7 @@ pub enum BearerMode {
 impl TokenRule {
     /// A rule without any places yet.
     pub fn on(path: PathPattern) -> Self {
-        Self {
-            path,
-            json: Vec::new(),
-            redirect: Vec::new(),
-            cookies: Vec::new(),
-            headers: Vec::new(),
-            form_post: Vec::new(),
-            jwt_body: false,
-            bearer: None,
-            restore_form: Vec::new(),
-            restore_json: Vec::new(),
-            restore_query: Vec::new(),
-            restore_cookies: Vec::new(),
-            audience: None,
-            registration: None,
-        }
+        Self { path, ..Self::default() }
     }
 
     /// Whether the answer's body is searched.
@@ -99,10 +84,8 @@ impl TokenRule {
 
     /// Restores these parameters of a request's body. The standards use a form; some servers also
     /// take them as JSON (Auth0, Ory).
-    fn restoring(mut self, names: &[&str]) -> Self {
-        self.restore_form = names.iter().map(|name| (*name).to_owned()).collect();
-        self.restore_json = names.iter().filter_map(|name| JsonPath::parse(name).ok()).collect();
-        self
+    fn restoring(self, names: &[&str]) -> Self {
+        Self { restore_form: texts(names), restore_json: json_paths(names), ..self }
     }
 
     /// The rules for a provider of OpenID Connect or OAuth 2.0, from its metadata. Endpoints count
@@ -122,40 +105,39 @@ impl TokenRule {
     }
 
     fn of_endpoints(found: &Discovered, upstream: &url::Url) -> Vec<Self> {
-        let text = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
-        let tokens = ["access_token", "id_token"];
+        let (tokens, hint) = (["access_token", "id_token"], ["id_token_hint"]);
         let bases = bases(&found.issuer, upstream);
         let on = |endpoint: &Option<String>| {
             let endpoint = endpoint.as_deref()?;
             let path = bases.iter().find_map(|base| path_below(endpoint, base))?;
-            Some(Self::on(PathPattern::exact(&path)))
+            // A `*` in the path would match as a wildcard, which is harmless.
+            Some(Self::on(PathPattern(path)))
         };
         let mut rules = Vec::new();
-        if let Some(mut rule) = on(&found.token_endpoint) {
-            rule.json = tokens.iter().filter_map(|name| JsonPath::parse(name).ok()).collect();
-            rules.push(rule.restoring(&[
-                "subject_token",
-                "actor_token",
-                "assertion",
-                "refresh_token",
-            ]));
+        if let Some(rule) = on(&found.token_endpoint) {
+            let restored = ["subject_token", "actor_token", "assertion", "refresh_token"];
+            rules.push(Self { json: json_paths(&tokens), ..rule.restoring(&restored) });
         }
-        if let Some(mut rule) = on(&found.authorization_endpoint) {
-            rule.redirect = text(&tokens);
-            rule.form_post = text(&tokens);
-            rule.restore_query = text(&["id_token_hint"]);
-            let rule = rule.restoring(&["id_token_hint"]);
+        if let Some(rule) = on(&found.authorization_endpoint) {
+            let rule = Self {
+                redirect: texts(&tokens),
+                form_post: texts(&tokens),
+                restore_query: texts(&hint),
+                ..rule.restoring(&hint)
+            };
             // After the login, many providers redirect to the client from a path below this one.
             let below = PathPattern::parse(&format!("{}/**", rule.path.0)).ok();
             let below = below.filter(|_| !rule.path.is_base());
             rules.extend(below.map(|path| Self { path, ..rule.clone() }));
             rules.push(rule);
         }
-        if let Some(mut rule) = on(&found.userinfo_endpoint) {
-            rule.bearer = Some(BearerMode::Restore);
-            rule.restore_query = text(&["access_token"]);
-            rule.jwt_body = true;
-            rules.push(rule.restoring(&["access_token"]));
+        if let Some(rule) = on(&found.userinfo_endpoint) {
+            rules.push(Self {
+                jwt_body: true,
+                bearer: Some(BearerMode::Restore),
+                restore_query: texts(&["access_token"]),
+                ..rule.restoring(&["access_token"])
+            });
         }
         for endpoint in [&found.introspection_endpoint, &found.revocation_endpoint] {
             rules.extend(on(endpoint).map(|rule| rule.restoring(&["token"])));
@@ -166,18 +148,25 @@ impl TokenRule {
             &found.pushed_authorization_request_endpoint,
             &found.backchannel_authentication_endpoint,
         ] {
-            rules.extend(on(endpoint).map(|rule| rule.restoring(&["id_token_hint"])));
+            rules.extend(on(endpoint).map(|rule| rule.restoring(&hint)));
         }
-        if let Some(mut rule) = on(&found.registration_endpoint) {
-            rule.registration = Some(found.id_token_signing_algs.clone());
-            rules.push(rule);
+        if let Some(rule) = on(&found.registration_endpoint) {
+            let algs = found.id_token_signing_algs.clone();
+            rules.push(Self { registration: Some(algs), ..rule });
         }
-        if let Some(mut rule) = on(&found.end_session_endpoint) {
-            rule.restore_query = text(&["id_token_hint"]);
-            rules.push(rule.restoring(&["id_token_hint"]));
+        if let Some(rule) = on(&found.end_session_endpoint) {
+            rules.push(Self { restore_query: texts(&hint), ..rule.restoring(&hint) });
         }
         rules
     }
+}
+
+fn texts(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
+fn json_paths(names: &[&str]) -> Vec<JsonPath> {
+    names.iter().filter_map(|name| JsonPath::parse(name).ok()).collect()
 }
 
 /// The path of `address` on the public listener, if it is below `base`. Empty for `base` itself.
@@ -207,8 +196,8 @@ pub enum PatternError {
 }
 
 /// A pattern for request paths: an exact path, or one with `*` (any characters but `/`) and `**`
-/// (any characters).
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// (any characters). The default is the upstream's base path.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PathPattern(String);
 
 impl PathPattern {
@@ -225,11 +214,6 @@ impl PathPattern {
             return Err(PatternError::Characters);
         }
         Ok(Self(text.to_owned()))
-    }
-
-    /// A literal path. A `*` in it would match as a wildcard, which is harmless.
-    fn exact(path: &str) -> Self {
-        Self(path.to_owned())
     }
 
     /// The pattern as it was written.
@@ -340,9 +324,9 @@ impl JsonPath {
         let mut steps = Vec::new();
         let mut rest = text;
         loop {
-            let (step, tail) = step(rest)?;
+            let step;
+            (step, rest) = first_step(rest)?;
             steps.push(step);
-            rest = tail;
             while let Some(tail) = rest.strip_prefix("[*]").or_else(|| rest.strip_prefix("[]")) {
                 steps.push(Step::Any);
                 rest = tail;
@@ -379,26 +363,24 @@ impl JsonPath {
 }
 
 /// Takes one member name from the front of `text`. The rest starts at its `.` or `[`.
-fn step(text: &str) -> Result<(Step, &str), PatternError> {
+fn first_step(text: &str) -> Result<(Step, &str), PatternError> {
     let mut name = String::new();
     let mut chars = text.char_indices();
-    let mut end = text.len();
-    while let Some((at, c)) = chars.next() {
-        match c {
-            '\\' => name.push(chars.next().ok_or(PatternError::Members)?.1),
-            '.' | '[' => {
-                end = at;
-                break;
-            }
-            c => name.push(c),
+    let end = loop {
+        match chars.next() {
+            None => break text.len(),
+            Some((at, '.' | '[')) => break at,
+            Some((_, '\\')) => name.push(chars.next().ok_or(PatternError::Members)?.1),
+            Some((_, c)) => name.push(c),
         }
-    }
-    match (name.is_empty(), &text[..end]) {
-        (_, "*") => Ok((Step::Any, &text[end..])),
+    };
+    let (written, rest) = text.split_at(end);
+    match (written, rest.strip_prefix("[*]")) {
+        ("*", _) => Ok((Step::Any, rest)),
         // A path may start with `[*]`, for a document that is an array.
-        (true, "") if text.starts_with("[*]") => Ok((Step::Any, &text[3..])),
-        (true, _) => Err(PatternError::Members),
-        (false, _) => Ok((Step::Member(name), &text[end..])),
+        ("", Some(tail)) => Ok((Step::Any, tail)),
+        ("", None) => Err(PatternError::Members),
+        _ => Ok((Step::Member(name), rest)),
     }
 }
 

@@ -205,7 +205,7 @@ impl Bridge {
                 return Err(self.refused("-", refusal));
             }
         };
-        let alg = jws.unverified_alg();
+        let alg = jws.unverified_header().alg;
         let handle = match self.issuer_of(&jws) {
             Ok(handle) => handle,
             Err(error) => {
@@ -302,7 +302,7 @@ impl Bridge {
     async fn counted(&self, asked: &Arc<Asked>) -> Result<Arc<Entry>, BridgeError> {
         let made = self.run(asked).await;
         let result = made.as_ref().map(|entry| entry.bridged.clone()).map_err(BridgeError::clone);
-        self.judged(&asked.handle, asked.jws.unverified_alg(), &result);
+        self.judged(&asked.handle, asked.jws.unverified_header().alg, &result);
         made
     }
 
@@ -311,7 +311,8 @@ impl Bridge {
         let known = &asked.snapshot;
         let first = self.sign(asked, known.clone()).await;
         if let Err(BridgeError::Refused(Refusal::KidUnknown)) = first
-            && let Some(fresh) = asked.handle.fresh_for(asked.jws.unverified_kid()).await
+            && let Some(fresh) =
+                asked.handle.fresh_for(asked.jws.unverified_header().kid.as_deref()).await
             && fresh.epoch != known.epoch
         {
             return self.sign(asked, fresh).await;

@@ -130,7 +130,7 @@ pub(super) fn raise(ring: &RingState, kid: &Kid, to: UnixTime, now: UnixTime) ->
     // An issuer's `exp` may be any number.
     let to = to.min(UnixTime::LAST);
     let concerned = |key: &RingKey| {
-        let late = key.times.retired.is_some_and(|at| now.since(at) <= rotation::LATE);
+        let late = key.times.retired.is_some_and(|at| now.since(at) <= rotation::IN_FLIGHT_GRACE);
         (key.times.kid == *kid || late) && key.times.latest_exp < to
     };
     if !ring.keys.iter().any(concerned) {

@@ -117,7 +117,11 @@ fn not_an_access_token(token: &str, state: &State) -> Result<(), ExchangeFailure
         let typ = typ.to_ascii_lowercase();
         typ.strip_prefix("application/").unwrap_or(&typ) == "at+jwt"
     };
-    if jws.unverified_typ().is_some_and(is) { Err(ExchangeFailure::TokenKind) } else { Ok(()) }
+    if jws.unverified_header().typ.as_deref().is_some_and(is) {
+        Err(ExchangeFailure::TokenKind)
+    } else {
+        Ok(())
+    }
 }
 
 /// Exchanges a session cookie, where cookies are configured as the subject.
