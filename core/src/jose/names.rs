@@ -33,16 +33,12 @@ pub enum NameError {
 }
 
 fn checked(text: &str, max: usize) -> Result<(), NameError> {
-    if text.is_empty() {
-        return Err(NameError::Empty);
+    match text {
+        "" => Err(NameError::Empty),
+        _ if text.len() > max => Err(NameError::TooLong(max)),
+        _ if text.chars().any(char::is_control) => Err(NameError::Control),
+        _ => Ok(()),
     }
-    if text.len() > max {
-        return Err(NameError::TooLong(max));
-    }
-    if text.chars().any(char::is_control) {
-        return Err(NameError::Control);
-    }
-    Ok(())
 }
 
 macro_rules! name {
@@ -112,11 +108,9 @@ name! {
 }
 
 fn label(text: &str) -> Result<(), NameError> {
+    checked(text, 64)?;
     let ok = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    match checked(text, 64) {
-        Ok(()) if !text.chars().all(ok) || text.starts_with('.') => Err(NameError::Label),
-        other => other,
-    }
+    if text.chars().all(ok) && !text.starts_with('.') { Ok(()) } else { Err(NameError::Label) }
 }
 
 impl Kid {
