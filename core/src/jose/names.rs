@@ -72,12 +72,6 @@ macro_rules! name {
             }
         }
 
-        impl AsRef<str> for $type {
-            fn as_ref(&self) -> &str {
-                &self.0
-            }
-        }
-
         // Sound, because equality and hash are those of the text.
         impl std::borrow::Borrow<str> for $type {
             fn borrow(&self) -> &str {
@@ -141,12 +135,12 @@ impl UnixTime {
 
     /// Later by this duration; at most the end of time.
     pub fn plus(self, by: Duration) -> Self {
-        Self(self.0.saturating_add(i64::try_from(by.as_secs()).unwrap_or(i64::MAX)))
+        Self(self.0.saturating_add_unsigned(by.as_secs()))
     }
 
     /// Earlier by this duration; at least the beginning.
     pub fn minus(self, by: Duration) -> Self {
-        Self(self.0.saturating_sub(i64::try_from(by.as_secs()).unwrap_or(i64::MAX)))
+        Self(self.0.saturating_sub_unsigned(by.as_secs()))
     }
 
     /// The time since `earlier`; zero if it is in the future.
