@@ -185,10 +185,8 @@ fn rsa_jwks(count: usize) -> Vec<String> {
         (0..count.min(4)).map(|_| SigningKey::generate(Alg::Rs256).unwrap()).collect();
     (0..count)
         .map(|n| {
-            let mut text = String::new();
             let kid = countersign::jose::names::Kid::parse(&format!("rsa-{n}")).unwrap();
-            made[n % made.len()].public().write_json(&kid, Some(Alg::Rs256), &mut text);
-            text
+            made[n % made.len()].public().to_json(&kid, Some(Alg::Rs256))
         })
         .collect()
 }

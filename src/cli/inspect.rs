@@ -63,7 +63,7 @@ fn text(inspection: &Inspection, color: bool) -> String {
     lines.iter().map(|line| one_line(line) + "\n").collect()
 }
 
-fn members(tree: &Json<'_>, lines: &mut Vec<String>, aside: impl Fn(&str) -> Option<String>) {
+fn members(tree: &Json, lines: &mut Vec<String>, aside: impl Fn(&str) -> Option<String>) {
     // A name may hold anything, line ends included, so it is escaped as in JSON, without the quotes.
     let name = |n: &str| Json::String(n.into()).to_string().trim_matches('"').to_owned();
     let width = tree.members().iter().map(|(n, _)| name(n).chars().count()).max().unwrap_or(0);

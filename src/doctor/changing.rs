@@ -25,7 +25,7 @@ pub enum Changing {
 pub fn between(tokens: &[String]) -> Changing {
     let decoded: Option<Vec<_>> = tokens.iter().map(|token| section(token, 1)).collect();
     let Some(decoded) = decoded else { return Changing::Unreadable };
-    let of = |claims: &Json<'_>, name: &str| claims.get(name).map(Json::to_string);
+    let of = |claims: &Json, name: &str| claims.get(name).map(Json::to_string);
     let Some((first, others)) = decoded.split_first() else { return Changing::Claims(Vec::new()) };
     if others.iter().any(|o| of(o, "sub") != of(first, "sub") || of(o, "iss") != of(first, "iss")) {
         return Changing::OtherPerson;
@@ -41,7 +41,7 @@ pub fn between(tokens: &[String]) -> Changing {
     Changing::Claims(names)
 }
 
-fn flat(claims: &Json<'_>) -> BTreeMap<String, String> {
+fn flat(claims: &Json) -> BTreeMap<String, String> {
     let mut out = BTreeMap::new();
     for (name, value) in claims.members() {
         if !NOT_KEYED.contains(&&**name) {
@@ -51,7 +51,7 @@ fn flat(claims: &Json<'_>) -> BTreeMap<String, String> {
     out
 }
 
-fn flatten(name: &str, value: &Json<'_>, out: &mut BTreeMap<String, String>) {
+fn flatten(name: &str, value: &Json, out: &mut BTreeMap<String, String>) {
     match value {
         Json::Object(_) => {
             for (member, value) in value.members() {

@@ -352,7 +352,7 @@ fn token_audience(case: &Case) -> Option<String> {
 pub fn token_audiences(token: &str) -> Vec<String> {
     let claims = section(token, 1);
     match claims.as_ref().and_then(|claims| claims.get("aud")) {
-        Some(Json::String(one)) => vec![one.clone().into_owned()],
+        Some(Json::String(one)) => vec![one.clone()],
         Some(Json::Array(list)) => list.iter().filter_map(Json::text).map(str::to_owned).collect(),
         _ => Vec::new(),
     }
@@ -368,7 +368,7 @@ pub(super) fn header_member(token: &str, name: &str) -> Option<String> {
 }
 
 /// Header (0) or claims (1) of a token, not verified.
-pub(super) fn section(token: &str, nth: usize) -> Option<Json<'static>> {
+pub(super) fn section(token: &str, nth: usize) -> Option<Json> {
     let bytes = base64url::decode(token.split('.').nth(nth)?).ok()?;
-    Json::parse(&bytes).ok().map(Json::into_owned)
+    Json::parse(&bytes).ok()
 }

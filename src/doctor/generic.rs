@@ -96,7 +96,7 @@ impl KeyCheck<'_> {
     }
 
     /// RFC 7517 §4, RFC 7518 §6, RFC 8037 §2.
-    fn key(&mut self, key: &Json<'_>, place: &str) {
+    fn key(&mut self, key: &Json, place: &str) {
         self.faults.extend(key::shape(key, place));
         if !key.is_object() {
             return;

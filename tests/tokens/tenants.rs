@@ -202,9 +202,8 @@ fn whose_key_it_is_outlives_a_restart_and_is_not_published() {
         let kept = normalize(set.to_document().as_bytes(), &Options::default()).unwrap().keys;
         assert_eq!(stated(&kept), marks, "{keys}");
         assert!(kept.same_keys(&set));
-        let mut out = String::new();
         let one = &set.keys()[0];
-        one.write_json(one.kid().unwrap(), one.alg(), &mut out);
+        let out = one.to_json(one.kid().unwrap(), one.alg());
         assert!(!out.contains("issuer"), "{out}");
     }
     // A change of the `issuer` member makes a different set: results made under the old one are

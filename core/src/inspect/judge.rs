@@ -103,7 +103,7 @@ fn fatal(inspection: &Inspection, now: UnixTime) -> Vec<Note> {
 
 /// Collects what this profile's verifier rejects. Returns `true` if countersigning cannot repair
 /// it.
-fn shape(header: &Json<'_>, claims: &Json<'_>, profile: &Profile, reasons: &mut Vec<Note>) -> bool {
+fn shape(header: &Json, claims: &Json, profile: &Profile, reasons: &mut Vec<Note>) -> bool {
     let shape: &ClaimShape = &profile.claims;
     let mut never = false;
     let alg = header.get("alg").and_then(Json::text).and_then(Alg::from_name);

@@ -32,8 +32,8 @@ pub const LENIENT: GeneralPurpose = GeneralPurpose::new(
 pub struct Inspection {
     /// `jws`, `jwe`, or `malformed`.
     pub form: Form,
-    pub header: Option<Json<'static>>,
-    pub claims: Option<Json<'static>>,
+    pub header: Option<Json>,
+    pub claims: Option<Json>,
     /// The length of the signature in bytes.
     pub signature_bytes: Option<usize>,
     /// `exp`, `nbf`, `iat`, `auth_time`, `updated_at`, where they are numbers.
@@ -186,7 +186,7 @@ fn bytes(part: &str) -> Option<Vec<u8>> {
     LENIENT.decode(part).ok()
 }
 
-fn section(parts: &[&str], nth: usize, what: &str, notes: &mut Vec<Note>) -> Option<Json<'static>> {
+fn section(parts: &[&str], nth: usize, what: &str, notes: &mut Vec<Note>) -> Option<Json> {
     let part = parts.get(nth).filter(|p| !p.is_empty())?;
     let Some(bytes) = bytes(part) else {
         notes.push(Note::new(
@@ -202,7 +202,7 @@ fn section(parts: &[&str], nth: usize, what: &str, notes: &mut Vec<Note>) -> Opt
             if let Err(error) = serde_json::from_slice::<serde_json::Value>(&bytes) {
                 notes.push(Note::new(UNREADABLE, format!("the {what}: {error}")));
             }
-            Some(tree.into_owned())
+            Some(tree)
         }
         Ok(other) => {
             notes
@@ -216,7 +216,7 @@ fn section(parts: &[&str], nth: usize, what: &str, notes: &mut Vec<Note>) -> Opt
     }
 }
 
-fn times(claims: &Json<'_>, now: UnixTime) -> Vec<Time> {
+fn times(claims: &Json, now: UnixTime) -> Vec<Time> {
     const NAMES: [&str; 5] = ["iat", "nbf", "exp", "auth_time", "updated_at"];
     let time = |claim: &'static str| {
         let at = UnixTime::from_secs(claims.get(claim)?.seconds()?);

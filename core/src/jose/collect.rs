@@ -3,18 +3,17 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::alg::Alg;
-use super::entry;
+use super::entry::{self, Naming};
 use super::fault::{DocumentRefusal, KeyFault};
 use super::jwk::PublicJwk;
-use super::keyset::{KeySet, ReadKey};
+use super::keyset::{KeySet, KeySource, ReadKey};
 use super::names::Kid;
 use super::pem::{self, Block};
 use super::reading::{Normalized, Options};
 use super::report::{Alarm, Change, Effect, Report, excerpt};
 use super::thumbprint::Thumbprint;
 use super::tree::{Json, Object};
-use super::x509::{DerCertificate, DerKey};
+use super::x509::DerKey;
 
 /// Allowed entries of a document, per allowed key.
 const ENTRIES_PER_KEY: usize = 10;
@@ -25,13 +24,9 @@ pub(super) struct Collector<'o> {
     entries: Vec<ReadKey>,
 }
 
-/// An entry that is already in the set: its stated `alg` and its position.
-type Twin = (Option<Alg>, usize);
-
 impl<'o> Collector<'o> {
-    pub(super) fn new(options: &'o Options, changes: Vec<Change>) -> Self {
-        let report = Report { changes, ..Report::default() };
-        Self { options, report, entries: Vec::new() }
+    pub(super) fn new(options: &'o Options) -> Self {
+        Self { options, report: Report::default(), entries: Vec::new() }
     }
 
     pub(super) fn depth(&self) -> usize {
@@ -40,7 +35,7 @@ impl<'o> Collector<'o> {
 
     /// Called before entries are read. Only usable ones count as keys, but each entry costs a check
     /// and a line of the report.
-    pub(super) fn admit(&self, found: usize) -> Result<(), DocumentRefusal> {
+    pub(super) fn check_count(&self, found: usize) -> Result<(), DocumentRefusal> {
         let limit = self.options.limits.keys.saturating_mul(ENTRIES_PER_KEY);
         if found > limit { Err(DocumentRefusal::TooManyKeys { found, limit }) } else { Ok(()) }
     }
@@ -55,7 +50,7 @@ impl<'o> Collector<'o> {
     }
 
     /// An entry of a set or of a map.
-    pub(super) fn json(&mut self, path: &str, name: Option<&str>, value: &Json<'_>) {
+    pub(super) fn entry(&mut self, path: &str, name: Option<&str>, value: &Json) {
         match value {
             Json::Object(object) => self.jwk(path, name, object),
             Json::String(text) if pem::is_pem(text) => self.pem(path, name, text),
@@ -63,14 +58,14 @@ impl<'o> Collector<'o> {
         }
     }
 
-    pub(super) fn jwk(&mut self, path: &str, name: Option<&str>, object: &Object<'_>) {
+    pub(super) fn jwk(&mut self, path: &str, name: Option<&str>, object: &Object) {
         let read = entry::read(object, path, name, self.options, &mut self.report);
         self.entries.extend(read);
     }
 
     /// An entry whose name occurs twice in the map: a token's `kid` does not say which one it
     /// means.
-    pub(super) fn repeated_name(&mut self, path: &str, value: &Json<'_>) {
+    pub(super) fn repeated_name(&mut self, path: &str, value: &Json) {
         // Read only for its alarms.
         if let Json::Object(object) = value {
             let mut report = Report::default();
@@ -82,31 +77,25 @@ impl<'o> Collector<'o> {
 
     /// PEM text for one key: the first block of it. The rest is the certificate chain above it.
     fn pem(&mut self, path: &str, name: Option<&str>, text: &str) {
-        let mut key = None;
-        for block in pem::blocks(text) {
-            match block {
-                Block::Private => return self.private_pem(path),
-                Block::Certificate(cert) if key.is_none() => key = self.certified(path, cert),
-                Block::Key(found) if key.is_none() => key = Some(found),
-                _ => {}
-            }
+        if pem::blocks(text).any(|block| matches!(block, Block::Private)) {
+            return self.private_pem(path);
         }
-        match key {
-            Some(key) => self.der(path, name, key),
-            None => self.drop(path, &KeyFault::Pem),
-        }
+        let key = pem::blocks(text).find_map(|block| self.key_of(path, block));
+        self.der(path, name, key);
     }
 
     /// PEM text as the whole document: each block is a key.
     pub(super) fn pem_text(&mut self, path: &str, text: &str) -> Result<(), DocumentRefusal> {
-        self.admit(pem::count(text))?;
+        self.check_count(pem::count(text))?;
         let blocks: Vec<_> = pem::blocks(text).collect();
         // A certificate that issued another one in the text belongs to an authority. Its key signs
         // certificates, not tokens. Self-signed certificates issue only themselves.
         let authorities: HashSet<_> = blocks
             .iter()
             .filter_map(|block| match block {
-                Block::Certificate(cert) if cert.issuer != cert.subject => Some(cert.issuer),
+                Block::Certificate(cert) if cert.issuer != cert.subject => {
+                    Some(cert.issuer.clone())
+                }
                 _ => None,
             })
             .collect();
@@ -115,26 +104,26 @@ impl<'o> Collector<'o> {
             match block {
                 Block::Private => self.private_pem(path),
                 Block::Parameters => {}
-                Block::Unreadable => self.drop(path, &KeyFault::Pem),
-                Block::Key(key) => self.der(path, None, key),
                 Block::Certificate(cert) if authorities.contains(&cert.subject) => {
                     self.drop(path, &KeyFault::PemChain);
                 }
-                Block::Certificate(cert) => match self.certified(path, cert) {
-                    Some(key) => self.der(path, None, key),
-                    None => self.drop(path, &KeyFault::Pem),
-                },
+                block => {
+                    let key = self.key_of(path, block);
+                    self.der(path, None, key);
+                }
             }
         }
         Ok(())
     }
 
-    /// The key of a certificate. If that has expired, the report says so.
-    fn certified(&mut self, path: &str, cert: DerCertificate) -> Option<DerKey> {
-        if self.options.now.is_some_and(|now| cert.has_expired(now)) {
+    /// The key of a block. If its certificate has expired, the report says so.
+    fn key_of(&mut self, path: &str, block: Block) -> Option<DerKey> {
+        if let (Block::Certificate(cert), Some(now)) = (&block, self.options.now)
+            && cert.has_expired(now)
+        {
             self.report.warnings.push(Change::new(path, "cert_expired", Effect::Noted));
         }
-        cert.key
+        block.key()
     }
 
     fn private_pem(&mut self, path: &str) {
@@ -146,15 +135,17 @@ impl<'o> Collector<'o> {
         self.drop(path, &KeyFault::PrivateKeyLeaked);
     }
 
-    fn der(&mut self, path: &str, name: Option<&str>, key: DerKey) {
-        let (kid, names) = name.map(entry::named_entry).unwrap_or_default();
+    fn der(&mut self, path: &str, name: Option<&str>, key: Option<DerKey>) {
+        let Some(key) = key else { return self.drop(path, &KeyFault::Pem) };
+        let Naming { kid, names, .. } = Naming::without_kid(name);
         match PublicJwk::new(key.material, kid, key.alg) {
             Ok(key) => {
                 let kid = key.kid().unwrap_or_else(|| key.thumbprint().kid());
                 let after = Some(excerpt(kid.as_str()));
                 let change = Change::new(path, "pem", Effect::Repaired);
                 self.report.changes.push(Change { after, ..change });
-                self.entries.push(ReadKey { key, path: path.into(), order: 0, names });
+                let source = KeySource { path: path.into(), names };
+                self.entries.push(ReadKey { key, source });
             }
             Err(fault) => self.drop(path, &fault),
         }
@@ -176,77 +167,69 @@ impl<'o> Collector<'o> {
         Ok(Normalized { keys, report: self.report })
     }
 
-    /// One entry per key and `kid`; the names of merged entries are kept.
+    /// One entry per key and `kid`, in the order of the document. The names of merged entries are
+    /// kept.
     fn without_duplicates(&mut self, entries: Vec<ReadKey>) -> Vec<ReadKey> {
-        let mut kept: Vec<ReadKey> = Vec::with_capacity(entries.len());
-        let mut seen: HashMap<(Thumbprint, Kid), Vec<Twin>> = HashMap::new();
-        let mut named: HashMap<Thumbprint, usize> = HashMap::new();
-        let mut nameless = Vec::new();
-        for (order, entry) in entries.into_iter().enumerate() {
-            let print = entry.key.thumbprint().clone();
-            let Some(kid) = entry.key.kid().cloned() else {
-                nameless.push((order, entry));
-                continue;
+        let mut entries: Vec<_> = entries.into_iter().enumerate().collect();
+        // An entry without a `kid` adds nothing to one that has it, wherever that stands.
+        entries.sort_by_key(|(_, entry)| entry.key.kid().is_none());
+        let mut kept: Vec<(usize, ReadKey)> = Vec::with_capacity(entries.len());
+        // Positions in `kept`, by key and `kid`, and by key alone.
+        let mut seen: HashMap<(Thumbprint, Option<Kid>), Vec<usize>> = HashMap::new();
+        for (order, entry) in entries {
+            let key = &entry.key;
+            let id = |kid: Option<&Kid>| (key.thumbprint().clone(), kid.cloned());
+            let same_alg = |i: &&usize| match (kept[**i].1.key.alg(), key.alg()) {
+                (Some(one), Some(other)) => one == other,
+                _ => true,
             };
-            let same = seen.entry((print.clone(), kid)).or_default();
-            let alg = entry.key.alg();
-            let twin = same.iter().find(|(own, _)| *own == alg || own.is_none() || alg.is_none());
-            if let Some(&(_, twin)) = twin {
-                self.merge(&mut kept[twin], entry);
+            let same = seen.get(&id(key.kid())).map_or(&[][..], Vec::as_slice);
+            let twin = match key.kid() {
+                Some(_) => same.iter().find(same_alg),
+                None => same.first(),
+            };
+            if let Some(&twin) = twin {
+                self.merge(&mut kept[twin].1, entry);
             } else {
-                same.push((alg, kept.len()));
-                named.entry(print).or_insert(kept.len());
-                kept.push(ReadKey { order, ..entry });
-            }
-        }
-        for (order, entry) in nameless {
-            let print = entry.key.thumbprint().clone();
-            match named.get(&print) {
-                Some(&twin) => self.merge(&mut kept[twin], entry),
-                None => {
-                    named.insert(print, kept.len());
-                    kept.push(ReadKey { order, ..entry });
+                for id in [id(key.kid()), id(None)] {
+                    seen.entry(id).or_default().push(kept.len());
                 }
+                kept.push((order, entry));
             }
         }
-        kept.sort_by_key(|entry| entry.order);
-        kept
+        kept.sort_by_key(|(order, _)| *order);
+        kept.into_iter().map(|(_, entry)| entry).collect()
     }
 
     fn merge(&mut self, into: &mut ReadKey, entry: ReadKey) {
-        for name in entry.names {
-            if !into.names.contains(&name) {
-                into.names.push(name);
+        for name in entry.source.names {
+            if !into.source.names.contains(&name) {
+                into.source.names.push(name);
             }
         }
-        let marks = entry.key.issuers().to_vec();
-        if !marks.is_empty() {
-            into.key = into.key.clone().of_issuers(marks);
+        let issuers = entry.key.issuers();
+        if !issuers.is_empty() {
+            into.key = into.key.clone().of_issuers(issuers.to_vec());
         }
-        self.drop(&entry.path, &KeyFault::Duplicate);
+        self.drop(&entry.source.path, &KeyFault::Duplicate);
     }
 
     /// A `kid` that names several keys is served for none of them: verifiers disagree which one to
     /// use.
     fn shared_kids(&mut self, entries: &[ReadKey]) {
+        let named = || entries.iter().filter_map(|entry| Some((entry.key.kid()?, entry)));
         let mut keys: HashMap<&Kid, HashSet<&Thumbprint>> = HashMap::new();
-        for entry in entries {
-            if let Some(kid) = entry.key.kid() {
-                keys.entry(kid).or_default().insert(entry.key.thumbprint());
-            }
+        for (kid, entry) in named() {
+            keys.entry(kid).or_default().insert(entry.key.thumbprint());
         }
-        for entry in entries {
-            if let Some(kid) = entry.key.kid()
-                && keys.get(kid).is_some_and(|keys| keys.len() > 1)
-            {
-                self.report.warnings.push(Change {
-                    path: format!("{}.kid", entry.path),
-                    code: "duplicate_kid",
-                    effect: Effect::Noted,
-                    before: Some(excerpt(kid.as_str())),
-                    after: Some(entry.key.thumbprint().as_str().to_owned()),
-                });
-            }
+        for (kid, entry) in named().filter(|(kid, _)| keys[kid].len() > 1) {
+            self.report.warnings.push(Change {
+                path: format!("{}.kid", entry.source.path),
+                code: "duplicate_kid",
+                effect: Effect::Noted,
+                before: Some(excerpt(kid.as_str())),
+                after: Some(entry.key.thumbprint().as_str().to_owned()),
+            });
         }
     }
 }

@@ -5,27 +5,34 @@ use std::borrow::Cow;
 
 use super::json::{self, Object};
 
-/// The new state of one member.
-#[derive(Debug, Default)]
-struct MemberEdit {
-    dropped: bool,
-    name: Option<String>,
-    value: Option<String>,
+/// One member of the changed object.
+#[derive(Debug)]
+struct EditedMember<'a> {
+    /// Its index in the original object; none if it was added.
+    original: Option<usize>,
+    name: Cow<'a, str>,
+    /// JSON text.
+    value: Cow<'a, str>,
 }
 
 /// An object and the changes to it.
 #[derive(Debug)]
 pub(super) struct ObjectEdits<'a> {
     object: &'a Object,
-    slots: Vec<MemberEdit>,
-    added: Vec<(String, String)>,
+    /// Those of the original first, in its order.
+    members: Vec<EditedMember<'a>>,
     changed: bool,
 }
 
 impl<'a> ObjectEdits<'a> {
     pub(super) fn of(object: &'a Object) -> Self {
-        let slots = object.members().iter().map(|_| MemberEdit::default()).collect();
-        Self { object, slots, added: Vec::new(), changed: false }
+        let edited = |(i, member): (usize, &'a json::Member)| EditedMember {
+            original: Some(i),
+            name: Cow::Borrowed(&*member.name),
+            value: Cow::Borrowed(&object.text()[member.value.clone()]),
+        };
+        let members = object.members().iter().enumerate().map(edited).collect();
+        Self { object, members, changed: false }
     }
 
     pub(super) fn is_changed(&self) -> bool {
@@ -34,19 +41,12 @@ impl<'a> ObjectEdits<'a> {
 
     /// The current names.
     pub(super) fn names(&self) -> Vec<String> {
-        let kept = (0..self.slots.len()).filter(|&i| !self.slots[i].dropped);
-        let kept = kept.map(|i| self.name(i).to_owned());
-        kept.chain(self.added.iter().map(|(name, _)| name.clone())).collect()
+        self.members.iter().map(|member| member.name.to_string()).collect()
     }
 
     /// The current JSON text of a member.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
-        if let Some((_, json)) = self.added.iter().find(|(added, _)| added == name) {
-            return Some(json);
-        }
-        let i = self.find(name)?;
-        let value = || &self.object.text()[self.object.members()[i].value.clone()];
-        Some(self.slots[i].value.as_deref().unwrap_or_else(value))
+        self.members.iter().find(|member| member.name == name).map(|member| &*member.value)
     }
 
     pub(super) fn string(&self, name: &str) -> Option<Cow<'_, str>> {
@@ -58,14 +58,15 @@ impl<'a> ObjectEdits<'a> {
         if self.get(name) == Some(json.as_str()) {
             return false;
         }
-        self.changed = true;
-        if let Some(added) = self.added.iter_mut().find(|(added, _)| added == name) {
-            added.1 = json;
-        } else if let Some(i) = self.find(name) {
-            self.slots[i].value = Some(json);
-        } else {
-            self.added.push((name.to_owned(), json));
+        let value = Cow::Owned(json);
+        match self.find(name) {
+            Some(member) => member.value = value,
+            None => {
+                let name = Cow::Owned(name.to_owned());
+                self.members.push(EditedMember { original: None, name, value });
+            }
         }
+        self.changed = true;
         true
     }
 
@@ -78,25 +79,22 @@ impl<'a> ObjectEdits<'a> {
     }
 
     pub(super) fn drop(&mut self, name: &str) -> bool {
-        let before = self.added.len();
-        self.added.retain(|(added, _)| added != name);
-        let mut found = self.added.len() < before;
-        if let Some(i) = self.find(name) {
-            self.slots[i].dropped = true;
-            found = true;
-        }
-        self.changed |= found;
-        found
+        let before = self.members.len();
+        self.members.retain(|member| member.name != name);
+        let dropped = self.members.len() < before;
+        self.changed |= dropped;
+        dropped
     }
 
     /// Renames a member; an existing member with the new name is dropped.
     pub(super) fn rename(&mut self, from: &str, to: &str) -> bool {
-        if from == to {
+        if from == to || self.get(from).is_none() {
             return false;
         }
-        let Some(i) = self.find(from) else { return false };
         self.drop(to);
-        self.slots[i].name = Some(to.to_owned());
+        if let Some(member) = self.find(from) {
+            member.name = Cow::Owned(to.to_owned());
+        }
         self.changed = true;
         true
     }
@@ -104,50 +102,38 @@ impl<'a> ObjectEdits<'a> {
     /// The object as text: byte for byte the original's if nothing was changed.
     pub(super) fn render(&self) -> String {
         let text = self.object.text();
-        let members = self.object.members();
-        let kept: Vec<usize> = (0..members.len()).filter(|&i| !self.slots[i].dropped).collect();
-        let mut out = String::with_capacity(text.len() + 64);
+        let originals = self.object.members();
         // The text before the first member and after the last stays. So does each comma, with its
         // white space, before a member that stays.
-        let head = members.first().map_or(text.find('{').map_or(0, |at| at + 1), |m| m.span.start);
-        let tail = members.last().map_or(head, |m| m.span.end);
+        let head =
+            originals.first().map_or(text.find('{').map_or(0, |at| at + 1), |m| m.span.start);
+        let tail = originals.last().map_or(head, |m| m.span.end);
+        let mut out = String::with_capacity(text.len() + 64);
         out.push_str(&text[..head]);
-        for (nth, &i) in kept.iter().enumerate() {
-            let member = &members[i];
+        for (nth, member) in self.members.iter().enumerate() {
             if nth > 0 {
-                out.push_str(&text[members[i - 1].span.end..member.span.start]);
+                out.push_str(match member.original {
+                    Some(i) => &text[originals[i - 1].span.end..originals[i].span.start],
+                    None => ",",
+                });
             }
-            let slot = &self.slots[i];
-            match &slot.name {
-                None => out.push_str(&text[member.span.start..member.value.start]),
-                Some(name) => {
-                    out.push_str(&json::quote(name));
+            match member.original.map(|i| &originals[i]) {
+                Some(original) if *original.name == *member.name => {
+                    out.push_str(&text[original.span.start..original.value.start]);
+                }
+                _ => {
+                    out.push_str(&json::quote(&member.name));
                     out.push(':');
                 }
             }
-            match &slot.value {
-                None => out.push_str(&text[member.value.clone()]),
-                Some(value) => out.push_str(value),
-            }
-        }
-        for (nth, (name, value)) in self.added.iter().enumerate() {
-            if nth > 0 || !kept.is_empty() {
-                out.push(',');
-            }
-            out.push_str(&json::quote(name));
-            out.push(':');
-            out.push_str(value);
+            out.push_str(&member.value);
         }
         out.push_str(&text[tail..]);
         out
     }
 
-    fn name(&self, i: usize) -> &str {
-        self.slots[i].name.as_deref().unwrap_or(&self.object.members()[i].name)
-    }
-
-    fn find(&self, name: &str) -> Option<usize> {
-        (0..self.slots.len()).find(|&i| !self.slots[i].dropped && self.name(i) == name)
+    fn find(&mut self, name: &str) -> Option<&mut EditedMember<'a>> {
+        self.members.iter_mut().find(|member| member.name == name)
     }
 }
 

@@ -1,12 +1,18 @@
 //! Faults of a key or a key set document. Codes are stable: they are metric labels, report fields,
-//! and what scripts test.
+//! and what scripts test. The code of a variant is its name in snake case, if no `strum` attribute
+//! gives another: renaming a variant must not change its code.
 
-use super::likeness::Likeness;
-use super::report::Report;
+use std::collections::BTreeSet;
+
+use super::other_document::OtherDocument;
+use super::report::{Effect, Report};
 
 /// Why one key is left out of the set. The other keys always survive.
 #[expect(missing_docs, reason = "its text says what each means")]
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, thiserror::Error, strum::IntoStaticStr, strum::VariantNames,
+)]
+#[strum(serialize_all = "snake_case")]
 pub enum KeyFault {
     #[error("the RSA modulus or exponent is empty, even, zero or not minimal")]
     RsaInvalid,
@@ -15,8 +21,10 @@ pub enum KeyFault {
     #[error("the RSA modulus has {bits} bits, at most 8192 are verified anywhere")]
     RsaLarge { bits: usize },
     #[error("the RSA exponent is out of range")]
+    #[strum(serialize = "e_range")]
     ExponentRange,
     #[error("the RSA modulus carries the ROCA fingerprint (CVE-2017-15361)")]
+    #[strum(serialize = "rsa_roca")]
     Roca,
     #[error("a coordinate does not have the length of its curve")]
     EcLength,
@@ -55,14 +63,18 @@ pub enum KeyFault {
     #[error("`kid` is neither a string nor a whole number")]
     KidType,
     #[error("`crv` is not a known signature curve")]
+    #[strum(serialize = "crv")]
     Curve,
     #[error("`{0}` is missing")]
     MemberMissing(KeyMember),
     #[error("`{0}` is not a string")]
+    #[strum(serialize = "type")]
     MemberType(KeyMember),
     #[error("`{0}` has no single reading as base64url (RFC 7515 §2)")]
+    #[strum(serialize = "b64")]
     Base64(KeyMember),
     #[error("`n` is hexadecimal text")]
+    #[strum(serialize = "n_hex")]
     ModulusHex,
     #[error("the key has more than two primes, or a malformed `oth` (RFC 7518 §6.3.2.7)")]
     MultiPrime,
@@ -82,7 +94,8 @@ pub enum KeyFault {
 
 /// A member of a JWK that contains a number of the key.
 #[expect(missing_docs, reason = "the names of members, RFC 7518 §6")]
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display, strum::IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
 pub enum KeyMember {
     N,
     E,
@@ -94,19 +107,7 @@ pub enum KeyMember {
 impl KeyMember {
     /// Its name in a JWK.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::N => "n",
-            Self::E => "e",
-            Self::Crv => "crv",
-            Self::X => "x",
-            Self::Y => "y",
-        }
-    }
-}
-
-impl std::fmt::Display for KeyMember {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.name())
+        self.into()
     }
 }
 
@@ -114,47 +115,12 @@ impl KeyFault {
     /// The stable code.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::RsaInvalid => "rsa_invalid",
-            Self::RsaSmall { .. } => "rsa_small",
-            Self::RsaLarge { .. } => "rsa_large",
-            Self::ExponentRange => "e_range",
-            Self::Roca => "rsa_roca",
-            Self::EcLength => "ec_length",
-            Self::EcPoint => "ec_point",
-            Self::OkpLength => "okp_length",
-            Self::OkpPoint => "okp_point",
-            Self::AlgFamily => "alg_family",
-            Self::AlgCurve => "alg_curve",
-            Self::Entry => "entry",
-            Self::DuplicateMember => "duplicate_member",
-            Self::KtyMissing => "kty_missing",
-            Self::KtyUnknown => "kty_unknown",
-            Self::Symmetric => "symmetric",
-            Self::SecretLeaked => "secret_leaked",
-            Self::PrivateKeyLeaked => "private_key_leaked",
-            Self::NotSignature => "not_signature",
-            Self::UseUnknown => "use_unknown",
-            Self::AlgType => "alg_type",
-            Self::AlgUnknown => "alg_unknown",
-            Self::KidType => "kid_type",
-            Self::Curve => "crv",
-            Self::MemberMissing(member) => match member {
-                KeyMember::N => "n_missing",
-                KeyMember::E => "e_missing",
-                KeyMember::Crv => "crv_missing",
-                KeyMember::X => "x_missing",
-                KeyMember::Y => "y_missing",
-            },
-            Self::MemberType(_) => "type",
-            Self::Base64(_) => "b64",
-            Self::ModulusHex => "n_hex",
-            Self::MultiPrime => "multi_prime",
-            Self::X5cMismatch => "x5c_mismatch",
-            Self::Pem => "pem",
-            Self::PemChain => "pem_chain",
-            Self::Duplicate => "duplicate",
-            Self::Revoked => "revoked",
-            Self::Expired => "expired",
+            Self::MemberMissing(KeyMember::N) => "n_missing",
+            Self::MemberMissing(KeyMember::E) => "e_missing",
+            Self::MemberMissing(KeyMember::Crv) => "crv_missing",
+            Self::MemberMissing(KeyMember::X) => "x_missing",
+            Self::MemberMissing(KeyMember::Y) => "y_missing",
+            fault => fault.into(),
         }
     }
 
@@ -180,7 +146,10 @@ impl KeyFault {
 
 /// Why a whole document is refused.
 #[expect(missing_docs, reason = "its text says what each means")]
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, thiserror::Error, strum::IntoStaticStr, strum::VariantNames,
+)]
+#[strum(serialize_all = "snake_case")]
 pub enum DocumentRefusal {
     #[error("the document is empty")]
     Empty,
@@ -192,8 +161,8 @@ pub enum DocumentRefusal {
     NotUtf8,
     #[error("the document is an HTML or XML page")]
     Html,
-    #[error("the document is not JSON: {what} at byte {at} (RFC 8259)")]
-    NotJson { what: &'static str, at: usize },
+    #[error("the document is not JSON: {0} (RFC 8259)")]
+    NotJson(String),
     #[error("the document is nested deeper than {limit} levels")]
     Depth { limit: usize },
     #[error("the document is a JSON value that cannot contain keys")]
@@ -204,9 +173,9 @@ pub enum DocumentRefusal {
     NoKeys,
     /// Its code is `not_json` or `no_keys`, as without the recognition.
     #[error("the document is {0}, not a key set")]
-    Other(Likeness),
-    #[error("the document has several readings: {what}")]
-    Ambiguous { what: &'static str },
+    Other(OtherDocument),
+    #[error("the document has several readings: {0}")]
+    Ambiguous(&'static str),
     #[error("the set is empty")]
     EmptySet,
     #[error("the set has {found} keys, {limit} are allowed (`[limits] keys`)")]
@@ -217,36 +186,24 @@ pub enum DocumentRefusal {
 }
 
 fn list(report: &Report) -> String {
-    let mut codes: Vec<_> = report
-        .changes
-        .iter()
-        .filter(|change| change.effect == super::report::Effect::Dropped)
-        .map(|change| change.code)
-        .collect();
-    codes.sort_unstable();
-    codes.dedup();
-    if codes.is_empty() { String::new() } else { format!(" ({})", codes.join(", ")) }
+    let dropped = report.changes.iter().filter(|change| change.effect == Effect::Dropped);
+    let codes = BTreeSet::from_iter(dropped.map(|change| change.code));
+    let codes = Vec::from_iter(codes).join(", ");
+    if codes.is_empty() { codes } else { format!(" ({codes})") }
+}
+
+impl From<serde_json::Error> for DocumentRefusal {
+    fn from(error: serde_json::Error) -> Self {
+        Self::NotJson(error.to_string())
+    }
 }
 
 impl DocumentRefusal {
     /// The stable code.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Empty => "empty",
-            Self::TooLarge { .. } => "too_large",
-            Self::Encoding => "encoding",
-            Self::NotUtf8 => "not_utf8",
-            Self::Html => "html",
-            Self::NotJson { .. } => "not_json",
-            Self::Depth { .. } => "depth",
-            Self::NotObject => "not_object",
-            Self::DuplicateMember { .. } => "duplicate_member",
-            Self::NoKeys => "no_keys",
-            Self::Other(likeness) => likeness.code(),
-            Self::Ambiguous { .. } => "ambiguous",
-            Self::EmptySet => "empty_set",
-            Self::TooManyKeys { .. } => "too_many_keys",
-            Self::NoUsableKey(_) => "no_usable_key",
+            Self::Other(document) => document.code(),
+            refusal => refusal.into(),
         }
     }
 
@@ -254,7 +211,7 @@ impl DocumentRefusal {
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Html => Some("this is a page for people; is the address the JWKS's?"),
-            Self::Other(likeness) => Some(likeness.hint()),
+            Self::Other(document) => Some(document.hint()),
             Self::TooManyKeys { .. } => {
                 Some("raise `[limits] keys`, or ask the issuer why it has so many")
             }

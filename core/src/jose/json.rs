@@ -3,15 +3,17 @@
 //! level), nesting, lone surrogates, a byte order mark.
 
 use std::borrow::Cow;
-use std::cell::Cell;
 use std::collections::HashSet;
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::Range;
 
 use serde::Deserialize;
-use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
+
+/// Independent of the configuration: the readers are recursive, and this fits any thread's stack.
+pub(super) const MAX_DEPTH: usize = 128;
 
 /// Why a text is not an object that all readers read alike.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -34,20 +36,8 @@ pub enum JsonFault {
 }
 
 impl JsonFault {
-    /// Valid by RFC 8259 but refused by serde_json, whose errors have no kinds for it.
-    fn of(error: &serde_json::Error) -> Self {
-        let text = error.to_string();
-        if text.starts_with("number out of range") {
-            Self::Number("".into())
-        } else if text.contains("surrogate") || text.starts_with("unexpected end of hex escape") {
-            Self::Surrogate("".into())
-        } else {
-            Self::NotObject
-        }
-    }
-
-    /// The same for the value of this member.
-    fn at(self, name: &str) -> Self {
+    /// The same fault, in the value of this member.
+    fn of_member(self, name: &str) -> Self {
         match self {
             Self::Surrogate(_) => Self::Surrogate(super::report::excerpt(name).into()),
             Self::Number(_) => Self::Number(super::report::excerpt(name).into()),
@@ -78,20 +68,11 @@ impl Object {
     /// # Errors
     /// [`JsonFault`]; `depth` bounds the nesting, the object itself counted.
     pub fn parse(text: String, depth: usize) -> Result<Self, JsonFault> {
-        let raw = members::<Text<'_>>(&text).map_err(|error| JsonFault::of(&error))?;
-        let mut members = Vec::with_capacity(raw.len());
-        let mut seen = HashSet::with_capacity(raw.len());
-        let mut end = text.find('{').map_or(0, |open| open + 1);
-        for (Text(name), value) in &raw {
-            if !seen.insert(name.as_ref()) {
-                return Err(JsonFault::Duplicate);
-            }
-            unique(value, depth.saturating_sub(1)).map_err(|fault| fault.at(name))?;
-            // Only white space and one comma can be between a value and the next name.
-            let start = text[end..].find('"').map_or(end, |quote| end + quote);
-            let value = range(&text, value);
-            end = value.end;
-            members.push(Member { name: name.as_ref().into(), span: start..end, value });
+        let depth = depth.min(MAX_DEPTH).saturating_sub(1);
+        let members = unique_members(&text)?;
+        for member in &members {
+            check(&text[member.value.clone()], depth)
+                .map_err(|fault| fault.of_member(&member.name))?;
         }
         Ok(Self { members, text })
     }
@@ -147,7 +128,7 @@ pub(crate) fn members<'a, N: Deserialize<'a>>(
     Ok(members)
 }
 
-/// Where `part`, borrowed from `text`, stands in it.
+/// The position in `text` of `part`, which borrows from it.
 pub(crate) fn range(text: &str, part: &str) -> Range<usize> {
     let start = (part.as_ptr() as usize).wrapping_sub(text.as_ptr() as usize);
     start..start + part.len()
@@ -171,98 +152,46 @@ impl<'de, N: Deserialize<'de>> Visitor<'de> for TopLevel<N> {
     }
 }
 
-/// Checks one value that `RawValue` has only skipped: names unique at every level, nesting, and
-/// strings that are Unicode (readers differ on a lone surrogate).
-fn unique(json: &str, depth: usize) -> Result<(), JsonFault> {
-    if !json.starts_with(['{', '[', '"']) {
-        // Three hundred digits without an exponent are in the range of a double.
-        let fits = json.len() < 300 && !json.contains(['e', 'E'])
-            || json.parse::<f64>().is_ok_and(f64::is_finite);
-        return if fits || !is_number(json) { Ok(()) } else { Err(JsonFault::Number("".into())) };
-    }
-    let fault = Cell::new(None);
-    let mut reader = serde_json::Deserializer::from_str(json);
-    let unique = Unique { depth, fault: &fault };
-    let checked = unique.deserialize(&mut reader);
-    checked.map_err(|error| fault.take().unwrap_or_else(|| JsonFault::of(&error)))
+/// The members of an object whose names differ.
+fn unique_members(json: &str) -> Result<Vec<Member>, JsonFault> {
+    let members = members::<&RawValue>(json).map_err(|_| JsonFault::NotObject)?;
+    let mut seen = HashSet::with_capacity(members.len());
+    let unique = members.into_iter().map(|(quoted_name, value)| {
+        let quoted_name = quoted_name.get();
+        let name = string(quoted_name).ok_or_else(|| JsonFault::Surrogate("".into()))?;
+        let value = range(json, value);
+        let span = range(json, quoted_name).start..value.end;
+        let member = Member { name: name.as_ref().into(), span, value };
+        if seen.insert(name) { Ok(member) } else { Err(JsonFault::Duplicate) }
+    });
+    unique.collect()
 }
 
-#[derive(Clone, Copy)]
-struct Unique<'f> {
-    depth: usize,
-    fault: &'f Cell<Option<JsonFault>>,
-}
-
-impl Unique<'_> {
-    fn inside<E: de::Error>(self) -> Result<Self, E> {
-        match self.depth.checked_sub(1) {
-            Some(depth) => Ok(Self { depth, ..self }),
-            None => Err(self.fail(JsonFault::Depth)),
+/// Checks a value that `RawValue` has only skipped: names unique at every level, nesting, strings
+/// that are Unicode (readers differ on a lone surrogate), and numbers in the range of a double.
+fn check(json: &str, depth: usize) -> Result<(), JsonFault> {
+    match json.as_bytes().first() {
+        Some(b'{') => {
+            let depth = depth.checked_sub(1).ok_or(JsonFault::Depth)?;
+            let members = unique_members(json)?;
+            members.iter().try_for_each(|member| check(&json[member.value.clone()], depth))
         }
-    }
-
-    fn fail<E: de::Error>(self, fault: JsonFault) -> E {
-        self.fault.set(Some(fault));
-        E::custom("flawed")
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for Unique<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Unique<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON")
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_str<E>(self, _: &str) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_unit<E>(self) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        let inside = self.inside()?;
-        while seq.next_element_seed(inside)?.is_some() {}
-        Ok(())
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let inside = self.inside()?;
-        let mut seen = HashSet::new();
-        while let Some(name) = map.next_key::<Text<'de>>()? {
-            if !seen.insert(name.0) {
-                return Err(self.fail(JsonFault::Duplicate));
-            }
-            map.next_value_seed(inside)?;
+        Some(b'[') => {
+            let depth = depth.checked_sub(1).ok_or(JsonFault::Depth)?;
+            let items: Vec<&RawValue> =
+                serde_json::from_str(json).map_err(|_| JsonFault::NotObject)?;
+            items.iter().try_for_each(|item| check(item.get(), depth))
         }
-        Ok(())
+        Some(b'"') if string(json).is_none() => Err(JsonFault::Surrogate("".into())),
+        Some(b'-' | b'0'..=b'9') if !fits_double(json) => Err(JsonFault::Number("".into())),
+        _ => Ok(()),
     }
+}
+
+fn fits_double(number: &str) -> bool {
+    // Three hundred digits without an exponent always fit.
+    number.len() < 300 && !number.contains(['e', 'E'])
+        || number.parse::<f64>().is_ok_and(f64::is_finite)
 }
 
 #[cfg(test)]
@@ -274,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn members_stand_where_the_text_has_them() {
+    fn members_have_their_positions_in_the_text() {
         let text = r#" { "a" : 1.50 ,"b\u0022,":"x\"y" , "c":{"d":[1]}} "#;
         let object = parse(text).unwrap();
         let spans: Vec<_> = object.members().iter().map(|m| &text[m.span.clone()]).collect();
@@ -285,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_standing_twice_is_found_at_any_level_and_in_any_spelling() {
+    fn a_repeated_name_is_found_at_any_level_and_in_any_spelling() {
         for text in [
             r#"{"a":1,"a":1}"#,
             r#"{"a":1,"\u0061":2}"#,
@@ -317,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_reader_takes_is_refused_by_its_name() {
+    fn what_readers_refuse_is_refused_by_its_member() {
         let surrogate = |name: &str| Some(JsonFault::Surrogate(name.into()));
         for (text, name) in [
             (r#"{"x":1,"a":"\ud800"}"#, "a"),
@@ -347,6 +276,6 @@ mod tests {
         assert!(parse(r#"{"a":[[[1]]]}"#).is_ok());
         assert_eq!(parse(r#"{"a":[[[[1]]]]}"#).err(), Some(JsonFault::Depth));
         let deep = format!(r#"{{"a":{}1{}}}"#, "[".repeat(5000), "]".repeat(5000));
-        assert!(parse(&deep).is_err());
+        assert_eq!(Object::parse(deep, usize::MAX).err(), Some(JsonFault::Depth));
     }
 }

@@ -5,15 +5,16 @@
 use super::alg::{Alg, Curve, Family};
 use super::base64url;
 use super::fault::KeyFault;
+use super::json;
 use super::names::Kid;
 use super::roca;
 use super::thumbprint::Thumbprint;
 use super::verifying::{self, VerifyingKey};
 
 /// RFC 7518 §3.3: "A key of size 2048 bits or larger MUST be used".
-pub const RSA_MIN_BITS: usize = 2048;
+const RSA_MIN_BITS: usize = 2048;
 /// The maximum that aws-lc, ring and biscuit verify; a larger key only costs time.
-pub const RSA_MAX_BITS: usize = 8192;
+const RSA_MAX_BITS: usize = 8192;
 
 /// The numbers of a key. Integers are big-endian: minimal for RSA, full length for coordinates.
 #[expect(missing_docs, reason = "the members of RFC 7518 §6 and RFC 8037 §2")]
@@ -22,6 +23,35 @@ pub enum Material {
     Rsa { n: Box<[u8]>, e: Box<[u8]> },
     Ec { curve: Curve, x: Box<[u8]>, y: Box<[u8]> },
     Okp { curve: Curve, x: Box<[u8]> },
+}
+
+impl Material {
+    /// The kind of key, which decides its algorithms.
+    pub fn family(&self) -> Family {
+        match self {
+            Self::Rsa { .. } => Family::Rsa,
+            Self::Ec { curve, .. } => Family::Ec(*curve),
+            Self::Okp { curve, .. } => Family::Okp(*curve),
+        }
+    }
+
+    /// The members that a JWK of this key must have, in their published order.
+    pub(super) fn members(&self) -> Vec<(&'static str, String)> {
+        let text = str::to_owned;
+        let number = |bytes: &[u8]| base64url::encode(bytes);
+        match self {
+            Self::Rsa { n, e } => vec![("kty", text("RSA")), ("n", number(n)), ("e", number(e))],
+            Self::Ec { curve, x, y } => vec![
+                ("kty", text("EC")),
+                ("crv", text(curve.name())),
+                ("x", number(x)),
+                ("y", number(y)),
+            ],
+            Self::Okp { curve, x } => {
+                vec![("kty", text("OKP")), ("crv", text(curve.name())), ("x", number(x))]
+            }
+        }
+    }
 }
 
 /// Accepted encodings of a signature.
@@ -51,8 +81,12 @@ impl PublicJwk {
     /// [`KeyFault`] naming the check the key fails.
     pub fn new(material: Material, kid: Option<Kid>, alg: Option<Alg>) -> Result<Self, KeyFault> {
         let verifying = check_material(&material)?;
-        if let Some(alg) = alg {
-            fits(family(&material), alg)?;
+        // RFC 8725 §3.1 and §3.2: one key, one algorithm, of its own family and curve.
+        match (material.family(), alg.map(Alg::family)) {
+            (_, None) => {}
+            (own, Some(stated)) if own == stated => {}
+            (Family::Ec(_), Some(Family::Ec(_))) => return Err(KeyFault::AlgCurve),
+            _ => return Err(KeyFault::AlgFamily),
         }
         let thumbprint = Thumbprint::of(&material);
         Ok(Self { material, kid, alg, thumbprint, issuers: Vec::new(), verifying })
@@ -91,7 +125,15 @@ impl PublicJwk {
 
     /// The stated `alg`, else the default of the key's family; what is published.
     pub fn published_alg(&self) -> Option<Alg> {
-        self.alg.or_else(|| self.family().default_alg())
+        self.alg_or_default(Alg::Rs256)
+    }
+
+    /// The same with another default for RSA.
+    pub(super) fn alg_or_default(&self, rsa: Alg) -> Option<Alg> {
+        self.alg.or_else(|| match self.family() {
+            Family::Rsa => Some(rsa),
+            family => family.default_alg(),
+        })
     }
 
     /// RFC 7638, SHA-256.
@@ -101,7 +143,7 @@ impl PublicJwk {
 
     /// The kind of key, which decides its algorithms.
     pub fn family(&self) -> Family {
-        family(&self.material)
+        self.material.family()
     }
 
     /// Whether a signature of `alg` may be checked with this key: same family, and the stated `alg`
@@ -118,70 +160,37 @@ impl PublicJwk {
         if let Some(len) = alg.row().signature_len
             && sig.len() != len
         {
-            return form == SignatureForm::JoseOrDer && self.verifies_der(alg, message, sig);
+            return match (form, alg.row().der, &self.material) {
+                (SignatureForm::JoseOrDer, Some(der), Material::Ec { x, y, .. }) => {
+                    verifying::verifies_der(der, (x, y), message, sig)
+                }
+                _ => false,
+            };
         }
         self.verifying.verifies(alg, message, sig)
     }
 
-    fn verifies_der(&self, alg: Alg, message: &[u8], sig: &[u8]) -> bool {
-        match (alg.row().der, &self.material) {
-            (Some(der), Material::Ec { x, y, .. }) => {
-                verifying::verifies_der(der, (x, y), message, sig)
-            }
-            _ => false,
-        }
-    }
-
-    /// Appends the JWK in its published form: members in a fixed order, nothing else.
-    pub fn write_json(&self, kid: &Kid, alg: Option<Alg>, out: &mut String) {
-        self.write_members(Some(kid.as_str()), alg, out);
-        out.push('}');
+    /// The JWK in its published form: members in a fixed order, nothing else.
+    pub fn to_json(&self, kid: &Kid, alg: Option<Alg>) -> String {
+        self.json_with(Some(kid.as_str()), alg, &[])
     }
 
     /// The same for storage: omits what the issuer omitted, and names the key's issuers.
-    pub(super) fn write_kept(&self, kid: Option<&str>, out: &mut String) {
-        self.write_members(kid, self.alg, out);
-        if !self.issuers.is_empty() {
-            out.push_str(r#","issuer":"#);
-            out.push_str(
-                &serde_json::Value::from_iter(self.issuers.iter().map(|i| &**i)).to_string(),
-            );
-        }
-        out.push('}');
+    pub(super) fn to_stored_json(&self, kid: Option<&str>) -> String {
+        self.json_with(kid, self.alg, &self.issuers)
     }
 
-    /// Everything except the closing brace.
-    fn write_members(&self, kid: Option<&str>, alg: Option<Alg>, out: &mut String) {
-        let mut member = |name: &str, value: &[u8]| {
-            out.push_str(name);
-            base64url::encode_into(value, out);
-        };
-        match &self.material {
-            Material::Rsa { n, e } => {
-                member(r#"{"kty":"RSA","n":""#, n);
-                member(r#"","e":""#, e);
-            }
-            Material::Ec { curve, x, y } => {
-                let head = format!(r#"{{"kty":"EC","crv":"{}","x":""#, curve.name());
-                member(&head, x);
-                member(r#"","y":""#, y);
-            }
-            Material::Okp { curve, x } => {
-                let head = format!(r#"{{"kty":"OKP","crv":"{}","x":""#, curve.name());
-                member(&head, x);
-            }
+    fn json_with(&self, kid: Option<&str>, alg: Option<Alg>, issuers: &[Box<str>]) -> String {
+        let mut texts = self.material.members();
+        texts.extend(kid.map(|kid| ("kid", kid.to_owned())));
+        texts.extend(alg.map(|alg| ("alg", alg.name().to_owned())));
+        texts.push(("use", "sig".to_owned()));
+        let member = |(name, text): &(_, String)| format!(r#""{name}":{}"#, json::quote(text));
+        let mut members: Vec<String> = texts.iter().map(member).collect();
+        if !issuers.is_empty() {
+            members.push(format!(r#""issuer":{}"#, serde_json::json!(issuers)));
         }
-        out.push('"');
-        if let Some(kid) = kid {
-            out.push_str(r#","kid":"#);
-            out.push_str(&serde_json::Value::from(kid).to_string());
-        }
-        if let Some(alg) = alg {
-            out.push_str(r#","alg":""#);
-            out.push_str(alg.name());
-            out.push('"');
-        }
-        out.push_str(r#","use":"sig""#);
+        format!("{{{}}}", members.join(","))
     }
 }
 
@@ -204,23 +213,6 @@ impl std::fmt::Debug for PublicJwk {
             .field("alg", &self.alg)
             .field("thumbprint", &self.thumbprint)
             .finish()
-    }
-}
-
-fn family(material: &Material) -> Family {
-    match material {
-        Material::Rsa { .. } => Family::Rsa,
-        Material::Ec { curve, .. } => Family::Ec(*curve),
-        Material::Okp { curve, .. } => Family::Okp(*curve),
-    }
-}
-
-/// RFC 8725 §3.1 and §3.2: one key, one algorithm, of its own family and curve.
-fn fits(family: Family, alg: Alg) -> Result<(), KeyFault> {
-    match (family, alg.family()) {
-        (own, asked) if own == asked => Ok(()),
-        (Family::Ec(_), Family::Ec(_)) => Err(KeyFault::AlgCurve),
-        _ => Err(KeyFault::AlgFamily),
     }
 }
 
@@ -274,20 +266,16 @@ fn is_small_order(x: &[u8]) -> bool {
 }
 
 fn check_rsa(n: &[u8], e: &[u8]) -> Result<(), KeyFault> {
-    let (Some(top), Some(last)) = (n.first(), n.last()) else {
-        return Err(KeyFault::RsaInvalid);
-    };
-    let (Some(e_top), Some(e_last)) = (e.first(), e.last()) else {
-        return Err(KeyFault::RsaInvalid);
-    };
-    if *top == 0 || *e_top == 0 || last % 2 == 0 || e_last % 2 == 0 || e == [1] {
+    let is_minimal = |number: &[u8]| number.first().is_some_and(|first| *first != 0);
+    let is_odd = |number: &[u8]| number.last().is_some_and(|last| last % 2 == 1);
+    if ![n, e].into_iter().all(|number| is_minimal(number) && is_odd(number)) || e == [1] {
         return Err(KeyFault::RsaInvalid);
     }
     // aws-lc and Go refuse larger ones: a huge exponent makes every check slow (CVE-2021-33196 kin).
     if e.len() > 4 {
         return Err(KeyFault::ExponentRange);
     }
-    let bits = n.len() * 8 - top.leading_zeros() as usize;
+    let bits = n.len() * 8 - n[0].leading_zeros() as usize;
     if bits < RSA_MIN_BITS {
         return Err(KeyFault::RsaSmall { bits });
     }
@@ -304,8 +292,8 @@ fn check_rsa(n: &[u8], e: &[u8]) -> Result<(), KeyFault> {
 mod tests {
     use super::*;
 
-    /// Under the identity, `R = S·B` satisfies the equation for every message: were such a key
-    /// taken, anybody could sign for the issuer.
+    /// With the identity as the key, `R = S·B` satisfies the equation for every message, so anybody
+    /// could sign for the issuer.
     #[test]
     fn an_ed25519_key_of_small_order_is_refused() {
         let with = |first: u8, middle: u8, last: u8| {

@@ -3,7 +3,7 @@
 use super::collect::Collector;
 pub use super::fault::DocumentRefusal;
 pub use super::keyset::KeySet;
-pub use super::likeness::Likeness;
+pub use super::other_document::OtherDocument;
 pub use super::reading::{Normalized, Options};
 pub use super::report::{Alarm, Change, Effect, Report};
 use super::{shape, text};
@@ -13,9 +13,8 @@ use super::{shape, text};
 /// # Errors
 /// [`DocumentRefusal`] if the document can be read in more than one way.
 pub fn normalize(document: &[u8], options: &Options) -> Result<Normalized, DocumentRefusal> {
-    let mut changes = Vec::new();
-    let text = text::read(document, &options.limits, &mut changes)?;
-    let mut collector = Collector::new(options, changes);
+    let mut collector = Collector::new(options);
+    let text = text::read(document, options.limits.document, |code| collector.note("$", code))?;
     shape::walk(&text, &mut collector)?;
     collector.finish()
 }

@@ -2,21 +2,36 @@
 
 use std::collections::HashMap;
 
-use super::alg::{Alg, Family};
+use super::alg::Alg;
 use super::jwk::PublicJwk;
 
 /// Every usable public signature key of one issuer, whatever any profile publishes.
 #[derive(Debug, Clone)]
 pub struct KeySet {
     keys: Vec<PublicJwk>,
-    /// JSON path each key was read from; shorter than `keys` where a key was not read from JSON.
-    paths: Vec<Box<str>>,
+    /// Of each key, in the same order.
+    sources: Vec<KeySource>,
     /// The `kid`s as the issuer writes them, unusable ones (empty, too long) included: a token has
     /// the same text.
     by_kid: HashMap<Box<str>, Vec<usize>>,
     /// Keys without a name from the issuer.
     nameless: Vec<usize>,
     rsa_alg: Alg,
+}
+
+/// A key read from a document.
+pub(super) struct ReadKey {
+    pub(super) key: PublicJwk,
+    pub(super) source: KeySource,
+}
+
+/// Where a key was read, and what the issuer calls it.
+#[derive(Debug, Clone)]
+pub(super) struct KeySource {
+    /// JSON path; empty where the key was not read from JSON.
+    pub(super) path: Box<str>,
+    /// Every name that a token may use for the key. The first is its `kid`, if it has one.
+    pub(super) names: Vec<Box<str>>,
 }
 
 impl Default for KeySet {
@@ -28,35 +43,21 @@ impl Default for KeySet {
 impl KeySet {
     /// A set of these keys, each under its `kid`.
     pub fn new(keys: Vec<PublicJwk>) -> Self {
-        let entries = keys.into_iter().map(|key| ReadKey {
-            names: key.kid().map(|kid| kid.as_str().into()).into_iter().collect(),
-            key,
-            path: "".into(),
-            order: 0,
-        });
-        Self::from_entries(entries, Alg::Rs256)
+        Self::from_entries(keys.into_iter().map(ReadKey::named_by_kid), Alg::Rs256)
     }
 
     /// `rsa_alg` is what an RSA key without `alg` is published as.
     pub(super) fn from_entries(entries: impl IntoIterator<Item = ReadKey>, rsa_alg: Alg) -> Self {
-        let mut set = Self {
-            keys: Vec::new(),
-            paths: Vec::new(),
-            by_kid: HashMap::new(),
-            nameless: Vec::new(),
-            rsa_alg,
-        };
-        for (i, entry) in entries.into_iter().enumerate() {
-            if entry.names.is_empty() {
-                set.nameless.push(i);
+        let (keys, sources): (_, Vec<_>) =
+            entries.into_iter().map(|entry| (entry.key, entry.source)).unzip();
+        let mut by_kid: HashMap<_, Vec<_>> = HashMap::new();
+        for (i, source) in sources.iter().enumerate() {
+            for name in &source.names {
+                by_kid.entry(name.clone()).or_default().push(i);
             }
-            for name in entry.names {
-                set.by_kid.entry(name).or_default().push(i);
-            }
-            set.keys.push(entry.key);
-            set.paths.push(entry.path);
         }
-        set
+        let nameless = (0..sources.len()).filter(|i| sources[*i].names.is_empty()).collect();
+        Self { keys, sources, by_kid, nameless, rsa_alg }
     }
 
     /// In the order of the document.
@@ -94,66 +95,75 @@ impl KeySet {
 
     /// The set followed by `others`, each under its `kid`.
     #[must_use]
-    pub fn and(self, others: Vec<PublicJwk>) -> Self {
-        let rsa_alg = self.rsa_alg;
-        let more = Self::new(others);
-        Self::from_entries(self.into_entries().into_iter().chain(more.into_entries()), rsa_alg)
+    pub fn and(&self, others: Vec<PublicJwk>) -> Self {
+        let others = others.into_iter().map(ReadKey::named_by_kid);
+        Self::from_entries(self.entries().chain(others), self.rsa_alg)
     }
 
     /// The set without the keys in `gone`.
     #[must_use]
     pub fn without(&self, gone: impl Fn(&PublicJwk) -> bool) -> Self {
-        let entries = self.clone().into_entries().into_iter().filter(|entry| !gone(&entry.key));
-        Self::from_entries(entries, self.rsa_alg)
+        Self::from_entries(self.entries().filter(|entry| !gone(&entry.key)), self.rsa_alg)
     }
 
     /// The set as a document that reads back as the same set: the issuer's names and missing
-    /// `alg`s, public members only.
+    /// `alg`s, public members only. Of several names of a key, the first is kept.
     pub fn to_document(&self) -> String {
-        let mut out = String::from(r#"{"keys":["#);
-        for (i, entry) in self.clone().into_entries().iter().enumerate() {
-            if i > 0 {
-                out.push(',');
-            }
-            entry.key.write_kept(entry.names.first().map(|name| &**name), &mut out);
-        }
-        out.push_str("]}");
-        out
+        let stored = |(key, source): (&PublicJwk, &KeySource)| {
+            key.to_stored_json(source.names.first().map(|name| &**name))
+        };
+        let keys: Vec<_> = self.keys.iter().zip(&self.sources).map(stored).collect();
+        format!(r#"{{"keys":[{}]}}"#, keys.join(","))
     }
 
-    fn into_entries(self) -> Vec<ReadKey> {
-        let mut names: Vec<Vec<Box<str>>> = vec![Vec::new(); self.keys.len()];
-        for (name, keys) in self.by_kid {
-            for i in keys {
-                names[i].push(name.clone());
-            }
-        }
-        let mut paths = self.paths.into_iter();
-        let entry =
-            |(key, names)| ReadKey { key, path: paths.next().unwrap_or_default(), names, order: 0 };
-        self.keys.into_iter().zip(names).map(entry).collect()
+    fn entries(&self) -> impl Iterator<Item = ReadKey> {
+        let entry = |(key, source): (&PublicJwk, &KeySource)| ReadKey {
+            key: key.clone(),
+            source: source.clone(),
+        };
+        self.keys.iter().zip(&self.sources).map(entry)
     }
 
     /// The `alg` a key of this set is published with.
     pub fn published_alg(&self, key: &PublicJwk) -> Option<Alg> {
-        match (key.alg(), key.family()) {
-            (None, Family::Rsa) => Some(self.rsa_alg),
-            _ => key.published_alg(),
-        }
+        key.alg_or_default(self.rsa_alg)
     }
 
     /// Each key with the JSON path it was read from.
     pub fn with_paths(&self) -> impl Iterator<Item = (&PublicJwk, &str)> {
-        self.keys.iter().zip(self.paths.iter().map(|path| &**path))
+        self.keys.iter().zip(self.sources.iter().map(|source| &*source.path))
     }
 }
 
-/// A key read from a document.
-pub(super) struct ReadKey {
-    pub(super) key: PublicJwk,
-    pub(super) path: Box<str>,
-    /// Its position in the document.
-    pub(super) order: usize,
-    /// Every name that a token may use for it.
-    pub(super) names: Vec<Box<str>>,
+impl ReadKey {
+    /// A key that no document names differently.
+    fn named_by_kid(key: PublicJwk) -> Self {
+        let names = key.kid().map(|kid| kid.as_str().into()).into_iter().collect();
+        Self { key, source: KeySource { path: "".into(), names } }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::jwks::{Options, normalize};
+
+    /// The names in the map are lost, but the `kid` must not be one of them.
+    #[test]
+    fn a_stored_key_keeps_its_kid() {
+        let read =
+            |document: String| normalize(document.as_bytes(), &Options::default()).unwrap().keys;
+        let entry = |i: u8| {
+            format!(
+                r#""map-{i}":{{"kty":"OKP","crv":"Ed25519","kid":"own-{i}",
+                "x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}}"#
+            )
+        };
+        let entries: Vec<_> = (0..16).map(entry).collect();
+        let set = read(format!(r#"{{"keys":{{{}}}}}"#, entries.join(",")));
+        let stored = read(set.to_document());
+        for i in 0..16 {
+            assert!(set.has_kid(&format!("map-{i}")) && set.has_kid(&format!("own-{i}")));
+            assert!(stored.has_kid(&format!("own-{i}")), "{i}");
+        }
+    }
 }

@@ -33,16 +33,12 @@ pub enum NameError {
 }
 
 fn checked(text: &str, max: usize) -> Result<(), NameError> {
-    if text.is_empty() {
-        return Err(NameError::Empty);
+    match text {
+        "" => Err(NameError::Empty),
+        _ if text.len() > max => Err(NameError::TooLong(max)),
+        _ if text.chars().any(char::is_control) => Err(NameError::Control),
+        _ => Ok(()),
     }
-    if text.len() > max {
-        return Err(NameError::TooLong(max));
-    }
-    if text.chars().any(char::is_control) {
-        return Err(NameError::Control);
-    }
-    Ok(())
 }
 
 macro_rules! name {
@@ -76,12 +72,6 @@ macro_rules! name {
             }
         }
 
-        impl AsRef<str> for $type {
-            fn as_ref(&self) -> &str {
-                &self.0
-            }
-        }
-
         // Sound, because equality and hash are those of the text.
         impl std::borrow::Borrow<str> for $type {
             fn borrow(&self) -> &str {
@@ -112,11 +102,9 @@ name! {
 }
 
 fn label(text: &str) -> Result<(), NameError> {
+    checked(text, 64)?;
     let ok = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    match checked(text, 64) {
-        Ok(()) if !text.chars().all(ok) || text.starts_with('.') => Err(NameError::Label),
-        other => other,
-    }
+    if text.chars().all(ok) && !text.starts_with('.') { Ok(()) } else { Err(NameError::Label) }
 }
 
 impl Kid {
@@ -147,12 +135,12 @@ impl UnixTime {
 
     /// Later by this duration; at most the end of time.
     pub fn plus(self, by: Duration) -> Self {
-        Self(self.0.saturating_add(i64::try_from(by.as_secs()).unwrap_or(i64::MAX)))
+        Self(self.0.saturating_add_unsigned(by.as_secs()))
     }
 
     /// Earlier by this duration; at least the beginning.
     pub fn minus(self, by: Duration) -> Self {
-        Self(self.0.saturating_sub(i64::try_from(by.as_secs()).unwrap_or(i64::MAX)))
+        Self(self.0.saturating_sub_unsigned(by.as_secs()))
     }
 
     /// The time since `earlier`; zero if it is in the future.

@@ -35,6 +35,16 @@ pub(super) enum Block {
     Unreadable,
 }
 
+impl Block {
+    pub(super) fn key(self) -> Option<DerKey> {
+        match self {
+            Self::Key(key) => Some(key),
+            Self::Certificate(certificate) => certificate.key,
+            Self::Private | Self::Parameters | Self::Unreadable => None,
+        }
+    }
+}
+
 /// Every block of a text, in order. A block without an end affects only itself.
 pub(super) fn blocks(text: &str) -> impl Iterator<Item = Block> {
     text.split(BEGIN).skip(1).map(|piece| {
@@ -42,7 +52,7 @@ pub(super) fn blocks(text: &str) -> impl Iterator<Item = Block> {
             .split_once(DASHES)
             .and_then(|(label, rest)| Some((label, rest.split_once(END)?.0)));
         match parts {
-            Some((label, body)) => block(label, body),
+            Some((label, body)) => block(label, body).unwrap_or(Block::Unreadable),
             // Half of a private key is a leak too.
             None if piece.contains("PRIVATE KEY") => Block::Private,
             None => Block::Unreadable,
@@ -57,30 +67,27 @@ pub(super) fn count(text: &str) -> usize {
 
 /// The first key of a text that contains one key.
 pub(super) fn first_key(text: &str) -> Option<DerKey> {
-    blocks(text).find_map(|block| match block {
-        Block::Key(key) => Some(key),
-        Block::Certificate(certificate) => certificate.key,
-        _ => None,
+    blocks(text).find_map(Block::key)
+}
+
+fn block(label: &str, body: &str) -> Option<Block> {
+    Some(match label {
+        _ if label.ends_with("PRIVATE KEY") => Block::Private,
+        "EC PARAMETERS" => Block::Parameters,
+        "CERTIFICATE" | "X509 CERTIFICATE" => {
+            Block::Certificate(x509::certificate(&decode(body)?)?)
+        }
+        "PUBLIC KEY" => Block::Key(x509::public_key_info(&decode(body)?)?),
+        "RSA PUBLIC KEY" => {
+            let der = decode(body)?;
+            Block::Key(x509::rsa_public_key(&der).or_else(|| x509::public_key_info(&der))?)
+        }
+        _ => return None,
     })
 }
 
-fn block(label: &str, body: &str) -> Block {
-    let key = |key: Option<DerKey>| key.map_or(Block::Unreadable, Block::Key);
-    match label {
-        _ if label.ends_with("PRIVATE KEY") => Block::Private,
-        "EC PARAMETERS" => Block::Parameters,
-        "CERTIFICATE" | "X509 CERTIFICATE" => decode(body)
-            .and_then(|der| x509::certificate(&der))
-            .map_or(Block::Unreadable, Block::Certificate),
-        "PUBLIC KEY" => key(decode(body).and_then(|der| x509::public_key_info(&der))),
-        "RSA PUBLIC KEY" => key(decode(body)
-            .and_then(|der| x509::rsa_public_key(&der).or_else(|| x509::public_key_info(&der)))),
-        _ => Block::Unreadable,
-    }
-}
-
 /// Standard base64 with any white space in it, also escaped.
-pub(super) fn decode(body: &str) -> Option<Vec<u8>> {
+fn decode(body: &str) -> Option<Vec<u8>> {
     let body = body.replace("\\n", "").replace("\\r", "");
     let compact: String = body.chars().filter(|c| !c.is_ascii_whitespace()).collect();
     LENIENT.decode(compact).ok()
@@ -137,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_block_costs_the_others_nothing() {
+    fn a_broken_block_does_not_affect_the_others() {
         let pem = pem();
         let broken = "-----BEGIN CERTIFICATE-----\nMIIB!!\n-----END CERTIFICATE-----\n";
         assert_eq!(certificates(&format!("{broken}{pem}")), 1);

@@ -64,12 +64,10 @@ impl PublishedKids {
     /// The names that `keep` selects.
     #[must_use]
     pub fn only(&self, keep: impl Fn(&Kid, &Thumbprint) -> bool) -> Self {
-        let by_kid = self.by_kid.iter().filter(|(kid, (key, _))| keep(kid, key));
-        let by_key = self.by_key.iter().filter(|(key, kid)| keep(kid, key));
-        Self {
-            by_kid: by_kid.map(|(kid, served)| (kid.clone(), served.clone())).collect(),
-            by_key: by_key.map(|(key, kid)| (key.clone(), kid.clone())).collect(),
-        }
+        let mut kept = self.clone();
+        kept.by_kid.retain(|kid, (key, _)| keep(kid, key));
+        kept.by_key.retain(|key, kid| keep(kid, key));
+        kept
     }
 
     /// Whether no key is in the set.
@@ -86,30 +84,26 @@ impl PublishedKids {
     pub fn entries(&self) -> impl Iterator<Item = (&Kid, &Thumbprint, Alg)> {
         self.by_kid.iter().map(|(kid, (key, alg))| (kid, key, *alg))
     }
-
-    /// Every `kid` and its key; the source of [`Input::remembered`].
-    pub fn iter(&self) -> impl Iterator<Item = (&Kid, &Thumbprint)> {
-        self.by_kid.iter().map(|(kid, (key, _))| (kid, key))
-    }
 }
 
 /// Builds the set. A `kid` names one key only. If two keys claim it, if one of our own has it, or
 /// if it is the thumbprint of another key, the thumbprint replaces it.
 pub fn publish(input: &Input<'_>) -> PublishedDocument {
-    let mut out = SetWriter::default();
+    let mut set = SetWriter::default();
     for key in input.own {
         let kid = key.kid().unwrap_or_else(|| key.thumbprint().kid());
         if let Some(alg) = key.published_alg() {
-            out.add(key, kid, alg, Tolerance::WithAlg);
+            set.add(key, kid, alg, Tolerance::WithAlg);
         }
     }
-    let chosen = choose(input, &mut out.left_out);
-    let chosen = one_alg_each(chosen, input.profile, &mut out.left_out);
+    let mut left_out = Vec::new();
+    let chosen = choose(input, &mut left_out);
+    let chosen = one_alg_each(chosen, input.profile, &mut left_out);
     let claims = KidClaims::new(input, &chosen);
     for key in &chosen {
         let (kid, replaced) = claims.kid(key.jwk);
         if let Some(code) = replaced {
-            out.left_out.push(Change {
+            left_out.push(Change {
                 path: format!("{}.kid", key.path),
                 code,
                 effect: Effect::Repaired,
@@ -119,11 +113,12 @@ pub fn publish(input: &Input<'_>) -> PublishedDocument {
         }
         // A second entry without a name adds nothing to an existing key.
         let nameless = key.jwk.kid().is_none();
-        if !(nameless && out.kids.by_key.contains_key(key.jwk.thumbprint())) {
-            out.add(key.jwk, kid, key.alg, key.tolerance);
+        if !(nameless && set.kids.by_key.contains_key(key.jwk.thumbprint())) {
+            set.add(key.jwk, kid, key.alg, key.tolerance);
         }
     }
-    out.finish()
+    let body = format!(r#"{{"keys":[{}]}}"#, set.jwks.join(","));
+    PublishedDocument { body, kids: set.kids, left_out }
 }
 
 struct ChosenKey<'a> {
@@ -141,7 +136,7 @@ fn choose<'a>(input: &Input<'a>, left_out: &mut Vec<Change>) -> Vec<ChosenKey<'a
             let alg = set.published_alg(jwk);
             let tolerance = alg.map_or(Tolerance::None, |alg| input.profile.tolerance(alg));
             let Some(alg) = alg.filter(|_| tolerance != Tolerance::None) else {
-                left_out.push(left(path, "alg_profile", alg));
+                left_out.push(without_key(path, "alg_profile", alg));
                 continue;
             };
             if tolerance == Tolerance::WithoutAlg && jwk.alg().is_some() {
@@ -162,56 +157,51 @@ fn one_alg_each<'a>(
     left_out: &mut Vec<Change>,
 ) -> Vec<ChosenKey<'a>> {
     let rank = |alg: Alg| (!profile.accepts.contains(alg), alg != Alg::Rs256);
-    let mut best: HashMap<(&Thumbprint, &Kid), usize> = HashMap::new();
+    let mut best: HashMap<(&Thumbprint, &Kid), (usize, Alg)> = HashMap::new();
     for (i, key) in chosen.iter().enumerate() {
         let Some(kid) = key.jwk.kid() else { continue };
-        let first = best.entry((key.jwk.thumbprint(), kid)).or_insert(i);
-        if rank(key.alg) < rank(chosen[*first].alg) {
-            *first = i;
+        let first = best.entry((key.jwk.thumbprint(), kid)).or_insert((i, key.alg));
+        if rank(key.alg) < rank(first.1) {
+            *first = (i, key.alg);
         }
     }
-    let kept: Vec<bool> = chosen
-        .iter()
-        .enumerate()
-        .map(|(i, key)| {
-            let Some(kid) = key.jwk.kid() else { return true };
-            let best = best.get(&(key.jwk.thumbprint(), kid)).copied().unwrap_or(i);
-            // The same entry in two sets is one entry, and nothing is lost.
-            if best != i && chosen[best].alg != key.alg {
-                left_out.push(left(key.path, "alg_repeated", Some(key.alg)));
+    let mut kept = Vec::with_capacity(chosen.len());
+    for (i, key) in chosen.into_iter().enumerate() {
+        let id = key.jwk.kid().map(|kid| (key.jwk.thumbprint(), kid));
+        match id.and_then(|id| best.get(&id)) {
+            Some(&(best, alg)) if best != i => {
+                // The same entry in two sets is one entry, and nothing is lost.
+                if alg != key.alg {
+                    left_out.push(without_key(key.path, "alg_repeated", Some(key.alg)));
+                }
             }
-            best == i
-        })
-        .collect();
-    chosen.into_iter().zip(kept).filter_map(|(key, kept)| kept.then_some(key)).collect()
+            _ => kept.push(key),
+        }
+    }
+    kept
 }
 
-fn left(path: &str, code: &'static str, alg: Option<Alg>) -> Change {
+/// A key that is not in the set.
+fn without_key(path: &str, code: &'static str, alg: Option<Alg>) -> Change {
     let before = alg.map(|alg| alg.name().to_owned());
     Change { before, ..Change::new(path, code, Effect::LeftOut) }
 }
 
 /// The keys that claim each `kid`.
 struct KidClaims<'a> {
-    /// The only key that claims a `kid`; `None` if there are several.
-    claimed: HashMap<&'a Kid, Option<&'a Thumbprint>>,
+    claimed: HashMap<&'a Kid, HashSet<&'a Thumbprint>>,
     thumbprints: HashSet<&'a Kid>,
     remembered: &'a HashMap<Kid, Thumbprint>,
 }
 
 impl<'a> KidClaims<'a> {
     fn new(input: &Input<'a>, chosen: &[ChosenKey<'a>]) -> Self {
-        let mut claimed = HashMap::new();
+        let mut claimed: HashMap<_, HashSet<_>> = HashMap::new();
         let mut thumbprints = HashSet::new();
         for jwk in input.own.iter().chain(chosen.iter().map(|key| key.jwk)) {
             thumbprints.insert(jwk.thumbprint().kid());
             if let Some(kid) = jwk.kid() {
-                claimed
-                    .entry(kid)
-                    .and_modify(|only: &mut Option<&Thumbprint>| {
-                        *only = only.filter(|other| *other == jwk.thumbprint());
-                    })
-                    .or_insert(Some(jwk.thumbprint()));
+                claimed.entry(kid).or_default().insert(jwk.thumbprint());
             }
         }
         Self { claimed, thumbprints, remembered: input.remembered }
@@ -221,7 +211,7 @@ impl<'a> KidClaims<'a> {
     fn kid<'k>(&self, jwk: &'k PublicJwk) -> (&'k Kid, Option<&'static str>) {
         let own = jwk.thumbprint().kid();
         let Some(kid) = jwk.kid() else { return (own, None) };
-        if !self.claimed.get(kid).is_some_and(Option::is_some) {
+        if self.claimed.get(kid).is_none_or(|keys| keys.len() > 1) {
             return (own, Some("duplicate_kid"));
         }
         if kid != own && self.thumbprints.contains(kid) {
@@ -236,9 +226,8 @@ impl<'a> KidClaims<'a> {
 
 #[derive(Default)]
 struct SetWriter {
-    body: String,
+    jwks: Vec<String>,
     kids: PublishedKids,
-    left_out: Vec<Change>,
 }
 
 impl SetWriter {
@@ -246,15 +235,9 @@ impl SetWriter {
         if self.kids.by_kid.contains_key(kid) {
             return;
         }
-        self.body.push_str(if self.body.is_empty() { r#"{"keys":["# } else { "," });
-        jwk.write_json(kid, (tolerance != Tolerance::WithoutAlg).then_some(alg), &mut self.body);
+        self.jwks.push(jwk.to_json(kid, (tolerance != Tolerance::WithoutAlg).then_some(alg)));
         let key = jwk.thumbprint();
         self.kids.by_kid.insert(kid.clone(), (key.clone(), alg));
         self.kids.by_key.entry(key.clone()).or_insert_with(|| kid.clone());
-    }
-
-    fn finish(mut self) -> PublishedDocument {
-        self.body.push_str(if self.body.is_empty() { r#"{"keys":[]}"# } else { "]}" });
-        PublishedDocument { body: self.body, kids: self.kids, left_out: self.left_out }
     }
 }

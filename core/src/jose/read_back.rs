@@ -20,22 +20,22 @@ use super::verifying;
 /// Why a set must not be served, or a key must not sign.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ReadBackFault {
-    #[error("jsonwebtoken cannot read the set: {0}")]
     /// Another implementation cannot read the set.
+    #[error("jsonwebtoken cannot read the set: {0}")]
     Set(String),
-    #[error("jsonwebtoken reads {read} keys where {written} were written")]
     /// Keys are missing from what was read.
+    #[error("jsonwebtoken reads {read} keys where {written} were written")]
     Count {
         /// Keys another implementation read.
         read: usize,
         /// Keys in the set.
         written: usize,
     },
-    #[error("jsonwebtoken does not read key `{0}` as it was written")]
     /// This key was read as another one.
+    #[error("jsonwebtoken does not read key `{0}` as it was written")]
     Key(Kid),
-    #[error("jsonwebtoken does not verify with the set what key `{0}` signed")]
     /// What this key signed does not verify.
+    #[error("jsonwebtoken does not verify with the set what key `{0}` signed")]
     Probe(Kid),
 }
 
@@ -75,19 +75,15 @@ impl Probe {
 
     /// Whether a reader that knows only the set verifies it.
     fn is_verified_by(&self, set: &JwkSet) -> bool {
+        let kid = self.kid.as_str();
         let Ok(header) = decode_header(&self.jws) else { return false };
         let Some((input, signature)) = self.jws.rsplit_once('.') else { return false };
-        let Ok(signature) = base64url::decode(signature.as_bytes()) else { return false };
-        let jwk = header.kid.as_deref().and_then(|kid| set.find(kid));
-        let Some(jwk) = jwk.filter(|_| header.kid.as_deref() == Some(self.kid.as_str())) else {
-            return false;
-        };
-        let for_it = jwk.common.key_algorithm == Some(KeyAlgorithm::from(header.alg));
-        let key = DecodingKey::from_jwk(jwk);
-        for_it
-            && key.is_ok_and(|key| {
-                verifying::verified(header.alg, &key, input.as_bytes(), &signature)
-            })
+        let Ok(signature) = base64url::decode(signature) else { return false };
+        let Some(jwk) = set.find(kid) else { return false };
+        let Ok(key) = DecodingKey::from_jwk(jwk) else { return false };
+        header.kid.as_deref() == Some(kid)
+            && jwk.common.key_algorithm == Some(KeyAlgorithm::from(header.alg))
+            && verifying::verified(header.alg, &key, input.as_bytes(), &signature)
     }
 }
 
@@ -101,7 +97,7 @@ pub fn read_back(body: &str, kids: &PublishedKids, own: &[Probe]) -> Result<(), 
         return Err(ReadBackFault::Count { read: set.keys.len(), written: kids.len() });
     }
     for (kid, key, alg) in kids.entries() {
-        if !set.find(kid.as_str()).is_some_and(|jwk| is(jwk, key, alg)) {
+        if !set.find(kid.as_str()).is_some_and(|jwk| is_as_written(jwk, key, alg)) {
             return Err(ReadBackFault::Key(kid.clone()));
         }
     }
@@ -128,7 +124,7 @@ fn probe(set: &JwkSet, own: &[Probe]) -> Result<(), ReadBackFault> {
 }
 
 /// Whether `jwk` is a signature key for `alg` with the numbers of `key`.
-fn is(jwk: &Jwk, key: &Thumbprint, alg: Alg) -> bool {
+fn is_as_written(jwk: &Jwk, key: &Thumbprint, alg: Alg) -> bool {
     let named = match &alg.row().check {
         Check::Jsonwebtoken(name) => KeyAlgorithm::from(Algorithm::clone(name)),
         Check::AwsLc(_) => KeyAlgorithm::UNKNOWN_ALGORITHM,
@@ -136,10 +132,10 @@ fn is(jwk: &Jwk, key: &Thumbprint, alg: Alg) -> bool {
     jwk.common.public_key_use == Some(PublicKeyUse::Signature)
         // Some verifiers reject the whole set for the `alg` of a key; then it is published without.
         && jwk.common.key_algorithm.is_none_or(|alg| alg == named)
-        && has_numbers(jwk, key)
+        && has_thumbprint(jwk, key)
 }
 
-fn has_numbers(jwk: &Jwk, key: &Thumbprint) -> bool {
+fn has_thumbprint(jwk: &Jwk, key: &Thumbprint) -> bool {
     if let AlgorithmParameters::Other(other) = &jwk.algorithm {
         // The one curve that `jsonwebtoken` has no name for.
         return other.fields.get("crv").is_some_and(|crv| crv == "secp256k1");
@@ -169,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_set_of_ours_is_read_and_verifies_what_each_key_signs() {
+    fn our_own_set_is_read_and_verifies_what_each_key_signs() {
         let keys: Vec<_> = SigningKey::ALGORITHMS.iter().map(SigningKey::generate).collect();
         let keys: Vec<_> = keys.iter().map(|key| key.as_ref().unwrap()).collect();
         let set = document(&keys);
@@ -192,7 +188,7 @@ mod tests {
         assert_eq!(back(&set.body, &set.kids, &[&key]), Ok(()));
     }
 
-    /// A set that was damaged on the way to its bytes is told by what a reader makes of them.
+    /// The set was damaged when it was written: the reader finds it.
     #[test]
     fn a_damaged_set_is_refused_by_name() {
         let (key, other) =
@@ -218,7 +214,7 @@ mod tests {
         }
     }
 
-    /// Under the name of our key stands another's: what we sign would be refused everywhere.
+    /// Another key is published under the `kid` of ours: verifiers would refuse what we sign.
     #[test]
     fn a_set_without_the_signing_key_is_refused() {
         let (key, other) =
@@ -261,8 +257,7 @@ mod tests {
         }
         for name in ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"] {
             let rsa = SigningKey::generate(Alg::Rs256).unwrap();
-            let mut jwk = String::new();
-            rsa.public().write_json(rsa.kid(), Alg::from_name(name), &mut jwk);
+            let jwk = rsa.public().to_json(rsa.kid(), Alg::from_name(name));
             let mut jwk: serde_json::Value = serde_json::from_str(&jwk).unwrap();
             // A name that must be quoted.
             jwk["kid"] = format!("{name} \"ü\\").into();

@@ -1,14 +1,12 @@
 //! The repairs: what can be read in only one way is read. Each is one function or table row, named
 //! after the code it reports. What can be read in several ways is a fault.
 
-use std::borrow::Cow;
-
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
 use super::alg::{Alg, Curve};
-use super::fault::{KeyFault, KeyMember};
+use super::fault::KeyFault;
 
 /// Accepts non-zero trailing bits as every lenient reader does, and reports them.
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
@@ -24,45 +22,50 @@ pub(super) struct Bytes {
     pub(super) codes: Vec<&'static str>,
 }
 
-/// base64url, RFC 7515 §2, after: line breaks, `=` padding, the standard alphabet, stray bits.
-pub(super) fn base64(text: &str, member: KeyMember) -> Result<Bytes, KeyFault> {
+/// base64url, RFC 7515 §2, after: line breaks, `=` padding, the standard alphabet, stray bits. None
+/// if the text has several readings, or no reading.
+pub(super) fn base64(text: &str) -> Option<Bytes> {
     let mut codes = Vec::new();
-    let mut text = Cow::Borrowed(text);
+    let mut text = text.to_owned();
     if text.contains([' ', '\t', '\r', '\n']) {
-        text = Cow::Owned(text.replace([' ', '\t', '\r', '\n'], ""));
+        text = text.replace([' ', '\t', '\r', '\n'], "");
         codes.push("b64_whitespace");
     }
-    let bare = text.trim_end_matches('=');
-    let padding = text.len() - bare.len();
-    if padding > 0 {
+    let unpadded = text.trim_end_matches('=').len();
+    if unpadded < text.len() {
         // `AQAB==` has two `=` too many and still has one meaning; a text of only `=` has none.
-        if bare.is_empty() {
-            return Err(KeyFault::Base64(member));
+        if unpadded == 0 {
+            return None;
         }
-        text = Cow::Owned(bare.to_owned());
+        text.truncate(unpadded);
         codes.push("b64_padding");
     }
-    let standard = text.contains(['+', '/']);
-    if standard {
+    if text.contains(['+', '/']) {
         // Both alphabets in one text: somebody converted half of it.
         if text.contains(['-', '_']) {
-            return Err(KeyFault::Base64(member));
+            return None;
         }
-        text = Cow::Owned(text.replace('+', "-").replace('/', "_"));
+        text = text.replace('+', "-").replace('/', "_");
         codes.push("b64_standard");
     }
-    let bytes = LENIENT.decode(text.as_bytes()).map_err(|_| KeyFault::Base64(member))?;
-    if super::base64url::decode(text.as_bytes()).is_err() {
+    let bytes = LENIENT.decode(&text).ok()?;
+    if super::base64url::decode(&text).is_err() {
         codes.push("b64_bits");
     }
-    Ok(Bytes { bytes, codes })
+    Some(Bytes { bytes, codes })
+}
+
+/// A big-endian number without leading zero bytes.
+pub(super) fn without_leading_zeros(bytes: &[u8]) -> &[u8] {
+    let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
+    &bytes[zeros..]
 }
 
 /// A number as RFC 7518 §2 `Base64urlUInt` requires: no leading zero bytes.
 pub(super) fn minimal(mut read: Bytes) -> Bytes {
-    let zeros = read.bytes.iter().take_while(|byte| **byte == 0).count();
-    if zeros > 0 {
-        read.bytes.drain(..zeros);
+    let bytes = without_leading_zeros(&read.bytes);
+    if bytes.len() < read.bytes.len() {
+        read.bytes = bytes.to_vec();
         read.codes.push("leading_zero");
     }
     read
@@ -79,11 +82,9 @@ pub(super) fn full_length(mut read: Bytes, curve: Curve) -> Result<Bytes, KeyFau
         read.bytes.splice(..0, std::iter::repeat_n(0, want - have));
         read.codes.push("ec_short");
     } else if have > want {
-        let (extra, _) = read.bytes.split_at(have - want);
-        if extra.iter().any(|byte| *byte != 0) {
+        if read.bytes.drain(..have - want).any(|byte| byte != 0) {
             return Err(KeyFault::EcLength);
         }
-        read.bytes.drain(..have - want);
         read.codes.push("ec_long");
     }
     Ok(read)
@@ -100,25 +101,8 @@ pub(super) fn is_hex(text: &str) -> bool {
 /// `e: 65537`, a JSON number where RFC 7518 §6.3.1.2 requires text.
 pub(super) fn integer(text: &str) -> Result<Bytes, KeyFault> {
     let value: u64 = text.parse().map_err(|_| KeyFault::ExponentRange)?;
-    let bytes = value.to_be_bytes();
-    let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
-    Ok(Bytes { bytes: bytes[zeros..].to_vec(), codes: vec!["e_integer"] })
-}
-
-/// The meaning of an `alg` text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum AlgText {
-    /// The registered name.
-    Known(Alg),
-    /// Another spelling of it.
-    Alias(Alg),
-    /// It names only the kind of key.
-    Family,
-    /// A key for another use than signatures.
-    NotSignature,
-    /// HMAC under another name.
-    Secret,
-    Unknown,
+    let bytes = without_leading_zeros(&value.to_be_bytes()).to_vec();
+    Ok(Bytes { bytes, codes: vec!["e_integer"] })
 }
 
 /// Other spellings, in lower case: of Java (`SHA256withRSA`), of XML signatures (RFC 6931 §2.3), of
@@ -142,59 +126,52 @@ const ALIASES: &[(&str, Alg)] = &[
     ("esp256", Alg::Es256), ("esp384", Alg::Es384), ("esp512", Alg::Es512),
     ("es521", Alg::Es512),
     ("ed25519", Alg::EdDsa),
+    ("hmacsha256", Alg::Hs256), ("hmacsha384", Alg::Hs384), ("hmacsha512", Alg::Hs512),
 ];
 
-/// Reads an `alg`, RFC 7517 §4.4.
-pub(super) fn alg(text: &str) -> AlgText {
-    if let Some(alg) = Alg::from_name(text) {
-        // The fully specified name is correct (RFC 9864 §2.2), but few readers know it.
-        return if alg.name() == text { AlgText::Known(alg) } else { AlgText::Alias(alg) };
-    }
+/// The algorithm that an `alg` text means (RFC 7517 §4.4), in any spelling; none if the text only
+/// names the kind of key.
+///
+/// # Errors
+/// `NotSignature` and `AlgUnknown`.
+pub(super) fn alg(text: &str) -> Result<Option<Alg>, KeyFault> {
     let lower = text.to_ascii_lowercase();
-    if let Some(alg) = Alg::all().find(|alg| alg.name().eq_ignore_ascii_case(&lower)) {
-        return AlgText::Alias(alg);
+    let in_other_case = || Alg::all().find(|alg| alg.name().eq_ignore_ascii_case(text));
+    let alias = || ALIASES.iter().find(|(alias, _)| *alias == lower).map(|(_, alg)| *alg);
+    let named = Alg::from_name(text).or_else(in_other_case).or_else(alias);
+    if named.is_some() {
+        return Ok(named);
     }
-    if let Some((_, alg)) = ALIASES.iter().find(|(alias, _)| *alias == lower) {
-        return AlgText::Alias(*alg);
-    }
+    let has_prefix = |prefixes: &[&str]| prefixes.iter().any(|prefix| lower.starts_with(prefix));
     match lower.as_str() {
-        "rsa" | "ec" | "ecdsa" | "okp" | "rsassa-pkcs1-v1_5" => AlgText::Family,
-        "hmacsha256" | "hmacsha384" | "hmacsha512" => AlgText::Secret,
-        "dir" | "rsa1_5" | "rsaes" => AlgText::NotSignature,
-        _ if ["rsa-oaep", "ecdh", "a128", "a192", "a256", "pbes2"]
-            .iter()
-            .any(|prefix| lower.starts_with(prefix)) =>
-        {
-            AlgText::NotSignature
+        "rsa" | "ec" | "ecdsa" | "okp" | "rsassa-pkcs1-v1_5" => Ok(None),
+        "dir" | "rsa1_5" | "rsaes" => Err(KeyFault::NotSignature),
+        _ if has_prefix(&["rsa-oaep", "ecdh", "a128", "a192", "a256", "pbes2"]) => {
+            Err(KeyFault::NotSignature)
         }
-        _ => AlgText::Unknown,
+        _ => Err(KeyFault::AlgUnknown),
     }
 }
 
-/// The meaning of a `use` for signatures, RFC 7517 §4.2.
+/// The meaning of a `use`, RFC 7517 §4.2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum UseText {
-    Sig,
-    /// Another spelling of `sig`.
-    Alias,
+pub(super) enum KeyUse {
+    /// Signatures, in any spelling.
+    Signature,
+    /// Another use that is known.
     Other,
     /// A root that signs certificates, never tokens: the key is left out.
     Root,
     Unknown,
 }
 
-pub(super) fn key_use(text: &str) -> UseText {
-    match text {
-        "sig" => UseText::Sig,
-        "enc" => UseText::Other,
-        _ => match text.to_ascii_lowercase().as_str() {
-            // SPIFFE bundles, §4.2.2 of the SPIFFE Trust Domain and Bundle specification.
-            "jwt-svid" => UseText::Alias,
-            "x509-svid" | "wit-svid" => UseText::Root,
-            "sig" | "sign" | "signature" | "signing" | "verify" => UseText::Alias,
-            "enc" | "encrypt" | "encryption" => UseText::Other,
-            _ => UseText::Unknown,
-        },
+pub(super) fn key_use(text: &str) -> KeyUse {
+    match text.to_ascii_lowercase().as_str() {
+        // `jwt-svid`: SPIFFE bundles, §4.2.2 of the SPIFFE Trust Domain and Bundle specification.
+        "sig" | "sign" | "signature" | "signing" | "verify" | "jwt-svid" => KeyUse::Signature,
+        "x509-svid" | "wit-svid" => KeyUse::Root,
+        "enc" | "encrypt" | "encryption" => KeyUse::Other,
+        _ => KeyUse::Unknown,
     }
 }
 
@@ -219,46 +196,44 @@ pub(super) fn curve(text: &str) -> Option<(Curve, bool)> {
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> Result<(Vec<u8>, Vec<&'static str>), &'static str> {
-        base64(text, KeyMember::N)
-            .map(|read| (read.bytes, read.codes))
-            .map_err(|fault| fault.code())
+    fn read(text: &str) -> Option<(Vec<u8>, Vec<&'static str>)> {
+        base64(text).map(|read| (read.bytes, read.codes))
     }
 
     #[test]
-    fn one_reading_is_read() {
+    fn text_with_one_reading_is_read() {
         let bytes = vec![0xfb, 0xff, 0xbf];
-        assert_eq!(read("-_-_"), Ok((bytes.clone(), vec![])));
-        assert_eq!(read("+/+/"), Ok((bytes.clone(), vec!["b64_standard"])));
-        assert_eq!(read("-_\r\n-_ "), Ok((bytes.clone(), vec!["b64_whitespace"])));
-        assert_eq!(read("-_-_==="), Ok((bytes.clone(), vec!["b64_padding"])));
+        assert_eq!(read("-_-_"), Some((bytes.clone(), vec![])));
+        assert_eq!(read("+/+/"), Some((bytes.clone(), vec!["b64_standard"])));
+        assert_eq!(read("-_\r\n-_ "), Some((bytes.clone(), vec!["b64_whitespace"])));
+        assert_eq!(read("-_-_==="), Some((bytes.clone(), vec!["b64_padding"])));
         assert_eq!(
             read(" +/+/\n=="),
-            Ok((bytes, vec!["b64_whitespace", "b64_padding", "b64_standard"]))
+            Some((bytes, vec!["b64_whitespace", "b64_padding", "b64_standard"]))
         );
-        assert_eq!(read("AR"), Ok((vec![1], vec!["b64_bits"])));
+        assert_eq!(read("AR"), Some((vec![1], vec!["b64_bits"])));
     }
 
     #[test]
-    fn several_readings_are_a_fault() {
+    fn text_with_several_readings_is_a_fault() {
         for bad in ["+/-_", "AQ,,", "A", "AQ=AB", "=", "==", "AQAB%3D", "äöüß"] {
-            assert_eq!(read(bad), Err("b64"), "{bad}");
+            assert_eq!(read(bad), None, "{bad}");
         }
     }
 
     #[test]
     fn names_of_algorithms() {
-        assert_eq!(alg("RS256"), AlgText::Known(Alg::Rs256));
-        for alias in ["rs256", "RSA256", "SHA256withRSA", "SHA256WithRSAEncryption"] {
-            assert_eq!(alg(alias), AlgText::Alias(Alg::Rs256), "{alias}");
+        for name in ["RS256", "rs256", "RSA256", "SHA256withRSA", "SHA256WithRSAEncryption"] {
+            assert_eq!(alg(name), Ok(Some(Alg::Rs256)), "{name}");
         }
-        assert_eq!(alg("Ed25519"), AlgText::Alias(Alg::EdDsa));
-        assert_eq!(alg("ESP384"), AlgText::Alias(Alg::Es384));
-        assert_eq!(alg("RSA"), AlgText::Family);
-        assert_eq!(alg("RSA-OAEP-512"), AlgText::NotSignature);
-        assert_eq!(alg("ECDH-ES+A128KW"), AlgText::NotSignature);
+        assert_eq!(alg("Ed25519"), Ok(Some(Alg::EdDsa)));
+        assert_eq!(alg("ESP384"), Ok(Some(Alg::Es384)));
+        assert_eq!(alg("HMACSHA256"), Ok(Some(Alg::Hs256)));
+        assert_eq!(alg("RSA"), Ok(None));
+        assert_eq!(alg("RSA-OAEP-512"), Err(KeyFault::NotSignature));
+        assert_eq!(alg("ECDH-ES+A128KW"), Err(KeyFault::NotSignature));
         for unknown in ["none", "NONE", "RS1", "Ed448", "RS256 ", "ML-DSA-65"] {
-            assert_eq!(alg(unknown), AlgText::Unknown, "{unknown}");
+            assert_eq!(alg(unknown), Err(KeyFault::AlgUnknown), "{unknown}");
         }
     }
 

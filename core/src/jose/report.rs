@@ -17,13 +17,6 @@ pub struct Report {
     pub alarms: Vec<Alarm>,
 }
 
-impl Report {
-    /// Whether the document needed no change.
-    pub fn is_empty(&self) -> bool {
-        self.changes.is_empty() && self.warnings.is_empty() && self.alarms.is_empty()
-    }
-}
-
 /// Members of a JWK that a change may be about; any other last part of a path is a key's own name.
 const MEMBERS: &[&str] =
     &["kty", "use", "alg", "kid", "crv", "n", "e", "x", "y", "x5c", "value", "key_ops", "oth"];
@@ -31,7 +24,8 @@ const MEMBERS: &[&str] =
 impl Report {
     /// The report for people: one line per key, alarms first.
     pub fn lines(&self) -> Vec<String> {
-        let mut lines: Vec<String> = self.alarms.iter().map(Alarm::line).collect();
+        let alarm = |a: &Alarm| format!("ALARM {}: {}: {}", a.path, a.code, a.members.join(", "));
+        let mut lines: Vec<String> = self.alarms.iter().map(alarm).collect();
         let mut keys: Vec<(&str, Vec<String>)> = Vec::new();
         let mut places: HashMap<&str, usize> = HashMap::new();
         for change in self.changes.iter().chain(&self.warnings) {
@@ -53,22 +47,21 @@ impl Report {
 }
 
 impl Change {
-    /// A change of what stands at `path`.
+    /// A change at `path`.
     pub fn new(path: impl Into<String>, code: &'static str, effect: Effect) -> Self {
         Self { path: path.into(), code, effect, before: None, after: None }
     }
 
     fn phrase(&self, member: Option<&str>) -> String {
-        let mut out = match self.effect {
-            Effect::Repaired => String::new(),
-            Effect::Dropped => "dropped: ".to_owned(),
-            Effect::LeftOut => "left out: ".to_owned(),
-            Effect::Noted => "warning: ".to_owned(),
+        let effect = match self.effect {
+            Effect::Repaired => "",
+            Effect::Dropped => "dropped: ",
+            Effect::LeftOut => "left out: ",
+            Effect::Noted => "warning: ",
         };
-        out.push_str(self.code);
+        let mut out = format!("{effect}{}", self.code);
         if let Some(member) = member {
-            out.push(' ');
-            out.push_str(member);
+            let _ = write!(out, " {member}");
         }
         if let Some(before) = &self.before {
             let _ = write!(out, " {before:?}");
@@ -77,12 +70,6 @@ impl Change {
             let _ = write!(out, " -> {after:?}");
         }
         out
-    }
-}
-
-impl Alarm {
-    fn line(&self) -> String {
-        format!("ALARM {}: {}: {}", self.path, self.code, self.members.join(", "))
     }
 }
 

@@ -9,14 +9,8 @@ const PRIMES: [u32; 17] =
 pub fn is_vulnerable(n: &[u8]) -> bool {
     PRIMES.iter().all(|&p| {
         let residue = n.iter().fold(0, |acc, &byte| (acc * 256 + u32::from(byte)) % p);
-        let mut power = 1;
-        for _ in 1..p {
-            if power == residue {
-                return true;
-            }
-            power = power * (65537 % p) % p;
-        }
-        false
+        let powers = std::iter::successors(Some(1), |power| Some(power * (65537 % p) % p));
+        powers.zip(1..p).any(|(power, _)| power == residue)
     })
 }
 

@@ -2,7 +2,7 @@
 //! to see whether they are empty.
 
 use super::alg::Family;
-use super::repair::{self, AlgText};
+use super::repair;
 use super::report::excerpt;
 use super::tree::{Json, Object};
 
@@ -10,31 +10,29 @@ use super::tree::{Json, Object};
 const PRIVATE: &[&str] = &["d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"];
 
 /// Whether a JWK is a secret as a whole, whatever members it has.
-pub(super) fn is_symmetric(object: &Object<'_>) -> bool {
+pub(super) fn is_symmetric(object: &Object) -> bool {
     let kty = object.text("kty").unwrap_or_default();
-    let secret_alg = || match object.text("alg").map(repair::alg) {
-        Some(AlgText::Known(alg) | AlgText::Alias(alg)) => alg.family() == Family::Secret,
-        Some(text) => text == AlgText::Secret,
-        None => false,
-    };
+    let is_hmac =
+        |text| matches!(repair::alg(text), Ok(Some(alg)) if alg.family() == Family::Secret);
     kty.eq_ignore_ascii_case("oct")
         || kty.eq_ignore_ascii_case("MAC")
-        || object.present("kty").is_none() && (object.present("k").is_some() || secret_alg())
+        || object.present("kty").is_none()
+            && (object.present("k").is_some() || object.text("alg").is_some_and(is_hmac))
 }
 
 /// Names of the members that contain a secret.
-pub(super) fn leaked(object: &Object<'_>) -> Vec<String> {
+pub(super) fn leaked(object: &Object) -> Vec<String> {
     let symmetric = is_symmetric(object);
-    let holds = |(name, value): &(std::borrow::Cow<'_, str>, Json<'_>)| {
-        let listed = PRIVATE.contains(&&**name) || symmetric && name == "value";
-        listed && *value != Json::Null && !is_blank(value)
+    let holds_secret = |(name, value): &&(String, Json)| {
+        let listed = PRIVATE.contains(&name.as_str()) || symmetric && name == "value";
+        listed && !value.is_null() && !is_blank(value)
             || matches!(value, Json::String(text) if text.contains("PRIVATE KEY-----"))
     };
-    object.members.iter().filter(|member| holds(member)).map(|(name, _)| excerpt(name)).collect()
+    object.members.iter().filter(holds_secret).map(|(name, _)| excerpt(name)).collect()
 }
 
 /// Empty text or an empty list: serializers write it for a missing member.
-pub(super) fn is_blank(value: &Json<'_>) -> bool {
+pub(super) fn is_blank(value: &Json) -> bool {
     match value {
         Json::String(text) => text.is_empty(),
         Json::Array(items) => items.is_empty(),

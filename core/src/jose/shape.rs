@@ -2,9 +2,11 @@
 //! place. Each is recognised without configuration, because the address belongs to the issuer, and
 //! each is reported. A document that can be read in two ways is refused.
 
+use std::collections::HashSet;
+
 use super::collect::Collector;
 use super::fault::DocumentRefusal;
-use super::likeness::Likeness;
+use super::other_document::OtherDocument;
 use super::pem;
 use super::tree::{self, Json, Object};
 
@@ -35,17 +37,13 @@ const MAX_WRAPPERS: u8 = 3;
 
 /// Finds the keys of a document and passes each to the collector.
 pub(super) fn walk(text: &str, collector: &mut Collector<'_>) -> Walk {
-    let start = text.trim_start();
-    if !start.starts_with(['{', '[', '"']) {
-        if pem::is_pem(start) {
-            collector.note("$", "pem_text");
-            return collector.pem_text("$", start);
-        }
-        if let Some(likeness) = Likeness::of_text(start) {
-            return Err(DocumentRefusal::Other(likeness));
-        }
-    }
     let mut walker = Walker { collector, strings: 1 };
+    let start = text.trim_start();
+    if !start.starts_with(['{', '[', '"'])
+        && let Some(done) = walker.other_text(start, "$")
+    {
+        return done;
+    }
     let value = tree::parse(text, walker.collector.depth())?;
     walker.document(&value, "$", MAX_WRAPPERS)
 }
@@ -57,7 +55,7 @@ struct Walker<'c, 'o> {
 }
 
 impl Walker<'_, '_> {
-    fn document(&mut self, value: &Json<'_>, path: &str, wrappers: u8) -> Walk {
+    fn document(&mut self, value: &Json, path: &str, wrappers: u8) -> Walk {
         match value {
             Json::Object(object) => self.object(object, path, wrappers),
             Json::Array(items) => {
@@ -75,72 +73,70 @@ impl Walker<'_, '_> {
     }
 
     fn string(&mut self, text: &str, path: &str, wrappers: u8) -> Walk {
-        if pem::is_pem(text) {
-            self.collector.note(path, "pem_text");
-            return self.collector.pem_text(path, text);
+        if let Some(done) = self.other_text(text, path) {
+            return done;
         }
-        if let Some(likeness) = Likeness::of_text(text) {
-            return Err(DocumentRefusal::Other(likeness));
-        }
-        if self.strings == 0 {
-            return Err(DocumentRefusal::NotObject);
-        }
-        self.strings -= 1;
+        self.strings = self.strings.checked_sub(1).ok_or(DocumentRefusal::NotObject)?;
         self.collector.note(path, "json_string");
         let value = tree::parse(text, self.collector.depth())?;
         self.document(&value, path, wrappers)
     }
 
-    fn array(&mut self, items: &[Json<'_>], path: &str) -> Walk {
+    /// Text that is not JSON: PEM, or recognised as something else.
+    fn other_text(&mut self, text: &str, path: &str) -> Option<Walk> {
+        if pem::is_pem(text) {
+            self.collector.note(path, "pem_text");
+            return Some(self.collector.pem_text(path, text));
+        }
+        OtherDocument::from_text(text).map(|other| Err(DocumentRefusal::Other(other)))
+    }
+
+    fn array(&mut self, items: &[Json], path: &str) -> Walk {
         if items.is_empty() {
             return Err(DocumentRefusal::EmptySet);
         }
         if let [Json::Object(only)] = items
-            && Likeness::of_object(only) == Some(Likeness::Discovery)
+            && OtherDocument::from_object(only) == Some(OtherDocument::Discovery)
         {
-            return Err(DocumentRefusal::Other(Likeness::Discovery));
+            return Err(DocumentRefusal::Other(OtherDocument::Discovery));
         }
-        self.collector.admit(items.len())?;
+        self.collector.check_count(items.len())?;
         for (i, item) in items.iter().enumerate() {
-            self.collector.json(&format!("{path}[{i}]"), None, item);
+            self.collector.entry(&format!("{path}[{i}]"), None, item);
         }
         Ok(())
     }
 
-    fn object(&mut self, object: &Object<'_>, path: &str, wrappers: u8) -> Walk {
-        let jwk = is_jwk(object);
-        match object.get("keys") {
-            Some(_) if object.repeated.is_some() => self.repeated(object, path),
-            Some(_) if jwk => Err(DocumentRefusal::Ambiguous { what: "a JWK with `keys` in it" }),
-            None if is_entity_statement(object) => Err(DocumentRefusal::Ambiguous {
-                what: "an entity statement, whose own `jwks` is the federation's",
-            }),
+    fn object(&mut self, object: &Object, path: &str, wrappers: u8) -> Walk {
+        let keys = object.get("keys");
+        if keys.is_none() && is_entity_statement(object) {
+            return Err(DocumentRefusal::Ambiguous(
+                "an entity statement, whose own `jwks` is the federation's",
+            ));
+        }
+        if let Some(name) = object.repeated().first() {
+            return Err(DocumentRefusal::DuplicateMember { path: member_path(path, name) });
+        }
+        match keys {
+            Some(_) if is_jwk(object) => Err(DocumentRefusal::Ambiguous("a JWK with `keys` in it")),
             Some(keys) => self.keys(keys, &format!("{path}.keys"), wrappers),
-            None if object.repeated.is_some() => self.repeated(object, path),
-            None if jwk => {
-                self.collector.note(path, "single_jwk");
-                self.collector.jwk(path, None, object);
-                Ok(())
-            }
-            None => self.other(object, path, wrappers),
+            None if is_jwk(object) => self.single_jwk(object, path),
+            None => self.other_object(object, path, wrappers),
         }
     }
 
-    fn repeated(&self, object: &Object<'_>, path: &str) -> Walk {
-        let name = object.repeated.as_deref().unwrap_or_default();
-        Err(DocumentRefusal::DuplicateMember { path: member_path(path, name) })
+    fn single_jwk(&mut self, object: &Object, path: &str) -> Walk {
+        self.collector.note(path, "single_jwk");
+        self.collector.jwk(path, None, object);
+        Ok(())
     }
 
     /// The value of `keys`.
-    fn keys(&mut self, keys: &Json<'_>, path: &str, wrappers: u8) -> Walk {
+    fn keys(&mut self, keys: &Json, path: &str, wrappers: u8) -> Walk {
         match keys {
             Json::Array(items) => self.array(items, path),
             Json::Object(inner) if is_set(inner) => self.wrapped(keys, path, wrappers),
-            Json::Object(inner) if is_jwk(inner) => {
-                self.collector.note(path, "single_jwk");
-                self.collector.jwk(path, None, inner);
-                Ok(())
-            }
+            Json::Object(inner) if is_jwk(inner) => self.single_jwk(inner, path),
             Json::Object(inner) if inner.members.is_empty() => Err(DocumentRefusal::EmptySet),
             Json::Object(inner) => {
                 self.collector.note(path, "keys_object");
@@ -156,105 +152,97 @@ impl Walker<'_, '_> {
     }
 
     /// Neither a set nor a key: a map from kid to key, or a wrapping.
-    fn other(&mut self, object: &Object<'_>, path: &str, wrappers: u8) -> Walk {
+    fn other_object(&mut self, object: &Object, path: &str, wrappers: u8) -> Walk {
         let members = || object.members.iter();
-        let mut sets =
-            members().filter(|(_, value)| matches!(value, Json::Object(object) if is_set(object)));
-        let set = sets.next();
-        let several = sets.next().is_some();
-        let entries = members().filter(|(_, value)| is_entry(value)).count();
-        let is_map = entries > 0;
-        match set {
-            Some(_) if several => Err(DocumentRefusal::Ambiguous { what: "two sets" }),
-            Some(_) if is_map => Err(DocumentRefusal::Ambiguous { what: "a set beside keys" }),
-            Some((name, value)) => self.wrapped(value, &member_path(path, name), wrappers),
+        let entries: Vec<_> = members().filter(|(_, value)| is_entry(value)).collect();
+        let sets: Vec<_> =
+            members().filter(|(_, value)| value.object().is_some_and(is_set)).collect();
+        match sets.as_slice() {
+            [] if entries.is_empty() => self.wrapper(object, path, wrappers),
             // Each member is a key, and its name is the key's.
-            None if entries == object.members.len()
-                && !members().all(|(name, _)| is_role(name)) =>
+            [] if entries.len() == object.members.len()
+                && !entries.iter().all(|(name, _)| is_role(name)) =>
             {
                 self.collector.note(path, "kid_map");
                 self.map(object, path)
             }
-            None if is_map => self.lone(object, path),
-            None => self.wrapper(object, path, wrappers),
+            [] => self.only_key(object, &entries, path),
+            [(name, value)] if entries.is_empty() => {
+                self.wrapped(value, &member_path(path, name), wrappers)
+            }
+            [_] => Err(DocumentRefusal::Ambiguous("a set beside keys")),
+            _ => Err(DocumentRefusal::Ambiguous("two sets")),
         }
     }
 
     /// One key among members that are not keys, or under a name that only describes it: the
     /// member's name is not the key's; a `kid` beside it is.
-    fn lone(&mut self, object: &Object<'_>, path: &str) -> Walk {
-        let several =
-            DocumentRefusal::Ambiguous { what: "several keys, and members that are none" };
-        let mut entries = object.members.iter().filter(|(_, value)| is_entry(value));
-        let Some((name, first)) = entries.next() else { return Err(DocumentRefusal::NoKeys) };
-        let text = match first {
-            Json::String(text) => text,
-            Json::Object(jwk) if entries.next().is_none() => {
+    fn only_key(&mut self, object: &Object, entries: &[&(String, Json)], path: &str) -> Walk {
+        match entries {
+            [(name, Json::Object(jwk))] => {
                 self.collector.note(path, "single_jwk");
                 self.collector.jwk(&member_path(path, name), None, jwk);
-                return Ok(());
+                Ok(())
             }
-            _ => return Err(several),
-        };
-        // A certificate and its key are one key.
-        let key = |text: &str| pem::first_key(text).map(|key| key.material);
-        let same = |value: &Json<'_>| matches!(value, Json::String(other) if key(other).is_some_and(|k| Some(k) == key(text)));
-        if !entries.all(|(_, value)| same(value)) {
-            return Err(several);
+            [(_, Json::String(text)), others @ ..]
+                if others.iter().all(|(_, other)| is_same_pem_key(other, text)) =>
+            {
+                self.collector.note(path, "single_pem");
+                self.collector.jwk(path, None, &pem_jwk(object, text));
+                Ok(())
+            }
+            _ => Err(DocumentRefusal::Ambiguous("several keys, and members that are none")),
         }
-        self.collector.note(path, "single_pem");
-        self.collector.jwk(path, None, &object.as_pem_jwk(text));
-        Ok(())
     }
 
     /// A wrapping with a known name.
-    fn wrapper(&mut self, object: &Object<'_>, path: &str, wrappers: u8) -> Walk {
-        let known = |(name, value): &&(std::borrow::Cow<'_, str>, Json<'_>)| {
-            WRAPPERS.contains(&&**name)
-                && match value {
-                    Json::Array(_) | Json::Object(_) => true,
-                    Json::String(text) => text.trim_start().starts_with(['{', '[']),
-                    _ => false,
-                }
+    fn wrapper(&mut self, object: &Object, path: &str, wrappers: u8) -> Walk {
+        let is_wrapper = |(name, value): &&(String, Json)| {
+            let holds_json = match value {
+                Json::Array(_) | Json::Object(_) => true,
+                Json::String(text) => text.trim_start().starts_with(['{', '[']),
+                _ => false,
+            };
+            holds_json && WRAPPERS.contains(&name.as_str())
         };
-        let mut found = object.members.iter().filter(known);
+        let mut found = object.members.iter().filter(is_wrapper);
         match (found.next(), found.next()) {
             (Some((name, value)), None) => self.wrapped(value, &member_path(path, name), wrappers),
-            (Some(_), Some(_)) => Err(DocumentRefusal::Ambiguous { what: "two wrappings" }),
-            (None, _) => Err(match Likeness::of_object(object) {
-                Some(likeness) => DocumentRefusal::Other(likeness),
-                None => DocumentRefusal::NoKeys,
-            }),
+            (Some(_), Some(_)) => Err(DocumentRefusal::Ambiguous("two wrappings")),
+            (None, _) => {
+                let other = OtherDocument::from_object(object);
+                Err(other.map_or(DocumentRefusal::NoKeys, DocumentRefusal::Other))
+            }
         }
     }
 
-    fn wrapped(&mut self, value: &Json<'_>, path: &str, wrappers: u8) -> Walk {
+    fn wrapped(&mut self, value: &Json, path: &str, wrappers: u8) -> Walk {
         let left = wrappers.checked_sub(1).ok_or(DocumentRefusal::NoKeys)?;
         self.collector.note(path, "wrapped");
         self.document(value, path, left)
     }
 
-    fn map(&mut self, object: &Object<'_>, path: &str) -> Walk {
-        self.collector.admit(object.members.len())?;
-        let twice = object.twice();
+    fn map(&mut self, object: &Object, path: &str) -> Walk {
+        self.collector.check_count(object.members.len())?;
+        let repeated = HashSet::<_>::from_iter(object.repeated());
         for (name, value) in &object.members {
             let path = member_path(path, name);
-            if twice.contains(&**name) {
+            if repeated.contains(name.as_str()) {
                 self.collector.repeated_name(&path, value);
             } else {
-                self.collector.json(&path, Some(name), value);
+                self.collector.entry(&path, Some(name), value);
             }
         }
         Ok(())
     }
 }
 
-fn is_set(object: &Object<'_>) -> bool {
+fn is_set(object: &Object) -> bool {
     object.get("keys").is_some() && !is_jwk(object)
 }
 
 /// Whether an object is meant as a JWK. Its members are text, those of a map are keys.
-fn is_jwk(object: &Object<'_>) -> bool {
+fn is_jwk(object: &Object) -> bool {
     let text = |name| object.text(name).is_some();
     let x5c = matches!(object.get("x5c"), Some(Json::Array(_) | Json::String(_)));
     text("kty")
@@ -274,18 +262,35 @@ fn is_role(name: &str) -> bool {
 
 /// Claims of an entity statement (OpenID Federation 1.0 §3.1). Its `jwks` signs such statements.
 /// The keys of the provider's tokens are in `metadata`, or where it points.
-fn is_entity_statement(object: &Object<'_>) -> bool {
-    let is_object = |name: &str| matches!(object.get(name), Some(Json::Object(_)));
+fn is_entity_statement(object: &Object) -> bool {
+    let is_object = |name| object.get(name).is_some_and(Json::is_object);
     is_object("jwks") && is_object("metadata") && object.text("sub").is_some()
 }
 
 /// Whether a value in a map is meant as a key.
-fn is_entry(value: &Json<'_>) -> bool {
+fn is_entry(value: &Json) -> bool {
     match value {
         Json::Object(object) => is_jwk(object),
         Json::String(text) => pem::is_pem(text),
         _ => false,
     }
+}
+
+/// A certificate and its key are one key.
+fn is_same_pem_key(value: &Json, text: &str) -> bool {
+    let key = |text: &str| pem::first_key(text).map(|key| key.material);
+    value.text().and_then(key).is_some_and(|own| Some(own) == key(text))
+}
+
+/// A key as PEM text, with the other members of a JWK beside it.
+fn pem_jwk(object: &Object, text: &str) -> Object {
+    let is_jwk_member = |(name, value): &&(String, Json)| {
+        ["kid", "alg", "use"].contains(&name.as_str())
+            && matches!(value, Json::String(_) | Json::Number(_))
+    };
+    let mut members = vec![("value".to_owned(), Json::String(text.to_owned()))];
+    members.extend(object.members.iter().filter(is_jwk_member).cloned());
+    Object { members }
 }
 
 fn member_path(path: &str, name: &str) -> String {

@@ -200,9 +200,7 @@ impl SigningKey {
         let header = self.header(None);
         let jws = self.compact(&header, Probe::CLAIMS.as_bytes()).map_err(|_| failed)?;
         self.probe = Probe::new(self.kid.clone(), jws);
-        let mut set = String::from(r#"{"keys":["#);
-        self.public.write_json(&self.kid, Some(self.alg), &mut set);
-        set.push_str("]}");
+        let set = format!(r#"{{"keys":[{}]}}"#, self.public.to_json(&self.kid, Some(self.alg)));
         read_back::probed(&set, std::slice::from_ref(&self.probe))?;
         Ok(self)
     }

@@ -56,7 +56,7 @@ const LIMITING: [&str; 2] = ["cnf", "act"];
 
 /// The type that a parser of ID tokens requires for the claim `name` instead of `value`; `None` if
 /// the type is right, the value is `null`, or the claim is not typed.
-pub(crate) fn mistyped(name: &str, value: &Json<'_>) -> Option<&'static str> {
+pub(crate) fn mistyped(name: &str, value: &Json) -> Option<&'static str> {
     let (_, kind, reader) = find(name)?;
     let typed = match reader {
         TypedReader::IdToken => !name.contains('#'),
@@ -97,7 +97,7 @@ pub(super) fn coerce(edits: &mut ObjectEdits<'_>, notes: &mut Vec<&'static str>)
 }
 
 impl ClaimType {
-    fn fits(self, value: &Json<'_>) -> bool {
+    fn fits(self, value: &Json) -> bool {
         const PARTS: [&str; 6] =
             ["formatted", "street_address", "locality", "region", "postal_code", "country"];
         match (self, value) {

@@ -14,7 +14,7 @@ const MAX_TENANT: usize = 64;
 /// Path segments that may contain the tenant; limits the look-ups for one token.
 const MAX_SEGMENTS: usize = 8;
 /// The placeholder for the tenant in a pattern; no tenant has this name.
-const HOLE: &str = "{}";
+const PLACEHOLDER: &str = "{}";
 
 /// A spelling of `iss` with one `{name}` in it, which matches a whole path segment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,7 +39,7 @@ pub enum TemplateError {
 
 impl IssuerTemplate {
     /// Whether `text` is meant as a template; an ordinary issuer has no braces (RFC 3986 §2).
-    pub fn is_meant(text: &str) -> bool {
+    pub fn looks_like_template(text: &str) -> bool {
         text.contains(['{', '}'])
     }
 
@@ -49,14 +49,14 @@ impl IssuerTemplate {
         let (before, rest) = text.split_once('{').ok_or(TemplateError::Variable)?;
         let (name, after) = rest.split_once('}').ok_or(TemplateError::Variable)?;
         let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
-        if name.is_empty() || !name.bytes().all(plain) || Self::is_meant(after) {
+        if name.is_empty() || !name.bytes().all(plain) || Self::looks_like_template(after) {
             return Err(TemplateError::Variable);
         }
         let template =
             Self { text: Issuer::parse(text)?, before: before.into(), after: after.into() };
         // The host, and everything else, must be the issuer's own, whatever the token says.
         let pattern = template.pattern();
-        let whole = segments(&pattern).any(|(start, end)| &pattern[start..end] == HOLE);
+        let whole = segments(&pattern).any(|(start, end)| &pattern[start..end] == PLACEHOLDER);
         if whole && !text.contains(['?', '#']) { Ok(template) } else { Err(TemplateError::Place) }
     }
 
@@ -67,7 +67,7 @@ impl IssuerTemplate {
 
     /// The same value for all templates that match the same issuers; see [`patterns`].
     pub fn pattern(&self) -> String {
-        format!("{}{HOLE}{}", self.before, self.after)
+        format!("{}{PLACEHOLDER}{}", self.before, self.after)
     }
 
     /// The tenant in `iss`, if it has this form.
@@ -81,7 +81,9 @@ impl IssuerTemplate {
 /// template among any number of issuers.
 pub fn patterns(iss: &str) -> impl Iterator<Item = String> + '_ {
     let fits = |(start, end): &(usize, usize)| is_tenant(&iss[*start..*end]);
-    segments(iss).filter(fits).map(|(start, end)| format!("{}{HOLE}{}", &iss[..start], &iss[end..]))
+    segments(iss)
+        .filter(fits)
+        .map(|(start, end)| format!("{}{PLACEHOLDER}{}", &iss[..start], &iss[end..]))
 }
 
 /// The positions of the first path segments. None without a scheme or a host.
@@ -189,11 +191,11 @@ mod tests {
     }
 
     #[test]
-    fn an_issuer_matches_whole_or_not_at_all() {
+    fn only_a_whole_issuer_matches() {
         let template = IssuerTemplate::parse(TEMPLATE).unwrap();
         let of = |iss: &str| {
             let found = template.tenant(iss).map(str::to_owned);
-            // What the table finds and what the template takes is the same.
+            // The table and the template must agree.
             assert_eq!(patterns(iss).any(|p| p == template.pattern()), found.is_some(), "{iss}");
             found
         };

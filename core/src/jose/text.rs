@@ -1,53 +1,43 @@
 //! From the bytes of an answer to the text of a document: size, undeclared compression, byte order
 //! mark, UTF-8, and pages for people.
 
-use std::borrow::Cow;
 use std::io::Read as _;
 
 use super::fault::DocumentRefusal;
-use super::names::Limits;
-use super::report::{Change, Effect};
 
 /// RFC 1952 §2.3.1, with the only compression method there is.
 const GZIP: &[u8] = &[0x1f, 0x8b, 0x08];
 const BOM: &[u8] = "\u{feff}".as_bytes();
 
-/// The text of a document, and the changes on the way.
-pub(super) fn read<'a>(
-    document: &'a [u8],
-    limits: &Limits,
-    changes: &mut Vec<Change>,
-) -> Result<Cow<'a, str>, DocumentRefusal> {
-    let limit = limits.document;
+/// The text of a document of at most `limit` bytes. `note` receives the code of each repair.
+pub(super) fn read(
+    document: &[u8],
+    limit: usize,
+    mut note: impl FnMut(&'static str),
+) -> Result<String, DocumentRefusal> {
     if document.len() > limit {
         return Err(DocumentRefusal::TooLarge { limit });
     }
-    let mut note = |code| changes.push(Change::new("$", code, Effect::Repaired));
-    let mut bytes = Cow::Borrowed(document);
+    let inflated;
+    let mut bytes = document;
     if document.starts_with(GZIP) {
-        bytes = Cow::Owned(inflate(document, limit)?);
+        inflated = inflate(document, limit)?;
+        bytes = &inflated;
         note("gzip");
     }
-    if bytes.starts_with(BOM) {
-        bytes = match bytes {
-            Cow::Borrowed(bytes) => Cow::Borrowed(&bytes[BOM.len()..]),
-            Cow::Owned(bytes) => Cow::Owned(bytes[BOM.len()..].to_vec()),
-        };
+    if let Some(rest) = bytes.strip_prefix(BOM) {
+        bytes = rest;
         note("bom");
     }
     // UTF-16 and UTF-32 of ASCII text are valid UTF-8 full of NULs (RFC 4627 §3).
     if bytes.iter().take(4).any(|byte| *byte == 0) {
         return Err(DocumentRefusal::NotUtf8);
     }
-    let text = match bytes {
-        Cow::Borrowed(bytes) => std::str::from_utf8(bytes).map(Cow::Borrowed).ok(),
-        Cow::Owned(bytes) => String::from_utf8(bytes).map(Cow::Owned).ok(),
-    };
-    let text = text.ok_or(DocumentRefusal::NotUtf8)?;
+    let text = std::str::from_utf8(bytes).map_err(|_| DocumentRefusal::NotUtf8)?;
     match text.trim_start().chars().next() {
         None => Err(DocumentRefusal::Empty),
         Some('<') => Err(DocumentRefusal::Html),
-        Some(_) => Ok(text),
+        Some(_) => Ok(text.to_owned()),
     }
 }
 
@@ -75,7 +65,7 @@ mod tests {
     }
 
     fn code(bytes: &[u8]) -> &'static str {
-        read(bytes, &Limits::default(), &mut Vec::new()).map_or_else(|e| e.code(), |_| "ok")
+        read(bytes, 512 * 1024, |_| {}).map_or_else(|e| e.code(), |_| "ok")
     }
 
     #[test]
@@ -84,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn damage_is_told_from_text() {
+    fn each_kind_of_damage_has_its_code() {
         let whole = gzip(b"{}");
         assert_eq!(code(&whole), "ok");
         assert_eq!(code(&whole[..whole.len() - 6]), "encoding");

@@ -15,19 +15,9 @@ pub struct Thumbprint(Kid);
 impl Thumbprint {
     /// The thumbprint of a key.
     pub fn of(material: &Material) -> Self {
-        let b64 = |bytes: &[u8]| base64url::encode(bytes);
-        let canonical = match material {
-            Material::Rsa { n, e } => {
-                format!(r#"{{"e":"{}","kty":"RSA","n":"{}"}}"#, b64(e), b64(n))
-            }
-            Material::Ec { curve, x, y } => {
-                let crv = curve.name();
-                format!(r#"{{"crv":"{crv}","kty":"EC","x":"{}","y":"{}"}}"#, b64(x), b64(y))
-            }
-            Material::Okp { curve, x } => {
-                format!(r#"{{"crv":"{}","kty":"OKP","x":"{}"}}"#, curve.name(), b64(x))
-            }
-        };
+        let mut members = material.members();
+        members.sort_unstable();
+        let canonical = serde_json::Value::from_iter(members).to_string();
         let hash = digest::digest(&digest::SHA256, canonical.as_bytes());
         Self(Kid::from_thumbprint(&base64url::encode(hash)))
     }

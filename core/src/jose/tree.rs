@@ -2,98 +2,86 @@
 //! RFC 8259, strictly, with limited depth. A lone surrogate escape (§8.2, "unpredictable") becomes
 //! U+FFFD, so that one odd string does not affect the other keys of a set.
 
-use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
 
-use serde::ser::{Error as _, Serialize, SerializeMap as _, Serializer};
+use serde::de::{Deserializer as _, Visitor};
+use serde::ser::{Error as _, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use super::fault::DocumentRefusal;
+use super::json;
 
 /// One JSON value; members keep their order, and repeated ones are kept.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Json<'a> {
+pub enum Json {
     /// `null`.
     Null,
     /// `true` or `false`.
     Bool(bool),
     /// The original text.
-    Number(Cow<'a, str>),
-    /// A string, its escapes undone.
-    String(Cow<'a, str>),
+    Number(String),
+    /// A string, unescaped.
+    String(String),
     /// An array.
-    Array(Vec<Json<'a>>),
+    Array(Vec<Json>),
     /// An object.
-    Object(Object<'a>),
+    Object(Object),
 }
 
-/// The members of an object.
+/// An object.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Object<'a> {
+pub struct Object {
     /// Names and values, in their order.
-    pub members: Vec<(Cow<'a, str>, Json<'a>)>,
-    /// A repeated member.
-    pub repeated: Option<String>,
+    pub members: Vec<(String, Json)>,
 }
 
-impl<'a> Object<'a> {
+impl Object {
     /// The first member of this name.
-    pub(super) fn get(&self, name: &str) -> Option<&Json<'a>> {
+    pub(super) fn get(&self, name: &str) -> Option<&Json> {
         self.members.iter().find(|(own, _)| own == name).map(|(_, value)| value)
     }
 
     /// The same, but `null` counts as absent.
-    pub(super) fn present(&self, name: &str) -> Option<&Json<'a>> {
-        self.get(name).filter(|value| **value != Json::Null)
+    pub(super) fn present(&self, name: &str) -> Option<&Json> {
+        self.get(name).filter(|value| !value.is_null())
     }
 
-    /// Every repeated name.
-    pub(super) fn twice(&self) -> HashSet<&str> {
-        if self.repeated.is_none() {
-            return HashSet::new();
-        }
-        let mut seen = HashSet::with_capacity(self.members.len());
-        self.members.iter().map(|(name, _)| &**name).filter(|name| !seen.insert(*name)).collect()
-    }
-
-    /// A key as PEM text, with the other members of a JWK beside it.
-    pub(super) fn as_pem_jwk<'b>(&'b self, text: &'b str) -> Object<'b> {
-        let mut members = vec![(Cow::Borrowed("value"), Json::String(Cow::Borrowed(text)))];
-        for (name, value) in &self.members {
-            let value = match value {
-                Json::String(text) => Json::String(Cow::Borrowed(&**text)),
-                Json::Number(text) => Json::Number(Cow::Borrowed(&**text)),
-                _ => continue,
-            };
-            if ["kid", "alg", "use"].contains(&&**name) {
-                members.push((Cow::Borrowed(&**name), value));
-            }
-        }
-        Object { members, repeated: None }
-    }
-
+    /// The text of a member that is a string.
     pub(super) fn text(&self, name: &str) -> Option<&str> {
         self.get(name).and_then(Json::text)
     }
+
+    /// The repeated names, each once. Linear, because the names may be hostile.
+    pub(super) fn repeated(&self) -> Vec<&str> {
+        let mut seen = HashSet::with_capacity(self.members.len());
+        let mut repeated = HashSet::new();
+        let names = self.members.iter().map(|(name, _)| name.as_str());
+        names.filter(|name| !seen.insert(*name)).filter(|name| repeated.insert(*name)).collect()
+    }
 }
 
-impl<'a> Json<'a> {
+impl Json {
     /// Reads one JSON text in UTF-8; nesting is limited to 128.
     ///
     /// # Errors
     /// [`DocumentRefusal`]: not UTF-8, not JSON, or too deep.
-    pub fn parse(text: &'a [u8]) -> Result<Self, DocumentRefusal> {
+    pub fn parse(text: &[u8]) -> Result<Self, DocumentRefusal> {
         let text = std::str::from_utf8(text).map_err(|_| DocumentRefusal::NotUtf8)?;
-        parse(text, MAX_DEPTH)
+        parse(text, json::MAX_DEPTH)
+    }
+
+    /// The object, if it is one.
+    pub fn object(&self) -> Option<&Object> {
+        match self {
+            Self::Object(object) => Some(object),
+            _ => None,
+        }
     }
 
     /// The members of an object; none for any other value.
-    pub fn members(&self) -> &[(Cow<'a, str>, Self)] {
-        match self {
-            Self::Object(object) => &object.members,
-            _ => &[],
-        }
+    pub fn members(&self) -> &[(String, Self)] {
+        self.object().map_or(&[], |object| &object.members)
     }
 
     /// Every member of that name.
@@ -103,21 +91,17 @@ impl<'a> Json<'a> {
 
     /// The first member of that name.
     pub fn get(&self, name: &str) -> Option<&Self> {
-        self.all(name).next()
+        self.object()?.get(name)
     }
 
     /// The same, but `null` counts as absent.
     pub fn present(&self, name: &str) -> Option<&Self> {
-        self.get(name).filter(|value| !value.is_null())
+        self.object()?.present(name)
     }
 
-    /// Repeated names in this object, in their order.
+    /// The repeated names of an object, each once.
     pub fn duplicates(&self) -> Vec<&str> {
-        let Self::Object(object) = self else { return Vec::new() };
-        let twice = object.twice();
-        let mut seen = HashSet::new();
-        let names = object.members.iter().map(|(name, _)| &**name);
-        names.filter(|name| twice.contains(name) && seen.insert(*name)).collect()
+        self.object().map(Object::repeated).unwrap_or_default()
     }
 
     /// The text of a string.
@@ -128,17 +112,12 @@ impl<'a> Json<'a> {
         }
     }
 
-    /// The values of an array.
-    pub fn list(&self) -> Option<&[Self]> {
-        match self {
-            Self::Array(list) => Some(list),
-            _ => None,
-        }
-    }
-
     /// The strings of a list of strings.
     pub fn texts(&self) -> Option<Vec<&str>> {
-        self.list()?.iter().map(Self::text).collect()
+        match self {
+            Self::Array(items) => items.iter().map(Self::text).collect(),
+            _ => None,
+        }
     }
 
     /// Whether this is `null`.
@@ -148,7 +127,7 @@ impl<'a> Json<'a> {
 
     /// Whether this is an object.
     pub fn is_object(&self) -> bool {
-        matches!(self, Self::Object(_))
+        self.object().is_some()
     }
 
     /// Whole seconds of a NumericDate (RFC 7519 §2); a fraction is cut off, out of range saturates.
@@ -157,24 +136,6 @@ impl<'a> Json<'a> {
         #[expect(clippy::cast_possible_truncation, reason = "saturates")]
         let whole = || number.parse::<f64>().ok().map(|value| value as i64);
         number.parse().ok().or_else(whole)
-    }
-
-    /// The same value, independent of the text it was read from.
-    pub fn into_owned(self) -> Json<'static> {
-        match self {
-            Self::Null => Json::Null,
-            Self::Bool(value) => Json::Bool(value),
-            Self::Number(text) => Json::Number(Cow::Owned(text.into_owned())),
-            Self::String(text) => Json::String(Cow::Owned(text.into_owned())),
-            Self::Array(items) => Json::Array(items.into_iter().map(Json::into_owned).collect()),
-            Self::Object(object) => {
-                let own = |(name, value): (Cow<'_, str>, Json<'_>)| {
-                    (Cow::Owned(name.into_owned()), value.into_owned())
-                };
-                let members = object.members.into_iter().map(own).collect();
-                Json::Object(Object { members, repeated: object.repeated })
-            }
-        }
     }
 
     /// The kind of value, for reports that must not show the value.
@@ -191,14 +152,14 @@ impl<'a> Json<'a> {
 }
 
 /// Compact JSON.
-impl fmt::Display for Json<'_> {
+impl fmt::Display for Json {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&serde_json::to_string(self).unwrap_or_default())
     }
 }
 
 /// The original text: numbers keep their text, members their order and their duplicates.
-impl Serialize for Json<'_> {
+impl Serialize for Json {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Null => serializer.serialize_unit(),
@@ -209,245 +170,96 @@ impl Serialize for Json<'_> {
             Self::String(text) => text.serialize(serializer),
             Self::Array(items) => items.serialize(serializer),
             Self::Object(object) => {
-                let mut map = serializer.serialize_map(Some(object.members.len()))?;
-                for (name, value) in &object.members {
-                    map.serialize_entry(name, value)?;
-                }
-                map.end()
+                serializer.collect_map(object.members.iter().map(|(name, value)| (name, value)))
             }
         }
     }
 }
 
-/// Independent of the configuration: the reader is recursive, and this fits any thread's stack.
-const MAX_DEPTH: usize = 128;
-
-/// Reads one JSON text, with only white space after it.
-pub(super) fn parse(text: &str, depth: usize) -> Result<Json<'_>, DocumentRefusal> {
-    let limit = depth.min(MAX_DEPTH);
-    let mut reader = Reader { text, bytes: text.as_bytes(), at: 0, limit };
-    let value = reader.value(0)?;
-    reader.space();
-    if reader.at < reader.bytes.len() {
-        return Err(reader.fault("something follows the value"));
+/// Reads one JSON text, with only white space around it.
+pub(super) fn parse(text: &str, depth: usize) -> Result<Json, DocumentRefusal> {
+    let limit = depth.min(json::MAX_DEPTH);
+    if nesting(text) > limit {
+        return Err(DocumentRefusal::Depth { limit });
     }
-    Ok(value)
+    // Checks the whole grammar, so that the position in an error is one in the document.
+    let value: &RawValue = serde_json::from_str(text)?;
+    Ok(read(value.get())?)
 }
 
-struct Reader<'a> {
-    text: &'a str,
-    bytes: &'a [u8],
-    at: usize,
-    limit: usize,
+/// The deepest nesting of objects and arrays.
+fn nesting(text: &str) -> usize {
+    let (mut depth, mut deepest) = (0_usize, 0);
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            b'"' => skip_string(&mut bytes),
+            _ => {}
+        }
+        deepest = deepest.max(depth);
+    }
+    deepest
 }
 
-type Parsed<T> = Result<T, DocumentRefusal>;
-
-impl<'a> Reader<'a> {
-    fn fault(&self, what: &'static str) -> DocumentRefusal {
-        DocumentRefusal::NotJson { what, at: self.at }
-    }
-
-    fn peek(&self) -> Option<u8> {
-        self.bytes.get(self.at).copied()
-    }
-
-    fn space(&mut self) {
-        while matches!(self.peek(), Some(b' ' | b'\t' | b'\n' | b'\r')) {
-            self.at += 1;
-        }
-    }
-
-    fn eat(&mut self, byte: u8) -> bool {
-        let hit = self.peek() == Some(byte);
-        self.at += usize::from(hit);
-        hit
-    }
-
-    fn expect(&mut self, byte: u8, what: &'static str) -> Parsed<()> {
-        if self.eat(byte) { Ok(()) } else { Err(self.fault(what)) }
-    }
-
-    fn word(&mut self, word: &str, value: Json<'a>) -> Parsed<Json<'a>> {
-        if !self.bytes[self.at..].starts_with(word.as_bytes()) {
-            return Err(self.fault("an unknown word"));
-        }
-        self.at += word.len();
-        Ok(value)
-    }
-
-    fn value(&mut self, depth: usize) -> Parsed<Json<'a>> {
-        self.space();
-        match self.peek() {
-            Some(b'{' | b'[') if depth >= self.limit => {
-                Err(DocumentRefusal::Depth { limit: self.limit })
+fn skip_string(bytes: &mut std::str::Bytes<'_>) {
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'"' => return,
+            b'\\' => {
+                bytes.next();
             }
-            Some(b'{') => self.object(depth + 1).map(Json::Object),
-            Some(b'[') => self.array(depth + 1).map(Json::Array),
-            Some(b'"') => self.string().map(Json::String),
-            Some(b'-' | b'0'..=b'9') => self.number().map(|text| Json::Number(Cow::Borrowed(text))),
-            Some(b't') => self.word("true", Json::Bool(true)),
-            Some(b'f') => self.word("false", Json::Bool(false)),
-            Some(b'n') => self.word("null", Json::Null),
-            Some(_) => Err(self.fault("an unexpected character")),
-            None => Err(self.fault("the text ends early")),
-        }
-    }
-
-    fn array(&mut self, depth: usize) -> Parsed<Vec<Json<'a>>> {
-        self.at += 1;
-        let mut items = Vec::new();
-        self.space();
-        if self.eat(b']') {
-            return Ok(items);
-        }
-        loop {
-            items.push(self.value(depth)?);
-            self.space();
-            if self.eat(b']') {
-                return Ok(items);
-            }
-            self.expect(b',', "no comma between the items of an array")?;
-        }
-    }
-
-    fn object(&mut self, depth: usize) -> Parsed<Object<'a>> {
-        self.at += 1;
-        let mut members = Vec::new();
-        self.space();
-        if self.eat(b'}') {
-            return Ok(Object { members, repeated: None });
-        }
-        loop {
-            self.space();
-            if self.peek() != Some(b'"') {
-                return Err(self.fault("no member name"));
-            }
-            let name = self.string()?;
-            self.space();
-            self.expect(b':', "no colon after a member name")?;
-            members.push((name, self.value(depth)?));
-            self.space();
-            if self.eat(b'}') {
-                let repeated = repeated(&members);
-                return Ok(Object { members, repeated });
-            }
-            self.expect(b',', "no comma between the members of an object")?;
-        }
-    }
-
-    fn digits(&mut self) -> Parsed<()> {
-        let from = self.at;
-        while matches!(self.peek(), Some(b'0'..=b'9')) {
-            self.at += 1;
-        }
-        if from == self.at { Err(self.fault("no digit in a number")) } else { Ok(()) }
-    }
-
-    fn number(&mut self) -> Parsed<&'a str> {
-        let from = self.at;
-        self.eat(b'-');
-        if !self.eat(b'0') {
-            self.digits()?;
-        }
-        if self.eat(b'.') {
-            self.digits()?;
-        }
-        if self.eat(b'e') || self.eat(b'E') {
-            if !self.eat(b'+') {
-                self.eat(b'-');
-            }
-            self.digits()?;
-        }
-        Ok(&self.text[from..self.at])
-    }
-
-    fn string(&mut self) -> Parsed<Cow<'a, str>> {
-        self.at += 1;
-        let from = self.at;
-        self.plain()?;
-        if self.eat(b'"') {
-            return Ok(Cow::Borrowed(&self.text[from..self.at - 1]));
-        }
-        let mut out = self.text[from..self.at].to_owned();
-        loop {
-            if self.eat(b'"') {
-                return Ok(Cow::Owned(out));
-            }
-            self.at += 1;
-            out.push(self.escape()?);
-            let from = self.at;
-            self.plain()?;
-            out.push_str(&self.text[from..self.at]);
-        }
-    }
-
-    /// Moves on to the next quote or backslash.
-    fn plain(&mut self) -> Parsed<()> {
-        loop {
-            match self.peek() {
-                Some(b'"' | b'\\') => return Ok(()),
-                Some(0..=0x1f) => return Err(self.fault("a control character in a string")),
-                Some(_) => self.at += 1,
-                None => return Err(self.fault("the text ends in a string")),
-            }
-        }
-    }
-
-    fn escape(&mut self) -> Parsed<char> {
-        let Some(byte) = self.peek() else { return Err(self.fault("the text ends in a string")) };
-        self.at += 1;
-        Ok(match byte {
-            b'"' | b'\\' | b'/' => char::from(byte),
-            b'b' => '\u{8}',
-            b'f' => '\u{c}',
-            b'n' => '\n',
-            b'r' => '\r',
-            b't' => '\t',
-            b'u' => return self.unicode(),
-            _ => return Err(self.fault("an unknown escape")),
-        })
-    }
-
-    fn unicode(&mut self) -> Parsed<char> {
-        let high = self.hex4()?;
-        if !(0xd800..0xdc00).contains(&high) {
-            return Ok(char::from_u32(high).unwrap_or(char::REPLACEMENT_CHARACTER));
-        }
-        let pair = self.bytes[self.at..].starts_with(b"\\u");
-        let back = self.at;
-        if pair {
-            self.at += 2;
-            let low = self.hex4()?;
-            if (0xdc00..0xe000).contains(&low) {
-                let code = 0x1_0000 + ((high - 0xd800) << 10) + (low - 0xdc00);
-                return Ok(char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER));
-            }
-            // The second escape is read by itself.
-            self.at = back;
-        }
-        Ok(char::REPLACEMENT_CHARACTER)
-    }
-
-    fn hex4(&mut self) -> Parsed<u32> {
-        let digits = self.bytes.get(self.at..self.at + 4).unwrap_or_default();
-        let value = digits.iter().try_fold(0, |acc, &digit| {
-            char::from(digit).to_digit(16).map(|digit| acc * 16 + digit)
-        });
-        match value {
-            Some(value) if digits.len() == 4 => {
-                self.at += 4;
-                Ok(value)
-            }
-            _ => Err(self.fault("an escape without four digits")),
+            _ => {}
         }
     }
 }
 
-/// The first repeated name; linear, because the names may be hostile.
-fn repeated(members: &[(Cow<'_, str>, Json<'_>)]) -> Option<String> {
-    let mut seen = HashSet::with_capacity(members.len());
-    members.iter().find(|(name, _)| !seen.insert(&**name)).map(|(name, _)| name.to_string())
+fn read(text: &str) -> serde_json::Result<Json> {
+    Ok(match text.as_bytes().first() {
+        Some(b'{') => {
+            let member = |(name, value): (&RawValue, _)| Ok((unescape(name.get())?, read(value)?));
+            let members = json::members(text)?.into_iter().map(member);
+            Json::Object(Object { members: members.collect::<serde_json::Result<_>>()? })
+        }
+        Some(b'[') => {
+            let items: Vec<&RawValue> = serde_json::from_str(text)?;
+            let items = items.into_iter().map(|item| read(item.get()));
+            Json::Array(items.collect::<serde_json::Result<_>>()?)
+        }
+        Some(b'"') => Json::String(unescape(text)?),
+        Some(b't') => Json::Bool(true),
+        Some(b'f') => Json::Bool(false),
+        Some(b'n') => Json::Null,
+        _ => Json::Number(text.to_owned()),
+    })
+}
+
+/// The text of a JSON string. Each lone surrogate becomes U+FFFD.
+fn unescape(json: &str) -> serde_json::Result<String> {
+    serde_json::Deserializer::from_str(json).deserialize_bytes(LossyText)
+}
+
+struct LossyText;
+
+impl Visitor<'_> for LossyText {
+    type Value = String;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    /// `serde_json` writes a lone surrogate as three bytes that are not UTF-8. The first is 0xED.
+    fn visit_bytes<E>(self, bytes: &[u8]) -> Result<String, E> {
+        let mut text = String::with_capacity(bytes.len());
+        for chunk in bytes.utf8_chunks() {
+            text.push_str(chunk.valid());
+            if chunk.invalid().first() == Some(&0xed) {
+                text.push(char::REPLACEMENT_CHARACTER);
+            }
+        }
+        Ok(text)
+    }
 }
 
 #[cfg(test)]
@@ -512,9 +324,9 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_stays() {
+    fn names_numbers_and_duplicates_keep_their_text() {
         let text = r#"{"b":1,"a":[null,true,1.50,"x",123456789012345678901],"b":{},"c":0,"b":2}"#;
-        let tree = Json::parse(text.as_bytes()).unwrap().into_owned();
+        let tree = Json::parse(text.as_bytes()).unwrap();
         assert_eq!(tree.to_string(), text);
         assert_eq!(tree.duplicates(), ["b"]);
         assert_eq!(tree.all("b").count(), 3);
@@ -530,7 +342,7 @@ mod tests {
         let Json::Object(object) = parse(r#"{"keys":1,"\u006beys":2}"#, 4).unwrap() else {
             panic!("not an object")
         };
-        assert_eq!(object.repeated.as_deref(), Some("keys"));
+        assert_eq!(object.repeated(), ["keys"]);
         assert_eq!(parse(r#""\ud83d\ude00\ud800x""#, 4), Ok(Json::String("😀\u{fffd}x".into())));
     }
 
@@ -539,10 +351,13 @@ mod tests {
         let deep = "[".repeat(1_000_000);
         assert_eq!(parse(&deep, 32), Err(DocumentRefusal::Depth { limit: 32 }));
         assert_eq!(parse(&deep, usize::MAX), Err(DocumentRefusal::Depth { limit: 128 }));
-        assert!(parse(&format!("{}{}", "[".repeat(32), "]".repeat(32)), 32).is_ok());
+        let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        assert_eq!(parse(&nested(33), 32), Err(DocumentRefusal::Depth { limit: 32 }));
+        assert!(parse(r#""[\"[""#, 1).is_ok() && parse(r#"[{},{"]":[]}]"#, 3).is_ok());
+        assert!(parse(&nested(32), 32).is_ok());
     }
 
-    fn same(ours: &Json<'_>, theirs: &serde_json::Value) -> bool {
+    fn same(ours: &Json, theirs: &serde_json::Value) -> bool {
         use serde_json::Value;
         match (ours, theirs) {
             (Json::Null, Value::Null) => true,
@@ -558,9 +373,8 @@ mod tests {
             }
             // serde_json keeps the last of two members.
             (Json::Object(a), Value::Object(b)) => {
-                a.repeated.is_some()
-                    || a.members.len() == b.len()
-                        && a.members.iter().all(|(k, v)| same(v, &b[&**k]))
+                !a.repeated().is_empty()
+                    || a.members.len() == b.len() && a.members.iter().all(|(k, v)| same(v, &b[k]))
             }
             _ => false,
         }

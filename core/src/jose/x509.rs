@@ -2,7 +2,6 @@
 //! 5280 §4.1.2.7) or a bare RSAPublicKey (RFC 8017 §A.1.1). A certificate gives no trust: its
 //! issuer and subject are not checked.
 
-use aws_lc_rs::digest;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::oid_registry::{
     OID_EC_P256, OID_KEY_TYPE_EC_PUBLIC_KEY, OID_NIST_EC_P384, OID_NIST_EC_P521,
@@ -15,6 +14,7 @@ use x509_parser::x509::SubjectPublicKeyInfo;
 use super::alg::{Alg, Curve};
 use super::jwk::Material;
 use super::names::UnixTime;
+use super::repair::without_leading_zeros;
 
 /// A key read from DER.
 pub(super) struct DerKey {
@@ -28,9 +28,9 @@ pub(super) struct DerKey {
 pub(super) struct DerCertificate {
     pub(super) key: Option<DerKey>,
     pub(super) not_after: UnixTime,
-    /// Hashes of the names, to find which certificate issued which.
-    pub(super) subject: [u8; 32],
-    pub(super) issuer: [u8; 32],
+    /// The names in DER, to find which certificate issued which.
+    pub(super) subject: Vec<u8>,
+    pub(super) issuer: Vec<u8>,
 }
 
 impl DerCertificate {
@@ -44,8 +44,8 @@ pub(super) fn certificate(der: &[u8]) -> Option<DerCertificate> {
     Some(DerCertificate {
         key: spki(cert.public_key()),
         not_after: UnixTime::from_secs(cert.validity().not_after.timestamp()),
-        subject: sha256(cert.subject().as_raw()),
-        issuer: sha256(cert.issuer().as_raw()),
+        subject: cert.subject().as_raw().to_vec(),
+        issuer: cert.issuer().as_raw().to_vec(),
     })
 }
 
@@ -55,8 +55,9 @@ pub(super) fn public_key_info(der: &[u8]) -> Option<DerKey> {
 
 pub(super) fn rsa_public_key(der: &[u8]) -> Option<DerKey> {
     let (_, key) = RSAPublicKey::from_der(der).ok()?;
-    let material =
-        Material::Rsa { n: minimal(key.modulus).into(), e: minimal(key.exponent).into() };
+    // DER writes a zero before a number whose first bit is set.
+    let number = |bytes| without_leading_zeros(bytes).into();
+    let material = Material::Rsa { n: number(key.modulus), e: number(key.exponent) };
     Some(DerKey { material, alg: None })
 }
 
@@ -72,44 +73,29 @@ fn spki(info: &SubjectPublicKeyInfo<'_>) -> Option<DerKey> {
     if *algorithm == OID_PKCS1_RSASSAPSS {
         return rsa_public_key(bits).map(|key| DerKey { alg: Some(Alg::Ps256), ..key });
     }
-    if *algorithm == OID_SIG_ED25519 {
-        let material = Material::Okp { curve: Curve::Ed25519, x: bits.into() };
-        return Some(DerKey { material, alg: None });
-    }
-    if *algorithm == OID_KEY_TYPE_EC_PUBLIC_KEY {
+    let material = if *algorithm == OID_SIG_ED25519 {
+        Material::Okp { curve: Curve::Ed25519, x: bits.into() }
+    } else if *algorithm == OID_KEY_TYPE_EC_PUBLIC_KEY {
         let curve = curve(&info.algorithm.parameters.as_ref()?.as_oid().ok()?)?;
-        let (tag, point) = bits.split_first()?;
         // Compressed points (RFC 5480 §2.2) are not used for tokens.
-        if *tag != 4 || point.len() != 2 * curve.coordinate_len() {
-            return None;
-        }
-        let (x, y) = point.split_at(curve.coordinate_len());
-        return Some(DerKey {
-            material: Material::Ec { curve, x: x.into(), y: y.into() },
-            alg: None,
-        });
-    }
-    None
+        let len = curve.coordinate_len();
+        let point = bits.strip_prefix(&[4]).filter(|point| point.len() == 2 * len)?;
+        let (x, y) = point.split_at(len);
+        Material::Ec { curve, x: x.into(), y: y.into() }
+    } else {
+        return None;
+    };
+    Some(DerKey { material, alg: None })
 }
 
 fn curve(oid: &Oid<'_>) -> Option<Curve> {
-    [(OID_EC_P256, Curve::P256), (OID_NIST_EC_P384, Curve::P384), (OID_NIST_EC_P521, Curve::P521)]
-        .into_iter()
-        .find(|(own, _)| own == oid)
-        .map(|(_, curve)| curve)
-        .or_else(|| (oid.as_bytes() == SECP256K1).then_some(Curve::Secp256k1))
-}
-
-/// DER writes a zero before a number whose first bit is set.
-fn minimal(bytes: &[u8]) -> &[u8] {
-    let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
-    &bytes[zeros..]
-}
-
-fn sha256(bytes: &[u8]) -> [u8; 32] {
-    let mut out = [0; 32];
-    out.copy_from_slice(digest::digest(&digest::SHA256, bytes).as_ref());
-    out
+    match oid {
+        _ if *oid == OID_EC_P256 => Some(Curve::P256),
+        _ if *oid == OID_NIST_EC_P384 => Some(Curve::P384),
+        _ if *oid == OID_NIST_EC_P521 => Some(Curve::P521),
+        _ if oid.as_bytes() == SECP256K1 => Some(Curve::Secp256k1),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

@@ -91,7 +91,7 @@ impl PublishedHistory {
     ) {
         let first = !shared && !self.issuers.contains_key(issuer.as_str());
         let known = self.issuers.entry(issuer.to_string()).or_default();
-        for (kid, key) in kids.iter() {
+        for (kid, key, _) in kids.entries() {
             if known.keys.get(kid) != Some(key) {
                 // Before the first set nothing was cached, so no copy can lack the key.
                 let since = if first { UnixTime::from_secs(0) } else { now };

@@ -78,7 +78,7 @@ pub fn issuer_from_discovery(
     let (issuers, source, belief) = match found {
         Some(found) => {
             let issuer = Issuer::parse(&found.issuer).map_err(DiscoveredFault::Issuer)?;
-            if IssuerTemplate::is_meant(&found.issuer) {
+            if IssuerTemplate::looks_like_template(&found.issuer) {
                 return Err(DiscoveredFault::Template(issuer));
             }
             let belief = belief(&issuer, upstream, config, private)?;
@@ -168,7 +168,8 @@ fn access_token_issuer(found: &Discovered, issuer: &Issuer, inside: bool) -> Opt
         other.has_host() && (other.host(), other.port()) == (own.host(), own.port())
     });
     let believed = same_host || inside;
-    (believed && other != *issuer && !IssuerTemplate::is_meant(other.as_str())).then_some(other)
+    (believed && other != *issuer && !IssuerTemplate::looks_like_template(other.as_str()))
+        .then_some(other)
 }
 
 /// The URL without and with a trailing slash: issuers differ, and there is no document that says which.

@@ -36,7 +36,7 @@ pub(super) fn spellings(raw: &RawIssuer, at: &At) -> Checked<Spellings> {
     let mut plain = Vec::new();
     let mut templates = Vec::new();
     for text in texts {
-        if IssuerTemplate::is_meant(text) {
+        if IssuerTemplate::looks_like_template(text) {
             templates.push(at_key.name(text, IssuerTemplate::parse)?);
         } else {
             plain.push(at_key.name(text, Issuer::parse)?);
@@ -101,7 +101,7 @@ pub(super) fn output(raw: &RawIssuer, at: &At) -> Checked<Option<Issuer>> {
             at_output.fault("`iss` cannot both stay (`tenants.keep_issuer`) and become this")
         );
     }
-    if IssuerTemplate::is_meant(output) {
+    if IssuerTemplate::looks_like_template(output) {
         return Err(at_output.fault("it must be one fixed `iss`, without `{name}`"));
     }
     at_output.name(output, Issuer::parse).map(Some)

@@ -13,7 +13,7 @@ use crate::jose::tree::Json;
 ///
 /// # Errors
 /// A [`Cause`] whose place is the document, `$`.
-pub fn entries(document: &[u8]) -> Result<Vec<Json<'_>>, Cause> {
+pub fn entries(document: &[u8]) -> Result<Vec<Json>, Cause> {
     let fault = |code, text: String| Err(Cause::new(code, "$", text));
     let tree = Json::parse(document).map_err(|refusal| unreadable(document, &refusal))?;
     let keys: Vec<_> = tree.all("keys").collect();
@@ -66,7 +66,7 @@ pub(super) fn skipped(document: &[u8]) -> Vec<Cause> {
     each(&entries, |text| serde_json::from_str::<OidcKey>(text).err())
 }
 
-fn each(entries: &[Json<'_>], refuses: impl Fn(&str) -> Option<serde_json::Error>) -> Vec<Cause> {
+fn each(entries: &[Json], refuses: impl Fn(&str) -> Option<serde_json::Error>) -> Vec<Cause> {
     let mut causes = Vec::new();
     for (i, entry) in entries.iter().enumerate() {
         let Some(error) = refuses(&entry.to_string()) else { continue };

@@ -18,7 +18,7 @@ const NUMBERS: [&str; 11] = ["n", "e", "x", "y", "k", "d", "p", "q", "dp", "dq",
 
 /// The faults that a strict parser rejects. Empty where none is found; then only the parser's own
 /// message is available.
-pub fn faults(key: &Json<'_>, place: &str) -> Vec<Cause> {
+pub fn faults(key: &Json, place: &str) -> Vec<Cause> {
     let mut causes = shape(key, place);
     if !key.is_object() {
         return causes;
@@ -42,7 +42,7 @@ pub fn faults(key: &Json<'_>, place: &str) -> Vec<Cause> {
 }
 
 /// The same by the RFCs alone: wrong types, duplicates and missing members.
-pub fn shape(key: &Json<'_>, place: &str) -> Vec<Cause> {
+pub fn shape(key: &Json, place: &str) -> Vec<Cause> {
     if !key.is_object() {
         return vec![Cause::new("entry", place, format!("{} in place of a key", key.kind()))];
     }
@@ -99,7 +99,7 @@ pub fn shape(key: &Json<'_>, place: &str) -> Vec<Cause> {
 ///
 /// # Errors
 /// A code, and the end of a sentence that begins with the member.
-pub fn number(value: &Json<'_>) -> Result<Vec<u8>, (&'static str, String)> {
+pub fn number(value: &Json) -> Result<Vec<u8>, (&'static str, String)> {
     let Some(text) = value.text() else {
         return Err(("member_type", format!("is {}, not a string", value.kind())));
     };

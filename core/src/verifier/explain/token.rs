@@ -13,9 +13,9 @@ const MANY: usize = 5;
 /// A token and the set that should verify it, decoded without verification.
 pub(super) struct View<'a> {
     parts: usize,
-    header: Option<Json<'static>>,
-    claims: Option<Json<'static>>,
-    keys: Vec<Json<'a>>,
+    header: Option<Json>,
+    claims: Option<Json>,
+    keys: Vec<Json>,
     /// The algorithms that the provider accepts.
     taken: &'a [&'a str],
 }
@@ -30,7 +30,7 @@ impl<'a> View<'a> {
     pub(super) fn of(token: &str, set: &'a [u8], taken: &'a [&'a str]) -> Self {
         let part = |nth| {
             let bytes = base64url::decode(token.split('.').nth(nth)?).ok()?;
-            Json::parse(&bytes).ok().filter(Json::is_object).map(Json::into_owned)
+            Json::parse(&bytes).ok().filter(Json::is_object)
         };
         Self {
             parts: token.split('.').count(),
@@ -41,11 +41,11 @@ impl<'a> View<'a> {
         }
     }
 
-    fn header(&self, name: &str) -> Option<&Json<'static>> {
+    fn header(&self, name: &str) -> Option<&Json> {
         self.header.as_ref()?.present(name)
     }
 
-    fn claim(&self, name: &str) -> Option<&Json<'static>> {
+    fn claim(&self, name: &str) -> Option<&Json> {
         self.claims.as_ref()?.present(name)
     }
 
@@ -264,7 +264,7 @@ impl<'a> View<'a> {
     /// The key that the token's `kid` names, and what is wrong with it.
     fn key(&self, detail: &str) -> Cause {
         let kid = self.header("kid").and_then(Json::text);
-        let names = |key: &&Json<'_>| kid.is_none() || key.get("kid").and_then(Json::text) == kid;
+        let names = |key: &&Json| kid.is_none() || key.get("kid").and_then(Json::text) == kid;
         let at = self.keys.iter().position(|key| names(&key));
         let found = at.and_then(|i| {
             let causes = key::faults(&self.keys[i], &format!("$.keys[{i}]"));

@@ -5,29 +5,37 @@ use super::base64url;
 use super::tree::{Json, Object};
 
 /// A document that was recognised as something other than a key set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Likeness {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display)]
+pub enum OtherDocument {
     /// A compact JWS: `application/jwk-set+jwt` (OpenID Federation 1.0 §5.2.1) or another signed set.
+    #[strum(to_string = "a signed token (a compact JWS, as in `jwk-set+jwt`)")]
     SignedSet,
     /// A compact JWE.
+    #[strum(to_string = "an encrypted token (a compact JWE)")]
     Encrypted,
     /// A public key as OpenSSH writes it (RFC 4253 §6.6).
+    #[strum(to_string = "an SSH public key")]
     SshKey,
     /// Base64 with nothing around it.
+    #[strum(to_string = "base64 text")]
     Base64,
     /// Provider metadata (OpenID Connect Discovery 1.0 §3, RFC 8414 §2).
+    #[strum(to_string = "a discovery document")]
     Discovery,
     /// A DID document (W3C DID Core).
+    #[strum(to_string = "a DID document")]
     Did,
     /// Keycloak's realm page.
+    #[strum(to_string = "Keycloak's description of a realm")]
     Realm,
     /// An error in JSON (RFC 6749 §5.2, RFC 9457).
+    #[strum(to_string = "an error message in JSON")]
     Error,
 }
 
-impl Likeness {
+impl OtherDocument {
     /// Recognises a text that is not JSON.
-    pub(super) fn of_text(text: &str) -> Option<Self> {
+    pub(super) fn from_text(text: &str) -> Option<Self> {
         let text = text.trim();
         if ["ssh-", "ecdsa-sha2-", "sk-ssh-"].iter().any(|start| text.starts_with(start)) {
             return Some(Self::SshKey);
@@ -46,7 +54,7 @@ impl Likeness {
     }
 
     /// Recognises an object without keys.
-    pub(super) fn of_object(object: &Object<'_>) -> Option<Self> {
+    pub(super) fn from_object(object: &Object) -> Option<Self> {
         let text = |name: &str| object.text(name).is_some_and(|text| !text.is_empty());
         if text("jwks_uri") || text("issuer") && text("token_endpoint") {
             return Some(Self::Discovery);
@@ -90,21 +98,6 @@ impl Likeness {
     }
 }
 
-impl std::fmt::Display for Likeness {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::SignedSet => "a signed token (a compact JWS, as in `jwk-set+jwt`)",
-            Self::Encrypted => "an encrypted token (a compact JWE)",
-            Self::SshKey => "an SSH public key",
-            Self::Base64 => "base64 text",
-            Self::Discovery => "a discovery document",
-            Self::Did => "a DID document",
-            Self::Realm => "Keycloak's description of a realm",
-            Self::Error => "an error message in JSON",
-        })
-    }
-}
-
 /// Only base64, and long enough to exclude words.
 fn is_base64(text: &str) -> bool {
     let alphabet = |b: u8| b.is_ascii_alphanumeric() || b"+/-_=\r\n".contains(&b);
@@ -122,32 +115,32 @@ mod tests {
     fn a_text_is_recognised_by_its_bytes() {
         let body = "Ab".repeat(40);
         for (text, like) in [
-            ("ssh-rsa AAAA me@host", Some(Likeness::SshKey)),
-            ("ecdsa-sha2-nistp256 AAAA", Some(Likeness::SshKey)),
-            ("eyJhbGciOiJSUzI1NiJ9.eyJrZXlzIjpbXX0.c2ln\n", Some(Likeness::SignedSet)),
-            ("eyJhIjoxfQ.YQ.YQ.YQ.YQ", Some(Likeness::Encrypted)),
-            (body.as_str(), Some(Likeness::Base64)),
+            ("ssh-rsa AAAA me@host", Some(OtherDocument::SshKey)),
+            ("ecdsa-sha2-nistp256 AAAA", Some(OtherDocument::SshKey)),
+            ("eyJhbGciOiJSUzI1NiJ9.eyJrZXlzIjpbXX0.c2ln\n", Some(OtherDocument::SignedSet)),
+            ("eyJhIjoxfQ.YQ.YQ.YQ.YQ", Some(OtherDocument::Encrypted)),
+            (body.as_str(), Some(OtherDocument::Base64)),
             ("eyJ.not a token.x", None),
             ("not found", None),
             ("1000000000000000000000000000000000000000000000000000000000000000000", None),
             ("", None),
         ] {
-            assert_eq!(Likeness::of_text(text), like, "{text}");
+            assert_eq!(OtherDocument::from_text(text), like, "{text}");
         }
     }
 
     #[test]
     fn an_object_is_recognised_by_its_members() {
         for (text, like) in [
-            (r#"{"issuer":"a","jwks_uri":"b"}"#, Some(Likeness::Discovery)),
-            (r#"{"id":"did:web:a","x":1}"#, Some(Likeness::Did)),
-            (r#"{"realm":"main","public_key":"MII"}"#, Some(Likeness::Realm)),
-            (r#"{"error":"not found"}"#, Some(Likeness::Error)),
-            (r#"{"title":"Not Found","status":404}"#, Some(Likeness::Error)),
+            (r#"{"issuer":"a","jwks_uri":"b"}"#, Some(OtherDocument::Discovery)),
+            (r#"{"id":"did:web:a","x":1}"#, Some(OtherDocument::Did)),
+            (r#"{"realm":"main","public_key":"MII"}"#, Some(OtherDocument::Realm)),
+            (r#"{"error":"not found"}"#, Some(OtherDocument::Error)),
+            (r#"{"title":"Not Found","status":404}"#, Some(OtherDocument::Error)),
             (r#"{"a":1}"#, None),
         ] {
             let Ok(Json::Object(object)) = tree::parse(text, 8) else { panic!("{text}") };
-            assert_eq!(Likeness::of_object(&object), like, "{text}");
+            assert_eq!(OtherDocument::from_object(&object), like, "{text}");
         }
     }
 }
