@@ -6,6 +6,7 @@ use http::uri::Uri;
 use pingora::http::RequestHeader;
 
 use super::head::Field;
+use super::headers;
 use crate::answer::Failure;
 
 /// The largest length that overflows in no parser. nginx and Go refuse larger ones.
@@ -48,8 +49,7 @@ pub fn http1(request: &httparse::Request<'_, '_>) -> Result<Head, Failure> {
                 }
             }
             Field::Connection => {
-                let mut options = field.value.split(|b| *b == b',');
-                head.close |= options.any(|o| o.trim_ascii().eq_ignore_ascii_case(b"close"));
+                head.close |= headers::lists(field.value, "close");
             }
             Field::Upgrade => head.bodiless = false,
             Field::Other => {}

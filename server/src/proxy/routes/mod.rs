@@ -13,9 +13,11 @@ pub(super) mod tokens;
 
 use std::sync::Arc;
 
+use http::HeaderValue;
+
 use super::settings::DiscoverySettings;
 use crate::issuer::discovery::PATHS;
-use crate::rewrite::TokenRule;
+use crate::rewrite::{self, Place, TokenRule};
 
 /// The path of the token exchange (RFC 8693).
 pub const EXCHANGE: &str = "/_countersign/token";
@@ -69,6 +71,14 @@ pub fn is_discovery(path: &str) -> bool {
         path.strip_prefix(known).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
             || path.strip_suffix(known).is_some_and(|before| before.starts_with('/'))
     })
+}
+
+/// A field value with these edits; `None` where there are none.
+fn spliced(value: &[u8], edits: Vec<(Place, String)>) -> Option<HeaderValue> {
+    if edits.is_empty() {
+        return None;
+    }
+    HeaderValue::from_bytes(&rewrite::splice(value, edits)).ok()
 }
 
 #[cfg(test)]
