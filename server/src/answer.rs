@@ -124,11 +124,6 @@ impl Failure {
         self.parts().0
     }
 
-    /// The status of the answer.
-    pub fn status(&self) -> u16 {
-        self.parts().2
-    }
-
     /// The stable code, the `error` of RFC 6749 §5.2, and the HTTP status.
     fn parts(&self) -> (&'static str, &'static str, u16) {
         match self {

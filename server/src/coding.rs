@@ -52,7 +52,7 @@ pub fn decode<'a>(
 #[derive(Debug, PartialEq, Eq)]
 pub struct Decoded<'a> {
     pub body: Cow<'a, [u8]>,
-    /// A name in `Content-Encoding` that is not a coding (`UTF-8`, `aws-chunked`): taken as identity.
+    /// A name in `Content-Encoding` that is not a coding (`UTF-8`, `aws-chunked`): treated as identity.
     pub unknown: Option<String>,
 }
 

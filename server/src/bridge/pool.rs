@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_waits_gives_out_what_others_left() {
+    async fn a_waiting_caller_distributes_the_results_of_others() {
         let pool = Pool::new(1, 16).unwrap();
         let (began, beginning) = mpsc::channel();
         let (release, job) = gated(&began);

@@ -84,7 +84,7 @@ impl Counters {
         *self.places.lock().entry(outcome).or_default() += 1;
     }
 
-    pub fn status(&self) -> ProxyStatus {
+    pub fn status(&self, connections: usize, body_memory: usize) -> ProxyStatus {
         let mut requests = Vec::new();
         for kind in Kind::ALL {
             for (status, count) in CLASSES.into_iter().zip(&self.requests[kind as usize]) {
@@ -99,12 +99,12 @@ impl Counters {
             duration: self.durations[kind as usize].snapshot(),
         });
         ProxyStatus {
+            connections,
+            body_memory,
             requests,
             durations: durations.into(),
             failures: self.failures.lock().clone(),
             places: self.places.lock().clone(),
-            connections: 0,
-            body_memory: 0,
         }
     }
 }
@@ -158,7 +158,7 @@ mod tests {
         counters.request(Kind::Forward, 0);
         counters.failure("framing");
         counters.failure("framing");
-        let status = counters.status();
+        let status = counters.status(0, 0);
         let count = |route, status| RequestCount { route, status, count: 1 };
         let all = [count("jwks", "2xx"), count("jwks", "3xx"), count("forward", "none")];
         assert_eq!(status.requests, all);
@@ -169,7 +169,7 @@ mod tests {
     fn each_kind_has_its_own_durations() {
         let counters = Counters::default();
         counters.duration(Kind::Token, Duration::from_millis(3));
-        let status = counters.status();
+        let status = counters.status(0, 0);
         let of = |route| {
             let found = status.durations.iter().find(|row| row.route == route);
             found.map(|row| &row.duration).unwrap()

@@ -84,7 +84,7 @@ impl RequestHandler {
             }
             Route::Discovery => {
                 ctx.kind = Kind::Discovery;
-                if routes::discovery::is_read(session) {
+                if routes::discovery::handles(session) {
                     Box::pin(routes::discovery::answer(session, state, &ctx.changes)).await?;
                     return Ok(true);
                 }
@@ -107,7 +107,7 @@ impl RequestHandler {
             ctx.changes.at_base = rule.path.is_base();
             ctx.changes.cookie = routes::restore::cookies(session.req_header(), state, &rule);
             let streams = ctx.websocket || ctx.grpc;
-            if !streams && routes::tokens::is_read(session.req_header(), &rule) {
+            if !streams && routes::tokens::handles(session.req_header(), &rule) {
                 let answer = routes::tokens::answer(session, state, &rule, &ctx.changes);
                 ctx.span.within(Box::pin(answer)).await?;
                 return Ok(true);
@@ -386,7 +386,8 @@ impl ProxyHttp for RequestHandler {
         ctx: &mut Ctx,
     ) -> FailToProxy {
         let session = session.as_downstream_mut();
-        let gone = FailToProxy { error_code: 0, can_reuse_downstream: false };
+        // pingora shows the code only in its log line, which is suppressed.
+        let closed = FailToProxy { error_code: 0, can_reuse_downstream: false };
         let failure = match ctx.failure.take().unwrap_or_else(|| fault::failure(error)) {
             Failure::UpstreamInvalid if ctx.grpc => Failure::UpstreamHttp2,
             failure => failure,
@@ -396,23 +397,22 @@ impl ProxyHttp for RequestHandler {
         let (method, path, id) = (&request.method, request.uri.path(), ctx.id());
         let redacted = Redacted(error);
         if ctx.complete {
-            return gone;
+            return closed;
         }
         if fault::is_client_gone(error) {
             tracing::debug!(error = %redacted, %method, path, id, "the client has gone");
-            return gone;
+            return closed;
         }
         if !matches!(failure, Failure::UpstreamUnreachable) {
             tracing::warn!(error = %redacted, %method, path, id, "response incomplete");
         }
         if account::answered(session).is_some() {
             ctx.broken = Some(failure.code());
-            return gone;
+            return closed;
         }
         session.set_keepalive(None);
         ctx.complete = reply::fail(session, &self.state.counters, &failure, []).await.is_ok();
-        let error_code = if ctx.complete { failure.status() } else { 0 };
-        FailToProxy { error_code, can_reuse_downstream: false }
+        closed
     }
 
     /// Suppresses pingora's own error line: it quotes the head of an answer that it cannot parse.

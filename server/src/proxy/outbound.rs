@@ -1,15 +1,16 @@
 //! Prepares a request for the upstream: its path, its `Host`, the forwarding fields, and the tokens
 //! of this program in it, which are replaced by the issuer's originals.
 
-use http::{HeaderValue, Version, header};
+use http::{HeaderValue, StatusCode, Version, header};
 use pingora::Result;
 use pingora::http::{RequestHeader, ResponseHeader};
 
 use super::http::ServerSession as Session;
 use super::http::headers;
 use super::http::inner_address::InnerAddress;
-use super::http::max_forwards;
+use super::http::reply::Abort;
 use super::http::upstream::Upstream;
+use super::http::{max_forwards, response};
 use super::state::State;
 use crate::otel::Outgoing;
 use crate::pipeline::Ask;
@@ -57,22 +58,39 @@ pub(super) fn prepare(
     }
     max_forwards::decrement(header)?;
     state.via.add(header)?;
-    if let Some(id) = &changes.id {
-        header.insert_header(headers::REQUEST_ID, id.clone())?;
-    }
     if let Some(trace) = &changes.trace {
         trace.write(header)?;
     }
-    if let Some(authorization) = &changes.authorization {
-        header.insert_header(header::AUTHORIZATION, authorization.clone())?;
-    }
-    if let Some(cookie) = &changes.cookie {
-        header.insert_header(header::COOKIE, cookie.clone())?;
+    for (name, value) in [
+        ("X-Request-Id", &changes.id),
+        ("Authorization", &changes.authorization),
+        ("Cookie", &changes.cookie),
+    ] {
+        if let Some(value) = value {
+            header.insert_header(name, value.clone())?;
+        }
     }
     if let Some(target) = target(header, upstream.base_path(), changes) {
         header.set_raw_path(target.as_bytes())?;
     }
     Ok(())
+}
+
+/// Prepares the head of an answer that was read from the upstream: checks its size, removes
+/// hop-by-hop fields, and replaces the inner server's addresses.
+pub(super) fn accept_fetched(
+    header: &mut ResponseHeader,
+    session: &Session,
+    state: &State,
+    upstream: &Upstream,
+) -> Result<(), Abort> {
+    response::fits(&header.headers, session, &state.server.limits)?;
+    headers::strip_response(header);
+    // It does not describe what is sent.
+    if header.status == StatusCode::NOT_MODIFIED {
+        header.remove_header(&header::CONTENT_LENGTH);
+    }
+    Ok(replace_inner_addresses(header, session, state, upstream)?)
 }
 
 /// Replaces the inner server's addresses in an answer's header fields with the public address.

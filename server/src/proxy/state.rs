@@ -73,10 +73,6 @@ impl State {
     }
 
     pub fn status(&self) -> ProxyStatus {
-        ProxyStatus {
-            connections: self.open_connections(),
-            body_memory: self.bodies.held(),
-            ..self.counters.status()
-        }
+        self.counters.status(self.open_connections(), self.bodies.held())
     }
 }

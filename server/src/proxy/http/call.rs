@@ -11,7 +11,7 @@ use pingora::protocols::http::client::HttpSession;
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType};
 
-use super::downstream::Upload;
+use super::downstream::{Upload, WRITE_TIMEOUT};
 use super::fault::{self, Redacted};
 use super::headers;
 use super::memory::Share;
@@ -224,14 +224,11 @@ impl Connection {
             }
         }
         // pingora applies a time limit to all writes but this one.
-        let finishing = self.session.finish_request_body();
-        let finished = match self.peer.options.write_timeout {
-            Some(time) => timeout(time, finishing)
-                .await
-                .unwrap_or_else(|_| Err(Error::new(ErrorType::WriteTimedout))),
-            None => finishing.await,
-        };
-        finished.map_err(Error::into_up)
+        let limit = self.peer.options.write_timeout.unwrap_or(WRITE_TIMEOUT);
+        match timeout(limit, self.session.finish_request_body()).await {
+            Ok(finished) => finished.map_err(Error::into_up),
+            Err(_) => Err(Error::new_up(ErrorType::WriteTimedout)),
+        }
     }
 
     async fn write(&mut self, part: Bytes) -> pingora::Result<()> {

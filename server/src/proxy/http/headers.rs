@@ -40,13 +40,10 @@ const CONTENT_FIELDS: [HeaderName; 7] = [
 ];
 
 // pingora copies a name given as a `HeaderName`, but not a static text.
-const FOR: &str = "X-Forwarded-For";
 const PROTO: &str = "X-Forwarded-Proto";
 const HOST: &str = "X-Forwarded-Host";
-pub const REQUEST_ID: &str = "X-Request-Id";
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-const X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 /// Other fields that carry the scheme, host or path of the public address. Some frameworks prefer
 /// one of them to `X-Forwarded-*`.
@@ -99,7 +96,7 @@ pub fn forward(
             list.extend_from_slice(b", ");
         }
         let _ = write!(list, "{client}");
-        header.insert_header(FOR, list)?;
+        header.insert_header("X-Forwarded-For", list)?;
     }
     let Some(public) = public else {
         if !header.headers.contains_key(X_FORWARDED_PROTO) {
@@ -119,7 +116,7 @@ pub fn forward(
     }
     match base_path(public) {
         "" => Ok(()),
-        prefix => header.insert_header(X_FORWARDED_PREFIX, prefix),
+        prefix => header.insert_header("X-Forwarded-Prefix", prefix),
     }
 }
 
@@ -192,15 +189,6 @@ pub fn strip_response(header: &mut ResponseHeader) {
         header.remove_header(&header::CONTENT_LENGTH);
     } else if let Some(length) = single_length(&header.headers) {
         let _ = header.insert_header(header::CONTENT_LENGTH, length);
-    }
-}
-
-/// Removes hop-by-hop fields of an answer that was read whole. The `Content-Length` of a `304` goes
-/// too: it does not describe what is sent.
-pub fn strip_fetched(header: &mut ResponseHeader) {
-    strip_response(header);
-    if header.status == StatusCode::NOT_MODIFIED {
-        header.remove_header(&header::CONTENT_LENGTH);
     }
 }
 
@@ -329,7 +317,7 @@ fn present(headers: &http::HeaderMap, names: &[HeaderName]) -> Vec<HeaderName> {
 fn named_by_connection(headers: &http::HeaderMap) -> Vec<HeaderName> {
     let mut names = Vec::new();
     for value in headers.get_all(header::CONNECTION) {
-        // The usual values. `keep-alive` is a hop-by-hop field itself, `close` is no field.
+        // The usual values. `keep-alive` is a hop-by-hop field itself, `close` is not a field.
         if matches!(value.as_bytes(), b"keep-alive" | b"close") {
             continue;
         }

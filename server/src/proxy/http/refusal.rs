@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_target_is_told_from_other_faults() {
+    fn a_bad_target_is_distinguished_from_other_faults() {
         assert!(has_bad_target(b"GET /a b HTTP/1.1\r\n"));
         assert!(has_bad_target(b"GET  /x HTTP/1.1\r\n"));
         assert!(has_bad_target(b"GET /\"x HTTP/1.1\r\n"));

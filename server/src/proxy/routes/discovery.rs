@@ -15,7 +15,7 @@ use crate::issuer::publisher::COMMON_PATH;
 use crate::proxy::http::memory::Share;
 use crate::proxy::http::reply::{self, Abort};
 use crate::proxy::http::upstream::Upstream;
-use crate::proxy::http::{ServerSession, call, downstream, headers, response};
+use crate::proxy::http::{ServerSession, call, downstream, headers};
 use crate::proxy::outbound::{self, Changes};
 use crate::proxy::state::State;
 use crate::rewrite::discovery::{self, Discovered, DiscoveryRewrite, EndpointRewrite};
@@ -49,7 +49,7 @@ const NOT_KEYED: [&str; 11] = [
 const CLIENT_FIELDS: [&str; 4] = ["cf-connecting-ip", "user-agent", "x-forwarded-for", "x-real-ip"];
 
 /// Whether the request reads the document. Other methods are forwarded unchanged.
-pub fn is_read(session: &ServerSession) -> bool {
+pub fn handles(session: &ServerSession) -> bool {
     matches!(session.req_header().method, Method::GET | Method::HEAD)
 }
 
@@ -74,9 +74,7 @@ pub(in crate::proxy) async fn answer(
     }
     let mut share = state.bodies.share();
     let (mut header, body) = fetch(session, state, upstream, request, changes, &mut share).await?;
-    response::fits(&header.headers, session, &state.server.limits)?;
-    headers::strip_fetched(&mut header);
-    outbound::replace_inner_addresses(&mut header, session, state, upstream)?;
+    outbound::accept_fetched(&mut header, session, state, upstream)?;
     let plain = tokens::decoded(&header, &body, LIMIT).unwrap_or(Cow::Borrowed(&body));
     let found = match header.status {
         StatusCode::OK => discovery::read(&plain).ok(),
@@ -144,10 +142,11 @@ async fn fetch(
     request.set_method(Method::GET);
     outbound::prepare(&mut request, session, state, upstream, changes)?;
     request.insert_header(header::ACCEPT_ENCODING, "identity")?;
-    for name in [header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE, header::RANGE] {
-        request.remove_header(&name);
+    let removed =
+        [header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE, header::RANGE, header::CONTENT_LENGTH];
+    for name in &removed {
+        request.remove_header(name);
     }
-    request.remove_header(&header::CONTENT_LENGTH);
     for left in (0..=MAX_REDIRECTS).rev() {
         let reply = {
             let asking = pin!(call::ask(&request, LIMIT, upstream, share));
@@ -243,13 +242,11 @@ fn base(
     if let Some(public) = state.server.public_text() {
         return Some(public.to_owned());
     }
-    if let Ok(issuer) = url::Url::parse(&found.issuer)
-        && issuer.origin().is_tuple()
-        && issuer.origin() != upstream.url.origin()
-    {
-        return Some(issuer.origin().ascii_serialization());
+    let origin = url::Url::parse(&found.issuer).ok().map(|issuer| issuer.origin());
+    match origin.filter(|origin| origin.is_tuple() && *origin != upstream.url.origin()) {
+        Some(origin) => Some(origin.ascii_serialization()),
+        None => headers::client_origin(session),
     }
-    headers::client_origin(session)
 }
 
 /// The cache key of a document. Any field of a request may change what the upstream answers: some

@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn discovery_stands_before_or_behind_the_issuers_path() {
+    fn the_discovery_path_precedes_or_follows_the_issuers_path() {
         for path in [
             "/.well-known/openid-configuration",
             "/tenant/.well-known/openid-configuration",

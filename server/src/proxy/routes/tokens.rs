@@ -16,14 +16,14 @@ use crate::proxy::http::downstream::{self, Upload};
 use crate::proxy::http::memory::Share;
 use crate::proxy::http::reply::{self, Abort};
 use crate::proxy::http::upstream::Upstream;
-use crate::proxy::http::{ServerSession, headers, response};
+use crate::proxy::http::{ServerSession, headers};
 use crate::proxy::outbound::{self, Changes};
 use crate::proxy::state::State;
 use crate::rewrite::{self, Place, TokenRule};
 
 /// Whether a request under `rule` must be answered this way: the body of the request or of the
 /// answer is searched for tokens.
-pub(in crate::proxy) fn is_read(request: &RequestHeader, rule: &TokenRule) -> bool {
+pub(in crate::proxy) fn handles(request: &RequestHeader, rule: &TokenRule) -> bool {
     let sends = matches!(request.method, Method::POST | Method::PUT | Method::PATCH);
     rule.reads_body() || (sends && rule.restores_body())
 }
@@ -39,9 +39,7 @@ pub(in crate::proxy) async fn answer(
     let mut share = state.bodies.share();
     let forwarding = Forwarding { state, upstream, rule, changes };
     let Reply { mut header, body, rest } = forwarding.fetch(session, &mut share).await?;
-    response::fits(&header.headers, session, &state.server.limits)?;
-    headers::strip_fetched(&mut header);
-    outbound::replace_inner_addresses(&mut header, session, state, upstream)?;
+    outbound::accept_fetched(&mut header, session, state, upstream)?;
     issuer_name::in_location(&mut header, state)?;
     fields(&mut header, state, rule).await?;
     let searched = is_searched(session, &header, rule);
