@@ -313,7 +313,7 @@ impl ProxyHttp for RequestHandler {
             response.remove_header(&header::TRANSFER_ENCODING);
             session.set_keepalive(None);
         }
-        let empty = !response::has_body(&session.req_header().method, response.status)
+        let empty = !response::has_body(session.as_downstream(), response.status)
             || response.headers.get(header::CONTENT_LENGTH).is_some_and(|length| length == "0");
         if ctx.awaits_continue && empty && !response::is_interim(response) {
             stop_upload(session, ctx);

@@ -236,15 +236,12 @@ impl ConnectionHandler {
         let is_head = request.method == Some("HEAD");
         let mut fields = JwksRequest { head: is_head, ..JwksRequest::default() };
         for field in request.headers.iter() {
+            let is = |name: &str| field.name.eq_ignore_ascii_case(name);
             // Requests with repeated or unusual fields go to the proxy.
             let unusual = match field.name.len() {
-                6 if field.name.eq_ignore_ascii_case("accept") => {
-                    fields.accept.replace(field.value).is_some()
-                }
-                13 if field.name.eq_ignore_ascii_case("if-none-match") => {
-                    fields.if_none_match.replace(field.value).is_some()
-                }
-                6 => field.name.eq_ignore_ascii_case("expect"),
+                6 if is("accept") => fields.accept.replace(field.value).is_some(),
+                6 => is("expect"),
+                13 if is("if-none-match") => fields.if_none_match.replace(field.value).is_some(),
                 _ => false,
             };
             if unusual {

@@ -104,32 +104,6 @@ fn end_of_head(buffer: &[u8], from: usize) -> Option<usize> {
     None
 }
 
-/// Fields that affect how a message is read. Their names are compared by length first, since most
-/// fields have none of these names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Field {
-    Host,
-    ContentLength,
-    TransferEncoding,
-    Connection,
-    Upgrade,
-    Other,
-}
-
-impl Field {
-    pub fn of(name: &str) -> Self {
-        let (known, field) = match name.len() {
-            4 => ("host", Self::Host),
-            7 => ("upgrade", Self::Upgrade),
-            10 => ("connection", Self::Connection),
-            14 => ("content-length", Self::ContentLength),
-            17 => ("transfer-encoding", Self::TransferEncoding),
-            _ => return Self::Other,
-        };
-        if name.eq_ignore_ascii_case(known) { field } else { Self::Other }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;

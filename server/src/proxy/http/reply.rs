@@ -1,7 +1,7 @@
 //! Writes answers of this program to a pingora session.
 
 use bytes::Bytes;
-use http::{Method, StatusCode, Version, header};
+use http::{Method, Version, header};
 use pingora::Result;
 use pingora::http::ResponseHeader;
 
@@ -44,7 +44,7 @@ pub async fn write_unchanged(
     body: Bytes,
 ) -> Result<()> {
     let mut header = header.into();
-    if has_body(session, header.status) {
+    if response::has_body(session, header.status) {
         header.insert_header(header::CONTENT_LENGTH, body.len())?;
     }
     write(session, header, body).await
@@ -88,11 +88,6 @@ pub async fn fail(
     let mut header = head(answer.status, answer.fields.into_iter().chain(extra))?;
     header.extensions_mut().insert(Code(answer.code));
     write(session, header, answer.body).await
-}
-
-/// Whether an answer with this status to this request has a body (RFC 9112 §6.3).
-pub fn has_body(session: &ServerSession, status: StatusCode) -> bool {
-    response::has_body(&session.req_header().method, status)
 }
 
 /// Writes the head of an answer whose length may be unknown.

@@ -16,7 +16,7 @@ use crate::proxy::http::downstream::{self, Upload};
 use crate::proxy::http::memory::Share;
 use crate::proxy::http::reply::{self, Abort};
 use crate::proxy::http::upstream::Upstream;
-use crate::proxy::http::{ServerSession, headers};
+use crate::proxy::http::{ServerSession, headers, response};
 use crate::proxy::outbound::{self, Changes};
 use crate::proxy::state::State;
 use crate::rewrite::{self, Place, TokenRule};
@@ -268,5 +268,5 @@ fn is_searched(session: &ServerSession, header: &ResponseHeader, rule: &TokenRul
     // A partial answer's byte positions refer to the whole body, which is not here
     // (RFC 9110 §15.3.7).
     let part = header.status == StatusCode::PARTIAL_CONTENT;
-    rule.reads_body() && !part && reply::has_body(session, header.status)
+    rule.reads_body() && !part && response::has_body(session, header.status)
 }
