@@ -84,50 +84,36 @@ pub enum ExchangeFailure {
 impl ExchangeFailure {
     /// Whether the requested audience is the reason, so that another one may work.
     pub fn is_target(&self) -> bool {
-        self.oauth().0 == "invalid_target"
+        self.parts().1 == "invalid_target"
     }
 
-    /// The stable code.
-    pub fn code(&self) -> &'static str {
+    /// The stable code, the `error` of RFC 6749 §5.2, and the HTTP status.
+    fn parts(&self) -> (&'static str, &'static str, u16) {
         match self {
-            Self::MediaType => "media_type",
-            Self::Form => "form",
-            Self::Missing(_) => "parameter_missing",
-            Self::Repeated(_) => "parameter_repeated",
-            Self::GrantType => "grant_type",
-            Self::SubjectTokenType => "subject_token_type",
-            Self::RequestedTokenType => "requested_token_type",
-            Self::ActorToken => "actor_token",
-            Self::Audience => "audience",
-            Self::TokenKind => "token_type",
-            Self::Bridge(error) => error.code(),
-        }
-    }
-
-    /// The `error` of RFC 6749 §5.2 and the HTTP status.
-    fn oauth(&self) -> (&'static str, u16) {
-        match self {
-            Self::MediaType => ("invalid_request", 415),
-            Self::Form
-            | Self::Missing(_)
-            | Self::Repeated(_)
-            | Self::SubjectTokenType
-            | Self::RequestedTokenType
-            | Self::TokenKind
-            | Self::ActorToken => ("invalid_request", 400),
-            Self::GrantType => ("unsupported_grant_type", 400),
-            Self::Audience => ("invalid_target", 400),
-            Self::Bridge(BridgeError::Refused(refusal)) => match refusal.exchange_error() {
-                error @ "server_error" => (error, 500),
-                error => (error, 400),
-            },
-            Self::Bridge(BridgeError::IssuerUnknown) => ("invalid_request", 400),
-            Self::Bridge(BridgeError::Stopped) => ("server_error", 500),
-            Self::Bridge(
-                BridgeError::KeysUnavailable
-                | BridgeError::IntrospectionRefused(_)
-                | BridgeError::Overloaded,
-            ) => ("temporarily_unavailable", 503),
+            Self::MediaType => ("media_type", "invalid_request", 415),
+            Self::Form => ("form", "invalid_request", 400),
+            Self::Missing(_) => ("parameter_missing", "invalid_request", 400),
+            Self::Repeated(_) => ("parameter_repeated", "invalid_request", 400),
+            Self::GrantType => ("grant_type", "unsupported_grant_type", 400),
+            Self::SubjectTokenType => ("subject_token_type", "invalid_request", 400),
+            Self::RequestedTokenType => ("requested_token_type", "invalid_request", 400),
+            Self::ActorToken => ("actor_token", "invalid_request", 400),
+            Self::Audience => ("audience", "invalid_target", 400),
+            Self::TokenKind => ("token_type", "invalid_request", 400),
+            Self::Bridge(error) => {
+                let (oauth, status) = match error {
+                    BridgeError::Refused(refusal) => match refusal.exchange_error() {
+                        oauth @ "server_error" => (oauth, 500),
+                        oauth => (oauth, 400),
+                    },
+                    BridgeError::IssuerUnknown => ("invalid_request", 400),
+                    BridgeError::Stopped => ("server_error", 500),
+                    BridgeError::KeysUnavailable
+                    | BridgeError::IntrospectionRefused(_)
+                    | BridgeError::Overloaded => ("temporarily_unavailable", 503),
+                };
+                (error.code(), oauth, status)
+            }
         }
     }
 }
@@ -135,90 +121,69 @@ impl ExchangeFailure {
 impl Failure {
     /// The stable code.
     pub fn code(&self) -> &'static str {
-        match self {
-            Self::NoKeySet(_) => "no_key_set",
-            Self::NoUpstream => "no_upstream",
-            Self::UpstreamUnreachable => "upstream_unreachable",
-            Self::UpstreamTimeout => "upstream_timeout",
-            Self::UpstreamInvalid => "upstream_invalid",
-            Self::UpstreamHttp2 => "upstream_http2",
-            Self::MethodNotAllowed { .. } => "method_not_allowed",
-            Self::HeaderTooLarge { .. } => "header_too_large",
-            Self::BodyTooLarge { .. } => "body_too_large",
-            Self::Framing => "framing",
-            Self::InvalidHost => "invalid_host",
-            Self::InvalidTarget => "invalid_request_target",
-            Self::Loop => "loop_detected",
-            Self::BadRequest => "bad_request",
-            Self::Slow => "request_timeout",
-            Self::Overloaded => "overloaded",
-            Self::BodyMemory => "body_memory",
-            Self::Internal => "internal",
-            Self::Exchange(e) => e.code(),
-        }
+        self.parts().0
     }
 
-    fn oauth(&self) -> (&'static str, u16) {
+    /// The stable code, the `error` of RFC 6749 §5.2, and the HTTP status.
+    fn parts(&self) -> (&'static str, &'static str, u16) {
         match self {
-            Self::NoKeySet(_) | Self::UpstreamUnreachable | Self::UpstreamInvalid => {
-                ("temporarily_unavailable", 502)
-            }
-            Self::UpstreamHttp2 => ("server_error", 502),
-            Self::UpstreamTimeout => ("temporarily_unavailable", 504),
-            Self::NoUpstream => ("not_found", 404),
-            Self::MethodNotAllowed { .. } => ("invalid_request", 405),
-            Self::HeaderTooLarge { .. } => ("invalid_request", 431),
-            Self::BodyTooLarge { .. } => ("invalid_request", 413),
-            Self::Framing | Self::InvalidHost | Self::InvalidTarget | Self::BadRequest => {
-                ("invalid_request", 400)
-            }
-            Self::Loop => ("server_error", 508),
-            Self::Slow => ("invalid_request", 408),
-            Self::Overloaded | Self::BodyMemory => ("temporarily_unavailable", 503),
-            Self::Internal => ("server_error", 500),
-            Self::Exchange(e) => e.oauth(),
+            Self::NoKeySet(_) => ("no_key_set", "temporarily_unavailable", 502),
+            Self::NoUpstream => ("no_upstream", "not_found", 404),
+            Self::UpstreamUnreachable => ("upstream_unreachable", "temporarily_unavailable", 502),
+            Self::UpstreamTimeout => ("upstream_timeout", "temporarily_unavailable", 504),
+            Self::UpstreamInvalid => ("upstream_invalid", "temporarily_unavailable", 502),
+            Self::UpstreamHttp2 => ("upstream_http2", "server_error", 502),
+            Self::MethodNotAllowed { .. } => ("method_not_allowed", "invalid_request", 405),
+            Self::HeaderTooLarge { .. } => ("header_too_large", "invalid_request", 431),
+            Self::BodyTooLarge { .. } => ("body_too_large", "invalid_request", 413),
+            Self::Framing => ("framing", "invalid_request", 400),
+            Self::InvalidHost => ("invalid_host", "invalid_request", 400),
+            Self::InvalidTarget => ("invalid_request_target", "invalid_request", 400),
+            Self::Loop => ("loop_detected", "server_error", 508),
+            Self::BadRequest => ("bad_request", "invalid_request", 400),
+            Self::Slow => ("request_timeout", "invalid_request", 408),
+            Self::Overloaded => ("overloaded", "temporarily_unavailable", 503),
+            Self::BodyMemory => ("body_memory", "temporarily_unavailable", 503),
+            Self::Internal => ("internal", "server_error", 500),
+            Self::Exchange(failure) => failure.parts(),
         }
     }
 }
 
-/// An answer ready to be written.
+/// An error answer ready to be written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
     pub status: u16,
     pub code: &'static str,
-    /// Seconds, if a later retry helps.
-    pub retry_after: Option<u32>,
-    pub allow: Option<&'static str>,
+    pub fields: Vec<(&'static str, String)>,
     pub body: Bytes,
 }
 
-/// Seconds that a client should wait when the queue is full or the issuer is unreachable.
-const RETRY_AFTER: u32 = 1;
-
 /// The HTTP answer for `failure`.
 pub fn http(failure: &Failure) -> Answer {
-    let (error, status) = failure.oauth();
-    let code = failure.code();
-    let damaged = Failure::Exchange(ExchangeFailure::Bridge(BridgeError::Refused(Refusal::Base64)));
-    let next =
+    let (code, error, status) = failure.parts();
+    let damaged = Failure::Exchange(BridgeError::Refused(Refusal::Base64).into());
+    let hint =
         if *failure == damaged { "; are there quotes, or `Bearer`, in front of it?" } else { "" };
     let body = json!({
         "error": error,
-        "error_description": described(&format!("{code}: {failure}{next}")),
+        "error_description": described(&format!("{code}: {failure}{hint}")),
         "code": code,
     });
-    let mut text = body.to_string();
-    text.push('\n');
-    Answer {
-        status,
-        code,
-        retry_after: (status == 503).then_some(RETRY_AFTER),
-        allow: match failure {
-            Failure::MethodNotAllowed { allow } => Some(*allow),
-            _ => None,
-        },
-        body: Bytes::from(text),
+    let body = Bytes::from(format!("{body}\n"));
+    let mut fields = vec![
+        ("Content-Type", "application/json".to_owned()),
+        ("Content-Length", body.len().to_string()),
+        ("Cache-Control", "no-store".to_owned()),
+    ];
+    if status == 503 {
+        // The queue is full or the issuer is unreachable: a retry after a second may help.
+        fields.push(("Retry-After", "1".to_owned()));
     }
+    if let Failure::MethodNotAllowed { allow } = failure {
+        fields.push(("Allow", (*allow).to_owned()));
+    }
+    Answer { status, code, fields, body }
 }
 
 /// RFC 6749 §5.2: a description contains only `%x20-21 / %x23-5B / %x5D-7E`.
@@ -238,6 +203,10 @@ fn described(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn field<'a>(answer: &'a Answer, name: &str) -> Option<&'a str> {
+        answer.fields.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str())
+    }
 
     fn body(answer: &Answer) -> serde_json::Value {
         serde_json::from_slice(&answer.body).unwrap()
@@ -261,14 +230,14 @@ mod tests {
     #[test]
     fn overload_says_when_to_come_back() {
         let answer = http(&Failure::Exchange(BridgeError::Overloaded.into()));
-        assert_eq!((answer.status, answer.retry_after), (503, Some(1)));
+        assert_eq!((answer.status, field(&answer, "Retry-After")), (503, Some("1")));
         assert_eq!(body(&answer)["error"], "temporarily_unavailable");
     }
 
     #[test]
     fn a_refused_method_lists_the_allowed() {
         let answer = http(&Failure::MethodNotAllowed { allow: "GET, HEAD, OPTIONS" });
-        assert_eq!((answer.status, answer.allow), (405, Some("GET, HEAD, OPTIONS")));
+        assert_eq!((answer.status, field(&answer, "Allow")), (405, Some("GET, HEAD, OPTIONS")));
         let text = body(&answer)["error_description"].to_string();
         assert!(text.contains("send GET, HEAD, OPTIONS"), "{text}");
         let quoted = Failure::Exchange(BridgeError::Refused(Refusal::Base64).into());

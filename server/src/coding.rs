@@ -7,7 +7,7 @@ use std::io::Read;
 /// for it: servers disagree on what it is.)
 pub const ACCEPTED: &str = "gzip, br, zstd";
 /// Most codings applied to one body; real servers use one.
-const MOST_CODINGS: usize = 2;
+const MAX_CODINGS: usize = 2;
 
 /// Why a body cannot be read as its codings say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,8 +29,8 @@ pub fn decode<'a>(
     codings: &str,
     limit: usize,
 ) -> Result<Cow<'a, [u8]>, CodingError> {
-    let codings: Vec<_> = codings.split(',').map(str::trim).filter(|c| !c.is_empty()).collect();
-    if codings.len() > MOST_CODINGS {
+    let codings: Vec<_> = names(codings).collect();
+    if codings.len() > MAX_CODINGS {
         return Err(CodingError::Unknown);
     }
     let mut bytes = Cow::Borrowed(body);
@@ -52,7 +52,7 @@ pub fn decode<'a>(
 #[derive(Debug, PartialEq, Eq)]
 pub struct Decoded<'a> {
     pub body: Cow<'a, [u8]>,
-    /// A name in `Content-Encoding` that is not a coding (`UTF-8`, `aws-chunked`): taken as identity.
+    /// A name in `Content-Encoding` that is not a coding (`UTF-8`, `aws-chunked`): treated as identity.
     pub unknown: Option<String>,
 }
 
@@ -66,17 +66,19 @@ pub fn decode_document<'a>(
     codings: &str,
     limit: usize,
 ) -> Result<Decoded<'a>, CodingError> {
-    let named = || codings.split(',').map(str::trim).filter(|name| !name.is_empty());
-    let unknown = named().find(|name| !is_known(name));
-    let unknown = unknown.map(|name| name.chars().take(40).collect());
-    let known: Vec<_> =
-        named().filter(|name| is_known(name) && !name.eq_ignore_ascii_case("identity")).collect();
+    let (mut known, unknown): (Vec<_>, Vec<_>) = names(codings).partition(|name| is_known(name));
+    known.retain(|name| !name.eq_ignore_ascii_case("identity"));
     let mut decoded = decode(body, &known.join(","), limit)?;
     // No text begins with these bytes.
     if decoded.starts_with(&GZIP) {
         decoded = Cow::Owned(gzip(&decoded, limit)?);
     }
+    let unknown = unknown.first().map(|name| name.chars().take(40).collect());
     Ok(Decoded { body: decoded, unknown })
+}
+
+fn names(codings: &str) -> impl Iterator<Item = &str> {
+    codings.split(',').map(str::trim).filter(|name| !name.is_empty())
 }
 
 fn is_known(coding: &str) -> bool {
@@ -138,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn every_coding_is_undone() {
+    fn every_coding_is_decoded() {
         let text = b"{\"access_token\":\"x\"}".repeat(20);
         let mut zlib = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
         zlib.write_all(&text).unwrap();
@@ -162,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_document_is_read_whatever_is_said_of_it() {
+    fn a_document_is_decoded_whatever_its_field_says() {
         let text = b"{\"keys\":[]}".to_vec();
         let zipped = gzipped(&text);
         let mut br = Vec::new();
@@ -199,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bomb_an_unknown_coding_and_rubbish_are_left_alone() {
+    fn a_bomb_an_unknown_coding_and_corrupt_bytes_are_refused() {
         let bomb = gzipped(&vec![0; 1 << 20]);
         assert!(bomb.len() < 65536);
         assert_eq!(decode(&bomb, "gzip", 65536), Err(CodingError::TooLarge));

@@ -19,11 +19,10 @@ use crate::keyring::{Keyring, KeyringError};
 use crate::otel::Spans;
 use crate::proxy::counters::Counters;
 use crate::proxy::health::UpstreamHealth;
-use crate::proxy::http::connections::Connections;
 use crate::proxy::http::headers::Via;
 use crate::proxy::http::memory::BodyMemory;
 use crate::proxy::http::upstream::{Upstream, UpstreamError};
-use crate::proxy::routes::discovery_cache::DiscoveryCache;
+use crate::proxy::routes::discovery_cache;
 use crate::proxy::routes::opaque::OpaqueExchange;
 use crate::proxy::state::State;
 
@@ -72,10 +71,9 @@ impl App {
             data_dir: config.keyring.store.has_disk().then(|| config.data_dir.clone()),
             options: jwks::Options::default(),
         };
-        let upstream = match &config.upstream {
-            Some(settings) => Some(Arc::new(Upstream::new(settings, resolver.clone())?)),
-            None => None,
-        };
+        let upstream = config.upstream.as_ref();
+        let upstream =
+            upstream.map(|settings| Upstream::new(settings, resolver.clone())).transpose()?;
         let discovery = Discovery::of(&config);
         let known = discovery.as_ref().and_then(|discovery| discovery.remembered());
         let (settings, tokens) = match &known {
@@ -103,18 +101,17 @@ impl App {
         let opaque = OpaqueExchange::of(&config.server.exchange, ca, &resolver, &bridge, &clock);
         let opaque = opaque.map_err(StartError::OpaqueExchange)?;
         let limits = &config.server.limits;
-        let at_upstream = limits.upstream_connections.min(Semaphore::MAX_PERMITS);
+        let permits = |count: usize| Arc::new(Semaphore::new(count.min(Semaphore::MAX_PERMITS)));
         let state = Arc::new(State {
-            at_upstream: Arc::new(Semaphore::new(at_upstream)),
-            connections: Connections::new(limits.connections),
+            upstream_requests: permits(limits.upstream_connections),
+            connections: permits(limits.connections),
             bodies: BodyMemory::new(limits.body_memory),
-            connector: Upstream::connector(128),
             server: config.server.clone(),
             routes: ArcSwap::from_pointee(config.routes(tokens)),
             bridge: bridge.clone(),
             publisher: publisher.clone(),
             upstream,
-            discovery: DiscoveryCache::default(),
+            discovery: discovery_cache::new(),
             opaque,
             clock: clock.clone(),
             counters: Counters::default(),

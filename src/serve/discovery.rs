@@ -303,7 +303,7 @@ impl Discovery {
             text: error.to_string(),
         })?;
         app.state.routes.store(Arc::new(self.config.routes(known.tokens)));
-        app.state.discovery.clear();
+        app.state.discovery.invalidate_all();
         app.bridge.forget();
         Ok(())
     }

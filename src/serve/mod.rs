@@ -334,7 +334,7 @@ impl Server {
         }
         drop(self.sockets);
         let _ = self.stopping.send(true);
-        let open = || self.app.state.connections.open();
+        let open = || self.app.state.open_connections();
         self.background.block_on(async {
             let until = Instant::now() + self.grace;
             let _ = tokio::time::timeout_at(until, self.accepting).await;

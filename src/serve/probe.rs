@@ -37,5 +37,5 @@ async fn answers(app: &App) -> Option<bool> {
     header.insert_header(header::ACCEPT_ENCODING, "identity").ok()?;
     // Not of the requests' budget: while it is used up, a server that answers again must be seen.
     let mut share = BodyMemory::new(BodyMemory::least(LIMIT)).share();
-    Some(call::ask(&header, LIMIT, upstream, &app.state.connector, &mut share).await.is_ok())
+    Some(call::ask(&header, LIMIT, upstream, &mut share).await.is_ok())
 }

@@ -179,7 +179,7 @@ async fn tls_handshakes_count_as_connections_and_have_the_time_of_a_header() {
     );
     let proxy = Proxy::ready(&upstream.url(), &toml).await;
     let public = proxy.handle.public;
-    let open = || proxy.handle.rooms().state.connections.open();
+    let open = || proxy.handle.rooms().state.open_connections();
     let mut idle = Vec::new();
     for _ in 0..3 {
         let mut stream = TcpStream::connect(public).await.unwrap();

@@ -128,7 +128,7 @@ impl ClaimType {
     }
 
     /// The same value in this type, as JSON text, if only the spelling is wrong.
-    fn convert(self, value: &Json<'_>) -> Option<String> {
+    fn convert(self, value: &Json) -> Option<String> {
         match (self, value) {
             (Self::Text, Json::Number(text)) => Some(json::quote(text)),
             (Self::Flag, Json::String(text)) if matches!(&**text, "true" | "false") => {

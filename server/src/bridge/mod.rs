@@ -6,10 +6,10 @@
 //! are the same as when it was made, and never after `exp`. The cache saves work. It proves nothing
 //! and does not prevent replay.
 
-mod asked;
 mod error;
 mod issuing;
 mod pool;
+mod request;
 mod results;
 mod settings;
 mod stats;
@@ -26,8 +26,8 @@ pub use self::error::BridgeError;
 pub use self::settings::BridgeSettings;
 pub use self::stats::{BridgeStatus, CacheStatus, QueueStatus, RefusalCount, TokenCount};
 
-use self::asked::{Asked, OwnedAsk};
-use self::pool::{NotDone, Pool};
+use self::pool::Pool;
+use self::request::{OwnedAsk, TokenRequest};
 use self::results::{Entry, ResultKey, Results};
 use self::stats::Stats;
 use crate::clock::Clock;
@@ -36,7 +36,7 @@ use crate::jose::alg::Alg;
 use crate::jose::asserted::AssertedClaims;
 use crate::jose::jws::CompactJws;
 use crate::jose::keyset::KeySet;
-use crate::jose::names::{Issuer, IssuerName, Limits, UnixTime};
+use crate::jose::names::{IssuerName, Limits, UnixTime};
 use crate::jose::policy::IssuerPolicy;
 use crate::jose::publish::PublishedKids;
 use crate::jose::refusal::Refusal;
@@ -46,7 +46,7 @@ use crate::pipeline::{self, Ask, Context, Countersigned, Verdict};
 use crate::profile::Profile;
 
 /// How often a caller waits again if the result of another caller became invalid.
-const ROUNDS: u32 = 3;
+const MAX_WAITS: u32 = 3;
 
 /// The modules that the bridge joins.
 pub struct BridgeDeps {
@@ -85,12 +85,12 @@ impl From<Countersigned> for Bridged {
 }
 
 pub struct Bridge {
-    issuers: Arc<Issuers>,
+    pub(crate) issuers: Arc<Issuers>,
     publisher: Arc<Publisher>,
     keyring: Arc<Keyring>,
     profile: ArcSwap<Profile>,
     clock: Clock,
-    limits: Limits,
+    pub(crate) limits: Limits,
     results: Results,
     pool: Pool,
     stats: Stats,
@@ -128,11 +128,6 @@ impl Bridge {
         self.keyring.snapshot().active.alg()
     }
 
-    /// Whether tokens with `alg` may pass unchanged.
-    pub fn accepts(&self, alg: Alg) -> bool {
-        self.profile.load().accepts.contains(alg)
-    }
-
     /// Discards every result, because the issuers changed.
     pub fn forget(&self) {
         self.generation.fetch_add(1, Ordering::AcqRel);
@@ -156,14 +151,14 @@ impl Bridge {
         // Read before anything that the result depends on. After a reload, no later request uses
         // this cache key.
         let key = results::key(self.generation.load(Ordering::Acquire), token, ask);
-        if let Some(hit) = self.hit(&key).await {
+        if let Some(cached) = self.cached(&key).await {
             self.stats.hits.fetch_add(1, Ordering::Relaxed);
-            otel::issuer(&hit.issuer);
-            return Ok(hit);
+            otel::issuer(&cached.issuer);
+            return Ok(cached);
         }
         let (started, work) = (Instant::now(), Work::countersign());
-        let result = self.miss(token, ask, key).await;
-        self.stats.took(started.elapsed());
+        let result = self.countersign_uncached(token, ask, key).await;
+        self.stats.latency.took(started.elapsed());
         let (issuer, code) = match &result {
             Ok(bridged) => (Some(&bridged.issuer), bridged.outcome()),
             Err(error) => (None, error.code()),
@@ -172,7 +167,7 @@ impl Bridge {
         result
     }
 
-    async fn hit(&self, key: &ResultKey) -> Option<Bridged> {
+    async fn cached(&self, key: &ResultKey) -> Option<Bridged> {
         let entry = self.results.get(key).await?;
         if self.is_fresh(&entry) {
             return Some(entry.bridged.clone());
@@ -189,43 +184,31 @@ impl Bridge {
             && same(&entry.kids, &self.publisher.kids_for(&entry.bridged.issuer))
     }
 
-    async fn miss(
+    async fn countersign_uncached(
         self: &Arc<Self>,
         token: &str,
         ask: &Ask<'_>,
         key: ResultKey,
     ) -> Result<Bridged, BridgeError> {
-        let missed = || self.stats.misses.fetch_add(1, Ordering::Relaxed);
         // Padding is a flag of the issuer, and the issuer is known only after parsing: `verify`
         // checks it.
-        let jws = match CompactJws::parse(token.to_owned(), &self.limits, true) {
-            Ok(jws) => jws,
-            Err(refusal) => {
-                missed();
-                return Err(self.refused("-", refusal));
-            }
-        };
-        let alg = jws.unverified_header().alg;
-        let handle = match self.issuer_of(&jws) {
-            Ok(handle) => handle,
-            Err(error) => {
-                missed();
-                self.stats.outcome("-", alg.name(), error.code());
-                return Err(error);
-            }
-        };
+        let jws = CompactJws::parse(token.to_owned(), &self.limits, true)
+            .inspect_err(|refusal| self.count_miss("-", "-", refusal.code()))?;
+        let alg = jws.unverified_header().alg.name();
+        let handle =
+            self.issuer_of(&jws).inspect_err(|error| self.count_miss("-", alg, error.code()))?;
         otel::issuer(handle.name());
+        let count_error = |error: &BridgeError| {
+            self.count_miss(handle.name().as_str(), alg, error.code());
+        };
         let snapshot = match handle.snapshot() {
             Some(snapshot) => Some(snapshot),
             None => handle.fresh_for(None).await,
         };
-        let Some(snapshot) = snapshot else {
-            let result = Err(BridgeError::KeysUnavailable);
-            self.judged(&handle, alg, &result);
-            return result;
-        };
-        let asked = Asked { jws, ask: OwnedAsk::of(ask), handle: handle.clone(), snapshot };
-        let (result, own) = self.shared(Arc::new(asked), key).await;
+        let snapshot = snapshot.ok_or(BridgeError::KeysUnavailable).inspect_err(count_error)?;
+        let request =
+            TokenRequest { jws, ask: OwnedAsk::of(ask), handle: handle.clone(), snapshot };
+        let (result, own) = self.shared(Arc::new(request), key).await;
         // If another caller's run was refused, this caller is refused too. If it succeeded, this is
         // a hit.
         match &result {
@@ -233,22 +216,18 @@ impl Bridge {
             Ok(_) => drop(self.stats.hits.fetch_add(1, Ordering::Relaxed)),
             Err(error) => {
                 if *error == BridgeError::Overloaded {
-                    self.stats.overloaded.fetch_add(1, Ordering::Relaxed);
+                    self.pool.overloaded.fetch_add(1, Ordering::Relaxed);
                 }
-                self.judged(&handle, alg, &result);
+                count_error(error);
             }
         }
         result
     }
 
-    /// Counts a token that was not in the cache.
-    fn judged(&self, handle: &IssuerHandle, alg: Alg, result: &Result<Bridged, BridgeError>) {
+    /// Counts the outcome of a token that was not in the cache.
+    fn count_miss(&self, issuer: &str, alg: &'static str, outcome: &'static str) {
         self.stats.misses.fetch_add(1, Ordering::Relaxed);
-        let outcome = match result {
-            Ok(bridged) => bridged.outcome(),
-            Err(error) => error.code(),
-        };
-        self.stats.outcome(handle.name().as_str(), alg.name(), outcome);
+        self.stats.outcome(issuer, alg, outcome);
     }
 
     /// The issuer that the token names.
@@ -270,17 +249,17 @@ impl Bridge {
     /// it is not computed again.
     async fn shared(
         self: &Arc<Self>,
-        asked: Arc<Asked>,
+        request: Arc<TokenRequest>,
         key: ResultKey,
     ) -> (Result<Bridged, BridgeError>, bool) {
-        for _ in 0..ROUNDS {
-            let (bridge, asked) = (self.clone(), asked.clone());
+        for _ in 0..MAX_WAITS {
+            let (bridge, request) = (self.clone(), request.clone());
             // Boxed: tokio moves a task's future and its output several times.
             let flight = Box::pin(async move {
                 let mut own = false;
                 let run = async {
                     own = true;
-                    bridge.counted(&asked).await
+                    bridge.run(&request).await
                 };
                 let entry = bridge.results.try_get_with(key, run).await;
                 (entry, own)
@@ -295,38 +274,32 @@ impl Bridge {
                 Err(_) => return (Err(BridgeError::Stopped), true),
             }
         }
-        (self.counted(&asked).await.map(|entry| entry.bridged.clone()), true)
+        (self.run(&request).await.map(|entry| entry.bridged.clone()), true)
     }
 
-    /// A run. It is counted even if nobody waits for it any more.
-    async fn counted(&self, asked: &Arc<Asked>) -> Result<Arc<Entry>, BridgeError> {
-        let made = self.run(asked).await;
-        let result = made.as_ref().map(|entry| entry.bridged.clone()).map_err(BridgeError::clone);
-        self.judged(&asked.handle, asked.jws.unverified_header().alg, &result);
-        made
-    }
-
-    /// Verifies and signs. If the token names an unknown key, once more with fresh keys.
-    async fn run(&self, asked: &Arc<Asked>) -> Result<Arc<Entry>, BridgeError> {
-        let known = &asked.snapshot;
-        let first = self.sign(asked, known.clone()).await;
-        if let Err(BridgeError::Refused(Refusal::KidUnknown)) = first
-            && let Some(fresh) =
-                asked.handle.fresh_for(asked.jws.unverified_header().kid.as_deref()).await
+    /// Verifies and signs. If the token names an unknown key, once more with fresh keys. The outcome
+    /// is counted even if nobody waits for it any more.
+    async fn run(&self, request: &Arc<TokenRequest>) -> Result<Arc<Entry>, BridgeError> {
+        let TokenRequest { jws, handle, snapshot: known, .. } = &**request;
+        let mut result = self.sign(request, known.clone()).await;
+        if let Err(BridgeError::Refused(Refusal::KidUnknown)) = result
+            && let Some(fresh) = handle.fresh_for(jws.unverified_header().kid.as_deref()).await
             && fresh.epoch != known.epoch
         {
-            return self.sign(asked, fresh).await;
+            result = self.sign(request, fresh).await;
         }
-        first
+        let outcome = result.as_ref().map_or_else(BridgeError::code, |made| made.bridged.outcome());
+        self.count_miss(handle.name().as_str(), jws.unverified_header().alg.name(), outcome);
+        result
     }
 
     /// One run of the pure pipeline, on a crypto thread.
     async fn sign(
         &self,
-        asked: &Arc<Asked>,
+        request: &Arc<TokenRequest>,
         snapshot: Arc<Snapshot>,
     ) -> Result<Arc<Entry>, BridgeError> {
-        let handle = asked.handle.clone();
+        let handle = request.handle.clone();
         let policy = handle.policy();
         let ring = self.keyring.snapshot();
         let kids = self.publisher.kids_for(&policy.name);
@@ -334,7 +307,7 @@ impl Bridge {
         let (issuer_epoch, signer) = (snapshot.epoch, ring.active.kid().clone());
         let published = kids.clone();
         let (limits, now) = (self.limits, self.clock.now());
-        let asked = asked.clone();
+        let request = request.clone();
         let job = move || {
             let context = Context {
                 policy: &policy,
@@ -345,8 +318,8 @@ impl Bridge {
                 limits: &limits,
                 now,
             };
-            let ask = asked.ask.borrow();
-            let verdict = pipeline::countersign_pausing(&asked.jws, &context, &ask, pool::pause)?;
+            let ask = request.ask.borrow();
+            let verdict = pipeline::countersign_pausing(&request.jws, &context, &ask, pool::pause)?;
             // Frees here what was allocated here and is not kept. Memory that another thread frees
             // becomes available late, and not in this core's cache.
             Ok::<_, Refusal>(match verdict {
@@ -356,7 +329,7 @@ impl Bridge {
                 Verdict::Countersigned(new) => new.into(),
             })
         };
-        let bridged = self.on_crypto_thread(job).await??;
+        let bridged = self.pool.run(job).await??;
         if bridged.jwt.is_some() {
             // Before the token leaves: its key must stay published until the token has expired,
             // even if this process is killed now.
@@ -364,33 +337,6 @@ impl Bridge {
         }
         let fresh_until = results::fresh_until(bridged.expires, bridged.shortened, now);
         Ok(Arc::new(Entry { bridged, fresh_until, handle, issuer_epoch, signer, kids }))
-    }
-
-    async fn on_crypto_thread<T: Send + 'static>(
-        &self,
-        job: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, BridgeError> {
-        self.pool.run(job).await.map_err(|not_done| match not_done {
-            NotDone::Full => {
-                self.stats.overloaded.fetch_add(1, Ordering::Relaxed);
-                BridgeError::Overloaded
-            }
-            NotDone::Stopped => BridgeError::Stopped,
-        })
-    }
-
-    pub fn limits(&self) -> &Limits {
-        &self.limits
-    }
-
-    /// The policy of a configured issuer.
-    pub fn policy_of(&self, name: &IssuerName) -> Option<Arc<IssuerPolicy>> {
-        self.issuers.by_name(name).map(|handle| handle.policy())
-    }
-
-    /// The policy of the issuer whose `iss` this is.
-    pub fn policy_for(&self, iss: &Issuer) -> Option<Arc<IssuerPolicy>> {
-        self.issuers.by_iss(iss.as_str()).map(|handle| handle.policy())
     }
 
     /// Signs claims that the authorization server asserted without a signature. Never cached.
@@ -421,7 +367,7 @@ impl Bridge {
             };
             pipeline::sign_claims(claims, &context, &ask.borrow()).map(Bridged::from)
         };
-        let signed = self.on_crypto_thread(job).await?;
+        let signed = self.pool.run(job).await?;
         let bridged = signed.map_err(|refusal| self.refused(issuer.as_str(), refusal))?;
         self.keyring.note_signed(bridged.expires).await;
         self.stats.outcome(issuer.as_str(), "-", "countersigned");
@@ -443,15 +389,9 @@ impl Bridge {
     }
 
     pub fn status(&self) -> BridgeStatus {
-        let mut status = self.stats.status();
         // The count is from the last housekeeping run, which may be in progress.
         let _ = self.results.run_pending_tasks().now_or_never();
-        status.cache.entries = self.results.entry_count();
-        status.cache.bytes = self.results.weighted_size();
-        status.queue.depth = self.pool.depth();
-        status.queue.limit = self.pool.limit();
-        status.queue.threads = self.pool.threads();
-        status
+        self.stats.status(&self.results, self.pool.status())
     }
 
     /// Counts a refusal of a token whose algorithm is not known.

@@ -1,11 +1,16 @@
 //! Threads for signatures, separate from the threads that move bytes. The queue is bounded, so a
 //! flood of new tokens slows down only those who send them.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
+use crossbeam_channel::{Receiver, Sender};
+use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
+
+use super::BridgeError;
+use super::stats::QueueStatus;
 
 /// Lower priority than the byte-moving threads, so that a key set read seldom waits for a
 /// signature. Not `SCHED_IDLE`: beside another program that uses the whole machine, logins would
@@ -28,129 +33,98 @@ pub(super) fn pause() {
     std::thread::yield_now();
 }
 
-#[derive(Default)]
-struct Jobs {
-    waiting: VecDeque<Job>,
-    /// Threads that sleep until there is a job. A wake-up without a sleeper would cost a system
-    /// call.
-    asleep: usize,
-    stop: bool,
-}
-
-struct JobQueue {
-    jobs: Mutex<Jobs>,
-    ready: Condvar,
-    bound: usize,
-}
-
 /// Results that wait to be handed over. One waiter is woken and distributes them all. If each were
 /// woken from here, the first would take the core before the second had its result.
 #[derive(Default)]
 struct Finished {
-    replies: Mutex<Vec<Handover>>,
-    some: Notify,
+    handovers: Mutex<Vec<Handover>>,
+    added: Notify,
 }
 
 impl Finished {
-    fn add(&self, replies: &mut Vec<Handover>) {
-        if replies.is_empty() {
-            return;
+    fn add(&self, handovers: &mut Vec<Handover>) {
+        if !handovers.is_empty() {
+            self.handovers.lock().append(handovers);
+            self.added.notify_one();
         }
-        self.lock().append(replies);
-        self.some.notify_one();
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Handover>> {
-        self.replies.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn give_out(&self) {
-        let replies = std::mem::take(&mut *self.lock());
-        for reply in replies {
-            reply();
+    fn distribute(&self) {
+        let handovers = std::mem::take(&mut *self.handovers.lock());
+        for hand_over in handovers {
+            hand_over();
         }
     }
 }
 
 /// A fixed number of threads with a bounded queue.
 pub(super) struct Pool {
-    queue: Arc<JobQueue>,
+    /// `None` stops the threads, once the queue is empty.
+    queue: Option<Sender<Job>>,
     finished: Arc<Finished>,
     threads: Vec<JoinHandle<()>>,
-}
-
-/// Why a job gave no result.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum NotDone {
-    /// The queue is full.
-    Full,
-    /// The job panicked.
-    Stopped,
+    /// Requests refused because the queue was full.
+    pub(super) overloaded: AtomicU64,
 }
 
 impl Pool {
     /// # Errors
     /// When the system refuses a thread.
     pub(super) fn new(threads: usize, bound: usize) -> std::io::Result<Self> {
-        let queue = Arc::new(JobQueue {
-            jobs: Mutex::default(),
-            ready: Condvar::new(),
-            bound: bound.max(1),
-        });
+        let (queue, jobs) = crossbeam_channel::bounded(bound.max(1));
         let finished = Arc::new(Finished::default());
         let spawn = |i: usize| {
-            let (queue, finished) = (queue.clone(), finished.clone());
+            let (jobs, finished) = (jobs.clone(), finished.clone());
             let name = format!("crypto-{i}");
-            std::thread::Builder::new().name(name).spawn(move || work(&queue, &finished))
+            std::thread::Builder::new().name(name).spawn(move || work(&jobs, &finished))
         };
         let threads = (0..threads.max(1)).map(spawn).collect::<Result<_, _>>()?;
-        Ok(Self { queue, finished, threads })
+        Ok(Self { queue: Some(queue), finished, threads, overloaded: AtomicU64::new(0) })
     }
 
     /// Runs `job` on the next free thread. Await it to its end or drop it: a caller that was woken
     /// to distribute results and is never polled again keeps them from the others.
     ///
     /// # Errors
-    /// [`NotDone`].
+    /// [`BridgeError::Overloaded`] when the queue is full, [`BridgeError::Stopped`] when the job
+    /// panicked.
     pub(super) async fn run<T: Send + 'static>(
         &self,
         job: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, NotDone> {
+    ) -> Result<T, BridgeError> {
         let (reply, mut result) = oneshot::channel();
         let job = move || {
             let done = job();
             // The caller may have disconnected; then nobody needs the result.
             Box::new(move || drop(reply.send(done))) as Handover
         };
-        self.queue.push(Box::new(job)).map_err(|()| NotDone::Full)?;
+        let queue = self.queue.as_ref().ok_or(BridgeError::Stopped)?;
+        if queue.try_send(Box::new(job)).is_err() {
+            self.overloaded.fetch_add(1, Ordering::Relaxed);
+            return Err(BridgeError::Overloaded);
+        }
         loop {
             tokio::select! {
                 biased;
-                done = &mut result => return done.map_err(|_| NotDone::Stopped),
-                () = self.finished.some.notified() => self.finished.give_out(),
+                done = &mut result => return done.map_err(|_| BridgeError::Stopped),
+                () = self.finished.added.notified() => self.finished.distribute(),
             }
         }
     }
 
-    /// Jobs waiting now.
-    pub(super) fn depth(&self) -> usize {
-        self.queue.lock().waiting.len()
-    }
-
-    /// The limit of waiting jobs.
-    pub(super) fn limit(&self) -> usize {
-        self.queue.bound
-    }
-
-    pub(super) fn threads(&self) -> usize {
-        self.threads.len()
+    pub(super) fn status(&self) -> QueueStatus {
+        QueueStatus {
+            depth: self.queue.as_ref().map_or(0, Sender::len),
+            limit: self.queue.as_ref().and_then(Sender::capacity).unwrap_or_default(),
+            threads: self.threads.len(),
+            overloaded: self.overloaded.load(Ordering::Relaxed),
+        }
     }
 }
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        self.queue.lock().stop = true;
-        self.queue.ready.notify_all();
+        self.queue = None;
         for thread in self.threads.drain(..) {
             // The last owner may be dropped on one of these threads: a thread must not wait for
             // itself.
@@ -161,62 +135,27 @@ impl Drop for Pool {
     }
 }
 
-fn work(queue: &JobQueue, finished: &Finished) {
+fn work(jobs: &Receiver<Job>, finished: &Finished) {
     // On Linux this is the priority of the calling thread only (elsewhere of the whole process). If
     // it cannot be set, nothing breaks.
     #[cfg(target_os = "linux")]
     let _ = rustix::process::setpriority_process(None, NICE);
-    let mut replies: Vec<Handover> = Vec::with_capacity(BATCH);
-    while let Some(job) = queue.next_or(|| finished.add(&mut replies)) {
+    let mut handovers: Vec<Handover> = Vec::with_capacity(BATCH);
+    loop {
+        let next = jobs.try_recv().or_else(|_| {
+            finished.add(&mut handovers);
+            jobs.recv()
+        });
+        let Ok(job) = next else { return };
         // A job that panics drops its reply channel, and its caller sees that. The thread
         // continues.
-        if let Ok(reply) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(job)) {
-            replies.push(reply);
+        if let Ok(hand_over) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(job)) {
+            handovers.push(hand_over);
         }
-        if replies.len() == BATCH {
-            finished.add(&mut replies);
+        if handovers.len() == BATCH {
+            finished.add(&mut handovers);
         }
         pause();
-    }
-}
-
-impl JobQueue {
-    fn lock(&self) -> MutexGuard<'_, Jobs> {
-        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn push(&self, job: Job) -> Result<(), ()> {
-        let mut jobs = self.lock();
-        if jobs.waiting.len() >= self.bound {
-            return Err(());
-        }
-        jobs.waiting.push_back(job);
-        let wake = jobs.asleep > 0;
-        drop(jobs);
-        if wake {
-            self.ready.notify_one();
-        }
-        Ok(())
-    }
-
-    /// The next job; `idle` is called before waiting for one. `None` if the pool stops.
-    fn next_or(&self, idle: impl FnOnce()) -> Option<Job> {
-        if let Some(job) = self.lock().waiting.pop_front() {
-            return Some(job);
-        }
-        idle();
-        let mut jobs = self.lock();
-        loop {
-            if let Some(job) = jobs.waiting.pop_front() {
-                return Some(job);
-            }
-            if jobs.stop {
-                return None;
-            }
-            jobs.asleep += 1;
-            jobs = self.ready.wait(jobs).unwrap_or_else(PoisonError::into_inner);
-            jobs.asleep -= 1;
-        }
     }
 }
 
@@ -252,8 +191,8 @@ mod tests {
         tokio::pin!(second, third);
         assert!(futures::poll!(&mut second).is_pending());
         assert!(futures::poll!(&mut third).is_pending());
-        assert_eq!(pool.run(|| 4).await, Err(NotDone::Full));
-        assert_eq!(pool.depth(), 2);
+        assert_eq!(pool.run(|| 4).await, Err(BridgeError::Overloaded));
+        assert_eq!(pool.status().depth, 2);
         release.send(()).unwrap();
         assert_eq!(tokio::join!(first, second, third), (Ok(()), Ok(2), Ok(3)));
     }
@@ -262,7 +201,7 @@ mod tests {
     async fn a_panic_does_not_cost_the_thread() {
         let pool = Pool::new(1, 4).unwrap();
         let panics = || std::panic::resume_unwind(Box::new(()));
-        assert_eq!(pool.run::<()>(panics).await, Err(NotDone::Stopped));
+        assert_eq!(pool.run::<()>(panics).await, Err(BridgeError::Stopped));
         assert_eq!(pool.run(|| 7).await, Ok(7));
     }
 
@@ -285,7 +224,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_waits_gives_out_what_others_left() {
+    async fn a_waiting_caller_distributes_the_results_of_others() {
         let pool = Pool::new(1, 16).unwrap();
         let (began, beginning) = mpsc::channel();
         let (release, job) = gated(&began);

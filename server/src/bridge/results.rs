@@ -32,8 +32,8 @@ pub(super) struct Entry {
 pub(super) type ResultKey = [u8; 32];
 pub(super) type Results = Cache<ResultKey, Arc<Entry>>;
 
-/// The time until which a result made `now` is given out again: half of a shortened life, so a later
-/// caller still gets most of it.
+/// The time until which a result made `now` is returned again: half of a shortened life, so that a
+/// later caller still gets most of it.
 pub(super) fn fresh_until(expires: UnixTime, shortened: bool, now: UnixTime) -> UnixTime {
     if shortened { now.plus(expires.since(now) / 2) } else { expires }
 }
@@ -41,9 +41,9 @@ pub(super) fn fresh_until(expires: UnixTime, shortened: bool, now: UnixTime) -> 
 /// The weight of an entry beside its token, in bytes: the entry, its key, and moka's hash map,
 /// queues and timer wheel. Measured with mimalloc on a full cache: 596 and 553 bytes beside tokens
 /// of 900 and 300. Rounded up, so that the limit is one of resident memory.
-const BESIDE: u32 = 640;
+const ENTRY_OVERHEAD: u32 = 640;
 /// The maximum life of an entry, whatever its `exp`: some issuers write the year 9999.
-const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
+const MAX_LIFETIME: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// A cache of at most `bytes`.
 pub(super) fn new(bytes: u64, clock: Clock) -> Results {
@@ -51,7 +51,7 @@ pub(super) fn new(bytes: u64, clock: Clock) -> Results {
         .max_capacity(bytes)
         .weigher(|_, entry: &Arc<Entry>| {
             let jwt = entry.bridged.jwt.as_ref().map_or(0, |jwt| jwt.len());
-            u32::try_from(jwt).unwrap_or(u32::MAX).saturating_add(BESIDE)
+            u32::try_from(jwt).unwrap_or(u32::MAX).saturating_add(ENTRY_OVERHEAD)
         })
         .expire_after(UntilExp(clock))
         .build()
@@ -62,7 +62,7 @@ struct UntilExp(Clock);
 
 impl UntilExp {
     fn left(&self, entry: &Entry) -> Duration {
-        self.0.real(entry.fresh_until.since(self.0.now())).min(LONGEST)
+        self.0.real(entry.fresh_until.since(self.0.now())).min(MAX_LIFETIME)
     }
 }
 
@@ -125,16 +125,16 @@ mod tests {
     use crate::pipeline::Companions;
 
     #[test]
-    fn a_shortened_token_is_given_out_for_half_its_life() {
+    fn a_shortened_token_is_reused_for_half_its_life() {
         let at = UnixTime::from_secs;
         assert_eq!(fresh_until(at(1100), true, at(1000)), at(1050));
         assert_eq!(fresh_until(at(1100), false, at(1000)), at(1100));
-        // One that has ended is given to nobody.
+        // A result that has expired is returned to nobody.
         assert_eq!(fresh_until(at(900), true, at(1000)), at(1000));
     }
 
     #[test]
-    fn no_two_askings_share_a_key() {
+    fn no_two_requests_share_a_key() {
         let ask = |access_token, code| Ask {
             companions: Companions { access_token, code, ..Companions::default() },
             ..Ask::default()

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
+use parking_lot::Mutex;
 use serde::Serialize;
 
+use super::results::Results;
 use crate::histogram::{Distribution, Histogram};
 
 /// Upper bounds of the latency buckets, in microseconds.
@@ -16,13 +16,19 @@ const BUCKETS_US: [u64; 12] =
 pub(super) struct Stats {
     pub(super) hits: AtomicU64,
     pub(super) misses: AtomicU64,
-    pub(super) overloaded: AtomicU64,
     pub(super) restored: AtomicU64,
     /// Time from the request to the result, without cache hits.
-    latency: Histogram<{ BUCKETS_US.len() }>,
-    /// By issuer, incoming algorithm and outcome. Updated once per signature or refusal, never on a
-    /// hit.
-    outcomes: Mutex<BTreeMap<(String, &'static str, &'static str), u64>>,
+    pub(super) latency: Histogram<{ BUCKETS_US.len() }>,
+    /// Updated once per signature or refusal, never on a hit.
+    outcomes: Mutex<Outcomes>,
+}
+
+#[derive(Default)]
+struct Outcomes {
+    /// By issuer, incoming algorithm and outcome.
+    tokens: BTreeMap<(String, &'static str, &'static str), u64>,
+    /// By code and issuer.
+    refusals: BTreeMap<(&'static str, String), u64>,
 }
 
 impl Default for Stats {
@@ -30,7 +36,6 @@ impl Default for Stats {
         Self {
             hits: AtomicU64::default(),
             misses: AtomicU64::default(),
-            overloaded: AtomicU64::default(),
             restored: AtomicU64::default(),
             latency: Histogram::new(&BUCKETS_US),
             outcomes: Mutex::default(),
@@ -39,62 +44,55 @@ impl Default for Stats {
 }
 
 impl Stats {
+    /// `outcome` is `countersigned`, `as_it_stands` or the code of a refusal.
     pub(super) fn outcome(&self, issuer: &str, alg: &'static str, outcome: &'static str) {
-        let mut map = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = map.get_mut(&(issuer.to_owned(), alg, outcome)) {
-            *count += 1;
-        } else {
-            map.insert((issuer.to_owned(), alg, outcome), 1);
+        let refused = !matches!(outcome, "countersigned" | "as_it_stands");
+        let mut outcomes = self.outcomes.lock();
+        if refused {
+            *outcomes.refusals.entry((outcome, issuer.to_owned())).or_default() += 1;
         }
+        let outcome = if refused { "refused" } else { outcome };
+        *outcomes.tokens.entry((issuer.to_owned(), alg, outcome)).or_default() += 1;
     }
 
-    pub(super) fn took(&self, time: Duration) {
-        self.latency.took(time);
-    }
-
-    /// The bridge itself adds the values of its cache and its threads.
-    pub(super) fn status(&self) -> BridgeStatus {
+    pub(super) fn status(&self, results: &Results, queue: QueueStatus) -> BridgeStatus {
         let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        let mut status = BridgeStatus {
+        let outcomes = self.outcomes.lock();
+        let total = |name| {
+            let counts = outcomes.tokens.iter().filter(|((_, _, outcome), _)| *outcome == name);
+            counts.map(|(_, count)| count).sum()
+        };
+        let tokens = outcomes.tokens.iter();
+        let refusals = outcomes.refusals.iter();
+        BridgeStatus {
+            countersigned: total("countersigned"),
+            passed: total("as_it_stands"),
+            refused: total("refused"),
             restored: load(&self.restored),
+            by: tokens
+                .map(|((issuer, alg, outcome), &count)| TokenCount {
+                    issuer: issuer.clone(),
+                    alg,
+                    outcome,
+                    count,
+                })
+                .collect(),
+            refusals: refusals
+                .map(|((code, issuer), &count)| RefusalCount {
+                    issuer: issuer.clone(),
+                    code,
+                    count,
+                })
+                .collect(),
             cache: CacheStatus {
                 hits: load(&self.hits),
                 misses: load(&self.misses),
-                ..CacheStatus::default()
+                entries: results.entry_count(),
+                bytes: results.weighted_size(),
             },
-            queue: QueueStatus { overloaded: load(&self.overloaded), ..QueueStatus::default() },
+            queue,
             latency: self.latency.snapshot(),
-            ..BridgeStatus::default()
-        };
-        let outcomes = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut by: BTreeMap<(&str, &'static str, &'static str), u64> = BTreeMap::new();
-        let mut refusals: BTreeMap<(&'static str, &str), u64> = BTreeMap::new();
-        for ((issuer, alg, outcome), count) in outcomes.iter() {
-            let (total, outcome) = match *outcome {
-                "countersigned" => (&mut status.countersigned, "countersigned"),
-                "as_it_stands" => (&mut status.passed, "as_it_stands"),
-                code => {
-                    *refusals.entry((code, issuer)).or_default() += count;
-                    (&mut status.refused, "refused")
-                }
-            };
-            *total += count;
-            *by.entry((issuer, alg, outcome)).or_default() += count;
         }
-        let token = |((issuer, alg, outcome), count): ((&str, _, _), _)| TokenCount {
-            issuer: issuer.to_owned(),
-            alg,
-            outcome,
-            count,
-        };
-        status.by = by.into_iter().map(token).collect();
-        let refusal = |((code, issuer), count): ((_, &str), _)| RefusalCount {
-            issuer: issuer.to_owned(),
-            code,
-            count,
-        };
-        status.refusals = refusals.into_iter().map(refusal).collect();
-        status
     }
 }
 

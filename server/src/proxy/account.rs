@@ -1,8 +1,9 @@
-//! What is kept of a request that has ended: counters, span, access line.
+//! Accounts for a request that has ended: counters, span, access line.
 
 use pingora::http::ResponseHeader;
 use pingora::protocols::http::ServerSession;
 
+use super::counters::Kind;
 use super::http::{reply, response};
 use super::request::Ctx;
 use super::state::State;
@@ -14,11 +15,16 @@ pub(super) fn finish(session: &ServerSession, ctx: &mut Ctx, state: &State) {
     let status = written.map_or(0, |header| header.status.as_u16());
     let code = written.and_then(|header| header.extensions.get::<reply::Code>());
     let code = code.map(|code| code.0).or(ctx.broken);
-    let took = ctx.began.elapsed();
-    state.finished(ctx.kind, status, code, ctx.permit.is_some());
+    let duration = ctx.began.0.elapsed();
+    state.counters.request(ctx.kind, status);
+    // Only these requests show the upstream's health: others may be answered without it.
+    let by_upstream = ctx.permit.is_some() && matches!(ctx.kind, Kind::Forward | Kind::Token);
+    if by_upstream && (status > 0 || code.is_some()) {
+        state.health.note(code, state.clock.now());
+    }
     // How long a WebSocket lives says nothing about speed.
     if !written.is_some_and(response::switches) {
-        state.counters.took(ctx.kind, took);
+        state.counters.duration(ctx.kind, duration);
     }
     let route = ctx.kind.name();
     ctx.span.end(&otel::Ended { method: &session.req_header().method, route, status, code });
@@ -32,7 +38,7 @@ pub(super) fn finish(session: &ServerSession, ctx: &mut Ctx, state: &State) {
             code,
             route,
             bytes: session.body_bytes_sent() as u64,
-            seconds: took.as_secs_f64(),
+            seconds: duration.as_secs_f64(),
         };
         access.log();
     }

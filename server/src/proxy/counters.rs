@@ -1,9 +1,9 @@
 //! Request counters of the proxy: plain atomics, which the admin listener renders.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use serde::Serialize;
 
 use crate::histogram::{Distribution, Histogram};
@@ -69,35 +69,28 @@ impl Counters {
         self.requests[kind as usize][class].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// From a request's head to the last byte of its answer.
-    pub fn took(&self, kind: Kind, time: Duration) {
+    /// `time` is from a request's head to the last byte of its answer.
+    pub fn duration(&self, kind: Kind, time: Duration) {
         self.durations[kind as usize].took(time);
     }
 
     pub fn failure(&self, code: &'static str) {
-        let mut map = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        *map.entry(code).or_default() += 1;
+        *self.failures.lock().entry(code).or_default() += 1;
     }
 
     /// The outcome is `countersigned`, `as_it_stands`, the code of a refusal, or why a whole answer
     /// was passed on unread: `answer_too_large`, `answer_not_json`, `answer_encoding`.
     pub fn place(&self, outcome: &'static str) {
-        let mut map = self.places.lock().unwrap_or_else(PoisonError::into_inner);
-        *map.entry(outcome).or_default() += 1;
+        *self.places.lock().entry(outcome).or_default() += 1;
     }
 
-    pub fn status(&self) -> ProxyStatus {
-        let map = |m: &Mutex<Counts>| m.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    pub fn status(&self, connections: usize, body_memory: usize) -> ProxyStatus {
         let mut requests = Vec::new();
         for kind in Kind::ALL {
-            for (class, count) in self.requests[kind as usize].iter().enumerate() {
+            for (status, count) in CLASSES.into_iter().zip(&self.requests[kind as usize]) {
                 let count = count.load(Ordering::Relaxed);
                 if count > 0 {
-                    requests.push(RequestCount {
-                        route: kind.name(),
-                        status: CLASSES[class],
-                        count,
-                    });
+                    requests.push(RequestCount { route: kind.name(), status, count });
                 }
             }
         }
@@ -106,12 +99,12 @@ impl Counters {
             duration: self.durations[kind as usize].snapshot(),
         });
         ProxyStatus {
+            connections,
+            body_memory,
             requests,
             durations: durations.into(),
-            failures: map(&self.failures),
-            places: map(&self.places),
-            connections: 0,
-            body_memory: 0,
+            failures: self.failures.lock().clone(),
+            places: self.places.lock().clone(),
         }
     }
 }
@@ -165,7 +158,7 @@ mod tests {
         counters.request(Kind::Forward, 0);
         counters.failure("framing");
         counters.failure("framing");
-        let status = counters.status();
+        let status = counters.status(0, 0);
         let count = |route, status| RequestCount { route, status, count: 1 };
         let all = [count("jwks", "2xx"), count("jwks", "3xx"), count("forward", "none")];
         assert_eq!(status.requests, all);
@@ -175,14 +168,14 @@ mod tests {
     #[test]
     fn each_kind_has_its_own_durations() {
         let counters = Counters::default();
-        counters.took(Kind::Token, Duration::from_millis(3));
-        let status = counters.status();
-        let taken = |kind| {
-            let found = status.durations.iter().find(|row| row.route == kind);
+        counters.duration(Kind::Token, Duration::from_millis(3));
+        let status = counters.status(0, 0);
+        let of = |route| {
+            let found = status.durations.iter().find(|row| row.route == route);
             found.map(|row| &row.duration).unwrap()
         };
-        assert_eq!(taken("token").buckets.iter().position(|bucket| bucket.count == 1), Some(1));
-        assert_eq!((taken("token").count(), taken("token").sum), (1, 0.003));
-        assert_eq!(taken("forward").count(), 0);
+        assert_eq!(of("token").buckets.iter().position(|bucket| bucket.count == 1), Some(1));
+        assert_eq!((of("token").count(), of("token").sum), (1, 0.003));
+        assert_eq!(of("forward").count(), 0);
     }
 }

@@ -17,10 +17,12 @@ use pingora::{Error, ErrorType, Result};
 
 use super::account;
 use super::counters::Kind;
-use super::http::fault::{self, Plain};
+use super::http::fault::{self, Redacted};
 use super::http::headers::{self, TransferCoding};
-use super::http::{call, downstream, max_forwards, reply, response};
-use super::outbound::{self, Changes};
+use super::http::reply::{self, Abort};
+use super::http::upstream::Upstream;
+use super::http::{call, downstream, max_forwards, response};
+use super::outbound;
 use super::request::{Ctx, Served, ServedSlot};
 use super::routes::{self, Route};
 use super::state::State;
@@ -36,9 +38,13 @@ impl RequestHandler {
         Self { state }
     }
 
+    fn upstream(&self) -> Result<&Upstream> {
+        self.state.upstream().map_err(|_| Error::new(ErrorType::InternalError))
+    }
+
     /// Answers the request if this program does so itself. `false` means that the upstream answers
     /// it.
-    async fn answer(&self, session: &mut ServerSession, ctx: &mut Ctx) -> Result<bool> {
+    async fn answer(&self, session: &mut ServerSession, ctx: &mut Ctx) -> Result<bool, Abort> {
         let state = &self.state;
         let request = session.req_header();
         let path = request.uri.path().to_owned();
@@ -48,54 +54,48 @@ impl RequestHandler {
         ctx.changes.trace = ctx.span.outgoing();
         ctx.websocket = headers::is_websocket(request);
         ctx.grpc = headers::is_grpc(request);
-        if outbound::came_round(request, state) {
+        // The request has passed through this process before: the upstream forwards to this program
+        // (RFC 9110 §7.6.3).
+        if request.headers.get_all(header::VIA).iter().any(|line| state.via.is_in(line)) {
             session.set_keepalive(None);
-            return reply::fail(session, &state.counters, &Failure::Loop, &[]).await.map(|()| true);
+            return Err(Failure::Loop.into());
         }
         let ours = matches!(route, Route::Jwks | Route::Exchange);
         if !ours && max_forwards::of(request) == Some(0) {
-            return max_forwards::answer(session, &state.counters).await.map(|()| true);
+            max_forwards::answer(session).await?;
+            return Ok(true);
         }
         if !ours && state.upstream.is_some() {
-            ctx.permit = state.at_upstream.clone().try_acquire_owned().ok();
-            if ctx.permit.is_none() {
-                let failure = Failure::Overloaded;
-                return reply::fail(session, &state.counters, &failure, &[]).await.map(|()| true);
-            }
+            let permit = state.upstream_requests.clone().try_acquire_owned();
+            ctx.permit = Some(permit.map_err(|_| Failure::Overloaded)?);
         }
         // Each answer's future is boxed: otherwise this future would be as large as the largest of
         // them, and is moved as a whole.
         let rule = match route {
             Route::Jwks => {
                 ctx.kind = Kind::Jwks;
-                let answer = Box::pin(routes::jwks::answer(session, state));
-                return ctx.span.within(answer).await.map(|()| true);
+                ctx.span.within(Box::pin(routes::jwks::answer(session, state))).await?;
+                return Ok(true);
             }
             Route::Exchange => {
                 ctx.kind = Kind::Exchange;
-                let answer = Box::pin(routes::exchange::answer(session, state));
-                return ctx.span.within(answer).await.map(|()| true);
+                ctx.span.within(Box::pin(routes::exchange::answer(session, state))).await?;
+                return Ok(true);
             }
             Route::Discovery => {
                 ctx.kind = Kind::Discovery;
-                if routes::discovery::is_read(session) {
-                    let answer = routes::discovery::answer(session, state, &ctx.changes);
-                    return Box::pin(answer).await.map(|()| true);
+                if routes::discovery::handles(session) {
+                    Box::pin(routes::discovery::answer(session, state, &ctx.changes)).await?;
+                    return Ok(true);
                 }
                 None
             }
             Route::Token(rule) => Some(rule),
             Route::Forward => None,
         };
-        let refused = match &state.upstream {
-            None => Some(Failure::NoUpstream),
-            Some(upstream) if !upstream.base_path().is_empty() && outbound::climbs_out(&path) => {
-                Some(Failure::InvalidTarget)
-            }
-            Some(_) => None,
-        };
-        if let Some(failure) = refused {
-            return reply::fail(session, &state.counters, &failure, &[]).await.map(|()| true);
+        let upstream = state.upstream()?;
+        if !upstream.base_path().is_empty() && outbound::climbs_out(&path) {
+            return Err(Failure::InvalidTarget.into());
         }
         if session.req_header().headers.contains_key(header::AUTHORIZATION) {
             let bearer = Box::pin(outbound::authorization(session, state, rule.as_deref()));
@@ -107,13 +107,10 @@ impl RequestHandler {
             ctx.changes.at_base = rule.path.is_base();
             ctx.changes.cookie = routes::restore::cookies(session.req_header(), state, &rule);
             let streams = ctx.websocket || ctx.grpc;
-            if !streams && routes::tokens::is_read(session.req_header(), &rule) {
-                // Keep the request ID: the access line names it too.
-                let id = ctx.changes.id.clone();
-                let changes =
-                    std::mem::replace(&mut ctx.changes, Changes { id, ..Changes::default() });
-                let answer = Box::pin(routes::tokens::answer(session, state, &rule, changes));
-                return ctx.span.within(answer).await.map(|()| true);
+            if !streams && routes::tokens::handles(session.req_header(), &rule) {
+                let answer = routes::tokens::answer(session, state, &rule, &ctx.changes);
+                ctx.span.within(Box::pin(answer)).await?;
+                return Ok(true);
             }
             ctx.rule = Some(rule).filter(|rule| rule.reads_header());
         }
@@ -125,7 +122,7 @@ impl RequestHandler {
 /// `100 Continue`. Otherwise pingora would wait for the whole read timeout.
 fn stop_upload(session: &mut Session, ctx: &mut Ctx) {
     session.set_read_timeout(Some(std::time::Duration::from_millis(1)));
-    ctx.told = true;
+    ctx.complete = true;
 }
 
 #[async_trait]
@@ -133,7 +130,7 @@ impl ProxyHttp for RequestHandler {
     type CTX = Ctx;
 
     fn new_ctx(&self) -> Ctx {
-        Ctx::new()
+        Ctx::default()
     }
 
     /// Installs no modules: pingora's compression module would cost time on each request.
@@ -165,31 +162,34 @@ impl ProxyHttp for RequestHandler {
             // in this one, that request must get no answer on this connection.
             session.set_keepalive(None);
         }
-        self.answer(session, ctx).await
+        match self.answer(session, ctx).await {
+            Err(Abort::Failed(failure)) => {
+                reply::fail(session, &self.state.counters, &failure, []).await?;
+                Ok(true)
+            }
+            Err(Abort::Broken(error)) => Err(error),
+            Ok(answered) => Ok(answered),
+        }
     }
 
     async fn upstream_peer(&self, _session: &mut Session, ctx: &mut Ctx) -> Result<Box<HttpPeer>> {
-        let peer = match &self.state.upstream {
-            Some(upstream) => upstream.peer().await.map(|peer| {
-                let mut peer = Box::new(HttpPeer::clone(&peer));
-                peer.options.idle_timeout = upstream.idle_timeout();
-                if ctx.websocket || ctx.grpc {
-                    // Both may be silent for longer than an answer may.
-                    peer.options.read_timeout = None;
-                }
-                if ctx.grpc {
-                    // Offer HTTP/2 alone, as gRPC clients do: servers that speak both versions may
-                    // prefer HTTP/1.1.
-                    peer.options.alpn = ALPN::H2;
-                }
-                peer
-            }),
-            None => Err(Failure::NoUpstream),
-        };
-        peer.map_err(|failure| {
+        let upstream = self.upstream()?;
+        let peer = upstream.peer().await.map_err(|failure| {
             ctx.failure = Some(failure);
             Error::new_up(ErrorType::ConnectError)
-        })
+        })?;
+        let mut peer = Box::new(HttpPeer::clone(&peer));
+        peer.options.idle_timeout = upstream.idle_timeout();
+        if ctx.websocket || ctx.grpc {
+            // Both may be silent for longer than an answer may.
+            peer.options.read_timeout = None;
+        }
+        if ctx.grpc {
+            // Offer HTTP/2 alone, as gRPC clients do: servers that speak both versions may prefer
+            // HTTP/1.1.
+            peer.options.alpn = ALPN::H2;
+        }
+        Ok(peer)
     }
 
     async fn upstream_request_filter(
@@ -198,7 +198,7 @@ impl ProxyHttp for RequestHandler {
         request: &mut RequestHeader,
         ctx: &mut Ctx,
     ) -> Result<()> {
-        let Some(upstream) = &self.state.upstream else { return Ok(()) };
+        let upstream = self.upstream()?;
         if ctx.grpc && request.version != Version::HTTP_2 {
             ctx.failure = Some(Failure::UpstreamHttp2);
             return Err(Error::new_up(ErrorType::H2Error));
@@ -238,7 +238,7 @@ impl ProxyHttp for RequestHandler {
         ctx.received += body.as_ref().map_or(0, |part| part.len() as u64);
         let limit = self.state.server.limits.body_time(ctx.received);
         // The time limit is for bodies. WebSocket frames and the messages of a gRPC call are none.
-        if !ctx.websocket && !ctx.grpc && !end_of_stream && ctx.began.elapsed() > limit {
+        if !ctx.websocket && !ctx.grpc && !end_of_stream && ctx.began.0.elapsed() > limit {
             return Err(Error::new_down(ErrorType::ReadTimedout));
         }
         if end_of_stream && body.as_ref().is_some_and(Bytes::is_empty) {
@@ -253,9 +253,8 @@ impl ProxyHttp for RequestHandler {
         response: &mut ResponseHeader,
         ctx: &mut Ctx,
     ) -> Result<()> {
-        if let Some(upstream) = &self.state.upstream {
-            upstream.note_keep_alive(response.headers.get("keep-alive"));
-        }
+        let upstream = self.upstream()?;
+        upstream.note_keep_alive(response.headers.get("keep-alive"));
         if response.headers.contains_key(header::TRAILER) && !ctx.grpc {
             tracing::info!(id = ctx.id(), "trailers of the upstream's answer do not pass");
         }
@@ -274,20 +273,14 @@ impl ProxyHttp for RequestHandler {
         }
         // The version belongs to one hop (RFC 9110 §6.2).
         response.set_version(Version::HTTP_11);
-        if response.status.is_informational() || response.status == http::StatusCode::NO_CONTENT {
-            headers::strip_bodiless(response);
-        } else {
-            headers::strip_response(response);
-        }
+        headers::strip_response(response);
         if switches {
             response.insert_header(header::CONNECTION, "Upgrade")?;
             response.insert_header(header::UPGRADE, "websocket")?;
             return Ok(());
         }
-        if let Some(upstream) = &self.state.upstream {
-            outbound::point_at_us(response, session, &self.state, upstream)?;
-            routes::issuer_name::in_location(response, &self.state)?;
-        }
+        outbound::replace_inner_addresses(response, session, &self.state, upstream)?;
+        routes::issuer_name::in_location(response, &self.state)?;
         if let Some(rule) = &ctx.rule {
             let fields = Box::pin(routes::tokens::fields(response, &self.state, rule));
             ctx.span.within(fields).await?;
@@ -320,7 +313,7 @@ impl ProxyHttp for RequestHandler {
             response.remove_header(&header::TRANSFER_ENCODING);
             session.set_keepalive(None);
         }
-        let empty = !response::has_body(&session.req_header().method, response.status)
+        let empty = !response::has_body(session.as_downstream(), response.status)
             || response.headers.get(header::CONTENT_LENGTH).is_some_and(|length| length == "0");
         if ctx.awaits_continue && empty && !response::is_interim(response) {
             stop_upload(session, ctx);
@@ -356,9 +349,9 @@ impl ProxyHttp for RequestHandler {
         }
         ctx.connects += 1;
         ctx.failure = Some(call::connect_failure(&error));
-        let again = self.state.upstream.as_ref().is_some_and(|upstream| {
+        let again = self.state.upstream().is_ok_and(|upstream| {
             upstream.connecting_failed();
-            ctx.connects < upstream.addresses().min(call::TRIES)
+            ctx.connects < upstream.addresses().min(call::MAX_TRIES)
         });
         error.set_retry(again);
         if !again {
@@ -393,7 +386,8 @@ impl ProxyHttp for RequestHandler {
         ctx: &mut Ctx,
     ) -> FailToProxy {
         let session = session.as_downstream_mut();
-        let gone = FailToProxy { error_code: 0, can_reuse_downstream: false };
+        // pingora shows the code only in its log line, which is suppressed.
+        let closed = FailToProxy { error_code: 0, can_reuse_downstream: false };
         let failure = match ctx.failure.take().unwrap_or_else(|| fault::failure(error)) {
             Failure::UpstreamInvalid if ctx.grpc => Failure::UpstreamHttp2,
             failure => failure,
@@ -401,25 +395,24 @@ impl ProxyHttp for RequestHandler {
         // The log gets the path without its query, which may hold a token.
         let request = session.req_header();
         let (method, path, id) = (&request.method, request.uri.path(), ctx.id());
-        let plain = Plain(error);
-        if ctx.told {
-            return gone;
+        let redacted = Redacted(error);
+        if ctx.complete {
+            return closed;
         }
-        if fault::has_gone(error) {
-            tracing::debug!(error = %plain, %method, path, id, "the client has gone");
-            return gone;
+        if fault::is_client_gone(error) {
+            tracing::debug!(error = %redacted, %method, path, id, "the client has gone");
+            return closed;
         }
         if !matches!(failure, Failure::UpstreamUnreachable) {
-            tracing::warn!(error = %plain, %method, path, id, "response incomplete");
+            tracing::warn!(error = %redacted, %method, path, id, "response incomplete");
         }
         if account::answered(session).is_some() {
             ctx.broken = Some(failure.code());
-            return gone;
+            return closed;
         }
         session.set_keepalive(None);
-        ctx.told = reply::fail(session, &self.state.counters, &failure, &[]).await.is_ok();
-        let error_code = if ctx.told { crate::answer::http(&failure).status } else { 0 };
-        FailToProxy { error_code, can_reuse_downstream: false }
+        ctx.complete = reply::fail(session, &self.state.counters, &failure, []).await.is_ok();
+        closed
     }
 
     /// Suppresses pingora's own error line: it quotes the head of an answer that it cannot parse.
@@ -444,6 +437,6 @@ impl ProxyHttp for RequestHandler {
         let nothing = Cursor::new(Vec::<u8>::new());
         let ended = Box::new(ServerSession::new_http1(Box::new(nothing)));
         let session = std::mem::replace(&mut session.downstream_session, ended);
-        *slot.lock() = Some(Served { session, complete: error.is_none() || ctx.told });
+        *slot.lock() = Some(Served { session, complete: error.is_none() || ctx.complete });
     }
 }

@@ -3,8 +3,8 @@
 //! requests.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use parking_lot::Mutex;
 use serde::Serialize;
 
 use crate::answer::Failure;
@@ -22,7 +22,7 @@ pub struct UpstreamHealth {
     failing: AtomicBool,
     /// Seconds since 1970. 0 means that it has not answered yet.
     last_answer: AtomicI64,
-    inner: Mutex<FailureLog>,
+    log: Mutex<FailureLog>,
 }
 
 #[derive(Debug, Default)]
@@ -55,24 +55,24 @@ impl UpstreamHealth {
             self.last_answer.store(now.secs(), Ordering::Relaxed);
         }
         if self.failing() {
-            self.inner().since = None;
+            self.log.lock().since = None;
             self.failing.store(false, Ordering::Release);
             tracing::info!("the auth server answers again");
         }
     }
 
     /// Notes that the upstream did not answer, or that its answer broke off.
-    pub fn failed(&self, code: &'static str, text: String, now: UnixTime) {
-        let mut inner = self.inner();
+    fn failed(&self, code: &'static str, text: String, now: UnixTime) {
+        let mut log = self.log.lock();
         let slot = now.secs() / SLOT;
-        let (number, count) = &mut inner.slots[usize::try_from(slot).unwrap_or(0) % SLOTS];
+        let (number, count) = &mut log.slots[usize::try_from(slot).unwrap_or(0) % SLOTS];
         if *number != slot {
             (*number, *count) = (slot, 0);
         }
         *count += 1;
-        inner.last = Some(Fault { code, text, at: now.secs() });
-        if inner.since.is_none() {
-            inner.since = Some(now);
+        log.last = Some(Fault { code, text, at: now.secs() });
+        if log.since.is_none() {
+            log.since = Some(now);
             self.failing.store(true, Ordering::Release);
         }
     }
@@ -82,13 +82,9 @@ impl UpstreamHealth {
     pub fn note(&self, code: Option<&'static str>, now: UnixTime) {
         let failures =
             [Failure::UpstreamUnreachable, Failure::UpstreamTimeout, Failure::UpstreamInvalid];
-        match code {
-            None => self.answered(now),
-            Some(code) => {
-                if let Some(failure) = failures.iter().find(|failure| failure.code() == code) {
-                    self.failed(code, failure.to_string(), now);
-                }
-            }
+        let Some(code) = code else { return self.answered(now) };
+        if let Some(failure) = failures.iter().find(|failure| failure.code() == code) {
+            self.failed(code, failure.to_string(), now);
         }
     }
 
@@ -97,20 +93,16 @@ impl UpstreamHealth {
     }
 
     pub fn status(&self, address: String, now: UnixTime) -> UpstreamStatus {
-        let inner = self.inner();
+        let log = self.log.lock();
         let oldest = now.secs() / SLOT - SLOTS as i64;
-        let recent = inner.slots.iter().filter(|(slot, _)| *slot > oldest);
+        let recent = log.slots.iter().filter(|(slot, _)| *slot > oldest);
         UpstreamStatus {
             address,
             last_answer: Some(self.last_answer.load(Ordering::Relaxed)).filter(|at| *at > 0),
-            failing_since: inner.since.map(UnixTime::secs),
+            failing_since: log.since.map(UnixTime::secs),
             recent_failures: recent.map(|(_, count)| count).sum(),
-            last_error: inner.last.clone(),
+            last_error: log.last.clone(),
         }
-    }
-
-    fn inner(&self) -> MutexGuard<'_, FailureLog> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,15 +1,16 @@
 //! Prepares a request for the upstream: its path, its `Host`, the forwarding fields, and the tokens
 //! of this program in it, which are replaced by the issuer's originals.
 
-use http::{HeaderValue, Version, header};
+use http::{HeaderValue, StatusCode, Version, header};
 use pingora::Result;
 use pingora::http::{RequestHeader, ResponseHeader};
 
 use super::http::ServerSession as Session;
-use super::http::headers::{self, Origin};
+use super::http::headers;
 use super::http::inner_address::InnerAddress;
-use super::http::max_forwards;
+use super::http::reply::Abort;
 use super::http::upstream::Upstream;
+use super::http::{max_forwards, response};
 use super::state::State;
 use crate::otel::Outgoing;
 use crate::pipeline::Ask;
@@ -40,14 +41,14 @@ pub(super) fn prepare(
     changes: &Changes,
 ) -> Result<()> {
     let client = session.client_addr().and_then(|a| a.as_inet()).map(std::net::SocketAddr::ip);
-    let tls = session.digest().is_some_and(|digest| digest.ssl_digest.is_some());
+    let tls = headers::is_tls(session);
     // HTTP/2 carries the host in `:authority` (RFC 9113 §8.3.1).
     if !header.headers.contains_key(header::HOST)
         && let Some(authority) = session.req_header().uri.authority()
     {
         header.insert_header(header::HOST, authority.as_str())?;
     }
-    headers::forward(header, &Origin { client, tls, public: state.server.public_url.as_ref() })?;
+    headers::forward(header, client, tls, state.server.public_url.as_ref())?;
     if let Some(name) = upstream.host_header() {
         header.insert_header(header::HOST, name)?;
     } else if !header.headers.contains_key(header::HOST) {
@@ -55,19 +56,19 @@ pub(super) fn prepare(
         // requires it (RFC 9112 §3.2).
         header.insert_header(header::HOST, upstream.authority())?;
     }
-    max_forwards::pass_on(header)?;
+    max_forwards::decrement(header)?;
     state.via.add(header)?;
-    if let Some(id) = &changes.id {
-        header.insert_header(headers::REQUEST_ID, id.clone())?;
-    }
     if let Some(trace) = &changes.trace {
         trace.write(header)?;
     }
-    if let Some(authorization) = &changes.authorization {
-        header.insert_header(header::AUTHORIZATION, authorization.clone())?;
-    }
-    if let Some(cookie) = &changes.cookie {
-        header.insert_header(header::COOKIE, cookie.clone())?;
+    for (name, value) in [
+        ("X-Request-Id", &changes.id),
+        ("Authorization", &changes.authorization),
+        ("Cookie", &changes.cookie),
+    ] {
+        if let Some(value) = value {
+            header.insert_header(name, value.clone())?;
+        }
     }
     if let Some(target) = target(header, upstream.base_path(), changes) {
         header.set_raw_path(target.as_bytes())?;
@@ -75,14 +76,25 @@ pub(super) fn prepare(
     Ok(())
 }
 
-/// Whether this request has passed through this process before: the upstream forwards to this
-/// program (RFC 9110 §7.6.3).
-pub(super) fn came_round(request: &RequestHeader, state: &State) -> bool {
-    request.headers.get_all(header::VIA).iter().any(|line| state.via.is_in(line))
+/// Prepares the head of an answer that was read from the upstream: checks its size, removes
+/// hop-by-hop fields, and replaces the inner server's addresses.
+pub(super) fn accept_fetched(
+    header: &mut ResponseHeader,
+    session: &Session,
+    state: &State,
+    upstream: &Upstream,
+) -> Result<(), Abort> {
+    response::fits(&header.headers, session, &state.server.limits)?;
+    headers::strip_response(header);
+    // It does not describe what is sent.
+    if header.status == StatusCode::NOT_MODIFIED {
+        header.remove_header(&header::CONTENT_LENGTH);
+    }
+    Ok(replace_inner_addresses(header, session, state, upstream)?)
 }
 
 /// Replaces the inner server's addresses in an answer's header fields with the public address.
-pub(super) fn point_at_us(
+pub(super) fn replace_inner_addresses(
     response: &mut ResponseHeader,
     session: &Session,
     state: &State,
@@ -92,23 +104,18 @@ pub(super) fn point_at_us(
     if !found.iter().any(|name| response.headers.contains_key(name)) {
         return Ok(());
     }
-    let public = match state.server.public_text() {
-        Some(public) => public.to_owned(),
-        None => match headers::client_origin(session) {
-            Some(origin) => origin,
-            None => return Ok(()),
-        },
-    };
-    let (inner, base_path) = (upstream.url(), upstream.base_path());
-    let inner = InnerAddress { upstream: inner, base_path, public: &public };
+    let public = state.server.public_text().map(str::to_owned);
+    let Some(public) = public.or_else(|| headers::client_origin(session)) else { return Ok(()) };
+    let inner = InnerAddress { upstream: &upstream.url, public: &public };
     if let Some(path) = inner.outside(response) {
-        static SAID: std::sync::Once = std::sync::Once::new();
-        SAID.call_once(|| {
+        static WARNED: std::sync::Once = std::sync::Once::new();
+        WARNED.call_once(|| {
             tracing::warn!(
                 path = %String::from_utf8_lossy(path),
-                "the auth server redirects out of the path of `upstream`, {base_path}, where clients \
+                "the auth server redirects out of the path of `upstream`, {}, where clients \
                  of this proxy cannot follow: set `upstream` to the server's root, and name its \
-                 issuer in an [[issuer]]"
+                 issuer in an [[issuer]]",
+                upstream.base_path()
             );
         });
     }
@@ -125,19 +132,13 @@ pub(super) async fn authorization(
     match rule.and_then(|rule| rule.bearer) {
         // A countersigned token is a bearer token. A DPoP-bound token needs a proof with it, so it
         // is passed on unchanged.
-        Some(BearerMode::Swap) if scheme == Scheme::Dpop => None,
-        Some(BearerMode::Swap) => match state.bridge.countersign(token, &Ask::default()).await {
-            Ok(bridged) => {
-                state.counters.place(bridged.outcome());
-                scheme.field(&bridged.jwt?)
-            }
-            // An unverifiable token is passed on: the API behind this proxy judges it.
-            Err(error) => {
-                state.counters.place(error.code());
-                None
-            }
-        },
-        Some(BearerMode::Restore) | None => scheme.field(&state.bridge.restore(token)?),
+        Some(BearerMode::Swap) if scheme == DPOP => None,
+        // An unverifiable token is passed on too: the API behind this proxy judges it.
+        Some(BearerMode::Swap) => {
+            let bridged = state.countersign(token, &Ask::default()).await.ok()?;
+            field(scheme, &bridged.jwt?)
+        }
+        Some(BearerMode::Restore) | None => field(scheme, &state.bridge.restore(token)?),
     }
 }
 
@@ -197,41 +198,24 @@ pub(super) fn copy(session: &Session) -> Box<RequestHeader> {
     let mut header = Box::new(session.req_header().clone());
     header.set_version(Version::HTTP_11);
     headers::strip_request(&mut header);
-    if header.headers.contains_key(header::EXPECT) {
-        header.remove_header(&header::EXPECT);
-    }
+    header.remove_header(&header::EXPECT);
     header
 }
 
-/// The scheme of an `Authorization` field that carries a token.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Scheme {
-    /// `Bearer` (RFC 6750 §2.1).
-    Bearer,
-    /// `DPoP` (RFC 9449 §7.1).
-    Dpop,
+/// The schemes of an `Authorization` field that carries a token: RFC 6750 §2.1, RFC 9449 §7.1.
+const BEARER: &str = "Bearer";
+const DPOP: &str = "DPoP";
+
+fn field(scheme: &str, token: &str) -> Option<HeaderValue> {
+    headers::sensitive(format!("{scheme} {token}").as_bytes())
 }
 
-impl Scheme {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Bearer => "Bearer",
-            Self::Dpop => "DPoP",
-        }
-    }
-
-    fn field(self, token: &str) -> Option<HeaderValue> {
-        headers::sensitive(format!("{} {token}", self.name()).as_bytes())
-    }
-}
-
-/// The token in the request's `Authorization`, if it may be a JWS.
-fn credentials(header: &RequestHeader) -> Option<(Scheme, &str)> {
+/// Scheme and token of the request's `Authorization`, if the token may be a JWS.
+fn credentials(header: &RequestHeader) -> Option<(&'static str, &str)> {
     let value = header.headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (name, token) = value.trim().split_once(' ')?;
     let token = token.trim();
-    let known = [Scheme::Bearer, Scheme::Dpop];
-    let scheme = known.into_iter().find(|scheme| scheme.name().eq_ignore_ascii_case(name))?;
+    let scheme = [BEARER, DPOP].into_iter().find(|scheme| scheme.eq_ignore_ascii_case(name))?;
     token.starts_with("eyJ").then_some((scheme, token))
 }
 
@@ -291,11 +275,11 @@ mod tests {
             credentials(&header).map(|(scheme, token)| (scheme, token.to_owned()))
         };
         let token = |scheme| Some((scheme, "eyJx.y.z".to_owned()));
-        assert_eq!(with("Bearer eyJx.y.z"), token(Scheme::Bearer));
-        assert_eq!(with("bearer eyJx.y.z"), token(Scheme::Bearer));
-        assert_eq!(with("dpop eyJx.y.z"), token(Scheme::Dpop));
+        assert_eq!(with("Bearer eyJx.y.z"), token(BEARER));
+        assert_eq!(with("bearer eyJx.y.z"), token(BEARER));
+        assert_eq!(with("dpop eyJx.y.z"), token(DPOP));
         // RFC 9110 §11.4 allows more than one space.
-        assert_eq!(with("bearer  eyJx.y.z "), token(Scheme::Bearer));
+        assert_eq!(with("bearer  eyJx.y.z "), token(BEARER));
         assert_eq!(with("Bearer opaque"), None);
         assert_eq!(with("Basic eyJx"), None);
         assert_eq!(with("Bearer"), None);

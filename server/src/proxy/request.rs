@@ -25,8 +25,9 @@ pub struct Served {
 }
 
 /// The state of one request.
+#[derive(Default)]
 pub struct Ctx {
-    pub(super) began: Instant,
+    pub(super) began: Began,
     pub(super) kind: Kind,
     pub(super) changes: Changes,
     /// The rule whose header fields hold tokens.
@@ -36,7 +37,9 @@ pub struct Ctx {
     pub(super) failure: Option<Failure>,
     /// Why an answer broke off after it had begun.
     pub(super) broken: Option<&'static str>,
+    /// Failed connections to the upstream.
     pub(super) connects: usize,
+    /// Interim answers of the upstream.
     pub(super) interim: usize,
     /// The client asks to upgrade to a WebSocket.
     pub(super) websocket: bool,
@@ -44,7 +47,7 @@ pub struct Ctx {
     pub(super) grpc: bool,
     /// An error answer was written completely, or an answer after which the rest of the upload is
     /// not needed.
-    pub(super) told: bool,
+    pub(super) complete: bool,
     /// The client sends its body only after `100 Continue` (RFC 9110 §10.1.1), which has not
     /// arrived yet.
     pub(super) awaits_continue: bool,
@@ -55,28 +58,16 @@ pub struct Ctx {
     pub(super) permit: Option<OwnedSemaphorePermit>,
 }
 
-impl Ctx {
-    pub(super) fn new() -> Self {
-        Self {
-            began: Instant::now(),
-            kind: Kind::default(),
-            changes: Changes::default(),
-            rule: None,
-            span: RequestSpan::default(),
-            failure: None,
-            broken: None,
-            connects: 0,
-            interim: 0,
-            websocket: false,
-            grpc: false,
-            told: false,
-            awaits_continue: false,
-            slot: None,
-            received: 0,
-            permit: None,
-        }
-    }
+/// When the request arrived.
+pub(super) struct Began(pub(super) Instant);
 
+impl Default for Began {
+    fn default() -> Self {
+        Self(Instant::now())
+    }
+}
+
+impl Ctx {
     pub(super) fn id(&self) -> &str {
         self.changes.id.as_ref().and_then(|id| id.to_str().ok()).unwrap_or("-")
     }

@@ -3,12 +3,10 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use pingora::connectors::http::Connector;
 use tokio::sync::Semaphore;
 
-use super::counters::{Counters, Kind, ProxyStatus};
+use super::counters::{Counters, ProxyStatus};
 use super::health::{UpstreamHealth, UpstreamStatus};
-use super::http::connections::Connections;
 use super::http::headers::Via;
 use super::http::memory::BodyMemory;
 use super::http::upstream::Upstream;
@@ -16,63 +14,65 @@ use super::routes::Routes;
 use super::routes::discovery_cache::DiscoveryCache;
 use super::routes::opaque::OpaqueExchange;
 use super::settings::ServerSettings;
-use crate::bridge::Bridge;
+use crate::answer::Failure;
+use crate::bridge::{Bridge, BridgeError, Bridged};
 use crate::clock::Clock;
 use crate::issuer::Publisher;
 use crate::otel::Spans;
+use crate::pipeline::Ask;
 
 pub struct State {
     pub server: ServerSettings,
     pub routes: ArcSwap<Routes>,
     pub bridge: Arc<Bridge>,
     pub publisher: Arc<Publisher>,
-    pub upstream: Option<Arc<Upstream>>,
-    /// Makes connections to the upstream.
-    pub connector: Connector,
+    pub upstream: Option<Upstream>,
     pub discovery: DiscoveryCache,
     /// The exchange of opaque tokens and sessions, where configured.
     pub opaque: Option<OpaqueExchange>,
     pub clock: Clock,
     pub counters: Counters,
     pub spans: Spans,
-    pub connections: Arc<Connections>,
+    /// One permit for each client connection.
+    pub connections: Arc<Semaphore>,
     /// The memory budget for bodies that are read whole.
     pub bodies: Arc<BodyMemory>,
     /// One permit for each request at the upstream.
-    pub at_upstream: Arc<Semaphore>,
+    pub upstream_requests: Arc<Semaphore>,
     pub via: Via,
     pub health: UpstreamHealth,
 }
 
 impl State {
-    /// Counts a finished request. `code` is the code of our own error answer. `for_upstream`: the
-    /// request got as far as the upstream's turn.
-    pub fn finished(
+    /// # Errors
+    /// [`Failure::NoUpstream`] where none is configured.
+    pub fn upstream(&self) -> Result<&Upstream, Failure> {
+        self.upstream.as_ref().ok_or(Failure::NoUpstream)
+    }
+
+    /// Countersigns a token that a proxied message holds, and counts the outcome.
+    pub(super) async fn countersign(
         &self,
-        kind: Kind,
-        status: u16,
-        code: Option<&'static str>,
-        for_upstream: bool,
-    ) {
-        self.counters.request(kind, status);
-        // Requests of other kinds may be answered without the upstream.
-        let for_upstream = for_upstream && matches!(kind, Kind::Forward | Kind::Token);
-        if for_upstream && (status > 0 || code.is_some()) {
-            self.health.note(code, self.clock.now());
-        }
+        token: &str,
+        ask: &Ask<'_>,
+    ) -> Result<Bridged, BridgeError> {
+        let result = self.bridge.countersign(token, ask).await;
+        self.counters.place(result.as_ref().map_or_else(BridgeError::code, Bridged::outcome));
+        result
     }
 
     /// `None` where there is no upstream.
     pub fn upstream_status(&self) -> Option<UpstreamStatus> {
-        let address = self.upstream.as_ref()?.url().origin().ascii_serialization();
+        let address = self.upstream.as_ref()?.url.origin().ascii_serialization();
         Some(self.health.status(address, self.clock.now()))
     }
 
+    pub fn open_connections(&self) -> usize {
+        let limit = self.server.limits.connections.min(Semaphore::MAX_PERMITS);
+        limit - self.connections.available_permits()
+    }
+
     pub fn status(&self) -> ProxyStatus {
-        ProxyStatus {
-            connections: self.connections.open(),
-            body_memory: self.bodies.held(),
-            ..self.counters.status()
-        }
+        self.counters.status(self.open_connections(), self.bodies.held())
     }
 }

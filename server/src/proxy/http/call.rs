@@ -5,15 +5,14 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::Version;
-use pingora::connectors::http::Connector;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::prelude::timeout;
 use pingora::protocols::http::client::HttpSession;
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType};
 
-use super::downstream::Upload;
-use super::fault::{self, Plain};
+use super::downstream::{Upload, WRITE_TIMEOUT};
+use super::fault::{self, Redacted};
 use super::headers;
 use super::memory::Share;
 use super::response::{self, MAX_INTERIM};
@@ -21,23 +20,19 @@ use super::upstream::Upstream;
 use crate::answer::Failure;
 
 /// Memory reserved for an answer before the request is sent. Most answers with tokens are smaller.
-const ANSWER: usize = 8 * 1024;
+const RESERVED: usize = 8 * 1024;
 
 /// Connections tried for one request: a pooled one may be dead, and a name may have several
 /// addresses.
-pub const TRIES: usize = 3;
+pub const MAX_TRIES: usize = 3;
 
 /// The upstream's answer.
 pub struct Reply {
     pub header: Box<ResponseHeader>,
-    pub body: Body,
-}
-
-pub enum Body {
-    Whole(Bytes),
-    /// Longer than `limit`, or an event stream: the part that was read, and the connection with the
-    /// rest.
-    Open(Bytes, Connection),
+    /// The whole body, or its first part.
+    pub body: Bytes,
+    /// The connection with the rest of the body, where it is longer than `limit` or an event stream.
+    pub rest: Option<Connection>,
 }
 
 /// A connection on which a request was sent.
@@ -83,14 +78,13 @@ pub async fn ask(
     header: &RequestHeader,
     limit: usize,
     upstream: &Upstream,
-    connector: &Connector,
     share: &mut Share,
 ) -> Result<Reply, Failure> {
     let mut tries = Tries::default();
     loop {
         let header = Box::new(header.clone());
         let request = Request { header, body: Bytes::new(), more: None };
-        match request.send(limit, upstream, connector, &mut tries, share).await {
+        match request.send(limit, upstream, &mut tries, share).await {
             Ok(reply) => return Ok(reply),
             Err(Unanswered::Again) => {}
             Err(Unanswered::Failed(failure)) => return Err(failure),
@@ -107,41 +101,40 @@ impl Request<'_> {
         self,
         limit: usize,
         upstream: &Upstream,
-        connector: &Connector,
         tries: &mut Tries,
         share: &mut Share,
     ) -> Result<Reply, Unanswered> {
         let broken = |error: Box<Error>| Unanswered::Failed(broke_off(&error));
         // Reserve memory before sending: if a login's answer is dropped, the login cannot be
         // repeated.
-        let mut room = ANSWER.min(limit);
-        share.take(room).map_err(Unanswered::Failed)?;
-        let (header, mut connection) = self.open(upstream, connector, tries).await?;
-        if is_event_stream(&header) {
-            return Ok(Reply { header, body: Body::Open(Bytes::new(), connection) });
+        let mut reserved = RESERVED.min(limit);
+        share.take(reserved).map_err(Unanswered::Failed)?;
+        let (header, mut connection) = self.open(upstream, tries).await?;
+        // An answer that is not meant to end (HTML, Server-sent events).
+        if headers::media_type(&header.headers) == "text/event-stream" {
+            return Ok(Reply { header, body: Bytes::new(), rest: Some(connection) });
         }
         // Usually the whole body arrives in one part, which is then not copied.
         let first = connection.next().await.map_err(broken)?;
         let mut body = BytesMut::from(first.unwrap_or_default());
         while body.len() <= limit {
-            if body.len() > room {
-                share.take(body.len() - room).map_err(Unanswered::Failed)?;
-                room = body.len();
+            if body.len() > reserved {
+                share.take(body.len() - reserved).map_err(Unanswered::Failed)?;
+                reserved = body.len();
             }
             let Some(part) = connection.next().await.map_err(broken)? else {
-                connection.release(connector).await;
-                return Ok(Reply { header, body: Body::Whole(body.freeze()) });
+                connection.release(upstream).await;
+                return Ok(Reply { header, body: body.freeze(), rest: None });
             };
             body.extend_from_slice(&part);
         }
-        Ok(Reply { header, body: Body::Open(body.freeze(), connection) })
+        Ok(Reply { header, body: body.freeze(), rest: Some(connection) })
     }
 
     /// Sends the request and reads the head of the final answer, after any interim answers.
     async fn open(
         self,
         upstream: &Upstream,
-        connector: &Connector,
         tries: &mut Tries,
     ) -> Result<(Box<ResponseHeader>, Connection), Unanswered> {
         let Self { header, body, more } = self;
@@ -149,7 +142,7 @@ impl Request<'_> {
         // parse it as the next request (RFC 9110 §9.3.1).
         let has_body = !body.is_empty() || more.is_some();
         let undefined = has_body && !defines_body(&header.method);
-        let mut connection = connect(header, upstream, connector, tries).await?;
+        let mut connection = connect(header, upstream, tries).await?;
         connection.reusable = more.is_none() && !undefined;
         connection.repeatable &= more.is_none();
         let answered = match connection.write_body(body, more).await {
@@ -177,17 +170,16 @@ impl Request<'_> {
 async fn connect(
     header: Box<RequestHeader>,
     upstream: &Upstream,
-    connector: &Connector,
     Tries(tries): &mut Tries,
 ) -> Result<Connection, Unanswered> {
     loop {
         *tries += 1;
         let peer = upstream.peer().await.map_err(Unanswered::Failed)?;
-        let (mut session, reused) = match connector.get_http_session(&*peer).await {
+        let (mut session, reused) = match upstream.connector.get_http_session(&*peer).await {
             Ok((session, reused)) => (Box::new(session), reused),
             Err(error) => {
                 upstream.connecting_failed();
-                if *tries < upstream.addresses().min(TRIES) {
+                if *tries < upstream.addresses().min(MAX_TRIES) {
                     continue;
                 }
                 tracing::warn!(%error, "the upstream cannot be reached");
@@ -199,7 +191,7 @@ async fn connect(
         // The upstream may have closed a pooled connection meanwhile. A head that could not be
         // written was not acted on. One that was written may be repeated for idempotent methods
         // (RFC 9110 §9.2.2).
-        let again = reused && *tries < TRIES;
+        let again = reused && *tries < MAX_TRIES;
         let repeatable = again && header.method.is_idempotent();
         return match session.write_request_header(header).await {
             Ok(()) => Ok(Connection { session, peer, idle: None, repeatable, reusable: true }),
@@ -232,14 +224,11 @@ impl Connection {
             }
         }
         // pingora applies a time limit to all writes but this one.
-        let finishing = self.session.finish_request_body();
-        let finished = match self.peer.options.write_timeout {
-            Some(time) => timeout(time, finishing)
-                .await
-                .unwrap_or_else(|_| Err(Error::new(ErrorType::WriteTimedout))),
-            None => finishing.await,
-        };
-        finished.map_err(Error::into_up)
+        let limit = self.peer.options.write_timeout.unwrap_or(WRITE_TIMEOUT);
+        match timeout(limit, self.session.finish_request_body()).await {
+            Ok(finished) => finished.map_err(Error::into_up),
+            Err(_) => Err(Error::new_up(ErrorType::WriteTimedout)),
+        }
     }
 
     async fn write(&mut self, part: Bytes) -> pingora::Result<()> {
@@ -280,10 +269,10 @@ impl Connection {
         if *error.esource() == ErrorSource::Downstream {
             return Unanswered::Failed(fault::failure(error));
         }
-        match self.repeatable && has_ended(error) {
-            true => Unanswered::Again,
-            false => Unanswered::Failed(broke_off(error)),
+        if self.repeatable && has_ended(error) {
+            return Unanswered::Again;
         }
+        Unanswered::Failed(broke_off(error))
     }
 
     /// The next part of the answer; `None` at its end.
@@ -295,16 +284,11 @@ impl Connection {
     }
 
     /// Returns the connection to the pool, once the answer was read to its end.
-    pub async fn release(self, connector: &Connector) {
+    pub async fn release(self, upstream: &Upstream) {
         if self.reusable {
-            connector.release_http_session(*self.session, &*self.peer, self.idle).await;
+            upstream.connector.release_http_session(*self.session, &*self.peer, self.idle).await;
         }
     }
-}
-
-/// An answer that is not meant to end (HTML, Server-sent events).
-fn is_event_stream(header: &ResponseHeader) -> bool {
-    headers::media_type(&header.headers) == "text/event-stream"
 }
 
 /// Whether the upstream closed the connection. Timeouts and errors of the client do not count.
@@ -315,7 +299,7 @@ fn has_ended(error: &Error) -> bool {
 }
 
 fn broke_off(error: &Error) -> Failure {
-    tracing::warn!(error = %Plain(error), "the upstream's answer broke off");
+    tracing::warn!(error = %Redacted(error), "the upstream's answer broke off");
     match fault::failure(error) {
         Failure::Internal => Failure::UpstreamInvalid,
         other => other,

@@ -11,7 +11,7 @@ use futures::FutureExt as _;
 use pingora::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerApp};
 use pingora::listeners::tls::Acceptor;
 use pingora::prelude::timeout;
-use pingora::protocols::http::ServerSession;
+use pingora::protocols::http::date::get_cached_date;
 use pingora::protocols::http::v2::server::{H2Options, default_h2_options};
 use pingora::protocols::l4::stream::Stream as TcpStream;
 use pingora::protocols::{ALPN, GetSocketDigest as _, Stream};
@@ -20,23 +20,23 @@ use pingora::server::ShutdownWatch;
 use pingora::server::configuration::ServerConf;
 
 use super::downstream::{self, LINGER};
-use super::head::{self, Bounds, Read};
-use super::{date, refusal, reply, validate};
+use super::head::{self, Read};
+use super::upstream::{NO_ROOTS, POOL};
+use super::{ServerSession, refusal, reply, validate};
 use crate::answer::Failure;
 use crate::issuer::jwks_answer::JwksRequest;
 use crate::proxy::counters::Kind;
 use crate::proxy::handler::RequestHandler;
 use crate::proxy::request::{Served, ServedSlot};
+use crate::proxy::settings::ServerLimits;
 use crate::proxy::state::State;
 
 /// The HTTP/2 connection preface (RFC 9113 §3.4).
 const H2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Heads with up to this many fields are parsed on the stack, larger ones on the heap.
-const FEW_FIELDS: usize = 32;
+const STACK_FIELDS: usize = 32;
 /// The largest number of header fields in a request: pingora's own limit.
 const MAX_FIELDS: usize = 256;
-/// Connections to the upstream kept in the pool.
-const POOL: usize = 128;
 
 /// The application that pingora's listeners hand connections to.
 pub struct ConnectionHandler {
@@ -45,35 +45,27 @@ pub struct ConnectionHandler {
     tls: Option<Acceptor>,
     http2: Arc<Http2>,
     state: Arc<State>,
-    bounds: Bounds,
-    /// Seconds that a connection may be idle between two requests.
-    keepalive: u64,
 }
 
 type Proxy = HttpProxy<RequestHandler>;
 
 impl ConnectionHandler {
     pub fn new(state: Arc<State>, tls: Option<Acceptor>) -> Self {
-        let limits = &state.server.limits;
-        let bounds =
-            Bounds { size: limits.header, time: limits.read_timeout, idle: limits.idle_timeout };
         // Retries: a pooled connection may have been closed meanwhile, and a name may have several
         // addresses.
         let conf = ServerConf {
             threads: state.server.threads(),
-            max_retries: super::call::TRIES,
+            max_retries: super::call::MAX_TRIES,
             upstream_keepalive_pool_size: POOL,
-            ca_file: Some(super::upstream::NO_ROOTS.to_owned()),
+            ca_file: Some(NO_ROOTS.to_owned()),
             ..ServerConf::default()
         };
         let proxy = Arc::new(http_proxy(&Arc::new(conf), RequestHandler::new(state.clone())));
-        Self {
-            tls,
-            http2: Arc::new(Http2::new(proxy, state.clone())),
-            keepalive: bounds.idle.as_secs().max(1),
-            bounds,
-            state,
-        }
+        Self { tls, http2: Arc::new(Http2::new(proxy, state.clone())), state }
+    }
+
+    fn limits(&self) -> &ServerLimits {
+        &self.state.server.limits
     }
 
     /// The TLS handshake, within the time limit of a request head.
@@ -85,13 +77,15 @@ impl ConnectionHandler {
     ) -> Option<Stream> {
         let tcp = stream.into_any().downcast::<TcpStream>().ok()?;
         let address = tcp.get_socket_digest().and_then(|digest| digest.peer_addr().cloned());
+        let handshake =
+            tokio::time::timeout(self.limits().read_timeout, acceptor.tls_handshake(*tcp));
         let why = tokio::select! {
-            done = tokio::time::timeout(self.bounds.time, acceptor.tls_handshake(*tcp)) => match done {
+            done = handshake => match done {
                 Ok(Ok(stream)) => return Some(Box::new(stream)),
                 Ok(Err(error)) => error.to_string(),
                 Err(_) => "it was not complete in time".to_owned(),
             },
-            () = async { stopped(shutdown).await; tokio::time::sleep(LINGER).await } => return None,
+            () = soon_after_stop(shutdown) => return None,
         };
         self.state.counters.failure("tls_handshake");
         let address = address.map(|address| address.to_string());
@@ -108,7 +102,7 @@ impl ConnectionHandler {
         loop {
             let read = tokio::select! {
                 biased;
-                read = head::read(&mut stream, &mut buffer, &self.bounds) => read,
+                read = head::read(&mut stream, &mut buffer, self.limits()) => read,
                 // At shutdown a connection between two requests may be closed; a request in
                 // progress is finished.
                 () = &mut stop => match self.last_read(&mut stream, &mut buffer).await {
@@ -121,25 +115,26 @@ impl ConnectionHandler {
                 Read::Closed => return,
                 Read::Slow => return self.refuse(&mut stream, &[], &Failure::Slow).await,
                 Read::TooLarge => {
-                    let failure = Failure::HeaderTooLarge { limit: self.bounds.size };
+                    let failure = Failure::HeaderTooLarge { limit: self.limits().header };
                     return self.refuse(&mut stream, &buffer, &failure).await;
                 }
             };
             let stopping = *shutdown.borrow();
-            match self.look(&buffer[..end], stopping) {
-                Look::Refuse(failure) => {
+            match self.decide(&buffer[..end], stopping) {
+                Decision::Refuse(failure) => {
                     return self.refuse(&mut stream, &buffer[..end], &failure).await;
                 }
-                Look::Answer { bytes, last } => {
+                Decision::Answer { bytes, last } => {
                     let _ = buffer.split_to(end);
                     if !downstream::write_all(&mut stream, &bytes).await || last {
                         return downstream::shutdown(stream.shutdown()).await;
                     }
                 }
-                Look::Proxy(head) => {
+                Decision::Proxy(head) => {
                     let mut session = ServerSession::new_http1(stream);
-                    let keepalive = !stopping && !head.close;
-                    session.set_keepalive(keepalive.then_some(self.keepalive));
+                    let keepalive = self.limits().idle_timeout.as_secs().max(1);
+                    let stays_open = !stopping && !head.close;
+                    session.set_keepalive(stays_open.then_some(keepalive));
                     // Bytes of a pipelined request are kept, and returned below.
                     session.set_pipelining_enabled(true);
                     // Splitting makes the buffer a shared one, so it is split only if bytes follow;
@@ -187,44 +182,49 @@ impl ConnectionHandler {
     /// closed at once. So this waits a moment for one, which is then answered with
     /// `Connection: close`. `None` means that none came.
     async fn last_read(&self, stream: &mut Stream, buffer: &mut BytesMut) -> Option<Read> {
-        let reading = head::read(stream, buffer, &self.bounds);
+        let reading = head::read(stream, buffer, self.limits());
         match tokio::time::timeout(LINGER, reading).await {
             Ok(read) => Some(read),
             Err(_) if buffer.is_empty() => {
                 downstream::shutdown(stream.shutdown()).await;
                 None
             }
-            Err(_) => Some(head::read(stream, buffer, &self.bounds).await),
+            Err(_) => Some(head::read(stream, buffer, self.limits()).await),
         }
     }
 
-    /// Parses and judges a complete head without consuming it.
-    fn look(&self, bytes: &[u8], stopping: bool) -> Look {
-        let mut few = [httparse::EMPTY_HEADER; FEW_FIELDS];
+    /// Parses and validates a complete head without consuming it.
+    fn decide(&self, bytes: &[u8], stopping: bool) -> Decision {
+        let mut few = [httparse::EMPTY_HEADER; STACK_FIELDS];
+        let mut many = Vec::new();
         let mut request = httparse::Request::new(&mut few);
-        match request.parse(bytes) {
-            Ok(httparse::Status::Complete(_)) => self.judge(&request, stopping),
-            Err(httparse::Error::TooManyHeaders) => {
-                let mut many = vec![httparse::EMPTY_HEADER; MAX_FIELDS];
-                let mut request = httparse::Request::new(&mut many);
-                match request.parse(bytes) {
-                    Ok(httparse::Status::Complete(_)) => self.judge(&request, stopping),
-                    Err(httparse::Error::TooManyHeaders) => {
-                        Look::Refuse(Failure::HeaderTooLarge { limit: self.bounds.size })
-                    }
-                    _ => Look::Refuse(Failure::BadRequest),
-                }
-            }
-            Err(_) if refusal::has_bad_target(bytes) => Look::Refuse(Failure::InvalidTarget),
-            _ => Look::Refuse(Failure::BadRequest),
+        let mut parsed = request.parse(bytes);
+        if parsed == Err(httparse::Error::TooManyHeaders) {
+            many.resize(MAX_FIELDS, httparse::EMPTY_HEADER);
+            request = httparse::Request::new(&mut many);
+            parsed = request.parse(bytes);
         }
+        let failure = match parsed {
+            Ok(httparse::Status::Complete(_)) => match validate::http1(&request) {
+                Ok(head) => return self.key_set(&request, head, stopping),
+                Err(failure) => failure,
+            },
+            Err(httparse::Error::TooManyHeaders) => {
+                Failure::HeaderTooLarge { limit: self.limits().header }
+            }
+            Err(_) if refusal::has_bad_target(bytes) => Failure::InvalidTarget,
+            _ => Failure::BadRequest,
+        };
+        Decision::Refuse(failure)
     }
 
-    fn judge(&self, request: &httparse::Request<'_, '_>, stopping: bool) -> Look {
-        let head = match validate::http1(request) {
-            Ok(head) => head,
-            Err(failure) => return Look::Refuse(failure),
-        };
+    /// Answers a plain request for a key set; leaves all others to the proxy.
+    fn key_set(
+        &self,
+        request: &httparse::Request<'_, '_>,
+        head: validate::Head,
+        stopping: bool,
+    ) -> Decision {
         let set = match (request.method, request.path, request.version) {
             (Some("GET" | "HEAD"), Some(path), Some(1)) if head.bodiless => {
                 let path = path.split_once('?').map_or(path, |(path, _)| path);
@@ -232,29 +232,27 @@ impl ConnectionHandler {
             }
             _ => None,
         };
-        let Some(set) = set else { return Look::Proxy(head) };
-        let mut asked = JwksRequest { head: request.method == Some("HEAD"), ..Default::default() };
+        let Some(set) = set else { return Decision::Proxy(head) };
+        let is_head = request.method == Some("HEAD");
+        let mut fields = JwksRequest { head: is_head, ..JwksRequest::default() };
         for field in request.headers.iter() {
+            let is = |name: &str| field.name.eq_ignore_ascii_case(name);
             // Requests with repeated or unusual fields go to the proxy.
-            let repeated = match field.name.len() {
-                6 if field.name.eq_ignore_ascii_case("accept") => {
-                    asked.accept.replace(field.value).is_some()
-                }
-                13 if field.name.eq_ignore_ascii_case("if-none-match") => {
-                    asked.if_none_match.replace(field.value).is_some()
-                }
-                6 if field.name.eq_ignore_ascii_case("expect") => true,
+            let unusual = match field.name.len() {
+                6 if is("accept") => fields.accept.replace(field.value).is_some(),
+                6 => is("expect"),
+                13 if is("if-none-match") => fields.if_none_match.replace(field.value).is_some(),
                 _ => false,
             };
-            if repeated {
-                return Look::Proxy(head);
+            if unusual {
+                return Decision::Proxy(head);
             }
         }
         let last = stopping || head.close;
-        let mut out = BytesMut::with_capacity(512 + set.body.len());
-        let status = date::with(|date| set.write(&asked, date, last, &mut out));
+        let mut bytes = BytesMut::with_capacity(512 + set.body.len());
+        let status = set.write(&fields, get_cached_date().as_bytes(), last, &mut bytes);
         self.state.counters.request(Kind::Jwks, status);
-        Look::Answer { bytes: out.freeze(), last }
+        Decision::Answer { bytes: bytes.freeze(), last }
     }
 
     /// Refuses and closes: after an invalid head, no later byte on the connection can be trusted.
@@ -271,8 +269,18 @@ async fn stopped(shutdown: &ShutdownWatch) {
     let _ = shutdown.clone().wait_for(|stop| *stop).await;
 }
 
-enum Look {
-    Answer { bytes: Bytes, last: bool },
+async fn soon_after_stop(shutdown: &ShutdownWatch) {
+    stopped(shutdown).await;
+    tokio::time::sleep(LINGER).await;
+}
+
+/// What happens to an HTTP/1 request.
+enum Decision {
+    /// It is answered with these bytes. `last`: then the connection is closed.
+    Answer {
+        bytes: Bytes,
+        last: bool,
+    },
     Refuse(Failure),
     Proxy(validate::Head),
 }
@@ -284,7 +292,7 @@ impl ServerApp for ConnectionHandler {
         mut stream: Stream,
         shutdown: &ShutdownWatch,
     ) -> Option<Stream> {
-        let Some(_entered) = self.state.connections.enter() else {
+        let Ok(_permit) = self.state.connections.try_acquire() else {
             if self.tls.is_some() {
                 // Before the TLS handshake the client could not read an answer, and the handshake
                 // is the expensive part.
@@ -303,10 +311,8 @@ impl ServerApp for ConnectionHandler {
         let mut buffer = BytesMut::with_capacity(2048);
         let preface = tokio::select! {
             biased;
-            preface = preface(&mut stream, &mut buffer, self.bounds.idle) => preface,
-            () = async { stopped(shutdown).await; tokio::time::sleep(LINGER).await } => {
-                Preface::Closed
-            }
+            preface = preface(&mut stream, &mut buffer, self.limits().idle_timeout) => preface,
+            () = soon_after_stop(shutdown) => Preface::Closed,
         };
         match preface {
             Preface::Http2 => {
@@ -351,8 +357,8 @@ impl HttpServerApp for Http2 {
         shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
         if let Err(failure) = validate::http2(session.req_header()) {
-            refusal::log(&self.state.counters, session.req_header(), &failure);
-            let _ = reply::fail(&mut session, &self.state.counters, &failure, &[]).await;
+            refusal::http2(&self.state.counters, session.req_header(), &failure);
+            let _ = reply::fail(&mut session, &self.state.counters, &failure, []).await;
             return None;
         }
         self.proxy.process_new_http(session, shutdown).await

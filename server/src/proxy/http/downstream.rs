@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::{Version, header};
-use pingora::http::ResponseHeader;
 // pingora groups its timers in steps of 10 ms: a request does not cost a timer of its own.
 use pingora::prelude::timeout;
 use pingora::protocols::Stream;
@@ -28,36 +27,15 @@ pub(super) const LINGER: Duration = Duration::from_millis(500);
 /// How long the rest of an upload is read after the answer.
 const DRAIN: Duration = Duration::from_secs(2);
 
-/// Writes the head of an answer.
+/// Applies the write timeout to a write.
 ///
 /// # Errors
 /// When the client has closed the connection, or reads nothing.
-pub async fn head(session: &mut ServerSession, header: Box<ResponseHeader>) -> Result<()> {
-    taken(session.write_response_header(header)).await
-}
-
-/// Writes a part of the answer's body.
-///
-/// # Errors
-/// As [`head`].
-pub async fn part(session: &mut ServerSession, part: Bytes) -> Result<()> {
-    taken(session.write_response_body(part, false)).await
-}
-
-/// Writes the last part of the answer's body.
-///
-/// # Errors
-/// As [`head`].
-pub async fn last(session: &mut ServerSession, part: Bytes) -> Result<()> {
-    taken(session.write_response_body(part, true)).await
-}
-
-/// Writes the end of the answer's body.
-///
-/// # Errors
-/// As [`head`].
-pub async fn end(session: &mut ServerSession) -> Result<()> {
-    taken(session.finish_body()).await
+pub async fn in_time(writing: impl Future<Output = Result<()>>) -> Result<()> {
+    match timeout(WRITE_TIMEOUT, pin!(writing)).await {
+        Ok(written) => written.map_err(Error::into_down),
+        Err(_) => Err(Error::new_down(ErrorType::WriteTimedout)),
+    }
 }
 
 /// Shuts down the write side of the connection.
@@ -93,15 +71,7 @@ pub(super) async fn drain(session: &mut ServerSession) {
         return;
     }
     if let Ok(Err(error)) = timeout(DRAIN, session.drain_request_body()).await {
-        tracing::debug!(error = %fault::Plain(&error), "the client broke off its upload");
-    }
-}
-
-/// Applies the write timeout to a write.
-pub(super) async fn taken(writing: impl Future<Output = Result<()>>) -> Result<()> {
-    match timeout(WRITE_TIMEOUT, pin!(writing)).await {
-        Ok(written) => written.map_err(Error::into_down),
-        Err(_) => Err(Error::new_down(ErrorType::WriteTimedout)),
+        tracing::debug!(error = %fault::Redacted(&error), "the client broke off its upload");
     }
 }
 
@@ -124,17 +94,15 @@ impl<'a> Upload<'a> {
     /// When the client closes the connection, or sends nothing for too long.
     pub async fn next(&mut self) -> Result<Option<Bytes>> {
         let left = self.limits.body_time(self.received).saturating_sub(self.began.elapsed());
-        let patience = self.limits.read_timeout.min(left);
-        let read = match timeout(patience, self.session.read_request_body()).await {
+        let limit = self.limits.read_timeout.min(left);
+        let read = match timeout(limit, self.session.read_request_body()).await {
             Ok(read) => read.map_err(Error::into_down),
             Err(_) => Err(Error::new_down(ErrorType::ReadTimedout)),
         };
-        if let Ok(Some(part)) = &read {
-            self.received += part.len() as u64;
-        }
-        if read.is_err() {
+        match &read {
+            Ok(part) => self.received += part.as_ref().map_or(0, |part| part.len() as u64),
             // It is unknown where the next request begins.
-            self.session.set_keepalive(None);
+            Err(_) => self.session.set_keepalive(None),
         }
         read
     }
@@ -168,7 +136,7 @@ impl<'a> Upload<'a> {
     ) -> Result<(Bytes, bool), Failure> {
         let failure = |error: Box<Error>| fault::failure(&error);
         if expects_continue(self.session) {
-            taken(self.session.write_continue_response()).await.map_err(failure)?;
+            in_time(self.session.write_continue_response()).await.map_err(failure)?;
         }
         // Usually the whole body arrives in one part, which is then not copied.
         let mut body = BytesMut::from(self.next().await.map_err(failure)?.unwrap_or_default());

@@ -8,9 +8,9 @@ use crate::answer::Failure;
 
 /// An error for the log: its source, its type, and the system's message. pingora's context is left
 /// out: for a head that it cannot parse it quotes the bytes, which may hold tokens.
-pub struct Plain<'a>(pub &'a Error);
+pub struct Redacted<'a>(pub &'a Error);
 
-impl fmt::Display for Plain<'_> {
+impl fmt::Display for Redacted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(error) = self;
         let source = match error.esource() {
@@ -57,7 +57,7 @@ pub fn failure(error: &Error) -> Failure {
 
 /// Whether the client closed the connection or stopped reading. Then nobody can read an answer, and
 /// the upstream did not fail.
-pub fn has_gone(error: &Error) -> bool {
+pub fn is_client_gone(error: &Error) -> bool {
     use ErrorType as T;
     let ended = matches!(
         error.etype(),
@@ -71,17 +71,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_read_is_not_told() {
+    fn bytes_of_the_message_are_not_shown() {
         let bytes = "buf: HTTP/1.1 200 OK\r\nSet-Cookie: session=secret\r\n";
         let system = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
         let error = Error::because(ErrorType::InvalidHTTPHeader, bytes, system).into_up();
-        let told = Plain(&error).to_string();
-        assert_eq!(told, "upstream: InvalidHTTPHeader: connection reset");
+        let shown = Redacted(&error).to_string();
+        assert_eq!(shown, "upstream: InvalidHTTPHeader: connection reset");
         assert!(error.to_string().contains("secret"), "there is something to leave out");
     }
 
     #[test]
-    fn whose_failure_it_is_comes_before_what_failed() {
+    fn the_source_of_an_error_counts_before_its_type() {
         for (error, code) in [
             (Error::new_down(ErrorType::ReadTimedout), Failure::Slow),
             (Error::new_down(ErrorType::ConnectError), Failure::BadRequest),
@@ -96,12 +96,12 @@ mod tests {
     }
 
     #[test]
-    fn a_client_that_has_gone_is_nobodys_failure() {
+    fn a_client_that_is_client_gone_is_nobodys_failure() {
         let reset = ErrorType::H2Error;
-        assert!(has_gone(&Error::new_down(reset.clone())));
-        assert!(!has_gone(&Error::new_up(reset)));
+        assert!(is_client_gone(&Error::new_down(reset.clone())));
+        assert!(!is_client_gone(&Error::new_up(reset)));
         // Half a head may have been written already, so no second one may follow.
-        assert!(has_gone(&Error::new_down(ErrorType::WriteTimedout)));
-        assert!(!has_gone(&Error::new_down(ErrorType::ReadTimedout)));
+        assert!(is_client_gone(&Error::new_down(ErrorType::WriteTimedout)));
+        assert!(!is_client_gone(&Error::new_down(ErrorType::ReadTimedout)));
     }
 }

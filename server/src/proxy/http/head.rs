@@ -2,24 +2,13 @@
 //! own limits are 1 MiB and one idle time per read, and it drops a `Content-Length` next to
 //! `Transfer-Encoding` before anything can refuse it.
 
-use std::time::Duration;
-
 use bytes::BytesMut;
 // pingora groups its timers in steps of 10 ms: a request does not cost a timer of its own.
 use pingora::prelude::timeout;
 use pingora::protocols::Stream;
 use tokio::io::AsyncReadExt as _;
 
-/// The limits of a head.
-#[derive(Debug, Clone, Copy)]
-pub struct Bounds {
-    /// Bytes of the request line and the fields.
-    pub size: usize,
-    /// Time from its first byte to its last.
-    pub time: Duration,
-    /// Idle time before its first byte.
-    pub idle: Duration,
-}
+use crate::proxy::settings::ServerLimits;
 
 /// The result of reading a head.
 #[derive(Debug, PartialEq, Eq)]
@@ -34,24 +23,29 @@ pub enum Read {
 }
 
 /// Reads until `buffer` holds a whole head. Bytes after it stay in the buffer.
-pub async fn read(stream: &mut Stream, buffer: &mut BytesMut, bounds: &Bounds) -> Read {
+pub async fn read(stream: &mut Stream, buffer: &mut BytesMut, limits: &ServerLimits) -> Read {
     skip_empty_lines(buffer);
-    if buffer.is_empty() && !timeout(bounds.idle, beginning(stream, buffer)).await.unwrap_or(false)
-    {
-        return Read::Closed;
-    }
-    match end_of_head(buffer, 0) {
-        Some(end) if end <= bounds.size => Read::Head(end),
-        Some(_) => Read::TooLarge,
-        None => {
-            let rest = rest(stream, buffer, bounds.size);
-            timeout(bounds.time, rest).await.unwrap_or(Read::Slow)
+    if buffer.is_empty() {
+        let began = timeout(limits.idle_timeout, read_beginning(stream, buffer)).await;
+        if !began.unwrap_or(false) {
+            return Read::Closed;
         }
     }
+    if let Some(read) = head_in(buffer, 0, limits.header) {
+        return read;
+    }
+    let rest = read_rest(stream, buffer, limits.header);
+    timeout(limits.read_timeout, rest).await.unwrap_or(Read::Slow)
+}
+
+/// The result if `buffer` holds the end of the head, at `searched` or later.
+fn head_in(buffer: &[u8], searched: usize, limit: usize) -> Option<Read> {
+    let end = end_of_head(buffer, searched)?;
+    Some(if end <= limit { Read::Head(end) } else { Read::TooLarge })
 }
 
 /// Reads the first bytes of a head, skipping empty lines. `false` means the end of the stream.
-async fn beginning(stream: &mut Stream, buffer: &mut BytesMut) -> bool {
+async fn read_beginning(stream: &mut Stream, buffer: &mut BytesMut) -> bool {
     while buffer.is_empty() {
         buffer.reserve(2048);
         match stream.read_buf(buffer).await {
@@ -62,8 +56,9 @@ async fn beginning(stream: &mut Stream, buffer: &mut BytesMut) -> bool {
     true
 }
 
-async fn rest(stream: &mut Stream, buffer: &mut BytesMut, size: usize) -> Read {
-    while buffer.len() <= size {
+async fn read_rest(stream: &mut Stream, buffer: &mut BytesMut, limit: usize) -> Read {
+    while buffer.len() <= limit {
+        // The end may have begun in the last three bytes.
         let searched = buffer.len().saturating_sub(3);
         buffer.reserve(2048);
         match stream.read_buf(buffer).await {
@@ -71,10 +66,8 @@ async fn rest(stream: &mut Stream, buffer: &mut BytesMut, size: usize) -> Read {
             _ => return Read::Closed,
         }
         let searched = if skip_empty_lines(buffer) { 0 } else { searched };
-        match end_of_head(buffer, searched) {
-            Some(end) if end <= size => return Read::Head(end),
-            Some(_) => return Read::TooLarge,
-            None => {}
+        if let Some(read) = head_in(buffer, searched, limit) {
+            return read;
         }
     }
     Read::TooLarge
@@ -111,35 +104,15 @@ fn end_of_head(buffer: &[u8], from: usize) -> Option<usize> {
     None
 }
 
-/// Fields that affect how a message is read. Their names are compared by length first, since most
-/// fields have none of these names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Field {
-    Host,
-    ContentLength,
-    TransferEncoding,
-    Connection,
-    Upgrade,
-    Other,
-}
-
-impl Field {
-    pub fn of(name: &str) -> Self {
-        let (known, field) = match name.len() {
-            4 => ("host", Self::Host),
-            7 => ("upgrade", Self::Upgrade),
-            10 => ("connection", Self::Connection),
-            14 => ("content-length", Self::ContentLength),
-            17 => ("transfer-encoding", Self::TransferEncoding),
-            _ => return Self::Other,
-        };
-        if name.eq_ignore_ascii_case(known) { field } else { Self::Other }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+
+    fn limits(read_timeout: Duration, idle_timeout: Duration) -> ServerLimits {
+        ServerLimits { header: 1024, read_timeout, idle_timeout, ..ServerLimits::default() }
+    }
 
     #[tokio::test]
     async fn empty_lines_before_a_request_hide_nothing_of_it() {
@@ -152,8 +125,8 @@ mod tests {
                 let rest = [&blank.as_bytes()[cut..], head].concat();
                 tokio::io::AsyncWriteExt::write_all(&mut client, &rest).await.unwrap();
                 let second = Duration::from_secs(1);
-                let bounds = Bounds { size: 1024, time: second, idle: second };
-                let found = read(&mut stream, &mut buffer, &bounds).await;
+                let limits = limits(second, second);
+                let found = read(&mut stream, &mut buffer, &limits).await;
                 assert_eq!(found, Read::Head(head.len()), "{blank:?} {cut}");
                 assert_eq!(&buffer[..], head, "{blank:?} {cut}");
             }
@@ -165,7 +138,7 @@ mod tests {
         let (mut client, server) = tokio::io::duplex(64);
         let mut stream: Stream = Box::new(server);
         let idle = Duration::from_millis(50);
-        let bounds = Bounds { size: 1024, time: Duration::from_secs(600), idle };
+        let limits = limits(Duration::from_secs(600), idle);
         let mut buffer = BytesMut::new();
         let sending = async {
             while tokio::io::AsyncWriteExt::write_all(&mut client, b"\r\n").await.is_ok() {
@@ -173,7 +146,7 @@ mod tests {
             }
         };
         let found = tokio::select! {
-            found = read(&mut stream, &mut buffer, &bounds) => found,
+            found = read(&mut stream, &mut buffer, &limits) => found,
             () = sending => unreachable!(),
         };
         assert_eq!(found, Read::Closed, "silent, not slow, however many there are");

@@ -10,8 +10,11 @@ use http::StatusCode;
 use http::header::{self, HeaderName, HeaderValue};
 use pingora::http::{RequestHeader, ResponseHeader};
 
+use super::ServerSession;
+use crate::proxy::settings::base_path;
+
 /// Hop-by-hop fields (RFC 9110 §7.6.1).
-pub const HOP_BY_HOP: [HeaderName; 10] = [
+const HOP_BY_HOP: [HeaderName; 10] = [
     header::CONNECTION,
     HeaderName::from_static("http2-settings"),
     HeaderName::from_static("keep-alive"),
@@ -26,7 +29,7 @@ pub const HOP_BY_HOP: [HeaderName; 10] = [
 
 /// Fields that describe the bytes of a body, apart from its length, and are wrong once the body is
 /// changed: RFC 9110 §8.8.3, RFC 9530, RFC 3230.
-const OF_THE_BYTES: [HeaderName; 7] = [
+const CONTENT_FIELDS: [HeaderName; 7] = [
     header::CONTENT_ENCODING,
     header::ETAG,
     HeaderName::from_static("digest"),
@@ -37,17 +40,14 @@ const OF_THE_BYTES: [HeaderName; 7] = [
 ];
 
 // pingora copies a name given as a `HeaderName`, but not a static text.
-const FOR: &str = "X-Forwarded-For";
 const PROTO: &str = "X-Forwarded-Proto";
 const HOST: &str = "X-Forwarded-Host";
-pub const REQUEST_ID: &str = "X-Request-Id";
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-const X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 /// Other fields that carry the scheme, host or path of the public address. Some frameworks prefer
 /// one of them to `X-Forwarded-*`.
-const OTHER_SPELLINGS: [HeaderName; 8] = [
+const OTHER_FORWARDING_FIELDS: [HeaderName; 8] = [
     header::FORWARDED,
     HeaderName::from_static("x-forwarded-port"),
     HeaderName::from_static("x-forwarded-prefix"),
@@ -57,8 +57,7 @@ const OTHER_SPELLINGS: [HeaderName; 8] = [
     HeaderName::from_static("x-original-host"),
     HeaderName::from_static("x-host"),
 ];
-pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const HEX: &[u8; 16] = b"0123456789abcdef";
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The media type of `Content-Type` in lower case, without parameters such as `charset`
 /// (RFC 9110 §8.3.1). Empty without the field.
@@ -78,20 +77,18 @@ pub fn is_grpc(header: &RequestHeader) -> bool {
     media == "application/grpc" || media.starts_with("application/grpc+")
 }
 
-/// Where a request came from.
-pub struct Origin<'a> {
-    pub client: Option<IpAddr>,
-    pub tls: bool,
-    /// The public address that the operator configured.
-    pub public: Option<&'a url::Url>,
-}
-
 /// Sets `X-Forwarded-*`. The client's address is appended to `X-Forwarded-For`; entries in the list
-/// are never trusted. With a configured public URL, scheme and host are taken from it, whatever the
-/// request says, and other fields for them (`Forwarded`, RFC 7239) are removed. Without one, fields
-/// that a TLS terminator in front has set are kept, and missing ones are set from the connection.
-pub fn forward(header: &mut RequestHeader, origin: &Origin<'_>) -> pingora::Result<()> {
-    if let Some(client) = origin.client {
+/// are never trusted. With a configured `public` URL, scheme and host are taken from it, whatever
+/// the request says, and other fields for them (`Forwarded`, RFC 7239) are removed. Without one,
+/// fields that a TLS terminator in front has set are kept, and missing ones are set from the
+/// connection.
+pub fn forward(
+    header: &mut RequestHeader,
+    client: Option<IpAddr>,
+    tls: bool,
+    public: Option<&url::Url>,
+) -> pingora::Result<()> {
+    if let Some(client) = client {
         // Copied as bytes: one entry that is not ASCII must not drop the others.
         let mut list = Vec::new();
         for value in header.headers.get_all(X_FORWARDED_FOR) {
@@ -99,33 +96,28 @@ pub fn forward(header: &mut RequestHeader, origin: &Origin<'_>) -> pingora::Resu
             list.extend_from_slice(b", ");
         }
         let _ = write!(list, "{client}");
-        header.insert_header(FOR, list)?;
+        header.insert_header("X-Forwarded-For", list)?;
     }
-    let host = header.headers.get(header::HOST).cloned();
-    match origin.public {
-        Some(public) => {
-            header.insert_header(PROTO, public.scheme())?;
-            let authority = &public[url::Position::BeforeHost..url::Position::AfterPort];
-            header.insert_header(HOST, authority)?;
-            for name in among(&header.headers, &OTHER_SPELLINGS) {
-                header.remove_header(&name);
-            }
-            let prefix = public.path().trim_end_matches('/');
-            if !prefix.is_empty() {
-                header.insert_header(X_FORWARDED_PREFIX, prefix)?;
-            }
+    let Some(public) = public else {
+        if !header.headers.contains_key(X_FORWARDED_PROTO) {
+            header.insert_header(PROTO, scheme(&header.headers, tls))?;
         }
-        None => {
-            if !header.headers.contains_key(X_FORWARDED_PROTO) {
-                let scheme = scheme(&header.headers, origin.tls);
-                header.insert_header(PROTO, scheme)?;
-            }
-            if let Some(host) = host.filter(|_| !header.headers.contains_key(X_FORWARDED_HOST)) {
-                header.insert_header(HOST, host)?;
-            }
+        if !header.headers.contains_key(X_FORWARDED_HOST)
+            && let Some(host) = header.headers.get(header::HOST).cloned()
+        {
+            header.insert_header(HOST, host)?;
         }
+        return Ok(());
+    };
+    header.insert_header(PROTO, public.scheme())?;
+    header.insert_header(HOST, &public[url::Position::BeforeHost..url::Position::AfterPort])?;
+    for name in present(&header.headers, &OTHER_FORWARDING_FIELDS) {
+        header.remove_header(&name);
     }
-    Ok(())
+    match base_path(public) {
+        "" => Ok(()),
+        prefix => header.insert_header("X-Forwarded-Prefix", prefix),
+    }
 }
 
 /// The scheme that the client used: the first entry of `X-Forwarded-Proto`, else the first `proto`
@@ -149,13 +141,22 @@ pub fn scheme(headers: &http::HeaderMap, tls: bool) -> &'static str {
 }
 
 /// Scheme, host and port that the client used.
-pub fn client_origin(session: &super::ServerSession) -> Option<String> {
+pub fn client_origin(session: &ServerSession) -> Option<String> {
     let request = session.req_header();
-    let tls = session.digest().is_some_and(|digest| digest.ssl_digest.is_some());
-    let field = request.headers.get(header::HOST).and_then(|v| v.to_str().ok());
-    let host = field.or(request.uri.authority().map(|a| a.as_str()))?;
-    let address = format!("{}://{host}", scheme(&request.headers, tls));
+    let host = std::str::from_utf8(host(request)?).ok()?;
+    let address = format!("{}://{host}", scheme(&request.headers, is_tls(session)));
     Some(url::Url::parse(&address).ok()?.origin().ascii_serialization())
+}
+
+/// Whether the client's connection uses TLS.
+pub fn is_tls(session: &ServerSession) -> bool {
+    session.digest().is_some_and(|digest| digest.ssl_digest.is_some())
+}
+
+/// The host that the client sent. HTTP/2 carries it in `:authority` (RFC 9113 §8.3.1).
+pub fn host(request: &RequestHeader) -> Option<&[u8]> {
+    let field = request.headers.get(header::HOST).map(HeaderValue::as_bytes);
+    field.or_else(|| request.uri.authority().map(|authority| authority.as_str().as_bytes()))
 }
 
 /// Removes hop-by-hop fields.
@@ -164,42 +165,30 @@ pub fn client_origin(session: &super::ServerSession) -> Option<String> {
 /// client could remove fields that a proxy in front has added (`CF-Connecting-IP`,
 /// `X-SSL-Client-Verify`, …). nginx and others deviate from RFC 9110 §7.6.1 in the same way.
 pub fn strip_request(header: &mut RequestHeader) {
-    let ends_here = |name: &&HeaderName| HOP_BY_HOP.contains(name) || is_alias(name);
-    let names: Vec<_> = header.headers.keys().filter(ends_here).cloned().collect();
+    let removed = |name: &&HeaderName| HOP_BY_HOP.contains(name) || is_alias(name);
+    let names: Vec<_> = header.headers.keys().filter(removed).cloned().collect();
     for name in names {
         header.remove_header(&name);
     }
-    if let Some(length) = one_length(&header.headers) {
+    if let Some(length) = single_length(&header.headers) {
         let _ = header.insert_header(header::CONTENT_LENGTH, length);
     }
-    if let Some(cookie) = one_cookie(&header.headers) {
+    if let Some(cookie) = joined_cookies(&header.headers) {
         let _ = header.insert_header(header::COOKIE, cookie);
     }
 }
 
-/// Removes hop-by-hop fields, and those that `Connection` names.
+/// Removes hop-by-hop fields, and those that `Connection` names. An interim answer (RFC 9110 §15.2)
+/// and `204` have no body, so `Content-Length` goes too.
 pub fn strip_response(header: &mut ResponseHeader) {
-    for name in nominated(&header.headers).into_iter().chain(among(&header.headers, &HOP_BY_HOP)) {
+    let hop_by_hop = present(&header.headers, &HOP_BY_HOP);
+    for name in named_by_connection(&header.headers).into_iter().chain(hop_by_hop) {
         header.remove_header(&name);
     }
-    if let Some(length) = one_length(&header.headers) {
+    if header.status.is_informational() || header.status == StatusCode::NO_CONTENT {
+        header.remove_header(&header::CONTENT_LENGTH);
+    } else if let Some(length) = single_length(&header.headers) {
         let _ = header.insert_header(header::CONTENT_LENGTH, length);
-    }
-}
-
-/// Removes hop-by-hop fields and `Content-Length`: an interim answer (RFC 9110 §15.2) has no body,
-/// nor has `204`.
-pub fn strip_bodiless(header: &mut ResponseHeader) {
-    strip_response(header);
-    header.remove_header(&header::CONTENT_LENGTH);
-}
-
-/// Removes hop-by-hop fields of an answer that was read whole. The `Content-Length` of one without
-/// a body goes too: it does not describe what is sent.
-pub fn strip_fetched(header: &mut ResponseHeader) {
-    match header.status {
-        StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED => strip_bodiless(header),
-        _ => strip_response(header),
     }
 }
 
@@ -226,7 +215,7 @@ pub fn transfer_coding(headers: &http::HeaderMap) -> TransferCoding {
 
 /// Reduces a repeated `Content-Length` to one value: the next server may not accept a list
 /// (RFC 9110 §8.6). The values are known to be equal since the head was validated.
-fn one_length(headers: &http::HeaderMap) -> Option<HeaderValue> {
+fn single_length(headers: &http::HeaderMap) -> Option<HeaderValue> {
     let mut values = headers.get_all(header::CONTENT_LENGTH).iter();
     let first = values.next()?.as_bytes();
     if values.next().is_none() && !first.contains(&b',') {
@@ -237,7 +226,7 @@ fn one_length(headers: &http::HeaderMap) -> Option<HeaderValue> {
 }
 
 /// Joins the `Cookie` fields that HTTP/2 may split, because HTTP/1 allows one only.
-fn one_cookie(headers: &http::HeaderMap) -> Option<HeaderValue> {
+fn joined_cookies(headers: &http::HeaderMap) -> Option<HeaderValue> {
     headers.get_all(header::COOKIE).iter().nth(1)?;
     sensitive(&cookie_line(headers))
 }
@@ -270,12 +259,16 @@ pub fn is_websocket(header: &RequestHeader) -> bool {
     };
     let upgrade = || {
         let mut values = header.headers.get_all(header::CONNECTION).iter();
-        values.any(|value| {
-            let mut options = value.as_bytes().split(|b| *b == b',');
-            options.any(|option| option.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
-        })
+        values.any(|value| lists(value.as_bytes(), "upgrade"))
     };
     upgrades_to_websocket(&header.headers) && bodiless() && upgrade()
+}
+
+/// Whether a comma-separated list has this token (RFC 9110 §5.6.1).
+pub fn lists(value: &[u8], token: &str) -> bool {
+    value
+        .split(|byte| *byte == b',')
+        .any(|item| item.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
 }
 
 /// Whether `Upgrade` names a WebSocket and nothing else (RFC 6455 §4.1).
@@ -286,9 +279,22 @@ pub fn upgrades_to_websocket(headers: &http::HeaderMap) -> bool {
         && protocols.next().is_none()
 }
 
+/// Replaces all lines of a field.
+pub fn set_lines(
+    header: &mut ResponseHeader,
+    name: &str,
+    lines: Vec<HeaderValue>,
+) -> pingora::Result<()> {
+    header.remove_header(name);
+    for line in lines {
+        header.append_header(name.to_owned(), line)?;
+    }
+    Ok(())
+}
+
 /// Adapts `header` to a replaced body of `length` bytes.
-pub fn of_new_body(header: &mut ResponseHeader, length: usize) -> pingora::Result<()> {
-    for name in among(&header.headers, &OF_THE_BYTES) {
+pub fn set_new_body(header: &mut ResponseHeader, length: usize) -> pingora::Result<()> {
+    for name in present(&header.headers, &CONTENT_FIELDS) {
         header.remove_header(&name);
     }
     header.insert_header(header::CONTENT_LENGTH, length)
@@ -296,22 +302,22 @@ pub fn of_new_body(header: &mut ResponseHeader, length: usize) -> pingora::Resul
 
 /// Removes digests of a request's body that was changed (RFC 9530, RFC 1864).
 pub fn strip_digests(header: &mut RequestHeader) {
-    for name in among(&header.headers, &OF_THE_BYTES) {
+    for name in present(&header.headers, &CONTENT_FIELDS) {
         header.remove_header(&name);
     }
 }
 
 /// Those of `names` that are present, usually none. One pass over the fields is cheaper than a
 /// lookup per name.
-fn among(headers: &http::HeaderMap, names: &[HeaderName]) -> Vec<HeaderName> {
+fn present(headers: &http::HeaderMap, names: &[HeaderName]) -> Vec<HeaderName> {
     headers.keys().filter(|name| names.contains(name)).cloned().collect()
 }
 
 /// Fields that the answer's `Connection` names (RFC 9110 §7.6.1), without `Content-Length`.
-fn nominated(headers: &http::HeaderMap) -> Vec<HeaderName> {
+fn named_by_connection(headers: &http::HeaderMap) -> Vec<HeaderName> {
     let mut names = Vec::new();
     for value in headers.get_all(header::CONNECTION) {
-        // The usual values. `keep-alive` is a hop-by-hop field itself, `close` is no field.
+        // The usual values. `keep-alive` is a hop-by-hop field itself, `close` is not a field.
         if matches!(value.as_bytes(), b"keep-alive" | b"close") {
             continue;
         }
@@ -412,12 +418,13 @@ fn fresh_id() -> HeaderValue {
         let _ = aws_lc_rs::rand::fill(random.as_flattened_mut());
         (u64::from_ne_bytes(random[0]), u64::from_ne_bytes(random[1]))
     });
-    let id = [*process, start.wrapping_add(COUNT.fetch_add(1, Ordering::Relaxed))];
-    let mut text = [0; 32];
-    for (at, byte) in id.iter().flat_map(|part| part.to_be_bytes()).enumerate() {
-        text[2 * at] = HEX[usize::from(byte >> 4)];
-        text[2 * at + 1] = HEX[usize::from(byte & 15)];
-    }
+    let count = start.wrapping_add(COUNT.fetch_add(1, Ordering::Relaxed));
+    let id = [process.to_be_bytes(), count.to_be_bytes()];
+    let text: [u8; 32] = std::array::from_fn(|at| {
+        let byte = id.as_flattened()[at / 2];
+        let digit = if at % 2 == 0 { byte >> 4 } else { byte & 15 };
+        b"0123456789abcdef"[usize::from(digit)]
+    });
     HeaderValue::from_bytes(&text).unwrap_or(HeaderValue::from_static("-"))
 }
 
@@ -454,7 +461,7 @@ mod tests {
     }
 
     #[test]
-    fn grpc_is_told_by_its_media_type_and_version() {
+    fn grpc_is_recognised_by_its_media_type_and_version() {
         for (media, expected) in [
             ("application/grpc", true),
             ("Application/gRPC+proto; charset=x", true),
@@ -469,14 +476,14 @@ mod tests {
     }
 
     #[test]
-    fn the_client_is_appended_never_believed() {
+    fn the_client_is_appended_and_never_trusted() {
         let mut header = request(&[
             ("host", "auth.example"),
             ("x-forwarded-for", "6.6.6.6"),
             ("x-forwarded-for", "7.7.7.7"),
         ]);
         let client = Some("10.0.0.1".parse().unwrap());
-        forward(&mut header, &Origin { client, tls: false, public: None }).unwrap();
+        forward(&mut header, client, false, None).unwrap();
         assert_eq!(get(&header, "x-forwarded-for"), "6.6.6.6, 7.7.7.7, 10.0.0.1");
         assert_eq!(header.headers.get_all("x-forwarded-for").iter().count(), 1);
         assert_eq!(get(&header, "x-forwarded-proto"), "http");
@@ -494,7 +501,7 @@ mod tests {
             ("x-forwarded-port", "81"),
             ("x-forwarded-prefix", "/evil"),
         ]);
-        forward(&mut header, &Origin { client: None, tls: false, public: Some(&public) }).unwrap();
+        forward(&mut header, None, false, Some(&public)).unwrap();
         assert_eq!(get(&header, "x-forwarded-prefix"), "/x");
         for other in ["forwarded", "x-forwarded-port"] {
             assert!(!header.headers.contains_key(other), "{other}");
@@ -523,7 +530,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_of_the_hop_end_here() {
+    fn hop_by_hop_fields_are_removed() {
         let mut header = request(&[
             ("host", "a"),
             ("connection", "close, X-Mine"),
@@ -554,7 +561,7 @@ mod tests {
     }
 
     #[test]
-    fn a_length_is_said_once_and_cookies_in_one_line() {
+    fn a_length_is_sent_once_and_cookies_in_one_line() {
         for lengths in [&["30, 30"][..], &["30", "30"], &["30 ,30", "30"]] {
             let mut header = request(&[("cookie", "a=1"), ("cookie", "b=2")]);
             for length in lengths {
@@ -569,18 +576,18 @@ mod tests {
 
     /// The entry of a proxy in front follows the client's own entry.
     #[test]
-    fn a_byte_that_is_not_ascii_takes_no_address_away() {
+    fn a_byte_that_is_not_ascii_removes_no_address() {
         let mut header = request(&[]);
         let value = HeaderValue::from_bytes(b"\xe9, 203.0.113.9").unwrap();
         header.append_header("x-forwarded-for", value).unwrap();
         let client = Some("10.0.0.1".parse().unwrap());
-        forward(&mut header, &Origin { client, tls: false, public: None }).unwrap();
+        forward(&mut header, client, false, None).unwrap();
         assert_eq!(header.headers["x-forwarded-for"].as_bytes(), b"\xe9, 203.0.113.9, 10.0.0.1");
     }
 
     /// Otherwise a client behind a load balancer could impersonate the load balancer.
     #[test]
-    fn what_others_put_in_cannot_be_nominated_away() {
+    fn connection_cannot_remove_fields_that_others_set() {
         let kept = [
             "host",
             "authorization",

@@ -5,14 +5,16 @@ use http::{HeaderName, HeaderValue, header};
 use pingora::http::ResponseHeader;
 use url::Url;
 
+use super::headers;
+use crate::proxy::settings::base_path;
+
 /// Fields that hold an address (RFC 9110 §8.7, §10.2.2).
 const ADDRESSES: [HeaderName; 2] = [header::LOCATION, header::CONTENT_LOCATION];
 
 /// The inner server's address, and the public one.
 pub struct InnerAddress<'a> {
+    /// Its path is prepended to every request's path.
     pub upstream: &'a Url,
-    /// Its base path, which is prepended to every request's path: `""` or `/auth`.
-    pub base_path: &'a str,
     /// Public scheme, host, port and path prefix, without a slash at the end.
     pub public: &'a str,
 }
@@ -32,14 +34,12 @@ impl InnerAddress<'_> {
             }
         }
         let cookies = response.headers.get_all(header::SET_COOKIE);
-        if cookies.iter().any(|line| self.cookie(line.as_bytes()).is_some()) {
-            let lines: Vec<_> = cookies.iter().cloned().collect();
-            response.remove_header(&header::SET_COOKIE);
-            for line in lines {
-                let new = self.cookie(line.as_bytes());
-                let new = new.and_then(|new| HeaderValue::from_bytes(&new).ok());
-                response.append_header(header::SET_COOKIE, new.unwrap_or(line))?;
-            }
+        let public: Vec<_> = cookies.iter().map(|line| self.cookie(line)).collect();
+        if public.iter().any(Option::is_some) {
+            let lines = cookies.iter().zip(public);
+            let lines =
+                lines.map(|(line, public)| public.unwrap_or_else(|| line.clone())).collect();
+            headers::set_lines(response, "Set-Cookie", lines)?;
         }
         Ok(())
     }
@@ -50,28 +50,25 @@ impl InnerAddress<'_> {
         let value = response.headers.get(header::LOCATION)?.as_bytes();
         let origin = self.upstream.origin().ascii_serialization();
         let target = value.strip_prefix(origin.as_bytes()).unwrap_or(value);
-        let end = target.iter().position(|b| matches!(b, b'?' | b'#')).unwrap_or(target.len());
-        let path = &target[..end];
-        let is_path = path.first() == Some(&b'/') && path.get(1) != Some(&b'/');
-        let is_outside = !self.base_path.is_empty() && self.below_base(path).is_none();
-        (is_path && is_outside).then_some(path)
+        let path = target.split(|b| matches!(b, b'?' | b'#')).next()?;
+        let is_outside = !self.base_path().is_empty() && self.below_base(path).is_none();
+        (is_path(path) && is_outside).then_some(path)
     }
 
     /// The public form of an address; `None` where it is not changed.
     fn address(&self, value: &[u8]) -> Option<Vec<u8>> {
-        if value.first() == Some(&b'/') && value.get(1) != Some(&b'/') {
+        if is_path(value) {
             let below = self.below_base(value)?;
             return Some([self.public_path().as_bytes(), below].concat());
         }
-        let text = std::str::from_utf8(
-            &value[..value.iter().position(|b| !b.is_ascii()).unwrap_or(value.len())],
-        )
-        .ok()?;
+        let text = value.split(|b| !b.is_ascii()).next()?;
+        let text = std::str::from_utf8(text).ok()?;
         let after_scheme = text.find("://")? + 3;
         let end =
             text[after_scheme..].find(['/', '?', '#']).map_or(text.len(), |n| after_scheme + n);
         let origin = Url::parse(&text[..end]).ok()?.origin();
-        if origin != self.upstream.origin() || self.is_public(&origin) {
+        let is_public = Url::parse(self.public).is_ok_and(|public| public.origin() == origin);
+        if origin != self.upstream.origin() || is_public {
             return None;
         }
         let rest = &value[end..];
@@ -80,10 +77,10 @@ impl InnerAddress<'_> {
     }
 
     /// The public form of a `Set-Cookie` line; `None` where it is not changed.
-    fn cookie(&self, line: &[u8]) -> Option<Vec<u8>> {
+    fn cookie(&self, line: &HeaderValue) -> Option<HeaderValue> {
         let mut parts = Vec::new();
         let mut changed = false;
-        for (number, part) in line.split(|b| *b == b';').enumerate() {
+        for (number, part) in line.as_bytes().split(|b| *b == b';').enumerate() {
             let (name, value) = match part.iter().position(|b| *b == b'=') {
                 Some(at) if number > 0 => (part[..at].trim_ascii(), part[at + 1..].trim_ascii()),
                 _ => (&b""[..], &b""[..]),
@@ -105,26 +102,26 @@ impl InnerAddress<'_> {
             }
             parts.push(part.to_vec());
         }
-        changed.then(|| parts.join(&b';'))
+        if !changed {
+            return None;
+        }
+        HeaderValue::from_bytes(&parts.join(&b';')).ok()
     }
 
     /// The rest of a path below the base path, where there is a base path.
     fn below_base<'p>(&self, path: &'p [u8]) -> Option<&'p [u8]> {
-        if self.base_path.is_empty() {
-            return None;
-        }
-        let rest = path.strip_prefix(self.base_path.as_bytes())?;
-        matches!(rest.first(), None | Some(b'/' | b'?' | b'#')).then_some(rest)
+        let rest = path.strip_prefix(self.base_path().as_bytes())?;
+        let is_below = matches!(rest.first(), None | Some(b'/' | b'?' | b'#'));
+        (is_below && !self.base_path().is_empty()).then_some(rest)
+    }
+
+    fn base_path(&self) -> &str {
+        base_path(self.upstream)
     }
 
     fn public_path(&self) -> &str {
-        let after_scheme = self.public.find("://").map_or(0, |at| at + 3);
-        let host = &self.public[after_scheme..];
+        let host = self.public.split_once("://").map_or(self.public, |(_, host)| host);
         host.find('/').map_or("", |at| &host[at..])
-    }
-
-    fn is_public(&self, origin: &url::Origin) -> bool {
-        Url::parse(self.public).is_ok_and(|public| public.origin() == *origin)
     }
 
     /// Whether a cookie's domain is the inner host or a parent of it, and does not cover the public
@@ -133,9 +130,8 @@ impl InnerAddress<'_> {
         let domain = String::from_utf8_lossy(domain).to_ascii_lowercase();
         let domain = domain.trim_start_matches('.');
         let covers = |host: Option<&str>| {
-            host.is_some_and(|host| {
-                host.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
-            })
+            let rest = host.and_then(|host| host.strip_suffix(domain));
+            rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
         };
         let public = Url::parse(self.public).ok();
         !domain.is_empty()
@@ -144,14 +140,18 @@ impl InnerAddress<'_> {
     }
 }
 
+/// Whether an address is a path on the same server. `//host/path` is none.
+fn is_path(address: &[u8]) -> bool {
+    address.starts_with(b"/") && !address.starts_with(b"//")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn with(upstream: &str, public: &str, name: &'static str, value: &str) -> String {
         let upstream = Url::parse(upstream).unwrap();
-        let base = upstream.path().trim_end_matches('/').to_owned();
-        let inner = InnerAddress { upstream: &upstream, base_path: &base, public };
+        let inner = InnerAddress { upstream: &upstream, public };
         let mut response = ResponseHeader::build(302, None).unwrap();
         response.append_header(name, value).unwrap();
         inner.replace(&mut response).unwrap();
@@ -195,8 +195,7 @@ mod tests {
             ("http://inner", "/sign-in", None),
         ] {
             let upstream = Url::parse(upstream).unwrap();
-            let base = upstream.path().trim_end_matches('/').to_owned();
-            let inner = InnerAddress { upstream: &upstream, base_path: &base, public: PUBLIC };
+            let inner = InnerAddress { upstream: &upstream, public: PUBLIC };
             let mut response = ResponseHeader::build(302, None).unwrap();
             response.append_header("location", location).unwrap();
             let outside = inner.outside(&response).map(|path| std::str::from_utf8(path).unwrap());

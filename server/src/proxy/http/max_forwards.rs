@@ -1,13 +1,13 @@
 //! `Max-Forwards` of `TRACE` and `OPTIONS` (RFC 9110 §7.6.2): how many proxies may forward the
 //! request.
 
-use http::{HeaderName, Method, header};
-use pingora::Result;
-use pingora::http::{RequestHeader, ResponseHeader};
+use bytes::Bytes;
+use http::{HeaderName, Method};
+use pingora::http::RequestHeader;
 
-use super::{ServerSession, reply};
+use super::ServerSession;
+use super::reply::{self, Abort};
 use crate::answer::Failure;
-use crate::proxy::counters::Counters;
 
 const NAME: HeaderName = HeaderName::from_static("max-forwards");
 /// The methods that are forwarded. `TRACE` is refused.
@@ -30,7 +30,7 @@ pub fn of(request: &RequestHeader) -> Option<u64> {
 ///
 /// # Errors
 /// None: a number is a valid value.
-pub fn pass_on(request: &mut RequestHeader) -> Result<()> {
+pub fn decrement(request: &mut RequestHeader) -> pingora::Result<()> {
     match of(request) {
         Some(left) => request.insert_header(NAME, left.saturating_sub(1)),
         None => Ok(()),
@@ -41,13 +41,11 @@ pub fn pass_on(request: &mut RequestHeader) -> Result<()> {
 /// client's cookies and tokens (RFC 9110 §9.3.8).
 ///
 /// # Errors
-/// When the client has closed the connection.
-pub async fn answer(session: &mut ServerSession, counters: &Counters) -> Result<()> {
+/// [`Failure::MethodNotAllowed`], or when the client has closed the connection.
+pub async fn answer(session: &mut ServerSession) -> Result<(), Abort> {
     if session.req_header().method == Method::TRACE {
-        let failure = Failure::MethodNotAllowed { allow: ALLOW };
-        return reply::fail(session, counters, &failure, &[]).await;
+        return Err(Failure::MethodNotAllowed { allow: ALLOW }.into());
     }
-    let mut header = ResponseHeader::build(204, Some(1))?;
-    header.insert_header(header::ALLOW, ALLOW)?;
-    reply::write(session, header, bytes::Bytes::new()).await
+    let header = reply::head(204, [("Allow", ALLOW.to_owned())])?;
+    Ok(reply::write(session, header, Bytes::new()).await?)
 }

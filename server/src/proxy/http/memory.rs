@@ -7,23 +7,23 @@ use crate::answer::Failure;
 
 /// A share up to this size may use the whole budget: a login's form and its answer. Larger shares
 /// leave a quarter free, so that a few clients with large bodies do not stop every login.
-const SMALL: usize = 32 * 1024;
+const SMALL_SHARE: usize = 32 * 1024;
 
 /// Bytes of bodies held now, and the limit.
 #[derive(Debug)]
 pub struct BodyMemory {
     held: AtomicUsize,
-    most: usize,
+    limit: usize,
 }
 
 impl BodyMemory {
-    pub fn new(most: usize) -> Arc<Self> {
-        Arc::new(Self { held: AtomicUsize::new(0), most })
+    pub fn new(limit: usize) -> Arc<Self> {
+        Arc::new(Self { held: AtomicUsize::new(0), limit })
     }
 
     /// The smallest budget in which a request of `bytes` fits.
     pub fn least(bytes: usize) -> usize {
-        if bytes > SMALL { bytes.div_ceil(3).saturating_mul(4) } else { bytes }
+        if bytes > SMALL_SHARE { bytes.div_ceil(3).saturating_mul(4) } else { bytes }
     }
 
     pub fn held(&self) -> usize {
@@ -49,10 +49,10 @@ impl Share {
     /// # Errors
     /// [`Failure::BodyMemory`] when the budget is used up.
     pub fn take(&mut self, bytes: usize) -> Result<(), Failure> {
-        let BodyMemory { held, most } = &*self.memory;
-        let small = self.bytes.saturating_add(bytes) <= SMALL;
-        let most = if small { *most } else { most - most / 4 };
-        let fits = |held: usize| held.checked_add(bytes).filter(|held| *held <= most);
+        let BodyMemory { held, limit } = &*self.memory;
+        let small = self.bytes.saturating_add(bytes) <= SMALL_SHARE;
+        let limit = if small { *limit } else { limit - limit / 4 };
+        let fits = |held: usize| held.checked_add(bytes).filter(|held| *held <= limit);
         held.fetch_update(Ordering::AcqRel, Ordering::Acquire, fits)
             .map_err(|_| Failure::BodyMemory)?;
         self.bytes += bytes;
@@ -85,16 +85,16 @@ mod tests {
 
     #[test]
     fn large_shares_leave_room_for_small_ones() {
-        let memory = BodyMemory::new(8 * SMALL);
+        let memory = BodyMemory::new(8 * SMALL_SHARE);
         let mut large = memory.share();
-        large.take(6 * SMALL).unwrap();
-        assert_eq!(memory.share().take(SMALL + 1), Err(Failure::BodyMemory));
+        large.take(6 * SMALL_SHARE).unwrap();
+        assert_eq!(memory.share().take(SMALL_SHARE + 1), Err(Failure::BodyMemory));
         let (mut one, mut two) = (memory.share(), memory.share());
-        one.take(SMALL).unwrap();
+        one.take(SMALL_SHARE).unwrap();
         assert_eq!(one.take(1), Err(Failure::BodyMemory));
-        two.take(SMALL).unwrap();
+        two.take(SMALL_SHARE).unwrap();
         assert_eq!(memory.share().take(1), Err(Failure::BodyMemory));
-        for bytes in [SMALL, SMALL + 1, 10 * SMALL] {
+        for bytes in [SMALL_SHARE, SMALL_SHARE + 1, 10 * SMALL_SHARE] {
             assert_eq!(BodyMemory::new(BodyMemory::least(bytes)).share().take(bytes), Ok(()));
         }
     }

@@ -7,8 +7,6 @@
 
 pub mod call;
 pub mod connection;
-pub mod connections;
-mod date;
 pub mod downstream;
 pub mod fault;
 pub mod head;

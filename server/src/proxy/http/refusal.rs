@@ -3,7 +3,7 @@
 
 use pingora::http::RequestHeader;
 
-use crate::answer::{self, Failure};
+use crate::answer::{self, Answer, Failure};
 use crate::log;
 use crate::proxy::counters::{Counters, Kind};
 
@@ -12,36 +12,24 @@ use crate::proxy::counters::{Counters, Kind};
 pub(super) fn http1(counters: &Counters, head: &[u8], failure: &Failure) -> Vec<u8> {
     let answer = answer::http(failure);
     let (method, target) = request_line(head);
-    note(counters, method, target, &answer);
-    let status = answer.status;
-    let reason = http::StatusCode::from_u16(status).ok();
-    let reason = reason.and_then(|s| s.canonical_reason()).unwrap_or_default();
-    let mut extra = String::new();
-    if let Some(seconds) = answer.retry_after {
-        extra.push_str(&format!("Retry-After: {seconds}\r\n"));
+    counters.failure(answer.code);
+    account(counters, method, target, &answer);
+    let status = http::StatusCode::from_u16(answer.status).ok();
+    let reason = status.and_then(|status| status.canonical_reason()).unwrap_or_default();
+    let mut head = format!("HTTP/1.1 {} {reason}\r\n", answer.status);
+    for (name, value) in &answer.fields {
+        head.push_str(&format!("{name}: {value}\r\n"));
     }
-    if let Some(allow) = answer.allow {
-        extra.push_str(&format!("Allow: {allow}\r\n"));
-    }
-    let fields = format!(
-        "HTTP/1.1 {status} {reason}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\
-         {extra}Cache-Control: no-store\r\nConnection: close\r\n\r\n",
-        answer.body.len()
-    );
-    [fields.as_bytes(), &answer.body].concat()
+    head.push_str("Connection: close\r\n\r\n");
+    [head.as_bytes(), &answer.body].concat()
 }
 
 /// Counts and logs a refused HTTP/2 request.
-pub(super) fn log(counters: &Counters, request: &RequestHeader, failure: &Failure) {
-    note_request(counters, request.method.as_str(), request.uri.path(), &answer::http(failure));
+pub(super) fn http2(counters: &Counters, request: &RequestHeader, failure: &Failure) {
+    account(counters, request.method.as_str(), request.uri.path(), &answer::http(failure));
 }
 
-fn note(counters: &Counters, method: &str, target: &str, answer: &answer::Answer) {
-    counters.failure(answer.code);
-    note_request(counters, method, target, answer);
-}
-
-fn note_request(counters: &Counters, method: &str, target: &str, answer: &answer::Answer) {
+fn account(counters: &Counters, method: &str, target: &str, answer: &Answer) {
     counters.request(Kind::Refused, answer.status);
     if !log::access_wanted() {
         return;
@@ -94,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_target_is_told_from_other_faults() {
+    fn a_bad_target_is_distinguished_from_other_faults() {
         assert!(has_bad_target(b"GET /a b HTTP/1.1\r\n"));
         assert!(has_bad_target(b"GET  /x HTTP/1.1\r\n"));
         assert!(has_bad_target(b"GET /\"x HTTP/1.1\r\n"));

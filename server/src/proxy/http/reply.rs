@@ -1,13 +1,24 @@
 //! Writes answers of this program to a pingora session.
 
 use bytes::Bytes;
-use http::{StatusCode, Version, header};
+use http::{Method, Version, header};
 use pingora::Result;
 use pingora::http::ResponseHeader;
 
 use super::{ServerSession, downstream, response};
 use crate::answer::{self, Failure};
 use crate::proxy::counters::Counters;
+
+/// Why a request is not answered as planned.
+#[derive(Debug, thiserror::Error)]
+pub enum Abort {
+    /// The client gets an error answer.
+    #[error(transparent)]
+    Failed(#[from] Failure),
+    /// The client can get no other answer: it has gone, or the answer has begun.
+    #[error(transparent)]
+    Broken(#[from] Box<pingora::Error>),
+}
 
 /// Writes header and body. For `HEAD` it writes the header alone.
 pub async fn write(
@@ -19,12 +30,11 @@ pub async fn write(
     if !session.is_body_done() {
         session.set_keepalive(None);
     }
-    let bare = session.req_header().method == http::Method::HEAD || body.is_empty();
-    downstream::head(session, header.into()).await?;
-    match bare {
-        true => Ok(()),
-        false => downstream::last(session, body).await,
+    downstream::in_time(session.write_response_header(header.into())).await?;
+    if session.req_header().method == Method::HEAD || body.is_empty() {
+        return Ok(());
     }
+    downstream::in_time(session.write_response_body(body, true)).await
 }
 
 /// Writes an answer that was read whole from the upstream, with the length of its body.
@@ -34,10 +44,32 @@ pub async fn write_unchanged(
     body: Bytes,
 ) -> Result<()> {
     let mut header = header.into();
-    if has_body(session, header.status) {
+    if response::has_body(session, header.status) {
         header.insert_header(header::CONTENT_LENGTH, body.len())?;
     }
     write(session, header, body).await
+}
+
+/// A header field of an answer. pingora does not copy a static name.
+pub type Field = (&'static str, String);
+
+/// The head of an answer of this program.
+pub fn head(status: u16, fields: impl IntoIterator<Item = Field>) -> Result<ResponseHeader> {
+    let fields = fields.into_iter();
+    let mut header = ResponseHeader::build(status, Some(fields.size_hint().0))?;
+    for (name, value) in fields {
+        header.insert_header(name, value)?;
+    }
+    Ok(header)
+}
+
+/// The head of a `200` with this JSON body.
+pub fn json_head(body: &Bytes, fields: impl IntoIterator<Item = Field>) -> Result<ResponseHeader> {
+    let json = [
+        ("Content-Type", "application/json".to_owned()),
+        ("Content-Length", body.len().to_string()),
+    ];
+    head(200, json.into_iter().chain(fields))
 }
 
 /// The code of our own error answer, kept in the extensions of its header for the access line.
@@ -49,30 +81,13 @@ pub async fn fail(
     session: &mut ServerSession,
     counters: &Counters,
     failure: &Failure,
-    extra: &[(http::HeaderName, String)],
+    extra: impl IntoIterator<Item = Field>,
 ) -> Result<()> {
     let answer = answer::http(failure);
     counters.failure(answer.code);
-    let mut header = ResponseHeader::build(answer.status, Some(6 + extra.len()))?;
+    let mut header = head(answer.status, answer.fields.into_iter().chain(extra))?;
     header.extensions_mut().insert(Code(answer.code));
-    header.insert_header(header::CONTENT_TYPE, "application/json")?;
-    header.insert_header(header::CONTENT_LENGTH, answer.body.len())?;
-    header.insert_header(header::CACHE_CONTROL, "no-store")?;
-    if let Some(seconds) = answer.retry_after {
-        header.insert_header(header::RETRY_AFTER, seconds)?;
-    }
-    if let Some(allow) = answer.allow {
-        header.insert_header(header::ALLOW, allow)?;
-    }
-    for (name, value) in extra {
-        header.insert_header(name, value.as_str())?;
-    }
     write(session, header, answer.body).await
-}
-
-/// Whether an answer with this status to this request has a body (RFC 9112 §6.3).
-pub fn has_body(session: &ServerSession, status: StatusCode) -> bool {
-    response::has_body(&session.req_header().method, status)
 }
 
 /// Writes the head of an answer whose length may be unknown.
@@ -84,18 +99,5 @@ pub async fn open_head(session: &mut ServerSession, mut header: Box<ResponseHead
             _ => session.set_keepalive(None),
         }
     }
-    downstream::head(session, header).await
-}
-
-/// Writes an answer without a body, such as `204` to `OPTIONS`.
-pub async fn empty(
-    session: &mut ServerSession,
-    status: u16,
-    fields: &[(http::HeaderName, String)],
-) -> Result<()> {
-    let mut header = ResponseHeader::build(status, Some(fields.len() + 1))?;
-    for (name, value) in fields {
-        header.insert_header(name, value.as_str())?;
-    }
-    write(session, header, Bytes::new()).await
+    downstream::in_time(session.write_response_header(header)).await
 }

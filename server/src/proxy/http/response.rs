@@ -64,9 +64,9 @@ pub fn switches_to_websocket(header: &ResponseHeader) -> bool {
     switches(header) && headers::upgrades_to_websocket(&header.headers)
 }
 
-/// Whether an answer with this status to this method has a body (RFC 9112 §6.3).
-pub fn has_body(method: &http::Method, status: StatusCode) -> bool {
-    *method != http::Method::HEAD
+/// Whether an answer with this status to this request has a body (RFC 9112 §6.3).
+pub fn has_body(session: &ServerSession, status: StatusCode) -> bool {
+    session.req_header().method != http::Method::HEAD
         && !status.is_informational()
         && !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
 }

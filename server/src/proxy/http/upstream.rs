@@ -1,6 +1,6 @@
 //! The auth server behind this proxy: its address, and how connections to it are made.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
@@ -10,7 +10,7 @@ use arc_swap::ArcSwap;
 use pingora::connectors::ConnectorOptions;
 use pingora::connectors::http::Connector;
 use pingora::protocols::TcpKeepalive;
-use pingora::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy, PeerOptions};
+use pingora::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy};
 use pingora::utils::tls::{CertKey, WrappedX509, parse_x509};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
@@ -19,39 +19,38 @@ use url::Url;
 
 use crate::answer::Failure;
 use crate::dns::Resolver;
-use crate::proxy::settings::{HostHeader, UpstreamSettings};
+use crate::proxy::settings::{HostHeader, UpstreamSettings, base_path};
 
 /// How long resolved addresses are used before the name is resolved again.
-const ADDRESSES_FOR: Duration = Duration::from_secs(30);
+const ADDRESS_TTL: Duration = Duration::from_secs(30);
 /// TCP keep-alive idle time; detects dead WebSocket peers.
 pub const TCP_KEEP_ALIVE: Duration = Duration::from_secs(60);
 /// An empty root store: the roots are set per connection. Otherwise pingora would read the system's
 /// store at start, and a container built from scratch has none.
-pub const NO_ROOTS: &str = "/dev/null";
+pub(super) const NO_ROOTS: &str = "/dev/null";
+/// Connections to the upstream kept in the pool.
+pub(super) const POOL: usize = 128;
 
 #[derive(Debug, thiserror::Error)]
-pub enum UpstreamError {
-    #[error("`{0}` has no host")]
-    NoHost(Url),
-    #[error("cannot read {path}: {why}")]
-    File { path: PathBuf, why: String },
+#[error("cannot read {path}: {why}")]
+pub struct UpstreamError {
+    path: PathBuf,
+    why: String,
 }
 
 struct Addresses {
     /// One peer per address, made once and shared by all requests.
     list: Vec<Arc<HttpPeer>>,
-    until: Option<Instant>,
+    until: Instant,
 }
 
 /// The upstream's address and connection settings.
 pub struct Upstream {
-    url: Url,
-    host: String,
-    port: u16,
-    tls: bool,
-    sni: String,
-    options: PeerOptions,
-    client: Option<Arc<CertKey>>,
+    pub url: Url,
+    /// Makes and pools connections.
+    pub(super) connector: Connector,
+    /// A peer with all settings but the address.
+    template: HttpPeer,
     host_header: HostHeader,
     resolver: Resolver,
     addresses: ArcSwap<Addresses>,
@@ -64,18 +63,18 @@ impl Upstream {
     /// # Errors
     /// [`UpstreamError`] when a certificate or key file cannot be used.
     pub fn new(settings: &UpstreamSettings, resolver: Resolver) -> Result<Self, UpstreamError> {
-        let url = settings.url.clone();
-        let host = url.host_str().ok_or_else(|| UpstreamError::NoHost(url.clone()))?.to_owned();
+        let UpstreamSettings { url, host, tls: tls_settings, timeouts } = settings.clone();
         let tls = url.scheme() == "https";
-        let port = url.port_or_known_default().unwrap_or(if tls { 443 } else { 80 });
-        let bare = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-        let sni = settings.tls.sni.clone().unwrap_or_else(|| bare.clone());
-        let mut options = PeerOptions::new();
-        options.connection_timeout = Some(settings.timeouts.connect);
-        options.total_connection_timeout = Some(settings.timeouts.connect * 2);
-        options.read_timeout = Some(settings.timeouts.read);
-        options.write_timeout = Some(settings.timeouts.write);
-        options.idle_timeout = Some(settings.timeouts.idle);
+        let host_name = url.host_str().unwrap_or_default();
+        let bare = host_name.trim_start_matches('[').trim_end_matches(']');
+        let sni = tls_settings.sni.clone().unwrap_or_else(|| bare.to_owned());
+        let mut template = HttpPeer::new((Ipv4Addr::UNSPECIFIED, 0), tls, sni);
+        let options = &mut template.options;
+        options.connection_timeout = Some(timeouts.connect);
+        options.total_connection_timeout = Some(timeouts.connect * 2);
+        options.read_timeout = Some(timeouts.read);
+        options.write_timeout = Some(timeouts.write);
+        options.idle_timeout = Some(timeouts.idle);
         options.tcp_keepalive = Some(TcpKeepalive {
             idle: TCP_KEEP_ALIVE,
             interval: TCP_KEEP_ALIVE / 4,
@@ -85,42 +84,31 @@ impl Upstream {
         });
         // `headers::strip_request` removes the hop-by-hop fields.
         options.http_upstream_request_policy = HttpUpstreamRequestPolicy::preserve();
-        options.verify_cert = settings.tls.verify;
-        options.verify_hostname = settings.tls.verify;
+        options.verify_cert = tls_settings.verify;
+        options.verify_hostname = tls_settings.verify;
         if tls {
-            options.ca = Some(roots(settings.tls.ca.as_deref())?);
+            options.ca = Some(roots(tls_settings.ca.as_deref())?);
         }
-        let client = match settings.tls.client() {
-            Some(files) => Some(Arc::new(client_identity(&files.cert, &files.key)?)),
-            None => None,
-        };
-        let fixed = bare.parse().ok().map(|ip| SocketAddr::new(ip, port));
-        let upstream = Self {
+        if let Some(files) = tls_settings.client() {
+            template.client_cert_key = Some(Arc::new(client_identity(&files.cert, &files.key)?));
+        }
+        let mut connector = ConnectorOptions::new(POOL);
+        connector.ca_file = Some(NO_ROOTS.to_owned());
+        Ok(Self {
             url,
-            host,
-            port,
-            tls,
-            sni,
-            options,
-            client,
-            host_header: settings.host.clone().unwrap_or(HostHeader::Client),
+            connector: Connector::new(Some(connector)),
+            template,
+            host_header: host.unwrap_or(HostHeader::Client),
             resolver,
-            addresses: ArcSwap::from_pointee(Addresses { list: Vec::new(), until: None }),
+            addresses: ArcSwap::from_pointee(Addresses { list: Vec::new(), until: Instant::now() }),
             next: AtomicUsize::new(0),
             idle: AtomicU32::new(u32::MAX),
-        };
-        let list = fixed.map(|address| upstream.peer_at(address)).into_iter().collect();
-        upstream.addresses.store(Arc::new(Addresses { list, until: None }));
-        Ok(upstream)
-    }
-
-    pub fn url(&self) -> &Url {
-        &self.url
+        })
     }
 
     /// The path that is prepended to every request's path: `""` or `/auth`.
     pub fn base_path(&self) -> &str {
-        self.url.path().trim_end_matches('/')
+        base_path(&self.url)
     }
 
     /// The `Host` sent to the upstream; `None` passes on the client's.
@@ -137,28 +125,25 @@ impl Upstream {
         &self.url[url::Position::BeforeHost..url::Position::AfterPort]
     }
 
-    /// Makes and pools connections to the upstream.
-    pub fn connector(pool: usize) -> Connector {
-        let mut options = ConnectorOptions::new(pool);
-        options.ca_file = Some(NO_ROOTS.to_owned());
-        Connector::new(Some(options))
-    }
-
     /// The peer of the next address to try.
     ///
     /// # Errors
     /// [`Failure::UpstreamUnreachable`] when the name does not resolve.
     pub async fn peer(&self) -> Result<Arc<HttpPeer>, Failure> {
         let known = self.addresses.load();
-        let fresh = known.until.is_none_or(|until| until > Instant::now());
-        if !known.list.is_empty() && fresh {
+        if !known.list.is_empty() && known.until > Instant::now() {
             return Ok(self.pick(&known.list));
         }
-        match self.resolver.resolve(&self.host, self.port).await {
+        let host = self.url.host_str().unwrap_or_default();
+        let port = self.url.port_or_known_default().unwrap_or_default();
+        match self.resolver.resolve(host, port).await {
             Ok(list) if !list.is_empty() => {
-                let list: Vec<_> = list.into_iter().map(|address| self.peer_at(address)).collect();
+                let peer_at = |address: SocketAddr| {
+                    Arc::new(HttpPeer { _address: address.into(), ..self.template.clone() })
+                };
+                let list: Vec<_> = list.into_iter().map(peer_at).collect();
                 let peer = self.pick(&list);
-                let until = Some(Instant::now() + ADDRESSES_FOR);
+                let until = Instant::now() + ADDRESS_TTL;
                 self.addresses.store(Arc::new(Addresses { list, until }));
                 Ok(peer)
             }
@@ -166,24 +151,17 @@ impl Upstream {
             _ if !known.list.is_empty() => Ok(self.pick(&known.list)),
             other => {
                 if let Err(why) = other {
-                    tracing::warn!(host = self.host, %why, "the upstream's name cannot be resolved");
+                    tracing::warn!(host, %why, "the upstream's name cannot be resolved");
                 }
                 Err(Failure::UpstreamUnreachable)
             }
         }
     }
 
-    fn peer_at(&self, address: SocketAddr) -> Arc<HttpPeer> {
-        let mut peer = HttpPeer::new(address, self.tls, self.sni.clone());
-        peer.options = self.options.clone();
-        peer.client_cert_key.clone_from(&self.client);
-        Arc::new(peer)
-    }
-
     /// How long an idle connection is kept: the shorter of the configured time and the upstream's.
     pub fn idle_timeout(&self) -> Option<Duration> {
-        let learnt = Duration::from_secs(self.idle.load(Ordering::Relaxed).into());
-        self.options.idle_timeout.map(|own| own.min(learnt))
+        let announced = Duration::from_secs(self.idle.load(Ordering::Relaxed).into());
+        self.template.options.idle_timeout.map(|own| own.min(announced))
     }
 
     /// Notes how long the upstream keeps an idle connection, so that this side closes first. A
@@ -223,17 +201,12 @@ fn timeout(keep_alive: &str) -> Option<u64> {
 fn roots(ca: Option<&Path>) -> Result<Arc<[WrappedX509]>, UpstreamError> {
     let own = ca.map(certificates).transpose()?.unwrap_or_default();
     let public = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned();
-    Ok(public.chain(own).map(wrapped).collect())
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "maps over owned certificates")]
-fn wrapped(der: CertificateDer<'_>) -> WrappedX509 {
-    WrappedX509::new(der.to_vec(), parse_x509)
+    Ok(public.chain(own).map(|der| WrappedX509::new(der.to_vec(), parse_x509)).collect())
 }
 
 fn client_identity(cert: &Path, key: &Path) -> Result<CertKey, UpstreamError> {
     let chain = certificates(cert)?.into_iter().map(|der| der.to_vec()).collect();
-    let key = PrivateKeyDer::from_pem_file(key).map_err(|e| file(key, &e))?;
+    let key = PrivateKeyDer::from_pem_file(key).map_err(|e| unreadable(key, &e))?;
     Ok(CertKey::new(chain, key.secret_der().to_vec()))
 }
 
@@ -242,18 +215,18 @@ fn client_identity(cert: &Path, key: &Path) -> Result<CertKey, UpstreamError> {
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, UpstreamError> {
     let list: Vec<_> = CertificateDer::pem_file_iter(path)
         .and_then(Iterator::collect::<Result<_, _>>)
-        .map_err(|e| file(path, &e))?;
+        .map_err(|e| unreadable(path, &e))?;
     if list.is_empty() {
-        return Err(file(path, &"it holds no certificate"));
+        return Err(unreadable(path, &"it holds no certificate"));
     }
     for der in &list {
-        x509_parser::parse_x509_certificate(der).map_err(|e| file(path, &e))?;
+        x509_parser::parse_x509_certificate(der).map_err(|e| unreadable(path, &e))?;
     }
     Ok(list)
 }
 
-fn file(path: &Path, why: &dyn std::fmt::Display) -> UpstreamError {
-    UpstreamError::File { path: path.to_owned(), why: why.to_string() }
+fn unreadable(path: &Path, why: &dyn std::fmt::Display) -> UpstreamError {
+    UpstreamError { path: path.to_owned(), why: why.to_string() }
 }
 
 #[cfg(test)]
@@ -274,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn the_upstreams_patience_is_read() {
+    fn the_upstreams_idle_timeout_is_read() {
         assert_eq!(timeout("timeout=5"), Some(5));
         assert_eq!(timeout("max=3, timeout=72"), Some(72));
         assert_eq!(timeout("max=3"), None);

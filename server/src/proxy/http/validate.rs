@@ -5,7 +5,7 @@ use http::header;
 use http::uri::Uri;
 use pingora::http::RequestHeader;
 
-use super::head::Field;
+use super::headers;
 use crate::answer::Failure;
 
 /// The largest length that overflows in no parser. nginx and Go refuse larger ones.
@@ -31,28 +31,27 @@ pub fn http1(request: &httparse::Request<'_, '_>) -> Result<Head, Failure> {
     let (mut hosts, mut codings) = (0, 0);
     let mut length = None;
     for field in request.headers.iter() {
-        match Field::of(field.name) {
-            Field::Host => {
+        let is = |name: &str| field.name.eq_ignore_ascii_case(name);
+        // The length first, since most fields have none of these names.
+        match field.name.len() {
+            4 if is("host") => {
                 hosts += 1;
                 host(field.value)?;
             }
-            Field::ContentLength => {
+            7 if is("upgrade") => head.bodiless = false,
+            10 if is("connection") => head.close |= headers::lists(field.value, "close"),
+            14 if is("content-length") => {
                 head.bodiless = false;
                 content_length(field.value, &mut length)?;
             }
-            Field::TransferEncoding => {
+            17 if is("transfer-encoding") => {
                 head.bodiless = false;
                 codings += 1;
                 if !field.value.eq_ignore_ascii_case(b"chunked") {
                     return Err(Failure::Framing);
                 }
             }
-            Field::Connection => {
-                let mut options = field.value.split(|b| *b == b',');
-                head.close |= options.any(|o| o.trim_ascii().eq_ignore_ascii_case(b"close"));
-            }
-            Field::Upgrade => head.bodiless = false,
-            Field::Other => {}
+            _ => {}
         }
     }
     let http11 = request.version == Some(1);

@@ -6,17 +6,16 @@ use std::pin::pin;
 
 use bytes::Bytes;
 use http::{Method, StatusCode, header};
-use pingora::Result;
 use pingora::http::{RequestHeader, ResponseHeader};
 
 use super::discovery_cache::Key;
-use super::{Routes, tokens};
+use super::tokens;
 use crate::answer::Failure;
 use crate::issuer::publisher::COMMON_PATH;
-use crate::proxy::http::call::{self, Body, Reply};
 use crate::proxy::http::memory::Share;
+use crate::proxy::http::reply::{self, Abort};
 use crate::proxy::http::upstream::Upstream;
-use crate::proxy::http::{ServerSession, downstream, headers, reply, response};
+use crate::proxy::http::{ServerSession, call, downstream, headers};
 use crate::proxy::outbound::{self, Changes};
 use crate::proxy::state::State;
 use crate::rewrite::discovery::{self, Discovered, DiscoveryRewrite, EndpointRewrite};
@@ -27,11 +26,11 @@ const OPENID_CONFIGURATION: &str = "/.well-known/openid-configuration";
 const LIMIT: usize = 256 * 1024;
 
 /// The most redirects followed within the upstream.
-const REDIRECTS: usize = 3;
+const MAX_REDIRECTS: usize = 3;
 
 /// Fields that are left out of the cache key, because they do not change the upstream's answer:
 /// this program sets or removes them, or they differ with each request.
-const UNKEYED: [&str; 11] = [
+const NOT_KEYED: [&str; 11] = [
     "accept-encoding",
     "cache-control",
     "cf-ray",
@@ -47,10 +46,10 @@ const UNKEYED: [&str; 11] = [
 
 /// Fields that differ with each client. With a public URL they do not change the rewritten
 /// document.
-const OF_THE_CLIENT: [&str; 4] = ["cf-connecting-ip", "user-agent", "x-forwarded-for", "x-real-ip"];
+const CLIENT_FIELDS: [&str; 4] = ["cf-connecting-ip", "user-agent", "x-forwarded-for", "x-real-ip"];
 
 /// Whether the request reads the document. Other methods are forwarded unchanged.
-pub fn is_read(session: &ServerSession) -> bool {
+pub fn handles(session: &ServerSession) -> bool {
     matches!(session.req_header().method, Method::GET | Method::HEAD)
 }
 
@@ -59,66 +58,55 @@ pub(in crate::proxy) async fn answer(
     session: &mut ServerSession,
     state: &State,
     changes: &Changes,
-) -> Result<()> {
-    let Some(upstream) = &state.upstream else {
-        return match made_up(session.req_header().uri.path(), state) {
-            Some(new) => {
-                let mut header = json(&new)?;
-                for_anybody(&mut header, state)?;
-                reply::write(session, header, new).await
-            }
-            None => reply::fail(session, &state.counters, &Failure::NoUpstream, &[]).await,
-        };
+) -> Result<(), Abort> {
+    let Ok(upstream) = state.upstream() else {
+        let path = session.req_header().uri.path();
+        let document = minimal(path, state).ok_or(Failure::NoUpstream)?;
+        let mut header = reply::json_head(&document, [])?;
+        set_caching_and_cors(&mut header, state)?;
+        return Ok(reply::write(session, header, document).await?);
     };
     // The cache key is made from the request as it is forwarded: hop-by-hop fields do not count.
     let request = outbound::copy(session);
     let key = key(&request, state.server.public_url.is_some());
-    if let Some(kept) = key.as_ref().and_then(|key| state.discovery.get(key)) {
-        return reply::write(session, kept.header, kept.body).await;
+    if let Some((header, body)) = key.as_ref().and_then(|key| state.discovery.get(key)) {
+        return Ok(reply::write(session, header, body).await?);
     }
     let mut share = state.bodies.share();
-    let fetched = fetch(session, state, upstream, request, changes, &mut share).await?;
-    let fetched = fetched.and_then(|found| {
-        response::fits(&found.0.headers, session, &state.server.limits).map(|()| found)
-    });
-    let (mut header, body) = match fetched {
-        Ok(found) => found,
-        Err(failure) => return reply::fail(session, &state.counters, &failure, &[]).await,
-    };
-    headers::strip_fetched(&mut header);
-    outbound::point_at_us(&mut header, session, state, upstream)?;
+    let (mut header, body) = fetch(session, state, upstream, request, changes, &mut share).await?;
+    outbound::accept_fetched(&mut header, session, state, upstream)?;
     let plain = tokens::decoded(&header, &body, LIMIT).unwrap_or(Cow::Borrowed(&body));
     let found = match header.status {
         StatusCode::OK => discovery::read(&plain).ok(),
         _ => None,
     };
-    let ours = found.as_ref().filter(|found| state.bridge.is_ours(&found.issuer));
-    let new = match ours {
+    let is_known = |found: &&Discovered| state.bridge.issuers.by_iss(&found.issuer).is_some();
+    let new = match found.as_ref().filter(is_known) {
         Some(found) => rewritten(session, state, upstream, &plain, found),
         // The upstream answered something else: a web page, a login form, `null`, another issuer's
         // document. If an issuer has our public URL as its name, its document must be at this path
         // (OpenID Connect Discovery 1.0 §4.3).
         None if has_no_document(header.status) => {
-            let new = made_up(session.req_header().uri.path(), state);
+            let new = minimal(session.req_header().uri.path(), state);
             if let Some(new) = &new {
-                header = json(new)?;
+                header = reply::json_head(new, [])?;
             }
             new
         }
         None => None,
     };
     let Some(new) = new else {
-        return reply::write_unchanged(session, header, body).await;
+        return Ok(reply::write_unchanged(session, header, body).await?);
     };
-    headers::of_new_body(&mut header, new.len())?;
+    headers::set_new_body(&mut header, new.len())?;
     // With a cookie, strict caches would not store the document (RFC 9111 §7.3).
     header.remove_header(&header::SET_COOKIE);
     header.insert_header(header::CONTENT_TYPE, "application/json")?;
-    for_anybody(&mut header, state)?;
+    set_caching_and_cors(&mut header, state)?;
     if let Some(key) = key {
-        state.discovery.put(key, &header, &new);
+        state.discovery.insert(key, (header.clone(), new.clone()));
     }
-    reply::write(session, header, new).await
+    Ok(reply::write(session, header, new).await?)
 }
 
 /// Whether a server without a document answers with this status. A failing server, or one that
@@ -131,7 +119,7 @@ fn has_no_document(status: StatusCode) -> bool {
 
 /// Sets caching and CORS fields as for the key set, which verifiers and browsers read in the same
 /// way.
-fn for_anybody(header: &mut ResponseHeader, state: &State) -> Result<()> {
+fn set_caching_and_cors(header: &mut ResponseHeader, state: &State) -> pingora::Result<()> {
     let fresh = header.headers.get(header::CACHE_CONTROL).map(|v| v.as_bytes());
     if fresh.is_none_or(|value| memchr::memmem::find(value, b"max-age").is_none()) {
         let value = format!("public, max-age={}", state.server.max_age);
@@ -150,31 +138,29 @@ async fn fetch(
     mut request: Box<RequestHeader>,
     changes: &Changes,
     share: &mut Share,
-) -> Result<Result<(ResponseHeader, Bytes), Failure>> {
+) -> Result<(ResponseHeader, Bytes), Abort> {
     request.set_method(Method::GET);
     outbound::prepare(&mut request, session, state, upstream, changes)?;
     request.insert_header(header::ACCEPT_ENCODING, "identity")?;
-    for name in [header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE, header::RANGE] {
-        request.remove_header(&name);
+    let removed =
+        [header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE, header::RANGE, header::CONTENT_LENGTH];
+    for name in &removed {
+        request.remove_header(name);
     }
-    request.remove_header(&header::CONTENT_LENGTH);
-    for left in (0..=REDIRECTS).rev() {
-        let asked = {
-            let asking = pin!(call::ask(&request, LIMIT, upstream, &state.connector, share));
-            downstream::cancel_on_reset(session, asking).await?
+    for left in (0..=MAX_REDIRECTS).rev() {
+        let reply = {
+            let asking = pin!(call::ask(&request, LIMIT, upstream, share));
+            downstream::cancel_on_reset(session, asking).await??
         };
-        match asked {
-            Ok(Reply { header, body: Body::Whole(body) }) => {
-                match redirected(&header, &request, upstream).filter(|_| left > 0) {
-                    Some(target) => request.set_raw_path(target.as_bytes())?,
-                    None => return Ok(Ok((*header, body))),
-                }
-            }
-            Ok(Reply { body: Body::Open(..), .. }) => return Ok(Err(Failure::UpstreamInvalid)),
-            Err(failure) => return Ok(Err(failure)),
+        if reply.rest.is_some() {
+            break;
+        }
+        match redirected(&reply.header, &request, upstream).filter(|_| left > 0) {
+            Some(target) => request.set_raw_path(target.as_bytes())?,
+            None => return Ok((*reply.header, reply.body)),
         }
     }
-    Ok(Err(Failure::UpstreamInvalid))
+    Err(Failure::UpstreamInvalid.into())
 }
 
 /// The target of a redirect to another discovery path on the upstream. It is followed here: a
@@ -188,10 +174,10 @@ fn redirected(
         return None;
     }
     let location = header.headers.get(header::LOCATION)?.to_str().ok()?;
-    let from = upstream.url().join(std::str::from_utf8(request.raw_path()).ok()?).ok()?;
+    let from = upstream.url.join(std::str::from_utf8(request.raw_path()).ok()?).ok()?;
     let to = from.join(location).ok()?;
     let is_document = super::is_discovery(to.path().trim_end_matches('/'));
-    let same = to.origin() == upstream.url().origin() && is_document;
+    let same = to.origin() == upstream.url.origin() && is_document;
     same.then(|| to[url::Position::BeforePath..url::Position::AfterQuery].to_owned())
 }
 
@@ -214,14 +200,16 @@ fn rewritten(
         jwks_uri: Some(format!("{base}{}", jwks_path(state, upstream, found))),
         algs: vec![state.bridge.signing_alg()],
         issuer: renamed.map(|issuer| issuer.as_str().to_owned()),
-        endpoints: endpoints(&routes, upstream, found, public),
+        endpoints: public
+            .filter(|_| routes.discovery.endpoints)
+            .map(|public| EndpointRewrite::to_public(&found.issuer, &upstream.url, public)),
     };
     discovery::rewrite(body, &to).ok().map(Bytes::from)
 }
 
 /// A document for an issuer whose name is our public URL and whose server has none. Without it,
 /// relying parties that find keys only by discovery could not verify its tokens.
-fn made_up(path: &str, state: &State) -> Option<Bytes> {
+fn minimal(path: &str, state: &State) -> Option<Bytes> {
     let base = state.server.public_text()?;
     if path != OPENID_CONFIGURATION {
         return None;
@@ -232,34 +220,14 @@ fn made_up(path: &str, state: &State) -> Option<Bytes> {
     Some(Bytes::from(document))
 }
 
-fn json(body: &Bytes) -> Result<ResponseHeader> {
-    let mut header = ResponseHeader::build(StatusCode::OK, Some(2))?;
-    header.insert_header(header::CONTENT_TYPE, "application/json")?;
-    header.insert_header(header::CONTENT_LENGTH, body.len())?;
-    Ok(header)
-}
-
-fn endpoints(
-    routes: &Routes,
-    upstream: &Upstream,
-    found: &Discovered,
-    public: Option<&str>,
-) -> Option<EndpointRewrite> {
-    let public = public.filter(|_| routes.discovery.endpoints)?;
-    Some(EndpointRewrite::to_public(&found.issuer, upstream.url(), public))
-}
-
 /// The path of the normalised key set: the issuer's own `jwks_uri` path where this program serves
 /// that path.
 fn jwks_path(state: &State, upstream: &Upstream, found: &Discovered) -> String {
-    let own = found.jwks_uri.as_deref().and_then(|uri| url::Url::parse(uri).ok());
-    let own = own.map(|url| url.path().to_owned());
-    let below = |path: &String| path.strip_prefix(upstream.base_path()).map(str::to_owned);
-    own.iter()
-        .flat_map(|path| [Some(path.clone()), below(path)])
-        .flatten()
-        .find(|path| state.publisher.is_jwks_path(path))
-        .unwrap_or_else(|| COMMON_PATH.to_owned())
+    let uri = found.jwks_uri.as_deref().and_then(|uri| url::Url::parse(uri).ok());
+    let own = uri.as_ref().map(url::Url::path);
+    let below_base = own.and_then(|path| path.strip_prefix(upstream.base_path()));
+    let mut paths = [own, below_base].into_iter().flatten();
+    paths.find(|path| state.publisher.is_jwks_path(path)).unwrap_or(COMMON_PATH).to_owned()
 }
 
 /// The public base URL: the configured one; else the issuer's origin, if it differs from the
@@ -274,13 +242,11 @@ fn base(
     if let Some(public) = state.server.public_text() {
         return Some(public.to_owned());
     }
-    if let Ok(issuer) = url::Url::parse(&found.issuer)
-        && issuer.origin().is_tuple()
-        && issuer.origin() != upstream.url().origin()
-    {
-        return Some(issuer.origin().ascii_serialization());
+    let origin = url::Url::parse(&found.issuer).ok().map(|issuer| issuer.origin());
+    match origin.filter(|origin| origin.is_tuple() && *origin != upstream.url.origin()) {
+        Some(origin) => Some(origin.ascii_serialization()),
+        None => headers::client_origin(session),
     }
-    headers::client_origin(session)
 }
 
 /// The cache key of a document. Any field of a request may change what the upstream answers: some
@@ -291,11 +257,12 @@ fn base(
 /// `None` means that the answer is not cached.
 fn key(request: &RequestHeader, public: bool) -> Option<Key> {
     let target = request.uri.path_and_query().map_or("/", |p| p.as_str());
-    let host = host(request)?;
+    // The host as the client sent it, because that is what the upstream gets.
+    let host = headers::host(request).filter(|host| host.len() <= 255)?;
     let mut key = [host, b"\n", target.as_bytes(), b"\n"].concat();
     let keyed = |name: &str| {
-        let of_client = public && OF_THE_CLIENT.contains(&name);
-        name != "host" && !UNKEYED.contains(&name) && !of_client
+        let of_client = public && CLIENT_FIELDS.contains(&name);
+        name != "host" && !NOT_KEYED.contains(&name) && !of_client
     };
     let fields = request.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
     let mut fields: Vec<_> = fields.filter(|(name, _)| keyed(name)).collect();
@@ -303,16 +270,11 @@ fn key(request: &RequestHeader, public: bool) -> Option<Key> {
     fields.sort_by_key(|(name, _)| *name);
     for (name, value) in fields {
         // Neither names nor values can contain a line end.
-        key.extend([name.as_bytes(), b":", value, b"\n"].concat());
+        for part in [name.as_bytes(), b":", value, b"\n"] {
+            key.extend_from_slice(part);
+        }
     }
     Some(key)
-}
-
-/// The host as the client sent it, because that is what the upstream gets.
-fn host(request: &RequestHeader) -> Option<&[u8]> {
-    let field = request.headers.get(header::HOST).map(|v| v.as_bytes());
-    let host = field.or(request.uri.authority().map(|a| a.as_str().as_bytes()))?;
-    (host.len() <= 255).then_some(host)
 }
 
 #[cfg(test)]
@@ -342,7 +304,7 @@ mod tests {
             assert_ne!(keyed(&[field]), plain, "{field:?}");
         }
         let mut request = RequestHeader::build("GET", b"/.well-known/x?a", None).unwrap();
-        assert_eq!(key(&request, true), None, "no Host, kept for nobody");
+        assert_eq!(key(&request, true), None, "without a Host it is not cached");
         request.append_header("host", "a".repeat(256)).unwrap();
         assert_eq!(key(&request, true), None, "a Host that is too long");
         request.insert_header("host", "auth.example").unwrap();
@@ -350,7 +312,7 @@ mod tests {
         request.insert_header("host", "AUTH.example").unwrap();
         assert_ne!(key(&request, false), plain, "as it is sent");
         request.insert_header("host", "auth.example").unwrap();
-        for field in OF_THE_CLIENT {
+        for field in CLIENT_FIELDS {
             request.insert_header(field, "evil").unwrap();
             assert_ne!(key(&request, false), plain, "{field}");
             request.remove_header(field);

@@ -3,9 +3,8 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use http::{HeaderName, Method, header};
+use http::{Method, header};
 use pingora::Result;
-use pingora::http::ResponseHeader;
 
 use super::form::{self, ExchangeRequest, TokenType};
 use crate::answer::{ExchangeFailure, Failure};
@@ -15,12 +14,14 @@ use crate::jose::{base64url, json};
 use crate::pipeline::Ask;
 use crate::proxy::http::downstream::{self, Upload};
 use crate::proxy::http::memory::Share;
-use crate::proxy::http::{ServerSession, headers, reply};
+use crate::proxy::http::reply::{self, Field};
+use crate::proxy::http::{ServerSession, headers};
 use crate::proxy::settings::{Cors, ExchangeSettings};
 use crate::proxy::state::State;
 use crate::rewrite::is_jws;
 
 const ALLOW: &str = "POST, OPTIONS";
+const ALLOW_ORIGIN: &str = "Access-Control-Allow-Origin";
 /// Fields that web pages send: the form's media type, and what tracing libraries add to each
 /// request (W3C Trace Context, Sentry).
 const ALLOW_HEADERS: &str = "Content-Type, traceparent, tracestate, baggage, sentry-trace";
@@ -32,33 +33,25 @@ pub(in crate::proxy) async fn answer(session: &mut ServerSession, state: &State)
         return preflight(session, cors).await;
     }
     let mut share = state.bodies.share();
-    let granted = match asked(session, state, &mut share).await {
+    let exchanged = match read_form(session, state, &mut share).await {
         Ok(body) => {
-            let cookies = state.opaque.as_ref().and_then(|v| v.cookies(session));
+            let cookies = state.opaque.as_ref().and_then(|opaque| opaque.cookies(session));
             let exchanging = std::pin::pin!(exchange(&body, cookies, state));
             downstream::cancel_on_reset(session, exchanging).await?
         }
         Err(failure) => Err(failure),
     };
-    match granted {
-        Ok(body) => {
-            let mut header = ResponseHeader::build(200, Some(5 + cors.len()))?;
-            header.insert_header(header::CONTENT_TYPE, "application/json")?;
-            header.insert_header(header::CONTENT_LENGTH, body.len())?;
-            for (name, value) in no_store().iter().chain(&cors) {
-                header.insert_header(name, value.as_str())?;
-            }
-            reply::write(session, header, body).await
-        }
-        Err(failure) => {
-            let fields: Vec<_> = no_store().into_iter().chain(cors).collect();
-            reply::fail(session, &state.counters, &failure, &fields).await
-        }
+    // No caching (RFC 6749 §5.1).
+    let no_store = [("Cache-Control", "no-store".to_owned()), ("Pragma", "no-cache".to_owned())];
+    let fields = no_store.into_iter().chain(cors);
+    match exchanged {
+        Ok(body) => reply::write(session, reply::json_head(&body, fields)?, body).await,
+        Err(failure) => reply::fail(session, &state.counters, &failure, fields).await,
     }
 }
 
 /// Reads the body with the form.
-async fn asked(
+async fn read_form(
     session: &mut ServerSession,
     state: &State,
     share: &mut Share,
@@ -97,10 +90,13 @@ async fn exchange(body: &[u8], cookies: Option<String>, state: &State) -> Result
         let ask = Ask { audience, downscope: true, ..Ask::default() };
         let exchanged = match &state.opaque {
             Some(opaque) if !is_jws(token) => opaque.token(token, &ask).await,
-            _ => state.bridge.countersign(token, &ask).await.map_err(ExchangeFailure::from),
+            _ => state.bridge.countersign(token, &ask).await,
         };
-        match exchanged {
-            Ok(bridged) => return Ok(granted(state, &bridged, &request)),
+        match exchanged.map_err(ExchangeFailure::from) {
+            Ok(bridged) => {
+                let scope = request.scope.as_deref();
+                return Ok(token_response(state, &bridged, token, request.issued_type, scope));
+            }
             Err(failure) if failure.is_target() => refused = Some(failure),
             Err(failure) => return Err(failure.into()),
         }
@@ -110,7 +106,7 @@ async fn exchange(body: &[u8], cookies: Option<String>, state: &State) -> Result
 
 /// Refuses access tokens (RFC 9068 §2.1): they say less about the login than an ID token does.
 fn not_an_access_token(token: &str, state: &State) -> Result<(), ExchangeFailure> {
-    let Ok(jws) = CompactJws::parse(token.to_owned(), state.bridge.limits(), true) else {
+    let Ok(jws) = CompactJws::parse(token.to_owned(), &state.bridge.limits, true) else {
         return Ok(());
     };
     let is = |typ: &str| {
@@ -129,29 +125,27 @@ async fn by_cookie(cookies: Option<String>, state: &State) -> Result<Bytes, Fail
     let Some((opaque, cookies)) = state.opaque.as_ref().zip(cookies) else {
         return Err(ExchangeFailure::Missing("subject_token").into());
     };
-    let bridged = opaque.session(&cookies, &Ask::default()).await?;
-    let request = ExchangeRequest {
-        subject_token: String::new(),
-        subject_type: TokenType::Jwt,
-        issued_type: TokenType::Jwt,
-        audiences: Vec::new(),
-        scope: None,
-    };
-    Ok(granted(state, &bridged, &request))
+    let bridged = opaque.session(&cookies, &Ask::default()).await;
+    let bridged = bridged.map_err(ExchangeFailure::from)?;
+    Ok(token_response(state, &bridged, "", TokenType::Jwt, None))
 }
 
 /// The answer (RFC 8693 §2.2.1). `scope` is in it where it differs from the requested one.
-fn granted(state: &State, bridged: &Bridged, request: &ExchangeRequest) -> Bytes {
-    let token = bridged.jwt.as_deref().unwrap_or(&request.subject_token);
-    let scope = request.scope.as_ref().and_then(|asked| {
-        let scope = scope_of(token)?;
-        (!same_scope(asked, &scope)).then_some(scope)
-    });
+fn token_response(
+    state: &State,
+    bridged: &Bridged,
+    original: &str,
+    issued_type: TokenType,
+    requested_scope: Option<&str>,
+) -> Bytes {
+    let token = bridged.jwt.as_deref().unwrap_or(original);
+    let scope = requested_scope
+        .and_then(|requested| scope_of(token).filter(|scope| !same_scope(requested, scope)));
     let expires_in = bridged.expires.since(state.clock.now()).as_secs();
     // The token needs no escaping: a compact JWS consists of base64url and dots (RFC 7515 §7.1).
     let mut body = format!(
         r#"{{"access_token":"{token}","issued_token_type":"{}","token_type":"Bearer","expires_in":{expires_in}"#,
-        request.issued_type.uri(),
+        issued_type.uri(),
     );
     if let Some(scope) = scope {
         body.push_str(r#","scope":"#);
@@ -179,31 +173,24 @@ fn same_scope(a: &str, b: &str) -> bool {
     words(a) == words(b)
 }
 
-/// Forbids caching (RFC 6749 §5.1).
-fn no_store() -> [(HeaderName, String); 2] {
-    [(header::CACHE_CONTROL, "no-store".into()), (header::PRAGMA, "no-cache".into())]
-}
-
 /// The CORS fields for the request's origin. Empty for an origin that is not allowed.
-fn cors(session: &ServerSession, settings: &ExchangeSettings) -> Vec<(HeaderName, String)> {
+fn cors(session: &ServerSession, settings: &ExchangeSettings) -> Vec<Field> {
     let cors = &settings.cors;
     let mut fields = Vec::new();
     if matches!(cors, Cors::Origins(_)) {
-        fields.push((header::VARY, "Origin".to_owned()));
+        fields.push(("Vary", "Origin".to_owned()));
     }
     let origin = session.get_header(header::ORIGIN).and_then(|v| v.to_str().ok());
-    if let Some(origin) = origin
-        && cors.allows(origin)
-    {
+    if let Some(origin) = origin.filter(|origin| cors.allows(origin)) {
         let allowed = if *cors == Cors::Any { "*" } else { origin };
-        fields.push((header::ACCESS_CONTROL_ALLOW_ORIGIN, allowed.to_owned()));
+        fields.push((ALLOW_ORIGIN, allowed.to_owned()));
         // Without it, a page cannot read `Retry-After`.
-        fields.push((header::ACCESS_CONTROL_EXPOSE_HEADERS, "Retry-After".to_owned()));
+        fields.push(("Access-Control-Expose-Headers", "Retry-After".to_owned()));
         // Only where cookies are accepted, and never with `*`: the configuration refuses that
         // combination.
         let cookies = settings.session.as_ref().is_some_and(|session| !session.cookies.is_empty());
         if cookies && allowed != "*" {
-            fields.push((header::ACCESS_CONTROL_ALLOW_CREDENTIALS, "true".to_owned()));
+            fields.push(("Access-Control-Allow-Credentials", "true".to_owned()));
         }
     }
     fields
@@ -211,12 +198,12 @@ fn cors(session: &ServerSession, settings: &ExchangeSettings) -> Vec<(HeaderName
 
 /// Answers a CORS preflight (Fetch §3.2.2). Without an allowed origin the answer has no CORS
 /// fields, and the browser stops.
-async fn preflight(session: &mut ServerSession, mut cors: Vec<(HeaderName, String)>) -> Result<()> {
-    if cors.iter().any(|(name, _)| *name == header::ACCESS_CONTROL_ALLOW_ORIGIN) {
-        cors.push((header::ACCESS_CONTROL_ALLOW_METHODS, "POST".into()));
-        cors.push((header::ACCESS_CONTROL_ALLOW_HEADERS, ALLOW_HEADERS.into()));
-        cors.push((header::ACCESS_CONTROL_MAX_AGE, "600".into()));
+async fn preflight(session: &mut ServerSession, mut fields: Vec<Field>) -> Result<()> {
+    if fields.iter().any(|(name, _)| *name == ALLOW_ORIGIN) {
+        fields.push(("Access-Control-Allow-Methods", "POST".to_owned()));
+        fields.push(("Access-Control-Allow-Headers", ALLOW_HEADERS.to_owned()));
+        fields.push(("Access-Control-Max-Age", "600".to_owned()));
     }
-    cors.push((header::ALLOW, ALLOW.into()));
-    reply::empty(session, 204, &cors).await
+    fields.push(("Allow", ALLOW.to_owned()));
+    reply::write(session, reply::head(204, fields)?, Bytes::new()).await
 }

@@ -10,7 +10,15 @@ const GRANT: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 const MAX_AUDIENCES: usize = 8;
 /// The media type of a form (RFC 6749, appendix B).
 pub(super) const MEDIA_TYPE: &str = "application/x-www-form-urlencoded";
-const TYPE_PREFIX: &str = "urn:ietf:params:oauth:token-type:";
+/// The parameters that may occur only once.
+const SINGLE: [&str; 6] = [
+    "grant_type",
+    "subject_token",
+    "subject_token_type",
+    "requested_token_type",
+    "actor_token",
+    "scope",
+];
 
 /// The token types that are accepted and issued (RFC 8693 §3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,13 +29,8 @@ pub(super) enum TokenType {
 }
 
 impl TokenType {
-    fn parse(text: &str) -> Option<Self> {
-        match text.strip_prefix(TYPE_PREFIX)? {
-            "jwt" => Some(Self::Jwt),
-            "id_token" => Some(Self::IdToken),
-            "access_token" => Some(Self::AccessToken),
-            _ => None,
-        }
+    fn parse(uri: &str) -> Option<Self> {
+        [Self::Jwt, Self::IdToken, Self::AccessToken].into_iter().find(|known| known.uri() == uri)
     }
 
     pub(super) fn uri(self) -> &'static str {
@@ -62,60 +65,55 @@ impl std::fmt::Debug for ExchangeRequest {
     }
 }
 
-/// One field per parameter, so that a repeated parameter is noticed.
-#[derive(Default)]
-struct Parameters {
-    grant_type: Option<String>,
-    subject_token: Option<String>,
-    subject_token_type: Option<String>,
-    requested_token_type: Option<String>,
-    /// `audience` and `resource` may be repeated (RFC 8693 §2.1).
-    audiences: Vec<String>,
-    actor_token: Option<String>,
-    scope: Option<String>,
-}
-
-impl Parameters {
-    fn slot(&mut self, name: &str) -> Option<(&'static str, &mut Option<String>)> {
-        Some(match name {
-            "grant_type" => ("grant_type", &mut self.grant_type),
-            "subject_token" => ("subject_token", &mut self.subject_token),
-            "subject_token_type" => ("subject_token_type", &mut self.subject_token_type),
-            "requested_token_type" => ("requested_token_type", &mut self.requested_token_type),
-            "actor_token" => ("actor_token", &mut self.actor_token),
-            "scope" => ("scope", &mut self.scope),
-            _ => return None,
-        })
-    }
-}
-
 impl ExchangeRequest {
     /// Parses an `application/x-www-form-urlencoded` body. Unknown parameters are ignored, empty
-    /// ones count as omitted, and only `audience` and `resource` may be repeated (RFC 6749 §3.2).
+    /// ones count as omitted, and only `audience` and `resource` may be repeated (RFC 6749 §3.2,
+    /// RFC 8693 §2.1).
     ///
     /// # Errors
     /// [`ExchangeFailure`] naming the parameter.
     pub(super) fn parse(body: &[u8]) -> Result<Self, ExchangeFailure> {
         let body = std::str::from_utf8(body).map_err(|_| ExchangeFailure::Form)?;
-        let mut parameters = Parameters::default();
+        let mut single: [Option<String>; SINGLE.len()] = Default::default();
+        let mut audiences = Vec::new();
         for (name, value) in body.split('&').filter_map(pair) {
             // A token that was read from a file often ends with a line break.
             let value = match value.trim() {
-                trimmed if trimmed.len() < value.len() => Cow::Owned(trimmed.to_owned()),
-                _ => value,
+                "" => continue,
+                trimmed if trimmed.len() < value.len() => trimmed.to_owned(),
+                _ => value.into_owned(),
             };
-            if matches!(&*name, "audience" | "resource") && !value.is_empty() {
-                parameters.audiences.push(value.into_owned());
-                continue;
-            }
-            if let Some((name, slot)) = parameters.slot(&name)
-                && !value.is_empty()
-                && slot.replace(value.into_owned()).is_some()
+            if matches!(&*name, "audience" | "resource") {
+                audiences.push(value);
+            } else if let Some(at) = SINGLE.iter().position(|known| *known == name)
+                && single[at].replace(value).is_some()
             {
-                return Err(ExchangeFailure::Repeated(name));
+                return Err(ExchangeFailure::Repeated(SINGLE[at]));
             }
         }
-        parameters.check()
+        // In the order of `SINGLE`.
+        let [grant, subject_token, subject_type, requested_type, actor, scope] = single;
+        if grant.ok_or(ExchangeFailure::Missing("grant_type"))? != GRANT {
+            return Err(ExchangeFailure::GrantType);
+        }
+        let subject_token = subject_token.ok_or(ExchangeFailure::Missing("subject_token"))?;
+        let subject_type = subject_type.ok_or(ExchangeFailure::Missing("subject_token_type"))?;
+        let subject_type =
+            TokenType::parse(&subject_type).ok_or(ExchangeFailure::SubjectTokenType)?;
+        let issued_type = match requested_type {
+            Some(uri) => TokenType::parse(&uri).ok_or(ExchangeFailure::RequestedTokenType)?,
+            None => subject_type,
+        };
+        if actor.is_some() {
+            return Err(ExchangeFailure::ActorToken);
+        }
+        if audiences.len() > MAX_AUDIENCES {
+            return Err(ExchangeFailure::Audience);
+        }
+        let audiences =
+            audiences.iter().map(|text| Audience::parse(text)).collect::<Result<_, _>>();
+        let audiences = audiences.map_err(|_| ExchangeFailure::Audience)?;
+        Ok(Self { subject_token, subject_type, issued_type, audiences, scope })
     }
 }
 
@@ -127,35 +125,6 @@ fn pair(text: &str) -> Option<(Cow<'_, str>, Cow<'_, str>)> {
     }
     let (name, value) = text.split_once('=').unwrap_or((text, ""));
     Some((name.into(), value.into()))
-}
-
-impl Parameters {
-    fn check(self) -> Result<ExchangeRequest, ExchangeFailure> {
-        let grant = self.grant_type.ok_or(ExchangeFailure::Missing("grant_type"))?;
-        if grant != GRANT {
-            return Err(ExchangeFailure::GrantType);
-        }
-        let subject_token = self.subject_token.ok_or(ExchangeFailure::Missing("subject_token"))?;
-        let subject_type =
-            self.subject_token_type.ok_or(ExchangeFailure::Missing("subject_token_type"))?;
-        let subject_type =
-            TokenType::parse(&subject_type).ok_or(ExchangeFailure::SubjectTokenType)?;
-        let issued_type = match self.requested_token_type {
-            Some(asked) => TokenType::parse(&asked).ok_or(ExchangeFailure::RequestedTokenType)?,
-            None => subject_type,
-        };
-        if self.actor_token.is_some() {
-            return Err(ExchangeFailure::ActorToken);
-        }
-        if self.audiences.len() > MAX_AUDIENCES {
-            return Err(ExchangeFailure::Audience);
-        }
-        let audiences = self.audiences.iter().map(|text| Audience::parse(text));
-        let audiences: Result<_, _> = audiences.collect();
-        let audiences = audiences.map_err(|_| ExchangeFailure::Audience)?;
-        let scope = self.scope;
-        Ok(ExchangeRequest { subject_token, subject_type, issued_type, audiences, scope })
-    }
 }
 
 #[cfg(test)]
@@ -199,14 +168,14 @@ mod tests {
     }
 
     #[test]
-    fn white_space_around_a_value_is_not_of_it() {
+    fn white_space_around_a_value_is_removed() {
         let mut pairs = GOOD.to_vec();
         pairs[1].1 = " a.b.c\r\n";
         assert_eq!(form(&pairs).unwrap().subject_token, "a.b.c");
     }
 
     #[test]
-    fn every_fault_has_its_name() {
+    fn every_failure_names_its_parameter() {
         for (i, pair) in GOOD.iter().enumerate() {
             let mut pairs = GOOD.to_vec();
             pairs.remove(i);

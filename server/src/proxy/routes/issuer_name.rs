@@ -1,7 +1,7 @@
 //! Renames `iss` in authorization responses (RFC 9207 §2) where the discovery document renames the
 //! issuer, because clients compare the two byte for byte.
 
-use http::{HeaderValue, header};
+use http::header;
 use pingora::Result;
 use pingora::http::ResponseHeader;
 
@@ -12,28 +12,28 @@ use crate::rewrite::{self, Place};
 pub(in crate::proxy) fn in_location(header: &mut ResponseHeader, state: &State) -> Result<()> {
     // Check this first: most answers have no `Location`, and then the names are not needed.
     let Some(location) = header.headers.get(header::LOCATION) else { return Ok(()) };
-    let Some((from, to)) = names(state) else { return Ok(()) };
-    let from: Vec<_> = from.iter().map(String::as_str).collect();
-    let edits = rewrite::issuer::in_location(location.as_bytes(), &from, &to);
-    if edits.is_empty() {
-        return Ok(());
-    }
-    match HeaderValue::from_bytes(&rewrite::splice(location.as_bytes(), edits)) {
-        Ok(new) => header.insert_header(header::LOCATION, new),
-        Err(_) => Ok(()),
+    let location = location.as_bytes();
+    let edits = edits(state, |from, to| rewrite::issuer::in_location(location, from, to));
+    match super::spliced(location, edits) {
+        Some(new) => header.insert_header(header::LOCATION, new),
+        None => Ok(()),
     }
 }
 
 /// The edits for an HTML page with a self-submitting form (OAuth 2.0 Form Post Response Mode §2).
 pub(super) fn in_form_post(html: &[u8], state: &State) -> Vec<(Place, String)> {
-    let Some((from, to)) = names(state) else { return Vec::new() };
-    let from: Vec<_> = from.iter().map(String::as_str).collect();
-    rewrite::issuer::in_form_post(html, &from, &to)
+    edits(state, |from, to| rewrite::issuer::in_form_post(html, from, to))
 }
 
-/// The issuer's original names and its new one; `None` where it is not renamed.
-fn names(state: &State) -> Option<(Vec<String>, String)> {
+/// The edits that `find` makes from the issuer's original names and its new one. None where it is
+/// not renamed.
+fn edits(
+    state: &State,
+    find: impl FnOnce(&[&str], &str) -> Vec<(Place, String)>,
+) -> Vec<(Place, String)> {
     let routes = state.routes.load();
-    let to = routes.discovery.issuer.as_ref()?;
-    Some((state.bridge.names_of(to), to.as_str().to_owned()))
+    let Some(to) = &routes.discovery.issuer else { return Vec::new() };
+    let names = state.bridge.names_of(to);
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    find(&names, to.as_str())
 }

@@ -13,9 +13,11 @@ pub(super) mod tokens;
 
 use std::sync::Arc;
 
+use http::HeaderValue;
+
 use super::settings::DiscoverySettings;
 use crate::issuer::discovery::PATHS;
-use crate::rewrite::TokenRule;
+use crate::rewrite::{self, Place, TokenRule};
 
 /// The path of the token exchange (RFC 8693).
 pub const EXCHANGE: &str = "/_countersign/token";
@@ -71,12 +73,20 @@ pub fn is_discovery(path: &str) -> bool {
     })
 }
 
+/// A field value with these edits; `None` where there are none.
+fn spliced(value: &[u8], edits: Vec<(Place, String)>) -> Option<HeaderValue> {
+    if edits.is_empty() {
+        return None;
+    }
+    HeaderValue::from_bytes(&rewrite::splice(value, edits)).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn discovery_stands_before_or_behind_the_issuers_path() {
+    fn the_discovery_path_precedes_or_follows_the_issuers_path() {
         for path in [
             "/.well-known/openid-configuration",
             "/tenant/.well-known/openid-configuration",

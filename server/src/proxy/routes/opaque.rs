@@ -11,13 +11,12 @@ use http::header;
 use reqwest::RequestBuilder;
 use serde_json::{Map, Value};
 
-use crate::answer::ExchangeFailure;
 use crate::bridge::{Bridge, BridgeError, Bridged};
 use crate::clock::Clock;
 use crate::coding::{self, CodingError};
 use crate::dns::Resolver;
 use crate::jose::asserted::{AssertedClaims, AssertionRules};
-use crate::jose::names::{IssuerName, Limits};
+use crate::jose::names::IssuerName;
 use crate::jose::policy::IssuerPolicy;
 use crate::jose::refusal::Refusal;
 use crate::net::client::joined;
@@ -80,54 +79,50 @@ impl OpaqueExchange {
         // Other cookies may contain any bytes; the configured ones are text.
         let pairs = lines.iter().flat_map(|line| line.as_bytes().split(|b| *b == b';'));
         let pairs = pairs.filter_map(|pair| std::str::from_utf8(pair.trim_ascii()).ok());
-        let wanted: Vec<_> = pairs
-            .filter(|pair| {
-                pair.is_ascii()
-                    && pair
-                        .split_once('=')
-                        .is_some_and(|(name, _)| names.iter().any(|n| n == name.trim()))
-            })
-            .collect();
+        let is_configured = |pair: &&str| {
+            let name = pair.split_once('=').map(|(name, _)| name.trim());
+            pair.is_ascii() && name.is_some_and(|name| names.iter().any(|known| known == name))
+        };
+        let wanted: Vec<_> = pairs.filter(is_configured).collect();
         (!wanted.is_empty()).then(|| wanted.join("; "))
     }
 
     /// Exchanges an opaque token.
-    pub async fn token(&self, token: &str, ask: &Ask<'_>) -> Result<Bridged, ExchangeFailure> {
-        if token.len() > self.bridge.limits().token || token.chars().any(char::is_control) {
-            return Err(BridgeError::Refused(Refusal::Format).into());
+    pub async fn token(&self, token: &str, ask: &Ask<'_>) -> Result<Bridged, BridgeError> {
+        if token.len() > self.bridge.limits.token || token.chars().any(char::is_control) {
+            return Err(Refusal::Format.into());
         }
         let mut last = BridgeError::Refused(Refusal::Inactive);
         for settings in &self.introspection {
-            match self.introspected(settings, token, ask).await {
+            match self.introspect(settings, token, ask).await {
                 Err(error @ BridgeError::Refused(Refusal::Inactive)) => last = error,
-                other => return other.map_err(Into::into),
+                other => return other,
             }
         }
         match &self.session {
             Some(session) if session.bearer => {
                 let request = self.client.get(session.url.clone()).bearer_auth(token);
-                self.shown(session, request, ask).await
+                self.by_session(session, request, ask).await
             }
-            _ => Err(last.into()),
+            _ => Err(last),
         }
     }
 
     /// Exchanges a session that the request's cookies identify.
-    pub async fn session(&self, cookies: &str, ask: &Ask<'_>) -> Result<Bridged, ExchangeFailure> {
-        let Some(session) = &self.session else {
-            return Err(ExchangeFailure::Missing("subject_token"));
-        };
+    pub async fn session(&self, cookies: &str, ask: &Ask<'_>) -> Result<Bridged, BridgeError> {
+        let session = self.session.as_ref().ok_or(BridgeError::IssuerUnknown)?;
         let request = self.client.get(session.url.clone()).header(header::COOKIE, cookies);
-        self.shown(session, request, ask).await
+        self.by_session(session, request, ask).await
     }
 
-    async fn introspected(
+    async fn introspect(
         &self,
         settings: &IntrospectionSettings,
         token: &str,
         ask: &Ask<'_>,
     ) -> Result<Bridged, BridgeError> {
-        let policy = self.bridge.policy_of(&settings.issuer).ok_or(BridgeError::IssuerUnknown)?;
+        let issuer = self.bridge.issuers.by_name(&settings.issuer);
+        let policy = issuer.ok_or(BridgeError::IssuerUnknown)?.policy();
         let mut form = vec![("token", token), ("token_type_hint", "access_token")];
         let secret = settings.client_secret.expose();
         let mut request = self.client.post(settings.url.clone());
@@ -143,8 +138,7 @@ impl OpaqueExchange {
         let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
         let request =
             request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded").body(body);
-        let limits = self.bridge.limits();
-        let answer = answer(&self.client, request, limits).await?.map_err(|status| {
+        let answer = self.send(request).await?.map_err(|status| {
             tracing::warn!(
                 status,
                 url = %settings.url,
@@ -158,22 +152,21 @@ impl OpaqueExchange {
             lifetime: settings.lifetime,
             now: self.clock.now(),
         };
-        let claims = AssertedClaims::by_introspection(&answer, &rules, limits)?;
+        let claims = AssertedClaims::by_introspection(&answer, &rules, &self.bridge.limits)?;
         self.bridge.sign_asserted(claims, policy, ask).await
     }
 
-    async fn shown(
+    async fn by_session(
         &self,
         settings: &SessionSettings,
         request: RequestBuilder,
         ask: &Ask<'_>,
-    ) -> Result<Bridged, ExchangeFailure> {
-        let limits = self.bridge.limits();
+    ) -> Result<Bridged, BridgeError> {
         // Any status but 200 means that the session is not valid.
-        let answer = answer(&self.client, request, limits).await?;
-        let answer = answer.map_err(|_| BridgeError::Refused(Refusal::Inactive))?;
-        let claims = mapped(&answer, settings).ok_or(BridgeError::Refused(Refusal::Payload))?;
-        let policy = self.bridge.policy_for(&settings.issuer).or_else(|| {
+        let answer = self.send(request).await?.map_err(|_| Refusal::Inactive)?;
+        let claims = configured_claims(&answer, settings).ok_or(Refusal::Payload)?;
+        let issuer = self.bridge.issuers.by_iss(settings.issuer.as_str());
+        let policy = issuer.map(|issuer| issuer.policy()).or_else(|| {
             let name = IssuerName::parse("session").ok()?;
             Some(Arc::new(IssuerPolicy::new(name, vec![settings.issuer.clone()])))
         });
@@ -184,49 +177,44 @@ impl OpaqueExchange {
             lifetime: settings.lifetime,
             now: self.clock.now(),
         };
-        let claims =
-            AssertedClaims::by_userinfo(&claims, &rules, limits).map_err(BridgeError::from)?;
-        Ok(self.bridge.sign_asserted(claims, policy, ask).await?)
+        let claims = AssertedClaims::by_userinfo(&claims, &rules, &self.bridge.limits)?;
+        self.bridge.sign_asserted(claims, policy, ask).await
     }
-}
 
-/// The body of a `200`, or else the status.
-async fn answer(
-    client: &HttpClient,
-    request: RequestBuilder,
-    limits: &Limits,
-) -> Result<Result<Vec<u8>, u16>, BridgeError> {
-    let away = |error: FetchError| {
-        tracing::warn!(code = error.code(), %error, "the request to the auth server failed");
-        BridgeError::KeysUnavailable
-    };
-    let request = request.header(header::ACCEPT, "application/json");
-    let mut response = client.send(request).await.map_err(away)?;
-    if response.status().is_server_error() {
-        return Err(BridgeError::KeysUnavailable);
-    }
-    if response.status() != reqwest::StatusCode::OK {
-        return Ok(Err(response.status().as_u16()));
-    }
-    let codings = joined(&response, &header::CONTENT_ENCODING);
-    let too_large = || BridgeError::from(Refusal::TooLarge { limit: limits.document });
-    let body = client.body(&mut response, limits.document).await;
-    let body = body.map_err(|error| match error {
-        FetchError::TooLarge { .. } => too_large(),
-        error => away(error),
-    })?;
-    match coding::decode(&body, &codings, limits.document) {
-        Ok(decoded) => Ok(Ok(decoded.into_owned())),
-        Err(CodingError::TooLarge) => Err(too_large()),
-        Err(why) => {
-            tracing::warn!(?why, codings, "the auth server's answer does not decode");
-            Err(BridgeError::KeysUnavailable)
+    /// The body of a `200`, or else the status.
+    async fn send(&self, request: RequestBuilder) -> Result<Result<Vec<u8>, u16>, BridgeError> {
+        let limit = self.bridge.limits.document;
+        let unavailable = |error: FetchError| {
+            tracing::warn!(code = error.code(), %error, "the request to the auth server failed");
+            BridgeError::KeysUnavailable
+        };
+        let request = request.header(header::ACCEPT, "application/json");
+        let mut response = self.client.send(request).await.map_err(unavailable)?;
+        if response.status().is_server_error() {
+            return Err(BridgeError::KeysUnavailable);
+        }
+        if response.status() != reqwest::StatusCode::OK {
+            return Ok(Err(response.status().as_u16()));
+        }
+        let codings = joined(&response, &header::CONTENT_ENCODING);
+        let too_large = || BridgeError::from(Refusal::TooLarge { limit });
+        let body = self.client.body(&mut response, limit).await.map_err(|error| match error {
+            FetchError::TooLarge { .. } => too_large(),
+            error => unavailable(error),
+        })?;
+        match coding::decode(&body, &codings, limit) {
+            Ok(decoded) => Ok(Ok(decoded.into_owned())),
+            Err(CodingError::TooLarge) => Err(too_large()),
+            Err(why) => {
+                tracing::warn!(?why, codings, "the auth server's answer does not decode");
+                Err(BridgeError::KeysUnavailable)
+            }
         }
     }
 }
 
 /// Builds the configured claims from a session answer; `None` where it has no subject.
-fn mapped(answer: &[u8], settings: &SessionSettings) -> Option<Vec<u8>> {
+fn configured_claims(answer: &[u8], settings: &SessionSettings) -> Option<Vec<u8>> {
     let answer: Value = serde_json::from_slice(answer).ok()?;
     let mut claims = Map::new();
     for (claim, path) in &settings.claims {
@@ -273,7 +261,7 @@ mod tests {
         };
         let answer =
             br#"{"user":{"id":"u","ok":true,"https://a.example/role":"x"},"exp":99999999999}"#;
-        let claims = mapped(answer, &settings);
+        let claims = configured_claims(answer, &settings);
         let claims: Value = serde_json::from_slice(&claims.unwrap()).unwrap();
         let expected = serde_json::json!({
             "sub": "u", "iss": "https://auth.example", "aud": "app", "email_verified": true, "role": "x"
@@ -281,7 +269,7 @@ mod tests {
         assert_eq!(claims, expected);
         // A session endpoint answers `null` when no user is logged in.
         for none in [&b"null"[..], br#"{"user":null}"#, br#"{"user":{"id":{}}}"#, b"x"] {
-            assert_eq!(mapped(none, &settings), None);
+            assert_eq!(configured_claims(none, &settings), None);
         }
     }
 }

@@ -22,7 +22,7 @@ pub(in crate::proxy) fn query(
         return None;
     }
     let places = rewrite::form::find(query.as_bytes(), &rule.restore_query);
-    String::from_utf8(spliced(query.as_bytes(), places, &state.bridge)?).ok()
+    String::from_utf8(restored(query.as_bytes(), places, &state.bridge)?).ok()
 }
 
 /// The new `Cookie` line, if it held one of our tokens.
@@ -36,7 +36,7 @@ pub(in crate::proxy) fn cookies(
     }
     let line = headers::cookie_line(&header.headers);
     let places = rewrite::cookie::find_in_request(&line, &rule.restore_cookies);
-    headers::sensitive(&spliced(&line, places, &state.bridge)?)
+    headers::sensitive(&restored(&line, places, &state.bridge)?)
 }
 
 /// The new form or JSON body, if it held one of our tokens.
@@ -62,14 +62,15 @@ pub(in crate::proxy) fn body(
         }
         _ => return None,
     };
-    spliced(body, places, &state.bridge).map(Bytes::from)
+    restored(body, places, &state.bridge).map(Bytes::from)
 }
 
-fn spliced(input: &[u8], places: Vec<Place>, bridge: &Bridge) -> Option<Vec<u8>> {
-    let restored = |place: Place| {
+/// `input` with the originals of our tokens; `None` where it holds none.
+fn restored(input: &[u8], places: Vec<Place>, bridge: &Bridge) -> Option<Vec<u8>> {
+    let original = |place: Place| {
         let original = bridge.restore(&place.token)?;
         Some((place, original))
     };
-    let edits: Vec<_> = places.into_iter().filter_map(restored).collect();
+    let edits: Vec<_> = places.into_iter().filter_map(original).collect();
     (!edits.is_empty()).then(|| rewrite::splice(input, edits))
 }

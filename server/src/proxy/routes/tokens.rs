@@ -6,25 +6,24 @@ use std::pin::pin;
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode, header};
-use pingora::Result;
 use pingora::http::{RequestHeader, ResponseHeader};
 
-use super::swap::{self, Beside};
-use super::{issuer_name, restore};
-use crate::answer::Failure;
+use super::{issuer_name, restore, swap};
 use crate::coding;
-use crate::proxy::http::call::{Body, Connection, Reply, Request, Tries, Unanswered};
+use crate::pipeline::Ask;
+use crate::proxy::http::call::{Connection, Reply, Request, Tries, Unanswered};
 use crate::proxy::http::downstream::{self, Upload};
 use crate::proxy::http::memory::Share;
+use crate::proxy::http::reply::{self, Abort};
 use crate::proxy::http::upstream::Upstream;
-use crate::proxy::http::{ServerSession, headers, reply, response};
+use crate::proxy::http::{ServerSession, headers, response};
 use crate::proxy::outbound::{self, Changes};
 use crate::proxy::state::State;
 use crate::rewrite::{self, Place, TokenRule};
 
 /// Whether a request under `rule` must be answered this way: the body of the request or of the
 /// answer is searched for tokens.
-pub(in crate::proxy) fn is_read(request: &RequestHeader, rule: &TokenRule) -> bool {
+pub(in crate::proxy) fn handles(request: &RequestHeader, rule: &TokenRule) -> bool {
     let sends = matches!(request.method, Method::POST | Method::PUT | Method::PATCH);
     rule.reads_body() || (sends && rule.restores_body())
 }
@@ -34,57 +33,40 @@ pub(in crate::proxy) async fn answer(
     session: &mut ServerSession,
     state: &State,
     rule: &TokenRule,
-    changes: Changes,
-) -> Result<()> {
-    let Some(upstream) = &state.upstream else {
-        return reply::fail(session, &state.counters, &Failure::NoUpstream, &[]).await;
-    };
+    changes: &Changes,
+) -> Result<(), Abort> {
+    let upstream = state.upstream()?;
     let mut share = state.bodies.share();
-    let fetched = fetch(session, state, upstream, rule, &changes, &mut share).await?;
-    let fetched = fetched.and_then(|reply| {
-        response::fits(&reply.header.headers, session, &state.server.limits).map(|()| reply)
-    });
-    let Reply { mut header, body } = match fetched {
-        Ok(reply) => reply,
-        Err(failure) => return reply::fail(session, &state.counters, &failure, &[]).await,
-    };
-    headers::strip_fetched(&mut header);
-    outbound::point_at_us(&mut header, session, state, upstream)?;
+    let forwarding = Forwarding { state, upstream, rule, changes };
+    let Reply { mut header, body, rest } = forwarding.fetch(session, &mut share).await?;
+    outbound::accept_fetched(&mut header, session, state, upstream)?;
     issuer_name::in_location(&mut header, state)?;
     fields(&mut header, state, rule).await?;
-    match body {
-        Body::Whole(body) => {
-            let new = match is_searched(session, &header, rule) {
-                true => rewritten(&header, &body, state, rule).await,
-                false => None,
-            };
-            if let Some(new) = new {
-                headers::of_new_body(&mut header, new.len())?;
-                return reply::write(session, header, new).await;
-            }
-            reply::write_unchanged(session, header, body).await
+    let searched = is_searched(session, &header, rule);
+    if let Some(rest) = rest {
+        if searched && !body.is_empty() {
+            state.counters.place("answer_too_large");
         }
-        Body::Open(start, connection) => {
-            if is_searched(session, &header, rule) && !start.is_empty() {
-                state.counters.place("answer_too_large");
-            }
-            reply::open_head(session, header).await?;
-            if !start.is_empty() {
-                downstream::part(session, start).await?;
-            }
-            drop(share);
-            pass_rest(session, state, connection).await
+        reply::open_head(session, header).await?;
+        if !body.is_empty() {
+            downstream::in_time(session.write_response_body(body, false)).await?;
         }
+        drop(share);
+        return Ok(pass_rest(session, upstream, rest).await?);
     }
+    let new = if searched { rewritten(&header, &body, state, rule).await } else { None };
+    let Some(new) = new else { return Ok(reply::write_unchanged(session, header, body).await?) };
+    headers::set_new_body(&mut header, new.len())?;
+    Ok(reply::write(session, header, new).await?)
 }
 
 /// Forwards the rest of an answer whose head was written. If the client closes the connection, the
 /// request at the upstream is cancelled.
 async fn pass_rest(
     session: &mut ServerSession,
-    state: &State,
+    upstream: &Upstream,
     mut connection: Connection,
-) -> Result<()> {
+) -> pingora::Result<()> {
     loop {
         let part = tokio::select! {
             biased;
@@ -94,83 +76,71 @@ async fn pass_rest(
                 continue;
             }
         };
-        match part {
-            Some(part) => downstream::part(session, part).await?,
-            None => break,
-        }
+        let Some(part) = part else { break };
+        downstream::in_time(session.write_response_body(part, false)).await?;
     }
-    downstream::end(session).await?;
-    connection.release(&state.connector).await;
+    downstream::in_time(session.finish_body()).await?;
+    connection.release(upstream).await;
     Ok(())
 }
 
-async fn fetch(
-    session: &mut ServerSession,
-    state: &State,
-    upstream: &Upstream,
-    rule: &TokenRule,
-    changes: &Changes,
-    share: &mut Share,
-) -> Result<Result<Reply, Failure>> {
-    let limit = state.server.limits.body;
-    let mut upload = Upload::of(session, &state.server.limits);
-    let (body, more) = match upload.beginning(limit, share).await {
-        Ok(beginning) => beginning,
-        Err(failure) => return Ok(Err(failure)),
-    };
-    let mut tries = Tries::default();
-    loop {
-        let (header, body) = prepared(session, state, upstream, rule, changes, (&body, more))?;
-        let (limit, connector) = (state.server.limits.answer, &state.connector);
-        let asked = match more {
-            true => {
-                let more = Some(Upload::of(session, &state.server.limits));
-                let request = Request { header, body, more };
-                request.send(limit, upstream, connector, &mut tries, share).await
-            }
-            false => {
-                let request = Request { header, body, more: None };
-                let asking = pin!(request.send(limit, upstream, connector, &mut tries, share));
-                downstream::cancel_on_reset(session, asking).await?
-            }
-        };
-        match asked {
-            Ok(reply) => return Ok(Ok(reply)),
-            Err(Unanswered::Again) => {}
-            Err(Unanswered::Failed(failure)) => return Ok(Err(failure)),
-        }
-    }
+/// How a request is sent to the upstream.
+struct Forwarding<'a> {
+    state: &'a State,
+    upstream: &'a Upstream,
+    rule: &'a TokenRule,
+    changes: &'a Changes,
 }
 
-/// Head and body for the upstream. `more` says that the body continues after this part.
-fn prepared(
-    session: &ServerSession,
-    state: &State,
-    upstream: &Upstream,
-    rule: &TokenRule,
-    changes: &Changes,
-    (body, more): (&Bytes, bool),
-) -> Result<(Box<RequestHeader>, Bytes)> {
-    let mut header = outbound::copy(session);
-    let restored = match more {
-        true => None,
-        false => restore::body(&header, body, state, rule),
-    };
-    if restored.is_some() {
-        headers::strip_digests(&mut header);
-    }
-    let body = restored.unwrap_or_else(|| body.clone());
-    outbound::prepare(&mut header, session, state, upstream, changes)?;
-    header.insert_header(header::ACCEPT_ENCODING, "identity")?;
-    let framed = session.req_header().headers.contains_key(header::CONTENT_LENGTH);
-    if more {
-        if !framed {
-            header.insert_header(header::TRANSFER_ENCODING, "chunked")?;
+impl Forwarding<'_> {
+    async fn fetch(&self, session: &mut ServerSession, share: &mut Share) -> Result<Reply, Abort> {
+        let limits = &self.state.server.limits;
+        let mut upload = Upload::of(session, limits);
+        let (body, more) = upload.beginning(limits.body, share).await?;
+        let mut tries = Tries::default();
+        loop {
+            let (header, body) = self.prepare(session, &body, more)?;
+            let sent = if more {
+                let more = Some(Upload::of(session, limits));
+                let request = Request { header, body, more };
+                request.send(limits.answer, self.upstream, &mut tries, share).await
+            } else {
+                let request = Request { header, body, more: None };
+                let sending = pin!(request.send(limits.answer, self.upstream, &mut tries, share));
+                downstream::cancel_on_reset(session, sending).await?
+            };
+            match sent {
+                Ok(reply) => return Ok(reply),
+                Err(Unanswered::Again) => {}
+                Err(Unanswered::Failed(failure)) => return Err(failure.into()),
+            }
         }
-    } else if framed || !body.is_empty() {
-        header.insert_header(header::CONTENT_LENGTH, body.len())?;
     }
-    Ok((header, body))
+
+    /// Head and body for the upstream. `more` says that the body continues after this part.
+    fn prepare(
+        &self,
+        session: &ServerSession,
+        body: &Bytes,
+        more: bool,
+    ) -> pingora::Result<(Box<RequestHeader>, Bytes)> {
+        let mut header = outbound::copy(session);
+        let restored =
+            if more { None } else { restore::body(&header, body, self.state, self.rule) };
+        if restored.is_some() {
+            headers::strip_digests(&mut header);
+        }
+        let body = restored.unwrap_or_else(|| body.clone());
+        outbound::prepare(&mut header, session, self.state, self.upstream, self.changes)?;
+        header.insert_header(header::ACCEPT_ENCODING, "identity")?;
+        let framed = session.req_header().headers.contains_key(header::CONTENT_LENGTH);
+        if more && !framed {
+            header.insert_header(header::TRANSFER_ENCODING, "chunked")?;
+        } else if !more && (framed || !body.is_empty()) {
+            header.insert_header(header::CONTENT_LENGTH, body.len())?;
+        }
+        Ok((header, body))
+    }
 }
 
 /// Replaces tokens in `Location`, `Set-Cookie` and the fields that a rule names.
@@ -178,73 +148,51 @@ pub(in crate::proxy) async fn fields(
     header: &mut ResponseHeader,
     state: &State,
     rule: &TokenRule,
-) -> Result<()> {
+) -> pingora::Result<()> {
     let location = header.headers.get(header::LOCATION).map(HeaderValue::as_bytes);
     if let Some(location) = location.filter(|_| !rule.redirect.is_empty()) {
         let places = rewrite::redirect::find(location, &rule.redirect);
-        let beside = Beside {
-            code: rewrite::redirect::value(location, "code"),
-            state: rewrite::redirect::value(location, "state"),
-            room: None,
-        };
-        let edits = swap::edits(state, rule, places, &beside).await.list;
-        if !edits.is_empty() {
-            let new = rewrite::splice(location, edits);
-            if let Ok(value) = HeaderValue::from_bytes(&new) {
-                header.insert_header(header::LOCATION, value)?;
-            }
+        let value = |name| rewrite::redirect::value(location, name);
+        let (code, oauth_state) = (value("code"), value("state"));
+        let ask = swap::ask(rule, code.as_deref(), oauth_state.as_deref());
+        if let Some(new) = swap::in_field(state, location, places, &ask).await {
+            header.insert_header(header::LOCATION, new)?;
         }
     }
     for name in &rule.headers {
-        let lines: Vec<_> = header.headers.get_all(name).iter().cloned().collect();
-        for (number, line) in lines.into_iter().enumerate() {
-            let new = field(name, &line, state, rule).await.unwrap_or(line);
-            match number {
-                0 => header.insert_header(name.clone(), new)?,
-                _ => drop(header.append_header(name.clone(), new)?),
-            }
+        let mut lines = Vec::new();
+        for line in header.headers.get_all(name) {
+            let places = rewrite::field::find(line.as_bytes(), name).into_iter().collect();
+            let ask = swap::ask(rule, None, None);
+            let new = swap::in_field(state, line.as_bytes(), places, &ask).await;
+            lines.push(new.unwrap_or_else(|| line.clone()));
         }
+        headers::set_lines(header, name, lines)?;
     }
     if !rule.cookies.is_empty() && header.headers.contains_key(header::SET_COOKIE) {
-        let lines: Vec<_> = header.headers.get_all(header::SET_COOKIE).iter().cloned().collect();
-        header.remove_header(&header::SET_COOKIE);
-        for line in lines {
-            let new = cookie(&line, state, rule).await.unwrap_or(line);
-            header.append_header(header::SET_COOKIE, new)?;
+        let mut lines = Vec::new();
+        for line in header.headers.get_all(header::SET_COOKIE) {
+            let new = cookie(line.as_bytes(), state, rule).await;
+            lines.push(new.unwrap_or_else(|| line.clone()));
         }
+        headers::set_lines(header, "Set-Cookie", lines)?;
     }
     Ok(())
 }
 
 /// The line with its token replaced; `None` where it is not changed. Browsers drop a cookie above
 /// 4,096 bytes silently (RFC 6265bis §5.5), so a cookie that would exceed that is not changed.
-async fn cookie(line: &HeaderValue, state: &State, rule: &TokenRule) -> Option<HeaderValue> {
-    let text = line.as_bytes();
-    let places = rewrite::cookie::find(text, &rule.cookies);
-    let room = places.first().map(|place| rewrite::cookie::room(text, place))?;
-    let beside = Beside { room: Some(room), ..Beside::default() };
-    let edits = swap::edits(state, rule, places, &beside).await.list;
+async fn cookie(line: &[u8], state: &State, rule: &TokenRule) -> Option<HeaderValue> {
+    let places = rewrite::cookie::find(line, &rule.cookies);
+    let room = places.first().map(|place| rewrite::cookie::room(line, place))?;
+    let ask = Ask { room: Some(room), ..swap::ask(rule, None, None) };
+    let edits = swap::edits(state, places, &ask).await.list;
     let (_, token) = edits.first()?;
     if token.len() > room {
         state.counters.place("cookie_too_large");
         return None;
     }
-    HeaderValue::from_bytes(&rewrite::splice(text, edits)).ok()
-}
-
-/// A field line with its token replaced; `None` where it is not changed.
-async fn field(
-    name: &str,
-    line: &HeaderValue,
-    state: &State,
-    rule: &TokenRule,
-) -> Option<HeaderValue> {
-    let place = rewrite::field::find(line.as_bytes(), name)?;
-    let edits = swap::edits(state, rule, vec![place], &Beside::default()).await.list;
-    if edits.is_empty() {
-        return None;
-    }
-    HeaderValue::from_bytes(&rewrite::splice(line.as_bytes(), edits)).ok()
+    super::spliced(line, edits)
 }
 
 /// The body with its tokens replaced; `None` where no byte changes.
@@ -260,24 +208,25 @@ async fn rewritten(
     };
     if rule.registration.is_some() {
         let ours = state.bridge.signing_alg();
-        let passes = |alg| state.bridge.accepts(alg);
+        let profile = state.bridge.profile();
+        let passes = |alg| profile.accepts.contains(alg);
         return rewrite::registration::answer(&decoded, ours, passes).map(Bytes::from);
     }
-    let renamed = match is_form_post(header) {
-        true => issuer_name::in_form_post(&decoded, state),
-        false => Vec::new(),
+    let media = headers::media_type(&header.headers);
+    let renamed = match media.as_str() {
+        "text/html" => issuer_name::in_form_post(&decoded, state),
+        _ => Vec::new(),
     };
-    let places = find(header, &decoded, state, rule);
+    let places = find(&media, &decoded, state, rule);
     if places.is_empty() && renamed.is_empty() {
         return None;
     }
     // A self-submitting form holds the values that a redirect would have in its query.
-    let beside = |name| rewrite::form_post::value(&decoded, name);
-    let beside = match rule.form_post.is_empty() {
-        true => Beside::default(),
-        false => Beside { code: beside("code"), state: beside("state"), room: None },
-    };
-    let swapped = swap::edits(state, rule, places, &beside).await;
+    let form = Some(&decoded).filter(|_| !rule.form_post.is_empty());
+    let value = |name| rewrite::form_post::value(form?, name);
+    let (code, oauth_state) = (value("code"), value("state"));
+    let ask = swap::ask(rule, code.as_deref(), oauth_state.as_deref());
+    let swapped = swap::edits(state, places, &ask).await;
     let mut edits = swapped.list;
     if let Some(expires) = swapped.access_expires {
         let life = expires.since(state.clock.now()).as_secs();
@@ -298,12 +247,7 @@ pub(super) fn decoded<'b>(
     coding::decode(body, &lines?.join(","), limit).ok()
 }
 
-fn is_form_post(header: &ResponseHeader) -> bool {
-    headers::media_type(&header.headers) == "text/html"
-}
-
-fn find(header: &ResponseHeader, body: &[u8], state: &State, rule: &TokenRule) -> Vec<Place> {
-    let media = headers::media_type(&header.headers);
+fn find(media: &str, body: &[u8], state: &State, rule: &TokenRule) -> Vec<Place> {
     if rule.jwt_body && (media == "application/jwt" || media.ends_with("+jwt")) {
         return rewrite::jwt_body(body).into_iter().collect();
     }
@@ -314,18 +258,15 @@ fn find(header: &ResponseHeader, body: &[u8], state: &State, rule: &TokenRule) -
     if rule.json.is_empty() {
         return Vec::new();
     }
-    match rewrite::json::find(body, &rule.json) {
-        Ok(places) => places,
-        Err(fault) => {
-            state.counters.place(fault.code());
-            Vec::new()
-        }
-    }
+    rewrite::json::find(body, &rule.json).unwrap_or_else(|fault| {
+        state.counters.place(fault.code());
+        Vec::new()
+    })
 }
 
 fn is_searched(session: &ServerSession, header: &ResponseHeader, rule: &TokenRule) -> bool {
     // A partial answer's byte positions refer to the whole body, which is not here
     // (RFC 9110 §15.3.7).
     let part = header.status == StatusCode::PARTIAL_CONTENT;
-    rule.reads_body() && !part && reply::has_body(session, header.status)
+    rule.reads_body() && !part && response::has_body(session, header.status)
 }

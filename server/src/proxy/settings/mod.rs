@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer};
 use url::Url;
 
 pub use self::exchange::{Cors, ExchangeSettings, IntrospectionSettings, SessionSettings};
-pub use self::upstream::{HostHeader, UpstreamSettings, UpstreamTimeouts, UpstreamTls};
+pub use self::upstream::{HostHeader, UpstreamSettings, UpstreamTimeouts, UpstreamTls, base_path};
 use crate::jose::names::Issuer;
 use crate::setting::{self, Listen};
 

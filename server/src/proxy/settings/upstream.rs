@@ -30,7 +30,7 @@ pub struct UpstreamSettings {
 impl UpstreamSettings {
     /// The path prefix of every request: `""` or `/auth`.
     pub fn base_path(&self) -> &str {
-        self.url.path().trim_end_matches('/')
+        base_path(&self.url)
     }
 
     /// The upstream's own name, if clients use another one as `Host` and the operator has not
@@ -41,6 +41,11 @@ impl UpstreamSettings {
         let same = public.is_some_and(|public| public.domain() == Some(name));
         (self.host.is_none() && !same).then_some(name)
     }
+}
+
+/// The path of a base URL, without a slash at the end: `""` or `/auth`.
+pub fn base_path(url: &Url) -> &str {
+    url.path().trim_end_matches('/')
 }
 
 /// The `Host` header sent to the upstream. `X-Forwarded-Host` and `X-Forwarded-Proto` always carry

@@ -1,4 +1,4 @@
-//! The options of a request, in a form that another task or thread can own.
+//! A request to countersign a token, in a form that another task or thread can own.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use crate::jose::names::Audience;
 use crate::pipeline::{Ask, Companions};
 
 /// A token, the issuer that it names, that issuer's keys, and the request's options.
-pub(super) struct Asked {
+pub(super) struct TokenRequest {
     pub(super) jws: CompactJws<'static>,
     pub(super) ask: OwnedAsk,
     pub(super) handle: Arc<IssuerHandle>,
