@@ -9,7 +9,7 @@ use countersign::admin::status::{
 use countersign::bridge::{BridgeStatus, CacheStatus, QueueStatus, RefusalCount, TokenCount};
 use countersign::histogram::{Bucket, Distribution};
 use countersign::issuer::discovery::{Belief, DiscoveryState, DiscoveryStatus};
-use countersign::issuer::{Fetches, IssuerState, IssuerStatus};
+use countersign::issuer::{IssuerState, IssuerStatus};
 use countersign::jose::jwks::{Change, Report};
 use countersign::jose::report::{Alarm, Effect};
 use countersign::keyring::KeyringStatus;
@@ -32,7 +32,7 @@ fn issuer(name: &str, state: IssuerState) -> IssuerView {
         fetched: Some(NOW - 120),
         next_refresh: Some(NOW + 180),
         last_error: None,
-        fetches: Fetches { good: 12, ..Fetches::default() },
+        fetches: BTreeMap::from([("ok", 12)]),
         store_error: None,
         report: None,
         freshness: Freshness::Fresh,
@@ -104,7 +104,7 @@ pub fn status() -> Status {
     evil.issuer.issuers = vec![EVIL.into(), "javascript:globalThis.owned=1".into()];
     evil.issuer.source = EVIL.into();
     evil.issuer.last_error = Some(Fault { code: EVIL, text: EVIL.into(), at: NOW });
-    evil.issuer.fetches = Fetches { failed: BTreeMap::from([(EVIL, 1)]), ..Fetches::default() };
+    evil.issuer.fetches = BTreeMap::from([(EVIL, 1)]);
     evil.keys =
         vec![row(EVIL, Some(EVIL), "repaired", vec![change(EVIL, EVIL, Some(EVIL), Some(EVIL))])];
     evil.issuer.report = alarm(EVIL, EVIL, &[EVIL]);

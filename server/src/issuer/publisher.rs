@@ -57,35 +57,31 @@ pub enum NoSet {
     #[error("not a path of a key set")]
     NotAPath,
     /// An empty set is never served instead: a verifier would believe it and cache it.
-    #[error("the key set of issuer `{issuer}` has not been read yet{}", because(.last))]
+    #[error(
+        "the key set of issuer `{issuer}` has not been read yet{}",
+        .last.map(|reason| format!(" ({reason})")).unwrap_or_default()
+    )]
     NotRead { issuer: IssuerName, last: Option<Reason> },
     /// Our own keys alone are not served: a verifier would do without the issuer's for a whole `max-age`.
-    #[error("no issuer is known yet: {}", .0.as_deref().map_or(NOT_LOOKED, |status| status.text.as_str()))]
+    #[error("no issuer is known yet: {}", .0.as_deref().map_or(NOT_READ_YET, |status| status.text.as_str()))]
     NoIssuer(Option<Arc<DiscoveryStatus>>),
     /// See [`read_back`].
     #[error("the new key set failed its check: {0}")]
     NotReadBack(ReadBackFault),
 }
 
-const NOT_LOOKED: &str = "the upstream's discovery document has not been read";
-
-fn because(last: &Option<Reason>) -> String {
-    last.map(|reason| format!(" ({reason})")).unwrap_or_default()
-}
+const NOT_READ_YET: &str = "the upstream's discovery document has not been read";
 
 impl NoSet {
     /// A stable name: metric label, member of the error answer.
     pub fn code(&self) -> String {
-        match self {
-            Self::NotAPath => "not_found".to_owned(),
-            Self::NotRead { last: Some(reason), .. } => format!("upstream_{}", reason.code),
-            Self::NoIssuer(Some(status)) if status.reason.is_some() => {
-                let code = status.reason.map_or("not_read", |reason| reason.code);
-                format!("upstream_{code}")
-            }
-            Self::NotRead { last: None, .. } | Self::NoIssuer(_) => "upstream_not_read".to_owned(),
-            Self::NotReadBack(fault) => fault.code().to_owned(),
-        }
+        let reason = match self {
+            Self::NotAPath => return "not_found".to_owned(),
+            Self::NotReadBack(fault) => return fault.code().to_owned(),
+            Self::NotRead { last, .. } => *last,
+            Self::NoIssuer(status) => status.as_ref().and_then(|status| status.reason),
+        };
+        format!("upstream_{}", reason.map_or("not_read", |reason| reason.code))
     }
 }
 
@@ -107,6 +103,7 @@ struct SetTable {
 }
 
 /// One set: that of one issuer with our keys, or our keys alone.
+#[derive(Default)]
 struct Slot {
     /// `None`: our own keys only.
     issuer: Option<Arc<IssuerHandle>>,
@@ -147,8 +144,7 @@ impl Publisher {
     /// [`NoSet`], with a code for the answer.
     pub fn for_path(&self, path: &str) -> Result<Arc<PublishedSet>, NoSet> {
         let table = self.table.load();
-        let slot = table.by_path.get(path).ok_or(NoSet::NotAPath)?;
-        self.set_of(slot)
+        table.by_path.get(path).ok_or(NoSet::NotAPath)?.get(|| self.issuers.discovery())
     }
 
     /// Like [`Publisher::for_path`], but if the issuer's set was never read it waits for the first fetch,
@@ -158,12 +154,12 @@ impl Publisher {
     /// [`NoSet`] when that fetch failed too.
     pub async fn wait_for_path(&self, path: &str) -> Result<Arc<PublishedSet>, NoSet> {
         let slot = self.table.load().by_path.get(path).cloned().ok_or(NoSet::NotAPath)?;
-        match (self.set_of(&slot), &slot.issuer) {
+        match (slot.get(|| self.issuers.discovery()), &slot.issuer) {
             (Err(_), Some(issuer)) => {
                 if issuer.fresh_for(None).await.is_some() {
                     self.build(&slot);
                 }
-                self.set_of(&slot)
+                slot.get(|| self.issuers.discovery())
             }
             (found, _) => found,
         }
@@ -177,13 +173,11 @@ impl Publisher {
     /// unchanged only with one of these. A key that has just appeared is not among them yet; its tokens are
     /// countersigned meanwhile.
     pub fn kids_for(&self, issuer: &IssuerName) -> Arc<PublishedKids> {
-        match self.table.load().by_issuer.get(issuer) {
-            Some(slot) => slot.propagated.load_full(),
-            None => Arc::default(),
-        }
+        let table = self.table.load();
+        table.by_issuer.get(issuer).map_or_else(Arc::default, |slot| slot.propagated.load_full())
     }
 
-    /// Takes another profile and builds the sets anew.
+    /// Changes the profile and builds the sets anew.
     pub fn set_profile(&self, profile: Profile) {
         self.profile.store(Arc::new(profile));
         self.rebuild_all();
@@ -196,12 +190,9 @@ impl Publisher {
             tokio::select! {
                 changed = self.issuers.next_changes() => {
                     self.reroute();
-                    for name in changed {
-                        let slot = self.table.load().by_issuer.get(&name).cloned();
-                        if let Some(slot) = slot {
-                            self.build(&slot);
-                        }
-                    }
+                    let table = self.table.load_full();
+                    let slots = changed.iter().filter_map(|name| table.by_issuer.get(name));
+                    slots.for_each(|slot| self.build(slot));
                 }
                 _ = ring.changed() => self.rebuild_all(),
                 () = self.clock.sleep(RECONCILE_INTERVAL) => self.reconcile(),
@@ -215,27 +206,23 @@ impl Publisher {
         let old = self.table.load();
         let only = self.issuers.only();
         let mut table = SetTable::default();
-        let slot_of = |issuer: &Arc<IssuerHandle>| match old.by_issuer.get(issuer.name()) {
-            Some(slot) if slot.is_of(issuer) => Arc::clone(slot),
-            _ => Arc::new(Slot::new(Some(Arc::clone(issuer)))),
-        };
         for issuer in self.issuers.iter() {
-            let alone = only.is_some();
             let paths = issuer.settings().jwks_paths.clone();
-            if paths.is_empty() && !alone {
+            if paths.is_empty() && only.is_none() {
                 continue;
             }
-            let slot = slot_of(&issuer);
-            for path in paths {
-                table.by_path.insert(path, Arc::clone(&slot));
-            }
+            let slot = match old.by_issuer.get(issuer.name()) {
+                Some(slot) if slot.is_of(&issuer) => Arc::clone(slot),
+                _ => Arc::new(Slot { issuer: Some(Arc::clone(&issuer)), ..Slot::default() }),
+            };
+            table.by_path.extend(paths.into_iter().map(|path| (path, Arc::clone(&slot))));
             table.by_issuer.insert(issuer.name().clone(), slot);
         }
         let common = match &only {
             Some(issuer) => table.by_issuer.get(issuer.name()).cloned(),
             None => old.by_path.get(COMMON_PATH).filter(|slot| slot.issuer.is_none()).cloned(),
         };
-        let common = common.unwrap_or_else(|| Arc::new(Slot::new(None)));
+        let common = common.unwrap_or_default();
         if common.issuer.is_none() {
             self.build(&common);
         }
@@ -270,9 +257,10 @@ impl Publisher {
             own: &ring.public,
             upstream: &upstream,
             profile: &self.profile.load(),
-            remembered: history.remembered(name),
+            remembered: &history.last_keys(name),
         });
-        let etag = format!("\"{}\"", &base64url::encode(hash(document.body.as_bytes()))[..22]);
+        let hash = digest::digest(&digest::SHA256, document.body.as_bytes());
+        let etag = format!("\"{}\"", &base64url::encode(hash)[..22]);
         let is_new = slot.set.load().as_ref().is_none_or(|old| old.etag != etag);
         // Read back before anything is remembered or served. Bytes already served were read back then.
         if is_new && slot.refuses(&document, &ring.probes) {
@@ -284,17 +272,12 @@ impl Publisher {
             slot.propagated.store(Arc::new(propagated));
         }
         if is_new {
-            let body = Bytes::from(document.body);
+            let PublishedDocument { body, kids, left_out } = document;
+            let body = Bytes::from(body);
             let max_age = u32::try_from(self.max_age.as_secs()).unwrap_or(u32::MAX);
-            slot.set.store(Some(Arc::new(PublishedSet {
-                answer: JwksAnswer::new(&body, &etag, max_age),
-                body,
-                etag,
-                max_age,
-                changed: now,
-                kids: document.kids,
-                left_out: document.left_out,
-            })));
+            let answer = JwksAnswer::new(&body, &etag, max_age);
+            let set = PublishedSet { body, etag, max_age, changed: now, kids, left_out, answer };
+            slot.set.store(Some(Arc::new(set)));
         }
     }
 
@@ -330,37 +313,24 @@ impl Publisher {
             _ => own,
         }
     }
-
-    fn set_of(&self, slot: &Slot) -> Result<Arc<PublishedSet>, NoSet> {
-        slot.get().map_err(|why| match why {
-            NoSet::NoIssuer(None) => NoSet::NoIssuer(self.issuers.discovery()),
-            why => why,
-        })
-    }
 }
 
 impl Slot {
-    fn new(issuer: Option<Arc<IssuerHandle>>) -> Self {
-        let (set, fault) = (ArcSwapOption::empty(), ArcSwapOption::empty());
-        Self { issuer, set, fault, propagated: ArcSwap::default() }
-    }
-
     /// Reads a new set back with another implementation. If that cannot read it, or cannot verify with it
     /// what our keys signed, the set is refused and the one before it stays.
     fn refuses(&self, document: &PublishedDocument, probes: &[Probe]) -> bool {
-        let read = read_back::read_back(&document.body, &document.kids, probes);
-        if let Err(fault) = &read {
+        let fault = read_back::read_back(&document.body, &document.kids, probes).err();
+        if let Some(fault) = &fault {
             let issuer = self.issuer.as_ref().map(|issuer| issuer.name().as_str());
-            let code = fault.code();
             tracing::error!(
-                code,
+                code = fault.code(),
                 error = %fault,
                 issuer,
                 "a new key set failed its check; the previous one stays in use"
             );
         }
-        let refused = read.is_err();
-        self.fault.store(read.err().map(Arc::new));
+        let refused = fault.is_some();
+        self.fault.store(fault.map(Arc::new));
         refused
     }
 
@@ -368,7 +338,10 @@ impl Slot {
         self.issuer.as_ref().is_some_and(|own| Arc::ptr_eq(own, issuer))
     }
 
-    fn get(&self) -> Result<Arc<PublishedSet>, NoSet> {
+    fn get(
+        &self,
+        discovery: impl FnOnce() -> Option<Arc<DiscoveryStatus>>,
+    ) -> Result<Arc<PublishedSet>, NoSet> {
         if let Some(issuer) = &self.issuer {
             issuer.touch();
         }
@@ -383,13 +356,9 @@ impl Slot {
                 let (issuer, last) = (issuer.name().clone(), issuer.last_reason());
                 NoSet::NotRead { issuer, last }
             }
-            None => NoSet::NoIssuer(None),
+            None => NoSet::NoIssuer(discovery()),
         })
     }
-}
-
-fn hash(bytes: &[u8]) -> digest::Digest {
-    digest::digest(&digest::SHA256, bytes)
 }
 
 #[cfg(test)]
@@ -413,17 +382,17 @@ mod tests {
     fn a_set_that_another_reader_refuses_is_not_served() {
         let [key, other] = [(); 2].map(|()| SigningKey::generate(Alg::Es256).unwrap());
         let probes = [key.probe().clone()];
-        let slot = Slot::new(None);
+        let slot = Slot::default();
         assert!(!slot.refuses(&document(&key), &probes));
         // Our probe was signed with a key that is not in the set.
         assert!(slot.refuses(&document(&other), &probes));
-        let refused = slot.get().unwrap_err();
+        let refused = slot.get(|| None).unwrap_err();
         assert_eq!(refused.code(), "key_probe");
         assert!(refused.to_string().contains(key.kid().as_str()), "{refused}");
         let mut broken = document(&key);
         broken.body = broken.body.replace("]}", "");
         assert!(slot.refuses(&broken, &probes));
-        assert_eq!(slot.get().unwrap_err().code(), "set_unreadable");
+        assert_eq!(slot.get(|| None).unwrap_err().code(), "set_unreadable");
         // The set before it stays.
         slot.set.store(Some(Arc::new(PublishedSet {
             answer: JwksAnswer::new(&Bytes::new(), "", 0),
@@ -435,6 +404,6 @@ mod tests {
             left_out: Vec::new(),
         })));
         assert!(slot.refuses(&broken, &probes));
-        assert_eq!(slot.get().unwrap().body, document(&key).body);
+        assert_eq!(slot.get(|| None).unwrap().body, document(&key).body);
     }
 }

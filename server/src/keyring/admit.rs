@@ -53,10 +53,10 @@ pub fn count(text: &str) -> usize {
             })
             .count()
     };
-    match text.contains("-----BEGIN ") {
-        true => blocks(text),
-        false => unpacked(text).map_or(0, |text| blocks(&text)),
+    if text.contains("-----BEGIN ") {
+        return blocks(text);
     }
+    unpacked(text).map_or(0, |text| blocks(&text))
 }
 
 /// The text of which this is the base64.

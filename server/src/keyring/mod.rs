@@ -9,7 +9,6 @@ pub mod atomic;
 mod engine;
 pub mod file;
 pub mod live;
-pub mod open;
 pub mod outside;
 mod presence;
 #[cfg(feature = "redis")]
@@ -27,9 +26,13 @@ use std::time::Duration;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
+use self::file::FileStore;
 pub use self::live::{Keyring, Uptake};
+use self::outside::{SuppliedKey, SuppliedStore};
 use self::ring::{RingKey, RingState};
+use self::store::Store;
 pub use self::store::{Access, StoreError};
+use crate::clock::Clock;
 use crate::jose::alg::Alg;
 use crate::jose::jwk::PublicJwk;
 use crate::jose::keyset::KeySet;
@@ -56,6 +59,35 @@ pub struct KeyringSettings {
     pub outage: Duration,
 }
 
+impl KeyringSettings {
+    /// Opens the store.
+    ///
+    /// # Errors
+    /// [`KeyringError`] for an invalid address.
+    pub fn open_store(
+        &self,
+        access: Access,
+        clock: &Clock,
+    ) -> Result<Arc<dyn Store>, KeyringError> {
+        let ahead = self.max_age + self.skew;
+        Ok(match &self.store {
+            StoreSettings::File(dir) => Arc::new(FileStore::new(dir, access)),
+            StoreSettings::ReadOnly(dir) => {
+                Arc::new(SuppliedStore::read_only(dir, ahead, clock.clone()))
+            }
+            StoreSettings::Env { name, keys } => {
+                Arc::new(SuppliedStore::env(name, keys, ahead, clock.clone()))
+            }
+            #[cfg(feature = "redis")]
+            StoreSettings::Redis { url, encryption_key } => {
+                Arc::new(redis::RedisStore::open(url.expose(), encryption_key)?)
+            }
+            #[cfg(not(feature = "redis"))]
+            StoreSettings::Redis { .. } => return Err(KeyringError::Unsupported("redis")),
+        })
+    }
+}
+
 #[derive(Debug, Clone)]
 pub enum StoreSettings {
     /// A directory; the ring is `keys.json` in it, mode 0600.
@@ -65,7 +97,7 @@ pub enum StoreSettings {
     /// Environment variables, `NAME`, `NAME_NEXT` and `NAME_PREVIOUS`: nothing is kept on a disk.
     Env {
         name: String,
-        keys: Vec<(KeyState, Arc<SigningKey>)>,
+        keys: Vec<SuppliedKey>,
     },
     Redis {
         url: Secret,
@@ -98,7 +130,7 @@ pub enum KeyringError {
     Store(#[from] StoreError),
     #[error("no signing key could be made: {0}")]
     Make(String),
-    #[error("gave up after {} conflicting writes to the key store", engine::TRIES)]
+    #[error("gave up after {} conflicting writes to the key store", engine::MAX_TRIES)]
     Contended,
     #[error("the ring has no active key")]
     NoActive,
@@ -120,36 +152,33 @@ pub enum KeyringError {
 }
 
 impl KeyringError {
+    fn code_and_hint(&self) -> (&'static str, Option<&'static str>) {
+        match self {
+            Self::Store(error) => error.code_and_hint(),
+            Self::Make(_) => ("key_make", None),
+            Self::Contended => ("store_contended", Some("try again")),
+            Self::NoActive => ("no_active_key", None),
+            Self::NextIsTaken => ("next_taken", None),
+            Self::Retired => ("key_retired", Some("`countersign keys rotate` makes a new key")),
+            Self::Full { .. } => (
+                "key_ring_full",
+                Some(
+                    "shorter `max_lifetime`s let keys go sooner; `keys rotate --now` changes the key all the same",
+                ),
+            ),
+            Self::Unsupported(_) => ("unsupported", None),
+            Self::ReadBack(fault) => (fault.code(), None),
+        }
+    }
+
     /// A stable name: status field, metric label.
     pub fn code(&self) -> &'static str {
-        match self {
-            Self::Store(e) => e.code(),
-            Self::Make(_) => "key_make",
-            Self::Contended => "store_contended",
-            Self::NoActive => "no_active_key",
-            Self::NextIsTaken => "next_taken",
-            Self::Retired => "key_retired",
-            Self::Full { .. } => "key_ring_full",
-            Self::Unsupported(_) => "unsupported",
-            Self::ReadBack(fault) => fault.code(),
-        }
+        self.code_and_hint().0
     }
 
     /// What to do about it, for people.
     pub fn hint(&self) -> Option<&'static str> {
-        match self {
-            Self::Store(error) => error.hint(),
-            Self::Full { .. } => Some(
-                "shorter `max_lifetime`s let keys go sooner; `keys rotate --now` changes the key all the same",
-            ),
-            Self::Contended => Some("try again"),
-            Self::Retired => Some("`countersign keys rotate` makes a new key"),
-            Self::Make(_)
-            | Self::NoActive
-            | Self::NextIsTaken
-            | Self::Unsupported(_)
-            | Self::ReadBack(_) => None,
-        }
+        self.code_and_hint().1
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::jose::names::{Kid, UnixTime};
 use crate::jose::sign::SigningKey;
-use crate::rotation::{KeyState, KeyTimes, Rules, Transition};
+use crate::rotation::{self, KeyState, KeyTimes, Rules, Transition};
 
 /// One key, with its state and times.
 #[derive(Debug, Clone)]
@@ -41,11 +41,16 @@ impl RingState {
         self.keys.iter().find(|key| key.times.state == KeyState::Next)
     }
 
+    /// It has no space for a new key: rotation waits until one is removed.
+    pub fn is_full(&self) -> bool {
+        self.keys.len() >= rotation::MAX_KEYS
+    }
+
     pub fn get(&self, kid: &Kid) -> Option<&RingKey> {
         self.keys.iter().find(|key| key.times.kid == *kid)
     }
 
-    /// The ring after `transitions`, with the next epoch. `fresh` is the key to add; without it none is
+    /// The ring after `transitions`, with the next epoch. `new_key` is the key to add; without it none is
     /// added.
     #[must_use]
     pub fn apply(
@@ -53,11 +58,11 @@ impl RingState {
         transitions: &[Transition],
         rules: &Rules,
         now: UnixTime,
-        fresh: Option<&Arc<SigningKey>>,
+        new_key: Option<&Arc<SigningKey>>,
     ) -> Self {
         let mut ring = self.clone();
         for transition in transitions {
-            match (transition, fresh) {
+            match (transition, new_key) {
                 (Transition::First, Some(key)) => ring.add(key, KeyState::Active, rules, now),
                 (Transition::Create, Some(key)) => ring.add(key, KeyState::Next, rules, now),
                 (Transition::First | Transition::Create, None) => {}
@@ -94,7 +99,7 @@ impl RingState {
 
     /// Notes the `max-age` now served. If it is shorter than before, copies that live longer still exist: a
     /// key made soon after must wait for those too.
-    pub fn serve_with(&mut self, rules: &Rules, now: UnixTime) -> bool {
+    pub fn note_max_age(&mut self, rules: &Rules, now: UnixTime) -> bool {
         let ahead = rules.ahead.as_secs();
         if self.ahead == ahead {
             return false;
@@ -171,7 +176,7 @@ mod tests {
 
     /// Does what the engine does at one moment.
     fn settle(ring: &mut RingState, rules: &Rules, now: UnixTime) {
-        let slower = ring.serve_with(rules, now);
+        let slower = ring.note_max_age(rules, now);
         let due = due(&ring.times(), rules, ring.asked, now);
         if slower || !due.is_empty() {
             *ring = ring.apply(&due, rules, now, Some(&key()));

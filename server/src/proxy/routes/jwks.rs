@@ -8,7 +8,7 @@ use pingora::Result;
 use pingora::http::ResponseHeader;
 
 use crate::answer::Failure;
-use crate::issuer::jwks_answer::{Media, has_it, is_in_304};
+use crate::issuer::jwks_answer::{Media, etag_matches, is_in_304};
 use crate::proxy::http::{ServerSession, reply};
 use crate::proxy::state::State;
 
@@ -60,7 +60,7 @@ pub(in crate::proxy) async fn answer(session: &mut ServerSession, state: &State)
         (!values.is_empty()).then(|| values.join(&b","[..]))
     };
     let media = Media::for_accept(joined(header::ACCEPT).as_deref());
-    let same = has_it(joined(header::IF_NONE_MATCH).as_deref(), &set.etag);
+    let same = etag_matches(joined(header::IF_NONE_MATCH).as_deref(), &set.etag);
     let mut header = ResponseHeader::build(if same { 304 } else { 200 }, Some(8))?;
     for (name, value) in set.fields(media) {
         if !same || is_in_304(name) {
