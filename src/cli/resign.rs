@@ -1,7 +1,6 @@
 //! `countersign resign` does to one token what the proxy would do, with the same configuration, signing
 //! keys and issuer's keys, but without a listener.
 
-
 use serde::Serialize;
 
 use super::args::ResignArgs;

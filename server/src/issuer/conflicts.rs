@@ -58,8 +58,8 @@ pub fn check(issuers: &[IssuerSettings]) -> Result<(), (usize, Conflict)> {
         if !names.insert(name) {
             return found(Conflict::Name(name.clone()));
         }
-        for (iss, written) in spellings(issuer) {
-            if let Some(other) = claimed.insert(written, name).filter(|other| *other != name) {
+        for (iss, pattern) in spellings(issuer) {
+            if let Some(other) = claimed.insert(pattern, name).filter(|other| *other != name) {
                 return found(Conflict::Issuer(iss.clone(), other.clone()));
             }
         }
@@ -77,7 +77,7 @@ pub fn check(issuers: &[IssuerSettings]) -> Result<(), (usize, Conflict)> {
             }
         }
     }
-    outputs_differ_from_kept(issuers)
+    check_outputs(issuers)
 }
 
 /// Each `iss` of an issuer, with the text or pattern that a token's `iss` must match.
@@ -88,12 +88,12 @@ fn spellings(issuer: &IssuerSettings) -> impl Iterator<Item = (&Issuer, String)>
 }
 
 /// An `output_issuer` must not be the `iss` of an issuer whose tokens keep theirs.
-fn outputs_differ_from_kept(issuers: &[IssuerSettings]) -> Result<(), (usize, Conflict)> {
+fn check_outputs(issuers: &[IssuerSettings]) -> Result<(), (usize, Conflict)> {
     let keeps = |issuer: &&IssuerSettings| issuer.policy.output_issuer.is_none();
     let kept: HashMap<String, &IssuerName> = issuers
         .iter()
         .filter(keeps)
-        .flat_map(|issuer| spellings(issuer).map(|(_, written)| (written, issuer.name())))
+        .flat_map(|issuer| spellings(issuer).map(|(_, pattern)| (pattern, issuer.name())))
         .collect();
     for (index, issuer) in issuers.iter().enumerate() {
         let Some(iss) = &issuer.policy.output_issuer else { continue };

@@ -1,4 +1,4 @@
-//! Looks for the upstream's discovery document, and reports what it found.
+//! Looks for the upstream's discovery document, and describes what it found.
 
 use std::time::Duration;
 

@@ -20,7 +20,7 @@ use crate::net::client::joined;
 pub use crate::net::error::FetchError;
 use crate::net::{ClientSettings, HttpClient, Reach};
 
-/// Some hosts block unknown or empty agents; this one says what it is.
+/// Some hosts block unknown or empty user agents.
 const USER_AGENT: &str =
     concat!("countersign/", env!("CARGO_PKG_VERSION"), " (JWKS fetcher; like Mozilla/5.0)");
 
@@ -172,7 +172,7 @@ fn headers(request: FetchRequest<'_>) -> Result<HeaderMap, FetchError> {
 
 /// The URL of a redirect (RFC 9110 §10.2.2), never at another origin: that would be a login page, or
 /// another network. Two exceptions: `https:` on the same host, both on their default ports; and the names
-/// by which clients know the upstream. Those may lead to this proxy, so the upstream itself is asked.
+/// by which clients know the upstream. Those may lead to this proxy, so the request goes to the upstream itself.
 fn next_hop(from: &Url, headers: &HeaderMap, settings: &FetchSettings) -> Result<Url, FetchError> {
     let location = headers.get(header::LOCATION).and_then(|v| v.to_str().ok());
     let location = location.ok_or(FetchError::RedirectLocation)?;

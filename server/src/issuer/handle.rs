@@ -73,7 +73,7 @@ struct Inner {
     removed: RemovedKeys,
     /// The file last read.
     stamp: Option<crate::keyring::file::Stamp>,
-    /// With a URL per kid: the issuer had no key for the kid last asked for.
+    /// With a URL per kid: the issuer had no key for the kid last requested.
     missed: bool,
     /// Why the last fetch failed.
     last_error: Option<(Reason, Fault)>,
@@ -327,12 +327,7 @@ impl IssuerHandle {
                 return None;
             }
             match action {
-                Action::Fetch => {
-                    let mut finished = self.finished.subscribe();
-                    if self.join(Event::Timer, None) {
-                        let _ = finished.changed().await;
-                    }
-                }
+                Action::Fetch => self.wait(Event::Timer, None).await,
                 Action::Wait(wait) => {
                     let is_file = matches!(settings.source, Source::File(_));
                     return Some(if is_file { wait.min(FILE_POLL_INTERVAL) } else { wait });

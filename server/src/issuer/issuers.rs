@@ -257,6 +257,9 @@ impl Issuers {
 
     /// Waits until the keys of some issuers change. For one caller only.
     pub async fn next_changes(&self) -> HashSet<IssuerName> {
-        self.shared.next_changes().await
+        // The sender lives as long as `self`.
+        let changed = &self.shared.changed;
+        let _ = changed.subscribe().wait_for(|changed| !changed.is_empty()).await;
+        changed.send_replace(HashSet::new())
     }
 }

@@ -110,13 +110,13 @@ impl JwksAnswer {
 }
 
 impl PublishedSet {
-    /// Appends a whole HTTP/1.1 answer and returns its status. `date` is an IMF-fixdate; `last`
-    /// closes the connection.
+    /// Appends a whole HTTP/1.1 answer and returns its status. `date` is an IMF-fixdate; with `close`
+    /// the connection is closed after it.
     pub fn write(
         &self,
         request: &JwksRequest<'_>,
         date: &[u8],
-        last: bool,
+        close: bool,
         out: &mut BytesMut,
     ) -> u16 {
         let media = Media::for_accept(request.accept);
@@ -125,7 +125,7 @@ impl PublishedSet {
         out.put_slice(&heads[media as usize]);
         out.put_slice(b"Date: ");
         out.put_slice(date);
-        out.put_slice(if last { b"\r\nConnection: close\r\n\r\n" } else { b"\r\n\r\n" });
+        out.put_slice(if close { b"\r\nConnection: close\r\n\r\n" } else { b"\r\n\r\n" });
         if !not_modified && !request.head {
             out.put_slice(&self.body);
         }

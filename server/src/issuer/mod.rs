@@ -96,7 +96,7 @@ pub struct FetchSettings {
     /// Link-local and cloud metadata addresses may be dialled.
     pub allow_link_local: bool,
     /// Loopback and private addresses may be dialled: not for a host that only a discovery document names.
-    /// The configuration cannot say it, so it always has the default.
+    /// Not a setting: where the configuration names the host, the default applies.
     #[serde(skip)]
     #[schemars(skip)]
     pub inside: bool,

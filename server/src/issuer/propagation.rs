@@ -39,7 +39,7 @@ struct FirstPublished {
 struct StoredKid {
     kid: String,
     key: String,
-    since: i64,
+    since: UnixTime,
 }
 
 impl PublishedHistory {
@@ -61,8 +61,7 @@ impl PublishedHistory {
             for StoredKid { kid, key, since } in entries {
                 if let (Ok(kid), Some(key)) = (Kid::parse(&kid), Thumbprint::parse(&key)) {
                     // With a time in the future a key would count as new for too long.
-                    let since = UnixTime::from_secs(since).min(now);
-                    known.insert(kid, FirstPublished { key, since });
+                    known.insert(kid, FirstPublished { key, since: since.min(now) });
                 }
             }
         }
@@ -129,7 +128,7 @@ impl PublishedHistory {
         let entry = |(kid, FirstPublished { key, since }): (&Kid, &FirstPublished)| StoredKid {
             kid: kid.to_string(),
             key: key.as_str().to_owned(),
-            since: since.secs(),
+            since: *since,
         };
         let stored: HashMap<&String, Vec<StoredKid>> = self
             .issuers

@@ -10,9 +10,8 @@ use std::time::Duration;
 
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
-use parking_lot::Mutex;
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 
 use super::fetch::Fetcher;
 use super::issuers::{IssuerDeps, IssuerError};
@@ -42,8 +41,8 @@ pub(super) struct Shared {
     pub(super) runtime: OnceLock<Handle>,
     /// The process shuts down.
     pub(super) stopped: watch::Sender<bool>,
-    changed: Mutex<HashSet<IssuerName>>,
-    notify: Notify,
+    /// Issuers whose keys changed, until they are taken.
+    pub(super) changed: watch::Sender<HashSet<IssuerName>>,
 }
 
 impl Shared {
@@ -60,8 +59,7 @@ impl Shared {
             keeps_fresh: AtomicBool::new(true),
             runtime: OnceLock::new(),
             stopped: watch::Sender::new(false),
-            changed: Mutex::default(),
-            notify: Notify::new(),
+            changed: watch::Sender::default(),
         })
     }
 
@@ -95,19 +93,7 @@ impl Shared {
 
     /// Notes that the keys of these issuers changed.
     pub(super) fn note_changed(&self, issuers: impl IntoIterator<Item = IssuerName>) {
-        self.changed.lock().extend(issuers);
-        self.notify.notify_one();
-    }
-
-    /// Waits for changes and takes them. For one caller only.
-    pub(super) async fn next_changes(&self) -> HashSet<IssuerName> {
-        loop {
-            let changed = std::mem::take(&mut *self.changed.lock());
-            if !changed.is_empty() {
-                return changed;
-            }
-            self.notify.notified().await;
-        }
+        self.changed.send_modify(|changed| changed.extend(issuers));
     }
 }
 
@@ -121,7 +107,7 @@ pub(super) struct UnknownKids {
 
 impl UnknownKids {
     fn new() -> Self {
-        // LRU: a flood of made-up kids must not keep out the one that is asked for now.
+        // LRU: a flood of made-up kids must not keep out the kid of the current request.
         let until = Cache::builder()
             .max_capacity(MAX_UNKNOWN_KIDS)
             .eviction_policy(EvictionPolicy::lru())

@@ -23,8 +23,8 @@ pub(super) enum SourceError {
     Fetch(#[from] FetchError),
     #[error(transparent)]
     Document(#[from] DocumentRefusal),
-    #[error("{path}: {why}")]
-    File { path: String, why: String },
+    #[error("{0}")]
+    File(String),
     #[error("the kid is too long or has characters that are not allowed in the URL")]
     Kid,
 }
@@ -35,7 +35,7 @@ impl SourceError {
         match self {
             Self::Fetch(e) => e.into(),
             Self::Document(e) => Reason::of(e.code()),
-            Self::File { .. } => Reason::of("file"),
+            Self::File(_) => Reason::of("file"),
             Self::Kid => Reason::of("kid_address"),
         }
     }
@@ -85,16 +85,16 @@ pub(super) struct SourceReader<'a> {
 }
 
 impl SourceReader<'_> {
-    /// Reads a whole key set. `held` is the set we have, for issuers with a URL per kid.
+    /// Reads a whole key set. `held` are the keys we have, for issuers with a URL per kid.
     ///
     /// # Errors
-    /// [`SourceError`]. The set we have then stays in use.
-    pub(super) async fn read(self, held: Option<&KeySet>) -> Result<SourceRead, SourceError> {
+    /// [`SourceError`]. The keys we have then stay in use.
+    pub(super) async fn read(self, held: &[PublicJwk]) -> Result<SourceRead, SourceError> {
         match &self.settings.source {
             Source::Url(url) => self.read_url(url).await,
             Source::File(path) => self.read_file(path).await,
             Source::Inline(text) => SourceRead::of_document(text.as_bytes(), self.options),
-            Source::UrlPerKid(template) => self.read_each_kid(template, held).await,
+            Source::UrlPerKid(template) => self.read_kids(template, held).await,
             Source::Secrets => Ok(SourceRead::default()),
         }
     }
@@ -113,21 +113,13 @@ impl SourceReader<'_> {
     }
 
     fn request<'a>(&'a self, url: &'a Url) -> FetchRequest<'a> {
-        FetchRequest {
-            url,
-            accept: ACCEPT_KEY_SET,
-            settings: &self.settings.fetch,
-            limit: self.options.limits.document,
-            etag: self.etag,
-            now: self.now,
-        }
+        let (settings, limit) = (&self.settings.fetch, self.options.limits.document);
+        let (accept, etag, now) = (ACCEPT_KEY_SET, self.etag, self.now);
+        FetchRequest { url, accept, settings, limit, etag, now }
     }
 
     async fn read_file(self, path: &Path) -> Result<SourceRead, SourceError> {
-        let at = |e: std::io::Error| SourceError::File {
-            path: path.display().to_string(),
-            why: e.to_string(),
-        };
+        let at = |e: std::io::Error| SourceError::File(format!("{}: {e}", path.display()));
         let limit = self.options.limits.document as u64;
         let file = tokio::fs::File::open(path).await.map_err(at)?;
         let mut body = Vec::new();
@@ -139,13 +131,13 @@ impl SourceReader<'_> {
     }
 
     /// Fetches each key that we have again. A key that is gone is left out.
-    async fn read_each_kid(
+    async fn read_kids(
         self,
         template: &str,
-        held: Option<&KeySet>,
+        held: &[PublicJwk],
     ) -> Result<SourceRead, SourceError> {
         let mut keys = Vec::new();
-        for kid in held.map(KeySet::keys).unwrap_or_default().iter().filter_map(PublicJwk::kid) {
+        for kid in held.iter().filter_map(PublicJwk::kid) {
             keys.extend(self.read_kid(template, kid.as_str()).await?);
         }
         Ok(SourceRead::of_keys(keys))

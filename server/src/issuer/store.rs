@@ -21,7 +21,7 @@ struct Stored {
     format: u32,
     /// Which source the keys came from; keys of another one are not loaded.
     source: String,
-    fetched: i64,
+    fetched: UnixTime,
     document: Box<RawValue>,
 }
 
@@ -61,8 +61,7 @@ pub(super) fn load(dir: &Path, settings: &IssuerSettings, options: &Options) -> 
     let read = jwks::normalize(stored.document.get().as_bytes(), options);
     let read = read.map_err(|e| ignored(&e)).ok()?;
     // With a time in the future the set would stay fresh too long.
-    let now = options.now.unwrap_or(UnixTime::from_secs(stored.fetched));
-    let fetched = UnixTime::from_secs(stored.fetched).min(now);
+    let fetched = options.now.map_or(stored.fetched, |now| now.min(stored.fetched));
     Some(Snapshot { keys: read.keys, epoch: 1, fetched, report: read.report })
 }
 
@@ -74,7 +73,7 @@ pub(super) fn save(dir: &Path, settings: &IssuerSettings, snapshot: &Snapshot) -
     let stored = Stored {
         format: FORMAT,
         source: fingerprint(&settings.source),
-        fetched: snapshot.fetched.secs(),
+        fetched: snapshot.fetched,
         document: RawValue::from_string(snapshot.keys.to_document())?,
     };
     let text = serde_json::to_vec(&stored)?;

@@ -27,7 +27,7 @@ pub(crate) struct Rights {
 /// # Errors
 /// [`io::Error`] of the first step that failed; nothing is left behind.
 pub fn replace(dir: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
-    replace_as(dir, name, bytes, None)
+    replace_as(dir, name, bytes, Rights { owner: None, mode: 0o600 })
 }
 
 /// Like [`replace`], but sets `rights` before the rename: when root changes another user's file, it stays
@@ -35,19 +35,12 @@ pub fn replace(dir: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
 ///
 /// # Errors
 /// [`io::Error`] of the first step that failed, also when the owner cannot be set.
-pub(crate) fn replace_as(
-    dir: &Path,
-    name: &str,
-    bytes: &[u8],
-    rights: Option<Rights>,
-) -> io::Result<()> {
+pub(crate) fn replace_as(dir: &Path, name: &str, bytes: &[u8], rights: Rights) -> io::Result<()> {
     let from = dir.join(temporary_name(name)?);
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&from)?;
     let mut write = || {
         file.write_all(bytes)?;
-        if let Some(rights) = rights {
-            set_rights(&file, rights)?;
-        }
+        set_rights(&file, rights)?;
         file.sync_all()?;
         fs::rename(&from, dir.join(name))?;
         File::open(dir)?.sync_all()

@@ -32,7 +32,7 @@ const RING: &str = "keys.json";
 const LOCK: &str = "keys.lock";
 /// Bytes of a ring: some hundred times what 32 RSA keys take.
 const LIMIT: u64 = 16 * 1024 * 1024;
-/// If a start waits longer than this for the lock, the log says so.
+/// A start that waits longer than this for the lock logs a warning.
 const WARN_AFTER: Duration = Duration::from_secs(1);
 /// How long a running proxy waits for the lock: tokens may be waiting for it.
 const SERVING_TIMEOUT: Duration = Duration::from_secs(2);
@@ -134,7 +134,7 @@ impl Store for FileStore {
             Some(presence) => presence.announce(epoch),
             None => Presence::new(&self.0.dir, epoch).map(|new| *presence = Some(new)),
         };
-        announced.map_err(|e| io_at(&self.0.dir, &e))
+        announced.map_err(StoreError::io(&self.0.dir))
     }
 
     async fn withdraw(&self) {
@@ -142,11 +142,10 @@ impl Store for FileStore {
     }
 
     async fn served(&self) -> Result<Option<Vec<u64>>, StoreError> {
-        self.blocking(|store| match presence::served_epochs(&store.dir) {
-            Ok(epochs) => Ok(Some(epochs)),
-            Err(e) => Err(io_at(&store.dir, &e)),
-        })
-        .await
+        let epochs = |store: &StoreDir| {
+            presence::served_epochs(&store.dir).map_err(StoreError::io(&store.dir))
+        };
+        self.blocking(epochs).await.map(Some)
     }
 }
 
@@ -162,9 +161,9 @@ impl StoreDir {
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
                 return check_absent(&path).map(|()| None);
             }
-            Err(e) => return Err(io_at(&path, &e)),
+            Err(e) => return Err(StoreError::io(&path)(e)),
         };
-        let meta = file.metadata().map_err(|e| io_at(&path, &e))?;
+        let meta = file.metadata().map_err(StoreError::io(&path))?;
         if let Some(what) = other_kind(&meta) {
             return Err(StoreError::NotAFile { path: path.display().to_string(), what });
         }
@@ -174,9 +173,9 @@ impl StoreDir {
             return Err(StoreError::Permissions { path: path.display().to_string(), mode });
         }
         let mut text = Zeroizing::new(String::new());
-        file.take(LIMIT).read_to_string(&mut text).map_err(|e| io_at(&path, &e))?;
+        file.take(LIMIT).read_to_string(&mut text).map_err(StoreError::io(&path))?;
         let ring = RingState::from_text(&text, &PlainSeal, known)
-            .map_err(|e| StoreError::Ring { at: path.display().to_string(), why: e })?;
+            .map_err(StoreError::ring(path.display()))?;
         let owner = geteuid().is_root().then_some((meta.uid(), meta.gid()));
         Ok(Some((ring, Rights { owner, mode: meta.mode() & 0o777 })))
     }
@@ -186,7 +185,7 @@ impl StoreDir {
         let meta = match fs::metadata(&self.dir) {
             Ok(meta) => meta,
             Err(e) if e.kind() == io::ErrorKind::NotFound => return check_absent(&self.dir),
-            Err(e) => return Err(io_at(&self.dir, &e)),
+            Err(e) => return Err(StoreError::io(&self.dir)(e)),
         };
         if !meta.is_dir() {
             return Err(StoreError::NotAFolder { path: path() });
@@ -210,14 +209,12 @@ impl StoreDir {
     }
 
     fn write(&self, ring: &RingState, rights: Option<Rights>) -> Result<(), StoreError> {
-        let text = ring
-            .to_text(&PlainSeal)
-            .map_err(|e| StoreError::Ring { at: self.dir.display().to_string(), why: e })?;
+        let text = ring.to_text(&PlainSeal).map_err(StoreError::ring(self.dir.display()))?;
         // We hold the lock, so no process still writes a temporary file.
         atomic::sweep(&self.dir, Some(RING));
         let rights = rights.unwrap_or_else(|| Rights { owner: self.owner_if_root(), mode: 0o600 });
-        atomic::replace_as(&self.dir, RING, text.as_bytes(), Some(rights))
-            .map_err(|e| io_at(&self.dir.join(RING), &e))
+        atomic::replace_as(&self.dir, RING, text.as_bytes(), rights)
+            .map_err(StoreError::io(&self.dir.join(RING)))
     }
 
     /// The owner of new files if root makes them in another user's folder: that user.
@@ -228,11 +225,8 @@ impl StoreDir {
 
     /// The lock is held until the file is dropped; the kernel releases it when the process ends.
     fn lock(&self) -> Result<File, StoreError> {
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&self.dir)
-            .map_err(|e| io_at(&self.dir, &e))?;
+        let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.dir);
+        made.map_err(StoreError::io(&self.dir))?;
         let path = self.dir.join(LOCK);
         let file = OpenOptions::new()
             .create(true)
@@ -242,18 +236,18 @@ impl StoreDir {
             // Otherwise a link could make us create a file elsewhere, and a named pipe would block.
             .custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed())
             .open(&path)
-            .map_err(|e| io_at(&path, &e))?;
+            .map_err(StoreError::io(&path))?;
         if let Some(owner) = self.owner_if_root() {
             // The proxy runs as that user and must be able to open it.
             atomic::set_rights(&file, Rights { owner: Some(owner), mode: 0o600 })
-                .map_err(|e| io_at(&path, &e))?;
+                .map_err(StoreError::io(&path))?;
         }
         self.wait_for_lock(&file, &path)?;
         Ok(file)
     }
 
     fn wait_for_lock(&self, file: &File, path: &Path) -> Result<(), StoreError> {
-        let io = |e: rustix::io::Errno| io_at(path, &e.into());
+        let io = |e: rustix::io::Errno| StoreError::io(path)(e.into());
         let serving = self.serving.load(Ordering::Relaxed);
         let timeout = if serving { SERVING_TIMEOUT } else { WARN_AFTER };
         for _ in 0..timeout.as_millis() / RETRY_INTERVAL.as_millis() {
@@ -315,8 +309,4 @@ pub(super) async fn wait_for_change<T: PartialEq>(read: impl Fn() -> T) {
     while read() == before {
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
-}
-
-pub(super) fn io_at(path: &Path, e: &io::Error) -> StoreError {
-    StoreError::Io { at: path.display().to_string(), why: e.to_string() }
 }

@@ -24,7 +24,7 @@ const LATEST_EXP_STEP: Duration = Duration::from_secs(600);
 /// Longest sleep of the rotation task.
 const MAX_SLEEP: Duration = Duration::from_secs(30);
 /// While the store fails, pending writes are tried again after this time.
-const RETRY: Duration = Duration::from_secs(1);
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 /// How often to check which ring the running processes serve.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
@@ -206,7 +206,7 @@ impl Keyring {
     pub async fn run(&self, mut shutdown: watch::Receiver<bool>) {
         while !*shutdown.borrow() {
             self.tick().await;
-            // Only `keys rotate` waits for this, and it asks again.
+            // Only `keys rotate` waits for this, and it polls.
             let _ = self.engine.store.announce(self.ring.load().epoch).await;
             let wait = self.until_due();
             tokio::select! {
@@ -283,7 +283,7 @@ impl Keyring {
 
     fn until_due(&self) -> Duration {
         if self.fault.lock().is_some() {
-            return RETRY;
+            return RETRY_INTERVAL;
         }
         let now = self.engine.clock.now();
         let wait = self.next_change(now).map_or(MAX_SLEEP, |at| at.since(now));

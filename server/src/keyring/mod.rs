@@ -28,7 +28,8 @@ use zeroize::Zeroizing;
 
 use self::file::FileStore;
 pub use self::live::{Keyring, Uptake};
-use self::outside::{SuppliedKey, SuppliedStore};
+pub use self::outside::KeySource;
+use self::outside::SuppliedStore;
 use self::ring::{RingKey, RingState};
 use self::store::Store;
 pub use self::store::{Access, StoreError};
@@ -69,14 +70,11 @@ impl KeyringSettings {
         access: Access,
         clock: &Clock,
     ) -> Result<Arc<dyn Store>, KeyringError> {
-        let ahead = self.max_age + self.skew;
         Ok(match &self.store {
             StoreSettings::File(dir) => Arc::new(FileStore::new(dir, access)),
-            StoreSettings::ReadOnly(dir) => {
-                Arc::new(SuppliedStore::read_only(dir, ahead, clock.clone()))
-            }
-            StoreSettings::Env { name, keys } => {
-                Arc::new(SuppliedStore::env(name, keys, ahead, clock.clone()))
+            StoreSettings::Supplied(source) => {
+                let max_age = self.max_age + self.skew;
+                Arc::new(SuppliedStore::new(source.clone(), max_age, clock.clone()))
             }
             #[cfg(feature = "redis")]
             StoreSettings::Redis { url, encryption_key } => {
@@ -92,13 +90,8 @@ impl KeyringSettings {
 pub enum StoreSettings {
     /// A directory; the ring is `keys.json` in it, mode 0600.
     File(PathBuf),
-    /// PEM or JWK files mounted read-only (a Kubernetes Secret), reloaded when they change.
-    ReadOnly(PathBuf),
-    /// Environment variables, `NAME`, `NAME_NEXT` and `NAME_PREVIOUS`: nothing is kept on a disk.
-    Env {
-        name: String,
-        keys: Vec<SuppliedKey>,
-    },
+    /// Keys that are made and rotated elsewhere.
+    Supplied(KeySource),
     Redis {
         url: Secret,
         encryption_key: RedisKey,
@@ -109,7 +102,7 @@ impl StoreSettings {
     /// Whether this process may keep other files: last good key sets, a discovery document. A process that
     /// gets its key by a variable usually has no disk that survives a restart.
     pub fn has_disk(&self) -> bool {
-        !matches!(self, Self::Env { .. })
+        !matches!(self, Self::Supplied(KeySource::Variables { .. }))
     }
 }
 

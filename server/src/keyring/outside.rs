@@ -32,44 +32,44 @@ use crate::rotation::{KeyState, KeyTimes};
 
 /// The kubelet writes a changed Secret within about a minute, on each node at its own time.
 const SPREAD: Duration = Duration::from_secs(90);
-/// The assumed longest life of tokens that a `previous` key signed before the start.
+/// The assumed longest life of tokens that a `previous` file signed before the start.
 const PREVIOUS_TOKENS: Duration = Duration::from_secs(86_400);
-/// A key of `NAME_PREVIOUS` stays published for as long as the variable is there.
+/// The key of `NAME_PREVIOUS` stays published for as long as the variable is there.
 const WHILE_SET: Duration = Duration::from_secs(3650 * 86_400);
+
+/// Where supplied keys come from.
+#[derive(Debug, Clone)]
+pub enum KeySource {
+    /// PEM or JWK files mounted read-only (a Kubernetes Secret), reloaded when they change.
+    Directory(PathBuf),
+    /// Environment variables, `NAME`, `NAME_NEXT` and `NAME_PREVIOUS`: nothing is kept on a disk. The keys were
+    /// parsed with the configuration.
+    Variables { name: String, keys: Vec<SuppliedKey> },
+}
+
+/// A key, and the state that its file or variable is named after.
+pub type SuppliedKey = (KeyState, Arc<SigningKey>);
 
 /// See the module.
 pub struct SuppliedStore {
     source: KeySource,
     clock: Clock,
+    /// How long it takes until every process has a changed key.
+    spread: Duration,
     /// How long a new key waits before it signs: `max-age` and the margins.
     ahead: Duration,
     /// How long a `previous` key stays published after the start.
     previous: Duration,
 }
 
-enum KeySource {
-    Directory(PathBuf),
-    /// Parsed with the configuration.
-    Variables {
-        name: String,
-        keys: Vec<SuppliedKey>,
-    },
-}
-
-/// A key, and the state that its file or variable is named after.
-pub type SuppliedKey = (KeyState, Arc<SigningKey>);
-
 impl SuppliedStore {
-    /// `ahead`: the `max-age` and the skew.
-    pub fn read_only(dir: &Path, ahead: Duration, clock: Clock) -> Self {
-        let source = KeySource::Directory(dir.to_owned());
-        Self { source, clock, ahead: ahead + SPREAD, previous: PREVIOUS_TOKENS }
-    }
-
-    /// `ahead`: the `max-age` and the skew.
-    pub fn env(name: &str, keys: &[SuppliedKey], ahead: Duration, clock: Clock) -> Self {
-        let source = KeySource::Variables { name: name.to_owned(), keys: keys.to_vec() };
-        Self { source, clock, ahead, previous: WHILE_SET }
+    /// `max_age`: of the served set, with the skew.
+    pub fn new(source: KeySource, max_age: Duration, clock: Clock) -> Self {
+        let (spread, previous) = match &source {
+            KeySource::Directory(_) => (SPREAD, PREVIOUS_TOKENS),
+            KeySource::Variables { .. } => (Duration::ZERO, WHILE_SET),
+        };
+        Self { source, clock, spread, ahead: max_age + spread, previous }
     }
 
     /// The first ring of a process.
@@ -85,12 +85,12 @@ impl SuppliedStore {
         RingState { epoch: 1, keys: ring.collect(), ..RingState::default() }
     }
 
-    /// The ring in memory, updated from the files.
+    /// The ring in memory, with what the files or variables change.
     fn merged(&self, ring: &RingState, keys: &[SuppliedKey], now: UnixTime) -> RingState {
         let mut new = ring.clone();
         for (state, key) in keys {
             let state_now = new.get(key.kid()).map(|k| k.times.state);
-            // Back to an earlier key. It is still published, so it may sign at once.
+            // The operator went back to an earlier key. It is still published, so it may sign at once.
             let back = *state == KeyState::Active && state_now == Some(KeyState::Retired);
             if (state_now.is_none() && *state != KeyState::Retired) || back {
                 let usable = if back { now } else { now.plus(self.ahead) };
@@ -114,10 +114,9 @@ impl SuppliedStore {
 
 /// The key files, sorted by name. The entries that Kubernetes adds (`..data`) start with a dot.
 fn key_files(dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
-    let at = |e: std::io::Error| file::io_at(dir, &e);
     let mut files = Vec::new();
-    for entry in fs::read_dir(dir).map_err(at)? {
-        let path = entry.map_err(at)?.path();
+    for entry in fs::read_dir(dir).map_err(StoreError::io(dir))? {
+        let path = entry.map_err(StoreError::io(dir))?.path();
         let kind = path.extension().and_then(|e| e.to_str()).unwrap_or_default();
         if matches!(kind, "pem" | "key" | "jwk" | "json") && !file_name(&path).starts_with('.') {
             files.push(path);
@@ -132,13 +131,11 @@ fn file_name(path: &Path) -> Cow<'_, str> {
 }
 
 fn read_dir(dir: &Path) -> Result<Vec<SuppliedKey>, StoreError> {
-    let corrupt = |path: &Path, why: String| StoreError::Ring {
-        at: path.display().to_string(),
-        why: RingError::Corrupt(why),
-    };
+    let corrupt =
+        |path: &Path, why: String| StoreError::ring(path.display())(RingError::Corrupt(why));
     let mut keys = Vec::new();
     for path in key_files(dir)? {
-        let text = fs::read_to_string(&path).map_err(|e| file::io_at(&path, &e))?;
+        let text = fs::read_to_string(&path).map_err(StoreError::io(&path))?;
         let key = admit::parse(&Zeroizing::new(text)).map_err(|e| corrupt(&path, e.to_string()))?;
         let state = match file_name(&path) {
             name if name.starts_with("next") => KeyState::Next,
@@ -191,10 +188,7 @@ impl Store for SuppliedStore {
     }
 
     fn spread(&self) -> Duration {
-        match &self.source {
-            KeySource::Directory(_) => SPREAD,
-            KeySource::Variables { .. } => Duration::ZERO,
-        }
+        self.spread
     }
 
     fn describe(&self) -> String {

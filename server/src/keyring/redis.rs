@@ -16,10 +16,10 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use zeroize::Zeroizing;
 
-use super::redis_fault::{away, invalid};
+use super::redis_fault::{invalid_address, remote_error};
 use super::ring::RingState;
 use super::store::{Store, StoreError};
-use super::stored::{RingError, Seal};
+use super::stored::Seal;
 use super::{RedisKey, atomic};
 use crate::jose::names::Kid;
 
@@ -78,6 +78,7 @@ pub struct RedisStore {
     /// This process in that hash.
     id: String,
     channel: String,
+    /// The address, without the password.
     place: String,
     /// A message said that the ring has changed.
     changed: Arc<Notify>,
@@ -131,7 +132,7 @@ impl RedisStore {
     /// # Errors
     /// [`StoreError::Away`] for an invalid address.
     pub fn open(url: &str, key: &RedisKey) -> Result<Self, StoreError> {
-        let invalid = |why: String| invalid("redis", why);
+        let invalid = |why: String| invalid_address("redis", why);
         let mut url = url::Url::parse(url).map_err(|e| invalid(e.to_string()))?;
         let (rings, others): (Vec<_>, Vec<_>) =
             url.query_pairs().into_owned().partition(|(name, _)| name == "ring");
@@ -147,13 +148,13 @@ impl RedisStore {
             url.host_str().unwrap_or_default(),
             url.port().unwrap_or(6379)
         );
-        let client = Client::open(url.as_str()).map_err(|e| away(&place, &e))?;
+        let client = Client::open(url.as_str()).map_err(|e| remote_error(&place, &e))?;
         let config = ConnectionManagerConfig::new()
             .set_connection_timeout(Some(TIMEOUT))
             .set_response_timeout(Some(TIMEOUT))
             .set_number_of_retries(1);
         let connection = ConnectionManager::new_lazy_with_config(client.clone(), config)
-            .map_err(|e| away(&place, &e))?;
+            .map_err(|e| remote_error(&place, &e))?;
         let gcm = RandomizedNonceKey::new(&AES_256_GCM, &*key.0)
             .map_err(|_| invalid("the encryption key does not have 32 bytes".to_owned()))?;
         let channel = format!("{ring}:changed");
@@ -175,11 +176,7 @@ impl RedisStore {
 
     async fn run<T: FromRedisValue>(&self, call: &ScriptInvocation<'_>) -> Result<T, StoreError> {
         let mut connection = self.connection.clone();
-        call.invoke_async(&mut connection).await.map_err(|e| away(&self.place, &e))
-    }
-
-    fn ring_error(&self, why: RingError) -> StoreError {
-        StoreError::Ring { at: self.describe(), why }
+        call.invoke_async(&mut connection).await.map_err(|e| remote_error(&self.place, &e))
     }
 }
 
@@ -188,14 +185,14 @@ impl Store for RedisStore {
     async fn load(&self, known: Option<Arc<RingState>>) -> Result<Option<RingState>, StoreError> {
         let mut connection = self.connection.clone();
         let text: Option<String> =
-            connection.hget(&self.key, "ring").await.map_err(|e| away(&self.place, &e))?;
+            connection.hget(&self.key, "ring").await.map_err(|e| remote_error(&self.place, &e))?;
         let Some(text) = text.map(Zeroizing::new) else { return Ok(None) };
         let ring = RingState::from_text(&text, &self.seal, known.as_deref());
-        ring.map(Some).map_err(|why| self.ring_error(why))
+        ring.map(Some).map_err(StoreError::ring(self.describe()))
     }
 
     async fn replace(&self, expected: u64, ring: Arc<RingState>) -> Result<bool, StoreError> {
-        let text = ring.to_text(&self.seal).map_err(|why| self.ring_error(why))?;
+        let text = ring.to_text(&self.seal).map_err(StoreError::ring(self.describe()))?;
         let script = Script::new(REPLACE);
         let mut call = script.key(&self.key);
         call.arg(expected).arg(ring.epoch).arg(text.as_str()).arg(&self.channel);

@@ -31,12 +31,12 @@ const CLUSTER: &str = "name a Redis that is no cluster: the ring is one value, o
 const OTHER: &str = "the log of Redis says more; nothing was changed";
 
 /// The configured address is invalid.
-pub(super) fn invalid(place: &str, why: impl std::fmt::Display) -> StoreError {
+pub(super) fn invalid_address(place: &str, why: impl std::fmt::Display) -> StoreError {
     let why = format!("is no address of a Redis: {why}");
     StoreError::Away { at: place.to_owned(), why, hint: ADDRESS }
 }
 
-pub(super) fn away(place: &str, error: &RedisError) -> StoreError {
+pub(super) fn remote_error(place: &str, error: &RedisError) -> StoreError {
     let (why, hint) = why_and_hint(error, place.starts_with("rediss:"));
     StoreError::Away { at: place.to_owned(), why, hint }
 }

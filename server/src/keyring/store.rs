@@ -1,6 +1,9 @@
 //! Where a ring is stored: one value, changed only by compare-and-set, so that however many processes run on
 //! one store, each change happens once.
 
+use std::fmt::Display;
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,6 +39,16 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// For `map_err`: a fault of the file system at `path`.
+    pub(super) fn io(path: &Path) -> impl Fn(io::Error) -> Self {
+        |e| Self::Io { at: path.display().to_string(), why: e.to_string() }
+    }
+
+    /// For `map_err`: what is stored at this place is not a valid ring.
+    pub(super) fn ring(at: impl Display) -> impl Fn(RingError) -> Self {
+        move |why| Self::Ring { at: at.to_string(), why }
+    }
+
     /// A stable name (status field, metric label), and what to do about it, for people.
     pub fn code_and_hint(&self) -> (&'static str, Option<&'static str>) {
         let (code, hint) = match self {

@@ -9,7 +9,7 @@ use super::super::source::{SourceError, SourceRead, SourceReader};
 use super::super::{Snapshot, Source};
 use super::{Inner, IssuerHandle};
 use crate::jose::jwk::PublicJwk;
-use crate::jose::jwks::{KeySet, Normalized};
+use crate::jose::jwks::Normalized;
 use crate::jose::names::UnixTime;
 use crate::otel::{self, Parent, Work};
 use crate::refresh::{self, FetchOutcome};
@@ -34,7 +34,7 @@ impl IssuerHandle {
             etag: etag.as_deref(),
             now: self.shared.clock.now(),
         };
-        let held = held.as_ref().map(|s| &s.keys);
+        let held = held.as_ref().map(|s| s.keys.keys()).unwrap_or_default();
         let read = match (&settings.source, kid) {
             (Source::UrlPerKid(template), Some(kid)) => {
                 let keys = reader.read_kid(template, &kid).await;
@@ -67,14 +67,9 @@ impl IssuerHandle {
     }
 
     /// The keys in use, with the issuer's current keys for `kid`.
-    fn with_keys_of(
-        &self,
-        held: Option<&KeySet>,
-        kid: &str,
-        new: Vec<PublicJwk>,
-    ) -> Vec<PublicJwk> {
+    fn with_keys_of(&self, held: &[PublicJwk], kid: &str, new: Vec<PublicJwk>) -> Vec<PublicJwk> {
         self.inner.lock().missed = new.is_empty();
-        let mut keys = held.map(|set| set.keys().to_vec()).unwrap_or_default();
+        let mut keys = held.to_vec();
         keys.retain(|key| key.kid().is_none_or(|k| k.as_str() != kid));
         keys.extend(new);
         let surplus = keys.len().saturating_sub(self.settings.load().limits.keys);
