@@ -595,14 +595,17 @@ async fn a_proxy_that_does_not_take_the_ring_is_told_of() {
     fs::write(dir.path().join("served.0123456789abcdef"), "1\n").unwrap();
     ring.rotate(true).await.unwrap();
     let short = Duration::from_millis(300);
-    let behind = Uptake::Behind { running: 1, behind: 1 };
+    let behind = Uptake { running: Some(1), behind: 1 };
     assert_eq!(ring.wait_until_served(short).await.unwrap(), behind);
     let place = dir.path().to_owned();
     let command = tokio::task::spawn_blocking(move || keys(&place, &["rotate", "--now"]));
     let said = refused(&command.await.unwrap());
     assert!(said.contains("1 of 1 running proxies did not take it"), "{said}");
     drop(file);
-    assert_eq!(ring.wait_until_served(short).await.unwrap(), Uptake::Nowhere);
+    assert_eq!(
+        ring.wait_until_served(short).await.unwrap(),
+        Uptake { running: Some(0), behind: 0 }
+    );
 }
 
 /// While the store fails, tokens are signed. The pending writes are made soon after it works again.

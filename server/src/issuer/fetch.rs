@@ -246,6 +246,12 @@ mod tests {
     }
 
     #[test]
+    fn a_configured_host_may_have_a_private_address() {
+        let settings: FetchSettings = serde_json::from_str(r#"{ "redirects": 1 }"#).unwrap();
+        assert!(settings.inside && !settings.allow_link_local && settings.forwarded.is_none());
+    }
+
+    #[test]
     fn a_redirect_leads_to_the_same_server_or_nowhere() {
         let elsewhere = Err("redirect_cross_origin".to_owned());
         let plain = "http://auth.example/keys";

@@ -93,6 +93,8 @@ pub struct Publisher {
     max_age: Duration,
     clock: Clock,
     table: ArcSwap<SetTable>,
+    /// Our own keys alone.
+    own: Arc<Slot>,
     history: Mutex<PublishedHistory>,
 }
 
@@ -131,6 +133,7 @@ impl Publisher {
             max_age,
             clock,
             table: ArcSwap::default(),
+            own: Arc::default(),
             history: Mutex::new(history),
         };
         publisher.reroute();
@@ -218,24 +221,18 @@ impl Publisher {
             table.by_path.extend(paths.into_iter().map(|path| (path, Arc::clone(&slot))));
             table.by_issuer.insert(issuer.name().clone(), slot);
         }
-        let common = match &only {
-            Some(issuer) => table.by_issuer.get(issuer.name()).cloned(),
-            None => old.by_path.get(COMMON_PATH).filter(|slot| slot.issuer.is_none()).cloned(),
-        };
-        let common = common.unwrap_or_default();
-        if common.issuer.is_none() {
-            self.build(&common);
+        if only.is_none() {
+            self.build(&self.own);
         }
+        let common = only.and_then(|issuer| table.by_issuer.get(issuer.name()));
+        let common = Arc::clone(common.unwrap_or(&self.own));
         table.by_path.insert(COMMON_PATH.to_owned(), common);
         self.table.store(Arc::new(table));
     }
 
     fn rebuild_all(&self) {
-        let table = self.table.load_full();
-        if let Some(common) = table.by_path.get(COMMON_PATH) {
-            self.build(common);
-        }
-        table.by_issuer.values().for_each(|slot| self.build(slot));
+        self.build(&self.own);
+        self.table.load().by_issuer.values().for_each(|slot| self.build(slot));
     }
 
     /// Builds one set, if the issuer's keys are there.

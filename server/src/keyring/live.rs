@@ -48,17 +48,13 @@ impl std::fmt::Debug for Keyring {
     }
 }
 
-/// Whether the processes that run on a store serve a given ring.
+/// Whether the processes that run on a store serve a given ring, or a later one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Uptake {
-    /// No process runs.
-    Nowhere,
-    /// This many run, and each serves the given ring or a later one.
-    By(usize),
-    /// Some still serve an older ring.
-    Behind { running: usize, behind: usize },
-    /// The store cannot tell.
-    Unknown,
+pub struct Uptake {
+    /// How many processes run; `None` if the store cannot tell.
+    pub running: Option<usize>,
+    /// How many of them still serve an older ring.
+    pub behind: usize,
 }
 
 impl Keyring {
@@ -250,19 +246,13 @@ impl Keyring {
         let epoch = self.state.load().epoch;
         let deadline = tokio::time::Instant::now() + timeout;
         loop {
-            let Some(epochs) = self.engine.store.served().await? else {
-                return Ok(Uptake::Unknown);
-            };
-            let running = epochs.len();
-            let behind = epochs.iter().filter(|served| **served < epoch).count();
-            match (running, behind) {
-                (0, _) => return Ok(Uptake::Nowhere),
-                (_, 0) => return Ok(Uptake::By(running)),
-                _ if tokio::time::Instant::now() >= deadline => {
-                    return Ok(Uptake::Behind { running, behind });
-                }
-                _ => tokio::time::sleep(POLL_INTERVAL).await,
+            let epochs = self.engine.store.served().await?;
+            let running = epochs.as_ref().map(Vec::len);
+            let behind = epochs.iter().flatten().filter(|served| **served < epoch).count();
+            if behind == 0 || tokio::time::Instant::now() >= deadline {
+                return Ok(Uptake { running, behind });
             }
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 

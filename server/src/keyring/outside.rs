@@ -100,12 +100,9 @@ impl SuppliedStore {
                 new.keys.push(RingKey { times, key: Arc::clone(key) });
             }
         }
-        let named = keys.iter().find(|(state, _)| *state == KeyState::Active);
-        let active = new.active().map(|k| k.times.kid.clone());
-        new.asked = named.is_some_and(|(_, key)| {
-            Some(key.kid()) != active.as_ref()
-                && new.get(key.kid()).is_some_and(|k| k.times.state == KeyState::Next)
-        });
+        let signer = keys.iter().find(|(state, _)| *state == KeyState::Active);
+        let signer = signer.and_then(|(_, key)| new.get(key.kid()));
+        new.asked = signer.is_some_and(|key| key.times.state == KeyState::Next);
         let unchanged = new.asked == ring.asked && new.times() == ring.times();
         new.epoch = if unchanged { ring.epoch } else { ring.epoch + 1 };
         new
@@ -178,9 +175,11 @@ impl Store for SuppliedStore {
     async fn changed(&self) {
         match &self.source {
             KeySource::Directory(dir) => {
-                let stamp = |path: PathBuf| (file::stamp(&path), path);
-                let stamps = || key_files(dir).unwrap_or_default().into_iter().map(stamp);
-                file::wait_for_change(|| stamps().collect::<Vec<_>>()).await;
+                let stamps = || -> Vec<_> {
+                    let files = key_files(dir).unwrap_or_default();
+                    files.into_iter().map(|path| (file::stamp(&path), path)).collect()
+                };
+                file::wait_for_change(stamps).await;
             }
             // The environment of a process does not change.
             KeySource::Variables { .. } => std::future::pending().await,

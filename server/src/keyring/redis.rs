@@ -142,12 +142,8 @@ impl RedisStore {
         if !others.is_empty() {
             url.query_pairs_mut().extend_pairs(others);
         }
-        let place = format!(
-            "{}://{}:{}",
-            url.scheme(),
-            url.host_str().unwrap_or_default(),
-            url.port().unwrap_or(6379)
-        );
+        let (host, port) = (url.host_str().unwrap_or_default(), url.port().unwrap_or(6379));
+        let place = format!("{}://{host}:{port}", url.scheme());
         let client = Client::open(url.as_str()).map_err(|e| remote_error(&place, &e))?;
         let config = ConnectionManagerConfig::new()
             .set_connection_timeout(Some(TIMEOUT))

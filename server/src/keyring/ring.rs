@@ -98,7 +98,7 @@ impl RingState {
     }
 
     /// Notes the `max-age` now served. If it is shorter than before, copies that live longer still exist: a
-    /// key made soon after must wait for those too.
+    /// key made soon after must wait for those too. True if the `max-age` changed.
     pub fn note_max_age(&mut self, rules: &Rules, now: UnixTime) -> bool {
         let ahead = rules.ahead.as_secs();
         if self.ahead == ahead {
@@ -110,8 +110,8 @@ impl RingState {
         true
     }
 
-    /// Takes over from `other`, which was served too, what its tokens may need: missing keys, as retired, and
-    /// later `latest_exp`s. True if there was anything.
+    /// Adds from `other`, which was served too, what tokens signed under it still need: missing keys, as
+    /// retired, and later `latest_exp`s. True if this ring changed.
     pub fn catch_up(&mut self, other: &Self, now: UnixTime) -> bool {
         let mut changed = false;
         for theirs in &other.keys {
