@@ -15,8 +15,7 @@ use crate::rewrite::discovery::{self, DiscoveryFault};
 /// OpenID Connect Discovery 1.0 §4, and RFC 8414 §3.
 pub const PATHS: [&str; 2] =
     ["/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"];
-/// Bytes of a document.
-const LIMIT: usize = 256 * 1024;
+const MAX_DOCUMENT_BYTES: usize = 256 * 1024;
 
 /// Where the document of an issuer at `upstream` may be: with the well-known part after the upstream's path
 /// (OpenID Connect Discovery §4), then with the well-known part before it (RFC 8414 §3.1).
@@ -132,8 +131,8 @@ pub async fn look(
 ) -> Lookup {
     let mut answers = Vec::new();
     for url in addresses(upstream) {
-        let accept = ACCEPT_DISCOVERY;
-        let request = FetchRequest { url: &url, accept, settings, limit: LIMIT, etag: None, now };
+        let (accept, limit) = (ACCEPT_DISCOVERY, MAX_DOCUMENT_BYTES);
+        let request = FetchRequest { url: &url, accept, settings, limit, etag: None, now };
         let fetched = fetcher.document(request).await.map_err(NoDocument::Fetch);
         let answer = fetched.and_then(|document| read(document.body));
         let last = match &answer {

@@ -50,14 +50,14 @@ pub struct IssuerHandle {
     snapshot: ArcSwapOption<Snapshot>,
     inner: Mutex<Inner>,
     /// Why the set in use could not be written to disk, until it is.
-    unsaved: Lasting,
+    save_fault: Lasting,
     /// Counts finished fetches. A request that waits for one watches it.
     finished: watch::Sender<u64>,
     shared: Arc<Shared>,
     /// Whether a task refreshes the set.
     refreshing: AtomicBool,
     /// When a request last used this issuer, seconds since 1970.
-    used: AtomicI64,
+    last_used: AtomicI64,
 }
 
 #[derive(Default)]
@@ -67,14 +67,14 @@ struct Inner {
     /// `ETag` of the set last read, for conditional requests (RFC 9110 §13.1.2).
     etag: Option<String>,
     /// When the set was last read whole.
-    read: Option<UnixTime>,
+    full_read: Option<UnixTime>,
     /// The unknown content coding of the last answer, which is logged once.
     unknown_coding: Option<String>,
     removed: RemovedKeys,
     /// The file last read.
-    stamp: Option<crate::keyring::file::Stamp>,
+    file_stamp: Option<crate::keyring::file::Stamp>,
     /// With a URL per kid: the issuer had no key for the kid last requested.
-    missed: bool,
+    last_kid_missing: bool,
     /// Why the last fetch failed.
     last_error: Option<(Reason, Fault)>,
     /// Fetches by outcome.
@@ -90,11 +90,11 @@ impl IssuerHandle {
             settings: ArcSwap::from_pointee(settings),
             snapshot: ArcSwapOption::empty(),
             inner: Mutex::default(),
-            unsaved: Lasting::default(),
+            save_fault: Lasting::default(),
             finished: watch::Sender::new(0),
             shared,
             refreshing: AtomicBool::new(false),
-            used: AtomicI64::new(i64::MIN),
+            last_used: AtomicI64::new(i64::MIN),
         };
         handle.load();
         handle
@@ -155,7 +155,7 @@ impl IssuerHandle {
 
     /// Notes that a request needs this issuer's keys, and starts the task that keeps them fresh.
     pub fn touch(self: &Arc<Self>) {
-        self.used.store(self.shared.clock.now().secs(), Ordering::Relaxed);
+        self.last_used.store(self.shared.clock.now().secs(), Ordering::Relaxed);
         if self.refreshing.load(Ordering::Relaxed)
             || self.is_static()
             || self.refreshing.swap(true, Ordering::AcqRel)
@@ -185,9 +185,12 @@ impl IssuerHandle {
             name: self.name.to_string(),
             issuers: settings.policy.spellings().map(ToString::to_string).collect(),
             source: settings.source.describe(),
-            state: match settings.source {
-                Source::File(_) | Source::Inline(_) | Source::Secrets => IssuerState::Fixed,
-                _ => IssuerState::of(freshness, inner.state.failures),
+            state: match (&settings.source, freshness) {
+                (Source::File(_) | Source::Inline(_) | Source::Secrets, _) => IssuerState::Fixed,
+                (_, Freshness::None | Freshness::Expired) => IssuerState::Cold,
+                (_, Freshness::Stale) => IssuerState::Stale,
+                (_, Freshness::Fresh) if inner.state.failures > 0 => IssuerState::Failing,
+                (_, Freshness::Fresh) => IssuerState::Fresh,
             },
             freshness,
             age: snapshot.as_ref().map(|s| now.since(s.fetched).as_secs()),
@@ -198,7 +201,7 @@ impl IssuerHandle {
             failures: inner.state.failures,
             last_error: inner.last_error.as_ref().map(|(_, fault)| fault.clone()),
             fetches: inner.fetches.clone(),
-            store_error: self.unsaved.get(),
+            store_error: self.save_fault.get(),
             report: snapshot.map(|s| s.report.clone()),
         }
     }
@@ -243,7 +246,8 @@ impl IssuerHandle {
             let settings = self.settings.load();
             // With a URL per kid each key is a fetch of its own: after a kid that was found the next one
             // may follow at once, after one that was not found the cooldown applies.
-            let at_once = matches!(settings.source, Source::UrlPerKid(_)) && !inner.missed;
+            let at_once =
+                matches!(settings.source, Source::UrlPerKid(_)) && !inner.last_kid_missing;
             let event = if at_once && event == Event::UnknownKid { Event::NoKeys } else { event };
             let now = self.shared.clock.now();
             if refresh::decide(&inner.state, event, &settings.refresh, now) != Action::Fetch {
@@ -261,7 +265,7 @@ impl IssuerHandle {
 
     /// Writes the set to disk, off the threads that serve.
     async fn save(&self) {
-        let (Some(dir), Some(snapshot)) = (self.shared.store.clone(), self.snapshot.load_full())
+        let (Some(dir), Some(snapshot)) = (self.shared.sets_dir.clone(), self.snapshot.load_full())
         else {
             return;
         };
@@ -270,14 +274,14 @@ impl IssuerHandle {
         match tokio::task::spawn_blocking(write).await {
             Ok(Err(e)) => {
                 let (text, at) = (e.to_string(), self.shared.clock.now().secs());
-                if self.unsaved.set(Fault { code: "set_not_stored", text, at }) {
+                if self.save_fault.set(Fault { code: "set_not_stored", text, at }) {
                     tracing::warn!(
                         issuer = %self.name, error = %e,
                         "the key set cannot be stored: after a restart while the issuer is down there will be no key set"
                     );
                 }
             }
-            Ok(Ok(())) => self.unsaved.clear(),
+            Ok(Ok(())) => self.save_fault.clear(),
             Err(_) => {}
         }
     }
@@ -286,7 +290,7 @@ impl IssuerHandle {
         let settings = self.settings.load();
         let now = self.shared.clock.now();
         let options = self.shared.options(&settings);
-        let stored = self.shared.store.as_ref().filter(|_| !self.is_static());
+        let stored = self.shared.sets_dir.as_ref().filter(|_| !self.is_static());
         let stored = stored.and_then(|dir| store::load(dir, &settings, &options));
         // A set from before the restart is served at once and refetched at once.
         if let Some(stored) = stored.filter(|s| now.since(s.fetched) <= settings.refresh.stale_max)
@@ -320,7 +324,7 @@ impl IssuerHandle {
             {
                 continue;
             }
-            let idle = now.since(UnixTime::from_secs(self.used.load(Ordering::Relaxed)));
+            let idle = now.since(UnixTime::from_secs(self.last_used.load(Ordering::Relaxed)));
             if self.shared.may_pause(idle) || *self.shared.stopped.borrow() {
                 // The next request starts a new task.
                 self.refreshing.store(false, Ordering::Release);
@@ -341,10 +345,10 @@ impl IssuerHandle {
     fn file_changed(&self, path: &Path) -> bool {
         let stamp = crate::keyring::file::stamp(path);
         let mut inner = self.inner.lock();
-        if inner.stamp == stamp {
+        if inner.file_stamp == stamp {
             return false;
         }
-        inner.stamp = stamp;
+        inner.file_stamp = stamp;
         inner.state.due = None;
         inner.state.not_before = None;
         true

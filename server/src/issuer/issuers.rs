@@ -213,7 +213,7 @@ impl Issuers {
 
     /// The folder for data that survives a restart.
     pub(super) fn data_dir(&self) -> Option<&Path> {
-        self.shared.store.as_deref()
+        self.shared.sets_dir.as_deref()
     }
 
     /// Whether the last good key sets survive a restart.

@@ -103,21 +103,21 @@ impl PublishedHistory {
         &self,
         issuer: &IssuerName,
         kids: &PublishedKids,
-        ahead: Duration,
+        delay: Duration,
         now: UnixTime,
     ) -> PublishedKids {
         let known = self.issuers.get(issuer.as_str());
         kids.only(|kid, key| {
             let first = known.and_then(|known| known.get(kid)).filter(|first| first.key == *key);
-            first.is_some_and(|first| now >= first.since.plus(ahead))
+            first.is_some_and(|first| now >= first.since.plus(delay))
         })
     }
 
     /// Whether a key of the issuer has propagated in the last hour, or still will.
-    pub(super) fn is_growing(&self, issuer: &IssuerName, ahead: Duration, now: UnixTime) -> bool {
+    pub(super) fn propagates(&self, issuer: &IssuerName, delay: Duration, now: UnixTime) -> bool {
         let margin = Duration::from_secs(3600);
         self.issuers.get(issuer.as_str()).is_some_and(|known| {
-            known.values().any(|first| now < first.since.plus(ahead).plus(margin))
+            known.values().any(|first| now < first.since.plus(delay).plus(margin))
         })
     }
 

@@ -265,7 +265,8 @@ impl Publisher {
         }
         if let Some(name) = name {
             history.note(name, &document.kids, self.keyring.is_shared(), now);
-            let propagated = history.propagated(name, &document.kids, self.ahead(slot), now);
+            let delay = self.propagation_time(slot);
+            let propagated = history.propagated(name, &document.kids, delay, now);
             slot.propagated.store(Arc::new(propagated));
         }
         if is_new {
@@ -289,9 +290,9 @@ impl Publisher {
                 continue;
             }
             let history = self.history.lock();
-            let ahead = self.ahead(slot);
-            if history.is_growing(name, ahead, now) {
-                slot.propagated.store(Arc::new(history.propagated(name, &set.kids, ahead, now)));
+            let delay = self.propagation_time(slot);
+            if history.propagates(name, delay, now) {
+                slot.propagated.store(Arc::new(history.propagated(name, &set.kids, delay, now)));
             }
         }
         self.history.lock().save();
@@ -299,8 +300,8 @@ impl Publisher {
 
     /// How long until every copy of the set has an issuer's key. Another replica may have read the issuer's
     /// set just before the key appeared, and serves that until it reads again.
-    fn ahead(&self, slot: &Slot) -> Duration {
-        let own = self.keyring.ahead().max(self.max_age);
+    fn propagation_time(&self, slot: &Slot) -> Duration {
+        let own = self.keyring.propagation_time().max(self.max_age);
         match &slot.issuer {
             Some(issuer) if self.keyring.is_shared() => {
                 let settings = issuer.settings();

@@ -33,7 +33,7 @@ pub(super) struct Shared {
     pub(super) fetcher: Fetcher,
     options: Options,
     /// Directory of the last good sets.
-    pub(super) store: Option<PathBuf>,
+    pub(super) sets_dir: Option<PathBuf>,
     pub(super) unknown_kids: UnknownKids,
     /// Whether all issuers are kept fresh all the time: there are not many.
     pub(super) keeps_fresh: AtomicBool,
@@ -47,14 +47,14 @@ pub(super) struct Shared {
 
 impl Shared {
     pub(super) fn new(deps: IssuerDeps) -> Result<Self, IssuerError> {
-        let store = deps
+        let sets_dir = deps
             .data_dir
             .map(|dir| store::prepare(&dir).map_err(|why| IssuerError::DataDir { path: dir, why }));
         Ok(Self {
             clock: deps.clock,
             fetcher: Fetcher::new(deps.resolver),
             options: deps.options,
-            store: store.transpose()?,
+            sets_dir: sets_dir.transpose()?,
             unknown_kids: UnknownKids::new(),
             keeps_fresh: AtomicBool::new(true),
             runtime: OnceLock::new(),

@@ -84,17 +84,6 @@ pub enum IssuerState {
     Fixed,
 }
 
-impl IssuerState {
-    pub(super) fn of(freshness: Freshness, failures: u32) -> Self {
-        match freshness {
-            Freshness::None | Freshness::Expired => Self::Cold,
-            Freshness::Stale => Self::Stale,
-            Freshness::Fresh if failures > 0 => Self::Failing,
-            Freshness::Fresh => Self::Fresh,
-        }
-    }
-}
-
 fn alarms<S: Serializer>(report: &Option<Report>, to: S) -> Result<S::Ok, S::Error> {
     let alarms = report.as_ref().map(|report| report.alarms.as_slice());
     alarms.unwrap_or_default().serialize(to)

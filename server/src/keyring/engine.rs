@@ -25,7 +25,7 @@ pub(super) struct Engine {
     pub(super) store: Arc<dyn Store>,
     pub(super) clock: Clock,
     /// This process made the first key.
-    pub(super) made: AtomicBool,
+    pub(super) made_first_key: AtomicBool,
 }
 
 impl Engine {
@@ -34,12 +34,12 @@ impl Engine {
         let outage = if store.is_shared() { settings.outage } else { Duration::ZERO };
         let rules = Rules {
             rotate_every: settings.rotate_every.filter(|_| store.rotates()),
-            ahead: settings.max_age + settings.skew + store.spread() + ROUNDING + outage,
+            ahead: settings.max_age + settings.skew + store.propagation_delay() + ROUNDING + outage,
             outage,
             skew: settings.skew,
         };
         let algorithm = settings.algorithm;
-        Self { algorithm, rules, store, clock, made: AtomicBool::new(false) }
+        Self { algorithm, rules, store, clock, made_first_key: AtomicBool::new(false) }
     }
 
     /// # Errors
@@ -87,7 +87,7 @@ impl Engine {
             if self.store.replace(expected, Arc::clone(&ring)).await? {
                 if first && let Some(key) = &new_key {
                     let (kid, store) = (key.kid(), self.store.describe());
-                    self.made.store(true, Ordering::Relaxed);
+                    self.made_first_key.store(true, Ordering::Relaxed);
                     tracing::info!(%kid, store, "the first signing key was made");
                 }
                 return Ok(Arc::unwrap_or_clone(ring));

@@ -30,8 +30,8 @@ use crate::jose::names::Kid;
 
 const RING: &str = "keys.json";
 const LOCK: &str = "keys.lock";
-/// Bytes of a ring: some hundred times what 32 RSA keys take.
-const LIMIT: u64 = 16 * 1024 * 1024;
+/// Some hundred times what 32 RSA keys take.
+const MAX_RING_BYTES: u64 = 16 * 1024 * 1024;
 /// A start that waits longer than this for the lock logs a warning.
 const WARN_AFTER: Duration = Duration::from_secs(1);
 /// How long a running proxy waits for the lock: tokens may be waiting for it.
@@ -112,7 +112,7 @@ impl Store for FileStore {
         wait_for_change(|| stamp(&path)).await;
     }
 
-    fn spread(&self) -> Duration {
+    fn propagation_delay(&self) -> Duration {
         // Another process on the same directory serves a new key after it has checked the file once.
         Duration::from_secs(2)
     }
@@ -173,7 +173,7 @@ impl StoreDir {
             return Err(StoreError::Permissions { path: path.display().to_string(), mode });
         }
         let mut text = Zeroizing::new(String::new());
-        file.take(LIMIT).read_to_string(&mut text).map_err(StoreError::io(&path))?;
+        file.take(MAX_RING_BYTES).read_to_string(&mut text).map_err(StoreError::io(&path))?;
         let ring = RingState::from_text(&text, &PlainSeal, known)
             .map_err(StoreError::ring(path.display()))?;
         let owner = geteuid().is_root().then_some((meta.uid(), meta.gid()));

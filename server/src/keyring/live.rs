@@ -34,7 +34,7 @@ pub struct Keyring {
     state: ArcSwap<RingState>,
     ring: ArcSwap<Ring>,
     /// The `exp` up to which the active key may sign without a write.
-    durable: AtomicI64,
+    stored_exp: AtomicI64,
     /// One change at a time in this process.
     change: Mutex<()>,
     fault: parking_lot::Mutex<Option<Fault>>,
@@ -100,7 +100,7 @@ impl Keyring {
         warn_if_full(&RingState::default(), &state);
         Ok(Arc::new(Self {
             engine,
-            durable: AtomicI64::new(durable(&state)),
+            stored_exp: AtomicI64::new(latest_exp(&state)),
             epochs: watch::Sender::new(state.epoch),
             state: ArcSwap::from_pointee(state),
             ring: ArcSwap::from_pointee(ring),
@@ -116,7 +116,7 @@ impl Keyring {
     }
 
     /// How long after a change every copy of the set has it, if no replica is cut off.
-    pub fn ahead(&self) -> Duration {
+    pub fn propagation_time(&self) -> Duration {
         self.engine.rules.ahead.saturating_sub(self.engine.rules.outage)
     }
 
@@ -127,7 +127,7 @@ impl Keyring {
 
     /// Whether the first key was made when the ring was opened.
     pub fn was_made(&self) -> bool {
-        self.engine.made.load(Ordering::Relaxed)
+        self.engine.made_first_key.load(Ordering::Relaxed)
     }
 
     /// Receives the epoch of every new ring.
@@ -145,11 +145,11 @@ impl Keyring {
     /// again loses the `exp`: its key, once retired, may leave the set before the last of these tokens has
     /// expired.
     pub async fn note_signed(&self, exp: UnixTime) {
-        if exp.secs() <= self.durable.load(Ordering::Acquire) {
+        if exp.secs() <= self.stored_exp.load(Ordering::Acquire) {
             return;
         }
         let _change = self.change.lock().await;
-        if exp.secs() <= self.durable.load(Ordering::Acquire) {
+        if exp.secs() <= self.stored_exp.load(Ordering::Acquire) {
             return;
         }
         let kid = self.ring.load().active.kid().clone();
@@ -167,7 +167,7 @@ impl Keyring {
                 self.wake.notify_one();
             }
         }
-        self.durable.fetch_max(to.secs(), Ordering::AcqRel);
+        self.stored_exp.fetch_max(to.secs(), Ordering::AcqRel);
     }
 
     /// Asks for a rotation. The new key is published at once, and signs once every cached copy without it has
@@ -304,14 +304,14 @@ impl Keyring {
             }
             warn_if_full(&before, &state);
         }
-        let durable = durable(&state);
+        let latest_exp = latest_exp(&state);
         let epoch = state.epoch;
         self.state.store(Arc::new(state));
         if same_active {
-            self.durable.fetch_max(durable, Ordering::AcqRel);
+            self.stored_exp.fetch_max(latest_exp, Ordering::AcqRel);
         } else {
             // Another key signs from now on, so its own `latest_exp` counts.
-            self.durable.store(durable, Ordering::Release);
+            self.stored_exp.store(latest_exp, Ordering::Release);
         }
         if !same {
             self.ring.store(Arc::new(ring));
@@ -340,6 +340,6 @@ fn warn_if_full(before: &RingState, now: &RingState) {
     }
 }
 
-fn durable(state: &RingState) -> i64 {
+fn latest_exp(state: &RingState) -> i64 {
     state.active().map_or(0, |key| key.times.latest_exp.secs())
 }

@@ -226,8 +226,7 @@ impl Ring {
     /// [`KeyringError::NoActive`]. [`KeyringError::ReadBack`] when another implementation cannot verify, with
     /// the public half of the ring, what each of its keys signed: then none of them may sign.
     fn of(state: &RingState) -> Result<Self, KeyringError> {
-        let active = state.active().ok_or(KeyringError::NoActive)?;
-        let active = Arc::clone(&active.key);
+        let active = Arc::clone(&state.active().ok_or(KeyringError::NoActive)?.key);
         let rank = |key: &&RingKey| match key.times.state {
             KeyState::Active => 0,
             KeyState::Next => 1,

@@ -31,11 +31,11 @@ use crate::jose::sign::{SigningKey, SigningKeyError};
 use crate::rotation::{KeyState, KeyTimes};
 
 /// The kubelet writes a changed Secret within about a minute, on each node at its own time.
-const SPREAD: Duration = Duration::from_secs(90);
+const KUBELET_DELAY: Duration = Duration::from_secs(90);
 /// The assumed longest life of tokens that a `previous` file signed before the start.
-const PREVIOUS_TOKENS: Duration = Duration::from_secs(86_400);
+const PREVIOUS_TOKEN_LIFETIME: Duration = Duration::from_secs(86_400);
 /// The key of `NAME_PREVIOUS` stays published for as long as the variable is there.
-const WHILE_SET: Duration = Duration::from_secs(3650 * 86_400);
+const VARIABLE_LIFETIME: Duration = Duration::from_secs(3650 * 86_400);
 
 /// Where supplied keys come from.
 #[derive(Debug, Clone)]
@@ -55,7 +55,7 @@ pub struct SuppliedStore {
     source: KeySource,
     clock: Clock,
     /// How long it takes until every process has a changed key.
-    spread: Duration,
+    propagation_delay: Duration,
     /// How long a new key waits before it signs: `max-age` and the margins.
     ahead: Duration,
     /// How long a `previous` key stays published after the start.
@@ -65,11 +65,12 @@ pub struct SuppliedStore {
 impl SuppliedStore {
     /// `max_age`: of the served set, with the skew.
     pub fn new(source: KeySource, max_age: Duration, clock: Clock) -> Self {
-        let (spread, previous) = match &source {
-            KeySource::Directory(_) => (SPREAD, PREVIOUS_TOKENS),
-            KeySource::Variables { .. } => (Duration::ZERO, WHILE_SET),
+        let (propagation_delay, previous) = match &source {
+            KeySource::Directory(_) => (KUBELET_DELAY, PREVIOUS_TOKEN_LIFETIME),
+            KeySource::Variables { .. } => (Duration::ZERO, VARIABLE_LIFETIME),
         };
-        Self { source, clock, spread, ahead: max_age + spread, previous }
+        let ahead = max_age + propagation_delay;
+        Self { source, clock, propagation_delay, ahead, previous }
     }
 
     /// The first ring of a process.
@@ -186,8 +187,8 @@ impl Store for SuppliedStore {
         }
     }
 
-    fn spread(&self) -> Duration {
-        self.spread
+    fn propagation_delay(&self) -> Duration {
+        self.propagation_delay
     }
 
     fn describe(&self) -> String {

@@ -202,7 +202,7 @@ impl Store for RedisStore {
         }
     }
 
-    fn spread(&self) -> Duration {
+    fn propagation_delay(&self) -> Duration {
         // One poll that just missed the change, and one slow answer.
         POLL_INTERVAL + TIMEOUT + Duration::from_secs(1)
     }

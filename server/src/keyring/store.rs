@@ -111,7 +111,7 @@ pub trait Store: Send + Sync {
     async fn changed(&self);
 
     /// How long it takes until every process on this store knows of a change.
-    fn spread(&self) -> Duration;
+    fn propagation_delay(&self) -> Duration;
 
     /// The kind and place, without any password.
     fn describe(&self) -> String;

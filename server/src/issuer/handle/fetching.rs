@@ -17,7 +17,7 @@ use crate::status::Fault;
 
 /// However often the issuer answers `304`, the whole set is read this often: some servers do not derive
 /// their `ETag` from the keys.
-const FULL_READ: Duration = Duration::from_secs(3600);
+const FULL_READ_INTERVAL: Duration = Duration::from_secs(3600);
 
 impl IssuerHandle {
     /// Fetches once and computes the next state. Never two at a time: `in_flight` is set.
@@ -62,13 +62,13 @@ impl IssuerHandle {
     fn etag(&self, kid: Option<&str>) -> Option<String> {
         let inner = self.inner.lock();
         let now = self.shared.clock.now();
-        let due = inner.read.is_none_or(|read| now.since(read) >= FULL_READ);
+        let due = inner.full_read.is_none_or(|read| now.since(read) >= FULL_READ_INTERVAL);
         if kid.is_some() || due { None } else { inner.etag.clone() }
     }
 
     /// The keys in use, with the issuer's current keys for `kid`.
     fn with_keys_of(&self, held: &[PublicJwk], kid: &str, new: Vec<PublicJwk>) -> Vec<PublicJwk> {
-        self.inner.lock().missed = new.is_empty();
+        self.inner.lock().last_kid_missing = new.is_empty();
         let mut keys = held.to_vec();
         keys.retain(|key| key.kid().is_none_or(|k| k.as_str() != kid));
         keys.extend(new);
@@ -95,7 +95,7 @@ impl IssuerHandle {
             Ok(SourceRead { set: Some(new), etag, unknown_coding, .. }) => {
                 inner.last_error = None;
                 inner.etag = etag;
-                inner.read = Some(now);
+                inner.full_read = Some(now);
                 if unknown_coding != inner.unknown_coding {
                     if let Some(coding) = &unknown_coding {
                         tracing::warn!(issuer = %self.name, at = settings.source.describe(), coding,
