@@ -15,7 +15,6 @@ use countersign::jose::report::{Alarm, Effect};
 use countersign::keyring::KeyringStatus;
 use countersign::proxy::counters::ProxyStatus;
 use countersign::proxy::health::UpstreamStatus;
-use countersign::refresh::Freshness;
 use countersign::status::Fault;
 
 pub const NOW: i64 = 1_800_000_000;
@@ -35,11 +34,6 @@ fn issuer(name: &str, state: IssuerState) -> IssuerView {
         fetches: BTreeMap::from([("ok", 12)]),
         store_error: None,
         report: None,
-        freshness: Freshness::Fresh,
-        age: Some(120),
-        epoch: 1,
-        keys: 0,
-        failures: 0,
     };
     IssuerView { issuer, keys: Vec::new() }
 }

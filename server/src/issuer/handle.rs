@@ -174,13 +174,10 @@ impl IssuerHandle {
 
     pub fn status(&self) -> IssuerStatus {
         let settings = self.settings.load();
-        let now = self.shared.clock.now();
         let snapshot = self.snapshot.load_full();
         let inner = self.inner.lock();
-        let freshness = match self.is_static() {
-            true => Freshness::Fresh,
-            false => refresh::freshness(&inner.state, &settings.refresh, now),
-        };
+        let now = self.shared.clock.now();
+        let freshness = refresh::freshness(&inner.state, &settings.refresh, now);
         IssuerStatus {
             name: self.name.to_string(),
             issuers: settings.policy.spellings().map(ToString::to_string).collect(),
@@ -192,13 +189,8 @@ impl IssuerHandle {
                 (_, Freshness::Fresh) if inner.state.failures > 0 => IssuerState::Failing,
                 (_, Freshness::Fresh) => IssuerState::Fresh,
             },
-            freshness,
-            age: snapshot.as_ref().map(|s| now.since(s.fetched).as_secs()),
             fetched: snapshot.as_ref().map(|s| s.fetched.secs()),
             next_refresh: inner.state.not_before.max(inner.state.due).map(UnixTime::secs),
-            epoch: snapshot.as_ref().map_or(0, |s| s.epoch),
-            keys: snapshot.as_ref().map_or(0, |s| s.keys.keys().len()),
-            failures: inner.state.failures,
             last_error: inner.last_error.as_ref().map(|(_, fault)| fault.clone()),
             fetches: inner.fetches.clone(),
             store_error: self.save_fault.get(),

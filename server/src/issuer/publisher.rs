@@ -22,8 +22,7 @@ use super::propagation::PublishedHistory;
 use super::status::Reason;
 use crate::clock::Clock;
 use crate::jose::base64url;
-use crate::jose::jwks::Change;
-use crate::jose::names::{IssuerName, UnixTime};
+use crate::jose::names::IssuerName;
 use crate::jose::publish::{self, PublishedDocument, PublishedKids};
 use crate::jose::read_back::{self, Probe, ReadBackFault};
 use crate::keyring::Keyring;
@@ -43,11 +42,7 @@ pub struct PublishedSet {
     pub etag: String,
     /// `max-age`, in seconds.
     pub max_age: u32,
-    /// When the bytes last changed.
-    pub changed: UnixTime,
     pub kids: PublishedKids,
-    /// Keys the profile does not publish.
-    pub left_out: Vec<Change>,
     pub(super) answer: JwksAnswer,
 }
 
@@ -270,11 +265,11 @@ impl Publisher {
             slot.propagated.store(Arc::new(propagated));
         }
         if is_new {
-            let PublishedDocument { body, kids, left_out } = document;
+            let PublishedDocument { body, kids, .. } = document;
             let body = Bytes::from(body);
             let max_age = u32::try_from(self.max_age.as_secs()).unwrap_or(u32::MAX);
             let answer = JwksAnswer::new(&body, &etag, max_age);
-            let set = PublishedSet { body, etag, max_age, changed: now, kids, left_out, answer };
+            let set = PublishedSet { body, etag, max_age, kids, answer };
             slot.set.store(Some(Arc::new(set)));
         }
     }
@@ -397,9 +392,7 @@ mod tests {
             body: Bytes::from(document(&key).body),
             etag: String::new(),
             max_age: 1,
-            changed: UnixTime::from_secs(0),
             kids: document(&key).kids,
-            left_out: Vec::new(),
         })));
         assert!(slot.refuses(&broken, &probes));
         assert_eq!(slot.get(|| None).unwrap().body, document(&key).body);

@@ -67,10 +67,6 @@ impl SourceRead {
         let set = Normalized { keys: KeySet::new(keys), report: Report::default() };
         Self { set: Some(set), ..Self::default() }
     }
-
-    fn of_document(body: &[u8], options: &Options) -> Result<Self, SourceError> {
-        Ok(Self { set: Some(jwks::normalize(body, options)?), ..Self::default() })
-    }
 }
 
 /// Reads the source once.
@@ -93,9 +89,9 @@ impl SourceReader<'_> {
         match &self.settings.source {
             Source::Url(url) => self.read_url(url).await,
             Source::File(path) => self.read_file(path).await,
-            Source::Inline(text) => SourceRead::of_document(text.as_bytes(), self.options),
             Source::UrlPerKid(template) => self.read_kids(template, held).await,
-            Source::Secrets => Ok(SourceRead::default()),
+            // The configuration has them; nothing is fetched.
+            Source::Inline(_) | Source::Secrets => Ok(SourceRead::default()),
         }
     }
 
@@ -127,7 +123,7 @@ impl SourceReader<'_> {
         if body.len() as u64 > limit {
             return Err(FetchError::TooLarge { limit: self.options.limits.document }.into());
         }
-        SourceRead::of_document(&body, self.options)
+        Ok(SourceRead { set: Some(jwks::normalize(&body, self.options)?), ..SourceRead::default() })
     }
 
     /// Fetches each key that we have again. A key that is gone is left out.

@@ -4,7 +4,6 @@ use serde::{Serialize, Serializer};
 
 use crate::jose::jwks::Report;
 use crate::net::FetchError;
-use crate::refresh::Freshness;
 use crate::status::{self, Counts, Fault};
 
 /// Why a document of the issuer could not be read: a stable code, and the HTTP status if that is the
@@ -56,17 +55,6 @@ pub struct IssuerStatus {
     /// The report of the set in use. Serialised as its alarms alone: secrets that the issuer publishes.
     #[serde(rename = "alarms", serialize_with = "alarms")]
     pub report: Option<Report>,
-    #[serde(skip)]
-    pub freshness: Freshness,
-    /// Seconds since the issuer last confirmed the set.
-    #[serde(skip)]
-    pub age: Option<u64>,
-    #[serde(skip)]
-    pub epoch: u64,
-    #[serde(skip)]
-    pub keys: usize,
-    #[serde(skip)]
-    pub failures: u32,
 }
 
 /// From the worst to the best.

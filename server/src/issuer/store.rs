@@ -86,8 +86,8 @@ fn fingerprint(source: &Source) -> String {
         Source::Url(url) => format!("url {url}"),
         Source::UrlPerKid(template) => format!("per-kid {template}"),
         Source::File(path) => format!("file {}", path.display()),
-        Source::Inline(_) => "inline".to_owned(),
-        Source::Secrets => "secrets".to_owned(),
+        // These are never stored.
+        Source::Inline(_) | Source::Secrets => "configuration".to_owned(),
     };
     base64url::encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes()))
 }

@@ -156,12 +156,11 @@ pub(super) fn raise(ring: &RingState, kid: &Kid, to: UnixTime, now: UnixTime) ->
 ///
 /// # Errors
 /// [`KeyringError::Full`].
-pub(super) fn check_space(ring: &RingState, rules: &Rules) -> Result<(), KeyringError> {
-    if !ring.is_full() || ring.next().is_some() {
-        return Ok(());
+pub(super) fn check_space(ring: &RingState) -> Result<(), KeyringError> {
+    if ring.is_full() && ring.next().is_none() {
+        return Err(KeyringError::Full(ring.keys.len()));
     }
-    let until = rotation::next_leaves(&ring.times(), rules).map(UnixTime::secs);
-    Err(KeyringError::Full { keys: ring.keys.len(), until })
+    Ok(())
 }
 
 /// The ring with a key from outside; `None` if it has the key already.
@@ -178,7 +177,7 @@ pub(super) fn imported(
         Some(KeyState::Retired) => return Err(KeyringError::Retired),
         Some(KeyState::Active | KeyState::Next) => return Ok(None),
         None if ring.next().is_some() => return Err(KeyringError::NextIsTaken),
-        None => check_space(ring, rules)?,
+        None => check_space(ring)?,
     }
     let first = ring.active().is_none();
     let mut ring = RingState { epoch: ring.epoch + 1, asked: !first, ..ring.clone() };

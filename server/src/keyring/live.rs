@@ -183,7 +183,7 @@ impl Keyring {
         let rules = &self.engine.rules;
         let edit = |ring: &RingState, now| {
             if !at_once {
-                engine::check_space(ring, rules)?;
+                engine::check_space(ring)?;
             }
             Ok(Some(engine::rotated(ring, &new_key, at_once, rules, now)))
         };

@@ -132,12 +132,8 @@ pub enum KeyringError {
     #[error("the ring has retired this key, so it does not sign again")]
     Retired,
     /// The ring is full of keys that wait for the last token they signed to expire.
-    #[error("the ring is full: {keys} keys wait for the last token they signed to expire")]
-    Full {
-        keys: usize,
-        /// When the first of them is removed, seconds since 1970.
-        until: Option<i64>,
-    },
+    #[error("the ring is full: {0} keys wait for the last token they signed to expire")]
+    Full(usize),
     #[error("this build has no support for `{0}`")]
     Unsupported(&'static str),
     #[error("the ring's keys failed their check: {0}")]
@@ -153,7 +149,7 @@ impl KeyringError {
             Self::NoActive => ("no_active_key", None),
             Self::NextIsTaken => ("next_taken", None),
             Self::Retired => ("key_retired", Some("`countersign keys rotate` makes a new key")),
-            Self::Full { .. } => (
+            Self::Full(_) => (
                 "key_ring_full",
                 Some(
                     "shorter `max_lifetime`s let keys go sooner; `keys rotate --now` changes the key all the same",
