@@ -93,9 +93,9 @@ fn issuers(status: &Status, out: &mut MetricsText) {
     }
     out.counter("countersign_jwks_fetches_total", "Fetches of the issuer's key set, by outcome.");
     for issuer in issuers() {
-        for (outcome, count) in issuer.fetches.counts() {
+        for (outcome, count) in &issuer.fetches {
             let labels = [("issuer", issuer.name.as_str()), ("outcome", outcome)];
-            out.sample("countersign_jwks_fetches_total", &labels, counted(count));
+            out.sample("countersign_jwks_fetches_total", &labels, counted(*count));
         }
     }
     out.gauge(

@@ -1,8 +1,6 @@
 //! `countersign resign` does to one token what the proxy would do, with the same configuration, signing
 //! keys and issuer's keys, but without a listener.
 
-use std::sync::Arc;
-
 use serde::Serialize;
 
 use super::args::ResignArgs;
@@ -17,7 +15,7 @@ use crate::jose::jws::CompactJws;
 use crate::jose::names::Audience;
 use crate::jose::publish::{Input, publish};
 use crate::jose::refusal::Refusal;
-use crate::keyring::{Access, Keyring};
+use crate::keyring::{Access, Keyring, KeyringError};
 use crate::pipeline::{Ask, Context, Verdict, countersign};
 
 /// What is printed with `--json`.
@@ -97,13 +95,14 @@ async fn resign(token: &str, config: Config, ask: &Ask<'_>) -> Result<Verdict, R
     let issuers = Issuers::new(config.issuers, deps).map_err(|why| CliError::new("issuer", why))?;
     let handle = issuers.of_token(&jws)?;
     let policy = handle.policy();
-    let snapshot =
-        handle.fresh_for(jws.unverified_header().kid.as_deref()).await.ok_or_else(|| {
-            CliError::new("issuer_keys_unavailable", "the issuer's keys could not be read")
-                .hint("`countersign doctor` says what is wrong with its key set")
-        })?;
-    let keyring = Keyring::open_as(Access::Operate, &config.keyring, clock.clone()).await;
-    let keyring: Arc<Keyring> = keyring.map_err(|why| CliError::new("signing keys", why))?;
+    let snapshot = handle.fresh_for(jws.unverified_header().kid.as_deref()).await.ok_or_else(|| {
+        CliError::new("issuer_keys_unavailable", "the issuer's keys could not be read")
+            .hint("`countersign doctor` says what is wrong with its key set")
+    })?;
+    let unusable = |why: KeyringError| CliError::new("signing keys", why);
+    let store = config.keyring.open_store(Access::Operate, &clock).map_err(unusable)?;
+    let keyring = Keyring::with_store(&config.keyring, store, clock.clone()).await;
+    let keyring = keyring.map_err(unusable)?;
     let ring = keyring.snapshot();
     // The set that the verifier reads for this issuer. It contains the issuer's own keys only where no
     // other issuer shares it.

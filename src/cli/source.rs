@@ -9,7 +9,7 @@ use super::output::CliError;
 use crate::clock::Clock;
 use crate::dns::Resolver;
 use crate::issuer::FetchSettings;
-use crate::issuer::fetch::{Document, FetchRequest, Fetcher, Wanted};
+use crate::issuer::fetch::{ACCEPT_KEY_SET, Document, FetchRequest, Fetcher};
 
 /// Reads at most `limit` bytes of `source`: `-` for stdin, `https://…`, or a file.
 ///
@@ -43,8 +43,8 @@ fn fetch(url: &Url, limit: usize) -> Result<Document, CliError> {
     // A link-local IP address that the user typed is meant; a name that resolves to one is refused.
     let literal = matches!(url.host(), Some(url::Host::Ipv4(_) | url::Host::Ipv6(_)));
     let settings = FetchSettings { allow_link_local: literal, ..FetchSettings::default() };
-    let (wanted, now) = (Wanted::KeySet, Clock::system().now());
-    let ask = FetchRequest { url, wanted, settings: &settings, limit, etag: None, now };
+    let (accept, now) = (ACCEPT_KEY_SET, Clock::system().now());
+    let ask = FetchRequest { url, accept, settings: &settings, limit, etag: None, now };
     let fetcher = Fetcher::new(resolver);
     block_on(async { fetcher.document(ask).await.map_err(|e| failed(e.code(), &e)) })
 }

@@ -157,7 +157,7 @@ impl Discovery {
 
     /// One request and its consequences; returns the time until the next.
     async fn reconcile(&self, app: &App, progress: &mut Progress) -> Duration {
-        let private = app.issuers.fetcher().resolver().leads_inside(&self.upstream.url).await;
+        let private = app.issuers.fetcher().resolver.leads_inside(&self.upstream.url).await;
         let enough = |body: &[u8]| self.taught(body, private).is_ok();
         let (fetcher, now) = (app.issuers.fetcher(), app.clock.now());
         let look = look(fetcher, &self.upstream.url, &self.fetch, now, enough).await;

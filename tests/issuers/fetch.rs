@@ -7,7 +7,9 @@ use std::time::Duration;
 use crate::support::fault_issuer::{FaultIssuer, Reply};
 use crate::support::signer::Signer;
 use countersign::dns::Resolver;
-use countersign::issuer::fetch::{Document, FetchError, FetchRequest, Fetched, Fetcher, Wanted};
+use countersign::issuer::fetch::{
+    ACCEPT_KEY_SET, Document, FetchError, FetchRequest, Fetched, Fetcher,
+};
 use countersign::issuer::{FetchSettings, Forwarded};
 use countersign::jose::names::UnixTime;
 use countersign::net::TlsOptions;
@@ -44,8 +46,8 @@ impl Bench {
     }
 
     async fn ask(&self, url: &url::Url, etag: Option<&str>) -> Result<Fetched, FetchError> {
-        let (wanted, settings) = (Wanted::KeySet, &self.settings);
-        self.fetcher.get(FetchRequest { url, wanted, settings, limit: LIMIT, etag, now: NOW }).await
+        let (accept, settings) = (ACCEPT_KEY_SET, &self.settings);
+        self.fetcher.get(FetchRequest { url, accept, settings, limit: LIMIT, etag, now: NOW }).await
     }
 
     async fn body(&self) -> Result<Vec<u8>, &'static str> {

@@ -16,7 +16,7 @@ use countersign::jose::alg::Alg;
 use countersign::jose::names::UnixTime;
 use countersign::jose::sign::SigningKey;
 use countersign::keyring::outside::{self, VariableError};
-use countersign::keyring::{KeyState, Keyring, KeyringSettings, StoreSettings, Uptake};
+use countersign::keyring::{KeySource, KeyState, Keyring, KeyringSettings, StoreSettings, Uptake};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
@@ -232,7 +232,7 @@ async fn keys_laid_down_from_outside_follow_the_same_rules() {
     fs::write(dir.path().join("tls.key"), text).unwrap();
     let clock = Clock::scaled(500.0);
     let settings = KeyringSettings {
-        store: StoreSettings::ReadOnly(dir.path().to_owned()),
+        store: StoreSettings::Supplied(KeySource::Directory(dir.path().to_owned())),
         ..ring_settings(dir.path())
     };
     let ring = Keyring::open(settings.clone(), clock.clone()).await.unwrap();
@@ -595,14 +595,17 @@ async fn a_proxy_that_does_not_take_the_ring_is_told_of() {
     fs::write(dir.path().join("served.0123456789abcdef"), "1\n").unwrap();
     ring.rotate(true).await.unwrap();
     let short = Duration::from_millis(300);
-    let behind = Uptake::Behind { running: 1, behind: 1 };
+    let behind = Uptake { running: Some(1), behind: 1 };
     assert_eq!(ring.wait_until_served(short).await.unwrap(), behind);
     let place = dir.path().to_owned();
     let command = tokio::task::spawn_blocking(move || keys(&place, &["rotate", "--now"]));
     let said = refused(&command.await.unwrap());
     assert!(said.contains("1 of 1 running proxies did not take it"), "{said}");
     drop(file);
-    assert_eq!(ring.wait_until_served(short).await.unwrap(), Uptake::Nowhere);
+    assert_eq!(
+        ring.wait_until_served(short).await.unwrap(),
+        Uptake { running: Some(0), behind: 0 }
+    );
 }
 
 /// While the store fails, tokens are signed. The pending writes are made soon after it works again.
@@ -702,7 +705,7 @@ async fn keys_in_variables_rotate_by_redeploys() {
     let deployed = async |vars: &[(&str, &str)]| {
         let read = |name: &str| vars.iter().find(|v| v.0 == name).map(|v| v.1.to_owned());
         let keys = outside::from_variables("KEY", read)?;
-        let store = StoreSettings::Env { name: "KEY".to_owned(), keys };
+        let store = StoreSettings::Supplied(KeySource::Variables { name: "KEY".to_owned(), keys });
         let settings = KeyringSettings { store, ..ring_settings(dir.path()) };
         Ok::<_, VariableError>(Keyring::open(settings, Clock::system()).await.unwrap())
     };

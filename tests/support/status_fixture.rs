@@ -9,13 +9,12 @@ use countersign::admin::status::{
 use countersign::bridge::{BridgeStatus, CacheStatus, QueueStatus, RefusalCount, TokenCount};
 use countersign::histogram::{Bucket, Distribution};
 use countersign::issuer::discovery::{Belief, DiscoveryState, DiscoveryStatus};
-use countersign::issuer::{Fetches, IssuerState, IssuerStatus};
+use countersign::issuer::{IssuerState, IssuerStatus};
 use countersign::jose::jwks::{Change, Report};
 use countersign::jose::report::{Alarm, Effect};
 use countersign::keyring::KeyringStatus;
 use countersign::proxy::counters::ProxyStatus;
 use countersign::proxy::health::UpstreamStatus;
-use countersign::refresh::Freshness;
 use countersign::status::Fault;
 
 pub const NOW: i64 = 1_800_000_000;
@@ -32,14 +31,9 @@ fn issuer(name: &str, state: IssuerState) -> IssuerView {
         fetched: Some(NOW - 120),
         next_refresh: Some(NOW + 180),
         last_error: None,
-        fetches: Fetches { good: 12, ..Fetches::default() },
+        fetches: BTreeMap::from([("ok", 12)]),
         store_error: None,
         report: None,
-        freshness: Freshness::Fresh,
-        age: Some(120),
-        epoch: 1,
-        keys: 0,
-        failures: 0,
     };
     IssuerView { issuer, keys: Vec::new() }
 }
@@ -104,7 +98,7 @@ pub fn status() -> Status {
     evil.issuer.issuers = vec![EVIL.into(), "javascript:globalThis.owned=1".into()];
     evil.issuer.source = EVIL.into();
     evil.issuer.last_error = Some(Fault { code: EVIL, text: EVIL.into(), at: NOW });
-    evil.issuer.fetches = Fetches { failed: BTreeMap::from([(EVIL, 1)]), ..Fetches::default() };
+    evil.issuer.fetches = BTreeMap::from([(EVIL, 1)]);
     evil.keys =
         vec![row(EVIL, Some(EVIL), "repaired", vec![change(EVIL, EVIL, Some(EVIL), Some(EVIL))])];
     evil.issuer.report = alarm(EVIL, EVIL, &[EVIL]);

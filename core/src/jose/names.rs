@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::setting;
 
@@ -116,7 +116,7 @@ impl Kid {
 
 /// Whole seconds since 1970-01-01T00:00:00Z, RFC 7519 §2 `NumericDate`. The core receives the time
 /// as a value of this type; only `clock.rs` asks the system.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct UnixTime(i64);
 
 impl UnixTime {

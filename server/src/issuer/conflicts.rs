@@ -7,14 +7,7 @@ use super::publisher::COMMON_PATH;
 use crate::jose::names::{Issuer, IssuerName};
 use crate::jose::tenants;
 
-/// What the issuer at `index` shares with another one.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConflictAt {
-    pub index: usize,
-    pub name: IssuerName,
-    pub kind: Conflict,
-}
-
+/// What an issuer shares with another one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Conflict {
     #[error("another issuer is called {0} too")]
@@ -32,33 +25,26 @@ pub enum Conflict {
 }
 
 impl Conflict {
-    /// The key of `[[issuer]]` that is at fault.
-    pub fn key(&self) -> &'static str {
+    /// The key of `[[issuer]]` that is at fault, and why it must not be so or what to do.
+    pub fn key_and_hint(&self) -> (&'static str, &'static str) {
         match self {
-            Self::Name(_) => "name",
-            Self::Issuer(..) => "issuer",
-            Self::Output(..) | Self::OutputIsIssuer(..) => "output_issuer",
-            Self::CommonPath | Self::Path(..) => "jwks_path",
-        }
-    }
-
-    /// Why it must not be, or what to do.
-    pub fn hint(&self) -> &'static str {
-        match self {
-            Self::Name(_) => "give each [[issuer]] a `name` of its own",
-            Self::Issuer(..) => "a token's `iss` decides whose keys it is checked with",
-            Self::Output(..) | Self::OutputIsIssuer(..) => {
-                "two issuers would share one `iss`: equal `sub`s would be one user"
+            Self::Name(_) => ("name", "give each [[issuer]] a `name` of its own"),
+            Self::Issuer(..) => ("issuer", "a token's `iss` decides whose keys it is checked with"),
+            Self::Output(..) | Self::OutputIsIssuer(..) => (
+                "output_issuer",
+                "two issuers would share one `iss`: equal `sub`s would be one user",
+            ),
+            Self::CommonPath => {
+                ("jwks_path", "else one issuer could sign for another; choose another path")
             }
-            Self::CommonPath => "else one issuer could sign for another; choose another path",
-            Self::Path(..) => "in one set, one issuer could sign for the other",
+            Self::Path(..) => ("jwks_path", "in one set, one issuer could sign for the other"),
         }
     }
 }
 
 /// # Errors
-/// The first conflict, in the order of the configuration.
-pub fn check(issuers: &[IssuerSettings]) -> Result<(), ConflictAt> {
+/// The first conflict, in the order of the configuration, and the index of its issuer.
+pub fn check(issuers: &[IssuerSettings]) -> Result<(), (usize, Conflict)> {
     let many = issuers.len() > 1;
     let mut names = HashSet::new();
     // Keyed by the text of `iss`, or its pattern.
@@ -68,12 +54,12 @@ pub fn check(issuers: &[IssuerSettings]) -> Result<(), ConflictAt> {
     let mut paths = HashMap::new();
     for (index, issuer) in issuers.iter().enumerate() {
         let name = issuer.name();
-        let found = |kind| Err(ConflictAt { index, name: name.clone(), kind });
+        let found = |conflict| Err((index, conflict));
         if !names.insert(name) {
             return found(Conflict::Name(name.clone()));
         }
-        for (iss, written) in spellings(issuer) {
-            if let Some(other) = claimed.insert(written, name).filter(|other| *other != name) {
+        for (iss, pattern) in spellings(issuer) {
+            if let Some(other) = claimed.insert(pattern, name).filter(|other| *other != name) {
                 return found(Conflict::Issuer(iss.clone(), other.clone()));
             }
         }
@@ -91,7 +77,7 @@ pub fn check(issuers: &[IssuerSettings]) -> Result<(), ConflictAt> {
             }
         }
     }
-    outputs_differ_from_kept(issuers)
+    check_outputs(issuers)
 }
 
 /// Each `iss` of an issuer, with the text or pattern that a token's `iss` must match.
@@ -102,19 +88,18 @@ fn spellings(issuer: &IssuerSettings) -> impl Iterator<Item = (&Issuer, String)>
 }
 
 /// An `output_issuer` must not be the `iss` of an issuer whose tokens keep theirs.
-fn outputs_differ_from_kept(issuers: &[IssuerSettings]) -> Result<(), ConflictAt> {
+fn check_outputs(issuers: &[IssuerSettings]) -> Result<(), (usize, Conflict)> {
     let keeps = |issuer: &&IssuerSettings| issuer.policy.output_issuer.is_none();
     let kept: HashMap<String, &IssuerName> = issuers
         .iter()
         .filter(keeps)
-        .flat_map(|issuer| spellings(issuer).map(|(_, written)| (written, issuer.name())))
+        .flat_map(|issuer| spellings(issuer).map(|(_, pattern)| (pattern, issuer.name())))
         .collect();
     for (index, issuer) in issuers.iter().enumerate() {
         let Some(iss) = &issuer.policy.output_issuer else { continue };
         let by_pattern = || tenants::patterns(iss.as_str()).find_map(|p| kept.get(&p));
         if let Some(other) = kept.get(iss.as_str()).or_else(by_pattern) {
-            let kind = Conflict::OutputIsIssuer(iss.clone(), (*other).clone());
-            return Err(ConflictAt { index, name: issuer.name().clone(), kind });
+            return Err((index, Conflict::OutputIsIssuer(iss.clone(), (*other).clone())));
         }
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! Looks for the upstream's discovery document, and reports what it found.
+//! Looks for the upstream's discovery document, and describes what it found.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use serde::Serialize;
 use url::Url;
 
 use super::FetchSettings;
-use super::fetch::{FetchError, FetchRequest, Fetcher, Wanted};
+use super::fetch::{ACCEPT_DISCOVERY, FetchError, FetchRequest, Fetcher};
 use super::status::Reason;
 use crate::jose::names::UnixTime;
 use crate::rewrite::discovery::{self, DiscoveryFault};
@@ -15,8 +15,7 @@ use crate::rewrite::discovery::{self, DiscoveryFault};
 /// OpenID Connect Discovery 1.0 §4, and RFC 8414 §3.
 pub const PATHS: [&str; 2] =
     ["/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"];
-/// Bytes of a document.
-const LIMIT: usize = 256 * 1024;
+const MAX_DOCUMENT_BYTES: usize = 256 * 1024;
 
 /// Where the document of an issuer at `upstream` may be: with the well-known part after the upstream's path
 /// (OpenID Connect Discovery §4), then with the well-known part before it (RFC 8414 §3.1).
@@ -34,101 +33,95 @@ pub fn addresses(upstream: &Url) -> Vec<Url> {
     list
 }
 
-/// The answer of one address.
+/// Why an address has no discovery document.
 #[derive(Debug)]
-pub enum DiscoveryAnswer {
-    Document(Bytes),
-    /// A good status, but another document.
-    NotOne {
+pub enum NoDocument {
+    /// The status is good, but the body is another document.
+    OtherDocument {
         fault: DiscoveryFault,
-        looks_like: &'static str,
+        description: &'static str,
     },
-    Failed(FetchError),
+    Fetch(FetchError),
 }
 
-impl DiscoveryAnswer {
-    /// Whether this means that there is no document, rather than that it is unavailable now: a server that is
-    /// starting, or a gateway in front of it, fails or asks to wait (408, 425, 429).
-    fn says_none(&self) -> bool {
+impl NoDocument {
+    /// Whether the server says that there is no document, rather than that it is unavailable now: a server
+    /// that is starting, or a gateway in front of it, fails or asks to wait (408, 425, 429).
+    fn is_final(&self) -> bool {
         match self {
-            Self::Document(_) => false,
-            Self::NotOne { .. } => true,
-            Self::Failed(error) => error.status().is_some_and(|status| {
+            Self::OtherDocument { .. } => true,
+            Self::Fetch(error) => error.status().is_some_and(|status| {
                 (400..500).contains(&status) && ![408, 425, 429].contains(&status)
             }),
         }
     }
 
-    fn reason(&self) -> Option<Reason> {
+    fn reason(&self) -> Reason {
         match self {
-            Self::Document(_) => None,
-            Self::NotOne { fault, .. } => Some(Reason::of(fault.code())),
-            Self::Failed(error) => Some(Reason { code: error.code(), status: error.status() }),
-        }
-    }
-
-    fn describe(&self) -> String {
-        match self {
-            Self::Document(_) => "a document".to_owned(),
-            Self::NotOne { looks_like, .. } => (*looks_like).to_owned(),
-            Self::Failed(FetchError::Status { status, .. }) => format!("status {status}"),
-            Self::Failed(error) => error.to_string(),
+            Self::OtherDocument { fault, .. } => Reason::of(fault.code()),
+            Self::Fetch(error) => error.into(),
         }
     }
 }
 
-/// One attempt at all addresses.
-#[derive(Debug)]
-pub struct Lookup {
-    /// In the order of [`addresses`], up to the first that could not be reached.
-    pub answers: Vec<(Url, DiscoveryAnswer)>,
-    /// How many of them are below the upstream's path.
-    own: usize,
-}
+/// The answers of one attempt, in the order of [`addresses`], up to the first that could not be reached.
+#[derive(Debug, Default)]
+pub struct Lookup(Vec<(Url, Result<Bytes, NoDocument>)>);
 
 impl Lookup {
     /// The documents, the preferred address first.
     pub fn documents(&self) -> impl Iterator<Item = &Bytes> {
-        self.answers.iter().filter_map(|(_, answer)| match answer {
-            DiscoveryAnswer::Document(body) => Some(body),
-            _ => None,
-        })
+        self.0.iter().filter_map(|(_, answer)| answer.as_ref().ok())
+    }
+
+    fn failures(&self) -> impl Iterator<Item = &NoDocument> {
+        self.0.iter().filter_map(|(_, answer)| answer.as_ref().err())
     }
 
     /// Whether both addresses below the upstream's path say that there is no document. Another server may
     /// answer at the root of the host, so that does not count.
     pub fn says_none(&self) -> bool {
-        self.answers.len() >= self.own
-            && self.answers[..self.own].iter().all(|(_, answer)| answer.says_none())
+        let own = self.0.get(..PATHS.len());
+        own.is_some_and(|own| {
+            own.iter().all(|(_, answer)| answer.as_ref().is_err_and(|error| error.is_final()))
+        })
     }
 
     /// How long the upstream asked us to wait.
     pub fn retry_after(&self) -> Option<Duration> {
-        let failed = self.answers.iter().filter_map(|(_, answer)| match answer {
-            DiscoveryAnswer::Failed(error) => error.retry_after(),
-            _ => None,
+        let waits = self.failures().filter_map(|failure| match failure {
+            NoDocument::Fetch(error) => error.retry_after(),
+            NoDocument::OtherDocument { .. } => None,
         });
-        failed.max()
+        waits.max()
     }
 
     /// The reason of the first address that failed. Most servers use the first address.
     pub fn reason(&self) -> Option<Reason> {
-        self.answers.iter().find_map(|(_, answer)| answer.reason())
+        self.failures().next().map(NoDocument::reason)
     }
 
     /// What each address answered.
     pub fn describe(&self) -> String {
-        let each = self.answers.iter().map(|(url, answer)| match answer {
-            DiscoveryAnswer::Failed(error) if error.is_unreachable() => {
-                format!("{}: {error}", url.origin().ascii_serialization())
-            }
-            _ => format!("{} answered: {}", url.path(), answer.describe()),
+        let each = self.0.iter().map(|(url, answer)| {
+            let answer = match answer {
+                Ok(_) => "a document".to_owned(),
+                Err(NoDocument::OtherDocument { description, .. }) => (*description).to_owned(),
+                Err(NoDocument::Fetch(error)) if error.is_unreachable() => {
+                    return format!("{}: {error}", url.origin().ascii_serialization());
+                }
+                Err(NoDocument::Fetch(FetchError::Status { status, .. })) => {
+                    format!("status {status}")
+                }
+                Err(NoDocument::Fetch(error)) => error.to_string(),
+            };
+            format!("{} answered: {answer}", url.path())
         });
         each.collect::<Vec<_>>().join("; ")
     }
 }
 
-/// Asks every address, until one has a document that `is_enough`.
+/// Requests every address, until one has a document that `is_enough`.
 pub async fn look(
     fetcher: &Fetcher,
     upstream: &Url,
@@ -136,34 +129,34 @@ pub async fn look(
     now: UnixTime,
     is_enough: impl Fn(&[u8]) -> bool,
 ) -> Lookup {
-    let mut look = Lookup { answers: Vec::new(), own: PATHS.len() };
+    let mut answers = Vec::new();
     for url in addresses(upstream) {
-        let wanted = Wanted::Discovery;
-        let ask = FetchRequest { url: &url, wanted, settings, limit: LIMIT, etag: None, now };
-        let got = fetcher.document(ask).await;
-        let answer = got.map_or_else(DiscoveryAnswer::Failed, |document| read(document.body));
+        let (accept, limit) = (ACCEPT_DISCOVERY, MAX_DOCUMENT_BYTES);
+        let request = FetchRequest { url: &url, accept, settings, limit, etag: None, now };
+        let fetched = fetcher.document(request).await.map_err(NoDocument::Fetch);
+        let answer = fetched.and_then(|document| read(document.body));
         let last = match &answer {
-            DiscoveryAnswer::Document(body) => is_enough(body),
-            DiscoveryAnswer::NotOne { .. } => false,
-            DiscoveryAnswer::Failed(error) => error.is_unreachable(),
+            Ok(body) => is_enough(body),
+            Err(NoDocument::OtherDocument { .. }) => false,
+            Err(NoDocument::Fetch(error)) => error.is_unreachable(),
         };
-        look.answers.push((url, answer));
+        answers.push((url, answer));
         if last {
             break;
         }
     }
-    look
+    Lookup(answers)
 }
 
-fn read(body: Bytes) -> DiscoveryAnswer {
+fn read(body: Bytes) -> Result<Bytes, NoDocument> {
     match discovery::read(&body) {
-        Ok(_) => DiscoveryAnswer::Document(body),
-        Err(fault) => DiscoveryAnswer::NotOne { looks_like: looks_like(&body, fault), fault },
+        Ok(_) => Ok(body),
+        Err(fault) => Err(NoDocument::OtherDocument { description: describe(&body, fault), fault }),
     }
 }
 
 /// Describes the body, for the person who must find out why it is not the document.
-fn looks_like(body: &[u8], fault: DiscoveryFault) -> &'static str {
+fn describe(body: &[u8], fault: DiscoveryFault) -> &'static str {
     match (fault, body.trim_ascii_start().first()) {
         (DiscoveryFault::IssuerMissing, _) => "a JSON object without `issuer`",
         (DiscoveryFault::Duplicate(_), _) => "a JSON object with a duplicate member",
@@ -263,16 +256,15 @@ mod tests {
     fn there_is_none_only_where_both_places_say_so() {
         let url = Url::parse("http://a").unwrap();
         let status = |status| {
-            DiscoveryAnswer::Failed(FetchError::Status {
+            Err(NoDocument::Fetch(FetchError::Status {
                 status,
                 retry_after: Some(Duration::from_secs(7)),
-            })
+            }))
         };
         let page = || read(Bytes::from_static(b" <html>"));
-        let broken = || DiscoveryAnswer::Failed(FetchError::Broken { why: "x".into() });
-        let look = |answers: Vec<DiscoveryAnswer>| Lookup {
-            answers: answers.into_iter().map(|answer| (url.clone(), answer)).collect(),
-            own: 2,
+        let broken = || Err(NoDocument::Fetch(FetchError::Broken { why: "x".into() }));
+        let look = |answers: Vec<Result<Bytes, NoDocument>>| {
+            Lookup(answers.into_iter().map(|answer| (url.clone(), answer)).collect())
         };
         for (none, answers) in [
             (true, vec![status(404), status(404)]),
@@ -290,9 +282,9 @@ mod tests {
         }
         let look = look(vec![status(404), page()]);
         assert_eq!(look.describe(), "/ answered: status 404; / answered: an HTML page");
-        let down = DiscoveryAnswer::Failed(FetchError::Connect { why: "refused".into() });
+        let down = Err(NoDocument::Fetch(FetchError::Connect { why: "refused".into() }));
         assert_eq!(
-            Lookup { answers: vec![(url.clone(), down)], own: 2 }.describe(),
+            Lookup(vec![(url.clone(), down)]).describe(),
             "http://a: no connection: refused"
         );
         assert_eq!(look.reason().unwrap().to_string(), "status 404");

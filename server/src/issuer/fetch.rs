@@ -20,26 +20,14 @@ use crate::net::client::joined;
 pub use crate::net::error::FetchError;
 use crate::net::{ClientSettings, HttpClient, Reach};
 
-/// Some hosts block unknown or empty agents; this one says what it is.
+/// Some hosts block unknown or empty user agents.
 const USER_AGENT: &str =
     concat!("countersign/", env!("CARGO_PKG_VERSION"), " (JWKS fetcher; like Mozilla/5.0)");
 
-/// What is asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wanted {
-    KeySet,
-    Discovery,
-}
-
-impl Wanted {
-    fn accept(self) -> &'static str {
-        match self {
-            // RFC 7517 §8.5 first; some servers answer `406` to it alone, some to its absence.
-            Self::KeySet => "application/jwk-set+json, application/json;q=0.9, */*;q=0.1",
-            Self::Discovery => "application/json, */*;q=0.1",
-        }
-    }
-}
+/// `Accept` for a key set. RFC 7517 §8.5 first; some servers answer `406` to it alone, some to its absence.
+pub const ACCEPT_KEY_SET: &str = "application/jwk-set+json, application/json;q=0.9, */*;q=0.1";
+/// `Accept` for a discovery document.
+pub const ACCEPT_DISCOVERY: &str = "application/json, */*;q=0.1";
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Document {
@@ -63,7 +51,7 @@ pub enum Fetched {
 /// transport settings; as a rule one or two in all.
 #[derive(Debug)]
 pub struct Fetcher {
-    resolver: Resolver,
+    pub resolver: Resolver,
     clients: Mutex<HashMap<ClientSettings, HttpClient>>,
 }
 
@@ -71,7 +59,8 @@ pub struct Fetcher {
 #[derive(Debug, Clone, Copy)]
 pub struct FetchRequest<'a> {
     pub url: &'a Url,
-    pub wanted: Wanted,
+    /// The `Accept` field.
+    pub accept: &'static str,
     pub settings: &'a FetchSettings,
     /// Most bytes of the body, both encoded and decoded.
     pub limit: usize,
@@ -86,31 +75,24 @@ impl Fetcher {
         Self { resolver, clients: Mutex::default() }
     }
 
-    /// The DNS resolver.
-    pub fn resolver(&self) -> &Resolver {
-        &self.resolver
-    }
-
     /// Gets one document within the limits.
     ///
     /// # Errors
     /// [`FetchError`], always with a code; never hangs longer than `total_timeout`.
-    pub async fn get(&self, ask: FetchRequest<'_>) -> Result<Fetched, FetchError> {
-        let client = self.client(ask.settings)?;
-        let limit = ask.settings.total_timeout;
+    pub async fn get(&self, request: FetchRequest<'_>) -> Result<Fetched, FetchError> {
+        let client = self.client(request.settings)?;
+        let limit = request.settings.total_timeout;
         // reqwest's own total limit restarts at each redirect, which we follow ourselves.
-        match tokio::time::timeout(limit, follow(&client, ask)).await {
-            Ok(outcome) => outcome,
-            Err(_) => Err(FetchError::Timeout { limit }),
-        }
+        let fetched = tokio::time::timeout(limit, follow(&client, request)).await;
+        fetched.unwrap_or(Err(FetchError::Timeout { limit }))
     }
 
     /// [`Fetcher::get`] without a condition: then `304` is a fault.
     ///
     /// # Errors
     /// As [`Fetcher::get`].
-    pub async fn document(&self, ask: FetchRequest<'_>) -> Result<Document, FetchError> {
-        match self.get(FetchRequest { etag: None, ..ask }).await? {
+    pub async fn document(&self, request: FetchRequest<'_>) -> Result<Document, FetchError> {
+        match self.get(FetchRequest { etag: None, ..request }).await? {
             Fetched::Document(document) => Ok(document),
             Fetched::NotModified { .. } => {
                 Err(FetchError::Status { status: 304, retry_after: None })
@@ -146,36 +128,30 @@ fn client_settings(settings: &FetchSettings) -> ClientSettings {
     client
 }
 
-async fn follow(client: &HttpClient, ask: FetchRequest<'_>) -> Result<Fetched, FetchError> {
-    let settings = ask.settings;
-    let mut url = ask.url.clone();
+async fn follow(client: &HttpClient, request: FetchRequest<'_>) -> Result<Fetched, FetchError> {
+    let settings = request.settings;
+    let mut url = request.url.clone();
     for _ in 0..=settings.redirects {
-        let request = client.get(url.clone()).headers(headers(ask)?);
-        let response = client.send(request).await?;
-        match response.status() {
-            StatusCode::MOVED_PERMANENTLY
-            | StatusCode::FOUND
-            | StatusCode::SEE_OTHER
-            | StatusCode::TEMPORARY_REDIRECT
-            | StatusCode::PERMANENT_REDIRECT => {
-                url = next_hop(&url, response.headers(), settings)?;
-            }
-            _ => return read(client, response, ask).await,
+        let response = client.send(client.get(url.clone()).headers(headers(request)?)).await?;
+        if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
+            return read(client, response, request).await;
         }
+        url = next_hop(&url, response.headers(), settings)?;
     }
     Err(FetchError::Redirects { limit: settings.redirects })
 }
 
-fn headers(ask: FetchRequest<'_>) -> Result<HeaderMap, FetchError> {
-    let bad = |what: &str| FetchError::Request { why: format!("the header `{what}` is not valid") };
-    let value = |name: &str, text: &str| HeaderValue::from_str(text).map_err(|_| bad(name));
+fn headers(request: FetchRequest<'_>) -> Result<HeaderMap, FetchError> {
+    let invalid =
+        |name: &str| FetchError::Request { why: format!("the header `{name}` is not valid") };
+    let value = |name: &str, text: &str| HeaderValue::from_str(text).map_err(|_| invalid(name));
     let mut headers = HeaderMap::new();
-    headers.insert(header::ACCEPT, HeaderValue::from_static(ask.wanted.accept()));
+    headers.insert(header::ACCEPT, HeaderValue::from_static(request.accept));
     headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(coding::ACCEPTED));
-    if let Some(etag) = ask.etag {
+    if let Some(etag) = request.etag {
         headers.insert(header::IF_NONE_MATCH, value("If-None-Match", etag)?);
     }
-    if let Some(forwarded) = &ask.settings.forwarded {
+    if let Some(forwarded) = &request.settings.forwarded {
         if !forwarded.is_own_name() {
             headers.insert(header::HOST, value("Host", &forwarded.host)?);
         }
@@ -184,8 +160,8 @@ fn headers(ask: FetchRequest<'_>) -> Result<HeaderMap, FetchError> {
             headers.insert("x-forwarded-proto", value("X-Forwarded-Proto", public.scheme())?);
         }
     }
-    for (name, text) in &ask.settings.headers {
-        let key = HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad(name))?;
+    for (name, text) in &request.settings.headers {
+        let key = HeaderName::from_bytes(name.as_bytes()).map_err(|_| invalid(name))?;
         let mut value = value(name, text.expose())?;
         // The operator's headers may hold credentials.
         value.set_sensitive(true);
@@ -196,7 +172,7 @@ fn headers(ask: FetchRequest<'_>) -> Result<HeaderMap, FetchError> {
 
 /// The URL of a redirect (RFC 9110 §10.2.2), never at another origin: that would be a login page, or
 /// another network. Two exceptions: `https:` on the same host, both on their default ports; and the names
-/// by which clients know the upstream. Those may lead to this proxy, so the upstream itself is asked.
+/// by which clients know the upstream. Those may lead to this proxy, so the request goes to the upstream itself.
 fn next_hop(from: &Url, headers: &HeaderMap, settings: &FetchSettings) -> Result<Url, FetchError> {
     let location = headers.get(header::LOCATION).and_then(|v| v.to_str().ok());
     let location = location.ok_or(FetchError::RedirectLocation)?;
@@ -204,34 +180,33 @@ fn next_hop(from: &Url, headers: &HeaderMap, settings: &FetchSettings) -> Result
     if to.origin() == from.origin() || is_upgrade(from, &to) {
         return Ok(to);
     }
-    let behind = settings.forwarded.as_ref().and_then(|forwarded| forwarded.at_upstream(&to));
+    let at_upstream = settings.forwarded.as_ref().and_then(|forwarded| forwarded.at_upstream(&to));
     // An upstream that demands `https:` redirects us to the address that we just fetched.
-    if let Some(behind) = behind.filter(|behind| behind != from) {
-        return Ok(behind);
-    }
-    Err(FetchError::RedirectCrossOrigin { to: to.origin().ascii_serialization() })
+    at_upstream
+        .filter(|url| url != from)
+        .ok_or_else(|| FetchError::RedirectCrossOrigin { to: to.origin().ascii_serialization() })
 }
 
 fn is_upgrade(from: &Url, to: &Url) -> bool {
-    let by = |url: &Url, scheme: &str| url.scheme() == scheme && url.port().is_none();
-    by(from, "http") && by(to, "https") && from.host() == to.host()
+    let at_default_port = |url: &Url, scheme: &str| url.scheme() == scheme && url.port().is_none();
+    at_default_port(from, "http") && at_default_port(to, "https") && from.host() == to.host()
 }
 
 async fn read(
     client: &HttpClient,
     mut response: Response,
-    ask: FetchRequest<'_>,
+    request: FetchRequest<'_>,
 ) -> Result<Fetched, FetchError> {
     let status = response.status();
-    let age = freshness(response.headers(), ask.now);
-    if status == StatusCode::NOT_MODIFIED && ask.etag.is_some() {
+    let age = freshness(response.headers(), request.now);
+    if status == StatusCode::NOT_MODIFIED && request.etag.is_some() {
         return Ok(Fetched::NotModified { age });
     }
     if status == StatusCode::NO_CONTENT {
         return Err(FetchError::Empty);
     }
-    if !ask.settings.status.contains(&status.as_u16()) {
-        let retry_after = retry_after(response.headers(), ask.now);
+    if !request.settings.status.contains(&status.as_u16()) {
+        let retry_after = retry_after(response.headers(), request.now);
         return Err(FetchError::Status { status: status.as_u16(), retry_after });
     }
     let text = |name: HeaderName| {
@@ -239,12 +214,12 @@ async fn read(
     };
     let (etag, content_type) = (text(header::ETAG), text(header::CONTENT_TYPE));
     let codings = joined(&response, &header::CONTENT_ENCODING);
-    let raw = client.body(&mut response, ask.limit).await?;
-    let decoded = match coding::decode_document(&raw, &codings, ask.limit) {
-        Ok(decoded) => decoded,
-        Err(CodingError::TooLarge) => return Err(FetchError::TooLarge { limit: ask.limit }),
-        Err(CodingError::Corrupt | CodingError::Unknown) => return Err(FetchError::Corrupt),
-    };
+    let limit = request.limit;
+    let raw = client.body(&mut response, limit).await?;
+    let decoded = coding::decode_document(&raw, &codings, limit).map_err(|error| match error {
+        CodingError::TooLarge => FetchError::TooLarge { limit },
+        CodingError::Corrupt | CodingError::Unknown => FetchError::Corrupt,
+    })?;
     let unknown_coding = decoded.unknown;
     let body = match decoded.body {
         Cow::Borrowed(_) => raw,
@@ -268,6 +243,12 @@ mod tests {
         let settings = FetchSettings { forwarded, ..FetchSettings::default() };
         let to = next_hop(&Url::parse(from).unwrap(), &headers, &settings);
         to.map(String::from).map_err(|error| error.code().to_owned())
+    }
+
+    #[test]
+    fn a_configured_host_may_have_a_private_address() {
+        let settings: FetchSettings = serde_json::from_str(r#"{ "redirects": 1 }"#).unwrap();
+        assert!(settings.inside && !settings.allow_link_local && settings.forwarded.is_none());
     }
 
     #[test]

@@ -1,21 +1,22 @@
 //! All issuers. Even with ten thousand, a request costs one hash lookup, and an issuer has no task before a
 //! request uses it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 
-use super::conflicts::{self, Conflict, ConflictAt};
+use super::conflicts::{self, Conflict};
 use super::discovery::{Belief, DiscoveryStatus};
 use super::fetch::Fetcher;
 use super::handle::IssuerHandle;
 use super::shared::Shared;
-use super::{IssuerSettings, Source, store};
+use super::{IssuerSettings, Source};
 use crate::clock::Clock;
 use crate::dns::Resolver;
 use crate::jose::jwks::{self, DocumentRefusal, Options};
@@ -40,8 +41,8 @@ pub struct IssuerDeps {
 /// Why the issuers cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum IssuerError {
-    #[error("{path}: {why}")]
-    DataDir { path: String, why: io::Error },
+    #[error("{}: {why}", path.display())]
+    DataDir { path: PathBuf, why: io::Error },
     #[error("issuer `{name}`: {why}")]
     Conflict { name: IssuerName, why: Conflict },
     #[error("the inline key set of issuer `{name}`: {why}")]
@@ -55,6 +56,8 @@ pub struct Issuers {
     shared: Arc<Shared>,
     table: ArcSwap<Table>,
     reloaded: Notify,
+    /// The state of discovery, if the issuer is learnt from the upstream.
+    discovery: ArcSwapOption<DiscoveryStatus>,
 }
 
 #[derive(Default)]
@@ -85,18 +88,17 @@ impl Issuers {
     /// [`IssuerError`] for settings that contradict one another or a data directory that cannot be
     /// used.
     pub fn new(settings: Vec<IssuerSettings>, deps: IssuerDeps) -> Result<Arc<Self>, IssuerError> {
-        let store = deps.data_dir.map(|dir| {
-            let path = dir.display().to_string();
-            store::prepare(&dir).map_err(|why| IssuerError::DataDir { path, why })
-        });
-        let fetcher = Fetcher::new(deps.resolver);
-        let shared = Arc::new(Shared::new(deps.clock, fetcher, deps.options, store.transpose()?));
-        let issuers = Self { shared, table: ArcSwap::default(), reloaded: Notify::new() };
+        let issuers = Self {
+            shared: Arc::new(Shared::new(deps)?),
+            table: ArcSwap::default(),
+            reloaded: Notify::new(),
+            discovery: ArcSwapOption::empty(),
+        };
         issuers.reload(settings)?;
         Ok(Arc::new(issuers))
     }
 
-    /// Takes a new configuration, all of it or nothing. Issuers whose source stays keep their keys.
+    /// Applies a new configuration, all of it or nothing. Issuers whose source stays keep their keys.
     ///
     /// # Errors
     /// As [`Issuers::new`]. The old configuration then stays in use.
@@ -108,7 +110,7 @@ impl Issuers {
         for one in settings {
             let handle = match old.by_name.get(one.name()) {
                 Some(handle) if handle.settings().source == one.source => {
-                    handle.update(&one);
+                    handle.update(one.clone());
                     Arc::clone(handle)
                 }
                 _ => Arc::new(IssuerHandle::new(one.clone(), Arc::clone(&self.shared))),
@@ -125,13 +127,15 @@ impl Issuers {
         let names: Vec<_> = table.by_name.keys().cloned().collect();
         self.table.store(Arc::new(table));
         self.reloaded.notify_one();
-        self.shared.changed_all(names);
+        self.shared.note_changed(names);
         Ok(())
     }
 
     fn check(&self, settings: &[IssuerSettings]) -> Result<(), IssuerError> {
-        conflicts::check(settings)
-            .map_err(|ConflictAt { name, kind, .. }| IssuerError::Conflict { name, why: kind })?;
+        conflicts::check(settings).map_err(|(index, why)| {
+            let name = settings[index].name().clone();
+            IssuerError::Conflict { name, why }
+        })?;
         for one in settings {
             let name = one.name();
             match &one.source {
@@ -156,11 +160,6 @@ impl Issuers {
         table.by_iss.get(iss).or_else(|| table.of_tenant(iss)).cloned()
     }
 
-    /// The issuer of tokens without `iss`, if the configuration names one.
-    pub fn when_missing(&self) -> Option<Arc<IssuerHandle>> {
-        self.only().filter(|handle| handle.policy().issuer_when_missing)
-    }
-
     /// The issuer that a token names.
     ///
     /// # Errors
@@ -170,7 +169,11 @@ impl Issuers {
             Ok(iss) => self.by_iss(iss.as_str()).ok_or_else(|| {
                 Refusal::issuer_unknown(iss.as_str(), |near| self.by_iss(near).is_some())
             }),
-            Err(Refusal::IssuerMissing) => self.when_missing().ok_or(Refusal::IssuerMissing),
+            // The configuration may name the issuer of tokens without `iss`.
+            Err(Refusal::IssuerMissing) => self
+                .only()
+                .filter(|handle| handle.policy().issuer_when_missing)
+                .ok_or(Refusal::IssuerMissing),
             Err(refusal) => Err(refusal),
         }
     }
@@ -186,11 +189,11 @@ impl Issuers {
 
     /// The state of discovery. `None` if issuers are configured, and before the first attempt.
     pub fn discovery(&self) -> Option<Arc<DiscoveryStatus>> {
-        self.shared.discovery.load_full()
+        self.discovery.load_full()
     }
 
     pub fn set_discovery(&self, status: DiscoveryStatus) {
-        self.shared.discovery.store(Some(Arc::new(status)));
+        self.discovery.store(Some(Arc::new(status)));
     }
 
     /// Whether the issuer is not known yet: none was learnt, or it was guessed and its keys have not been
@@ -210,7 +213,7 @@ impl Issuers {
 
     /// The folder for data that survives a restart.
     pub(super) fn data_dir(&self) -> Option<&Path> {
-        self.shared.store.as_deref()
+        self.shared.sets_dir.as_deref()
     }
 
     /// Whether the last good key sets survive a restart.
@@ -236,7 +239,8 @@ impl Issuers {
 
     /// Keeps the keys of up to `MAX_KEPT_FRESH` issuers fresh, from the start until `shutdown` turns true.
     pub async fn run(&self, mut shutdown: watch::Receiver<bool>) {
-        self.shared.started(shutdown.clone());
+        // From now on background tasks run on this runtime, not on that of their first caller.
+        let _ = self.shared.runtime.set(Handle::current());
         loop {
             if self.shared.keeps_fresh.load(Ordering::Relaxed) {
                 self.iter().for_each(|handle| handle.touch());
@@ -245,13 +249,17 @@ impl Issuers {
                 // After a reload, new issuers are started too.
                 () = self.reloaded.notified() => {}
                 () = self.shared.clock.sleep(std::time::Duration::from_secs(5)) => {}
-                _ = shutdown.wait_for(|stop| *stop) => return,
+                _ = shutdown.wait_for(|stop| *stop) => break,
             }
         }
+        self.shared.stopped.send_replace(true);
     }
 
     /// Waits until the keys of some issuers change. For one caller only.
-    pub async fn next_changes(&self) -> Vec<IssuerName> {
-        self.shared.next_changes().await
+    pub async fn next_changes(&self) -> HashSet<IssuerName> {
+        // The sender lives as long as `self`.
+        let changed = &self.shared.changed;
+        let _ = changed.subscribe().wait_for(|changed| !changed.is_empty()).await;
+        changed.send_replace(HashSet::new())
     }
 }

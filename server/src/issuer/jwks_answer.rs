@@ -25,18 +25,17 @@ impl Media {
     /// RFC 9110 §12.5.1. A request that admits neither gets the registered type all the same: a
     /// verifier that cannot read the set is worse off than one that reads an unasked type.
     pub fn for_accept(accept: Option<&[u8]>) -> Self {
-        let Some(accept) = accept else { return Self::JwkSet };
-        // The most common values first: they cost only a comparison.
         match accept {
-            b"*/*" | b"" => return Self::JwkSet,
-            b"application/json" => return Self::Json,
-            _ => {}
+            // The most common values first: they cost only a comparison.
+            None | Some(b"*/*" | b"") => Self::JwkSet,
+            Some(b"application/json") => Self::Json,
+            Some(accept) => match std::str::from_utf8(accept) {
+                Ok(accept) if !admits(accept, Self::JwkSet) && admits(accept, Self::Json) => {
+                    Self::Json
+                }
+                _ => Self::JwkSet,
+            },
         }
-        let Ok(accept) = std::str::from_utf8(accept) else { return Self::JwkSet };
-        if !admits(accept, Self::JwkSet) && admits(accept, Self::Json) {
-            return Self::Json;
-        }
-        Self::JwkSet
     }
 }
 
@@ -64,7 +63,7 @@ fn admits(accept: &str, media: Media) -> bool {
 }
 
 /// Whether `If-None-Match` has `etag` (RFC 9110 §13.1.2), by weak comparison: a list, `*`, weak tags.
-pub fn has_it(if_none_match: Option<&[u8]>, etag: &str) -> bool {
+pub fn etag_matches(if_none_match: Option<&[u8]>, etag: &str) -> bool {
     let Some(field) = if_none_match else { return false };
     if field == etag.as_bytes() || field == b"*" {
         return true;
@@ -97,10 +96,7 @@ impl JwksAnswer {
             let mut text = format!("HTTP/1.1 {status}\r\n");
             for (name, value) in fields(body, etag, max_age, media) {
                 if full || is_in_304(name) {
-                    text.push_str(name);
-                    text.push_str(": ");
-                    text.push_str(&value);
-                    text.push_str("\r\n");
+                    text.push_str(&format!("{name}: {value}\r\n"));
                 }
             }
             Bytes::from(text)
@@ -114,26 +110,26 @@ impl JwksAnswer {
 }
 
 impl PublishedSet {
-    /// Appends a whole HTTP/1.1 answer and returns its status. `date` is an IMF-fixdate; `last`
-    /// closes the connection.
+    /// Appends a whole HTTP/1.1 answer and returns its status. `date` is an IMF-fixdate; with `close`
+    /// the connection is closed after it.
     pub fn write(
         &self,
         request: &JwksRequest<'_>,
         date: &[u8],
-        last: bool,
+        close: bool,
         out: &mut BytesMut,
     ) -> u16 {
         let media = Media::for_accept(request.accept);
-        let same = has_it(request.if_none_match, &self.etag);
-        let heads = if same { &self.answer.not_modified } else { &self.answer.full };
+        let not_modified = etag_matches(request.if_none_match, &self.etag);
+        let heads = if not_modified { &self.answer.not_modified } else { &self.answer.full };
         out.put_slice(&heads[media as usize]);
         out.put_slice(b"Date: ");
         out.put_slice(date);
-        out.put_slice(if last { b"\r\nConnection: close\r\n\r\n" } else { b"\r\n\r\n" });
-        if !same && !request.head {
+        out.put_slice(if close { b"\r\nConnection: close\r\n\r\n" } else { b"\r\n\r\n" });
+        if !not_modified && !request.head {
             out.put_slice(&self.body);
         }
-        if same { 304 } else { 200 }
+        if not_modified { 304 } else { 200 }
     }
 
     /// The fields of an answer, `Date` and `Connection` left out.
@@ -197,9 +193,9 @@ mod tests {
             ("\"x,\"abc\"\"", false),
             ("", false),
         ] {
-            assert_eq!(has_it(Some(field.as_bytes()), etag), hit, "{field}");
+            assert_eq!(etag_matches(Some(field.as_bytes()), etag), hit, "{field}");
         }
-        assert!(!has_it(None, etag));
+        assert!(!etag_matches(None, etag));
     }
 
     #[test]

@@ -12,7 +12,6 @@ mod propagation;
 pub mod publisher;
 mod set;
 mod shared;
-mod snapshot;
 mod source;
 mod status;
 mod store;
@@ -27,12 +26,10 @@ use serde::Deserialize;
 use url::Url;
 
 pub use self::forwarded::Forwarded;
-pub use self::handle::IssuerHandle;
+pub use self::handle::{IssuerHandle, Snapshot};
 pub use self::issuers::{IssuerDeps, IssuerError, Issuers};
 pub use self::publisher::{NoSet, PublishedSet, Publisher};
-pub use self::snapshot::Snapshot;
-pub use self::source::SourceError;
-pub use self::status::{Fetches, IssuerState, IssuerStatus, Reason};
+pub use self::status::{IssuerState, IssuerStatus, Reason};
 use crate::jose::names::{IssuerName, Limits};
 use crate::jose::policy::IssuerPolicy;
 pub use crate::refresh::RefreshSettings;
@@ -73,9 +70,7 @@ impl Source {
     /// The source as people read it: kind and place, without passwords or queries.
     pub fn describe(&self) -> String {
         match self {
-            Self::Url(url) => {
-                format!("{}{}", url.origin().ascii_serialization(), url.path())
-            }
+            Self::Url(url) => format!("{}{}", url.origin().ascii_serialization(), url.path()),
             Self::UrlPerKid(template) => {
                 template.split(['?', '#']).next().unwrap_or_default().to_owned()
             }
@@ -100,8 +95,9 @@ pub struct FetchSettings {
     pub status: Vec<u16>,
     /// Link-local and cloud metadata addresses may be dialled.
     pub allow_link_local: bool,
-    /// Loopback and private addresses are dialled: not for a host that only a discovery document names.
-    #[serde(skip, default = "yes")]
+    /// Loopback and private addresses may be dialled: not for a host that only a discovery document names.
+    /// Not a setting: where the configuration names the host, the default applies.
+    #[serde(skip)]
     #[schemars(skip)]
     pub inside: bool,
     /// A PEM file with further CA certificates.
@@ -109,7 +105,7 @@ pub struct FetchSettings {
     /// Header lines to send.
     #[schemars(with = "BTreeMap<String, String>")]
     pub headers: BTreeMap<String, Secret>,
-    /// The server is the upstream: it is asked as its clients' requests reach it.
+    /// The server is the upstream: our request looks like those that the proxy forwards.
     #[serde(skip)]
     #[schemars(skip)]
     pub forwarded: Option<Arc<Forwarded>>,
@@ -129,9 +125,4 @@ impl Default for FetchSettings {
             forwarded: None,
         }
     }
-}
-
-/// [`FetchSettings::inside`] of what the configuration names.
-fn yes() -> bool {
-    true
 }

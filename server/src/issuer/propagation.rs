@@ -23,24 +23,23 @@ const MAX_KIDS: usize = 1000;
 /// See the module.
 #[derive(Default)]
 pub(super) struct PublishedHistory {
-    issuers: HashMap<String, KnownKids>,
+    issuers: HashMap<String, HashMap<Kid, FirstPublished>>,
     dir: Option<PathBuf>,
     dirty: bool,
 }
 
-#[derive(Default)]
-struct KnownKids {
-    /// kid → the key last published under it.
-    keys: HashMap<Kid, Thumbprint>,
-    /// kid → when that key was first published.
-    since: HashMap<Kid, UnixTime>,
+/// The key last published under a kid, and when it was first published under it.
+struct FirstPublished {
+    key: Thumbprint,
+    since: UnixTime,
 }
 
+/// The same in the file.
 #[derive(Serialize, Deserialize)]
-struct PublishedKid {
+struct StoredKid {
     kid: String,
     key: String,
-    since: i64,
+    since: UnixTime,
 }
 
 impl PublishedHistory {
@@ -50,7 +49,7 @@ impl PublishedHistory {
         let Some(bytes) = dir.and_then(|dir| std::fs::read(dir.join(FILE)).ok()) else {
             return history;
         };
-        let stored: HashMap<String, Vec<PublishedKid>> = match serde_json::from_slice(&bytes) {
+        let stored: HashMap<String, Vec<StoredKid>> = match serde_json::from_slice(&bytes) {
             Ok(stored) => stored,
             Err(error) => {
                 tracing::warn!(%error, file = FILE, "cannot read the history of published keys");
@@ -59,25 +58,20 @@ impl PublishedHistory {
         };
         for (issuer, entries) in stored {
             let known = history.issuers.entry(issuer).or_default();
-            for entry in entries {
-                let (Ok(kid), Some(key)) = (Kid::parse(&entry.kid), Thumbprint::parse(&entry.key))
-                else {
-                    continue;
-                };
-                // With a time in the future a key would count as new for too long.
-                known.since.insert(kid.clone(), UnixTime::from_secs(entry.since).min(now));
-                known.keys.insert(kid, key);
+            for StoredKid { kid, key, since } in entries {
+                if let (Ok(kid), Some(key)) = (Kid::parse(&kid), Thumbprint::parse(&key)) {
+                    // With a time in the future a key would count as new for too long.
+                    known.insert(kid, FirstPublished { key, since: since.min(now) });
+                }
             }
         }
         history
     }
 
     /// The key last published under each kid.
-    pub(super) fn remembered(&self, issuer: Option<&IssuerName>) -> &HashMap<Kid, Thumbprint> {
-        static NONE: std::sync::LazyLock<HashMap<Kid, Thumbprint>> =
-            std::sync::LazyLock::new(HashMap::new);
+    pub(super) fn last_keys(&self, issuer: Option<&IssuerName>) -> HashMap<Kid, Thumbprint> {
         let known = issuer.and_then(|name| self.issuers.get(name.as_str()));
-        known.map_or(&NONE, |known| &known.keys)
+        known.into_iter().flatten().map(|(kid, first)| (kid.clone(), first.key.clone())).collect()
     }
 
     /// Notes what is published from now on.
@@ -89,19 +83,18 @@ impl PublishedHistory {
         shared: bool,
         now: UnixTime,
     ) {
+        // Before the first set nothing was cached, so no copy can lack the key.
         let first = !shared && !self.issuers.contains_key(issuer.as_str());
+        let since = if first { UnixTime::from_secs(0) } else { now };
         let known = self.issuers.entry(issuer.to_string()).or_default();
         for (kid, key, _) in kids.entries() {
-            if known.keys.get(kid) != Some(key) {
-                // Before the first set nothing was cached, so no copy can lack the key.
-                let since = if first { UnixTime::from_secs(0) } else { now };
-                known.keys.insert(kid.clone(), key.clone());
-                known.since.insert(kid.clone(), since);
+            if known.get(kid).is_none_or(|first| first.key != *key) {
+                known.insert(kid.clone(), FirstPublished { key: key.clone(), since });
                 self.dirty = true;
             }
         }
-        if known.keys.len() > MAX_KIDS {
-            known.shrink(kids);
+        if known.len() > MAX_KIDS {
+            known.retain(|kid, first| kids.serves(kid.as_str(), &first.key));
         }
     }
 
@@ -110,23 +103,21 @@ impl PublishedHistory {
         &self,
         issuer: &IssuerName,
         kids: &PublishedKids,
-        ahead: Duration,
+        delay: Duration,
         now: UnixTime,
     ) -> PublishedKids {
         let known = self.issuers.get(issuer.as_str());
         kids.only(|kid, key| {
-            known.is_some_and(|known| {
-                known.keys.get(kid) == Some(key)
-                    && known.since.get(kid).is_some_and(|since| now >= since.plus(ahead))
-            })
+            let first = known.and_then(|known| known.get(kid)).filter(|first| first.key == *key);
+            first.is_some_and(|first| now >= first.since.plus(delay))
         })
     }
 
     /// Whether a key of the issuer has propagated in the last hour, or still will.
-    pub(super) fn is_growing(&self, issuer: &IssuerName, ahead: Duration, now: UnixTime) -> bool {
+    pub(super) fn propagates(&self, issuer: &IssuerName, delay: Duration, now: UnixTime) -> bool {
         let margin = Duration::from_secs(3600);
         self.issuers.get(issuer.as_str()).is_some_and(|known| {
-            known.since.values().any(|since| now < since.plus(ahead).plus(margin))
+            known.values().any(|first| now < first.since.plus(delay).plus(margin))
         })
     }
 
@@ -134,33 +125,21 @@ impl PublishedHistory {
     pub(super) fn save(&mut self) {
         let Some(dir) = self.dir.as_ref().filter(|_| self.dirty) else { return };
         self.dirty = false;
-        let entries = |known: &KnownKids| -> Vec<PublishedKid> {
-            known
-                .keys
-                .iter()
-                .map(|(kid, key)| PublishedKid {
-                    kid: kid.to_string(),
-                    key: key.as_str().to_owned(),
-                    since: known.since.get(kid).map_or(0, |t| t.secs()),
-                })
-                .collect()
+        let entry = |(kid, FirstPublished { key, since }): (&Kid, &FirstPublished)| StoredKid {
+            kid: kid.to_string(),
+            key: key.as_str().to_owned(),
+            since: *since,
         };
-        let stored: HashMap<&String, Vec<PublishedKid>> =
-            self.issuers.iter().map(|(name, known)| (name, entries(known))).collect();
+        let stored: HashMap<&String, Vec<StoredKid>> = self
+            .issuers
+            .iter()
+            .map(|(name, known)| (name, known.iter().map(entry).collect()))
+            .collect();
         let written = serde_json::to_vec(&stored)
             .map_err(std::io::Error::other)
             .and_then(|text| atomic::replace(dir, FILE, &text));
         if let Err(error) = written {
             tracing::warn!(%error, file = FILE, "cannot write the history of published keys");
         }
-    }
-}
-
-impl KnownKids {
-    /// Forgets kids that are no longer published.
-    fn shrink(&mut self, kids: &PublishedKids) {
-        self.keys.retain(|kid, key| kids.serves(kid.as_str(), key));
-        let keys = &self.keys;
-        self.since.retain(|kid, _| keys.contains_key(kid));
     }
 }

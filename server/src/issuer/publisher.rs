@@ -22,8 +22,7 @@ use super::propagation::PublishedHistory;
 use super::status::Reason;
 use crate::clock::Clock;
 use crate::jose::base64url;
-use crate::jose::jwks::Change;
-use crate::jose::names::{IssuerName, UnixTime};
+use crate::jose::names::IssuerName;
 use crate::jose::publish::{self, PublishedDocument, PublishedKids};
 use crate::jose::read_back::{self, Probe, ReadBackFault};
 use crate::keyring::Keyring;
@@ -43,11 +42,7 @@ pub struct PublishedSet {
     pub etag: String,
     /// `max-age`, in seconds.
     pub max_age: u32,
-    /// When the bytes last changed.
-    pub changed: UnixTime,
     pub kids: PublishedKids,
-    /// Keys the profile does not publish.
-    pub left_out: Vec<Change>,
     pub(super) answer: JwksAnswer,
 }
 
@@ -57,35 +52,31 @@ pub enum NoSet {
     #[error("not a path of a key set")]
     NotAPath,
     /// An empty set is never served instead: a verifier would believe it and cache it.
-    #[error("the key set of issuer `{issuer}` has not been read yet{}", because(.last))]
+    #[error(
+        "the key set of issuer `{issuer}` has not been read yet{}",
+        .last.map(|reason| format!(" ({reason})")).unwrap_or_default()
+    )]
     NotRead { issuer: IssuerName, last: Option<Reason> },
     /// Our own keys alone are not served: a verifier would do without the issuer's for a whole `max-age`.
-    #[error("no issuer is known yet: {}", .0.as_deref().map_or(NOT_LOOKED, |status| status.text.as_str()))]
+    #[error("no issuer is known yet: {}", .0.as_deref().map_or(NOT_READ_YET, |status| status.text.as_str()))]
     NoIssuer(Option<Arc<DiscoveryStatus>>),
     /// See [`read_back`].
     #[error("the new key set failed its check: {0}")]
     NotReadBack(ReadBackFault),
 }
 
-const NOT_LOOKED: &str = "the upstream's discovery document has not been read";
-
-fn because(last: &Option<Reason>) -> String {
-    last.map(|reason| format!(" ({reason})")).unwrap_or_default()
-}
+const NOT_READ_YET: &str = "the upstream's discovery document has not been read";
 
 impl NoSet {
     /// A stable name: metric label, member of the error answer.
     pub fn code(&self) -> String {
-        match self {
-            Self::NotAPath => "not_found".to_owned(),
-            Self::NotRead { last: Some(reason), .. } => format!("upstream_{}", reason.code),
-            Self::NoIssuer(Some(status)) if status.reason.is_some() => {
-                let code = status.reason.map_or("not_read", |reason| reason.code);
-                format!("upstream_{code}")
-            }
-            Self::NotRead { last: None, .. } | Self::NoIssuer(_) => "upstream_not_read".to_owned(),
-            Self::NotReadBack(fault) => fault.code().to_owned(),
-        }
+        let reason = match self {
+            Self::NotAPath => return "not_found".to_owned(),
+            Self::NotReadBack(fault) => return fault.code().to_owned(),
+            Self::NotRead { last, .. } => *last,
+            Self::NoIssuer(status) => status.as_ref().and_then(|status| status.reason),
+        };
+        format!("upstream_{}", reason.map_or("not_read", |reason| reason.code))
     }
 }
 
@@ -97,6 +88,8 @@ pub struct Publisher {
     max_age: Duration,
     clock: Clock,
     table: ArcSwap<SetTable>,
+    /// Our own keys alone.
+    own: Arc<Slot>,
     history: Mutex<PublishedHistory>,
 }
 
@@ -107,6 +100,7 @@ struct SetTable {
 }
 
 /// One set: that of one issuer with our keys, or our keys alone.
+#[derive(Default)]
 struct Slot {
     /// `None`: our own keys only.
     issuer: Option<Arc<IssuerHandle>>,
@@ -134,6 +128,7 @@ impl Publisher {
             max_age,
             clock,
             table: ArcSwap::default(),
+            own: Arc::default(),
             history: Mutex::new(history),
         };
         publisher.reroute();
@@ -147,8 +142,7 @@ impl Publisher {
     /// [`NoSet`], with a code for the answer.
     pub fn for_path(&self, path: &str) -> Result<Arc<PublishedSet>, NoSet> {
         let table = self.table.load();
-        let slot = table.by_path.get(path).ok_or(NoSet::NotAPath)?;
-        self.set_of(slot)
+        table.by_path.get(path).ok_or(NoSet::NotAPath)?.get(|| self.issuers.discovery())
     }
 
     /// Like [`Publisher::for_path`], but if the issuer's set was never read it waits for the first fetch,
@@ -158,12 +152,12 @@ impl Publisher {
     /// [`NoSet`] when that fetch failed too.
     pub async fn wait_for_path(&self, path: &str) -> Result<Arc<PublishedSet>, NoSet> {
         let slot = self.table.load().by_path.get(path).cloned().ok_or(NoSet::NotAPath)?;
-        match (self.set_of(&slot), &slot.issuer) {
+        match (slot.get(|| self.issuers.discovery()), &slot.issuer) {
             (Err(_), Some(issuer)) => {
                 if issuer.fresh_for(None).await.is_some() {
                     self.build(&slot);
                 }
-                self.set_of(&slot)
+                slot.get(|| self.issuers.discovery())
             }
             (found, _) => found,
         }
@@ -177,13 +171,11 @@ impl Publisher {
     /// unchanged only with one of these. A key that has just appeared is not among them yet; its tokens are
     /// countersigned meanwhile.
     pub fn kids_for(&self, issuer: &IssuerName) -> Arc<PublishedKids> {
-        match self.table.load().by_issuer.get(issuer) {
-            Some(slot) => slot.propagated.load_full(),
-            None => Arc::default(),
-        }
+        let table = self.table.load();
+        table.by_issuer.get(issuer).map_or_else(Arc::default, |slot| slot.propagated.load_full())
     }
 
-    /// Takes another profile and builds the sets anew.
+    /// Changes the profile and builds the sets anew.
     pub fn set_profile(&self, profile: Profile) {
         self.profile.store(Arc::new(profile));
         self.rebuild_all();
@@ -196,12 +188,9 @@ impl Publisher {
             tokio::select! {
                 changed = self.issuers.next_changes() => {
                     self.reroute();
-                    for name in changed {
-                        let slot = self.table.load().by_issuer.get(&name).cloned();
-                        if let Some(slot) = slot {
-                            self.build(&slot);
-                        }
-                    }
+                    let table = self.table.load_full();
+                    let slots = changed.iter().filter_map(|name| table.by_issuer.get(name));
+                    slots.for_each(|slot| self.build(slot));
                 }
                 _ = ring.changed() => self.rebuild_all(),
                 () = self.clock.sleep(RECONCILE_INTERVAL) => self.reconcile(),
@@ -215,40 +204,30 @@ impl Publisher {
         let old = self.table.load();
         let only = self.issuers.only();
         let mut table = SetTable::default();
-        let slot_of = |issuer: &Arc<IssuerHandle>| match old.by_issuer.get(issuer.name()) {
-            Some(slot) if slot.is_of(issuer) => Arc::clone(slot),
-            _ => Arc::new(Slot::new(Some(Arc::clone(issuer)))),
-        };
         for issuer in self.issuers.iter() {
-            let alone = only.is_some();
             let paths = issuer.settings().jwks_paths.clone();
-            if paths.is_empty() && !alone {
+            if paths.is_empty() && only.is_none() {
                 continue;
             }
-            let slot = slot_of(&issuer);
-            for path in paths {
-                table.by_path.insert(path, Arc::clone(&slot));
-            }
+            let slot = match old.by_issuer.get(issuer.name()) {
+                Some(slot) if slot.is_of(&issuer) => Arc::clone(slot),
+                _ => Arc::new(Slot { issuer: Some(Arc::clone(&issuer)), ..Slot::default() }),
+            };
+            table.by_path.extend(paths.into_iter().map(|path| (path, Arc::clone(&slot))));
             table.by_issuer.insert(issuer.name().clone(), slot);
         }
-        let common = match &only {
-            Some(issuer) => table.by_issuer.get(issuer.name()).cloned(),
-            None => old.by_path.get(COMMON_PATH).filter(|slot| slot.issuer.is_none()).cloned(),
-        };
-        let common = common.unwrap_or_else(|| Arc::new(Slot::new(None)));
-        if common.issuer.is_none() {
-            self.build(&common);
+        if only.is_none() {
+            self.build(&self.own);
         }
+        let common = only.and_then(|issuer| table.by_issuer.get(issuer.name()));
+        let common = Arc::clone(common.unwrap_or(&self.own));
         table.by_path.insert(COMMON_PATH.to_owned(), common);
         self.table.store(Arc::new(table));
     }
 
     fn rebuild_all(&self) {
-        let table = self.table.load_full();
-        if let Some(common) = table.by_path.get(COMMON_PATH) {
-            self.build(common);
-        }
-        table.by_issuer.values().for_each(|slot| self.build(slot));
+        self.build(&self.own);
+        self.table.load().by_issuer.values().for_each(|slot| self.build(slot));
     }
 
     /// Builds one set, if the issuer's keys are there.
@@ -270,9 +249,10 @@ impl Publisher {
             own: &ring.public,
             upstream: &upstream,
             profile: &self.profile.load(),
-            remembered: history.remembered(name),
+            remembered: &history.last_keys(name),
         });
-        let etag = format!("\"{}\"", &base64url::encode(hash(document.body.as_bytes()))[..22]);
+        let hash = digest::digest(&digest::SHA256, document.body.as_bytes());
+        let etag = format!("\"{}\"", &base64url::encode(hash)[..22]);
         let is_new = slot.set.load().as_ref().is_none_or(|old| old.etag != etag);
         // Read back before anything is remembered or served. Bytes already served were read back then.
         if is_new && slot.refuses(&document, &ring.probes) {
@@ -280,21 +260,17 @@ impl Publisher {
         }
         if let Some(name) = name {
             history.note(name, &document.kids, self.keyring.is_shared(), now);
-            let propagated = history.propagated(name, &document.kids, self.ahead(slot), now);
+            let delay = self.propagation_time(slot);
+            let propagated = history.propagated(name, &document.kids, delay, now);
             slot.propagated.store(Arc::new(propagated));
         }
         if is_new {
-            let body = Bytes::from(document.body);
+            let PublishedDocument { body, kids, .. } = document;
+            let body = Bytes::from(body);
             let max_age = u32::try_from(self.max_age.as_secs()).unwrap_or(u32::MAX);
-            slot.set.store(Some(Arc::new(PublishedSet {
-                answer: JwksAnswer::new(&body, &etag, max_age),
-                body,
-                etag,
-                max_age,
-                changed: now,
-                kids: document.kids,
-                left_out: document.left_out,
-            })));
+            let answer = JwksAnswer::new(&body, &etag, max_age);
+            let set = PublishedSet { body, etag, max_age, kids, answer };
+            slot.set.store(Some(Arc::new(set)));
         }
     }
 
@@ -309,9 +285,9 @@ impl Publisher {
                 continue;
             }
             let history = self.history.lock();
-            let ahead = self.ahead(slot);
-            if history.is_growing(name, ahead, now) {
-                slot.propagated.store(Arc::new(history.propagated(name, &set.kids, ahead, now)));
+            let delay = self.propagation_time(slot);
+            if history.propagates(name, delay, now) {
+                slot.propagated.store(Arc::new(history.propagated(name, &set.kids, delay, now)));
             }
         }
         self.history.lock().save();
@@ -319,8 +295,8 @@ impl Publisher {
 
     /// How long until every copy of the set has an issuer's key. Another replica may have read the issuer's
     /// set just before the key appeared, and serves that until it reads again.
-    fn ahead(&self, slot: &Slot) -> Duration {
-        let own = self.keyring.ahead().max(self.max_age);
+    fn propagation_time(&self, slot: &Slot) -> Duration {
+        let own = self.keyring.propagation_time().max(self.max_age);
         match &slot.issuer {
             Some(issuer) if self.keyring.is_shared() => {
                 let settings = issuer.settings();
@@ -330,37 +306,24 @@ impl Publisher {
             _ => own,
         }
     }
-
-    fn set_of(&self, slot: &Slot) -> Result<Arc<PublishedSet>, NoSet> {
-        slot.get().map_err(|why| match why {
-            NoSet::NoIssuer(None) => NoSet::NoIssuer(self.issuers.discovery()),
-            why => why,
-        })
-    }
 }
 
 impl Slot {
-    fn new(issuer: Option<Arc<IssuerHandle>>) -> Self {
-        let (set, fault) = (ArcSwapOption::empty(), ArcSwapOption::empty());
-        Self { issuer, set, fault, propagated: ArcSwap::default() }
-    }
-
     /// Reads a new set back with another implementation. If that cannot read it, or cannot verify with it
     /// what our keys signed, the set is refused and the one before it stays.
     fn refuses(&self, document: &PublishedDocument, probes: &[Probe]) -> bool {
-        let read = read_back::read_back(&document.body, &document.kids, probes);
-        if let Err(fault) = &read {
+        let fault = read_back::read_back(&document.body, &document.kids, probes).err();
+        if let Some(fault) = &fault {
             let issuer = self.issuer.as_ref().map(|issuer| issuer.name().as_str());
-            let code = fault.code();
             tracing::error!(
-                code,
+                code = fault.code(),
                 error = %fault,
                 issuer,
                 "a new key set failed its check; the previous one stays in use"
             );
         }
-        let refused = read.is_err();
-        self.fault.store(read.err().map(Arc::new));
+        let refused = fault.is_some();
+        self.fault.store(fault.map(Arc::new));
         refused
     }
 
@@ -368,7 +331,10 @@ impl Slot {
         self.issuer.as_ref().is_some_and(|own| Arc::ptr_eq(own, issuer))
     }
 
-    fn get(&self) -> Result<Arc<PublishedSet>, NoSet> {
+    fn get(
+        &self,
+        discovery: impl FnOnce() -> Option<Arc<DiscoveryStatus>>,
+    ) -> Result<Arc<PublishedSet>, NoSet> {
         if let Some(issuer) = &self.issuer {
             issuer.touch();
         }
@@ -383,13 +349,9 @@ impl Slot {
                 let (issuer, last) = (issuer.name().clone(), issuer.last_reason());
                 NoSet::NotRead { issuer, last }
             }
-            None => NoSet::NoIssuer(None),
+            None => NoSet::NoIssuer(discovery()),
         })
     }
-}
-
-fn hash(bytes: &[u8]) -> digest::Digest {
-    digest::digest(&digest::SHA256, bytes)
 }
 
 #[cfg(test)]
@@ -413,28 +375,26 @@ mod tests {
     fn a_set_that_another_reader_refuses_is_not_served() {
         let [key, other] = [(); 2].map(|()| SigningKey::generate(Alg::Es256).unwrap());
         let probes = [key.probe().clone()];
-        let slot = Slot::new(None);
+        let slot = Slot::default();
         assert!(!slot.refuses(&document(&key), &probes));
         // Our probe was signed with a key that is not in the set.
         assert!(slot.refuses(&document(&other), &probes));
-        let refused = slot.get().unwrap_err();
+        let refused = slot.get(|| None).unwrap_err();
         assert_eq!(refused.code(), "key_probe");
         assert!(refused.to_string().contains(key.kid().as_str()), "{refused}");
         let mut broken = document(&key);
         broken.body = broken.body.replace("]}", "");
         assert!(slot.refuses(&broken, &probes));
-        assert_eq!(slot.get().unwrap_err().code(), "set_unreadable");
+        assert_eq!(slot.get(|| None).unwrap_err().code(), "set_unreadable");
         // The set before it stays.
         slot.set.store(Some(Arc::new(PublishedSet {
             answer: JwksAnswer::new(&Bytes::new(), "", 0),
             body: Bytes::from(document(&key).body),
             etag: String::new(),
             max_age: 1,
-            changed: UnixTime::from_secs(0),
             kids: document(&key).kids,
-            left_out: Vec::new(),
         })));
         assert!(slot.refuses(&broken, &probes));
-        assert_eq!(slot.get().unwrap().body, document(&key).body);
+        assert_eq!(slot.get(|| None).unwrap().body, document(&key).body);
     }
 }

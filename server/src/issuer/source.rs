@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::io::AsyncReadExt as _;
 use url::Url;
 
-use super::fetch::{Document, FetchError, FetchRequest, Fetched, Fetcher, Wanted};
+use super::fetch::{ACCEPT_KEY_SET, Document, FetchError, FetchRequest, Fetched, Fetcher};
 use super::status::Reason;
 use super::{IssuerSettings, Source};
 use crate::jose::jwk::PublicJwk;
@@ -14,43 +14,34 @@ use crate::jose::jwks::{self, DocumentRefusal, KeySet, Normalized, Options, Repo
 use crate::jose::names::{Kid, UnixTime};
 
 /// The longest kid, in characters, that is put into an address.
-const KID_IN_URL: usize = 128;
+const MAX_KID_IN_URL: usize = 128;
 
 /// Why the keys were not read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum SourceError {
+pub(super) enum SourceError {
     #[error(transparent)]
     Fetch(#[from] FetchError),
     #[error(transparent)]
     Document(#[from] DocumentRefusal),
-    #[error("{path}: {why}")]
-    File { path: String, why: String },
+    #[error("{0}")]
+    File(String),
     #[error("the kid is too long or has characters that are not allowed in the URL")]
     Kid,
 }
 
 impl SourceError {
-    /// A stable name: metric label, status field.
-    pub fn code(&self) -> &'static str {
+    /// The stable name, for metrics and the status, and the HTTP status if there is one.
+    pub(super) fn reason(&self) -> Reason {
         match self {
-            Self::Fetch(e) => e.code(),
-            Self::Document(e) => e.code(),
-            Self::File { .. } => "file",
-            Self::Kid => "kid_address",
+            Self::Fetch(e) => e.into(),
+            Self::Document(e) => Reason::of(e.code()),
+            Self::File(_) => Reason::of("file"),
+            Self::Kid => Reason::of("kid_address"),
         }
     }
 
-    /// In short, for people.
-    pub fn reason(&self) -> Reason {
-        let status = match self {
-            Self::Fetch(e) => e.status(),
-            _ => None,
-        };
-        Reason { code: self.code(), status }
-    }
-
     /// How long the issuer asked us to wait.
-    pub fn retry_after(&self) -> Option<Duration> {
+    pub(super) fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Fetch(e) => e.retry_after(),
             _ => None,
@@ -58,44 +49,29 @@ impl SourceError {
     }
 }
 
-/// The result of a reading.
-#[derive(Debug)]
-pub(super) struct Got {
+/// What was read.
+#[derive(Debug, Default)]
+pub(super) struct SourceRead {
     /// `None`: the set we have is still current.
-    pub(super) set: Option<Box<NewSet>>,
+    pub(super) set: Option<Normalized>,
     /// How long the issuer calls it fresh.
     pub(super) age: Option<Duration>,
-}
-
-#[derive(Debug)]
-pub(super) struct NewSet {
-    pub(super) keys: KeySet,
-    pub(super) report: Report,
     pub(super) etag: Option<String>,
     /// An unknown name in `Content-Encoding`.
     pub(super) unknown_coding: Option<String>,
 }
 
-impl NewSet {
-    pub(super) fn new(keys: KeySet, report: Report) -> Self {
-        Self { keys, report, etag: None, unknown_coding: None }
+impl SourceRead {
+    /// Keys that were fetched one by one.
+    pub(super) fn of_keys(keys: Vec<PublicJwk>) -> Self {
+        let set = Normalized { keys: KeySet::new(keys), report: Report::default() };
+        Self { set: Some(set), ..Self::default() }
     }
 }
 
-impl Got {
-    fn same(age: Option<Duration>) -> Self {
-        Self { set: None, age }
-    }
-
-    fn document(body: &[u8], options: &Options) -> Result<Self, SourceError> {
-        let Normalized { keys, report } = jwks::normalize(body, options)?;
-        Ok(Self { set: Some(Box::new(NewSet::new(keys, report))), age: None })
-    }
-}
-
-/// The inputs of one reading.
+/// Reads the source once.
 #[derive(Clone, Copy)]
-pub(super) struct Reading<'a> {
+pub(super) struct SourceReader<'a> {
     pub(super) settings: &'a IssuerSettings,
     pub(super) fetcher: &'a Fetcher,
     pub(super) options: &'a Options,
@@ -104,54 +80,42 @@ pub(super) struct Reading<'a> {
     pub(super) now: UnixTime,
 }
 
-impl Reading<'_> {
-    /// Reads a whole key set. `held` is the set we have, for issuers with a URL per kid.
+impl SourceReader<'_> {
+    /// Reads a whole key set. `held` are the keys we have, for issuers with a URL per kid.
     ///
     /// # Errors
-    /// [`SourceError`]. The set we have then stays in use.
-    pub(super) async fn set(self, held: Option<&KeySet>) -> Result<Got, SourceError> {
+    /// [`SourceError`]. The keys we have then stay in use.
+    pub(super) async fn read(self, held: &[PublicJwk]) -> Result<SourceRead, SourceError> {
         match &self.settings.source {
-            Source::Url(url) => self.url(url).await,
-            Source::File(path) => self.file(path).await,
-            Source::Inline(text) => Got::document(text.as_bytes(), self.options),
-            Source::UrlPerKid(template) => self.each(template, held).await,
-            Source::Secrets => Ok(Got::same(None)),
+            Source::Url(url) => self.read_url(url).await,
+            Source::File(path) => self.read_file(path).await,
+            Source::UrlPerKid(template) => self.read_kids(template, held).await,
+            // The configuration has them; nothing is fetched.
+            Source::Inline(_) | Source::Secrets => Ok(SourceRead::default()),
         }
     }
 
-    async fn url(self, url: &Url) -> Result<Got, SourceError> {
-        match self.fetcher.get(self.ask(url)).await? {
-            Fetched::NotModified { age } => Ok(Got::same(age)),
-            Fetched::Document(Document { body, etag, age, unknown_coding, .. }) => {
-                let mut got = match (Got::document(&body, self.options), &unknown_coding) {
-                    // The unknown coding is the likelier cause.
-                    (Err(_), Some(coding)) => {
-                        return Err(FetchError::Encoding(coding.clone()).into());
-                    }
-                    (got, _) => got?,
-                };
-                got.age = age;
-                if let Some(set) = &mut got.set {
-                    set.etag = etag;
-                    set.unknown_coding = unknown_coding;
-                }
-                Ok(got)
-            }
-        }
-    }
-
-    fn ask<'a>(&'a self, url: &'a Url) -> FetchRequest<'a> {
-        let limit = self.options.limits.document;
-        let settings = &self.settings.fetch;
-        let (wanted, etag, now) = (Wanted::KeySet, self.etag, self.now);
-        FetchRequest { url, wanted, settings, limit, etag, now }
-    }
-
-    async fn file(self, path: &Path) -> Result<Got, SourceError> {
-        let at = |e: std::io::Error| SourceError::File {
-            path: path.display().to_string(),
-            why: e.to_string(),
+    async fn read_url(self, url: &Url) -> Result<SourceRead, SourceError> {
+        let document = match self.fetcher.get(self.request(url)).await? {
+            Fetched::NotModified { age } => return Ok(SourceRead { age, ..SourceRead::default() }),
+            Fetched::Document(document) => document,
         };
+        let Document { body, etag, age, unknown_coding, .. } = document;
+        match (jwks::normalize(&body, self.options), unknown_coding) {
+            // The unknown coding is the likelier cause.
+            (Err(_), Some(coding)) => Err(FetchError::Encoding(coding).into()),
+            (set, unknown_coding) => Ok(SourceRead { set: Some(set?), age, etag, unknown_coding }),
+        }
+    }
+
+    fn request<'a>(&'a self, url: &'a Url) -> FetchRequest<'a> {
+        let (settings, limit) = (&self.settings.fetch, self.options.limits.document);
+        let (accept, etag, now) = (ACCEPT_KEY_SET, self.etag, self.now);
+        FetchRequest { url, accept, settings, limit, etag, now }
+    }
+
+    async fn read_file(self, path: &Path) -> Result<SourceRead, SourceError> {
+        let at = |e: std::io::Error| SourceError::File(format!("{}: {e}", path.display()));
         let limit = self.options.limits.document as u64;
         let file = tokio::fs::File::open(path).await.map_err(at)?;
         let mut body = Vec::new();
@@ -159,34 +123,35 @@ impl Reading<'_> {
         if body.len() as u64 > limit {
             return Err(FetchError::TooLarge { limit: self.options.limits.document }.into());
         }
-        Got::document(&body, self.options)
+        Ok(SourceRead { set: Some(jwks::normalize(&body, self.options)?), ..SourceRead::default() })
     }
 
     /// Fetches each key that we have again. A key that is gone is left out.
-    async fn each(self, template: &str, held: Option<&KeySet>) -> Result<Got, SourceError> {
+    async fn read_kids(
+        self,
+        template: &str,
+        held: &[PublicJwk],
+    ) -> Result<SourceRead, SourceError> {
         let mut keys = Vec::new();
-        for key in held.map(KeySet::keys).unwrap_or_default() {
-            if let Some(kid) = key.kid() {
-                keys.extend(self.one(template, kid.as_str()).await?);
-            }
+        for kid in held.iter().filter_map(PublicJwk::kid) {
+            keys.extend(self.read_kid(template, kid.as_str()).await?);
         }
-        let set = NewSet::new(KeySet::new(keys), Report::default());
-        Ok(Got { set: Some(Box::new(set)), age: None })
+        Ok(SourceRead::of_keys(keys))
     }
 
     /// Reads the key at `template` for `kid`; empty if the issuer says that there is none (404, 410, 403).
     ///
     /// # Errors
     /// [`SourceError`].
-    pub(super) async fn one(
+    pub(super) async fn read_kid(
         self,
         template: &str,
         kid: &str,
     ) -> Result<Vec<PublicJwk>, SourceError> {
         let (url, kid) = address(template, kid).ok_or(SourceError::Kid)?;
-        let document = match self.fetcher.document(self.ask(&url)).await {
+        let document = match self.fetcher.document(self.request(&url)).await {
             Err(FetchError::Status { status: 404 | 410 | 403, .. }) => return Ok(Vec::new()),
-            got => got?,
+            fetched => fetched?,
         };
         let Normalized { keys, .. } = jwks::normalize(&document.body, self.options)?;
         let named = |key: &PublicJwk| {
@@ -201,7 +166,7 @@ impl Reading<'_> {
 /// must not reach another path, host or query.
 fn address(template: &str, kid: &str) -> Option<(Url, Kid)> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    if kid.len() > KID_IN_URL || !kid.chars().all(plain) || kid.chars().all(|c| c == '.') {
+    if kid.len() > MAX_KID_IN_URL || !kid.chars().all(plain) || kid.chars().all(|c| c == '.') {
         return None;
     }
     let url = Url::parse(&template.replace("{kid}", kid)).ok()?;

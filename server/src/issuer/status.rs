@@ -3,7 +3,7 @@
 use serde::{Serialize, Serializer};
 
 use crate::jose::jwks::Report;
-use crate::refresh::Freshness;
+use crate::net::FetchError;
 use crate::status::{self, Counts, Fault};
 
 /// Why a document of the issuer could not be read: a stable code, and the HTTP status if that is the
@@ -18,6 +18,12 @@ pub struct Reason {
 impl Reason {
     pub fn of(code: &'static str) -> Self {
         Self { code, status: None }
+    }
+}
+
+impl From<&FetchError> for Reason {
+    fn from(error: &FetchError) -> Self {
+        Self { code: error.code(), status: error.status() }
     }
 }
 
@@ -41,23 +47,14 @@ pub struct IssuerStatus {
     pub fetched: Option<i64>,
     pub next_refresh: Option<i64>,
     pub last_error: Option<Fault>,
-    pub fetches: Fetches,
+    /// Fetches since the start, by outcome: `ok`, `not_modified`, or the code of the fault.
+    #[serde(serialize_with = "status::counts")]
+    pub fetches: Counts,
     /// The last good set cannot be written to disk.
     pub store_error: Option<Fault>,
     /// The report of the set in use. Serialised as its alarms alone: secrets that the issuer publishes.
     #[serde(rename = "alarms", serialize_with = "alarms")]
     pub report: Option<Report>,
-    #[serde(skip)]
-    pub freshness: Freshness,
-    /// Seconds since the issuer last confirmed the set.
-    #[serde(skip)]
-    pub age: Option<u64>,
-    #[serde(skip)]
-    pub epoch: u64,
-    #[serde(skip)]
-    pub keys: usize,
-    #[serde(skip)]
-    pub failures: u32,
 }
 
 /// From the worst to the best.
@@ -75,42 +72,7 @@ pub enum IssuerState {
     Fixed,
 }
 
-impl IssuerState {
-    pub(super) fn of(freshness: Freshness, failures: u32) -> Self {
-        match freshness {
-            Freshness::None | Freshness::Expired => Self::Cold,
-            Freshness::Stale => Self::Stale,
-            Freshness::Fresh if failures > 0 => Self::Failing,
-            Freshness::Fresh => Self::Fresh,
-        }
-    }
-}
-
 fn alarms<S: Serializer>(report: &Option<Report>, to: S) -> Result<S::Ok, S::Error> {
     let alarms = report.as_ref().map(|report| report.alarms.as_slice());
     alarms.unwrap_or_default().serialize(to)
-}
-
-/// Fetches by outcome, since the start.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Fetches {
-    pub good: u64,
-    pub not_modified: u64,
-    pub failed: Counts,
-}
-
-impl Fetches {
-    /// One map of all counts: `ok`, `not_modified` and the codes of failed fetches.
-    pub fn counts(&self) -> Counts {
-        let mut counts = self.failed.clone();
-        counts.extend([("ok", self.good), ("not_modified", self.not_modified)]);
-        counts.retain(|_, count| *count > 0);
-        counts
-    }
-}
-
-impl Serialize for Fetches {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        status::counts(&self.counts(), to)
-    }
 }

@@ -8,11 +8,10 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::snapshot::Snapshot;
-use super::{IssuerSettings, Source};
+use super::{IssuerSettings, Snapshot, Source};
 use crate::jose::base64url;
 use crate::jose::jwks::{self, Options};
-use crate::jose::names::{IssuerName, UnixTime};
+use crate::jose::names::UnixTime;
 use crate::keyring::atomic;
 
 const FORMAT: u32 = 1;
@@ -22,7 +21,7 @@ struct Stored {
     format: u32,
     /// Which source the keys came from; keys of another one are not loaded.
     source: String,
-    fetched: i64,
+    fetched: UnixTime,
     document: Box<RawValue>,
 }
 
@@ -40,12 +39,8 @@ pub(super) fn prepare(data_dir: &Path) -> io::Result<PathBuf> {
 }
 
 /// Reads the last good set; `None`, with a warning in the log, for anything that is not one.
-pub(super) fn load(
-    dir: &Path,
-    name: &IssuerName,
-    settings: &IssuerSettings,
-    options: &Options,
-) -> Option<Snapshot> {
+pub(super) fn load(dir: &Path, settings: &IssuerSettings, options: &Options) -> Option<Snapshot> {
+    let name = settings.name();
     let path = dir.join(format!("{name}.json"));
     let ignored = |why: &dyn std::fmt::Display| {
         tracing::warn!(
@@ -53,14 +48,12 @@ pub(super) fn load(
             "the stored key set cannot be read and is ignored; the next good fetch replaces it"
         );
     };
-    let bytes = match std::fs::read(&path) {
-        Ok(bytes) => bytes,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return None,
-        Err(e) => {
-            ignored(&e);
-            return None;
+    let bytes = std::fs::read(&path).inspect_err(|e| {
+        if e.kind() != io::ErrorKind::NotFound {
+            ignored(e);
         }
-    };
+    });
+    let bytes = bytes.ok()?;
     let stored: Stored = serde_json::from_slice(&bytes).map_err(|e| ignored(&e)).ok()?;
     if stored.format != FORMAT || stored.source != fingerprint(&settings.source) {
         return None;
@@ -68,8 +61,7 @@ pub(super) fn load(
     let read = jwks::normalize(stored.document.get().as_bytes(), options);
     let read = read.map_err(|e| ignored(&e)).ok()?;
     // With a time in the future the set would stay fresh too long.
-    let now = options.now.unwrap_or(UnixTime::from_secs(stored.fetched));
-    let fetched = UnixTime::from_secs(stored.fetched).min(now);
+    let fetched = options.now.map_or(stored.fetched, |now| now.min(stored.fetched));
     Some(Snapshot { keys: read.keys, epoch: 1, fetched, report: read.report })
 }
 
@@ -77,20 +69,15 @@ pub(super) fn load(
 ///
 /// # Errors
 /// [`io::Error`] of the file system; the old file is then still there.
-pub(super) fn save(
-    dir: &Path,
-    name: &IssuerName,
-    source: &Source,
-    snapshot: &Snapshot,
-) -> io::Result<()> {
+pub(super) fn save(dir: &Path, settings: &IssuerSettings, snapshot: &Snapshot) -> io::Result<()> {
     let stored = Stored {
         format: FORMAT,
-        source: fingerprint(source),
-        fetched: snapshot.fetched.secs(),
+        source: fingerprint(&settings.source),
+        fetched: snapshot.fetched,
         document: RawValue::from_string(snapshot.keys.to_document())?,
     };
     let text = serde_json::to_vec(&stored)?;
-    atomic::replace(dir, &format!("{name}.json"), &text)
+    atomic::replace(dir, &format!("{}.json", settings.name()), &text)
 }
 
 /// A hash that tells sources apart. A URL may contain a secret, so it is not stored as text.
@@ -99,8 +86,8 @@ fn fingerprint(source: &Source) -> String {
         Source::Url(url) => format!("url {url}"),
         Source::UrlPerKid(template) => format!("per-kid {template}"),
         Source::File(path) => format!("file {}", path.display()),
-        Source::Inline(_) => "inline".to_owned(),
-        Source::Secrets => "secrets".to_owned(),
+        // These are never stored.
+        Source::Inline(_) | Source::Secrets => "configuration".to_owned(),
     };
     base64url::encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes()))
 }

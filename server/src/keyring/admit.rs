@@ -12,12 +12,12 @@ use zeroize::Zeroizing;
 use crate::jose::alg::Alg;
 use crate::jose::sign::{SigningKey, SigningKeyError};
 
-const INDIFFERENT: GeneralPurposeConfig =
+const OPTIONAL_PADDING: GeneralPurposeConfig =
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
 /// Either alphabet, with or without padding: dashboards and shells produce both.
 const BASE64: [GeneralPurpose; 2] = [
-    GeneralPurpose::new(&alphabet::STANDARD, INDIFFERENT),
-    GeneralPurpose::new(&alphabet::URL_SAFE, INDIFFERENT),
+    GeneralPurpose::new(&alphabet::STANDARD, OPTIONAL_PADDING),
+    GeneralPurpose::new(&alphabet::URL_SAFE, OPTIONAL_PADDING),
 ];
 
 /// A new key.
@@ -34,12 +34,12 @@ pub fn generate(alg: Alg) -> Result<Arc<SigningKey>, SigningKeyError> {
 /// [`SigningKeyError`] for any other text. The error does not contain the text.
 pub fn parse(text: &str) -> Result<Arc<SigningKey>, SigningKeyError> {
     let text = text.trim_start_matches('\u{feff}').trim();
-    if let Some(key) = plain(text) {
+    if let Some(key) = parse_plain(text) {
         return key.map(Arc::new);
     }
     // Only once: nobody keeps a key as base64 of base64.
-    let inner = unpacked(text);
-    let key = inner.as_deref().and_then(|text| plain(text.trim()));
+    let inner = decode_base64(text);
+    let key = inner.as_deref().and_then(|text| parse_plain(text.trim()));
     key.unwrap_or(Err(SigningKeyError::NotPem)).map(Arc::new)
 }
 
@@ -53,23 +53,23 @@ pub fn count(text: &str) -> usize {
             })
             .count()
     };
-    match text.contains("-----BEGIN ") {
-        true => blocks(text),
-        false => unpacked(text).map_or(0, |text| blocks(&text)),
+    if text.contains("-----BEGIN ") {
+        return blocks(text);
     }
+    decode_base64(text).map_or(0, |text| blocks(&text))
 }
 
-/// The text of which this is the base64.
-fn unpacked(text: &str) -> Option<Zeroizing<String>> {
-    let packed: Zeroizing<String> =
+/// The text that this base64 encodes.
+fn decode_base64(text: &str) -> Option<Zeroizing<String>> {
+    let base64: Zeroizing<String> =
         Zeroizing::new(text.chars().filter(|c| !c.is_ascii_whitespace()).collect());
-    let inner = BASE64.iter().find_map(|engine| engine.decode(packed.as_bytes()).ok())?;
-    let inner = Zeroizing::new(inner);
-    std::str::from_utf8(&inner).ok().map(|text| Zeroizing::new(text.to_owned()))
+    let bytes = BASE64.iter().find_map(|engine| engine.decode(base64.as_bytes()).ok())?;
+    let bytes = Zeroizing::new(bytes);
+    std::str::from_utf8(&bytes).ok().map(|text| Zeroizing::new(text.to_owned()))
 }
 
 /// The key of a JWK or PEM; `None` for any other text.
-fn plain(text: &str) -> Option<Result<SigningKey, SigningKeyError>> {
+fn parse_plain(text: &str) -> Option<Result<SigningKey, SigningKeyError>> {
     if text.starts_with('{') {
         return Some(SigningKey::from_jwk(text));
     }

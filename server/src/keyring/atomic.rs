@@ -6,8 +6,8 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown};
 use std::path::Path;
 
-/// Random bytes in a temporary name.
-const RANDOM: usize = 8;
+/// Hexadecimal digits of the random part of a temporary name.
+const RANDOM_DIGITS: usize = 16;
 const SUFFIX: &str = ".tmp";
 
 /// The owner and the mode of a file.
@@ -27,7 +27,7 @@ pub(crate) struct Rights {
 /// # Errors
 /// [`io::Error`] of the first step that failed; nothing is left behind.
 pub fn replace(dir: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
-    replace_as(dir, name, bytes, None)
+    replace_as(dir, name, bytes, Rights { owner: None, mode: 0o600 })
 }
 
 /// Like [`replace`], but sets `rights` before the rename: when root changes another user's file, it stays
@@ -35,19 +35,12 @@ pub fn replace(dir: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
 ///
 /// # Errors
 /// [`io::Error`] of the first step that failed, also when the owner cannot be set.
-pub(crate) fn replace_as(
-    dir: &Path,
-    name: &str,
-    bytes: &[u8],
-    rights: Option<Rights>,
-) -> io::Result<()> {
-    let from = dir.join(beside(name)?);
+pub(crate) fn replace_as(dir: &Path, name: &str, bytes: &[u8], rights: Rights) -> io::Result<()> {
+    let from = dir.join(temporary_name(name)?);
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&from)?;
     let mut write = || {
         file.write_all(bytes)?;
-        if let Some(rights) = rights {
-            give(&file, rights)?;
-        }
+        set_rights(&file, rights)?;
         file.sync_all()?;
         fs::rename(&from, dir.join(name))?;
         File::open(dir)?.sync_all()
@@ -59,7 +52,7 @@ pub(crate) fn replace_as(
 ///
 /// # Errors
 /// [`io::Error`]: only root may give files away.
-pub(crate) fn give(file: &File, rights: Rights) -> io::Result<()> {
+pub(crate) fn set_rights(file: &File, rights: Rights) -> io::Result<()> {
     let now = file.metadata()?;
     if let Some((user, group)) = rights.owner.filter(|owner| *owner != (now.uid(), now.gid())) {
         fchown(file, Some(user), Some(group))?;
@@ -77,28 +70,28 @@ pub(crate) fn sweep(dir: &Path, name: Option<&str>) {
     let Ok(entries) = fs::read_dir(dir) else { return };
     for entry in entries.flatten() {
         let file = entry.file_name();
-        if file.to_str().and_then(of).is_some_and(|of| name.is_none_or(|name| of == name)) {
+        let target = file.to_str().and_then(target_of);
+        if target.is_some_and(|target| name.is_none_or(|name| target == name)) {
             drop(fs::remove_file(entry.path()));
         }
     }
 }
 
-fn beside(name: &str) -> io::Result<String> {
+fn temporary_name(name: &str) -> io::Result<String> {
     Ok(format!("{name}.{}{SUFFIX}", random()?))
 }
 
 /// A random part of a name, so that nobody can guess it.
 pub(super) fn random() -> io::Result<String> {
-    let mut random = [0; RANDOM];
+    let mut random = [0; RANDOM_DIGITS / 2];
     aws_lc_rs::rand::fill(&mut random).map_err(|_| io::Error::other("no random bytes"))?;
-    let random = u64::from_ne_bytes(random);
-    Ok(format!("{random:016x}"))
+    Ok(format!("{:0RANDOM_DIGITS$x}", u64::from_ne_bytes(random)))
 }
 
 /// The name of the file that a temporary name belongs to.
-fn of(temporary: &str) -> Option<&str> {
+fn target_of(temporary: &str) -> Option<&str> {
     let (name, random) = temporary.strip_suffix(SUFFIX)?.rsplit_once('.')?;
-    let is_ours = random.len() == 2 * RANDOM && random.bytes().all(|b| b.is_ascii_hexdigit());
+    let is_ours = random.len() == RANDOM_DIGITS && random.bytes().all(|b| b.is_ascii_hexdigit());
     is_ours.then_some(name)
 }
 
@@ -126,11 +119,12 @@ mod tests {
 
     #[test]
     fn a_name_is_never_used_twice_and_leftovers_are_known_by_it() {
-        let (one, two) = (beside("keys.json").unwrap(), beside("keys.json").unwrap());
+        let (one, two) =
+            (temporary_name("keys.json").unwrap(), temporary_name("keys.json").unwrap());
         assert_ne!(one, two);
-        assert_eq!(of(&one), Some("keys.json"));
+        assert_eq!(target_of(&one), Some("keys.json"));
         for not in ["keys.json", "keys.json.tmp", "keys.json.0123.tmp", "a.0123456789abcdeg.tmp"] {
-            assert_eq!(of(not), None);
+            assert_eq!(target_of(not), None);
         }
         let dir = tempfile::tempdir().unwrap();
         for name in [one.as_str(), "keys.json", "a.json.0123456789abcdef.tmp"] {

@@ -30,21 +30,18 @@ use crate::jose::names::Kid;
 
 const RING: &str = "keys.json";
 const LOCK: &str = "keys.lock";
-/// Bytes of a ring: some hundred times what 32 RSA keys take.
-const LIMIT: u64 = 16 * 1024 * 1024;
-/// If a start waits longer than this for the lock, the log says so.
-const SAY_AFTER: Duration = Duration::from_secs(1);
+/// Some hundred times what 32 RSA keys take.
+const MAX_RING_BYTES: u64 = 16 * 1024 * 1024;
+/// A start that waits longer than this for the lock logs a warning.
+const WARN_AFTER: Duration = Duration::from_secs(1);
 /// How long a running proxy waits for the lock: tokens may be waiting for it.
-const WHILE_SERVING: Duration = Duration::from_secs(2);
+const SERVING_TIMEOUT: Duration = Duration::from_secs(2);
 /// Between two tries to get the lock.
-const TRY_AGAIN: Duration = Duration::from_millis(20);
+const RETRY_INTERVAL: Duration = Duration::from_millis(20);
 
 /// See the module.
 #[derive(Debug)]
-pub struct FileStore {
-    place: Arc<StoreDir>,
-    presence: Mutex<Option<Presence>>,
-}
+pub struct FileStore(Arc<StoreDir>);
 
 #[derive(Debug)]
 struct StoreDir {
@@ -52,6 +49,7 @@ struct StoreDir {
     access: Access,
     /// Tokens are being signed, so the wait for the lock is limited.
     serving: AtomicBool,
+    presence: Mutex<Option<Presence>>,
 }
 
 /// The file's own mode protects the keys in it.
@@ -63,49 +61,58 @@ impl Seal for PlainSeal {
     }
 
     fn open(&self, _: &Kid, text: &str) -> Result<Zeroizing<Vec<u8>>, String> {
-        let bytes =
-            STANDARD.decode(text).map_err(|_| "the private key is not base64".to_owned())?;
-        Ok(Zeroizing::new(bytes))
+        let bytes = STANDARD.decode(text);
+        bytes.map(Zeroizing::new).map_err(|_| "the private key is not base64".to_owned())
     }
 }
 
 impl FileStore {
     /// The store of a directory. If it does not exist, the first change creates it with mode 0700.
     pub fn new(dir: &Path, access: Access) -> Self {
-        let place = StoreDir { dir: dir.to_owned(), access, serving: AtomicBool::new(false) };
-        Self { place: Arc::new(place), presence: Mutex::new(None) }
+        let (serving, presence) = (AtomicBool::new(false), Mutex::new(None));
+        Self(Arc::new(StoreDir { dir: dir.to_owned(), access, serving, presence }))
+    }
+
+    /// Runs `work` on a thread that may block.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&StoreDir) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let store = Arc::clone(&self.0);
+        match tokio::task::spawn_blocking(move || work(&store)).await {
+            Ok(outcome) => outcome,
+            Err(e) => Err(StoreError::Io { at: "the ring".to_owned(), why: e.to_string() }),
+        }
     }
 }
 
 #[async_trait]
 impl Store for FileStore {
     async fn load(&self, known: Option<Arc<RingState>>) -> Result<Option<RingState>, StoreError> {
-        let place = Arc::clone(&self.place);
-        blocking(move || Ok(place.read(known.as_deref())?.map(|(ring, _)| ring))).await
+        self.blocking(move |store| Ok(store.read(known.as_deref())?.map(|(ring, _)| ring))).await
     }
 
     async fn replace(&self, expected: u64, ring: Arc<RingState>) -> Result<bool, StoreError> {
-        let place = Arc::clone(&self.place);
-        blocking(move || {
-            let _lock = place.lock()?;
-            let there = place.read(Some(&ring))?;
+        self.blocking(move |store| {
+            let _lock = store.lock()?;
+            let stored = store.read(Some(&ring))?;
             let (epoch, rights) =
-                there.map_or((0, None), |(ring, rights)| (ring.epoch, Some(rights)));
+                stored.map_or((0, None), |(ring, rights)| (ring.epoch, Some(rights)));
             if epoch != expected {
                 return Ok(false);
             }
-            place.write(&ring, rights)?;
+            store.write(&ring, rights)?;
             Ok(true)
         })
         .await
     }
 
-    async fn changed(&self, _since: u64) {
-        let path = self.place.dir.join(RING);
-        differs(|| stamp(&path)).await;
+    async fn changed(&self) {
+        let path = self.0.dir.join(RING);
+        wait_for_change(|| stamp(&path)).await;
     }
 
-    fn spread(&self) -> Duration {
+    fn propagation_delay(&self) -> Duration {
         // Another process on the same directory serves a new key after it has checked the file once.
         Duration::from_secs(2)
     }
@@ -116,37 +123,29 @@ impl Store for FileStore {
 
     fn describe(&self) -> String {
         // Absolute, so that it is clear which folder is meant.
-        let dir = std::path::absolute(&self.place.dir).unwrap_or_else(|_| self.place.dir.clone());
+        let dir = std::path::absolute(&self.0.dir).unwrap_or_else(|_| self.0.dir.clone());
         format!("file:{}", dir.display())
     }
 
     async fn announce(&self, epoch: u64) -> Result<(), StoreError> {
-        self.place.serving.store(true, Ordering::Relaxed);
-        let mut presence = self.presence.lock();
-        let told = match &*presence {
-            Some(presence) => presence.tell(epoch),
-            None => Presence::new(&self.place.dir, epoch).map(|new| *presence = Some(new)),
+        self.0.serving.store(true, Ordering::Relaxed);
+        let mut presence = self.0.presence.lock();
+        let announced = match &*presence {
+            Some(presence) => presence.announce(epoch),
+            None => Presence::new(&self.0.dir, epoch).map(|new| *presence = Some(new)),
         };
-        told.map_err(|e| io_at(&self.place.dir, &e))
+        announced.map_err(StoreError::io(&self.0.dir))
     }
 
     async fn withdraw(&self) {
-        *self.presence.lock() = None;
+        *self.0.presence.lock() = None;
     }
 
     async fn served(&self) -> Result<Option<Vec<u64>>, StoreError> {
-        let place = Arc::clone(&self.place);
-        blocking(move || presence::all(&place.dir).map(Some).map_err(|e| io_at(&place.dir, &e)))
-            .await
-    }
-}
-
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
-) -> Result<T, StoreError> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(outcome) => outcome,
-        Err(e) => Err(StoreError::Io { at: "the ring".to_owned(), why: e.to_string() }),
+        let epochs = |store: &StoreDir| {
+            presence::served_epochs(&store.dir).map_err(StoreError::io(&store.dir))
+        };
+        self.blocking(epochs).await.map(Some)
     }
 }
 
@@ -159,11 +158,13 @@ impl StoreDir {
         let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
         let file = match OpenOptions::new().read(true).custom_flags(flags).open(&path) {
             Ok(file) => file,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return self.nothing_at(&path),
-            Err(e) => return Err(io_at(&path, &e)),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                return check_absent(&path).map(|()| None);
+            }
+            Err(e) => return Err(StoreError::io(&path)(e)),
         };
-        let meta = file.metadata().map_err(|e| io_at(&path, &e))?;
-        if let Some(what) = what_else(&meta) {
+        let meta = file.metadata().map_err(StoreError::io(&path))?;
+        if let Some(what) = other_kind(&meta) {
             return Err(StoreError::NotAFile { path: path.display().to_string(), what });
         }
         self.check_owner(&path, meta.uid(), false)?;
@@ -172,30 +173,19 @@ impl StoreDir {
             return Err(StoreError::Permissions { path: path.display().to_string(), mode });
         }
         let mut text = Zeroizing::new(String::new());
-        file.take(LIMIT).read_to_string(&mut text).map_err(|e| io_at(&path, &e))?;
+        file.take(MAX_RING_BYTES).read_to_string(&mut text).map_err(StoreError::io(&path))?;
         let ring = RingState::from_text(&text, &PlainSeal, known)
-            .map_err(|e| StoreError::Ring { at: path.display().to_string(), why: e })?;
+            .map_err(StoreError::ring(path.display()))?;
         let owner = geteuid().is_root().then_some((meta.uid(), meta.gid()));
         Ok(Some((ring, Rights { owner, mode: meta.mode() & 0o777 })))
-    }
-
-    /// `None`: there is no ring. A broken link is an error: it shows that there was one.
-    fn nothing_at<T>(&self, path: &Path) -> Result<Option<T>, StoreError> {
-        if fs::symlink_metadata(path).is_ok() {
-            let what = "a link that leads nowhere";
-            return Err(StoreError::NotAFile { path: path.display().to_string(), what });
-        }
-        Ok(None)
     }
 
     fn check_folder(&self) -> Result<(), StoreError> {
         let path = || self.dir.display().to_string();
         let meta = match fs::metadata(&self.dir) {
             Ok(meta) => meta,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                return self.nothing_at::<()>(&self.dir).map(drop);
-            }
-            Err(e) => return Err(io_at(&self.dir, &e)),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return check_absent(&self.dir),
+            Err(e) => return Err(StoreError::io(&self.dir)(e)),
         };
         if !meta.is_dir() {
             return Err(StoreError::NotAFolder { path: path() });
@@ -219,29 +209,24 @@ impl StoreDir {
     }
 
     fn write(&self, ring: &RingState, rights: Option<Rights>) -> Result<(), StoreError> {
-        let text = ring
-            .to_text(&PlainSeal)
-            .map_err(|e| StoreError::Ring { at: self.dir.display().to_string(), why: e })?;
+        let text = ring.to_text(&PlainSeal).map_err(StoreError::ring(self.dir.display()))?;
         // We hold the lock, so no process still writes a temporary file.
         atomic::sweep(&self.dir, Some(RING));
-        let rights = rights.or_else(|| Some(Rights { owner: self.folders_owner(), mode: 0o600 }));
+        let rights = rights.unwrap_or_else(|| Rights { owner: self.owner_if_root(), mode: 0o600 });
         atomic::replace_as(&self.dir, RING, text.as_bytes(), rights)
-            .map_err(|e| io_at(&self.dir.join(RING), &e))
+            .map_err(StoreError::io(&self.dir.join(RING)))
     }
 
     /// The owner of new files if root makes them in another user's folder: that user.
-    fn folders_owner(&self) -> Option<(u32, u32)> {
+    fn owner_if_root(&self) -> Option<(u32, u32)> {
         let meta = fs::metadata(&self.dir).ok().filter(|_| geteuid().is_root())?;
         Some((meta.uid(), meta.gid()))
     }
 
     /// The lock is held until the file is dropped; the kernel releases it when the process ends.
     fn lock(&self) -> Result<File, StoreError> {
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&self.dir)
-            .map_err(|e| io_at(&self.dir, &e))?;
+        let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.dir);
+        made.map_err(StoreError::io(&self.dir))?;
         let path = self.dir.join(LOCK);
         let file = OpenOptions::new()
             .create(true)
@@ -251,31 +236,28 @@ impl StoreDir {
             // Otherwise a link could make us create a file elsewhere, and a named pipe would block.
             .custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed())
             .open(&path)
-            .map_err(|e| io_at(&path, &e))?;
-        if let Some(owner) = self.folders_owner() {
+            .map_err(StoreError::io(&path))?;
+        if let Some(owner) = self.owner_if_root() {
             // The proxy runs as that user and must be able to open it.
-            atomic::give(&file, Rights { owner: Some(owner), mode: 0o600 })
-                .map_err(|e| io_at(&path, &e))?;
+            atomic::set_rights(&file, Rights { owner: Some(owner), mode: 0o600 })
+                .map_err(StoreError::io(&path))?;
         }
-        self.wait_for(&file, &path)?;
+        self.wait_for_lock(&file, &path)?;
         Ok(file)
     }
 
-    fn wait_for(&self, file: &File, path: &Path) -> Result<(), StoreError> {
-        let io = |e: rustix::io::Errno| io_at(path, &e.into());
-        let patience = match self.serving.load(Ordering::Relaxed) {
-            true => WHILE_SERVING,
-            false => SAY_AFTER,
-        };
-        let tries = patience.as_millis() / TRY_AGAIN.as_millis();
-        for _ in 0..tries {
+    fn wait_for_lock(&self, file: &File, path: &Path) -> Result<(), StoreError> {
+        let io = |e: rustix::io::Errno| StoreError::io(path)(e.into());
+        let serving = self.serving.load(Ordering::Relaxed);
+        let timeout = if serving { SERVING_TIMEOUT } else { WARN_AFTER };
+        for _ in 0..timeout.as_millis() / RETRY_INTERVAL.as_millis() {
             match flock(file, FlockOperation::NonBlockingLockExclusive) {
-                Err(rustix::io::Errno::WOULDBLOCK) => std::thread::sleep(TRY_AGAIN),
+                Err(rustix::io::Errno::WOULDBLOCK) => std::thread::sleep(RETRY_INTERVAL),
                 done => return done.map_err(io),
             }
         }
         let path = path.display().to_string();
-        if self.serving.load(Ordering::Relaxed) {
+        if serving {
             return Err(StoreError::Locked { path });
         }
         tracing::warn!(%path, "another process holds the lock of the signing keys; waiting for it");
@@ -283,8 +265,17 @@ impl StoreDir {
     }
 }
 
+/// There is no ring. A broken link is an error: it shows that there was one.
+fn check_absent(path: &Path) -> Result<(), StoreError> {
+    if fs::symlink_metadata(path).is_ok() {
+        let what = "a link that leads nowhere";
+        return Err(StoreError::NotAFile { path: path.display().to_string(), what });
+    }
+    Ok(())
+}
+
 /// What a path is, if it is not a plain file.
-fn what_else(meta: &fs::Metadata) -> Option<&'static str> {
+fn other_kind(meta: &fs::Metadata) -> Option<&'static str> {
     let kind = meta.file_type();
     match () {
         () if kind.is_file() => None,
@@ -312,14 +303,10 @@ pub(crate) fn stamp(path: &Path) -> Option<Stamp> {
     Some((meta.ino(), meta.size(), meta.mtime(), meta.mtime_nsec()))
 }
 
-/// Returns once `look` gives something else than at first; looks every second.
-pub(super) async fn differs<T: PartialEq>(look: impl Fn() -> T) {
-    let before = look();
-    while look() == before {
+/// Returns once `read` gives another value than at first; reads every second.
+pub(super) async fn wait_for_change<T: PartialEq>(read: impl Fn() -> T) {
+    let before = read();
+    while read() == before {
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
-}
-
-pub(super) fn io_at(path: &Path, e: &io::Error) -> StoreError {
-    StoreError::Io { at: path.display().to_string(), why: e.to_string() }
 }

@@ -9,25 +9,22 @@ use arc_swap::ArcSwap;
 use tokio::sync::{Mutex, Notify, watch};
 
 use super::engine::{self, Engine};
-use super::open;
 use super::ring::{RingKey, RingState};
-use super::store::{Access, Store, StoreError};
+use super::store::{Access, Store};
 use super::{KeyView, KeyringError, KeyringSettings, KeyringStatus, Ring};
 use crate::clock::Clock;
 use crate::jose::names::UnixTime;
 use crate::jose::sign::SigningKey;
-use crate::rotation::{self, KeyState, Rules};
+use crate::rotation;
 use crate::status::Fault;
 
 /// `latest_exp` is stored this far ahead, so that not every token costs a write: a retired key stays
 /// published this much longer than its last token needs.
 const LATEST_EXP_STEP: Duration = Duration::from_secs(600);
-/// The most time that rounding to seconds and rebuilding the set add between storing and serving.
-const ROUNDING: Duration = Duration::from_secs(2);
 /// Longest sleep of the rotation task.
-const LONGEST_SLEEP: Duration = Duration::from_secs(30);
+const MAX_SLEEP: Duration = Duration::from_secs(30);
 /// While the store fails, pending writes are tried again after this time.
-const RETRY: Duration = Duration::from_secs(1);
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 /// How often to check which ring the running processes serve.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
@@ -37,9 +34,9 @@ pub struct Keyring {
     state: ArcSwap<RingState>,
     ring: ArcSwap<Ring>,
     /// The `exp` up to which the active key may sign without a write.
-    durable: AtomicI64,
+    stored_exp: AtomicI64,
     /// One change at a time in this process.
-    turn: Mutex<()>,
+    change: Mutex<()>,
     fault: parking_lot::Mutex<Option<Fault>>,
     wake: Notify,
     epochs: watch::Sender<u64>,
@@ -51,17 +48,13 @@ impl std::fmt::Debug for Keyring {
     }
 }
 
-/// Whether the processes that run on a store serve a given ring.
+/// Whether the processes that run on a store serve a given ring, or a later one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Uptake {
-    /// No process runs.
-    Nowhere,
-    /// This many run, and each serves the given ring or a later one.
-    By(usize),
-    /// Some still serve an older ring.
-    Behind { running: usize, behind: usize },
-    /// The store cannot tell.
-    Unknown,
+pub struct Uptake {
+    /// How many processes run; `None` if the store cannot tell.
+    pub running: Option<usize>,
+    /// How many of them still serve an older ring.
+    pub behind: usize,
 }
 
 impl Keyring {
@@ -70,20 +63,8 @@ impl Keyring {
     /// # Errors
     /// [`KeyringError`]. A store that is corrupt, unreadable or unreachable is never replaced by a new one.
     pub async fn open(settings: KeyringSettings, clock: Clock) -> Result<Arc<Self>, KeyringError> {
-        Self::open_as(Access::Serve, &settings, clock).await
-    }
-
-    /// Like [`Keyring::open`], for a person at the command line or for the proxy.
-    ///
-    /// # Errors
-    /// As [`Keyring::open`].
-    pub async fn open_as(
-        access: Access,
-        settings: &KeyringSettings,
-        clock: Clock,
-    ) -> Result<Arc<Self>, KeyringError> {
-        let store = open::store(settings, &clock, access)?;
-        Self::with_store(settings, store, clock).await
+        let store = settings.open_store(Access::Serve, &clock)?;
+        Self::with_store(&settings, store, clock).await
     }
 
     /// Imports a key. In an empty ring it signs at once. Otherwise it is published as next, and signs once
@@ -96,26 +77,12 @@ impl Keyring {
         key: Arc<SigningKey>,
         clock: Clock,
     ) -> Result<bool, KeyringError> {
-        let store = open::store(settings, &clock, Access::Operate)?;
-        if !store.rotates() {
-            return Err(StoreError::ReadOnly { at: store.describe() }.into());
-        }
-        let rules = rules(settings, &*store);
-        let engine = Engine::new(settings.algorithm, rules, store, clock);
-        let memory = Arc::new(RingState::default());
-        let before = engine.store.load(None).await?.unwrap_or_default();
-        if let Some(known) = before.get(key.kid()) {
-            return match known.times.state {
-                KeyState::Retired => Err(KeyringError::Retired),
-                KeyState::Active | KeyState::Next => Ok(false),
-            };
-        }
-        if before.next().is_some() {
-            return Err(KeyringError::NextIsTaken);
-        }
-        engine::has_place(&before, &rules)?;
-        engine.change(&memory, |ring, now| engine::imported(ring, &key, &rules, now)).await?;
-        Ok(true)
+        let store = settings.open_store(Access::Operate, &clock)?;
+        let engine = Engine::new(settings, store, clock);
+        engine.must_rotate()?;
+        let edit = |ring: &RingState, now| engine::imported(ring, &key, &engine.rules, now);
+        let (_, imported) = engine.change(&Arc::default(), edit).await?;
+        Ok(imported)
     }
 
     /// Opens a ring kept in `store`.
@@ -127,18 +94,17 @@ impl Keyring {
         store: Arc<dyn Store>,
         clock: Clock,
     ) -> Result<Arc<Self>, KeyringError> {
-        let rules = rules(settings, &*store);
-        let engine = Engine::new(settings.algorithm, rules, store, clock);
-        let state = engine.reconcile(&Arc::new(RingState::default())).await?;
+        let engine = Engine::new(settings, store, clock);
+        let state = engine.reconcile(&Arc::default()).await?;
         let ring = Ring::of(&state)?;
-        tell_if_full(&RingState::default(), &state);
+        warn_if_full(&RingState::default(), &state);
         Ok(Arc::new(Self {
             engine,
-            durable: AtomicI64::new(durable(&state)),
+            stored_exp: AtomicI64::new(latest_exp(&state)),
             epochs: watch::Sender::new(state.epoch),
             state: ArcSwap::from_pointee(state),
             ring: ArcSwap::from_pointee(ring),
-            turn: Mutex::new(()),
+            change: Mutex::default(),
             fault: parking_lot::Mutex::default(),
             wake: Notify::new(),
         }))
@@ -150,7 +116,7 @@ impl Keyring {
     }
 
     /// How long after a change every copy of the set has it, if no replica is cut off.
-    pub fn ahead(&self) -> Duration {
+    pub fn propagation_time(&self) -> Duration {
         self.engine.rules.ahead.saturating_sub(self.engine.rules.outage)
     }
 
@@ -161,7 +127,7 @@ impl Keyring {
 
     /// Whether the first key was made when the ring was opened.
     pub fn was_made(&self) -> bool {
-        self.engine.made.load(Ordering::Relaxed)
+        self.engine.made_first_key.load(Ordering::Relaxed)
     }
 
     /// Receives the epoch of every new ring.
@@ -179,19 +145,19 @@ impl Keyring {
     /// again loses the `exp`: its key, once retired, may leave the set before the last of these tokens has
     /// expired.
     pub async fn note_signed(&self, exp: UnixTime) {
-        if exp.secs() <= self.durable.load(Ordering::Acquire) {
+        if exp.secs() <= self.stored_exp.load(Ordering::Acquire) {
             return;
         }
-        let _turn = self.turn.lock().await;
-        if exp.secs() <= self.durable.load(Ordering::Acquire) {
+        let _change = self.change.lock().await;
+        if exp.secs() <= self.stored_exp.load(Ordering::Acquire) {
             return;
         }
         let kid = self.ring.load().active.kid().clone();
         let to = exp.plus(LATEST_EXP_STEP);
         let memory = self.state.load_full();
-        let edit = |ring: &RingState, now| engine::raise(ring, &kid, to, now);
+        let edit = |ring: &RingState, now| Ok(engine::raise(ring, &kid, to, now));
         match self.engine.change(&memory, edit).await {
-            Ok(state) => self.adopt(state),
+            Ok((state, _)) => self.adopt(state),
             Err(e) => {
                 self.record_fault(&e);
                 if let Some(state) = engine::raise(&memory, &kid, to, self.engine.clock.now()) {
@@ -201,7 +167,7 @@ impl Keyring {
                 self.wake.notify_one();
             }
         }
-        self.durable.fetch_max(to.secs(), Ordering::AcqRel);
+        self.stored_exp.fetch_max(to.secs(), Ordering::AcqRel);
     }
 
     /// Asks for a rotation. The new key is published at once, and signs once every cached copy without it has
@@ -211,18 +177,17 @@ impl Keyring {
     /// [`KeyringError`] when it cannot be stored, or the ring is full. With `at_once` a full ring is no
     /// obstacle: a compromised key must go. Nothing has changed after an error.
     pub async fn rotate(&self, at_once: bool) -> Result<(), KeyringError> {
-        if !self.engine.store.rotates() {
-            return Err(StoreError::ReadOnly { at: self.engine.store.describe() }.into());
-        }
-        let fresh = engine::make(self.engine.algorithm).await?;
-        let _turn = self.turn.lock().await;
-        let rules = self.engine.rules;
-        if !at_once {
-            engine::has_place(&self.state.load(), &rules)?;
-        }
-        let edit =
-            |ring: &RingState, now| Some(engine::rotated(ring, &fresh, at_once, &rules, now));
-        let state = self.engine.change(&self.state.load_full(), edit).await?;
+        self.engine.must_rotate()?;
+        let new_key = engine::make(self.engine.algorithm).await?;
+        let _change = self.change.lock().await;
+        let rules = &self.engine.rules;
+        let edit = |ring: &RingState, now| {
+            if !at_once {
+                engine::check_space(ring)?;
+            }
+            Ok(Some(engine::rotated(ring, &new_key, at_once, rules, now)))
+        };
+        let (state, _) = self.engine.change(&self.state.load_full(), edit).await?;
         self.adopt(state);
         self.wake.notify_one();
         Ok(())
@@ -237,12 +202,12 @@ impl Keyring {
     pub async fn run(&self, mut shutdown: watch::Receiver<bool>) {
         while !*shutdown.borrow() {
             self.tick().await;
-            // Only `keys rotate` waits for this, and it asks again.
+            // Only `keys rotate` waits for this, and it polls.
             let _ = self.engine.store.announce(self.ring.load().epoch).await;
             let wait = self.until_due();
             tokio::select! {
                 () = self.engine.clock.sleep(wait) => {}
-                () = self.engine.store.changed(self.state.load().epoch) => {}
+                () = self.engine.store.changed() => {}
                 () = self.wake.notified() => {}
                 changed = shutdown.changed() => {
                     // The sender of the shutdown signal is gone.
@@ -261,7 +226,7 @@ impl Keyring {
 
     /// Does what is due now, and reads what other processes changed.
     pub async fn tick(&self) {
-        let _turn = self.turn.lock().await;
+        let _change = self.change.lock().await;
         match self.engine.reconcile(&self.state.load_full()).await {
             Ok(state) => {
                 self.adopt(state);
@@ -273,57 +238,51 @@ impl Keyring {
         }
     }
 
-    /// Waits until every process that runs on the store serves this ring, at most `patience`.
+    /// Waits until every process that runs on the store serves this ring, at most `timeout`.
     ///
     /// # Errors
     /// [`KeyringError`] when the store cannot be read.
-    pub async fn wait_until_served(&self, patience: Duration) -> Result<Uptake, KeyringError> {
+    pub async fn wait_until_served(&self, timeout: Duration) -> Result<Uptake, KeyringError> {
         let epoch = self.state.load().epoch;
-        let until = tokio::time::Instant::now() + patience;
+        let deadline = tokio::time::Instant::now() + timeout;
         loop {
-            let Some(epochs) = self.engine.store.served().await? else {
-                return Ok(Uptake::Unknown);
-            };
-            let running = epochs.len();
-            let behind = epochs.iter().filter(|served| **served < epoch).count();
-            match (running, behind) {
-                (0, _) => return Ok(Uptake::Nowhere),
-                (_, 0) => return Ok(Uptake::By(running)),
-                _ if tokio::time::Instant::now() >= until => {
-                    return Ok(Uptake::Behind { running, behind });
-                }
-                _ => tokio::time::sleep(POLL_INTERVAL).await,
+            let epochs = self.engine.store.served().await?;
+            let running = epochs.as_ref().map(Vec::len);
+            let behind = epochs.iter().flatten().filter(|served| **served < epoch).count();
+            if behind == 0 || tokio::time::Instant::now() >= deadline {
+                return Ok(Uptake { running, behind });
             }
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 
     pub fn status(&self) -> KeyringStatus {
         let state = self.state.load();
         let ring = self.ring.load();
-        let engine = &self.engine;
-        let times = state.times();
-        let next = rotation::next_due(&times, &engine.rules, state.asked, engine.clock.now());
         KeyringStatus {
-            store: engine.store.describe(),
+            store: self.engine.store.describe(),
             epoch: ring.epoch,
             active: ring.active.kid().to_string(),
             keys: state.keys.iter().map(KeyView::of).collect(),
-            next_change: next.map(UnixTime::secs),
+            next_change: self.next_change(self.engine.clock.now()).map(UnixTime::secs),
             rotation_asked: state.asked,
-            full: state.keys.len() >= rotation::MAX_KEYS,
+            full: state.is_full(),
             error: self.fault.lock().clone(),
         }
     }
 
     fn until_due(&self) -> Duration {
         if self.fault.lock().is_some() {
-            return RETRY;
+            return RETRY_INTERVAL;
         }
-        let state = self.state.load();
         let now = self.engine.clock.now();
-        let due = rotation::next_due(&state.times(), &self.engine.rules, state.asked, now);
-        let wait = due.map_or(LONGEST_SLEEP, |at| at.since(now));
-        wait.clamp(Duration::from_secs(1), LONGEST_SLEEP)
+        let wait = self.next_change(now).map_or(MAX_SLEEP, |at| at.since(now));
+        wait.clamp(Duration::from_secs(1), MAX_SLEEP)
+    }
+
+    fn next_change(&self, now: UnixTime) -> Option<UnixTime> {
+        let state = self.state.load();
+        rotation::next_due(&state.times(), &self.engine.rules, state.asked, now)
     }
 
     /// Makes a stored ring the one in memory.
@@ -333,23 +292,26 @@ impl Keyring {
             Ok(ring) => ring,
             Err(error) => return self.record_fault(&error),
         };
-        let active = ring.active.kid() == self.ring.load().active.kid();
-        let same = before.epoch == state.epoch && active;
+        let same_active = ring.active.kid() == self.ring.load().active.kid();
+        let same = before.epoch == state.epoch && same_active;
         if !same {
-            for RingKey { times, .. } in state.keys.iter().filter(|k| has_moved(&before, k)) {
-                let (kid, now) = (&times.kid, times.state.name());
-                tracing::info!(%kid, state = now, epoch = state.epoch, "a signing key changed state");
+            for RingKey { times, .. } in &state.keys {
+                let (kid, now) = (&times.kid, times.state);
+                if before.get(kid).is_none_or(|key| key.times.state != now) {
+                    let epoch = state.epoch;
+                    tracing::info!(%kid, state = now.name(), epoch, "a signing key changed state");
+                }
             }
-            tell_if_full(&before, &state);
+            warn_if_full(&before, &state);
         }
-        let durable = durable(&state);
+        let latest_exp = latest_exp(&state);
         let epoch = state.epoch;
         self.state.store(Arc::new(state));
-        if active {
-            self.durable.fetch_max(durable, Ordering::AcqRel);
+        if same_active {
+            self.stored_exp.fetch_max(latest_exp, Ordering::AcqRel);
         } else {
             // Another key signs from now on, so its own `latest_exp` counts.
-            self.durable.store(durable, Ordering::Release);
+            self.stored_exp.store(latest_exp, Ordering::Release);
         }
         if !same {
             self.ring.store(Arc::new(ring));
@@ -367,34 +329,17 @@ impl Keyring {
     }
 }
 
-fn rules(settings: &KeyringSettings, store: &dyn Store) -> Rules {
-    // Other replicas serve only the ring of a shared store.
-    let outage = if store.is_shared() { settings.outage } else { Duration::ZERO };
-    Rules {
-        rotate_every: settings.rotate_every.filter(|_| store.rotates()),
-        ahead: settings.max_age + settings.skew + store.spread() + ROUNDING + outage,
-        outage,
-        skew: settings.skew,
-    }
-}
-
-fn has_moved(before: &RingState, key: &RingKey) -> bool {
-    before.get(&key.times.kid).map(|k| k.times.state) != Some(key.times.state)
-}
-
 /// Logs once when the ring becomes full.
-fn tell_if_full(before: &RingState, now: &RingState) {
-    let full = |ring: &RingState| ring.keys.len() >= rotation::MAX_KEYS;
-    if full(now) && !full(before) {
-        let keys = now.keys.len();
+fn warn_if_full(before: &RingState, now: &RingState) {
+    if now.is_full() && !before.is_full() {
         tracing::warn!(
             code = "key_ring_full",
-            keys,
+            keys = now.keys.len(),
             "the ring of signing keys is full: rotation waits until a retired key's last token has expired"
         );
     }
 }
 
-fn durable(state: &RingState) -> i64 {
+fn latest_exp(state: &RingState) -> i64 {
     state.active().map_or(0, |key| key.times.latest_exp.secs())
 }

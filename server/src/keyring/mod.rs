@@ -9,7 +9,6 @@ pub mod atomic;
 mod engine;
 pub mod file;
 pub mod live;
-pub mod open;
 pub mod outside;
 mod presence;
 #[cfg(feature = "redis")]
@@ -27,9 +26,14 @@ use std::time::Duration;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
+use self::file::FileStore;
 pub use self::live::{Keyring, Uptake};
+pub use self::outside::KeySource;
+use self::outside::SuppliedStore;
 use self::ring::{RingKey, RingState};
+use self::store::Store;
 pub use self::store::{Access, StoreError};
+use crate::clock::Clock;
 use crate::jose::alg::Alg;
 use crate::jose::jwk::PublicJwk;
 use crate::jose::keyset::KeySet;
@@ -56,17 +60,38 @@ pub struct KeyringSettings {
     pub outage: Duration,
 }
 
+impl KeyringSettings {
+    /// Opens the store.
+    ///
+    /// # Errors
+    /// [`KeyringError`] for an invalid address.
+    pub fn open_store(
+        &self,
+        access: Access,
+        clock: &Clock,
+    ) -> Result<Arc<dyn Store>, KeyringError> {
+        Ok(match &self.store {
+            StoreSettings::File(dir) => Arc::new(FileStore::new(dir, access)),
+            StoreSettings::Supplied(source) => {
+                let max_age = self.max_age + self.skew;
+                Arc::new(SuppliedStore::new(source.clone(), max_age, clock.clone()))
+            }
+            #[cfg(feature = "redis")]
+            StoreSettings::Redis { url, encryption_key } => {
+                Arc::new(redis::RedisStore::open(url.expose(), encryption_key)?)
+            }
+            #[cfg(not(feature = "redis"))]
+            StoreSettings::Redis { .. } => return Err(KeyringError::Unsupported("redis")),
+        })
+    }
+}
+
 #[derive(Debug, Clone)]
 pub enum StoreSettings {
     /// A directory; the ring is `keys.json` in it, mode 0600.
     File(PathBuf),
-    /// PEM or JWK files mounted read-only (a Kubernetes Secret), reloaded when they change.
-    ReadOnly(PathBuf),
-    /// Environment variables, `NAME`, `NAME_NEXT` and `NAME_PREVIOUS`: nothing is kept on a disk.
-    Env {
-        name: String,
-        keys: Vec<(KeyState, Arc<SigningKey>)>,
-    },
+    /// Keys that are made and rotated elsewhere.
+    Supplied(KeySource),
     Redis {
         url: Secret,
         encryption_key: RedisKey,
@@ -77,7 +102,7 @@ impl StoreSettings {
     /// Whether this process may keep other files: last good key sets, a discovery document. A process that
     /// gets its key by a variable usually has no disk that survives a restart.
     pub fn has_disk(&self) -> bool {
-        !matches!(self, Self::Env { .. })
+        !matches!(self, Self::Supplied(KeySource::Variables { .. }))
     }
 }
 
@@ -98,7 +123,7 @@ pub enum KeyringError {
     Store(#[from] StoreError),
     #[error("no signing key could be made: {0}")]
     Make(String),
-    #[error("gave up after {} conflicting writes to the key store", engine::TRIES)]
+    #[error("gave up after {} conflicting writes to the key store", engine::MAX_TRIES)]
     Contended,
     #[error("the ring has no active key")]
     NoActive,
@@ -107,12 +132,8 @@ pub enum KeyringError {
     #[error("the ring has retired this key, so it does not sign again")]
     Retired,
     /// The ring is full of keys that wait for the last token they signed to expire.
-    #[error("the ring is full: {keys} keys wait for the last token they signed to expire")]
-    Full {
-        keys: usize,
-        /// When the first of them is removed, seconds since 1970.
-        until: Option<i64>,
-    },
+    #[error("the ring is full: {0} keys wait for the last token they signed to expire")]
+    Full(usize),
     #[error("this build has no support for `{0}`")]
     Unsupported(&'static str),
     #[error("the ring's keys failed their check: {0}")]
@@ -120,36 +141,33 @@ pub enum KeyringError {
 }
 
 impl KeyringError {
+    fn code_and_hint(&self) -> (&'static str, Option<&'static str>) {
+        match self {
+            Self::Store(error) => error.code_and_hint(),
+            Self::Make(_) => ("key_make", None),
+            Self::Contended => ("store_contended", Some("try again")),
+            Self::NoActive => ("no_active_key", None),
+            Self::NextIsTaken => ("next_taken", None),
+            Self::Retired => ("key_retired", Some("`countersign keys rotate` makes a new key")),
+            Self::Full(_) => (
+                "key_ring_full",
+                Some(
+                    "shorter `max_lifetime`s let keys go sooner; `keys rotate --now` changes the key all the same",
+                ),
+            ),
+            Self::Unsupported(_) => ("unsupported", None),
+            Self::ReadBack(fault) => (fault.code(), None),
+        }
+    }
+
     /// A stable name: status field, metric label.
     pub fn code(&self) -> &'static str {
-        match self {
-            Self::Store(e) => e.code(),
-            Self::Make(_) => "key_make",
-            Self::Contended => "store_contended",
-            Self::NoActive => "no_active_key",
-            Self::NextIsTaken => "next_taken",
-            Self::Retired => "key_retired",
-            Self::Full { .. } => "key_ring_full",
-            Self::Unsupported(_) => "unsupported",
-            Self::ReadBack(fault) => fault.code(),
-        }
+        self.code_and_hint().0
     }
 
     /// What to do about it, for people.
     pub fn hint(&self) -> Option<&'static str> {
-        match self {
-            Self::Store(error) => error.hint(),
-            Self::Full { .. } => Some(
-                "shorter `max_lifetime`s let keys go sooner; `keys rotate --now` changes the key all the same",
-            ),
-            Self::Contended => Some("try again"),
-            Self::Retired => Some("`countersign keys rotate` makes a new key"),
-            Self::Make(_)
-            | Self::NoActive
-            | Self::NextIsTaken
-            | Self::Unsupported(_)
-            | Self::ReadBack(_) => None,
-        }
+        self.code_and_hint().1
     }
 }
 
@@ -204,8 +222,7 @@ impl Ring {
     /// [`KeyringError::NoActive`]. [`KeyringError::ReadBack`] when another implementation cannot verify, with
     /// the public half of the ring, what each of its keys signed: then none of them may sign.
     fn of(state: &RingState) -> Result<Self, KeyringError> {
-        let active = state.active().ok_or(KeyringError::NoActive)?;
-        let active = Arc::clone(&active.key);
+        let active = Arc::clone(&state.active().ok_or(KeyringError::NoActive)?.key);
         let rank = |key: &&RingKey| match key.times.state {
             KeyState::Active => 0,
             KeyState::Next => 1,

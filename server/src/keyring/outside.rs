@@ -10,6 +10,7 @@
 //! A process that reads variables knows nothing of the process before it. The operator must keep the order by
 //! the order of deployments: a key is published before it signs, and until its last token has expired.
 
+use std::borrow::Cow;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,7 +20,7 @@ use async_trait::async_trait;
 use zeroize::Zeroizing;
 
 use super::admit;
-use super::file::{self, Stamp};
+use super::file;
 use super::ring::{RingKey, RingState};
 use super::store::{Store, StoreError};
 use super::stored::RingError;
@@ -30,77 +31,67 @@ use crate::jose::sign::{SigningKey, SigningKeyError};
 use crate::rotation::{KeyState, KeyTimes};
 
 /// The kubelet writes a changed Secret within about a minute, on each node at its own time.
-pub(super) const SPREAD: Duration = Duration::from_secs(90);
-/// The assumed longest life of tokens that a `previous` key signed before the start.
-const PREVIOUS_TOKENS: Duration = Duration::from_secs(86_400);
-/// A key of `NAME_PREVIOUS` stays published for as long as the variable is there.
-const WHILE_SET: Duration = Duration::from_secs(3650 * 86_400);
+const KUBELET_DELAY: Duration = Duration::from_secs(90);
+/// The assumed longest life of tokens that a `previous` file signed before the start.
+const PREVIOUS_TOKEN_LIFETIME: Duration = Duration::from_secs(86_400);
+/// The key of `NAME_PREVIOUS` stays published for as long as the variable is there.
+const VARIABLE_LIFETIME: Duration = Duration::from_secs(3650 * 86_400);
 
-/// See the module.
-pub struct ReadOnlyStore {
-    dir: PathBuf,
-    clock: Clock,
-    /// How long a new key waits before it signs: `max-age` and the margins.
-    ahead: Duration,
+/// Where supplied keys come from.
+#[derive(Debug, Clone)]
+pub enum KeySource {
+    /// PEM or JWK files mounted read-only (a Kubernetes Secret), reloaded when they change.
+    Directory(PathBuf),
+    /// Environment variables, `NAME`, `NAME_NEXT` and `NAME_PREVIOUS`: nothing is kept on a disk. The keys were
+    /// parsed with the configuration.
+    Variables { name: String, keys: Vec<SuppliedKey> },
 }
 
-impl ReadOnlyStore {
-    pub fn new(dir: &Path, ahead: Duration, clock: Clock) -> Self {
-        Self { dir: dir.to_owned(), clock, ahead }
+/// A key, and the state that its file or variable is named after.
+pub type SuppliedKey = (KeyState, Arc<SigningKey>);
+
+/// See the module.
+pub struct SuppliedStore {
+    source: KeySource,
+    clock: Clock,
+    /// How long it takes until every process has a changed key.
+    propagation_delay: Duration,
+    /// How long a new key waits before it signs: `max-age` and the margins.
+    ahead: Duration,
+    /// How long a `previous` key stays published after the start.
+    previous: Duration,
+}
+
+impl SuppliedStore {
+    /// `max_age`: of the served set, with the skew.
+    pub fn new(source: KeySource, max_age: Duration, clock: Clock) -> Self {
+        let (propagation_delay, previous) = match &source {
+            KeySource::Directory(_) => (KUBELET_DELAY, PREVIOUS_TOKEN_LIFETIME),
+            KeySource::Variables { .. } => (Duration::ZERO, VARIABLE_LIFETIME),
+        };
+        let ahead = max_age + propagation_delay;
+        Self { source, clock, propagation_delay, ahead, previous }
     }
 
-    fn fault(&self, why: impl Into<String>) -> StoreError {
-        StoreError::Ring { at: self.dir.display().to_string(), why: RingError::Corrupt(why.into()) }
-    }
-
-    /// The key files, sorted by name. The entries that Kubernetes adds (`..data`) start with a dot.
-    fn files(&self) -> Result<Vec<PathBuf>, StoreError> {
-        let at = |e: &std::io::Error| file::io_at(&self.dir, e);
-        let mut files = Vec::new();
-        for entry in fs::read_dir(&self.dir).map_err(|e| at(&e))? {
-            let path = entry.map_err(|e| at(&e))?.path();
-            let name = path.file_name().map(|n| n.to_string_lossy().into_owned());
-            let kind = path.extension().and_then(|e| e.to_str()).unwrap_or_default();
-            let key = matches!(kind, "pem" | "key" | "jwk" | "json");
-            if key && name.is_some_and(|n| !n.starts_with('.')) {
-                files.push(path);
+    /// The first ring of a process.
+    fn first_ring(&self, keys: &[SuppliedKey], now: UnixTime) -> RingState {
+        let ring = keys.iter().map(|(state, key)| {
+            let usable = if *state == KeyState::Active { now } else { now.plus(self.ahead) };
+            let mut times = KeyTimes::new(key.kid().clone(), *state, usable, now);
+            if *state == KeyState::Retired {
+                times.latest_exp = now.plus(self.previous);
             }
-        }
-        files.sort();
-        Ok(files)
+            RingKey { times, key: Arc::clone(key) }
+        });
+        RingState { epoch: 1, keys: ring.collect(), ..RingState::default() }
     }
 
-    fn read(&self) -> Result<Vec<(KeyState, Arc<SigningKey>)>, StoreError> {
-        let mut keys = Vec::new();
-        for path in self.files()? {
-            let text = fs::read_to_string(&path).map_err(|e| file::io_at(&path, &e))?;
-            let text = Zeroizing::new(text);
-            let key = admit::parse(&text).map_err(|e| {
-                let at = path.display().to_string();
-                StoreError::Ring { at, why: RingError::Corrupt(e.to_string()) }
-            })?;
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            let state = match name {
-                n if n.starts_with("next") => KeyState::Next,
-                n if n.starts_with("previous") || n.starts_with("retired") => KeyState::Retired,
-                _ => KeyState::Active,
-            };
-            keys.push((state, key));
-        }
-        Ok(keys)
-    }
-
-    /// The ring in memory, updated from the files.
-    fn merged(
-        &self,
-        ring: &RingState,
-        keys: &[(KeyState, Arc<SigningKey>)],
-        now: UnixTime,
-    ) -> RingState {
+    /// The ring in memory, with what the files or variables change.
+    fn merged(&self, ring: &RingState, keys: &[SuppliedKey], now: UnixTime) -> RingState {
         let mut new = ring.clone();
         for (state, key) in keys {
             let state_now = new.get(key.kid()).map(|k| k.times.state);
-            // Back to an earlier key. It is still published, so it may sign at once.
+            // The operator went back to an earlier key. It is still published, so it may sign at once.
             let back = *state == KeyState::Active && state_now == Some(KeyState::Retired);
             if (state_now.is_none() && *state != KeyState::Retired) || back {
                 let usable = if back { now } else { now.plus(self.ahead) };
@@ -110,59 +101,71 @@ impl ReadOnlyStore {
                 new.keys.push(RingKey { times, key: Arc::clone(key) });
             }
         }
-        let named = keys.iter().find(|(state, _)| *state == KeyState::Active);
-        let active = new.active().map(|k| k.times.kid.clone());
-        new.asked = named.is_some_and(|(_, key)| {
-            Some(key.kid()) != active.as_ref()
-                && new.get(key.kid()).is_some_and(|k| k.times.state == KeyState::Next)
-        });
+        let signer = keys.iter().find(|(state, _)| *state == KeyState::Active);
+        let signer = signer.and_then(|(_, key)| new.get(key.kid()));
+        new.asked = signer.is_some_and(|key| key.times.state == KeyState::Next);
         let unchanged = new.asked == ring.asked && new.times() == ring.times();
         new.epoch = if unchanged { ring.epoch } else { ring.epoch + 1 };
         new
     }
+}
 
-    fn stamps(&self) -> Vec<(PathBuf, Option<Stamp>)> {
-        let files = self.files().unwrap_or_default();
-        files.into_iter().map(|path| (path.clone(), file::stamp(&path))).collect()
+/// The key files, sorted by name. The entries that Kubernetes adds (`..data`) start with a dot.
+fn key_files(dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(dir).map_err(StoreError::io(dir))? {
+        let path = entry.map_err(StoreError::io(dir))?.path();
+        let kind = path.extension().and_then(|e| e.to_str()).unwrap_or_default();
+        if matches!(kind, "pem" | "key" | "jwk" | "json") && !file_name(&path).starts_with('.') {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn file_name(path: &Path) -> Cow<'_, str> {
+    path.file_name().unwrap_or_default().to_string_lossy()
+}
+
+fn read_dir(dir: &Path) -> Result<Vec<SuppliedKey>, StoreError> {
+    let corrupt =
+        |path: &Path, why: String| StoreError::ring(path.display())(RingError::Corrupt(why));
+    let mut keys = Vec::new();
+    for path in key_files(dir)? {
+        let text = fs::read_to_string(&path).map_err(StoreError::io(&path))?;
+        let key = admit::parse(&Zeroizing::new(text)).map_err(|e| corrupt(&path, e.to_string()))?;
+        let state = match file_name(&path) {
+            name if name.starts_with("next") => KeyState::Next,
+            name if name.starts_with("previous") || name.starts_with("retired") => {
+                KeyState::Retired
+            }
+            _ => KeyState::Active,
+        };
+        keys.push((state, key));
+    }
+    match keys.iter().filter(|(state, _)| *state == KeyState::Active).count() {
+        1 => Ok(keys),
+        0 => Err(corrupt(dir, "no key file (`*.pem`, `*.key`, `*.jwk`) that may sign".to_owned())),
+        n => Err(corrupt(
+            dir,
+            format!("{n} key files that may sign; call the others `next…` or `previous…`"),
+        )),
     }
 }
 
-/// The first ring of a process. A `previous` key stays published for `previous`.
-fn first(
-    keys: &[(KeyState, Arc<SigningKey>)],
-    ahead: Duration,
-    previous: Duration,
-    now: UnixTime,
-) -> RingState {
-    let ring = keys.iter().map(|(state, key)| {
-        let usable = if *state == KeyState::Active { now } else { now.plus(ahead) };
-        let mut times = KeyTimes::new(key.kid().clone(), *state, usable, now);
-        if *state == KeyState::Retired {
-            times.latest_exp = now.plus(previous);
-        }
-        RingKey { times, key: Arc::clone(key) }
-    });
-    RingState { epoch: 1, keys: ring.collect(), ..RingState::default() }
-}
-
 #[async_trait]
-impl Store for ReadOnlyStore {
+impl Store for SuppliedStore {
     async fn load(&self, known: Option<Arc<RingState>>) -> Result<Option<RingState>, StoreError> {
-        let keys = self.read()?;
-        match keys.iter().filter(|(state, _)| *state == KeyState::Active).count() {
-            1 => {}
-            0 => return Err(self.fault("no key file (`*.pem`, `*.key`, `*.jwk`) that may sign")),
-            n => {
-                return Err(self.fault(format!(
-                    "{n} key files that may sign; call the others `next…` or `previous…`"
-                )));
-            }
-        }
+        let keys = match &self.source {
+            KeySource::Directory(dir) => &read_dir(dir)?,
+            KeySource::Variables { keys, .. } => keys,
+        };
         let now = self.clock.now();
-        match known.filter(|ring| !ring.keys.is_empty()) {
-            None => Ok(Some(first(&keys, self.ahead, PREVIOUS_TOKENS, now))),
-            Some(ring) => Ok(Some(self.merged(&ring, &keys, now))),
-        }
+        Ok(Some(match known.filter(|ring| !ring.keys.is_empty()) {
+            None => self.first_ring(keys, now),
+            Some(ring) => self.merged(&ring, keys, now),
+        }))
     }
 
     /// What is due happens in memory; nothing is written.
@@ -170,16 +173,29 @@ impl Store for ReadOnlyStore {
         Ok(true)
     }
 
-    async fn changed(&self, _since: u64) {
-        file::differs(|| self.stamps()).await;
+    async fn changed(&self) {
+        match &self.source {
+            KeySource::Directory(dir) => {
+                let stamps = || -> Vec<_> {
+                    let files = key_files(dir).unwrap_or_default();
+                    files.into_iter().map(|path| (file::stamp(&path), path)).collect()
+                };
+                file::wait_for_change(stamps).await;
+            }
+            // The environment of a process does not change.
+            KeySource::Variables { .. } => std::future::pending().await,
+        }
     }
 
-    fn spread(&self) -> Duration {
-        SPREAD
+    fn propagation_delay(&self) -> Duration {
+        self.propagation_delay
     }
 
     fn describe(&self) -> String {
-        format!("readonly:{}", self.dir.display())
+        match &self.source {
+            KeySource::Directory(dir) => format!("readonly:{}", dir.display()),
+            KeySource::Variables { name, .. } => format!("env:{name}"),
+        }
     }
 
     fn rotates(&self) -> bool {
@@ -208,11 +224,11 @@ pub enum VariableError {
 pub fn from_variables(
     name: &str,
     read: impl Fn(&str) -> Option<String>,
-) -> Result<Vec<(KeyState, Arc<SigningKey>)>, VariableError> {
+) -> Result<Vec<SuppliedKey>, VariableError> {
     if !env::is_name(name) {
         return Err(VariableError::Name(name.to_owned()));
     }
-    let mut keys: Vec<(KeyState, Arc<SigningKey>)> = Vec::new();
+    let mut keys: Vec<SuppliedKey> = Vec::new();
     for (state, suffix) in SUFFIXES {
         let variable = format!("{name}{suffix}");
         let text = read(&variable).map(Zeroizing::new).filter(|text| !text.trim().is_empty());
@@ -233,51 +249,3 @@ pub fn from_variables(
 
 const SUFFIXES: [(KeyState, &str); 3] =
     [(KeyState::Active, ""), (KeyState::Next, "_NEXT"), (KeyState::Retired, "_PREVIOUS")];
-
-/// Keys from environment variables, which were parsed with the configuration.
-pub struct EnvStore {
-    name: String,
-    ring: RingState,
-}
-
-impl EnvStore {
-    /// `ahead`: how long a key of `NAME_NEXT` must have been published before it may sign.
-    pub fn new(
-        name: &str,
-        keys: &[(KeyState, Arc<SigningKey>)],
-        ahead: Duration,
-        clock: &Clock,
-    ) -> Self {
-        Self { name: name.to_owned(), ring: first(keys, ahead, WHILE_SET, clock.now()) }
-    }
-}
-
-#[async_trait]
-impl Store for EnvStore {
-    async fn load(&self, known: Option<Arc<RingState>>) -> Result<Option<RingState>, StoreError> {
-        let known = known.filter(|ring| !ring.keys.is_empty());
-        Ok(Some(known.map_or_else(|| self.ring.clone(), Arc::unwrap_or_clone)))
-    }
-
-    /// What is due happens in memory; nothing is written.
-    async fn replace(&self, _expected: u64, _ring: Arc<RingState>) -> Result<bool, StoreError> {
-        Ok(true)
-    }
-
-    /// The environment of a process does not change.
-    async fn changed(&self, _since: u64) {
-        std::future::pending::<()>().await;
-    }
-
-    fn spread(&self) -> Duration {
-        Duration::ZERO
-    }
-
-    fn describe(&self) -> String {
-        format!("env:{}", self.name)
-    }
-
-    fn rotates(&self) -> bool {
-        false
-    }
-}

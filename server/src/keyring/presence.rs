@@ -27,23 +27,21 @@ impl Presence {
         let name = format!("{PREFIX}{}", atomic::random()?);
         let path = dir.join(&name);
         // Locked before the rename, so that it is not taken for the file of a dead process.
-        let beside = dir.join(format!("{name}.new"));
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
-        let made = Self { file, path: beside.clone() };
-        flock(&made.file, FlockOperation::NonBlockingLockExclusive)?;
-        made.tell(epoch)?;
-        fs::rename(&beside, &path)?;
-        // Change the path in place: dropping `made` would remove the file.
-        let mut made = made;
-        made.path = path;
-        Ok(made)
+        let temporary = dir.join(format!("{name}.new"));
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
+        let mut presence = Self { file, path: temporary };
+        flock(&presence.file, FlockOperation::NonBlockingLockExclusive)?;
+        presence.announce(epoch)?;
+        fs::rename(&presence.path, &path)?;
+        presence.path = path;
+        Ok(presence)
     }
 
     /// Writes the epoch that is served: in place and of constant length, so that a full disk does not matter.
     ///
     /// # Errors
     /// [`io::Error`].
-    pub(super) fn tell(&self, epoch: u64) -> io::Result<()> {
+    pub(super) fn announce(&self, epoch: u64) -> io::Result<()> {
         self.file.write_all_at(format!("{epoch:020}\n").as_bytes(), 0)
     }
 }
@@ -58,29 +56,30 @@ impl Drop for Presence {
 ///
 /// # Errors
 /// [`io::Error`] where the directory cannot be read.
-pub(super) fn all(dir: &Path) -> io::Result<Vec<u64>> {
+pub(super) fn served_epochs(dir: &Path) -> io::Result<Vec<u64>> {
     let mut epochs = Vec::new();
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
         let ours = entry.file_name().to_str().is_some_and(|name| {
             name.strip_prefix(PREFIX).is_some_and(|id| id.bytes().all(|b| b.is_ascii_hexdigit()))
         });
-        if ours && let Some(epoch) = alive(&entry.path()) {
-            epochs.push(epoch);
+        if ours {
+            epochs.extend(epoch_if_alive(&entry.path()));
         }
     }
     Ok(epochs)
 }
 
-fn alive(path: &Path) -> Option<u64> {
+/// The epoch in the file of a living process; that of a dead one is removed.
+fn epoch_if_alive(path: &Path) -> Option<u64> {
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
-    let mut file = OpenOptions::new().read(true).custom_flags(flags).open(path).ok()?;
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path).ok()?;
     if flock(&file, FlockOperation::NonBlockingLockShared).is_ok() {
         let _ = fs::remove_file(path);
         return None;
     }
     let mut text = String::new();
-    file.by_ref().take(32).read_to_string(&mut text).ok()?;
+    file.take(32).read_to_string(&mut text).ok()?;
     text.trim().parse().ok()
 }
 
@@ -91,18 +90,18 @@ mod tests {
     #[test]
     fn a_living_process_is_seen_with_its_epoch_and_a_dead_one_is_swept() {
         let dir = tempfile::tempdir().unwrap();
-        assert!(all(dir.path()).unwrap().is_empty());
+        assert!(served_epochs(dir.path()).unwrap().is_empty());
         let one = Presence::new(dir.path(), 7).unwrap();
-        assert_eq!(all(dir.path()).unwrap(), [7]);
-        one.tell(u64::MAX).unwrap();
-        assert_eq!(all(dir.path()).unwrap(), [u64::MAX]);
+        assert_eq!(served_epochs(dir.path()).unwrap(), [7]);
+        one.announce(u64::MAX).unwrap();
+        assert_eq!(served_epochs(dir.path()).unwrap(), [u64::MAX]);
         let other = Presence::new(dir.path(), 1).unwrap();
-        assert_eq!(all(dir.path()).unwrap().len(), 2);
+        assert_eq!(served_epochs(dir.path()).unwrap().len(), 2);
         drop(one);
-        assert_eq!(all(dir.path()).unwrap(), [1]);
+        assert_eq!(served_epochs(dir.path()).unwrap(), [1]);
         // As after a kill: the file is there, the lock is not.
         flock(&other.file, FlockOperation::Unlock).unwrap();
-        assert!(all(dir.path()).unwrap().is_empty());
+        assert!(served_epochs(dir.path()).unwrap().is_empty());
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
     }
 }

@@ -11,11 +11,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures::StreamExt as _;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use redis::{AsyncCommands as _, Client, RedisError, Script};
+use redis::{AsyncCommands as _, Client, FromRedisValue, RedisError, Script, ScriptInvocation};
 use tokio::sync::Notify;
+use tokio::task::JoinSet;
 use zeroize::Zeroizing;
 
-use super::redis_fault::{away, invalid};
+use super::redis_fault::{invalid_address, remote_error};
 use super::ring::RingState;
 use super::store::{Store, StoreError};
 use super::stored::Seal;
@@ -25,13 +26,13 @@ use crate::jose::names::Kid;
 /// The ring's name if the address has no `?ring=NAME`.
 const DEFAULT_RING: &str = "countersign";
 /// How often to poll for a change whose message was lost.
-const POLL: Duration = Duration::from_secs(2);
+const POLL_INTERVAL: Duration = Duration::from_secs(2);
 /// A store that answers later than this counts as unreachable; tokens do not wait for it.
 const TIMEOUT: Duration = Duration::from_secs(2);
 /// A replica that did not announce itself for this long does not count as running.
-const ALIVE: Duration = Duration::from_secs(10);
+const ALIVE_FOR: Duration = Duration::from_secs(10);
 /// Version of the format of an encrypted key.
-const SEALED: &str = "v1.";
+const SEAL_VERSION: &str = "v1.";
 
 /// KEYS: the hash. ARGV: expected epoch, new epoch, ring, channel.
 const REPLACE: &str = r"
@@ -71,25 +72,18 @@ return epochs
 pub struct RedisStore {
     connection: ConnectionManager,
     seal: GcmSeal,
-    script: Script,
     key: String,
     /// The hash of running replicas, with the epoch that each serves.
     replicas: String,
     /// This process in that hash.
     id: String,
     channel: String,
+    /// The address, without the password.
     place: String,
-    told: Arc<Notify>,
-    _listener: Listener,
-}
-
-/// The task that listens for changes. It ends when the store is dropped.
-struct Listener(tokio::task::JoinHandle<()>);
-
-impl Drop for Listener {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
+    /// A message said that the ring has changed.
+    changed: Arc<Notify>,
+    /// The task that listens for these messages. It ends when the store is dropped.
+    _listener: JoinSet<()>,
 }
 
 /// AES-256-GCM with random nonces. The ring's name and the kid are authenticated with each key, so that none
@@ -112,7 +106,7 @@ impl Seal for GcmSeal {
             .key
             .seal_in_place_append_tag(self.aad(kid), &mut *sealed)
             .map_err(|_| "the private key could not be encrypted".to_owned())?;
-        let mut text = SEALED.to_owned();
+        let mut text = SEAL_VERSION.to_owned();
         STANDARD.encode_string([nonce.as_ref(), &sealed[..]].concat(), &mut text);
         Ok(text)
     }
@@ -120,7 +114,7 @@ impl Seal for GcmSeal {
     fn open(&self, kid: &Kid, text: &str) -> Result<Zeroizing<Vec<u8>>, String> {
         let wrong =
             || "the private key does not decrypt; is it the right encryption key?".to_owned();
-        let sealed = text.strip_prefix(SEALED).ok_or_else(wrong)?;
+        let sealed = text.strip_prefix(SEAL_VERSION).ok_or_else(wrong)?;
         let bytes = Zeroizing::new(STANDARD.decode(sealed).map_err(|_| wrong())?);
         let (nonce, sealed) = bytes.split_first_chunk::<NONCE_LEN>().ok_or_else(wrong)?;
         let mut plain = Zeroizing::new(sealed.to_vec());
@@ -138,46 +132,47 @@ impl RedisStore {
     /// # Errors
     /// [`StoreError::Away`] for an invalid address.
     pub fn open(url: &str, key: &RedisKey) -> Result<Self, StoreError> {
-        let bad = |why: String| invalid("redis", why);
-        let mut url = url::Url::parse(url).map_err(|e| bad(e.to_string()))?;
-        let mut pairs: Vec<(String, String)> = url.query_pairs().into_owned().collect();
-        let ring = pairs.iter().find(|(name, _)| name == "ring").map(|(_, v)| v.clone());
-        let ring = ring.unwrap_or_else(|| DEFAULT_RING.to_owned());
-        pairs.retain(|(name, _)| name != "ring");
+        let invalid = |why: String| invalid_address("redis", why);
+        let mut url = url::Url::parse(url).map_err(|e| invalid(e.to_string()))?;
+        let (rings, others): (Vec<_>, Vec<_>) =
+            url.query_pairs().into_owned().partition(|(name, _)| name == "ring");
+        let ring =
+            rings.into_iter().next().map_or_else(|| DEFAULT_RING.to_owned(), |(_, ring)| ring);
         url.set_query(None);
-        if !pairs.is_empty() {
-            url.query_pairs_mut().extend_pairs(pairs);
+        if !others.is_empty() {
+            url.query_pairs_mut().extend_pairs(others);
         }
-        let place = format!(
-            "{}://{}:{}",
-            url.scheme(),
-            url.host_str().unwrap_or_default(),
-            url.port().unwrap_or(6379)
-        );
-        let client = Client::open(url.as_str()).map_err(|e| away(&place, &e))?;
+        let (host, port) = (url.host_str().unwrap_or_default(), url.port().unwrap_or(6379));
+        let place = format!("{}://{host}:{port}", url.scheme());
+        let client = Client::open(url.as_str()).map_err(|e| remote_error(&place, &e))?;
         let config = ConnectionManagerConfig::new()
             .set_connection_timeout(Some(TIMEOUT))
             .set_response_timeout(Some(TIMEOUT))
             .set_number_of_retries(1);
         let connection = ConnectionManager::new_lazy_with_config(client.clone(), config)
-            .map_err(|e| away(&place, &e))?;
+            .map_err(|e| remote_error(&place, &e))?;
         let gcm = RandomizedNonceKey::new(&AES_256_GCM, &*key.0)
-            .map_err(|_| bad("the encryption key does not have 32 bytes".to_owned()))?;
+            .map_err(|_| invalid("the encryption key does not have 32 bytes".to_owned()))?;
         let channel = format!("{ring}:changed");
-        let told = Arc::new(Notify::new());
-        let listener = tokio::spawn(listen(client, channel.clone(), Arc::clone(&told)));
+        let changed = Arc::new(Notify::new());
+        let mut listener = JoinSet::new();
+        listener.spawn(listen(client, channel.clone(), Arc::clone(&changed)));
         Ok(Self {
             connection,
-            script: Script::new(REPLACE),
             key: format!("{ring}:ring"),
             replicas: format!("{ring}:replicas"),
-            id: atomic::random().map_err(|e| bad(e.to_string()))?,
+            id: atomic::random().map_err(|e| invalid(e.to_string()))?,
             seal: GcmSeal { key: gcm, ring },
             channel,
             place,
-            told,
-            _listener: Listener(listener),
+            changed,
+            _listener: listener,
         })
+    }
+
+    async fn run<T: FromRedisValue>(&self, call: &ScriptInvocation<'_>) -> Result<T, StoreError> {
+        let mut connection = self.connection.clone();
+        call.invoke_async(&mut connection).await.map_err(|e| remote_error(&self.place, &e))
     }
 }
 
@@ -186,40 +181,30 @@ impl Store for RedisStore {
     async fn load(&self, known: Option<Arc<RingState>>) -> Result<Option<RingState>, StoreError> {
         let mut connection = self.connection.clone();
         let text: Option<String> =
-            connection.hget(&self.key, "ring").await.map_err(|e| away(&self.place, &e))?;
+            connection.hget(&self.key, "ring").await.map_err(|e| remote_error(&self.place, &e))?;
         let Some(text) = text.map(Zeroizing::new) else { return Ok(None) };
-        let ring = RingState::from_text(&text, &self.seal, known.as_deref())
-            .map_err(|why| StoreError::Ring { at: format!("{} {}", self.place, self.key), why })?;
-        Ok(Some(ring))
+        let ring = RingState::from_text(&text, &self.seal, known.as_deref());
+        ring.map(Some).map_err(StoreError::ring(self.describe()))
     }
 
     async fn replace(&self, expected: u64, ring: Arc<RingState>) -> Result<bool, StoreError> {
-        let at = || format!("{} {}", self.place, self.key);
-        let text = ring.to_text(&self.seal).map_err(|why| StoreError::Ring { at: at(), why })?;
-        let mut connection = self.connection.clone();
-        let done: i64 = self
-            .script
-            .key(&self.key)
-            .arg(expected)
-            .arg(ring.epoch)
-            .arg(text.as_str())
-            .arg(&self.channel)
-            .invoke_async(&mut connection)
-            .await
-            .map_err(|e| away(&self.place, &e))?;
-        Ok(done == 1)
+        let text = ring.to_text(&self.seal).map_err(StoreError::ring(self.describe()))?;
+        let script = Script::new(REPLACE);
+        let mut call = script.key(&self.key);
+        call.arg(expected).arg(ring.epoch).arg(text.as_str()).arg(&self.channel);
+        Ok(self.run::<i64>(&call).await? == 1)
     }
 
-    async fn changed(&self, _since: u64) {
+    async fn changed(&self) {
         tokio::select! {
-            () = self.told.notified() => {}
-            () = tokio::time::sleep(POLL) => {}
+            () = self.changed.notified() => {}
+            () = tokio::time::sleep(POLL_INTERVAL) => {}
         }
     }
 
-    fn spread(&self) -> Duration {
+    fn propagation_delay(&self) -> Duration {
         // One poll that just missed the change, and one slow answer.
-        POLL + TIMEOUT + Duration::from_secs(1)
+        POLL_INTERVAL + TIMEOUT + Duration::from_secs(1)
     }
 
     fn describe(&self) -> String {
@@ -227,12 +212,10 @@ impl Store for RedisStore {
     }
 
     async fn announce(&self, epoch: u64) -> Result<(), StoreError> {
-        let mut connection = self.connection.clone();
         let script = Script::new(ANNOUNCE);
         let mut call = script.key(&self.replicas);
         call.arg(&self.id).arg(epoch);
-        let done: Result<(), RedisError> = call.invoke_async(&mut connection).await;
-        done.map_err(|e| away(&self.place, &e))
+        self.run(&call).await
     }
 
     async fn withdraw(&self) {
@@ -241,25 +224,23 @@ impl Store for RedisStore {
     }
 
     async fn served(&self) -> Result<Option<Vec<u64>>, StoreError> {
-        let mut connection = self.connection.clone();
         let script = Script::new(SERVED);
         let mut call = script.key(&self.replicas);
-        call.arg(ALIVE.as_secs());
-        let epochs: Vec<String> =
-            call.invoke_async(&mut connection).await.map_err(|e| away(&self.place, &e))?;
+        call.arg(ALIVE_FOR.as_secs());
+        let epochs: Vec<String> = self.run(&call).await?;
         Ok(Some(epochs.iter().filter_map(|epoch| epoch.parse().ok()).collect()))
     }
 }
 
 /// Listens for changes while there is a connection. Polling covers the rest.
-async fn listen(client: Client, channel: String, told: Arc<Notify>) {
+async fn listen(client: Client, channel: String, changed: Arc<Notify>) {
     loop {
         if let Ok(Ok(mut pubsub)) = tokio::time::timeout(TIMEOUT, client.get_async_pubsub()).await
             && pubsub.subscribe(&channel).await.is_ok()
         {
             let mut messages = pubsub.into_on_message();
             while messages.next().await.is_some() {
-                told.notify_one();
+                changed.notify_one();
             }
         }
         tokio::time::sleep(Duration::from_secs(1)).await;

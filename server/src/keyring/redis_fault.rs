@@ -30,65 +30,63 @@ const RIGHTS: &str = "its ACL must let this user run scripts (`+@scripting`, `+@
 const CLUSTER: &str = "name a Redis that is no cluster: the ring is one value, on one server";
 const OTHER: &str = "the log of Redis says more; nothing was changed";
 
-/// An address that is none.
-pub(super) fn invalid(place: &str, why: impl std::fmt::Display) -> StoreError {
+/// The configured address is invalid.
+pub(super) fn invalid_address(place: &str, why: impl std::fmt::Display) -> StoreError {
     let why = format!("is no address of a Redis: {why}");
     StoreError::Away { at: place.to_owned(), why, hint: ADDRESS }
 }
 
-pub(super) fn away(place: &str, error: &RedisError) -> StoreError {
-    let (why, hint) = told(error, place.starts_with("rediss:"));
+pub(super) fn remote_error(place: &str, error: &RedisError) -> StoreError {
+    let (why, hint) = why_and_hint(error, place.starts_with("rediss:"));
     StoreError::Away { at: place.to_owned(), why, hint }
 }
 
-fn told(error: &RedisError, tls: bool) -> (String, &'static str) {
+fn why_and_hint(error: &RedisError, tls: bool) -> (String, &'static str) {
     let detail = error.to_string();
-    let unreached = |why: &str| format!("cannot be reached: {why}");
     match (error.kind(), error.code()) {
         (_, Some("NOAUTH")) => {
-            return ("asks for a password, and the address has none".to_owned(), PASSWORD);
+            ("asks for a password, and the address has none".to_owned(), PASSWORD)
         }
         (ErrorKind::AuthenticationFailed, _) | (_, Some("WRONGPASS")) => {
-            return ("refuses the password of the address".to_owned(), PASSWORD);
+            ("refuses the password of the address".to_owned(), PASSWORD)
         }
         (ErrorKind::InvalidClientConfig, _) => {
-            return (format!("is no address of a Redis: {detail}"), ADDRESS);
+            (format!("is no address of a Redis: {detail}"), ADDRESS)
         }
         (ErrorKind::Server(ServerErrorKind::NoPerm), _) => {
-            return (format!("refuses a command: {detail}"), RIGHTS);
+            (format!("refuses a command: {detail}"), RIGHTS)
         }
         (ErrorKind::Server(ServerErrorKind::ReadOnly), _) => {
-            return ("is a replica, which takes no changes".to_owned(), REPLICA);
+            ("is a replica, which takes no changes".to_owned(), REPLICA)
         }
         (ErrorKind::Server(ServerErrorKind::Moved | ServerErrorKind::Ask), _) => {
-            return ("is part of a cluster".to_owned(), CLUSTER);
+            ("is part of a cluster".to_owned(), CLUSTER)
         }
         (ErrorKind::Server(_), _) if detail.contains("switch database") => {
-            return (format!("refuses the database: {detail}"), DATABASE);
+            (format!("refuses the database: {detail}"), DATABASE)
         }
-        (ErrorKind::Parse, _) => {
-            return ("answers, but not as a Redis does".to_owned(), REFUSED);
-        }
-        (ErrorKind::Io, _) => {}
-        _ => return (format!("answers with an error: {detail}"), OTHER),
+        (ErrorKind::Parse, _) => ("answers, but not as a Redis does".to_owned(), REFUSED),
+        (ErrorKind::Io, _) => connection_fault(error, &detail, tls),
+        _ => (format!("answers with an error: {detail}"), OTHER),
     }
+}
+
+fn connection_fault(error: &RedisError, detail: &str, tls: bool) -> (String, &'static str) {
     if detail.contains("certificate") {
         return (format!("has a certificate that is not trusted: {detail}"), CERTIFICATE);
     }
-    if error.is_connection_refusal() {
-        return (unreached("connection refused"), REFUSED);
-    }
-    if detail.contains("failed to lookup address") {
-        return (unreached("its host has no address"), NAME);
-    }
-    match (error.is_timeout(), tls) {
-        (true, true) => (unreached("no answer to the TLS handshake"), NO_TLS),
-        (true, false) => (unreached("no answer"), SILENT),
+    let handshake = format!("the TLS handshake failed: {detail}");
+    let (why, hint) = match (error.is_timeout(), tls) {
+        _ if error.is_connection_refusal() => ("connection refused", REFUSED),
+        _ if detail.contains("failed to lookup address") => ("its host has no address", NAME),
+        (true, true) => ("no answer to the TLS handshake", NO_TLS),
+        (true, false) => ("no answer", SILENT),
         // A server without TLS may also answer in its own protocol, or close the connection.
-        (false, true) => (unreached(&format!("the TLS handshake failed: {detail}")), NO_TLS),
-        (false, false) if closed(error) => (unreached("it closed the connection"), TLS),
-        (false, false) => (unreached(&detail), OTHER),
-    }
+        (false, true) => (&*handshake, NO_TLS),
+        (false, false) if closed(error) => ("it closed the connection", TLS),
+        (false, false) => (detail, OTHER),
+    };
+    (format!("cannot be reached: {why}"), hint)
 }
 
 fn closed(error: &RedisError) -> bool {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::jose::names::{Kid, UnixTime};
 use crate::jose::sign::SigningKey;
-use crate::rotation::{KeyState, KeyTimes, Rules, Transition};
+use crate::rotation::{self, KeyState, KeyTimes, Rules, Transition};
 
 /// One key, with its state and times.
 #[derive(Debug, Clone)]
@@ -41,11 +41,16 @@ impl RingState {
         self.keys.iter().find(|key| key.times.state == KeyState::Next)
     }
 
+    /// It has no space for a new key: rotation waits until one is removed.
+    pub fn is_full(&self) -> bool {
+        self.keys.len() >= rotation::MAX_KEYS
+    }
+
     pub fn get(&self, kid: &Kid) -> Option<&RingKey> {
         self.keys.iter().find(|key| key.times.kid == *kid)
     }
 
-    /// The ring after `transitions`, with the next epoch. `fresh` is the key to add; without it none is
+    /// The ring after `transitions`, with the next epoch. `new_key` is the key to add; without it none is
     /// added.
     #[must_use]
     pub fn apply(
@@ -53,11 +58,11 @@ impl RingState {
         transitions: &[Transition],
         rules: &Rules,
         now: UnixTime,
-        fresh: Option<&Arc<SigningKey>>,
+        new_key: Option<&Arc<SigningKey>>,
     ) -> Self {
         let mut ring = self.clone();
         for transition in transitions {
-            match (transition, fresh) {
+            match (transition, new_key) {
                 (Transition::First, Some(key)) => ring.add(key, KeyState::Active, rules, now),
                 (Transition::Create, Some(key)) => ring.add(key, KeyState::Next, rules, now),
                 (Transition::First | Transition::Create, None) => {}
@@ -93,8 +98,8 @@ impl RingState {
     }
 
     /// Notes the `max-age` now served. If it is shorter than before, copies that live longer still exist: a
-    /// key made soon after must wait for those too.
-    pub fn serve_with(&mut self, rules: &Rules, now: UnixTime) -> bool {
+    /// key made soon after must wait for those too. True if the `max-age` changed.
+    pub fn note_max_age(&mut self, rules: &Rules, now: UnixTime) -> bool {
         let ahead = rules.ahead.as_secs();
         if self.ahead == ahead {
             return false;
@@ -105,8 +110,8 @@ impl RingState {
         true
     }
 
-    /// Takes over from `other`, which was served too, what its tokens may need: missing keys, as retired, and
-    /// later `latest_exp`s. True if there was anything.
+    /// Adds from `other`, which was served too, what tokens signed under it still need: missing keys, as
+    /// retired, and later `latest_exp`s. True if this ring changed.
     pub fn catch_up(&mut self, other: &Self, now: UnixTime) -> bool {
         let mut changed = false;
         for theirs in &other.keys {
@@ -170,10 +175,10 @@ mod tests {
     }
 
     /// Does what the engine does at one moment.
-    fn settle(ring: &mut RingState, rules: &Rules, now: UnixTime) {
-        let slower = ring.serve_with(rules, now);
+    fn reconcile(ring: &mut RingState, rules: &Rules, now: UnixTime) {
+        let changed = ring.note_max_age(rules, now);
         let due = due(&ring.times(), rules, ring.asked, now);
-        if slower || !due.is_empty() {
+        if changed || !due.is_empty() {
             *ring = ring.apply(&due, rules, now, Some(&key()));
         }
     }
@@ -182,21 +187,21 @@ mod tests {
     fn the_first_key_signs_at_once_and_the_second_waits() {
         let rules = rules(300, Some(86_400));
         let mut ring = RingState::default();
-        settle(&mut ring, &rules, at(0));
+        reconcile(&mut ring, &rules, at(0));
         let first = ring.active().unwrap().times.kid.clone();
         assert_eq!(next_due(&ring.times(), &rules, false, at(0)), Some(at(86_400 - 305)));
-        settle(&mut ring, &rules, at(86_400 - 306));
+        reconcile(&mut ring, &rules, at(86_400 - 306));
         assert!(ring.next().is_none());
-        settle(&mut ring, &rules, at(86_400 - 305));
+        reconcile(&mut ring, &rules, at(86_400 - 305));
         let second = ring.next().unwrap().times.kid.clone();
-        settle(&mut ring, &rules, at(86_399));
+        reconcile(&mut ring, &rules, at(86_399));
         assert_eq!(ring.active().unwrap().times.kid, first);
-        settle(&mut ring, &rules, at(86_400));
+        reconcile(&mut ring, &rules, at(86_400));
         assert_eq!(ring.active().unwrap().times.kid, second);
         // No token that it signed is still valid. It stays a minute for signatures under way.
-        settle(&mut ring, &rules, at(86_400 + 60 + 5));
+        reconcile(&mut ring, &rules, at(86_400 + 60 + 5));
         assert!(ring.get(&first).is_some());
-        settle(&mut ring, &rules, at(86_400 + 60 + 6));
+        reconcile(&mut ring, &rules, at(86_400 + 60 + 6));
         assert!(ring.get(&first).is_none());
     }
 
@@ -204,9 +209,9 @@ mod tests {
     fn a_lower_max_age_does_not_shorten_the_life_of_old_copies() {
         let (slow, fast) = (rules(3600, None), rules(60, None));
         let mut ring = RingState::default();
-        settle(&mut ring, &slow, at(0));
+        reconcile(&mut ring, &slow, at(0));
         ring.asked = true;
-        settle(&mut ring, &fast, at(10));
+        reconcile(&mut ring, &fast, at(10));
         assert_eq!(ring.next().unwrap().times.usable, at(10 + 3605));
     }
 
@@ -214,9 +219,9 @@ mod tests {
     fn what_was_stored_reads_back_and_anything_else_is_refused() {
         let rules = rules(300, None);
         let mut ring = RingState::default();
-        settle(&mut ring, &rules, at(0));
+        reconcile(&mut ring, &rules, at(0));
         ring.asked = true;
-        settle(&mut ring, &rules, at(1));
+        reconcile(&mut ring, &rules, at(1));
         let seal = super::super::file::PlainSeal;
         let text = ring.to_text(&seal).unwrap();
         let back = RingState::from_text(&text, &seal, None).unwrap();
@@ -256,7 +261,7 @@ mod tests {
 
     /// Steps of two replicas, one of which may be cut off.
     #[derive(Debug, Clone)]
-    enum Apart {
+    enum ReplicaStep {
         Wait(i64),
         Cut,
         Back,
@@ -265,15 +270,15 @@ mod tests {
         Sign(i64, bool),
     }
 
-    fn step_apart() -> impl Strategy<Value = Apart> {
+    fn replica_step() -> impl Strategy<Value = ReplicaStep> {
         prop_oneof![
-            4 => (1i64..400).prop_map(Apart::Wait),
-            1 => (400i64..5000).prop_map(Apart::Wait),
-            2 => ((1i64..100), any::<bool>()).prop_map(|(life, far)| Apart::Sign(life, far)),
-            1 => (1i64..4000).prop_map(|life| Apart::Sign(life, true)),
-            2 => Just(Apart::Cut),
-            1 => Just(Apart::Back),
-            1 => Just(Apart::Ask),
+            4 => (1i64..400).prop_map(ReplicaStep::Wait),
+            1 => (400i64..5000).prop_map(ReplicaStep::Wait),
+            2 => ((1i64..100), any::<bool>()).prop_map(|(life, far)| ReplicaStep::Sign(life, far)),
+            1 => (1i64..4000).prop_map(|life| ReplicaStep::Sign(life, true)),
+            2 => Just(ReplicaStep::Cut),
+            1 => Just(ReplicaStep::Back),
+            1 => Just(ReplicaStep::Ask),
         ]
     }
 
@@ -291,7 +296,7 @@ mod tests {
             let mut rules_now = rules(max_age, rotate_every);
             let mut ring = RingState::default();
             let mut now = 0;
-            settle(&mut ring, &rules_now, at(now));
+            reconcile(&mut ring, &rules_now, at(now));
             // For each set: from when it was served, with which `max-age`, and its kids.
             let mut served: Vec<(i64, u64, Vec<Kid>)> = Vec::new();
             let mut tokens: Vec<(i64, i64, Kid)> = Vec::new();
@@ -315,7 +320,7 @@ mod tests {
                         rules_now = rules(max_age, rotate_every);
                     }
                 }
-                settle(&mut ring, &rules_now, at(now));
+                reconcile(&mut ring, &rules_now, at(now));
                 let kids = ring.keys.iter().map(|k| k.times.kid.clone()).collect();
                 served.push((now, max_age, kids));
             }
@@ -340,7 +345,7 @@ mod tests {
         /// had, signs with it, and cannot tell the others.
         #[test]
         fn a_replica_cut_off_is_noticed_by_no_verifier(
-            steps in proptest::collection::vec(step_apart(), 1..120),
+            steps in proptest::collection::vec(replica_step(), 1..120),
             rotate_every in prop_oneof![Just(None), (2000u64..6000).prop_map(Some)],
         ) {
             let max_age = 300;
@@ -348,7 +353,7 @@ mod tests {
             let outage = i64::try_from(OUTAGE).unwrap();
             let mut ring = RingState::default();
             let mut now = 0;
-            settle(&mut ring, &rules, at(now));
+            reconcile(&mut ring, &rules, at(now));
             let mut there = ring.clone();
             let mut cut: Option<i64> = None;
             // The sets served by the connected replicas, and by the one that may be cut off.
@@ -356,11 +361,11 @@ mod tests {
             let mut tokens: Vec<(i64, i64, Kid)> = Vec::new();
             for step in steps {
                 match step {
-                    Apart::Wait(secs) => now += cut.map_or(secs, |at| secs.min(at + outage - now)),
-                    Apart::Cut => cut = cut.or(Some(now)),
-                    Apart::Back => cut = None,
-                    Apart::Ask => ring.asked = true,
-                    Apart::Sign(life, far) => {
+                    ReplicaStep::Wait(secs) => now += cut.map_or(secs, |at| secs.min(at + outage - now)),
+                    ReplicaStep::Cut => cut = cut.or(Some(now)),
+                    ReplicaStep::Back => cut = None,
+                    ReplicaStep::Ask => ring.asked = true,
+                    ReplicaStep::Sign(life, far) => {
                         let of = if far { &mut there } else { &mut ring };
                         let kid = of.active().unwrap().times.kid.clone();
                         let exp = now + life;
@@ -379,7 +384,7 @@ mod tests {
                 if cut.is_none() {
                     ring.catch_up(&there, at(now));
                 }
-                settle(&mut ring, &rules, at(now));
+                reconcile(&mut ring, &rules, at(now));
                 if cut.is_none() {
                     there = ring.clone();
                 }

@@ -1,6 +1,9 @@
 //! Where a ring is stored: one value, changed only by compare-and-set, so that however many processes run on
 //! one store, each change happens once.
 
+use std::fmt::Display;
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,49 +39,52 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// A stable name: status field, metric label.
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::Io { .. } => "store_io",
-            Self::Permissions { .. } | Self::Folder { .. } => "store_permissions",
-            Self::Owner { .. } => "store_owner",
-            Self::NotAFolder { .. } => "store_not_a_folder",
-            Self::NotAFile { .. } => "store_not_a_file",
-            Self::Locked { .. } => "store_locked",
-            Self::Ring { .. } => "store_corrupt",
-            Self::Away { .. } => "store_away",
-            Self::ReadOnly { .. } => "store_read_only",
-        }
+    /// For `map_err`: a fault of the file system at `path`.
+    pub(super) fn io(path: &Path) -> impl Fn(io::Error) -> Self {
+        |e| Self::Io { at: path.display().to_string(), why: e.to_string() }
     }
 
-    /// What to do about it, for people.
-    pub fn hint(&self) -> Option<&'static str> {
-        match self {
-            Self::Away { hint, .. } => Some(hint),
-            Self::Io { .. } => Some(
+    /// For `map_err`: what is stored at this place is not a valid ring.
+    pub(super) fn ring(at: impl Display) -> impl Fn(RingError) -> Self {
+        move |why| Self::Ring { at: at.to_string(), why }
+    }
+
+    /// A stable name (status field, metric label), and what to do about it, for people.
+    pub fn code_and_hint(&self) -> (&'static str, Option<&'static str>) {
+        let (code, hint) = match self {
+            Self::Io { .. } => (
+                "store_io",
                 "nothing was changed; --data-dir (COUNTERSIGN_DATA_DIR) names a folder this user may write",
             ),
-            Self::NotAFolder { .. } => {
-                Some("--data-dir (COUNTERSIGN_DATA_DIR) names a folder this user may write")
-            }
-            Self::Permissions { .. } => Some("nothing was changed"),
-            Self::Folder { .. } => Some(
+            Self::Permissions { .. } => ("store_permissions", "nothing was changed"),
+            Self::Folder { .. } => (
+                "store_permissions",
                 "others could replace the signing key there; or name a folder inside it by --data-dir",
             ),
-            Self::Owner { .. } => Some(
+            Self::Owner { .. } => (
+                "store_owner",
                 "its owner can read the keys: run as that user, or `chown` it to this one if it is yours",
             ),
-            Self::NotAFile { .. } => Some(
+            Self::NotAFolder { .. } => (
+                "store_not_a_folder",
+                "--data-dir (COUNTERSIGN_DATA_DIR) names a folder this user may write",
+            ),
+            Self::NotAFile { .. } => (
+                "store_not_a_file",
                 "nothing was changed; put the ring back, or move this away to start with a new key",
             ),
-            Self::Locked { .. } => None,
-            Self::Ring { .. } => Some(
+            Self::Locked { .. } => return ("store_locked", None),
+            Self::Ring { .. } => (
+                "store_corrupt",
                 "nothing was changed; restore the ring from a backup, or move it away to start anew",
             ),
-            Self::ReadOnly { .. } => {
-                Some("publish the new key as `next` there, then swap it with the old one")
-            }
-        }
+            Self::Away { hint, .. } => ("store_away", *hint),
+            Self::ReadOnly { .. } => (
+                "store_read_only",
+                "publish the new key as `next` there, then swap it with the old one",
+            ),
+        };
+        (code, Some(hint))
     }
 }
 
@@ -101,11 +107,11 @@ pub trait Store: Send + Sync {
     /// faster, load again.
     async fn replace(&self, expected: u64, ring: Arc<RingState>) -> Result<bool, StoreError>;
 
-    /// Returns when the store may hold another ring than that of epoch `since`.
-    async fn changed(&self, since: u64);
+    /// Returns when the store may hold another ring than now.
+    async fn changed(&self);
 
     /// How long it takes until every process on this store knows of a change.
-    fn spread(&self) -> Duration;
+    fn propagation_delay(&self) -> Duration;
 
     /// The kind and place, without any password.
     fn describe(&self) -> String;

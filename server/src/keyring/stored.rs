@@ -2,6 +2,7 @@
 //!
 //! The member names `office` and `horizon` come from the first release: existing rings have them.
 
+use std::fmt::Display;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -60,14 +61,14 @@ struct StoredKey {
     alg: String,
     #[serde(rename = "office")]
     state: KeyState,
-    published: i64,
-    usable: i64,
+    published: UnixTime,
+    usable: UnixTime,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    activated: Option<i64>,
+    activated: Option<UnixTime>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    retired: Option<i64>,
+    retired: Option<UnixTime>,
     #[serde(rename = "horizon")]
-    latest_exp: i64,
+    latest_exp: UnixTime,
     private: Zeroizing<String>,
 }
 
@@ -77,30 +78,9 @@ impl RingState {
     /// # Errors
     /// [`RingError::Key`] when a private key cannot be sealed.
     pub fn to_text(&self, seal: &dyn Seal) -> Result<Zeroizing<String>, RingError> {
-        let mut keys = Vec::with_capacity(self.keys.len());
-        for RingKey { times, key } in &self.keys {
-            let pkcs8 = key.to_pkcs8().map_err(|e| fault(&times.kid, e))?;
-            let private = seal.seal(&times.kid, &pkcs8).map_err(|why| fault(&times.kid, why))?;
-            keys.push(StoredKey {
-                kid: times.kid.to_string(),
-                alg: key.alg().name().to_owned(),
-                state: times.state,
-                published: times.published.secs(),
-                usable: times.usable.secs(),
-                activated: times.activated.map(UnixTime::secs),
-                retired: times.retired.map(UnixTime::secs),
-                latest_exp: times.latest_exp.secs(),
-                private: Zeroizing::new(private),
-            });
-        }
-        let stored = StoredRing {
-            format: FORMAT,
-            epoch: self.epoch,
-            asked: self.asked,
-            ahead: self.ahead,
-            copies_until: self.copies_until,
-            keys,
-        };
+        let keys = self.keys.iter().map(|key| stored_key(key, seal)).collect::<Result<_, _>>()?;
+        let Self { epoch, asked, ahead, copies_until, .. } = *self;
+        let stored = StoredRing { format: FORMAT, epoch, asked, ahead, copies_until, keys };
         let mut text =
             serde_json::to_string_pretty(&stored).map_err(|e| RingError::Corrupt(e.to_string()))?;
         text.push('\n');
@@ -118,24 +98,24 @@ impl RingState {
             format: u32,
         }
         let corrupt = |e: serde_json::Error| RingError::Corrupt(e.to_string());
-        let head: RingFormat = serde_json::from_str(text).map_err(corrupt)?;
-        if head.format != FORMAT {
-            return Err(RingError::Format(head.format));
+        let RingFormat { format } = serde_json::from_str(text).map_err(corrupt)?;
+        if format != FORMAT {
+            return Err(RingError::Format(format));
         }
         let stored: StoredRing = serde_json::from_str(text).map_err(corrupt)?;
-        if stored.keys.is_empty() {
+        let StoredRing { epoch, asked, ahead, copies_until, keys: stored, .. } = stored;
+        if stored.is_empty() {
             return Err(RingError::Empty);
         }
-        if !(1..=MAX_EPOCH).contains(&stored.epoch) {
-            return Err(RingError::Epoch(stored.epoch));
+        if !(1..=MAX_EPOCH).contains(&epoch) {
+            return Err(RingError::Epoch(epoch));
         }
-        let ahead = i64::try_from(stored.ahead).unwrap_or(i64::MAX);
-        if !is_time(stored.copies_until) || !is_time(ahead) {
+        if !is_time(copies_until) || !i64::try_from(ahead).is_ok_and(is_time) {
             return Err(RingError::Corrupt("it has impossible times".to_owned()));
         }
-        let mut keys: Vec<RingKey> = Vec::with_capacity(stored.keys.len());
-        for key in &stored.keys {
-            let key = parse(key, seal, known)?;
+        let mut keys: Vec<RingKey> = Vec::with_capacity(stored.len());
+        for key in &stored {
+            let key = ring_key(key, seal, known)?;
             if keys.iter().any(|other| other.times.kid == key.times.kid) {
                 return Err(fault(&key.times.kid, "it occurs twice"));
             }
@@ -143,25 +123,27 @@ impl RingState {
         }
         for state in [KeyState::Active, KeyState::Next] {
             if keys.iter().filter(|k| k.times.state == state).count() > 1 {
-                return Err(RingError::Corrupt(format!("two keys are {state:?}").to_lowercase()));
+                return Err(RingError::Corrupt(format!("two keys are {}", state.name())));
             }
         }
-        Ok(Self {
-            epoch: stored.epoch,
-            keys,
-            asked: stored.asked,
-            ahead: stored.ahead,
-            copies_until: stored.copies_until,
-        })
+        Ok(Self { epoch, keys, asked, ahead, copies_until })
     }
 }
 
-fn parse(
+fn stored_key(RingKey { times, key }: &RingKey, seal: &dyn Seal) -> Result<StoredKey, RingError> {
+    let KeyTimes { state, published, usable, activated, retired, latest_exp, .. } = *times;
+    let (kid, alg) = (times.kid.to_string(), key.alg().name().to_owned());
+    let pkcs8 = key.to_pkcs8().map_err(|e| fault(&kid, e))?;
+    let private = seal.seal(&times.kid, &pkcs8).map_err(|why| fault(&kid, why))?.into();
+    Ok(StoredKey { kid, alg, state, published, usable, activated, retired, latest_exp, private })
+}
+
+fn ring_key(
     stored: &StoredKey,
     seal: &dyn Seal,
     known: Option<&RingState>,
 ) -> Result<RingKey, RingError> {
-    let fault = |why: String| RingError::Key { kid: stored.kid.clone(), why };
+    let fault = |why: String| fault(&stored.kid, why);
     let kid = Kid::parse(&stored.kid).map_err(|e| fault(e.to_string()))?;
     check_times(stored).map_err(fault)?;
     let key = match known.and_then(|ring| ring.get(&kid)) {
@@ -177,16 +159,10 @@ fn parse(
             Arc::new(key)
         }
     };
-    let times = KeyTimes {
-        kid,
-        state: stored.state,
-        published: UnixTime::from_secs(stored.published),
-        usable: UnixTime::from_secs(stored.usable),
-        activated: stored.activated.map(UnixTime::from_secs),
-        retired: stored.retired.map(UnixTime::from_secs),
-        // An issuer's `exp` may be any number, and older releases stored it unchanged.
-        latest_exp: UnixTime::from_secs(stored.latest_exp).min(UnixTime::LAST),
-    };
+    let StoredKey { state, published, usable, activated, retired, .. } = *stored;
+    // An issuer's `exp` may be any number, and older releases stored it unchanged.
+    let latest_exp = stored.latest_exp.min(UnixTime::LAST);
+    let times = KeyTimes { kid, state, published, usable, activated, retired, latest_exp };
     Ok(RingKey { times, key })
 }
 
@@ -197,10 +173,10 @@ fn check_times(key: &StoredKey) -> Result<(), String> {
         ("usable", Some(key.usable)),
         ("activated", key.activated),
         ("retired", key.retired),
-        ("horizon", Some(key.latest_exp.min(UnixTime::LAST.secs()))),
+        ("horizon", Some(key.latest_exp.min(UnixTime::LAST))),
     ];
     for (name, time) in times {
-        if let Some(time) = time.filter(|time| !is_time(*time)) {
+        if let Some(time) = time.map(UnixTime::secs).filter(|time| !is_time(*time)) {
             return Err(format!("the time `{name}` cannot be {time}"));
         }
     }
@@ -220,7 +196,7 @@ fn is_time(secs: i64) -> bool {
     (0..=UnixTime::LAST.secs()).contains(&secs)
 }
 
-fn fault(kid: &Kid, why: impl std::fmt::Display) -> RingError {
+fn fault(kid: impl Display, why: impl Display) -> RingError {
     RingError::Key { kid: kid.to_string(), why: why.to_string() }
 }
 

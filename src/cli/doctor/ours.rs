@@ -9,7 +9,7 @@ use crate::config::{self, RunOverrides, issuer_from_discovery, upstream_fetch};
 use crate::dns::Resolver;
 use crate::doctor::finding::{NoAnswer, Ours, ReadKeys, Setup};
 use crate::issuer::discovery;
-use crate::issuer::fetch::{FetchRequest, Fetcher, Wanted};
+use crate::issuer::fetch::{ACCEPT_KEY_SET, FetchRequest, Fetcher};
 use crate::issuer::{IssuerSettings, Source};
 use crate::jose::json::quote as quoted;
 use crate::jose::jwks;
@@ -90,7 +90,7 @@ async fn by_upstream(upstream: &str, fetcher: &Fetcher) -> Result<ReadKeys, NoAn
         return Err(NoAnswer::new("config", "there is no upstream"));
     };
     let fetch = upstream_fetch(upstream, &config);
-    let private = fetcher.resolver().leads_inside(&upstream.url).await;
+    let private = fetcher.resolver.leads_inside(&upstream.url).await;
     let learnt = |document: &[u8]| {
         let found = read_document(document).map_err(|e| NoAnswer::new(e.code(), e))?;
         issuer_from_discovery(Some(&found), upstream, &config, private)
@@ -140,9 +140,9 @@ async fn read(settings: &IssuerSettings, fetcher: &Fetcher) -> Result<ReadKeys, 
     let Source::Url(url) = &settings.source else {
         return Err(NoAnswer::new("config", "the key set has no address"));
     };
-    let (wanted, now, limits) = (Wanted::KeySet, Clock::system().now(), settings.limits);
+    let (accept, now, limits) = (ACCEPT_KEY_SET, Clock::system().now(), settings.limits);
     let (fetch, limit) = (&settings.fetch, limits.document);
-    let ask = FetchRequest { url, wanted, settings: fetch, limit, etag: None, now };
+    let ask = FetchRequest { url, accept, settings: fetch, limit, etag: None, now };
     let got = fetcher.document(ask).await.map_err(|e| NoAnswer::new(e.code(), e))?;
     let options = jwks::Options { now: Some(now), limits, ..jwks::Options::default() };
     let normalized = jwks::normalize(&got.body, &options)

@@ -65,12 +65,7 @@ pub(super) fn rotate(
         return Err(failed(&status.store, &KeyringError::NoActive));
     };
     if json {
-        let (running, behind) = match served {
-            Uptake::Unknown => (None, 0),
-            Uptake::Nowhere => (Some(0), 0),
-            Uptake::By(running) => (Some(running), 0),
-            Uptake::Behind { running, behind } => (Some(running), behind),
-        };
+        let Uptake { running, behind } = served;
         out.json_pretty(&Rotated {
             store: &status.store,
             epoch: status.epoch,
@@ -82,7 +77,7 @@ pub(super) fn rotate(
             keys: &status.keys,
         });
     }
-    if let Uptake::Behind { running, behind } = served {
+    if let Uptake { running: Some(running), behind: behind @ 1.. } = served {
         let why = format!(
             "the new key is stored, but {behind} of {running} running proxies did not take it within {} s \
              and go on signing with the old one",
@@ -102,10 +97,10 @@ pub(super) fn rotate(
 fn said(status: &KeyringStatus, key: &KeyView, served: Uptake) -> String {
     let (store, kid) = (&status.store, &key.kid);
     let wait = span(key.usable - Clock::system().now().secs());
-    let who = match served {
-        Uptake::By(1) => "the running proxy".to_owned(),
-        Uptake::By(n) => format!("{n} running proxies"),
-        Uptake::Nowhere | Uptake::Unknown | Uptake::Behind { .. } => String::new(),
+    let who = match served.running {
+        None | Some(0) => String::new(),
+        Some(1) => "the running proxy".to_owned(),
+        Some(n) => format!("{n} running proxies"),
     };
     match (key.state, who.is_empty()) {
         (KeyState::Next, true) => format!(

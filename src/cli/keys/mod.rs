@@ -15,7 +15,7 @@ use crate::clock::Clock;
 use crate::config::{self, RunOverrides};
 use crate::keyring::ring::RingState;
 use crate::keyring::store::Store;
-use crate::keyring::{Access, KeyringError, KeyringSettings, StoreError, open};
+use crate::keyring::{Access, KeyringError, KeyringSettings, StoreError};
 use crate::log;
 
 /// A placeholder: a configuration needs an upstream, and a ring does not.
@@ -56,7 +56,7 @@ fn settings(place: &ConfigPlace, out: &mut Output) -> Result<KeyringSettings, Cl
 
 /// An open store and its name.
 fn store(settings: &KeyringSettings) -> Result<(Arc<dyn Store>, String), KeyringError> {
-    let store = open::store(settings, &Clock::system(), Access::Operate)?;
+    let store = settings.open_store(Access::Operate, &Clock::system())?;
     let name = store.describe();
     Ok((store, name))
 }

@@ -2,13 +2,13 @@
 
 use super::super::output::CliError;
 use super::list::span;
-use crate::keyring::{KeyState, KeyringSettings, StoreSettings};
+use crate::keyring::{KeySource, KeyState, KeyringSettings, StoreSettings};
 
 /// The error of a command that would change such keys. `at_once`: the old key is compromised.
 pub(super) fn unchanged(settings: &KeyringSettings, store: &str, at_once: bool) -> CliError {
     let wait = span((settings.max_age + settings.skew).as_secs().cast_signed());
     match &settings.store {
-        StoreSettings::Env { name, keys } => {
+        StoreSettings::Supplied(KeySource::Variables { name, keys }) => {
             let has_next = keys.iter().any(|(state, _)| *state == KeyState::Next);
             let why = format!(
                 "its keys come from the environment variable {name}: they are rotated where it is set, not here"
@@ -16,7 +16,7 @@ pub(super) fn unchanged(settings: &KeyringSettings, store: &str, at_once: bool) 
             let hint = by_variables(name, &wait, has_next, at_once);
             CliError::new(store, why).hint(hint)
         }
-        StoreSettings::ReadOnly(dir) => {
+        StoreSettings::Supplied(KeySource::Directory(dir)) => {
             let why = "its keys are mounted read-only: they are rotated at their source, not here";
             CliError::new(store, why).hint(format!(
                 "at the source of {} (a Kubernetes Secret) put a new key, by `countersign keys generate --output \

@@ -32,8 +32,9 @@ pub(super) fn all(
     let all = all
         .map(|(i, raw)| one(raw, &at(i), base, upstream, limits, many))
         .collect::<Checked<Vec<_>>>()?;
-    conflicts::check(&all).map_err(|found| {
-        at(found.index).key(found.kind.key()).fault(&found.kind).hint(found.kind.hint())
+    conflicts::check(&all).map_err(|(index, conflict)| {
+        let (key, hint) = conflict.key_and_hint();
+        at(index).key(key).fault(&conflict).hint(hint)
     })?;
     Ok(all)
 }

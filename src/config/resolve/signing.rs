@@ -12,7 +12,7 @@ use super::secret;
 use crate::env::Env;
 use crate::jose::alg::Alg;
 use crate::jose::sign::SigningKey;
-use crate::keyring::{KeyringSettings, RedisKey, StoreSettings, outside};
+use crate::keyring::{KeySource, KeyringSettings, RedisKey, StoreSettings, outside};
 use crate::setting::{self, Secret};
 
 const SKEW: Duration = Duration::from_secs(60);
@@ -80,7 +80,9 @@ pub(super) fn resolve(
         None => StoreSettings::File(data_dir.to_owned()),
         Some(text) => match text.split_once(':') {
             Some(("file", dir)) if !dir.is_empty() => StoreSettings::File(base.join(dir)),
-            Some(("readonly", dir)) if !dir.is_empty() => StoreSettings::ReadOnly(base.join(dir)),
+            Some(("readonly", dir)) if !dir.is_empty() => {
+                StoreSettings::Supplied(KeySource::Directory(base.join(dir)))
+            }
             Some(("env", name)) => {
                 let keys = outside::from_variables(name, |name| env.var(name));
                 let keys = keys.map_err(|why| {
@@ -88,7 +90,7 @@ pub(super) fn resolve(
                         .fault(why)
                         .hint("`countersign keys generate --output FILE` makes a key for it")
                 })?;
-                StoreSettings::Env { name: name.to_owned(), keys }
+                StoreSettings::Supplied(KeySource::Variables { name: name.to_owned(), keys })
             }
             Some(("redis" | "rediss", _)) => {
                 redis_address(&store_at, text)?;

@@ -7,7 +7,7 @@ use http::{HeaderName, Method, header};
 use pingora::Result;
 
 use crate::answer::Failure;
-use crate::issuer::jwks_answer::{Media, has_it, is_in_304};
+use crate::issuer::jwks_answer::{Media, etag_matches, is_in_304};
 use crate::proxy::http::{ServerSession, reply};
 use crate::proxy::state::State;
 
@@ -55,7 +55,7 @@ pub(in crate::proxy) async fn answer(session: &mut ServerSession, state: &State)
         (!values.is_empty()).then(|| values.join(&b","[..]))
     };
     let media = Media::for_accept(joined(header::ACCEPT).as_deref());
-    let same = has_it(joined(header::IF_NONE_MATCH).as_deref(), &set.etag);
+    let same = etag_matches(joined(header::IF_NONE_MATCH).as_deref(), &set.etag);
     let (status, body) = if same { (304, Bytes::new()) } else { (200, set.body.clone()) };
     let fields = set.fields(media).into_iter().filter(|(name, _)| !same || is_in_304(name));
     let header = reply::head(status, fields)?;
