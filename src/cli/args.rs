@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use super::output::Output;
 use crate::config::{self, Config, ConfigError, Found, RunOverrides, any_path};
 #[cfg(feature = "verifier")]
-use crate::doctor::finding::Way;
+use crate::doctor::finding::ProviderKind;
 use crate::env::ProcessEnv;
 use crate::jose::alg::Alg;
 use crate::jose::sign::{SigningKey, SigningKeyError};
@@ -185,7 +185,7 @@ pub struct DoctorArgs {
     pub profile: String,
     /// The kind of provider that must accept; without it, either is enough
     #[arg(long = "for", value_enum, value_name = "KIND")]
-    pub way: Option<Way>,
+    pub kind: Option<ProviderKind>,
     /// Follow documents and redirects into private networks
     #[arg(long)]
     pub allow_private: bool,

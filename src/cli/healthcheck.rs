@@ -17,11 +17,9 @@ const LIMIT: u64 = 64 * 1024;
 /// [`CliError`] when `--admin` is not an address. If the listener does not answer, the exit status is 1.
 pub fn run(args: &HealthcheckArgs, out: &mut Output) -> Result<Exit, CliError> {
     if args.admin == "off" {
-        return Err(CliError::new(
-            "--admin",
-            "the admin listener is off, and only it can be asked",
-        )
-        .hint("let it listen on loopback: COUNTERSIGN_ADMIN=127.0.0.1:9090"));
+        let why = "the admin listener is off, and only it can be asked";
+        return Err(CliError::new("--admin", why)
+            .hint("let it listen on loopback: COUNTERSIGN_ADMIN=127.0.0.1:9090"));
     }
     let admin: Listen = args.admin.parse().map_err(|invalid: Invalid| {
         let hint = invalid.hint.unwrap_or_default();

@@ -4,8 +4,8 @@
 
 use std::collections::BTreeMap;
 
-use super::exam::section;
 use crate::jose::tree::Json;
+use crate::verifier::explain::{CLAIMS, section};
 
 /// Registered claims (RFC 7519 §4.1) and `fva`, which are not in the cache's key.
 const NOT_KEYED: [&str; 8] = ["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "fva"];
@@ -23,7 +23,7 @@ pub enum Changing {
 
 /// Compares the claims of `tokens`, which are not verified.
 pub fn between(tokens: &[String]) -> Changing {
-    let decoded: Option<Vec<_>> = tokens.iter().map(|token| section(token, 1)).collect();
+    let decoded: Option<Vec<_>> = tokens.iter().map(|token| section(token, CLAIMS)).collect();
     let Some(decoded) = decoded else { return Changing::Unreadable };
     let of = |claims: &Json<'_>, name: &str| claims.get(name).map(Json::to_string);
     let Some((first, others)) = decoded.split_first() else { return Changing::Claims(Vec::new()) };
@@ -58,9 +58,7 @@ fn flatten(name: &str, value: &Json<'_>, out: &mut BTreeMap<String, String>) {
                 flatten(&format!("{name}.{member}"), value, out);
             }
         }
-        other => {
-            out.insert(name.to_owned(), other.to_string());
-        }
+        other => drop(out.insert(name.to_owned(), other.to_string())),
     }
 }
 

@@ -93,13 +93,13 @@ pub(super) fn rotate(
         ));
     }
     if !json {
-        out.line(said(&status, key, served));
+        out.line(outcome(&status, key, served));
     }
     Ok(Exit::Good)
 }
 
 /// The outcome in one line.
-fn said(status: &KeyringStatus, key: &KeyView, served: Uptake) -> String {
+fn outcome(status: &KeyringStatus, key: &KeyView, served: Uptake) -> String {
     let (store, kid) = (&status.store, &key.kid);
     let wait = span(key.usable - Clock::system().now().secs());
     let who = match served {
@@ -159,15 +159,14 @@ pub(super) fn import(
         if !store.rotates() {
             return Err(outside::unchanged(settings, &name, false));
         }
-        let done = Keyring::import(settings, key, Clock::system()).await;
-        done.map_err(|e| failed(&name, &e)).map(|new| (new, name))
+        let imported = Keyring::import(settings, key, Clock::system()).await;
+        imported.map_err(|e| failed(&name, &e)).map(|imported| (imported, name))
     })?;
     if json {
         out.json_pretty(&Imported { store: &place, kid: &kid, alg, imported });
-    } else if imported {
-        out.line(format_args!("{place}: {kid} ({alg}) is in the ring"));
     } else {
-        out.line(format_args!("{place}: {kid} ({alg}) was in the ring already"));
+        let text = if imported { "is in the ring" } else { "was in the ring already" };
+        out.line(format_args!("{place}: {kid} ({alg}) {text}"));
     }
     Ok(Exit::Good)
 }
