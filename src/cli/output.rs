@@ -127,11 +127,6 @@ impl Output {
         let _ = writeln!(self.err, "{}", harmless(&text.to_string()));
     }
 
-    /// `warning: …` on stderr.
-    pub fn warning(&mut self, text: impl fmt::Display) {
-        self.labelled("1;33", "warning:", &text.to_string());
-    }
-
     /// `error: what: why`, and `hint: …` where there is one, on stderr.
     pub fn error(&mut self, error: &CliError) {
         self.labelled("1;31", "error:", &error.to_string());

@@ -6,7 +6,7 @@ use crate::support::verifiers;
 use std::sync::OnceLock;
 
 use crate::support::signer::Signer;
-use crate::support::verifiers::{Response, VerdictError};
+use crate::support::verifiers::{AnswerOf as _, Response, VerdictError};
 use countersign::jose::names::UnixTime;
 use countersign::verifier::{Cause, explain};
 use futures::FutureExt;

@@ -3,10 +3,11 @@
 
 #![cfg(feature = "verifier")]
 
-use crate::support::verifiers;
+use crate::support::verifiers::{self, AnswerOf as _};
 use std::time::Duration;
 
 use crate::support::tokens::*;
+use crate::support::verifiers::AnswerOf as _;
 use countersign::jose::alg::{Alg, AlgSet};
 use countersign::jose::asserted::{AssertedClaims, AssertionRules};
 use countersign::jose::confirmation::Confirmation;

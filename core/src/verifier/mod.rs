@@ -30,19 +30,6 @@ pub struct Answer {
     pub body: Vec<u8>,
 }
 
-impl Answer {
-    /// An answer with status `200` and `application/json`.
-    pub fn json(body: impl Into<Vec<u8>>) -> Self {
-        Self::of("application/json", body)
-    }
-
-    /// An answer with status `200` and this media type.
-    pub fn of(content_type: &str, body: impl Into<Vec<u8>>) -> Self {
-        let content_type = Some(content_type.to_owned());
-        Self { status: 200, content_type, body: body.into(), ..Self::default() }
-    }
-}
-
 /// A refusal, in the verifier's words.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{code}: {message}{}", detail.as_ref().map(|text| format!(": {text}")).unwrap_or_default())]

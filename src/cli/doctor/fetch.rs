@@ -128,6 +128,7 @@ fn failed(url: &Url, error: &FetchError) -> NoAnswer {
         error => error.to_string().replace("client error (Connect): ", ""),
     };
     let code = match error.code() {
+        _ if matches!(error, FetchError::Address(_)) => "private_address",
         "connect" if why.contains("certificate") || why.contains("handshake") => "tls",
         code => code,
     };

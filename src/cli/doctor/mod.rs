@@ -13,7 +13,7 @@ use self::show::Page;
 use super::args::DoctorArgs;
 use super::output::{CliError, Output};
 use super::{Exit, token};
-use crate::doctor::changing::{self, Changing};
+use crate::doctor::changing;
 use crate::doctor::exam::{self, examine};
 use crate::doctor::finding::{Case, Place};
 use crate::doctor::summary;
@@ -49,10 +49,7 @@ pub fn run(args: &DoctorArgs, out: &mut Output) -> Result<Exit, CliError> {
             profile: case.profile.name,
             place: case.place,
             accepts: !diagnosis.refused(),
-            changing_claims: changing.as_ref().map(|changing| match changing {
-                Changing::Claims(names) => Some(names.as_slice()),
-                Changing::OtherPerson | Changing::Unreadable => None,
-            }),
+            changing_claims: changing.as_ref().map(|changing| changing.as_deref().ok()),
             diagnosis: &diagnosis,
         });
     } else {

@@ -3,7 +3,7 @@
 use super::gather::Question;
 use crate::auth_config::EXAMPLE_URL as PROXY;
 use crate::cli::output::{one_line, paint, shell_word, shortened, wrap};
-use crate::doctor::changing::Changing;
+use crate::doctor::changing::NotComparable;
 use crate::doctor::exam::{Diagnosis, token_audiences};
 use crate::doctor::finding::{BY_THE_RFCS, CUSTOM_JWT, Case, Finding, Level, OIDC, Place, Setup};
 use crate::doctor::summary::{self, MergedFault};
@@ -83,7 +83,7 @@ impl Page {
 pub(super) fn page(
     case: &Case,
     diagnosis: &Diagnosis,
-    changing: Option<&Changing>,
+    changing: Option<&Result<Vec<String>, NotComparable>>,
     question: &Question<'_>,
     verbose: bool,
     mut page: Page,
@@ -205,22 +205,22 @@ fn warning(finding: &Finding, page: &mut Page) {
     finding.fixes.iter().for_each(|fix| page.fix(fix));
 }
 
-fn claims(changing: &Changing, page: &mut Page) {
+fn claims(changing: &Result<Vec<String>, NotComparable>, page: &mut Page) {
     let names = match changing {
-        Changing::Claims(names) if names.is_empty() => {
+        Ok(names) if names.is_empty() => {
             let text = "no private claim changes between these tokens: a renewal re-runs no query";
             return page.signed(Level::Good, text);
         }
-        Changing::OtherPerson => {
+        Err(NotComparable::OtherPerson) => {
             let text = "the tokens differ in `iss` or `sub`: give two of one person, to see which claims \
                         change";
             return page.signed(Level::Warning, text);
         }
-        Changing::Unreadable => {
+        Err(NotComparable::Unreadable) => {
             let text = "one of the tokens cannot be decoded; nothing to compare";
             return page.signed(Level::Warning, text);
         }
-        Changing::Claims(names) => names,
+        Ok(names) => names,
     };
     let text = format!(
         "{} from token to token: {}. Convex keys its query cache by all private claims, so that \

@@ -11,9 +11,7 @@ use super::super::output::{CliError, Output};
 use super::list::span;
 use super::{block_on, failed, none_there, outside, store};
 use crate::clock::Clock;
-use crate::keyring::{
-    KeyView, Keyring, KeyringError, KeyringSettings, KeyringStatus, Uptake, admit,
-};
+use crate::keyring::{KeyView, Keyring, KeyringError, KeyringSettings, Uptake, admit};
 use crate::rotation::KeyState;
 
 /// How long to wait for running proxies. Each reads the store every second or two.
@@ -64,13 +62,13 @@ pub(super) fn rotate(
     let Some(key) = next.or(active) else {
         return Err(failed(&status.store, &KeyringError::NoActive));
     };
+    let (running, behind) = match served {
+        Uptake::Unknown => (None, 0),
+        Uptake::Nowhere => (Some(0), 0),
+        Uptake::By(running) => (Some(running), 0),
+        Uptake::Behind { running, behind } => (Some(running), behind),
+    };
     if json {
-        let (running, behind) = match served {
-            Uptake::Unknown => (None, 0),
-            Uptake::Nowhere => (Some(0), 0),
-            Uptake::By(running) => (Some(running), 0),
-            Uptake::Behind { running, behind } => (Some(running), behind),
-        };
         out.json_pretty(&Rotated {
             store: &status.store,
             epoch: status.epoch,
@@ -93,31 +91,31 @@ pub(super) fn rotate(
         ));
     }
     if !json {
-        out.line(outcome(&status, key, served));
+        out.line(outcome(&status.store, key, running));
     }
     Ok(Exit::Good)
 }
 
 /// The outcome in one line.
-fn outcome(status: &KeyringStatus, key: &KeyView, served: Uptake) -> String {
-    let (store, kid) = (&status.store, &key.kid);
+fn outcome(store: &str, key: &KeyView, running: Option<usize>) -> String {
+    let kid = &key.kid;
     let wait = span(key.usable - Clock::system().now().secs());
-    let who = match served {
-        Uptake::By(1) => "the running proxy".to_owned(),
-        Uptake::By(n) => format!("{n} running proxies"),
-        Uptake::Nowhere | Uptake::Unknown | Uptake::Behind { .. } => String::new(),
+    let proxies = match running {
+        None | Some(0) => None,
+        Some(1) => Some("the running proxy".to_owned()),
+        Some(n) => Some(format!("{n} running proxies")),
     };
-    match (key.state, who.is_empty()) {
-        (KeyState::Next, true) => format!(
+    match (key.state, proxies) {
+        (KeyState::Next, None) => format!(
             "{store}: {kid} is published and signs in {wait}; no proxy runs on this store now, the next one takes it"
         ),
-        (KeyState::Next, false) => {
-            format!("{store}: {kid} is published by {who} and signs in {wait}")
+        (KeyState::Next, Some(proxies)) => {
+            format!("{store}: {kid} is published by {proxies} and signs in {wait}")
         }
-        (_, true) => {
+        (_, None) => {
             format!("{store}: {kid} signs from the next start on; no proxy runs on this store now")
         }
-        (_, false) => format!("{store}: {kid} signs now, in {who}"),
+        (_, Some(proxies)) => format!("{store}: {kid} signs now, in {proxies}"),
     }
 }
 
