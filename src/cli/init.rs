@@ -73,14 +73,8 @@ fn looked_up(args: &InitArgs, from: &str) -> Result<IssuerTarget, CliError> {
     use super::doctor::{fetch_case, ours};
     use crate::doctor::finding::Setup;
 
-    let question = Question {
-        address: from,
-        issuer: args.issuer.as_deref(),
-        audience: None,
-        token: None,
-        profile: crate::profile::Profile::default(),
-        kind: None,
-    };
+    let issuer = args.issuer.as_deref();
+    let question = Question { address: from, issuer, ..Question::default() };
     let case = fetch_case(&question, false)?;
     let given = args.upstream.clone();
     let (upstream, jwks) = match case.ours.setup {

@@ -63,11 +63,11 @@ fn dispatch(command: &Command, out: &mut Output) -> Result<Exit, CliError> {
         #[cfg(feature = "verifier")]
         Command::Doctor(args) => doctor::run(args, out),
         Command::Inspect(args) => inspect::run(args, out),
-        Command::Keys(args) => keys::run(args, out),
-        Command::Completions(args) => generated::completions(args, out),
+        Command::Keys { command } => keys::run(command, out),
+        Command::Completions { shell } => generated::completions(*shell, out),
         Command::Init(args) => init::run(args, out),
         Command::Healthcheck(args) => healthcheck::run(args, out),
-        Command::Man(args) => generated::man(args),
+        Command::Man { dir } => generated::man(dir),
         Command::Version => {
             out.line(concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION")));
             Ok(Exit::Good)

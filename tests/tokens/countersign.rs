@@ -7,7 +7,6 @@ use crate::support::verifiers::{self, AnswerOf as _};
 use std::time::Duration;
 
 use crate::support::tokens::*;
-use crate::support::verifiers::AnswerOf as _;
 use countersign::jose::alg::{Alg, AlgSet};
 use countersign::jose::asserted::{AssertedClaims, AssertionRules};
 use countersign::jose::confirmation::Confirmation;

@@ -47,6 +47,7 @@ const USUAL_PATHS: [&str; 14] = [
 ];
 
 /// What `doctor` or `init --from` was asked.
+#[derive(Default)]
 pub(in crate::cli) struct Question<'a> {
     pub(in crate::cli) address: &'a str,
     pub(in crate::cli) issuer: Option<&'a str>,

@@ -8,7 +8,7 @@ mod outside;
 
 use std::sync::Arc;
 
-use super::args::{ConfigPlace, KeysArgs, KeysCommand};
+use super::args::{ConfigPlace, KeysCommand};
 use super::output::{CliError, Output};
 use super::{Exit, block_on};
 use crate::clock::Clock;
@@ -23,11 +23,11 @@ const NO_UPSTREAM: &str = "http://upstream.invalid";
 
 /// # Errors
 /// [`CliError`] where the store cannot be read or written.
-pub fn run(args: &KeysArgs, out: &mut Output) -> Result<Exit, CliError> {
+pub fn run(command: &KeysCommand, out: &mut Output) -> Result<Exit, CliError> {
     // Warnings of the store go to stderr while a command waits. The guard lives to the end: once it is
     // dropped, the log writes nothing.
     let _log = log::init(log::Format::Text, &log::Filter::warnings());
-    match &args.command {
+    match command {
         KeysCommand::List { place, json } => list::run(&settings(place, out)?, *json, out),
         KeysCommand::Rotate { place, now, json } => {
             change::rotate(&settings(place, out)?, *now, *json, out)

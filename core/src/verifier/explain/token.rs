@@ -123,17 +123,14 @@ impl<'a> View<'a> {
             }
             RefusalReason::ClaimMissing(name) => missing_claim(name),
             RefusalReason::Audience => {
-                let text = format!("`aud` is {}; exactly one audience is taken", self.shown("aud"));
+                let aud = self.claim("aud").map_or_else(|| "missing".to_owned(), Json::to_string);
+                let text = format!("`aud` is {aud}; exactly one audience is taken");
                 Cause::new("aud_many", "claims.aud", text)
             }
             RefusalReason::Header => self.unsupported(detail),
             _ => Cause::new("other", "token", detail),
         };
         vec![cause]
-    }
-
-    fn shown(&self, claim: &str) -> String {
-        self.claim(claim).map_or_else(|| "missing".to_owned(), Json::to_string)
     }
 
     fn provider(&self, issuer: &str, audience: Option<&str>, detail: &str) -> Vec<Cause> {
@@ -143,19 +140,18 @@ impl<'a> View<'a> {
             let text = format!("the token's `iss` is {iss}, the provider's {issuer}");
             causes.push(Cause::new("issuer", "claims.iss", text));
         }
-        if let Some(wanted) = audience {
-            let has = match self.claim("aud") {
-                Some(Json::Array(list)) => list.iter().any(|one| one.text() == Some(wanted)),
-                Some(one) => one.text() == Some(wanted),
-                None => false,
-            };
-            if self.claim("aud").is_none() {
+        match (audience, self.claim("aud")) {
+            (None, _) => {}
+            (Some(_), None) => {
                 let text = "the token has no `aud`, and the provider has an `applicationID`";
                 causes.push(Cause::new("aud_missing", "claims.aud", text));
-            } else if !has {
-                let text =
-                    format!("the token's `aud` is {}, the provider's {wanted}", self.shown("aud"));
-                causes.push(Cause::new("audience", "claims.aud", text));
+            }
+            (Some(wanted), Some(aud)) => {
+                let mut audiences = aud.list().unwrap_or(std::slice::from_ref(aud)).iter();
+                if !audiences.any(|one| one.text() == Some(wanted)) {
+                    let text = format!("the token's `aud` is {aud}, the provider's {wanted}");
+                    causes.push(Cause::new("audience", "claims.aud", text));
+                }
             }
         }
         if causes.is_empty() {
@@ -171,21 +167,19 @@ impl<'a> View<'a> {
             |name: &str, text: String| Cause::new("claim_type", &format!("claims.{name}"), text);
         let twice = |name: &&str| mistyped(name, format!("`{name}` occurs twice"));
         let mut causes: Vec<_> = claims.duplicates().iter().map(twice).collect();
-        for (name, value) in claims.members() {
+        for (name, value) in claims.members().iter().filter(|(_, value)| !value.is_null()) {
+            let is_text = value.text().is_some();
             let wanted = match &**name {
-                "iss" | "sub" | "jti" if !value.is_null() && value.text().is_none() => "a string",
-                "aud" if !value.is_null() && value.text().is_none() && value.texts().is_none() => {
-                    "a string or a list of strings"
-                }
-                "exp" | "nbf" | "iat" if !value.is_null() && value.seconds().is_none() => {
-                    "a number of seconds"
-                }
-                name => match standard_claims::mistyped(name, value) {
-                    Some(wanted) => wanted,
-                    None => continue,
-                },
+                "iss" | "sub" | "jti" => (!is_text).then_some("a string"),
+                "aud" if is_text || value.texts().is_some() => None,
+                "aud" => Some("a string or a list of strings"),
+                "exp" | "nbf" | "iat" if value.seconds().is_some() => None,
+                "exp" | "nbf" | "iat" => Some("a number of seconds"),
+                name => standard_claims::mistyped(name, value),
             };
-            causes.push(mistyped(name, format!("`{name}` is {}, not {wanted}", value.kind())));
+            if let Some(wanted) = wanted {
+                causes.push(mistyped(name, format!("`{name}` is {}, not {wanted}", value.kind())));
+            }
         }
         if causes.is_empty() {
             for name in ["iss", "sub", "aud", "exp", "iat"] {
