@@ -69,13 +69,11 @@ fn target(args: &InitArgs) -> Result<IssuerTarget, CliError> {
 /// What `doctor` finds out about the address.
 #[cfg(feature = "verifier")]
 fn looked_up(args: &InitArgs, from: &str) -> Result<IssuerTarget, CliError> {
-    use super::doctor::gather::Question;
     use super::doctor::{fetch_case, ours};
-    use crate::doctor::finding::Setup;
+    use crate::doctor::finding::{Question, Setup};
 
-    let issuer = args.issuer.as_deref();
-    let question = Question { address: from, issuer, ..Question::default() };
-    let case = fetch_case(&question, false)?;
+    let (address, issuer) = (from.to_owned(), args.issuer.clone());
+    let case = fetch_case(Question { address, issuer, ..Question::default() }, false)?;
     let given = args.upstream.clone();
     let (upstream, jwks) = match case.ours.setup {
         Setup::Upstream(upstream) => (given.unwrap_or(upstream), None),

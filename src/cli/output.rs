@@ -210,7 +210,7 @@ pub(super) fn shell_word(text: &str) -> String {
 }
 
 /// At most `length` characters of a text, which may repeat the whole answer of a server.
-#[cfg(any(test, feature = "verifier"))]
+#[cfg(feature = "verifier")]
 pub(super) fn shortened(text: &str, length: usize) -> String {
     match text.char_indices().nth(length) {
         Some((at, _)) => format!("{}…", &text[..at]),

@@ -47,21 +47,22 @@ impl Diagnosis {
 pub fn examine(case: &Case) -> Diagnosis {
     let mut findings = case.notes.clone();
     findings.extend(unreachable(case));
-    let audience = case.audience.clone().or_else(|| {
-        let token = case.token.as_deref()?;
+    let audience = case.question.audience.clone().or_else(|| {
+        let token = case.question.token.as_deref()?;
         token_audiences(token).into_iter().next()
     });
     let algorithm = algorithm(case);
     let mut verdicts = Vec::new();
     let mut judged = |way, found: Vec<Finding>| {
-        verdicts.push(Verdict::of(way, &found));
+        let accepts = found.iter().all(|finding| finding.level != Level::Fault);
+        verdicts.push(Verdict { way, accepts });
         findings.extend(found);
     };
-    if case.profile.judge == Judge::Convex {
-        if case.kind != Some(ProviderKind::Oidc) {
+    if case.question.profile.judge == Judge::Convex {
+        if case.question.kind != Some(ProviderKind::Oidc) {
             judged(CUSTOM_JWT, custom_jwt(case, algorithm, audience.as_deref()));
         }
-        if case.kind != Some(ProviderKind::CustomJwt) {
+        if case.question.kind != Some(ProviderKind::CustomJwt) {
             judged(OIDC, oidc(case, audience.as_deref()));
         }
     } else {
@@ -107,7 +108,7 @@ fn unreachable(case: &Case) -> impl Iterator<Item = Finding> {
 
 /// The finding for an expired token, whatever else is wrong with it.
 fn expired(case: &Case) -> Option<Finding> {
-    let exp = exp(case.token.as_deref()?)?;
+    let exp = exp(case.question.token.as_deref()?)?;
     let late = case.now.secs().checked_sub(exp).filter(|late| *late > 5)?;
     let text = format!("the token expired {} ago", words::span(late));
     let causes = vec![Cause::new("expired", "claims.exp", text)];
@@ -123,7 +124,8 @@ fn algorithm(case: &Case) -> Algorithm {
         let answer = case.jwks.as_ref();
         answer.is_ok_and(|a| convex::custom_jwt_key_set(a, &case.jwks_url, algorithm) == Ok(true))
     };
-    let of_token = case.token.as_deref().and_then(|token| text_member(token, HEADER, "alg"));
+    let of_token =
+        case.question.token.as_deref().and_then(|token| text_member(token, HEADER, "alg"));
     match of_token.as_deref() {
         Some("ES256") => Algorithm::Es256,
         Some("RS256") => Algorithm::Rs256,
@@ -188,7 +190,7 @@ fn custom_jwt(case: &Case, algorithm: Algorithm, audience: Option<&str>) -> Vec<
     if usable == Ok(false) {
         findings.push(no_key(CUSTOM_JWT, algorithm.name(), case));
     }
-    if let Some(token) = &case.token {
+    if let Some(token) = &case.question.token {
         let judge = |now| convex::custom_jwt(answer, &provider, token, now);
         let outcome = without_expiry(token, case.now, judge);
         let of_key_set = [RefusalReason::Status, RefusalReason::MediaType, RefusalReason::KeySet];
@@ -266,7 +268,7 @@ fn oidc(case: &Case, audience: Option<&str>) -> Vec<Finding> {
             findings.push(Finding { causes, ..Finding::new(OIDC, Level::Note, title) });
         }
     }
-    if let Some(token) = &case.token {
+    if let Some(token) = &case.question.token {
         let judge = |now| ready(convex::oidc(fetch, &provider, token, now));
         let outcome = without_expiry(token, case.now, judge);
         let causes = |refusal: &Refusal| explained(refusal, Some(token));
@@ -295,9 +297,9 @@ fn is_document(answer: &Answer, issuer: &str) -> bool {
 /// Why a verifier that follows the RFCs, with the issuer's own keys, refuses the token; empty if it
 /// accepts it. `None` if there is no token, or no key set to judge it with.
 fn token_by_the_rfcs(case: &Case) -> Option<Vec<Cause>> {
-    let token = case.token.as_deref().filter(|_| case.ours.read.is_ok())?;
+    let token = case.question.token.as_deref().filter(|_| case.ours.read.is_ok())?;
     let audiences = token_audiences(token);
-    let cause = match (ours::refusal(case), &case.audience) {
+    let cause = match (ours::refusal(case), &case.question.audience) {
         (Some(cause), _) => Some(cause),
         (None, Some(wanted)) if !audiences.contains(wanted) => {
             let text = format!("`aud` is {audiences:?}, without {wanted}");
@@ -312,7 +314,8 @@ fn token_by_the_rfcs(case: &Case) -> Option<Vec<Cause>> {
 /// Why the profile refuses an otherwise valid token. The RFCs do not require a `kid`.
 fn refused_by_profile(case: &Case, token: &str) -> Option<Cause> {
     let inspection = inspect(token, case.now);
-    let view = inspection.profiles.iter().find(|view| view.profile == case.profile.name)?;
+    let view =
+        inspection.profiles.iter().find(|view| view.profile == case.question.profile.name)?;
     let reason = view.reasons.iter().find(|note| note.code != "kid_missing")?;
     Some(Cause::new(reason.code, "token", reason.text.clone()))
 }

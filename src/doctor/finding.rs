@@ -41,9 +41,22 @@ impl NoAnswer {
     }
 }
 
+/// What `doctor` or `init --from` was asked.
+#[derive(Debug, Clone, Default)]
+pub struct Question {
+    pub address: String,
+    pub issuer: Option<String>,
+    pub audience: Option<String>,
+    pub token: Option<String>,
+    pub profile: Profile,
+    /// The only kind of provider that counts. `None`: either is enough.
+    pub kind: Option<ProviderKind>,
+}
+
 /// The question, and what was fetched for it.
 #[derive(Debug, Clone)]
 pub struct Case {
+    pub question: Question,
     /// `iss` of the tokens, as configured at the verifier.
     pub issuer: String,
     /// `iss` as the issuer itself spells it, if discovery or the token says.
@@ -55,14 +68,9 @@ pub struct Case {
     pub discovery: FetchResult,
     /// What `jwks_uri` of the discovery document answered; `None` without one.
     pub discovery_jwks: Option<FetchResult>,
-    pub token: Option<String>,
-    pub audience: Option<String>,
     pub now: UnixTime,
     /// URLs from above whose host resolves to addresses that the internet cannot reach, and why.
     pub unreachable: Vec<(String, &'static str)>,
-    pub profile: Profile,
-    /// The only kind of provider that counts. `None`: either is enough.
-    pub kind: Option<ProviderKind>,
     pub place: Place,
     pub ours: Ours,
     /// What was found while fetching.
@@ -162,12 +170,5 @@ impl Finding {
     pub fn fix(mut self, text: impl Into<String>) -> Self {
         self.fixes.push(text.into());
         self
-    }
-}
-
-impl Verdict {
-    /// It accepts if none of the findings is a fault.
-    pub(super) fn of(way: &'static str, findings: &[Finding]) -> Self {
-        Self { way, accepts: findings.iter().all(|f| f.level != Level::Fault) }
     }
 }

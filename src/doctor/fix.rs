@@ -154,7 +154,7 @@ fn is_permanent(refusal: &Cause, case: &Case) -> bool {
 
 /// Whether the token has an HMAC, whose key no set publishes.
 fn is_hmac(case: &Case) -> bool {
-    let alg = case.token.as_deref().and_then(|token| text_member(token, HEADER, "alg"));
+    let alg = case.question.token.as_deref().and_then(|token| text_member(token, HEADER, "alg"));
     alg.is_some_and(|alg| alg.starts_with("HS"))
 }
 
@@ -263,7 +263,7 @@ fn generic(cause: &Cause, case: &Case) -> Option<String> {
             return Some(format!(
                 "put countersign in front with `--profile {}` and have the verifier read its \
                  /.well-known/jwks.json",
-                case.profile.name
+                case.question.profile.name
             ));
         }
     };

@@ -14,12 +14,12 @@ pub(super) fn findings(case: &Case, token: Option<Vec<Cause>>) -> Vec<Finding> {
         Err(no_answer) => {
             Found::fault(Cause::new(no_answer.code, "address", no_answer.why.clone()))
         }
-        Ok(answer) => key_set(answer, &case.profile),
+        Ok(answer) => key_set(answer, &case.question.profile),
     };
     if let (true, Ok(read)) = (faults.is_empty(), &case.ours.read) {
         let usable = |alg: Alg| read.keys.keys().iter().any(|key| key.permits(alg));
-        if !case.profile.accepts.iter().any(usable) {
-            let names: Vec<_> = case.profile.accepts.iter().map(Alg::name).collect();
+        if !case.question.profile.accepts.iter().any(usable) {
+            let names: Vec<_> = case.question.profile.accepts.iter().map(Alg::name).collect();
             let text = format!("the set has no key for {}", names.join(" or "));
             faults.push(Cause::new("no_usable_key", "$.keys", text));
         }

@@ -36,7 +36,7 @@ pub(super) fn findings(case: &Case) -> Vec<Finding> {
         title = format!("{title}, {changes} thing{} put right", s(changes));
     }
     findings.push(Finding::new(OURS, Level::Good, title));
-    if case.token.is_some() {
+    if case.question.token.is_some() {
         findings.push(match refusal(case) {
             None => Finding::new(OURS, Level::Good, "verifies the token; it can be countersigned"),
             Some(cause) => {
@@ -71,7 +71,7 @@ pub(super) fn promote(findings: &mut Vec<Finding>) {
 /// Why countersign would refuse the token. `None` if it would take it, or if there is no token or no key
 /// set to judge it with.
 pub(super) fn refusal(case: &Case) -> Option<Cause> {
-    let token = case.token.as_deref()?;
+    let token = case.question.token.as_deref()?;
     let read = case.ours.read.as_ref().ok()?;
     refused_by(read, token, case.now)
 }

@@ -87,12 +87,12 @@ fn first_unreachable(case: &Case) -> Option<&str> {
 
 /// The first line: the verdict, and the one thing to do.
 pub fn headline(case: &Case, diagnosis: &Diagnosis) -> String {
-    let who = match case.profile.judge {
+    let who = match case.question.profile.judge {
         Judge::Convex => "Convex".to_owned(),
-        _ if case.profile.name == "standard" => "A verifier by the RFCs".to_owned(),
-        _ => format!("A verifier of the profile `{}`", case.profile.name),
+        _ if case.question.profile.name == "standard" => "A verifier by the RFCs".to_owned(),
+        _ => format!("A verifier of the profile `{}`", case.question.profile.name),
     };
-    let what = match &case.token {
+    let what = match &case.question.token {
         Some(_) => format!("this token of {}", case.spelled),
         None => format!("the tokens of {}", case.spelled),
     };

@@ -14,14 +14,13 @@ use crate::clock::Clock;
 use crate::doctor::Answer;
 use crate::doctor::address::unreachable;
 use crate::doctor::finding::{
-    Case, FetchResult, Finding, Level, NoAnswer, Ours, Place, ProviderKind, Setup,
+    Case, FetchResult, Finding, Level, NoAnswer, Ours, Place, Question, Setup,
 };
 use crate::doctor::ours::refused_by;
 use crate::issuer::discovery::PATHS;
 use crate::jose::jwks;
 use crate::jose::names::UnixTime;
 use crate::jose::tree::Json;
-use crate::profile::Profile;
 use crate::proxy::routes::EXCHANGE;
 use crate::verifier::convex::{discovery_url, same_issuer};
 use crate::verifier::explain::{CLAIMS, text_member};
@@ -46,29 +45,15 @@ const USUAL_PATHS: [&str; 14] = [
     "/certs",
 ];
 
-/// What `doctor` or `init --from` was asked.
-#[derive(Default)]
-pub(in crate::cli) struct Question<'a> {
-    pub(in crate::cli) address: &'a str,
-    pub(in crate::cli) issuer: Option<&'a str>,
-    pub(in crate::cli) audience: Option<&'a str>,
-    pub(in crate::cli) token: Option<String>,
-    pub(in crate::cli) profile: Profile,
-    pub(in crate::cli) kind: Option<ProviderKind>,
-}
-
-pub(in crate::cli) async fn gather(
-    question: &Question<'_>,
-    client: &DoctorClient,
-) -> Result<Case, CliError> {
-    let given = address(question.address)?;
+pub(super) async fn gather(question: Question, client: &DoctorClient) -> Result<Case, CliError> {
+    let given = address(&question.address)?;
     let token_iss = question.token.as_deref().and_then(|token| text_member(token, CLAIMS, "iss"));
     let is_jwks = names_a_key_set(&given);
     let base = issuer_of(&given);
     let mut notes = Vec::new();
 
-    let mut issuer = match (question.issuer, is_jwks) {
-        (Some(issuer), _) => issuer.to_owned(),
+    let mut issuer = match (&question.issuer, is_jwks) {
+        (Some(issuer), _) => issuer.clone(),
         (None, false) => base.clone(),
         (None, true) => token_iss.clone().unwrap_or_else(|| given.origin().ascii_serialization()),
     };
@@ -79,7 +64,13 @@ pub(in crate::cli) async fn gather(
     let found = client.get(&first).await;
     let has_query = given.query().is_some() && !is_jwks;
     if has_query {
-        notes.push(query_note(&given));
+        let title = format!(
+            "the address has a query, `?{}`: an OIDC provider of Convex finds the discovery document \
+             by `iss` alone and does not send it",
+            given.query().unwrap_or_default()
+        );
+        let finding = Finding::new("address", Level::Note, title);
+        notes.push(finding.fix("use a `customJwt` provider: its `jwks` may have a query"));
     }
     // The issuer may be down, or known only where the proxy runs: the proxy itself answers all the same.
     let is_silent = is_down(&found) && same_origin(&first, given.as_str());
@@ -163,6 +154,7 @@ pub(in crate::cli) async fn gather(
         ours = assess(&spelled).await;
     }
     Ok(Case {
+        question,
         issuer,
         spelled,
         actual_issuer,
@@ -170,12 +162,8 @@ pub(in crate::cli) async fn gather(
         jwks,
         discovery,
         discovery_jwks,
-        token: question.token.clone(),
-        audience: question.audience.map(str::to_owned),
         now,
         unreachable: unreachable_urls,
-        profile: question.profile.clone(),
-        kind: question.kind,
         place,
         ours,
         notes,
@@ -362,14 +350,4 @@ fn place_note(place: Place) -> Option<&'static str> {
         }
         Place::WebApp => "this is a web app: it answers every path with its page, status 200",
     })
-}
-
-fn query_note(given: &Url) -> Finding {
-    let query = given.query().unwrap_or_default();
-    let title = format!(
-        "the address has a query, `?{query}`: an OIDC provider of Convex finds the discovery document \
-         by `iss` alone and does not send it"
-    );
-    let fix = "use a `customJwt` provider: its `jwks` may have a query";
-    Finding::new("address", Level::Note, title).fix(fix)
 }

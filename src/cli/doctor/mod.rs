@@ -8,14 +8,14 @@ pub(super) mod show;
 use std::io::IsTerminal as _;
 
 use self::fetch::DoctorClient;
-use self::gather::{Question, gather, with_scheme};
+use self::gather::{gather, with_scheme};
 use self::show::Page;
 use super::args::DoctorArgs;
 use super::output::{CliError, Output};
 use super::{Exit, token};
 use crate::doctor::changing;
 use crate::doctor::exam::{self, examine};
-use crate::doctor::finding::{Case, Place};
+use crate::doctor::finding::{Case, Place, Question};
 use crate::doctor::summary;
 use crate::inspect::MAX_TOKEN;
 use crate::profile::Judge;
@@ -31,14 +31,14 @@ pub fn run(args: &DoctorArgs, out: &mut Output) -> Result<Exit, CliError> {
     let tokens = args.token.iter().map(|argument| token::read(argument, MAX_TOKEN));
     let tokens = tokens.collect::<Result<Vec<_>, _>>()?;
     let question = Question {
-        address: &args.url,
-        issuer: args.issuer.as_deref(),
-        audience: args.audience.as_deref(),
+        address: args.url.clone(),
+        issuer: args.issuer.clone(),
+        audience: args.audience.clone(),
         token: tokens.first().cloned(),
         profile,
         kind: args.kind,
     };
-    let case = fetch_case(&question, args.allow_private)?;
+    let case = fetch_case(question, args.allow_private)?;
     let diagnosis = examine(&case);
     let changing = (tokens.len() > 1).then(|| changing::between(&tokens));
     if args.json {
@@ -46,7 +46,7 @@ pub fn run(args: &DoctorArgs, out: &mut Output) -> Result<Exit, CliError> {
             headline: summary::headline(&case, &diagnosis),
             issuer: &case.spelled,
             jwks: &case.jwks_url,
-            profile: case.profile.name,
+            profile: case.question.profile.name,
             place: case.place,
             accepts: !diagnosis.refused(),
             changing_claims: changing.as_ref().map(|changing| changing.as_deref().ok()),
@@ -55,7 +55,7 @@ pub fn run(args: &DoctorArgs, out: &mut Output) -> Result<Exit, CliError> {
     } else {
         let page = Page::new(out.color, width());
         let changing = changing.as_ref();
-        out.text(show::page(&case, &diagnosis, changing, &question, args.verbose, page));
+        out.text(show::page(&case, &diagnosis, changing, args.verbose, page));
     }
     Ok(if diagnosis.refused() { Exit::No } else { Exit::Good })
 }
@@ -64,8 +64,8 @@ pub fn run(args: &DoctorArgs, out: &mut Output) -> Result<Exit, CliError> {
 ///
 /// # Errors
 /// [`CliError`] when the argument is not an http or https address.
-pub(super) fn fetch_case(question: &Question<'_>, allow_private: bool) -> Result<Case, CliError> {
-    let given = [&with_scheme(question.address), question.issuer.unwrap_or_default()];
+pub(super) fn fetch_case(question: Question, allow_private: bool) -> Result<Case, CliError> {
+    let given = [&with_scheme(&question.address), question.issuer.as_deref().unwrap_or_default()];
     let client = DoctorClient::new(&given, allow_private);
     let client = client.map_err(|e| CliError::new("network", e))?;
     super::block_on(gather(question, &client))

@@ -1,6 +1,5 @@
 //! A diagnosis on the terminal: the verdict first, then each fault once. `--verbose` shows every check.
 
-use super::gather::Question;
 use crate::auth_config::EXAMPLE_URL as PROXY;
 use crate::cli::output::{one_line, paint, shell_word, shortened, wrap};
 use crate::doctor::changing::NotComparable;
@@ -84,7 +83,6 @@ pub(super) fn page(
     case: &Case,
     diagnosis: &Diagnosis,
     changing: Option<&Result<Vec<String>, NotComparable>>,
-    question: &Question<'_>,
     verbose: bool,
     mut page: Page,
 ) -> String {
@@ -114,8 +112,10 @@ pub(super) fn page(
     if verbose {
         every_check(diagnosis, &mut page);
     }
-    if case.profile.name == "convex" && !matches!(case.place, Place::ConvexCloud | Place::WebApp) {
-        config(case, diagnosis, question, &mut page);
+    if case.question.profile.name == "convex"
+        && !matches!(case.place, Place::ConvexCloud | Place::WebApp)
+    {
+        config(case, diagnosis, &mut page);
     }
     if !verbose && diagnosis.findings.iter().any(|f| f.level == Level::Fault) {
         page.blank();
@@ -132,7 +132,7 @@ fn verdicts(case: &Case, diagnosis: &Diagnosis, page: &mut Page) {
             false => page.paint("1;31", "would refuse"),
         };
         page.line(match verdict.way {
-            BY_THE_RFCS => format!("the profile {} {word}", case.profile.name),
+            BY_THE_RFCS => format!("the profile {} {word}", case.question.profile.name),
             way => format!("{way} {word}"),
         });
     }
@@ -279,7 +279,7 @@ fn flat(text: &str) -> String {
 }
 
 /// The `auth.config.ts` that works: without a proxy if the verifier accepts already, else with countersign.
-fn config(case: &Case, diagnosis: &Diagnosis, question: &Question<'_>, page: &mut Page) {
+fn config(case: &Case, diagnosis: &Diagnosis, page: &mut Page) {
     let custom = diagnosis.accepts(CUSTOM_JWT);
     let accepted = custom || diagnosis.accepts(OIDC);
     if !accepted && (!diagnosis.readable || case.place == Place::Countersign) {
@@ -323,8 +323,8 @@ fn config(case: &Case, diagnosis: &Diagnosis, question: &Question<'_>, page: &mu
             page.lines.extend(file.lines().map(|line| format!("  {line}").trim_end().to_owned()));
             page.blank();
             page.bold("the same, with comments, and the proxy");
-            let from = match question.issuer.is_none() && case.token.is_none() {
-                true => shell_word(question.address),
+            let from = match case.question.issuer.is_none() && case.question.token.is_none() {
+                true => shell_word(&case.question.address),
                 false => format!("{} --issuer {}", shell_word(&case.jwks_url), shell_word(issuer)),
             };
             page.line(format!("  countersign init --from {from}"));
@@ -339,8 +339,8 @@ fn config(case: &Case, diagnosis: &Diagnosis, question: &Question<'_>, page: &mu
 /// The line with `applicationID`, the `aud` of the tokens.
 fn application_id(case: &Case, diagnosis: &Diagnosis, accepted: bool) -> String {
     let checked = diagnosis.audience.as_ref();
-    let audiences = case.token.as_deref().map(token_audiences);
-    if audiences.as_ref().is_some_and(Vec::is_empty) && case.audience.is_none() {
+    let audiences = case.question.token.as_deref().map(token_audiences);
+    if audiences.as_ref().is_some_and(Vec::is_empty) && case.question.audience.is_none() {
         return match accepted {
             true => "// no applicationID: the tokens have no `aud`, so any token of this issuer is taken",
             false => "applicationID: \"my-app\", // the `audience` that you give `audience_when_missing`",

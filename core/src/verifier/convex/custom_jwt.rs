@@ -98,20 +98,17 @@ pub fn custom_jwt(
         };
         Refusal::auth_header(reason, format!("Could not validate token: {error}"))
     })?;
-    for (present, name, what) in [
-        (registered.sub.is_some(), "sub", "Missing subject"),
-        (registered.exp.is_some(), "exp", "Missing expiry"),
-    ] {
-        if !present {
-            let refusal = Refusal::auth_header(
-                RefusalReason::ClaimMissing(name),
-                "Could not verify token claim. Check that the JWT contains valid claims and matches \
-                 your auth provider configuration.",
-            );
-            return Err(Refusal { detail: Some(what.to_owned()), ..refusal });
-        }
-    }
-    Ok(())
+    let (name, detail) = match (&registered.sub, &registered.exp) {
+        (Some(_), Some(_)) => return Ok(()),
+        (None, _) => ("sub", "Missing subject"),
+        (Some(_), None) => ("exp", "Missing expiry"),
+    };
+    let refusal = Refusal::auth_header(
+        RefusalReason::ClaimMissing(name),
+        "Could not verify token claim. Check that the JWT contains valid claims and matches your \
+         auth provider configuration.",
+    );
+    Err(Refusal { detail: Some(detail.to_owned()), ..refusal })
 }
 
 /// Convex's error if the key set cannot be fetched at all.

@@ -69,7 +69,32 @@ pub async fn oidc(
     let named = format!("OIDC(domain={domain}, app_id={app_id})");
     let issuer = claims::choose_provider(token, &domain, Some(app_id), &named)?;
     let metadata = discover(fetch, &issuer).await?;
-    verify(&metadata, provider, token, now)
+    let now = claims::date_time(now)?;
+    let (client, keys) = (ClientId::new(app_id.to_owned()), metadata.jwks().clone());
+    let verifier = IdTokenVerifier::new_public_client(client, metadata.issuer().clone(), keys)
+        .set_allowed_algs([
+            CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha256,
+            CoreJwsSigningAlgorithm::EdDsa,
+        ])
+        .require_issuer_match(true)
+        .require_audience_match(true)
+        .set_time_fn(|| now);
+    let token = OidcToken::from_str(token).map_err(|e| {
+        Refusal::auth_header(
+            RefusalReason::IdToken,
+            "Could not parse as OIDC ID token. Token might not be an OIDC-compliant JWT.",
+        )
+        .because(&e)
+    })?;
+    token.claims(&verifier, |_: Option<&Nonce>| Ok(())).map(drop).map_err(|e| {
+        Refusal::new(
+            "Unauthenticated",
+            reason(&e),
+            "Could not verify OIDC token claim. Check that the token signature is valid and the \
+             token hasn't expired.",
+        )
+        .because(&e)
+    })
 }
 
 /// Whether the issuer's key set has a key that can verify RS256 or EdDSA. `issuer` is the `iss` of
@@ -199,36 +224,6 @@ fn member(path: &str, text: &str) -> String {
         path => path.split(['.', '[', '?']).next(),
     };
     name.unwrap_or_default().to_owned()
-}
-
-fn verify(metadata: &Metadata, provider: &Oidc, token: &str, now: UnixTime) -> Result<(), Refusal> {
-    let now = claims::date_time(now)?;
-    let keys = metadata.jwks().clone();
-    let client = ClientId::new(provider.application_id.clone());
-    let verifier = IdTokenVerifier::new_public_client(client, metadata.issuer().clone(), keys)
-        .set_allowed_algs([
-            CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha256,
-            CoreJwsSigningAlgorithm::EdDsa,
-        ])
-        .require_issuer_match(true)
-        .require_audience_match(true)
-        .set_time_fn(|| now);
-    let token = OidcToken::from_str(token).map_err(|e| {
-        Refusal::auth_header(
-            RefusalReason::IdToken,
-            "Could not parse as OIDC ID token. Token might not be an OIDC-compliant JWT.",
-        )
-        .because(&e)
-    })?;
-    token.claims(&verifier, |_: Option<&Nonce>| Ok(())).map(drop).map_err(|e| {
-        Refusal::new(
-            "Unauthenticated",
-            reason(&e),
-            "Could not verify OIDC token claim. Check that the token signature is valid and the \
-             token hasn't expired.",
-        )
-        .because(&e)
-    })
 }
 
 fn reason(error: &ClaimsVerificationError) -> RefusalReason {
