@@ -1,4 +1,4 @@
-//! The command line: one file per subcommand. Only [`output`] prints.
+//! The command line: one file per subcommand. Only [`output`] prints; clap prints help and usage errors.
 
 pub mod args;
 #[cfg(feature = "verifier")]

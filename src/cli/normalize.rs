@@ -24,8 +24,8 @@ pub fn run(args: &NormalizeArgs, out: &mut Output) -> Result<Exit, CliError> {
         CliError::new(refusal.code(), &refusal).hint_if_any(refusal.hint())
     })?;
     let mut report = read.report;
-    if let Some(odd) = document.content_type.as_deref().filter(|text| !is_json(text)) {
-        let before = Some(excerpt(odd));
+    if let Some(other) = document.content_type.as_deref().filter(|text| !is_json(text)) {
+        let before = Some(excerpt(other));
         report.warnings.push(Change { before, ..Change::new("$", "content_type", Effect::Noted) });
     }
     let set = publish(&Input {

@@ -1,4 +1,4 @@
-//! The only module that prints: results, errors with cause and hint, JSON for scripts.
+//! The only module that prints results, errors with cause and hint, and JSON for scripts.
 //!
 //! Much of the output repeats texts of servers and tokens, and a terminal obeys control characters. So a
 //! character that would move its cursor, change its colours or reverse its lines is escaped, as in

@@ -44,7 +44,7 @@ pub(super) fn rotate(
     out: &mut Output,
 ) -> Result<Exit, CliError> {
     let (status, served) = block_on(async {
-        let (store, name) = store(settings).map_err(|e| failed("the key store", &e))?;
+        let (store, name) = store(settings)?;
         let at = |error: KeyringError| failed(&name, &error);
         if !store.rotates() {
             return Err(outside::unchanged(settings, &name, now));
@@ -153,7 +153,7 @@ pub(super) fn import(
     })?;
     let (kid, alg) = (key.kid().to_string(), key.alg().name());
     let (imported, place) = block_on(async {
-        let (store, name) = store(settings).map_err(|e| failed("the key store", &e))?;
+        let (store, name) = store(settings)?;
         if !store.rotates() {
             return Err(outside::unchanged(settings, &name, false));
         }

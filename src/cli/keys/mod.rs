@@ -55,8 +55,9 @@ fn settings(place: &ConfigPlace, out: &mut Output) -> Result<KeyringSettings, Cl
 }
 
 /// An open store and its name.
-fn store(settings: &KeyringSettings) -> Result<(Arc<dyn Store>, String), KeyringError> {
-    let store = open::store(settings, &Clock::system(), Access::Operate)?;
+fn store(settings: &KeyringSettings) -> Result<(Arc<dyn Store>, String), CliError> {
+    let store = open::store(settings, &Clock::system(), Access::Operate)
+        .map_err(|error| failed("the key store", &error))?;
     let name = store.describe();
     Ok((store, name))
 }
@@ -64,7 +65,7 @@ fn store(settings: &KeyringSettings) -> Result<(Arc<dyn Store>, String), Keyring
 /// The stored ring and the store's name. A command that only reads does not create a ring.
 fn load(settings: &KeyringSettings) -> Result<(RingState, String), CliError> {
     block_on(async {
-        let (store, name) = store(settings).map_err(|e| failed("the key store", &e))?;
+        let (store, name) = store(settings)?;
         match store.load(None).await {
             Ok(Some(ring)) => Ok((ring, name)),
             Ok(None) => Err(none_there(&name)),

@@ -91,11 +91,11 @@ impl<'a> View<'a> {
                 Cause::new("issuer_url", "claims.iss", text)
             }
             RefusalReason::TimeRange => {
-                let out_of_range =
-                    |at: Option<i64>| at.is_some_and(|at| at.unsigned_abs() > 100_000_000_000);
-                let mut names = ["exp", "iat", "nbf"].into_iter();
-                let name =
-                    names.find(|name| out_of_range(self.claim_seconds(name))).unwrap_or("exp");
+                let out_of_range = |name: &&str| {
+                    let at = self.claim_seconds(name);
+                    at.is_some_and(|at| at.unsigned_abs() > 100_000_000_000)
+                };
+                let name = ["exp", "iat", "nbf"].into_iter().find(out_of_range).unwrap_or("exp");
                 let text = format!("`{name}` is not in seconds (RFC 7519 §2)");
                 Cause::new("exp_range", &format!("claims.{name}"), text)
             }
