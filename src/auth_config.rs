@@ -5,7 +5,7 @@
 use crate::jose::json::quote as quoted;
 
 /// The example address for a proxy whose public URL is not known.
-pub const SOMEWHERE: &str = "https://login.example.com";
+pub const EXAMPLE_URL: &str = "https://login.example.com";
 
 /// One `customJwt` provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,19 +31,19 @@ pub fn file(providers: &[Provider], public_url: Option<&str>) -> String {
 
 fn provider(provider: &Provider, public_url: Option<&str>) -> String {
     let Provider { issuer, jwks_path, algorithm, audience } = provider;
-    let public = public_url.unwrap_or(SOMEWHERE).trim_end_matches('/');
-    let reached = match public_url {
+    let public = public_url.unwrap_or(EXAMPLE_URL).trim_end_matches('/');
+    let change_url = match public_url {
         Some(_) => "",
         None => " // where this proxy is reached from the internet: change it",
     };
-    let change = if audience.is_some() { "" } else { ": change it" };
+    let change_audience = if audience.is_some() { "" } else { ": change it" };
     format!(
         r#"    {{
       type: "customJwt",
       issuer: {issuer}, // the `iss` of your tokens: `countersign inspect TOKEN` shows it
-      jwks: {jwks},{reached}
+      jwks: {jwks},{change_url}
       algorithm: {algorithm},
-      applicationID: {audience}, // the `aud` of your tokens{change}
+      applicationID: {audience}, // the `aud` of your tokens{change_audience}
     }},
 "#,
         issuer = quoted(issuer),

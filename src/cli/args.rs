@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use super::output::Output;
 use crate::config::{self, Config, ConfigError, Found, RunOverrides, any_path};
 #[cfg(feature = "verifier")]
-use crate::doctor::finding::Way;
+use crate::doctor::finding::ProviderKind;
 use crate::env::ProcessEnv;
 use crate::jose::alg::Alg;
 use crate::jose::sign::{SigningKey, SigningKeyError};
@@ -58,18 +58,29 @@ pub enum Command {
     /// Decode a token without trusting it
     Inspect(InspectArgs),
     /// List, rotate, import, export or make signing keys
-    Keys(KeysArgs),
+    #[command(arg_required_else_help = true)]
+    Keys {
+        #[command(subcommand)]
+        command: KeysCommand,
+    },
     /// Write a commented countersign.toml
     Init(InitArgs),
     /// Ask a running proxy whether it is ready (for a container's health check)
     Healthcheck(HealthcheckArgs),
     /// Print shell completions
-    Completions(CompletionsArgs),
+    Completions {
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
     /// Print the version
     Version,
     /// Write the man pages
     #[command(hide = true)]
-    Man(ManArgs),
+    Man {
+        /// The folder to write to
+        #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+        dir: PathBuf,
+    },
     /// Print the JSON schema of countersign.toml
     #[command(hide = true)]
     Schema,
@@ -185,7 +196,7 @@ pub struct DoctorArgs {
     pub profile: String,
     /// The kind of provider that must accept; without it, either is enough
     #[arg(long = "for", value_enum, value_name = "KIND")]
-    pub way: Option<Way>,
+    pub kind: Option<ProviderKind>,
     /// Follow documents and redirects into private networks
     #[arg(long)]
     pub allow_private: bool,
@@ -205,13 +216,6 @@ pub struct InspectArgs {
     /// One JSON object instead of text
     #[arg(long)]
     pub json: bool,
-}
-
-#[derive(Debug, Args)]
-#[command(arg_required_else_help = true)]
-pub struct KeysArgs {
-    #[command(subcommand)]
-    pub command: KeysCommand,
 }
 
 /// The configuration, and with it the ring, of a proxy that may be running.
@@ -314,8 +318,8 @@ pub struct GenerateArgs {
 fn signing_algorithm() -> impl TypedValueParser<Value = Alg> {
     let names = SigningKey::ALGORITHMS.iter().map(Alg::name);
     PossibleValuesParser::new(names).try_map(|name| {
-        let meant = SigningKey::ALGORITHMS.iter().find(|a| a.name().eq_ignore_ascii_case(&name));
-        meant.ok_or(SigningKeyError::Alg(name))
+        let known = SigningKey::ALGORITHMS.iter().find(|a| a.name().eq_ignore_ascii_case(&name));
+        known.ok_or(SigningKeyError::Alg(name))
     })
 }
 
@@ -359,17 +363,4 @@ pub struct HealthcheckArgs {
     /// Ask whether it is alive (`/healthz`) instead of ready (`/readyz`)
     #[arg(long)]
     pub live: bool,
-}
-
-#[derive(Debug, Args)]
-pub struct CompletionsArgs {
-    #[arg(value_enum)]
-    pub shell: clap_complete::Shell,
-}
-
-#[derive(Debug, Args)]
-pub struct ManArgs {
-    /// The folder to write to
-    #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
-    pub dir: PathBuf,
 }

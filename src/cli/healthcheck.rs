@@ -4,6 +4,8 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
+use serde_json::Value;
+
 use super::Exit;
 use super::args::HealthcheckArgs;
 use super::output::{CliError, Output, without_errno};
@@ -17,11 +19,9 @@ const LIMIT: u64 = 64 * 1024;
 /// [`CliError`] when `--admin` is not an address. If the listener does not answer, the exit status is 1.
 pub fn run(args: &HealthcheckArgs, out: &mut Output) -> Result<Exit, CliError> {
     if args.admin == "off" {
-        return Err(CliError::new(
-            "--admin",
-            "the admin listener is off, and only it can be asked",
-        )
-        .hint("let it listen on loopback: COUNTERSIGN_ADMIN=127.0.0.1:9090"));
+        let why = "the admin listener is off, and only it can be asked";
+        return Err(CliError::new("--admin", why)
+            .hint("let it listen on loopback: COUNTERSIGN_ADMIN=127.0.0.1:9090"));
     }
     let admin: Listen = args.admin.parse().map_err(|invalid: Invalid| {
         let hint = invalid.hint.unwrap_or_default();
@@ -71,16 +71,12 @@ fn get(addr: SocketAddr, path: &str, timeout: Duration) -> std::io::Result<(u16,
 
 /// The `reasons` of a `/readyz` body; empty for any other body.
 fn reasons(answer: &str) -> Vec<String> {
-    #[derive(serde::Deserialize)]
-    struct ReadyzBody {
-        #[serde(default)]
-        reasons: Vec<String>,
-    }
     let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
     // In a chunked body the JSON is between two lines with sizes (RFC 9112 §7.1).
     let json = body.find('{').zip(body.rfind('}')).and_then(|(from, to)| body.get(from..=to));
-    let read = json.and_then(|json| serde_json::from_str::<ReadyzBody>(json).ok());
-    read.map(|body| body.reasons).unwrap_or_default()
+    let body: Value = json.and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default();
+    let reasons = body["reasons"].as_array().into_iter().flatten();
+    reasons.filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
 #[cfg(test)]

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use super::Exit;
 use super::args::InitArgs;
-use super::output::{CliError, Output};
-use crate::auth_config::{self, Provider, SOMEWHERE};
+use super::output::{CliError, Output, shell_word};
+use crate::auth_config::{self, EXAMPLE_URL, Provider};
 use crate::config::{self, RunOverrides};
 use crate::env::NoEnv;
 use crate::issuer::publisher::COMMON_PATH;
@@ -23,14 +23,14 @@ struct IssuerTarget {
 /// # Errors
 /// [`CliError`] when an address is invalid, or the file exists or cannot be written.
 pub fn run(args: &InitArgs, out: &mut Output) -> Result<Exit, CliError> {
-    let subject = subject(args)?;
+    let target = target(args)?;
     let overrides = RunOverrides {
-        upstream: Some(subject.upstream.clone()),
+        upstream: Some(target.upstream.clone()),
         public_url: args.public_url.clone(),
         ..RunOverrides::default()
     };
     config::load(None, &overrides, &NoEnv)?;
-    let text = file(args, &subject);
+    let text = file(args, &target);
     if args.output == "-" {
         out.text(text);
         return Ok(Exit::Good);
@@ -46,11 +46,17 @@ pub fn run(args: &InitArgs, out: &mut Output) -> Result<Exit, CliError> {
     }
     out.note("");
     out.note("convex/auth.config.ts:");
-    out.text(block(args, &subject));
+    let provider = Provider {
+        issuer: target.issuer,
+        jwks_path: COMMON_PATH.to_owned(),
+        algorithm: "RS256".to_owned(),
+        audience: args.audience.clone(),
+    };
+    out.text(auth_config::file(&[provider], args.public_url.as_deref()));
     Ok(Exit::Good)
 }
 
-fn subject(args: &InitArgs) -> Result<IssuerTarget, CliError> {
+fn target(args: &InitArgs) -> Result<IssuerTarget, CliError> {
     #[cfg(feature = "verifier")]
     if let Some(from) = &args.from {
         return looked_up(args, from);
@@ -63,45 +69,33 @@ fn subject(args: &InitArgs) -> Result<IssuerTarget, CliError> {
 /// What `doctor` finds out about the address.
 #[cfg(feature = "verifier")]
 fn looked_up(args: &InitArgs, from: &str) -> Result<IssuerTarget, CliError> {
-    use super::doctor::gather::Question;
-    use super::doctor::{fetched, ours};
-    use crate::doctor::finding::Setup;
+    use super::doctor::{fetch_case, ours};
+    use crate::doctor::finding::{Question, Setup};
 
-    let question = Question {
-        address: from,
-        issuer: args.issuer.as_deref(),
-        audience: None,
-        token: None,
-        profile: crate::profile::Profile::default(),
-        way: None,
-    };
-    let case = fetched(&question, false)?;
-    let origin = url::Url::parse(&case.jwks_url).map(|url| url.origin().ascii_serialization());
-    let (found, jwks) = match &case.ours.setup {
-        Setup::Upstream(upstream) => (upstream.clone(), None),
+    let (address, issuer) = (from.to_owned(), args.issuer.clone());
+    let case = fetch_case(Question { address, issuer, ..Question::default() }, false)?;
+    let given = args.upstream.clone();
+    let (upstream, jwks) = match case.ours.setup {
+        Setup::Upstream(upstream) => (given.unwrap_or(upstream), None),
         Setup::Issuer { upstream, .. } => {
-            let upstream = args.upstream.as_deref().unwrap_or(upstream);
-            (upstream.to_owned(), Some(ours::jwks_setting(upstream, &case.jwks_url)))
+            let upstream = given.unwrap_or(upstream);
+            let jwks = ours::jwks_setting(&upstream, &case.jwks_url);
+            (upstream, Some(jwks))
         }
         Setup::None => {
-            let why = case.ours.read.err().map(|no| no.why).unwrap_or_default();
-            return Err(CliError::new(origin.unwrap_or_else(|_| from.to_owned()), why)
-                .hint(format!("countersign doctor {from}")));
+            let url = url::Url::parse(&case.jwks_url);
+            let what = url.map_or(from.to_owned(), |url| url.origin().ascii_serialization());
+            let why = case.ours.read.err().map(|no_answer| no_answer.why).unwrap_or_default();
+            return Err(CliError::new(what, why).hint(format!("countersign doctor {from}")));
         }
     };
-    let upstream = args.upstream.clone().unwrap_or(found);
     Ok(IssuerTarget { upstream, issuer: case.spelled, jwks })
 }
 
 fn write(path: &Path, text: &str, force: bool) -> Result<(), CliError> {
     let mut options = std::fs::OpenOptions::new();
-    options.write(true).truncate(true);
     // `create_new` checks and creates in one step, so it cannot overwrite a file that has just appeared.
-    if force {
-        options.create(true)
-    } else {
-        options.create_new(true)
-    };
+    options.write(true).truncate(true).create(force).create_new(!force);
     let write = |mut file: std::fs::File| file.write_all(text.as_bytes());
     options.open(path).and_then(write).map_err(|error| {
         let failed = |why: &str| CliError::new(path.display(), why);
@@ -112,8 +106,7 @@ fn write(path: &Path, text: &str, force: bool) -> Result<(), CliError> {
                  --config {file}` says whether it is good"
             )),
             ErrorKind::NotFound => {
-                let dir = path.parent().unwrap_or(path).display().to_string();
-                let dir = shell_word(&dir);
+                let dir = shell_word(&path.parent().unwrap_or(path).display().to_string());
                 failed("its folder does not exist").hint(format!("`mkdir -p {dir}` makes it"))
             }
             ErrorKind::PermissionDenied => failed("this user may not write there")
@@ -123,25 +116,15 @@ fn write(path: &Path, text: &str, force: bool) -> Result<(), CliError> {
     })
 }
 
-/// A path as one word of a shell's line.
-fn shell_word(path: &str) -> String {
-    let plain = |c: char| c.is_alphanumeric() || "/._-+,@%".contains(c);
-    if path.chars().all(plain) {
-        path.to_owned()
-    } else {
-        format!("'{}'", path.replace('\'', r"'\''"))
-    }
-}
-
-fn file(args: &InitArgs, subject: &IssuerTarget) -> String {
-    let upstream = quoted(&subject.upstream);
-    let issuer = quoted(&subject.issuer);
+fn file(args: &InitArgs, target: &IssuerTarget) -> String {
+    let upstream = quoted(&target.upstream);
+    let issuer = quoted(&target.issuer);
     let public_url = match &args.public_url {
         Some(url) => format!("public_url = {}", quoted(url)),
-        None => format!("#public_url = {}", quoted(SOMEWHERE)),
+        None => format!("#public_url = {}", quoted(EXAMPLE_URL)),
     };
     // A hosted server answers only to its own name. A server next to the proxy gets the name clients use.
-    let hosted = url::Url::parse(&subject.upstream)
+    let hosted = url::Url::parse(&target.upstream)
         .is_ok_and(|url| url.scheme() == "https" && url.domain().is_some());
     let host = match hosted {
         true => {
@@ -152,7 +135,7 @@ fn file(args: &InitArgs, subject: &IssuerTarget) -> String {
         }
     };
     let audience = quoted(args.audience.as_deref().unwrap_or("my-app"));
-    let server = match subject.jwks {
+    let server = match target.jwks {
         Some(_) => "# The auth server.",
         None => {
             "# The auth server. Issuer, key set and token endpoints are learnt from its discovery \
@@ -160,7 +143,7 @@ fn file(args: &InitArgs, subject: &IssuerTarget) -> String {
         }
     };
     let sharp = if args.audience.is_some() { "" } else { "#" };
-    let issuer = match &subject.jwks {
+    let issuer = match &target.jwks {
         Some(jwks) => format!(
             "# Who issues the tokens, and where its keys are.\n[[issuer]]\nissuer = {issuer}\njwks = {}\n\
              {sharp}audience = {audience}\n",
@@ -210,15 +193,4 @@ algorithm = "RS256"
 #cors_origins = ["https://app.example.com"]
 "#
     )
-}
-
-/// The provider, as Convex's `auth.config.ts` has it.
-fn block(args: &InitArgs, subject: &IssuerTarget) -> String {
-    let provider = Provider {
-        issuer: subject.issuer.clone(),
-        jwks_path: COMMON_PATH.to_owned(),
-        algorithm: "RS256".to_owned(),
-        audience: args.audience.clone(),
-    };
-    auth_config::file(&[provider], args.public_url.as_deref())
 }

@@ -11,7 +11,7 @@ use crate::jose::tree::Json;
 /// [`CliError`] when there is no token, or it cannot be decoded.
 pub fn run(args: &InspectArgs, out: &mut Output) -> Result<Exit, CliError> {
     token::prompt(&args.token, out);
-    let token = read_token(&args.token)?;
+    let token = token::read(&args.token, MAX_TOKEN)?;
     let inspection = inspect(&token, Clock::system().now());
     if inspection.form == Form::Malformed {
         let why: Vec<_> = inspection.notes.iter().map(|note| note.text.as_str()).collect();
@@ -20,17 +20,9 @@ pub fn run(args: &InspectArgs, out: &mut Output) -> Result<Exit, CliError> {
     if args.json {
         out.json_pretty(&inspection);
     } else {
-        out.text(text(&inspection, out.color()));
+        out.text(text(&inspection, out.color));
     }
     Ok(Exit::Good)
-}
-
-/// The token of an argument, as every command reads it.
-///
-/// # Errors
-/// [`CliError`] when there is nothing to read, or no token.
-pub fn read_token(argument: &str) -> Result<String, CliError> {
-    token::read(argument, MAX_TOKEN)
 }
 
 fn text(inspection: &Inspection, color: bool) -> String {

@@ -1,16 +1,15 @@
-//! The command line: one file per subcommand. Only [`output`] prints.
+//! The command line: one file per subcommand. Only [`output`] prints; clap prints help and usage errors.
 
 pub mod args;
-pub mod completions;
 #[cfg(feature = "verifier")]
 pub mod demo;
 #[cfg(feature = "verifier")]
 pub mod doctor;
+mod generated;
 pub mod healthcheck;
 pub mod init;
 pub mod inspect;
 pub mod keys;
-pub mod man;
 pub mod normalize;
 pub mod output;
 pub mod resign;
@@ -22,7 +21,6 @@ pub mod verify;
 use std::process::ExitCode;
 
 use clap::Parser;
-use clap::error::ErrorKind;
 
 use args::{Cli, Command};
 use output::{CliError, Output};
@@ -39,24 +37,14 @@ pub enum Exit {
     No,
 }
 
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
-        match exit {
-            Exit::Good => Self::SUCCESS,
-            Exit::No => Self::from(1),
-        }
-    }
-}
-
-/// Runs the command line of this process.
+/// Runs the command line of this process. Clap prints help and usage errors itself and ends the process:
+/// help on stdout with status 0, a usage error on stderr with status 2.
 pub fn main() -> ExitCode {
+    let cli = Cli::parse();
     let mut out = Output::system();
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
-        Err(error) => return usage(&error, &mut out),
-    };
     match dispatch(&cli.command, &mut out) {
-        Ok(exit) => exit.into(),
+        Ok(Exit::Good) => ExitCode::SUCCESS,
+        Ok(Exit::No) => ExitCode::from(1),
         Err(error) => {
             out.error(&error);
             ExitCode::from(2)
@@ -75,16 +63,19 @@ fn dispatch(command: &Command, out: &mut Output) -> Result<Exit, CliError> {
         #[cfg(feature = "verifier")]
         Command::Doctor(args) => doctor::run(args, out),
         Command::Inspect(args) => inspect::run(args, out),
-        Command::Keys(args) => keys::run(args, out),
-        Command::Completions(args) => completions::run(args, out),
+        Command::Keys { command } => keys::run(command, out),
+        Command::Completions { shell } => generated::completions(*shell, out),
         Command::Init(args) => init::run(args, out),
         Command::Healthcheck(args) => healthcheck::run(args, out),
-        Command::Man(args) => man::run(args, out),
+        Command::Man { dir } => generated::man(dir),
         Command::Version => {
             out.line(concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION")));
             Ok(Exit::Good)
         }
-        Command::Schema => man::schema(out),
+        Command::Schema => {
+            out.text(crate::config::SCHEMA);
+            Ok(Exit::Good)
+        }
     }
 }
 
@@ -100,19 +91,4 @@ fn profile(name: &str) -> Result<Profile, CliError> {
         CliError::new("--profile", format!("unknown profile `{name}`"))
             .hint(format!("known profiles: {}", Profile::NAMES.join(", ")))
     })
-}
-
-/// Help and version go to stdout with status 0; a usage error keeps clap's text (it lists what is
-/// possible and guesses what was meant) and status 2.
-fn usage(error: &clap::Error, out: &mut Output) -> ExitCode {
-    match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            out.styled(&error.render());
-            ExitCode::SUCCESS
-        }
-        _ => {
-            out.styled_error(&error.render());
-            ExitCode::from(2)
-        }
-    }
 }

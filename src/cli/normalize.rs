@@ -7,10 +7,9 @@ use super::args::{NormalizeArgs, ReportFormat};
 use super::output::{CliError, Output};
 use super::source;
 use crate::clock::Clock;
-use crate::issuer::fetch::Document;
-use crate::jose::jwks::{self, Change, DocumentRefusal, Effect, Options, Report};
+use crate::jose::jwks::{self, Change, Effect, Options, Report};
 use crate::jose::publish::{Input, publish};
-use crate::profile::Profile;
+use crate::jose::report::excerpt;
 
 /// # Errors
 /// [`CliError`] when the source cannot be read; with the refusal's code when the document is refused.
@@ -18,57 +17,37 @@ pub fn run(args: &NormalizeArgs, out: &mut Output) -> Result<Exit, CliError> {
     let profile = super::profile(&args.profile)?;
     let options = Options { now: Some(Clock::system().now()), ..Options::default() };
     let document = source::read(&args.source, options.limits.document)?;
-    let (body, kids, report) = match normalize(&document, &options, &profile) {
-        Ok(done) => done,
-        Err((report, error)) => {
-            if let Some(report) = report {
-                print(&report, args.report, out);
-            }
-            return Err(error);
+    let read = jwks::normalize(&document.body, &options).map_err(|refusal| {
+        if let Some(report) = refusal.report() {
+            print(report, args.report, out);
         }
-    };
-    print(&report, args.report, out);
-    if let (true, ReportFormat::Text) = (report.lines().is_empty(), args.report) {
-        out.note(match kids {
-            1 => "1 key, unchanged".to_owned(),
-            kids => format!("{kids} keys, unchanged"),
-        });
-    }
-    out.line(body);
-    Ok(Exit::Good)
-}
-
-/// The report of the keys, if they were read, and why there is no document.
-type Refused = (Option<Box<Report>>, CliError);
-
-fn normalize(
-    document: &Document,
-    options: &Options,
-    profile: &Profile,
-) -> Result<(String, usize, Report), Refused> {
-    let read = jwks::normalize(&document.body, options).map_err(|refusal| refused(&refusal))?;
+        CliError::new(refusal.code(), &refusal).hint_if_any(refusal.hint())
+    })?;
     let mut report = read.report;
-    if let Some(odd) = document.content_type.as_deref().filter(|text| !is_json(text)) {
-        let before = Some(crate::jose::report::excerpt(odd));
+    if let Some(other) = document.content_type.as_deref().filter(|text| !is_json(text)) {
+        let before = Some(excerpt(other));
         report.warnings.push(Change { before, ..Change::new("$", "content_type", Effect::Noted) });
     }
-    let upstream = [&read.keys];
-    let remembered = HashMap::new();
-    let set = publish(&Input { own: &[], upstream: &upstream, profile, remembered: &remembered });
+    let set = publish(&Input {
+        own: &[],
+        upstream: &[&read.keys],
+        profile: &profile,
+        remembered: &HashMap::new(),
+    });
     report.changes.extend(set.left_out);
+    print(&report, args.report, out);
     if set.kids.is_empty() {
         let found = read.keys.keys().len();
         let why = format!("the profile `{}` publishes none of the {found} keys", profile.name);
-        let error = CliError::new("no_usable_key", why)
-            .hint("this does not prevent countersigning: `run` publishes its own key");
-        return Err((Some(Box::new(report)), error));
+        return Err(CliError::new("no_usable_key", why)
+            .hint("this does not prevent countersigning: `run` publishes its own key"));
     }
-    Ok((set.body, set.kids.len(), report))
-}
-
-fn refused(refusal: &DocumentRefusal) -> Refused {
-    let error = CliError::new(refusal.code(), refusal).hint_if_any(refusal.hint());
-    (refusal.report().cloned().map(Box::new), error)
+    if args.report == ReportFormat::Text && report.lines().is_empty() {
+        let (n, s) = (set.kids.len(), if set.kids.len() == 1 { "" } else { "s" });
+        out.note(format_args!("{n} key{s}, unchanged"));
+    }
+    out.line(set.body);
+    Ok(Exit::Good)
 }
 
 fn is_json(content_type: &str) -> bool {

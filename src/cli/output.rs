@@ -1,15 +1,14 @@
-//! The only module that prints: results, errors with cause and hint, JSON for scripts.
+//! The only module that prints results, errors with cause and hint, and JSON for scripts.
 //!
 //! Much of the output repeats texts of servers and tokens, and a terminal obeys control characters. So a
 //! character that would move its cursor, change its colours or reverse its lines is escaped, as in
 //! `\u001b`: people can read that, and in JSON it means the same.
 
 use std::borrow::Cow;
-use std::fmt::{self, Write as _};
-use std::io::{self, IsTerminal, Write};
+use std::fmt;
+use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::OnceLock;
 
-use clap::builder::StyledStr;
 use serde::Serialize;
 
 /// Why a command could not run. Printed as
@@ -65,10 +64,12 @@ pub(super) fn without_errno(text: &str) -> String {
 
 /// Where a command writes. A closed pipe (`| head`) ends the writing, not the command.
 pub struct Output {
-    out: Box<dyn Write + Send>,
-    err: Box<dyn Write + Send>,
-    out_color: bool,
-    err_color: bool,
+    out: io::Stdout,
+    err: io::Stderr,
+    /// Whether stdout takes colours.
+    pub(super) color: bool,
+    /// Whether stderr takes colours.
+    pub(super) err_color: bool,
 }
 
 impl Output {
@@ -77,26 +78,11 @@ impl Output {
     pub fn system() -> Self {
         let allowed = crate::env::no_color().is_none();
         Self {
-            out_color: allowed && io::stdout().is_terminal(),
+            color: allowed && io::stdout().is_terminal(),
             err_color: allowed && io::stderr().is_terminal(),
-            out: Box::new(io::stdout()),
-            err: Box::new(io::stderr()),
+            out: io::stdout(),
+            err: io::stderr(),
         }
-    }
-
-    /// Writers of a test, without colours.
-    pub fn to(out: Box<dyn Write + Send>, err: Box<dyn Write + Send>) -> Self {
-        Self { out, err, out_color: false, err_color: false }
-    }
-
-    /// Whether stdout takes colours.
-    pub fn color(&self) -> bool {
-        self.out_color
-    }
-
-    /// Whether stderr takes colours.
-    pub fn note_color(&self) -> bool {
-        self.err_color
     }
 
     /// One line on stdout: the command's result.
@@ -121,15 +107,15 @@ impl Output {
 
     /// One JSON value on one line of stdout.
     pub fn json(&mut self, value: &impl Serialize) {
-        self.written(serde_json::to_string(value));
+        self.json_line(serde_json::to_string(value));
     }
 
     /// One JSON value on stdout, indented.
     pub fn json_pretty(&mut self, value: &impl Serialize) {
-        self.written(serde_json::to_string_pretty(value));
+        self.json_line(serde_json::to_string_pretty(value));
     }
 
-    fn written(&mut self, json: serde_json::Result<String>) {
+    fn json_line(&mut self, json: serde_json::Result<String>) {
         match json {
             Ok(text) => self.line(text),
             Err(error) => self.error(&CliError::new("json", error)),
@@ -139,11 +125,6 @@ impl Output {
     /// One line on stderr. Stdout holds only the result, for scripts.
     pub fn note(&mut self, text: impl fmt::Display) {
         let _ = writeln!(self.err, "{}", harmless(&text.to_string()));
-    }
-
-    /// `warning: …` on stderr.
-    pub fn warning(&mut self, text: impl fmt::Display) {
-        self.labelled("1;33", "warning:", &text.to_string());
     }
 
     /// `error: what: why`, and `hint: …` where there is one, on stderr.
@@ -156,20 +137,6 @@ impl Output {
 
     fn labelled(&mut self, style: &str, word: &str, text: &str) {
         self.note(format_args!("{} {}", paint(self.err_color, style, word), one_line(text)));
-    }
-
-    pub(super) fn styled(&mut self, text: &StyledStr) {
-        let _ = match self.out_color {
-            true => write!(self.out, "{}", text.ansi()),
-            false => write!(self.out, "{text}"),
-        };
-    }
-
-    pub(super) fn styled_error(&mut self, text: &StyledStr) {
-        let _ = match self.err_color {
-            true => write!(self.err, "{}", text.ansi()),
-            false => write!(self.err, "{text}"),
-        };
     }
 }
 
@@ -207,7 +174,7 @@ fn harmless(text: &str) -> Cow<'_, str> {
             continue;
         }
         if is_active(c) {
-            let _ = write!(out, "\\u{:04x}", u32::from(c));
+            out.push_str(&format!("\\u{:04x}", u32::from(c)));
         } else {
             out.push(c);
         }
@@ -233,8 +200,17 @@ pub(super) fn one_line(text: &str) -> String {
     text.replace('\n', "\\u000a").replace('\t', "\\u0009")
 }
 
+/// `text` as one word of a shell's command line, quoted if needed.
+pub(super) fn shell_word(text: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "-_./:@%+,".contains(c);
+    match !text.is_empty() && text.chars().all(plain) {
+        true => text.to_owned(),
+        false => format!("'{}'", text.replace('\'', r"'\''")),
+    }
+}
+
 /// At most `length` characters of a text, which may repeat the whole answer of a server.
-#[cfg(any(test, feature = "verifier"))]
+#[cfg(feature = "verifier")]
 pub(super) fn shortened(text: &str, length: usize) -> String {
     match text.char_indices().nth(length) {
         Some((at, _)) => format!("{}…", &text[..at]),
@@ -250,19 +226,15 @@ pub(super) fn wrap<'a>(words: impl Iterator<Item = &'a str>, width: usize) -> Ve
     for word in words {
         let letters: Vec<char> = word.chars().collect();
         for (i, piece) in letters.chunks(width).enumerate() {
-            let gap = usize::from(i == 0 && used > 0);
-            if used > 0 && used + gap + piece.len() > width {
-                lines.push(String::new());
-                used = 0;
-            }
-            if let Some(line) = lines.last_mut() {
-                if used > 0 && gap > 0 {
-                    line.push(' ');
-                    used += 1;
-                }
+            let space = if i == 0 && used > 0 { " " } else { "" };
+            if used > 0 && used + space.len() + piece.len() > width {
+                lines.push(piece.iter().collect());
+                used = piece.len();
+            } else if let Some(line) = lines.last_mut() {
+                line.push_str(space);
                 line.extend(piece);
+                used += space.len() + piece.len();
             }
-            used += piece.len();
         }
     }
     lines
@@ -283,6 +255,13 @@ mod tests {
         assert_eq!(demo("aa bb cc", 5), ["aa bb", "cc"]);
         assert_eq!(demo("a bbbbbbb c", 4), ["a", "bbbb", "bbb", "c"]);
         assert_eq!(demo("", 5), [""]);
+    }
+
+    #[test]
+    fn what_is_to_be_copied_is_one_word() {
+        assert_eq!(shell_word("https://a.example/jwks"), "https://a.example/jwks");
+        assert_eq!(shell_word("https://a/k?p=1&q"), "'https://a/k?p=1&q'");
+        assert_eq!(shell_word("a'; rm"), "'a'\\''; rm'");
     }
 
     #[test]

@@ -31,7 +31,7 @@ struct ResignOutput<'a> {
 }
 
 #[derive(Serialize)]
-struct No<'a> {
+struct RefusalOutput<'a> {
     error: &'a str,
     error_description: String,
 }
@@ -64,20 +64,21 @@ pub fn run(args: &ResignArgs, out: &mut Output) -> Result<Exit, CliError> {
     let token = &token::read(&args.token, config.bridge.limits.token)?;
 
     let ask = Ask { audience: audience.as_ref(), ..Ask::default() };
-    let (code, why) = match block_on(resign(token, config, &ask)) {
+    match block_on(resign(token, config, &ask)) {
         Ok(verdict) => {
             print(token, &verdict, args.json, out);
-            return Ok(Exit::Good);
+            Ok(Exit::Good)
         }
-        Err(ResignError::Cli(error)) => return Err(error),
-        Err(ResignError::Refused(refusal)) => (refusal.code(), refusal.to_string()),
-    };
-    if args.json {
-        out.json(&No { error: code, error_description: why });
-    } else {
-        out.error(&CliError::new(code, why));
+        Err(ResignError::Cli(error)) => Err(error),
+        Err(ResignError::Refused(refusal)) => {
+            let (error, error_description) = (refusal.code(), refusal.to_string());
+            match args.json {
+                true => out.json(&RefusalOutput { error, error_description }),
+                false => out.error(&CliError::new(error, error_description)),
+            }
+            Ok(Exit::No)
+        }
     }
-    Ok(Exit::No)
 }
 
 async fn resign(token: &str, config: Config, ask: &Ask<'_>) -> Result<Verdict, ResignError> {
@@ -132,33 +133,26 @@ async fn resign(token: &str, config: Config, ask: &Ask<'_>) -> Result<Verdict, R
 }
 
 fn print(token: &str, verdict: &Verdict, json: bool, out: &mut Output) {
-    let answer = match verdict {
-        Verdict::AsItStands { expires, .. } => ResignOutput {
-            token,
-            as_it_stands: true,
-            expires: expires.secs(),
-            issuer: None,
-            alg_in: None,
-            notes: &[],
-        },
-        Verdict::Countersigned(new) => ResignOutput {
-            token: &new.jwt,
-            as_it_stands: false,
-            expires: new.expires.secs(),
-            issuer: Some(new.issuer.as_str()),
-            alg_in: new.alg_in.map(|alg| alg.name()),
-            notes: &new.notes,
-        },
+    let (token, expires, new) = match verdict {
+        Verdict::AsItStands { expires, .. } => (token, expires, None),
+        Verdict::Countersigned(new) => (new.jwt.as_str(), &new.expires, Some(new)),
     };
+    let notes = new.map_or(&[][..], |new| &new.notes);
     if json {
-        out.json(&answer);
-        return;
+        return out.json(&ResignOutput {
+            token,
+            as_it_stands: new.is_none(),
+            expires: expires.secs(),
+            issuer: new.map(|new| new.issuer.as_str()),
+            alg_in: new.and_then(|new| new.alg_in).map(|alg| alg.name()),
+            notes,
+        });
     }
-    if answer.as_it_stands {
+    if new.is_none() {
         out.note("the verifier accepts the token unchanged");
     }
-    for note in answer.notes {
+    for note in notes {
         out.note(note);
     }
-    out.line(answer.token);
+    out.line(token);
 }

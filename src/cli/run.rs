@@ -1,12 +1,11 @@
 //! `countersign run`: the proxy.
 
-use std::fmt::Write as _;
 use std::io::IsTerminal as _;
 
 use super::Exit;
 use super::args::RunArgs;
 use super::output::{CliError, Output, paint};
-use crate::config::{self, Config};
+use crate::config;
 use crate::issuer::publisher::COMMON_PATH;
 use crate::log;
 use crate::serve::{self, OnStart, Options, RunError, StartError, Started, reachable};
@@ -30,74 +29,58 @@ pub fn run(args: &RunArgs, out: &mut Output) -> Result<Exit, CliError> {
         tracing::info!("{note}");
     }
     let again = args.clone();
+    let upstream = config.upstream.as_ref().map(|upstream| upstream.url.to_string());
+    let has_public_url = config.server.public_url.is_some();
+    let mut terminal = Output::system();
+    let show_banner: OnStart = Box::new(move |started| {
+        let color = terminal.err_color;
+        terminal.note(banner(upstream.as_deref(), has_public_url, started, color));
+    });
     // For a person at a terminal. Elsewhere the log line `listening` has all of it.
     let person = config.log.format == log::Format::Text && std::io::stderr().is_terminal();
-    let banner = person.then(|| Banner::of(&config));
-    let mut terminal = Output::system();
     let options = Options {
         upgrade: args.upgrade,
         reload: Some(Box::new(move || again.load())),
-        started: banner.map(|banner| -> OnStart {
-            Box::new(move |started| {
-                let color = terminal.note_color();
-                terminal.note(banner.text(started, color));
-            })
-        }),
+        started: person.then_some(show_banner),
     };
     serve::run(config, options)?;
     Ok(Exit::Good)
 }
 
 /// What a terminal shows when the proxy listens: the addresses to use next.
-struct Banner {
-    upstream: Option<String>,
-    has_public_url: bool,
-}
-
-impl Banner {
-    fn of(config: &Config) -> Self {
-        Self {
-            upstream: config.upstream.as_ref().map(|upstream| upstream.url.to_string()),
-            has_public_url: config.server.public_url.is_some(),
+fn banner(upstream: Option<&str>, has_public_url: bool, started: &Started, color: bool) -> String {
+    let Started { url, store, .. } = started;
+    let mut text = String::new();
+    let mut row = |what: &str, value: &str, aside: &str| {
+        text.push_str(&format!("\n  {what:<12}{}", paint(color, "1", value)));
+        if !aside.is_empty() {
+            text.push_str(&format!("  {}", paint(color, "2", aside)));
         }
+    };
+    if let Some(upstream) = upstream {
+        row("auth server", upstream.trim_end_matches('/'), "");
     }
-
-    fn text(&self, started: &Started, color: bool) -> String {
-        let bold = |text: &str| paint(color, "1", text);
-        let dim = |text: &str| paint(color, "2", text);
-        let Started { url, store, .. } = started;
-        let mut text = String::new();
-        let mut row = |what: &str, value: &str, aside: &str| {
-            let aside = if aside.is_empty() { String::new() } else { format!("  {}", dim(aside)) };
-            let _ = writeln!(text, "  {what:<12}{}{aside}", bold(value));
-        };
-        if let Some(upstream) = &self.upstream {
-            row("auth server", upstream.trim_end_matches('/'), "");
-        }
-        let aside = match self.has_public_url {
-            true => "",
-            false => "from this machine; set --public-url to the address that clients use",
-        };
-        row("clients", url, aside);
-        row("Convex", &format!("{url}{COMMON_PATH}"), "`jwks:` in convex/auth.config.ts");
-        match started.admin.first() {
-            Some(admin) => row("status page", &format!("http://{}/", reachable(*admin)), ""),
-            None => row("status page", "off", "--admin turns it on"),
-        }
-        let made = match started.made {
-            true => "created a new signing key",
-            false => "existing signing keys",
-        };
-        row("keys", store, made);
-        match &started.data_dir {
-            Some(dir) if !store.contains(&dir.display().to_string()) => {
-                row("data", &dir.display().to_string(), "last good key sets of the issuers");
-            }
-            Some(_) => {}
-            None => row("data", "none", "last good key sets are kept in memory alone"),
-        }
-        format!("\n{text}")
+    let aside = match has_public_url {
+        true => "",
+        false => "from this machine; set --public-url to the address that clients use",
+    };
+    row("clients", url, aside);
+    row("Convex", &format!("{url}{COMMON_PATH}"), "`jwks:` in convex/auth.config.ts");
+    match started.admin.first() {
+        Some(admin) => row("status page", &format!("http://{}/", reachable(*admin)), ""),
+        None => row("status page", "off", "--admin turns it on"),
     }
+    let made = match started.made {
+        true => "created a new signing key",
+        false => "existing signing keys",
+    };
+    row("keys", store, made);
+    match started.data_dir.as_ref().map(|dir| dir.display().to_string()) {
+        Some(dir) if store.contains(&dir) => {}
+        Some(dir) => row("data", &dir, "last good key sets of the issuers"),
+        None => row("data", "none", "last good key sets are kept in memory alone"),
+    }
+    text + "\n"
 }
 
 impl From<RunError> for CliError {
@@ -135,9 +118,7 @@ mod tests {
 
     #[test]
     fn a_person_is_told_where_to_go_next() {
-        let banner =
-            Banner { upstream: Some("https://auth.example.com/".to_owned()), has_public_url: true };
-        let text = banner.text(&started(), false);
+        let text = banner(Some("https://auth.example.com/"), true, &started(), false);
         for part in [
             "auth server https://auth.example.com\n",
             "clients     https://login.example.com\n",
@@ -155,7 +136,7 @@ mod tests {
             data_dir: None,
             ..started()
         };
-        let text = Banner { upstream: None, has_public_url: false }.text(&elsewhere, false);
+        let text = banner(None, false, &elsewhere, false);
         assert!(text.contains("status page off") && text.contains("memory alone"), "{text}");
         assert!(text.contains("set --public-url"), "{text}");
     }

@@ -2,18 +2,20 @@
 //! It removes what editors, shells and copied headers add around a token, and repairs nothing inside.
 //! No error holds the token's text.
 
-use std::io::{IsTerminal as _, Read};
+use std::fs::File;
+use std::io::IsTerminal as _;
 use std::path::Path;
 
 use base64::Engine as _;
 
 use super::output::{CliError, Output};
-use super::source;
+use super::source::bounded;
 use crate::inspect::{LENIENT, bare};
 
-const WAYS: &str = "give the token itself, @FILE, the name of a file, or - to read it from stdin";
+const HOW_TO_GIVE: &str =
+    "give the token itself, @FILE, the name of a file, or - to read it from stdin";
 
-const FORM: &str = "a JWT has three parts, joined by dots: use the ID token";
+const JWT_FORM: &str = "a JWT has three parts, joined by dots: use the ID token";
 
 /// The token of an argument, at most `limit` bytes of it.
 ///
@@ -22,13 +24,16 @@ const FORM: &str = "a JWT has three parts, joined by dots: use the ID token";
 pub fn read(argument: &str, limit: usize) -> Result<String, CliError> {
     let file = argument.strip_prefix('@').or(Path::new(argument).is_file().then_some(argument));
     let given = argument != "-" && file.is_none();
+    // Some bytes more than the limit, for what `bare` removes.
+    let limit_read = limit.saturating_add(63);
     let (what, bytes) = match file {
-        _ if argument == "-" => ("stdin", bounded(std::io::stdin().lock(), limit, "stdin")?),
-        Some(file) => (file, file_bytes(file, limit)?),
-        None => ("token", argument.as_bytes().to_vec()),
+        _ if argument == "-" => ("stdin", bounded(std::io::stdin().lock(), limit_read)),
+        Some(file) => (file, File::open(file).and_then(|file| bounded(file, limit_read))),
+        None => ("token", Ok(argument.as_bytes().to_vec())),
     };
+    let bytes = bytes.map_err(|why| CliError::new(what, why).hint(HOW_TO_GIVE))?;
     // A person who gave a file needs no word about how to give one.
-    let hint = if given { WAYS } else { FORM };
+    let hint = if given { HOW_TO_GIVE } else { JWT_FORM };
     let fault = |why: &str| CliError::new(what, why).hint(hint);
     let text = String::from_utf8(bytes).map_err(|_| fault("not a token: it is not text"))?;
     let token = bare(&text);
@@ -66,19 +71,6 @@ pub fn prompt(argument: &str, out: &mut Output) {
     if argument == "-" && std::io::stdin().is_terminal() {
         out.note("paste the token, then press Enter and Ctrl-D");
     }
-}
-
-fn file_bytes(path: &str, limit: usize) -> Result<Vec<u8>, CliError> {
-    let file = std::fs::File::open(path).map_err(|e| CliError::new(path, e).hint(WAYS))?;
-    bounded(file, limit, path)
-}
-
-fn bounded(reader: impl Read, limit: usize, what: &str) -> Result<Vec<u8>, CliError> {
-    // Some bytes more than the limit, for what `bare` removes.
-    let bytes = source::bounded(reader, limit.saturating_add(63));
-    let mut bytes = bytes.map_err(|why| CliError::new(what, why).hint(WAYS))?;
-    bytes.truncate(bytes.trim_ascii_end().len());
-    Ok(bytes)
 }
 
 #[cfg(test)]

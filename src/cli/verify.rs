@@ -27,9 +27,15 @@ const TOKEN_LIMIT: usize = 1024 * 1024;
 struct VerifyOutput {
     valid: bool,
     /// The stable code of what failed; null when nothing did.
-    reason: Option<String>,
+    reason: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     alg: Option<&'static str>,
+}
+
+impl From<Result<Alg, &'static str>> for VerifyOutput {
+    fn from(checked: Result<Alg, &'static str>) -> Self {
+        Self { valid: checked.is_ok(), reason: checked.err(), alg: checked.ok().map(|a| a.name()) }
+    }
 }
 
 /// One line of `--batch`.
@@ -44,30 +50,29 @@ struct BatchLine<'a> {
 /// # Errors
 /// [`CliError`] when the key set or the token cannot be read; a token that is not valid is an answer.
 pub fn run(args: &VerifyArgs, out: &mut Output) -> Result<Exit, CliError> {
-    let judge = SignatureVerifier::new(&args.algs)?;
-    let keys = args.jwks.as_deref().map(|source| judge.read_keys(source)).transpose()?;
+    let verifier = SignatureVerifier::new(&args.algs)?;
+    let keys = args.jwks.as_deref().map(|source| verifier.read_keys(source)).transpose()?;
     if args.batch {
-        return batch(args, &judge, keys.as_ref(), out);
+        return batch(args, &verifier, keys.as_ref(), out);
     }
     let keys = keys.ok_or_else(|| CliError::new("verify", "--jwks is needed"))?;
     token::prompt(&args.token, out);
-    let answer = judge.answer(&token::read(&args.token, TOKEN_LIMIT)?, &keys);
-    let exit = if answer.valid { Exit::Good } else { Exit::No };
-    if args.json {
-        out.json(&answer);
-    } else if let Some(alg) = answer.alg {
-        out.line(format_args!("valid: {alg}"));
-        out.note("only the signature was checked, not times or other claims (`countersign inspect` shows them)");
-    } else {
-        out.line(format_args!("invalid: {}", answer.reason.unwrap_or_default()));
+    let checked = verifier.check(&token::read(&args.token, TOKEN_LIMIT)?, &keys);
+    match checked {
+        _ if args.json => out.json(&VerifyOutput::from(checked)),
+        Ok(alg) => {
+            out.line(format_args!("valid: {alg}"));
+            out.note("only the signature was checked, not times or other claims (`countersign inspect` shows them)");
+        }
+        Err(code) => out.line(format_args!("invalid: {code}")),
     }
-    Ok(exit)
+    Ok(if checked.is_ok() { Exit::Good } else { Exit::No })
 }
 
 /// Every line gets its answer, so the command as a whole succeeds.
 fn batch(
     args: &VerifyArgs,
-    judge: &SignatureVerifier,
+    verifier: &SignatureVerifier,
     keys: Option<&Keys>,
     out: &mut Output,
 ) -> Result<Exit, CliError> {
@@ -80,7 +85,7 @@ fn batch(
     for line in input.split(b'\n') {
         let line = line.map_err(failed)?;
         if !line.trim_ascii().is_empty() {
-            out.json(&judge.line(&line, keys));
+            out.json(&VerifyOutput::from(verifier.check_line(&line, keys)));
         }
     }
     Ok(Exit::Good)
@@ -103,14 +108,14 @@ struct SignatureVerifier {
 
 impl SignatureVerifier {
     fn new(names: &[String]) -> Result<Self, CliError> {
-        let mut algorithms = Vec::new();
-        for name in names {
-            algorithms.push(Alg::from_name(name).ok_or_else(|| {
+        let algorithm = |name: &String| {
+            Alg::from_name(name).ok_or_else(|| {
                 let all: Vec<_> = Alg::all().map(Alg::name).collect();
                 CliError::new("--alg", format_args!("`{name}` is not an algorithm we verify"))
                     .hint(format_args!("one of {}", all.join(", ")))
-            })?);
-        }
+            })
+        };
+        let algorithms = names.iter().map(algorithm).collect::<Result<Vec<_>, _>>()?;
         let any = names.is_empty();
         let algorithms = if any { AlgSet::asymmetric() } else { AlgSet::of(&algorithms) };
         Ok(Self { algorithms, any, limits: Limits { token: TOKEN_LIMIT, ..Limits::default() } })
@@ -120,11 +125,11 @@ impl SignatureVerifier {
         let keys = self.keys(source::read(source, self.limits.document)?.body.into(), false);
         match keys.set {
             // A set of secrets has no public key, but it is enough for a token with an HMAC.
-            Err(code) if !self.algorithms.iter().any(Alg::is_hmac) => Err(CliError::new(
-                code,
-                format_args!("{source} holds no key set with a usable key"),
-            )
-            .hint("`countersign normalize` says what is wrong with it")),
+            Err(code) if !self.algorithms.iter().any(Alg::is_hmac) => {
+                let why = format_args!("{source} holds no key set with a usable key");
+                Err(CliError::new(code, why)
+                    .hint("`countersign normalize` says what is wrong with it"))
+            }
             _ => Ok(keys),
         }
     }
@@ -132,56 +137,31 @@ impl SignatureVerifier {
     fn keys(&self, document: Vec<u8>, in_line: bool) -> Keys {
         let options = Options { limits: self.limits, ..Options::default() };
         let read = jwks::normalize(&document, &options);
-        Keys {
-            document,
-            in_line,
-            set: read.map(|read| read.keys).map_err(|refusal| refusal.code()),
-        }
+        let set = read.map(|read| read.keys).map_err(|refusal| refusal.code());
+        Keys { document, in_line, set }
     }
 
-    fn line(&self, line: &[u8], keys: Option<&Keys>) -> VerifyOutput {
-        let Ok(line) = serde_json::from_slice::<BatchLine<'_>>(line) else {
-            return VerifyOutput::no("line");
-        };
-        let Ok(token) = serde_json::from_str::<String>(line.token.get()) else {
-            return VerifyOutput::no("format");
-        };
-        match (line.jwks, keys) {
-            (Some(jwks), _) => {
-                // The key set may also be quoted as a JSON string.
-                let text = serde_json::from_str::<String>(jwks.get());
-                let document = text.unwrap_or_else(|_| jwks.get().to_owned());
-                self.answer(&token, &self.keys(document.into_bytes(), true))
-            }
-            (None, Some(keys)) => self.answer(&token, keys),
-            (None, None) => VerifyOutput::no("no_keys"),
-        }
+    fn check_line(&self, line: &[u8], keys: Option<&Keys>) -> Result<Alg, &'static str> {
+        let line = serde_json::from_slice::<BatchLine<'_>>(line).map_err(|_| "line")?;
+        let token = serde_json::from_str::<String>(line.token.get()).map_err(|_| "format")?;
+        let Some(jwks) = line.jwks else { return self.check(&token, keys.ok_or("no_keys")?) };
+        // The key set may also be quoted as a JSON string.
+        let text = serde_json::from_str::<String>(jwks.get());
+        let document = text.unwrap_or_else(|_| jwks.get().to_owned());
+        self.check(&token, &self.keys(document.into_bytes(), true))
     }
 
-    fn answer(&self, token: &str, keys: &Keys) -> VerifyOutput {
-        match self.judge(token, keys) {
-            Ok(alg) => VerifyOutput { valid: true, reason: None, alg: Some(alg.name()) },
-            Err(code) => VerifyOutput::no(code),
-        }
-    }
-
-    fn judge(&self, token: &str, keys: &Keys) -> Result<Alg, &'static str> {
+    fn check(&self, token: &str, keys: &Keys) -> Result<Alg, &'static str> {
         let jws = Envelope::parse(token, &self.limits, false).map_err(|refusal| refusal.code())?;
         let alg = jws.unverified_header().alg;
         let asked = self.algorithms.contains(alg) || (self.any && keys.in_line);
-        let judged = if alg.is_hmac() && asked {
+        let checked = if alg.is_hmac() && asked {
             Secrets::read(&keys.document)
                 .and_then(|secrets| secrets.check(token, AlgSet::of(&[alg]), &self.limits))
         } else {
             let set = keys.set.as_ref().map_err(|code| *code)?;
             check::check(token, set, self.algorithms, &self.limits)
         };
-        judged.map_err(|refusal| refusal.code())
-    }
-}
-
-impl VerifyOutput {
-    fn no(reason: &str) -> Self {
-        Self { valid: false, reason: Some(reason.to_owned()), alg: None }
+        checked.map_err(|refusal| refusal.code())
     }
 }

@@ -2,43 +2,43 @@
 //! nested ones flattened with dots. So when a token is renewed with a changed claim, every query that reads
 //! the identity runs again (get-convex/convex-backend#542).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::exam::section;
 use crate::jose::tree::Json;
+use crate::verifier::explain::{CLAIMS, section};
 
 /// Registered claims (RFC 7519 §4.1) and `fva`, which are not in the cache's key.
 const NOT_KEYED: [&str; 8] = ["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "fva"];
 
-/// The result of comparing two or more tokens.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Changing {
-    /// Names of the private claims that differ, with dots for nesting.
-    Claims(Vec<String>),
+/// Why tokens cannot be compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotComparable {
     /// The tokens are not of one person: `sub` or `iss` differ.
     OtherPerson,
     /// One of the tokens cannot be decoded.
     Unreadable,
 }
 
-/// Compares the claims of `tokens`, which are not verified.
-pub fn between(tokens: &[String]) -> Changing {
-    let decoded: Option<Vec<_>> = tokens.iter().map(|token| section(token, 1)).collect();
-    let Some(decoded) = decoded else { return Changing::Unreadable };
+/// Compares the claims of `tokens`, which are not verified. Returns the names of the private claims that
+/// differ, with dots for nesting.
+///
+/// # Errors
+/// [`NotComparable`].
+pub fn between(tokens: &[String]) -> Result<Vec<String>, NotComparable> {
+    let decoded: Option<Vec<_>> = tokens.iter().map(|token| section(token, CLAIMS)).collect();
+    let decoded = decoded.ok_or(NotComparable::Unreadable)?;
+    let Some((first, others)) = decoded.split_first() else { return Ok(Vec::new()) };
     let of = |claims: &Json, name: &str| claims.get(name).map(Json::to_string);
-    let Some((first, others)) = decoded.split_first() else { return Changing::Claims(Vec::new()) };
     if others.iter().any(|o| of(o, "sub") != of(first, "sub") || of(o, "iss") != of(first, "iss")) {
-        return Changing::OtherPerson;
+        return Err(NotComparable::OtherPerson);
     }
     let first = flat(first);
-    let mut names = Vec::new();
+    let mut names = BTreeSet::new();
     for other in others.iter().map(flat) {
         let all = first.keys().chain(other.keys());
         names.extend(all.filter(|name| first.get(*name) != other.get(*name)).cloned());
     }
-    names.sort();
-    names.dedup();
-    Changing::Claims(names)
+    Ok(names.into_iter().collect())
 }
 
 fn flat(claims: &Json) -> BTreeMap<String, String> {
@@ -58,9 +58,7 @@ fn flatten(name: &str, value: &Json, out: &mut BTreeMap<String, String>) {
                 flatten(&format!("{name}.{member}"), value, out);
             }
         }
-        other => {
-            out.insert(name.to_owned(), other.to_string());
-        }
+        other => drop(out.insert(name.to_owned(), other.to_string())),
     }
 }
 
@@ -79,10 +77,10 @@ mod tests {
     fn private_claims_alone_count_nested_ones_too() {
         let a = token(r#"{"sub":"u","iat":1,"jti":"a","fva":[0],"nonce":"x","s":{"id":1,"n":2}}"#);
         let b = token(r#"{"sub":"u","iat":2,"jti":"b","fva":[1],"s":{"id":9,"n":2},"nonce":"y"}"#);
-        let names = |list: &[&str]| Changing::Claims(list.iter().map(|n| (*n).into()).collect());
+        let names = |list: &[&str]| Ok(list.iter().map(|n| (*n).to_owned()).collect());
         assert_eq!(between(&[a.clone(), b]), names(&["nonce", "s.id"]));
         assert_eq!(between(&[a.clone(), a.clone()]), names(&[]));
-        assert_eq!(between(&[a.clone(), token(r#"{"sub":"v"}"#)]), Changing::OtherPerson);
-        assert_eq!(between(&[a, "x".into()]), Changing::Unreadable);
+        assert_eq!(between(&[a.clone(), token(r#"{"sub":"v"}"#)]), Err(NotComparable::OtherPerson));
+        assert_eq!(between(&[a, "x".into()]), Err(NotComparable::Unreadable));
     }
 }

@@ -29,11 +29,34 @@ impl NoAnswer {
     pub fn new(code: &'static str, why: impl std::fmt::Display) -> Self {
         Self { code, why: why.to_string() }
     }
+
+    /// No HTTP server answered.
+    pub fn is_down(&self) -> bool {
+        ["dns", "connect", "tls", "timeout"].contains(&self.code)
+    }
+
+    /// The fetch stopped at a private address, because `--allow-private` was not given.
+    pub fn is_private(&self) -> bool {
+        self.code == "private_address"
+    }
+}
+
+/// What `doctor` or `init --from` was asked.
+#[derive(Debug, Clone, Default)]
+pub struct Question {
+    pub address: String,
+    pub issuer: Option<String>,
+    pub audience: Option<String>,
+    pub token: Option<String>,
+    pub profile: Profile,
+    /// The only kind of provider that counts. `None`: either is enough.
+    pub kind: Option<ProviderKind>,
 }
 
 /// The question, and what was fetched for it.
 #[derive(Debug, Clone)]
 pub struct Case {
+    pub question: Question,
     /// `iss` of the tokens, as configured at the verifier.
     pub issuer: String,
     /// `iss` as the issuer itself spells it, if discovery or the token says.
@@ -45,14 +68,9 @@ pub struct Case {
     pub discovery: FetchResult,
     /// What `jwks_uri` of the discovery document answered; `None` without one.
     pub discovery_jwks: Option<FetchResult>,
-    pub token: Option<String>,
-    pub audience: Option<String>,
     pub now: UnixTime,
     /// URLs from above whose host resolves to addresses that the internet cannot reach, and why.
-    pub closed: Vec<(String, &'static str)>,
-    pub profile: Profile,
-    /// The only kind of provider that counts. `None`: either is enough.
-    pub way: Option<Way>,
+    pub unreachable: Vec<(String, &'static str)>,
     pub place: Place,
     pub ours: Ours,
     /// What was found while fetching.
@@ -61,7 +79,7 @@ pub struct Case {
 
 /// The kind of provider, for a verifier that has two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Way {
+pub enum ProviderKind {
     CustomJwt,
     Oidc,
 }
@@ -115,7 +133,7 @@ pub struct Verdict {
     pub accepts: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Level {
     Good,
@@ -123,10 +141,11 @@ pub enum Level {
     Warning,
     /// The operator must act today.
     Alarm,
+    #[default]
     Note,
 }
 
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub struct Finding {
     /// `customJwt`, `OIDC`, `by the RFCs`, `token`, `address`, `headers`, `secret`, `countersign`.
     pub about: &'static str,
@@ -144,28 +163,12 @@ pub struct Finding {
 
 impl Finding {
     pub fn new(about: &'static str, level: Level, title: impl Into<String>) -> Self {
-        Self {
-            about,
-            level,
-            title: title.into(),
-            says: None,
-            in_production: None,
-            detail: None,
-            causes: Vec::new(),
-            fixes: Vec::new(),
-        }
+        Self { about, level, title: title.into(), ..Self::default() }
     }
 
     #[must_use]
     pub fn fix(mut self, text: impl Into<String>) -> Self {
         self.fixes.push(text.into());
         self
-    }
-}
-
-impl Verdict {
-    /// It accepts if none of the findings is a fault.
-    pub(super) fn of(way: &'static str, findings: &[Finding]) -> Self {
-        Self { way, accepts: findings.iter().all(|f| f.level != Level::Fault) }
     }
 }

@@ -1,20 +1,23 @@
 //! Fixes for a cause: short sentences that name the setting and its file, the most useful first.
 
-use super::exam::header_member;
 use super::finding::{BY_THE_RFCS, Case, Finding, Level, OIDC, Place, Setup};
 use super::{Cause, ours};
+use crate::verifier::explain::{HEADER, text_member};
 
 const EXCHANGE: &str = "countersign the token: send it to POST /_countersign/token of the proxy in your \
     `fetchAccessToken`, or log in through the proxy";
 const SAME_ANSWER: &str =
     "look at what the address answers: countersign finds no key set in it either";
-const CHANGED: &str = "the token is of another server or stage, or was changed or cut when copied";
+const TOKEN_CHANGED: &str =
+    "the token is of another server or stage, or was changed or cut when copied";
 const OTHER_STAGE: &str = "compare the `kid`s: the token is of another server or stage, or the key was \
     changed after the set was cached (Convex keeps a set as long as its Cache-Control says)";
-const AHEAD: &str = "set the clock of the auth server: it is ahead";
+const CLOCK_AHEAD: &str = "set the clock of the auth server: it is ahead";
 const MILLISECONDS: &str = "set `milliseconds = true` under [issuer.claims] in countersign.toml if the \
     times are in milliseconds";
 const OPAQUE: &str = "give a signed token (three parts): an opaque or encrypted one cannot be used";
+const OPEN_ADDRESS: &str =
+    "open the address without a login: it must answer 200 with JSON, for anybody";
 const USE_CUSTOM_JWT: &str =
     "use a `customJwt` provider: it reads no discovery document, only the key set";
 
@@ -110,12 +113,12 @@ fn fix(about: &str, cause: &Cause, case: &Case) -> Vec<&'static str> {
             }
         }
         "expired" => "get a fresh token and ask again",
-        "not_yet" => AHEAD,
+        "not_yet" => CLOCK_AHEAD,
         "exp_range" => MILLISECONDS,
         "kid_unknown" | "alg" if case.place == Place::Countersign && !is_hmac(case) => EXCHANGE,
         "kid_unknown" if is_hmac(case) => return refused(),
         "kid_unknown" => OTHER_STAGE,
-        "signature" => CHANGED,
+        "signature" => TOKEN_CHANGED,
         "claim_missing" if cause.place == "claims.sub" => "let the auth server set `sub`",
         "format" => OPAQUE,
         "iss_missing" => "let the auth server set `iss`",
@@ -124,7 +127,7 @@ fn fix(about: &str, cause: &Cause, case: &Case) -> Vec<&'static str> {
         }
         "no_usable_key" if oidc => in_front_of_oidc(case),
         // A proxy refuses this token too, so it is no advice.
-        _ if in_token && refusal.as_ref().is_some_and(|cause| lasting(cause, case)) => {
+        _ if in_token && refusal.as_ref().is_some_and(|cause| is_permanent(cause, case)) => {
             return refused();
         }
         _ if in_token && case.place != Place::Countersign && case.ours.read.is_ok() => {
@@ -144,14 +147,14 @@ fn in_token(cause: &Cause) -> bool {
 }
 
 /// Whether the token stays refused, however the proxy is configured.
-fn lasting(refusal: &Cause, case: &Case) -> bool {
+fn is_permanent(refusal: &Cause, case: &Case) -> bool {
     let configured = ["aud_missing", "sender_constrained"].contains(&refusal.code);
     !configured && before_countersigning(refusal, case).is_some()
 }
 
 /// Whether the token has an HMAC, whose key no set publishes.
 fn is_hmac(case: &Case) -> bool {
-    let alg = case.token.as_deref().and_then(|token| header_member(token, "alg"));
+    let alg = case.question.token.as_deref().and_then(|token| text_member(token, HEADER, "alg"));
     alg.is_some_and(|alg| alg.starts_with("HS"))
 }
 
@@ -165,14 +168,14 @@ pub(super) fn before_countersigning(cause: &Cause, case: &Case) -> Option<&'stat
             "let the auth server sign with RS256 or ES256: the key of an HMAC is a secret, in no key set. Or \
              give countersign the secret: `secret_file` of the [[issuer]]"
         }
-        "nbf" | "iat_future" => AHEAD,
+        "nbf" | "iat_future" => CLOCK_AHEAD,
         "exp_missing" => "let the auth server set `exp`: a token without an end is refused",
         "exp_range" => MILLISECONDS,
         "sub_missing" => "let the auth server set `sub`",
         "iss_missing" => "let the auth server set `iss`",
         "sig_format" => "let the auth server write the signature as `r || s` (RFC 7518)",
         _ if case.place == Place::Countersign => return None,
-        "signature" => CHANGED,
+        "signature" => TOKEN_CHANGED,
         "kid_unknown" => OTHER_STAGE,
         "aud_missing" => {
             "let the auth server set an `aud`, or set `audience_when_missing` of the [[issuer]] in \
@@ -226,23 +229,21 @@ fn transport(cause: &Cause) -> Option<&'static str> {
 }
 
 fn status(cause: &Cause, oidc: bool, case: &Case) -> &'static str {
-    let status = cause.text.split("answers ").nth(1).and_then(|rest| rest.split(';').next());
-    let status = status.or_else(|| cause.text.split("status is ").nth(1)?.split(';').next());
-    match status.unwrap_or_default() {
-        "401" | "403" => {
-            "let the address through without a login: key set and discovery are public"
-        }
-        "404" | "405" | "410" if oidc => USE_CUSTOM_JWT,
-        "404" | "405" | "410" => {
+    // The number in the text is the status.
+    let status = cause.text.split([' ', ';']).find_map(|word| word.parse::<u16>().ok());
+    match status.unwrap_or(0) {
+        401 | 403 => "let the address through without a login: key set and discovery are public",
+        404 | 405 | 410 if oidc => USE_CUSTOM_JWT,
+        404 | 405 | 410 => {
             "is the key set elsewhere? Give its whole address: `countersign doctor https://…/jwks \
              --issuer https://…`, where --issuer is the `iss` of the tokens"
         }
-        "429" => "ask again later: the server limits how often it may be asked",
-        code if code.starts_with('5') && case.place == Place::Countersign => {
+        429 => "ask again later: the server limits how often it may be asked",
+        500..=599 if case.place == Place::Countersign => {
             "the proxy has no key set yet: `curl http://127.0.0.1:9090/readyz` on its machine says why"
         }
-        code if code.starts_with('5') => "look at the log of the auth server: it fails itself",
-        _ => "open the address without a login: it must answer 200 with JSON, for anybody",
+        500..=599 => "look at the log of the auth server: it fails itself",
+        _ => OPEN_ADDRESS,
     }
 }
 
@@ -250,9 +251,7 @@ fn status(cause: &Cause, oidc: bool, case: &Case) -> &'static str {
 fn generic(cause: &Cause, case: &Case) -> Option<String> {
     let line = match cause.code {
         "status" if case.place == Place::Countersign => status(cause, false, case),
-        "status" | "html" | "empty" => {
-            "open the address without a login: it must answer 200 with JSON, for anybody"
-        }
+        "status" | "html" | "empty" => OPEN_ADDRESS,
         "audience" => "set the verifier's audience to what `aud` is",
         "issuer" | "issuer_unknown" => "set the verifier's issuer to what `iss` is, to the letter",
         "expired" => "get a fresh token and ask again",
@@ -264,7 +263,7 @@ fn generic(cause: &Cause, case: &Case) -> Option<String> {
             return Some(format!(
                 "put countersign in front with `--profile {}` and have the verifier read its \
                  /.well-known/jwks.json",
-                case.profile.name
+                case.question.profile.name
             ));
         }
     };

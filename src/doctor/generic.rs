@@ -1,55 +1,55 @@
 //! A strict verifier of no particular vendor. A key set or a token that breaks an RFC is a fault. What the
 //! RFCs allow, but some of the libraries we measured reject, is a doubt.
 
-use super::finding::{BY_THE_RFCS as WAY, Case, Finding, Level, Verdict};
+use super::finding::{BY_THE_RFCS, Case, Finding, Level};
 use super::{Answer, Cause, fix};
 use crate::jose::alg::Alg;
 use crate::jose::tree::Json;
 use crate::profile::{Judge, Profile};
 use crate::verifier::explain::{self, key};
 
-/// Checks the key set, then the token.
-pub(super) fn checked(
-    case: &Case,
-    token: Option<Result<(), Cause>>,
-    findings: &mut Vec<Finding>,
-) -> Verdict {
-    let before = findings.len();
-    let title = format!("key set {}", case.jwks_url);
-    let mut doubts = Vec::new();
-    let mut causes = match &case.jwks {
-        Err(no_answer) => vec![Cause::new(no_answer.code, "address", no_answer.why.clone())],
-        Ok(answer) => key_set(answer, &case.profile, &mut doubts),
+/// Checks the key set. `token` says why the token is refused, if there is one; empty if it is accepted.
+pub(super) fn findings(case: &Case, token: Option<Vec<Cause>>) -> Vec<Finding> {
+    let Found { mut faults, doubts } = match &case.jwks {
+        Err(no_answer) => {
+            Found::fault(Cause::new(no_answer.code, "address", no_answer.why.clone()))
+        }
+        Ok(answer) => key_set(answer, &case.question.profile),
     };
-    if let (true, Ok(read)) = (causes.is_empty(), &case.ours.read) {
+    if let (true, Ok(read)) = (faults.is_empty(), &case.ours.read) {
         let usable = |alg: Alg| read.keys.keys().iter().any(|key| key.permits(alg));
-        if !case.profile.accepts.iter().any(usable) {
-            let names: Vec<_> = case.profile.accepts.iter().map(Alg::name).collect();
+        if !case.question.profile.accepts.iter().any(usable) {
+            let names: Vec<_> = case.question.profile.accepts.iter().map(Alg::name).collect();
             let text = format!("the set has no key for {}", names.join(" or "));
-            causes.push(Cause::new("no_usable_key", "$.keys", text));
+            faults.push(Cause::new("no_usable_key", "$.keys", text));
         }
     }
-    findings.push(found(title, causes, case));
-    if let Some(said) = token {
-        findings.push(found("token".to_owned(), said.err().into_iter().collect(), case));
-    }
-    let verdict = Verdict::of(WAY, &findings[before..]);
+    let finding = |title: &str, causes: Vec<Cause>| {
+        let level = if causes.is_empty() { Level::Good } else { Level::Fault };
+        fix::finding(BY_THE_RFCS, level, title, causes, case)
+    };
+    let mut findings = vec![finding(&format!("key set {}", case.jwks_url), faults)];
+    findings.extend(token.map(|causes| finding("token", causes)));
     if !doubts.is_empty() {
         let title = "not every library takes this set";
-        findings.push(fix::finding(WAY, Level::Warning, title, doubts, case));
+        findings.push(fix::finding(BY_THE_RFCS, Level::Warning, title, doubts, case));
     }
-    verdict
+    findings
 }
 
-fn found(title: String, causes: Vec<Cause>, case: &Case) -> Finding {
-    let level = if causes.is_empty() { Level::Good } else { Level::Fault };
-    fix::finding(WAY, level, title, causes, case)
+/// What is wrong with a key set.
+#[derive(Default)]
+struct Found {
+    /// What the RFCs forbid.
+    faults: Vec<Cause>,
+    /// What only some libraries reject.
+    doubts: Vec<Cause>,
 }
 
-/// The faults of a key set. What only some libraries reject goes into `doubts`.
-fn key_set(answer: &Answer, profile: &Profile, doubts: &mut Vec<Cause>) -> Vec<Cause> {
+fn key_set(answer: &Answer, profile: &Profile) -> Found {
+    let mut found = Found::default();
     if answer.status != 200 {
-        return vec![Cause::new("status", "$", format!("it answers {}", answer.status))];
+        return Found::fault(Cause::new("status", "$", format!("it answers {}", answer.status)));
     }
     let media = answer.content_type.as_deref().unwrap_or_default();
     let media = media.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
@@ -58,135 +58,120 @@ fn key_set(answer: &Answer, profile: &Profile, doubts: &mut Vec<Cause>) -> Vec<C
             "" => "it is missing".to_owned(),
             other => format!("it is {other}; RFC 7517 §8.5.1 has application/jwk-set+json"),
         };
-        doubts.push(Cause::new("content_type", "Content-Type", text));
+        found.doubts.push(Cause::new("content_type", "Content-Type", text));
     }
     let entries = match explain::entries(&answer.body) {
         Ok(entries) => entries,
-        Err(cause) => return vec![cause],
+        Err(cause) => return Found { faults: vec![cause], ..found },
     };
-    let mut look = KeyCheck { profile, faults: Vec::new(), doubts };
     let mut kids: Vec<&str> = Vec::new();
     for (i, entry) in entries.iter().enumerate() {
         let place = format!("$.keys[{i}]");
-        look.key(entry, &place);
+        found.add_key(entry, &place, profile);
         if let Some(kid) = entry.get("kid").and_then(Json::text) {
             if kids.contains(&kid) {
                 let text = "another key has it too: some take the first, some none";
-                look.doubts.push(Cause::new("kid_twice", &format!("{place}.kid"), text));
+                found.doubts.push(Cause::new("kid_twice", &format!("{place}.kid"), text));
             }
             kids.push(kid);
         }
     }
-    look.faults
+    found
 }
 
-struct KeyCheck<'a> {
-    profile: &'a Profile,
-    faults: Vec<Cause>,
-    doubts: &'a mut Vec<Cause>,
-}
-
-impl KeyCheck<'_> {
-    fn fault(&mut self, code: &'static str, place: &str, text: impl Into<String>) {
-        self.faults.push(Cause::new(code, place, text));
-    }
-
-    fn doubt(&mut self, code: &'static str, place: &str, text: impl Into<String>) {
-        self.doubts.push(Cause::new(code, place, text));
+impl Found {
+    fn fault(cause: Cause) -> Self {
+        Self { faults: vec![cause], doubts: Vec::new() }
     }
 
     /// RFC 7517 §4, RFC 7518 §6, RFC 8037 §2.
-    fn key(&mut self, key: &Json, place: &str) {
+    fn add_key(&mut self, key: &Json, place: &str, profile: &Profile) {
         self.faults.extend(key::shape(key, place));
         if !key.is_object() {
             return;
         }
-        let at = |name: &str| format!("{place}.{name}");
+        let cause =
+            |code, name: &str, text: &str| Cause::new(code, &format!("{place}.{name}"), text);
+        let mut fault = |code, name: &str, text: &str| self.faults.push(cause(code, name, text));
+        let mut doubt = |code, name: &str, text: &str| self.doubts.push(cause(code, name, text));
         let text = |name: &str| key.get(name).and_then(Json::text);
         match text("kid") {
-            Some("") => self.doubt("kid_missing", &at("kid"), "it is empty"),
+            Some("") => doubt("kid_missing", "kid", "it is empty"),
             None if key.present("kid").is_none() => {
-                let text = "there is none: some verifiers never try such a key";
-                self.doubt("kid_missing", &at("kid"), text);
+                doubt("kid_missing", "kid", "there is none: some verifiers never try such a key");
             }
             _ => {}
         }
         match text("alg") {
             None if key.present("alg").is_none() => {
-                let text = "there is none: some verifiers want to be told";
-                self.doubt("alg_missing", &at("alg"), text);
+                doubt("alg_missing", "alg", "there is none: some verifiers want to be told");
             }
             Some(name) if text("use") != Some("enc") => {
-                let known =
-                    Alg::from_name(name).is_some_and(|a| self.profile.tolerates.contains(a));
-                if !known && self.profile.judge == Judge::WholeSet {
+                let known = Alg::from_name(name).is_some_and(|a| profile.tolerates.contains(a));
+                if !known && profile.judge == Judge::WholeSet {
                     let text = format!("it does not know `{name}` and refuses the whole set");
-                    self.fault("alg_unknown", &at("alg"), text);
+                    fault("alg_unknown", "alg", &text);
                 } else if !known {
                     let text =
                         format!("some libraries do not know `{name}` and refuse the whole set");
-                    self.doubt("alg_unknown", &at("alg"), text);
+                    doubt("alg_unknown", "alg", &text);
                 }
             }
             _ => {}
         }
         if let Some(other) = text("use").filter(|name| !["sig", "enc"].contains(name)) {
-            self.doubt("use", &at("use"), format!("`{other}` is not `sig`"));
+            doubt("use", "use", &format!("`{other}` is not `sig`"));
         }
         let ops = key.get("key_ops").and_then(Json::texts);
         if ops.is_some_and(|ops| !ops.contains(&"verify")) {
-            self.doubt("key_ops", &at("key_ops"), "`verify` is not in it");
+            doubt("key_ops", "key_ops", "`verify` is not in it");
         }
-        let curve = text("crv");
         let number = |name: &str| key.get(name).and_then(|value| key::number(value).ok());
         match text("kty") {
             Some("RSA") => {
                 for name in ["n", "e"] {
                     let Some(bytes) = number(name) else { continue };
                     if bytes.first() == Some(&0) {
-                        let text = "it has a leading zero byte (RFC 7518 §2)";
-                        self.doubt("leading_zero", &at(name), text);
+                        doubt("leading_zero", name, "it has a leading zero byte (RFC 7518 §2)");
                     }
                     let bits = bytes.iter().skip_while(|b| **b == 0).count() * 8;
                     if name == "n" && bits < 2048 {
                         let text = format!("{bits} bits; 2048 are the least (RFC 7518 §3.3)");
-                        self.fault("rsa_small", &at(name), text);
+                        fault("rsa_small", name, &text);
                     }
                 }
             }
             Some("EC") => {
-                let length = match curve {
-                    Some("P-256" | "secp256k1") => Some(32),
-                    Some("P-384") => Some(48),
-                    Some("P-521") => Some(66),
+                let length = match text("crv") {
+                    Some("P-256" | "secp256k1") => 32,
+                    Some("P-384") => 48,
+                    Some("P-521") => 66,
                     Some(other) => {
-                        let text = format!("some libraries do not know `{other}`");
-                        self.doubt("crv_unknown", &at("crv"), text);
-                        None
+                        doubt(
+                            "crv_unknown",
+                            "crv",
+                            &format!("some libraries do not know `{other}`"),
+                        );
+                        return;
                     }
-                    None => None,
+                    None => return,
                 };
                 for name in ["x", "y"] {
-                    let Some(bytes) = number(name) else { continue };
-                    if let Some(length) = length.filter(|length| bytes.len() != *length) {
-                        let text = format!(
-                            "{} bytes; its curve has {length} (RFC 7518 §6.2.1)",
-                            bytes.len()
-                        );
-                        self.fault("coordinate_length", &at(name), text);
+                    let bytes = number(name).map_or(length, |bytes| bytes.len());
+                    if bytes != length {
+                        let text =
+                            format!("{bytes} bytes; its curve has {length} (RFC 7518 §6.2.1)");
+                        fault("coordinate_length", name, &text);
                     }
                 }
             }
             Some("OKP") => {
-                let text = "not every library knows OKP; some refuse the whole set";
-                self.doubt("kty_okp", &at("kty"), text);
+                doubt("kty_okp", "kty", "not every library knows OKP; some refuse the whole set");
             }
-            Some("oct") => {
-                self.fault("kty_secret", &at("kty"), "a secret has no place in a public set");
-            }
+            Some("oct") => fault("kty_secret", "kty", "a secret has no place in a public set"),
             Some(other) => {
                 let text = format!("some libraries do not know `{other}` and refuse the whole set");
-                self.doubt("kty_unknown", &at("kty"), text);
+                doubt("kty_unknown", "kty", &text);
             }
             None => {}
         }
@@ -207,8 +192,7 @@ mod tests {
             body: set.as_bytes().to_vec(),
             ..Answer::default()
         };
-        let mut doubts = Vec::new();
-        let faults = key_set(&answer, &Profile::standard(), &mut doubts);
+        let Found { faults, doubts } = key_set(&answer, &Profile::standard());
         let codes = |causes: Vec<Cause>| causes.into_iter().map(|cause| cause.code).collect();
         (codes(faults), codes(doubts))
     }

@@ -5,7 +5,7 @@
 use super::{Answer, Cause};
 
 /// A key set kept longer than this outlives a rotation.
-const LONG: u64 = 3600;
+const LONG_LIFETIME: u64 = 3600;
 
 /// Faults of the headers for which nothing is refused.
 pub fn warnings(answer: &Answer) -> Vec<Cause> {
@@ -33,7 +33,7 @@ pub fn warnings(answer: &Answer) -> Vec<Cause> {
             Some(Ok(0) | Err(_)) => {
                 warn("refetch", "Cache-Control", &format!("`{control}`: {refetches}"));
             }
-            Some(Ok(secs)) if secs > LONG => {
+            Some(Ok(secs)) if secs > LONG_LIFETIME => {
                 let span = crate::inspect::words::span(i64::try_from(secs).unwrap_or(i64::MAX));
                 let text =
                     format!("`{control}`: a key added today is unknown to the verifier for {span}");

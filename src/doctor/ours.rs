@@ -11,25 +11,23 @@ use crate::jose::verify::verify;
 /// [`Finding::about`] for what countersign itself would do.
 const OURS: &str = "countersign";
 
-/// Adds what countersign makes of the key set and of the token.
-pub(super) fn findings(case: &Case, findings: &mut Vec<Finding>) {
+/// What countersign makes of the key set and of the token.
+pub(super) fn findings(case: &Case) -> Vec<Finding> {
     let read = match &case.ours.read {
         Err(no_answer) => {
             let causes = vec![Cause::new(no_answer.code, "$", no_answer.why.clone())];
             let finding = Finding::new(OURS, Level::Note, "cannot make a key set of this");
-            findings.push(Finding { causes, ..finding });
-            return;
+            return vec![Finding { causes, ..finding }];
         }
         Ok(read) => read,
     };
-    for alarm in &read.report.alarms {
+    let alarms = read.report.alarms.iter().map(|alarm| {
         let members = alarm.members.join(", ");
         let title = format!("{}: the issuer publishes a secret ({members})", alarm.path);
-        let finding = Finding::new("secret", Level::Alarm, title);
-        findings.push(
-            finding.fix("replace this key today: whoever fetched the set can sign as the issuer"),
-        );
-    }
+        let fix = "replace this key today: whoever fetched the set can sign as the issuer";
+        Finding::new("secret", Level::Alarm, title).fix(fix)
+    });
+    let mut findings: Vec<_> = alarms.collect();
     let s = |n: usize| if n == 1 { "" } else { "s" };
     let count = read.keys.keys().len();
     let changes = read.report.changes.len();
@@ -38,7 +36,7 @@ pub(super) fn findings(case: &Case, findings: &mut Vec<Finding>) {
         title = format!("{title}, {changes} thing{} put right", s(changes));
     }
     findings.push(Finding::new(OURS, Level::Good, title));
-    if case.token.is_some() {
+    if case.question.token.is_some() {
         findings.push(match refusal(case) {
             None => Finding::new(OURS, Level::Good, "verifies the token; it can be countersigned"),
             Some(cause) => {
@@ -49,11 +47,12 @@ pub(super) fn findings(case: &Case, findings: &mut Vec<Finding>) {
             }
         });
     }
+    findings
 }
 
 /// Makes the reason why countersign would refuse the token a fault, if it has a fix, or takes the verifier's
 /// where it is the same: in front of the faults that a proxy would repair, behind the expiry.
-pub(super) fn first(findings: &mut Vec<Finding>) {
+pub(super) fn promote(findings: &mut Vec<Finding>) {
     let Some(at) = findings.iter().position(|f| f.about == OURS && !f.fixes.is_empty()) else {
         return;
     };
@@ -72,7 +71,7 @@ pub(super) fn first(findings: &mut Vec<Finding>) {
 /// Why countersign would refuse the token. `None` if it would take it, or if there is no token or no key
 /// set to judge it with.
 pub(super) fn refusal(case: &Case) -> Option<Cause> {
-    let token = case.token.as_deref()?;
+    let token = case.question.token.as_deref()?;
     let read = case.ours.read.as_ref().ok()?;
     refused_by(read, token, case.now)
 }

@@ -33,8 +33,8 @@ pub fn faults(diagnosis: &Diagnosis) -> Vec<MergedFault> {
             }),
             Level::Fault if diagnosis.refused() => {
                 // Of two kinds of provider we advise the first. `--verbose` shows the other's own faults.
-                let beside = finding.about == OIDC && diagnosis.verdicts.len() > 1;
-                add(finding, beside, &mut faults);
+                let secondary = finding.about == OIDC && diagnosis.verdicts.len() > 1;
+                add(finding, secondary, &mut faults);
             }
             _ => {}
         }
@@ -42,65 +42,57 @@ pub fn faults(diagnosis: &Diagnosis) -> Vec<MergedFault> {
     faults
 }
 
-fn add(finding: &Finding, beside: bool, faults: &mut Vec<MergedFault>) {
-    let said = |fault: &mut MergedFault| {
-        let Some(says) = &finding.says else { return };
-        if !fault.says.iter().any(|(way, text, _)| *way == finding.about || text == says) {
-            fault.says.push((finding.about, says.clone(), finding.in_production));
-        }
-    };
-    let fixes = |fault: &mut MergedFault| {
-        for fix in &finding.fixes {
-            if !fault.fixes.contains(fix) {
-                fault.fixes.push(fix.clone());
-            }
-        }
-    };
-    let fresh = faults.len();
+fn add(finding: &Finding, secondary: bool, faults: &mut Vec<MergedFault>) {
+    let known = faults.len();
     for cause in &finding.causes {
-        let at = faults.iter().position(|fault| fault.code == cause.code);
-        let fault = match at {
-            Some(at) => &mut faults[at],
-            None if beside => continue,
+        let at = match faults.iter().position(|fault| fault.code == cause.code) {
+            Some(at) => at,
+            None if secondary => continue,
             None => {
-                faults.push(MergedFault {
-                    code: cause.code,
-                    title: cause.text.clone(),
-                    ..MergedFault::default()
-                });
-                let last = faults.len() - 1;
-                &mut faults[last]
+                let (code, title) = (cause.code, cause.text.clone());
+                faults.push(MergedFault { code, title, ..MergedFault::default() });
+                faults.len() - 1
             }
         };
-        if !beside && !fault.places.contains(&cause.place) {
+        let fault = &mut faults[at];
+        if !secondary && !fault.places.contains(&cause.place) {
             fault.places.push(cause.place.clone());
         }
-        if at.is_some_and(|at| at < fresh) {
+        if at < known {
             // The other kind of provider found this fault too: add its text, if it differs.
-            said(fault);
+            fault.add_text(finding);
         }
     }
     // One message may be about several kinds of fault. It is shown with the first.
-    if let Some(fault) = faults.get_mut(fresh) {
-        said(fault);
-        fixes(fault);
+    if let Some(fault) = faults.get_mut(known) {
+        fault.add_text(finding);
+        fault.fixes.clone_from(&finding.fixes);
+    }
+}
+
+impl MergedFault {
+    fn add_text(&mut self, finding: &Finding) {
+        let Some(says) = &finding.says else { return };
+        if !self.says.iter().any(|(way, text, _)| *way == finding.about || text == says) {
+            self.says.push((finding.about, says.clone(), finding.in_production));
+        }
     }
 }
 
 /// The first address that a verifier on the internet cannot reach.
-fn closed(case: &Case) -> Option<&str> {
+fn first_unreachable(case: &Case) -> Option<&str> {
     let plain = [&case.issuer, &case.jwks_url].into_iter().find(|url| unreachable(url).is_some());
-    plain.or(case.closed.first().map(|(url, _)| url)).map(String::as_str)
+    plain.or(case.unreachable.first().map(|(url, _)| url)).map(String::as_str)
 }
 
 /// The first line: the verdict, and the one thing to do.
 pub fn headline(case: &Case, diagnosis: &Diagnosis) -> String {
-    let who = match case.profile.judge {
+    let who = match case.question.profile.judge {
         Judge::Convex => "Convex".to_owned(),
-        _ if case.profile.name == "standard" => "A verifier by the RFCs".to_owned(),
-        _ => format!("A verifier of the profile `{}`", case.profile.name),
+        _ if case.question.profile.name == "standard" => "A verifier by the RFCs".to_owned(),
+        _ => format!("A verifier of the profile `{}`", case.question.profile.name),
     };
-    let what = match &case.token {
+    let what = match &case.question.token {
         Some(_) => format!("this token of {}", case.spelled),
         None => format!("the tokens of {}", case.spelled),
     };
@@ -116,7 +108,7 @@ pub fn headline(case: &Case, diagnosis: &Diagnosis) -> String {
             (false, false) => "you need no proxy",
         };
         return match case.place {
-            Place::Countersign if !secret => match closed(case) {
+            Place::Countersign if !secret => match first_unreachable(case) {
                 Some(address) => format!("{who} would accept {what}, once it can reach {address}."),
                 None => format!("{who} would accept {what}: all is well."),
             },
@@ -125,27 +117,20 @@ pub fn headline(case: &Case, diagnosis: &Diagnosis) -> String {
     }
     let todo = match case.place {
         Place::ConvexCloud => {
-            "this is the address of your Convex deployment, not of an auth server; give the address \
+            "This is the address of your Convex deployment, not of an auth server; give the address \
              that your users log in at"
                 .to_owned()
         }
         Place::WebApp => {
-            "this is a web app that answers every path with its page; give the address of the auth \
+            "This is a web app that answers every path with its page; give the address of the auth \
              server"
                 .to_owned()
         }
         _ => match faults(diagnosis).into_iter().find(|fault| !fault.alarm) {
-            Some(MergedFault { fixes, .. }) if !fixes.is_empty() => fixes[0].clone(),
-            Some(fault) => fault.title,
-            None => "ask with `--verbose`, which shows every check".to_owned(),
+            Some(fault) => format!("Fix: {}", fault.fixes.first().unwrap_or(&fault.title)),
+            None => "Fix: ask with `--verbose`, which shows every check".to_owned(),
         },
     };
     let end = if todo.ends_with(['.', '?']) { "" } else { "." };
-    let todo = match case.place {
-        Place::ConvexCloud | Place::WebApp => todo,
-        _ => format!("fix: {todo}"),
-    };
-    let mut letters = todo.chars();
-    let first = letters.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
-    format!("{who} would refuse {what}. {first}{}{end}", letters.as_str())
+    format!("{who} would refuse {what}. {todo}{end}")
 }

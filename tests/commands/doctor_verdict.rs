@@ -6,9 +6,9 @@ use crate::support::verifiers;
 use std::sync::OnceLock;
 
 use crate::support::signer::Signer;
-use crate::support::verifiers::{Response, VerdictError};
+use crate::support::verifiers::{AnswerOf as _, Response, VerdictError};
 use countersign::jose::names::UnixTime;
-use countersign::verifier::{Cause, convex, explain};
+use countersign::verifier::{Cause, explain};
 use futures::FutureExt;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -91,11 +91,11 @@ fn judge(what: &str, discovery: &Response, set: &Response, token: &str) -> Judge
             explained(what, &refusal, causes)
         });
     }
-    if let Err(refusal) = verifiers::custom_jwt_key_set(set, JWKS) {
-        explained(what, &refusal, explain::custom_jwt(&refusal, set, &provider, None));
+    let usable = verifiers::custom_jwt_key_set(set, JWKS, provider.algorithm);
+    if let Err(refusal) = &usable {
+        explained(what, refusal, explain::custom_jwt(refusal, set, &provider, None));
     }
-    let usable = convex::custom_jwt_has_usable_key(set, JWKS, provider.algorithm);
-    assert!(usable || custom.is_err(), "{what}: accepted without a usable key");
+    assert!(usable == Ok(true) || custom.is_err(), "{what}: accepted without a usable key");
 
     let well_known = format!("{ISSUER}/.well-known/openid-configuration");
     let fetch = |url: String| {
@@ -114,7 +114,7 @@ fn judge(what: &str, discovery: &Response, set: &Response, token: &str) -> Judge
     }
     let said = verifiers::oidc(fetch, &open, token, now).now_or_never().unwrap();
     if said.is_ok() {
-        let usable = convex::oidc_has_usable_key(fetch, ISSUER).now_or_never().unwrap();
+        let usable = verifiers::oidc_discovery(fetch, ISSUER).now_or_never().unwrap();
         assert_eq!(usable, Ok(true), "{what}: accepted without a usable key");
     }
     Judged { custom, open: said.map_err(|refusal| why(refusal, Some(token))) }

@@ -7,6 +7,24 @@ pub use countersign::verifier::convex::{
 #[allow(unused_imports, reason = "each test uses its part")]
 pub use countersign::verifier::{Answer as Response, Refusal as VerdictError};
 
+/// Answers for tests.
+pub trait AnswerOf: Sized {
+    /// An answer with status `200` and this media type.
+    fn of(content_type: &str, body: impl Into<Vec<u8>>) -> Self;
+
+    /// An answer with status `200` and `application/json`.
+    fn json(body: impl Into<Vec<u8>>) -> Self {
+        Self::of("application/json", body)
+    }
+}
+
+impl AnswerOf for Response {
+    fn of(content_type: &str, body: impl Into<Vec<u8>>) -> Self {
+        let content_type = Some(content_type.to_owned());
+        Self { status: 200, content_type, body: body.into(), ..Self::default() }
+    }
+}
+
 /// The two kinds of provider for one issuer, as in `auth.config.ts`.
 pub fn providers(issuer: &str, jwks: &str, audience: &str) -> (CustomJwt, Oidc) {
     let custom = CustomJwt {

@@ -3,7 +3,7 @@
 
 #![cfg(feature = "verifier")]
 
-use crate::support::verifiers;
+use crate::support::verifiers::{self, AnswerOf as _};
 use std::time::Duration;
 
 use crate::support::tokens::*;

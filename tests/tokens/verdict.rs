@@ -6,7 +6,9 @@ use crate::support::verifiers;
 use std::sync::OnceLock;
 
 use crate::support::signer::{Signer, b64};
-use crate::support::verifiers::{Algorithm, Response, custom_jwt, oidc, paper, providers};
+use crate::support::verifiers::{
+    Algorithm, AnswerOf as _, Response, custom_jwt, oidc, paper, providers,
+};
 use countersign::jose::names::UnixTime;
 use serde_json::{Value, json};
 

@@ -10,145 +10,122 @@ use crate::profile::{ClaimShape, Profile};
 /// Clock skew allowed for `nbf` and `iat`, never for `exp`.
 const LEEWAY: i64 = 5;
 
-pub(super) fn judge(inspection: &mut Inspection, now: UnixTime) {
+pub(super) fn judge(inspection: &Inspection, now: UnixTime) -> Vec<ProfileView> {
     let fatal = fatal(inspection, now);
-    let profiles = Profile::NAMES.iter().filter_map(|name| Profile::named(name));
-    inspection.profiles = profiles
-        .map(|profile| {
-            let mut reasons = fatal.clone();
-            let outcome = match (&inspection.header, &inspection.claims) {
-                (Some(header), Some(claims)) if fatal.is_empty() => {
-                    let never = shape(header, claims, &profile, &mut reasons);
-                    if never {
-                        Outcome::Refused
-                    } else if reasons.is_empty() {
-                        Outcome::AsItStands
-                    } else {
-                        Outcome::Countersigned
-                    }
-                }
-                _ => Outcome::Refused,
-            };
-            ProfileView { profile: profile.name, outcome, reasons }
-        })
-        .collect();
+    let view = |profile: Profile| {
+        let (outcome, reasons) = match (&inspection.header, &inspection.claims) {
+            (Some(header), Some(claims)) if fatal.is_empty() => shape(header, claims, &profile),
+            _ => (Outcome::Refused, fatal.clone()),
+        };
+        ProfileView { profile: profile.name, outcome, reasons }
+    };
+    Profile::NAMES.iter().filter_map(|name| Profile::named(name)).map(view).collect()
 }
 
 /// Faults that no verifier may accept and countersigning cannot repair.
 fn fatal(inspection: &Inspection, now: UnixTime) -> Vec<Note> {
     let mut notes = Vec::new();
-    let mut say = |code, text: String| notes.push(Note::new(code, text));
+    let mut note = |code, text: &str| notes.push(Note::new(code, text));
     if inspection.form != Form::Jws {
-        say("format", "not a signed token".to_owned());
+        note("format", "not a signed token");
         return notes;
     }
     let (Some(header), Some(claims)) = (&inspection.header, &inspection.claims) else {
-        say("format", "header and claims must be JSON objects in base64url".to_owned());
+        note("format", "header and claims must be JSON objects in base64url");
         return notes;
     };
     if inspection.notes.iter().any(|note| note.code == UNREADABLE) {
-        say(UNREADABLE, "verifiers cannot read its JSON".to_owned());
+        note(UNREADABLE, "verifiers cannot read its JSON");
     }
     for (place, tree) in [("header", header), ("claims", claims)] {
         if let Some(name) = tree.duplicates().first() {
-            say("duplicate_member", format!("the {place} name `{name}` twice; verifiers disagree"));
+            let text = format!("the {place} name `{name}` twice; verifiers disagree");
+            note("duplicate_member", &text);
         }
     }
     match header.get("alg").and_then(Json::text) {
         Some(name) if Alg::from_name(name).is_some() => {}
         Some(name) if name.eq_ignore_ascii_case("none") => {
-            say("alg", "`alg` is none: it is not signed at all".to_owned());
+            note("alg", "`alg` is none: it is not signed at all");
         }
         Some(name) => {
-            say("alg", format!("`alg` is {name}, which is not a signature algorithm here"));
+            note("alg", &format!("`alg` is {name}, which is not a signature algorithm here"));
         }
-        None => say("alg", "the header has no `alg`".to_owned()),
+        None => note("alg", "the header has no `alg`"),
     }
     if header.get("crit").is_some() {
-        say(
-            "crit",
-            "`crit` requires extensions that are not supported (RFC 7515 §4.1.11)".to_owned(),
-        );
+        note("crit", "`crit` requires extensions that are not supported (RFC 7515 §4.1.11)");
     }
     if header.get("b64").is_some_and(|v| *v == Json::Bool(false)) {
-        say("b64_false", "`b64: false` is not allowed in a JWT (RFC 7797 §7)".to_owned());
+        note("b64_false", "`b64: false` is not allowed in a JWT (RFC 7797 §7)");
     }
     if claims.get("iss").and_then(Json::text).is_none() {
-        say("iss_missing", "no `iss`: nobody can tell whose keys to check it with".to_owned());
+        note("iss_missing", "no `iss`: nobody can tell whose keys to check it with");
     }
-    match claims.get("exp") {
-        None | Some(Json::Null) => say("exp_missing", "no `exp`: it would never end".to_owned()),
-        Some(exp) => match exp.seconds() {
-            None => say("exp_type", format!("`exp` is {}, not a number", exp.kind())),
-            Some(exp) if exp <= now.secs() => {
-                say("expired", "`exp` has passed".to_owned());
-            }
-            Some(_) => {}
-        },
+    // Seconds, or the type that the claim has instead.
+    let time = |name: &str| claims.present(name).map(|time| time.seconds().ok_or(time.kind()));
+    match time("exp") {
+        None => note("exp_missing", "no `exp`: it would never end"),
+        Some(Err(kind)) => note("exp_type", &format!("`exp` is {kind}, not a number")),
+        Some(Ok(exp)) if exp <= now.secs() => note("expired", "`exp` has passed"),
+        Some(Ok(_)) => {}
     }
     for name in ["nbf", "iat"] {
-        match claims.get(name) {
-            None | Some(Json::Null) => {}
-            Some(time) => match time.seconds() {
-                None => say("time_type", format!("`{name}` is {}, not a number", time.kind())),
-                Some(at) if at > now.secs().saturating_add(LEEWAY) => {
-                    say("not_yet", format!("`{name}` lies ahead"));
-                }
-                Some(_) => {}
-            },
+        match time(name) {
+            Some(Err(kind)) => note("time_type", &format!("`{name}` is {kind}, not a number")),
+            Some(Ok(at)) if at > now.secs().saturating_add(LEEWAY) => {
+                note("not_yet", &format!("`{name}` lies ahead"));
+            }
+            _ => {}
         }
     }
     notes
 }
 
-/// Collects what this profile's verifier rejects. Returns `true` if countersigning cannot repair
-/// it.
-fn shape(header: &Json, claims: &Json, profile: &Profile, reasons: &mut Vec<Note>) -> bool {
+/// What this profile's verifier makes of the token, and what it rejects.
+fn shape(header: &Json, claims: &Json, profile: &Profile) -> (Outcome, Vec<Note>) {
     let shape: &ClaimShape = &profile.claims;
-    let mut never = false;
+    let mut reasons = Vec::new();
+    let mut reason = |code, text: &str| reasons.push(Note::new(code, text));
+    let mut repairable = true;
     let alg = header.get("alg").and_then(Json::text).and_then(Alg::from_name);
     if let Some(alg) = alg.filter(|alg| !profile.accepts.contains(*alg)) {
         let accepted: Vec<_> = profile.accepts.iter().map(Alg::name).collect();
-        let text = format!("signed with {alg}; accepted: {}", accepted.join(", "));
-        reasons.push(Note::new("alg", text));
+        reason("alg", &format!("signed with {alg}; accepted: {}", accepted.join(", ")));
     }
     if header.get("kid").and_then(Json::text).is_none() {
-        reasons.push(Note::new("kid_missing", "the header has no `kid`, so no key is found"));
+        reason("kid_missing", "the header has no `kid`, so no key is found");
     }
     if shape.typ_jwt
-        && let Some(typ) = header.get("typ").filter(|v| !v.is_null())
+        && let Some(typ) = header.present("typ")
         && !typ.text().is_some_and(|t| t.eq_ignore_ascii_case("jwt"))
     {
-        reasons.push(Note::new("typ", format!("`typ` is {typ}; JWT or nothing is accepted")));
+        reason("typ", &format!("`typ` is {typ}; JWT or nothing is accepted"));
     }
-    match claims.get("aud") {
-        None | Some(Json::Null) if shape.single_audience => {
-            reasons.push(Note::new("aud_missing", "no `aud`"));
-        }
+    match claims.present("aud") {
+        None if shape.single_audience => reason("aud_missing", "no `aud`"),
         Some(Json::Array(list)) if shape.single_audience && list.len() != 1 => {
-            let text = format!("`aud` names {}; exactly one is accepted", list.len());
-            reasons.push(Note::new("aud_many", text));
+            reason("aud_many", &format!("`aud` names {}; exactly one is accepted", list.len()));
         }
         _ => {}
     }
-    if shape.needs_iat && claims.get("iat").is_none_or(Json::is_null) {
-        reasons.push(Note::new("iat_missing", "no `iat`"));
+    if shape.needs_iat && claims.present("iat").is_none() {
+        reason("iat_missing", "no `iat`");
     }
     if shape.needs_sub {
         match claims.get("sub") {
             Some(Json::String(_)) => {}
-            Some(Json::Number(_)) => reasons.push(Note::new("sub_type", "`sub` is a number")),
+            Some(Json::Number(_)) => reason("sub_type", "`sub` is a number"),
             _ => {
-                never = true;
-                reasons.push(Note::new("sub_missing", "no `sub`: whose login is it?"));
+                repairable = false;
+                reason("sub_missing", "no `sub`: whose login is it?");
             }
         }
     }
     if shape.coerce_standard {
         for (name, value) in claims.members() {
             if let Some(wanted) = standard_claims::mistyped(name, value) {
-                let text = format!("`{name}` is {}, not {wanted}", value.kind());
-                reasons.push(Note::new("claim_type", text));
+                reason("claim_type", &format!("`{name}` is {}, not {wanted}", value.kind()));
             }
         }
     }
@@ -156,18 +133,21 @@ fn shape(header: &Json, claims: &Json, profile: &Profile, reasons: &mut Vec<Note
     if let (Some(life), Some(exp), Some(iat)) = (shape.longest_life, time("exp"), time("iat"))
         && exp.saturating_sub(iat) > i64::try_from(life.as_secs()).unwrap_or(i64::MAX)
     {
-        let text = format!("it lives longer than {} s", life.as_secs());
-        reasons.push(Note::new("life", text));
+        reason("life", &format!("it lives longer than {} s", life.as_secs()));
     }
     for name in ["exp", "iat", "nbf"] {
-        let at = claims.get(name).and_then(Json::seconds);
-        if at.is_some_and(|at| at > shape.latest_time) {
-            never = true;
+        if time(name).is_some_and(|at| at > shape.latest_time) {
+            repairable = false;
             let text = format!("`{name}` is out of range; is it in milliseconds or microseconds?");
-            reasons.push(Note::new("exp_range", text));
+            reason("exp_range", &text);
         }
     }
-    never
+    let outcome = match (repairable, reasons.is_empty()) {
+        (false, _) => Outcome::Refused,
+        (true, true) => Outcome::AsItStands,
+        (true, false) => Outcome::Countersigned,
+    };
+    (outcome, reasons)
 }
 
 #[cfg(test)]

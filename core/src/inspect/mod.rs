@@ -140,88 +140,70 @@ pub fn inspect(token: &str, now: UnixTime) -> Inspection {
     let form = match parts.len() {
         3 => Form::Jws,
         5 => Form::Jwe,
-        n => {
-            if notes.is_empty() {
-                let s = if n == 1 { "" } else { "s" };
-                let text = format!(
-                    "{n} part{s}; a signed token has three, joined by dots (RFC 7515 §7.1)"
-                );
-                notes.push(Note::new("format", text));
-            }
-            Form::Malformed
-        }
+        _ => Form::Malformed,
     };
+    if form == Form::Malformed && notes.is_empty() {
+        let (n, s) = (parts.len(), if parts.len() == 1 { "" } else { "s" });
+        let text = format!("{n} part{s}; a signed token has three, joined by dots (RFC 7515 §7.1)");
+        notes.push(Note::new("format", text));
+    }
     let header = section(&parts, 0, "header", &mut notes);
     let claims = if form == Form::Jwe {
-        notes
-            .push(Note::new("encrypted", "encrypted (JWE, RFC 7516): only the header can be read"));
+        let text = "encrypted (JWE, RFC 7516): only the header can be read";
+        notes.push(Note::new("encrypted", text));
         None
     } else {
         section(&parts, 1, "claims", &mut notes)
     };
-    let signature = (form == Form::Jws).then(|| bytes(parts[2]));
-    if let Some(None) = signature {
+    let signature = (form == Form::Jws).then(|| LENIENT.decode(parts[2]));
+    if let Some(Err(_)) = signature {
         notes.push(Note::new("b64", "the signature is not base64url"));
     }
     if parts.iter().any(|p| p.ends_with('=')) {
-        notes.push(Note::new(
-            "padded",
-            "parts end in `=`; base64url in tokens has no padding (RFC 7515 §2)",
-        ));
+        let text = "parts end in `=`; base64url in tokens has no padding (RFC 7515 §2)";
+        notes.push(Note::new("padded", text));
     }
     let mut inspection = Inspection {
         form,
         times: claims.as_ref().map(|c| times(c, now)).unwrap_or_default(),
         header,
         claims,
-        signature_bytes: signature.flatten().map(|s| s.len()),
+        signature_bytes: signature.and_then(Result::ok).map(|s| s.len()),
         notes,
         profiles: Vec::new(),
     };
-    judge::judge(&mut inspection, now);
+    inspection.profiles = judge::judge(&inspection, now);
     inspection
-}
-
-fn bytes(part: &str) -> Option<Vec<u8>> {
-    LENIENT.decode(part).ok()
 }
 
 fn section(parts: &[&str], nth: usize, what: &str, notes: &mut Vec<Note>) -> Option<Json> {
     let part = parts.get(nth).filter(|p| !p.is_empty())?;
-    let Some(bytes) = bytes(part) else {
-        notes.push(Note::new(
-            "b64",
-            format!("the {what} are not base64url").replace("header are", "header is"),
-        ));
+    let Ok(bytes) = LENIENT.decode(part) else {
+        let is = if what == "header" { "is" } else { "are" };
+        notes.push(Note::new("b64", format!("the {what} {is} not base64url")));
         return None;
     };
-    match Json::parse(&bytes) {
+    let (code, text) = match Json::parse(&bytes) {
         Ok(tree @ Json::Object(_)) => {
             // This parser accepts lone surrogates and numbers that exceed a double, but few
             // verifiers do.
             if let Err(error) = serde_json::from_slice::<serde_json::Value>(&bytes) {
                 notes.push(Note::new(UNREADABLE, format!("the {what}: {error}")));
             }
-            Some(tree)
+            return Some(tree);
         }
-        Ok(other) => {
-            notes
-                .push(Note::new("payload", format!("the {what}: {}, not an object", other.kind())));
-            None
-        }
-        Err(_) => {
-            notes.push(Note::new("not_json", format!("the {what}: not JSON")));
-            None
-        }
-    }
+        Ok(other) => ("payload", format!("{}, not an object", other.kind())),
+        Err(_) => ("not_json", "not JSON".to_owned()),
+    };
+    notes.push(Note::new(code, format!("the {what}: {text}")));
+    None
 }
 
 fn times(claims: &Json, now: UnixTime) -> Vec<Time> {
-    const NAMES: [&str; 5] = ["iat", "nbf", "exp", "auth_time", "updated_at"];
     let time = |claim: &'static str| {
         let at = UnixTime::from_secs(claims.get(claim)?.seconds()?);
         let relative = words::relative(at, now);
         Some(Time { claim, at: at.secs(), utc: words::utc(at), relative })
     };
-    NAMES.into_iter().filter_map(time).collect()
+    ["iat", "nbf", "exp", "auth_time", "updated_at"].into_iter().filter_map(time).collect()
 }

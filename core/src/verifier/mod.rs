@@ -13,10 +13,6 @@
 pub mod convex;
 pub mod explain;
 
-use std::fmt;
-
-use serde::Serialize;
-
 pub use explain::Cause;
 
 /// An HTTP answer, after redirects and decompression.
@@ -34,21 +30,9 @@ pub struct Answer {
     pub body: Vec<u8>,
 }
 
-impl Answer {
-    /// An answer with status `200` and `application/json`.
-    pub fn json(body: impl Into<Vec<u8>>) -> Self {
-        Self::of("application/json", body)
-    }
-
-    /// An answer with status `200` and this media type.
-    pub fn of(content_type: &str, body: impl Into<Vec<u8>>) -> Self {
-        let content_type = Some(content_type.to_owned());
-        Self { status: 200, content_type, body: body.into(), ..Self::default() }
-    }
-}
-
 /// A refusal, in the verifier's words.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{code}: {message}{}", detail.as_ref().map(|text| format!(": {text}")).unwrap_or_default())]
 pub struct Refusal {
     /// Convex's short code, `InvalidAuthHeader`; `Panic` where its server would panic.
     pub code: &'static str,
@@ -131,23 +115,17 @@ impl Refusal {
         Self::new("Panic", reason, message)
     }
 
-    fn because(mut self, cause: &dyn std::error::Error) -> Self {
-        let mut text = cause.to_string();
+    fn because(self, cause: &dyn std::error::Error) -> Self {
+        let mut detail = cause.to_string();
         let mut source = cause.source();
         while let Some(error) = source {
-            let said = error.to_string();
-            if !text.ends_with(&said) {
-                text = format!("{text}: {said}");
+            let text = error.to_string();
+            if !detail.ends_with(&text) {
+                detail = format!("{detail}: {text}");
             }
             source = error.source();
         }
-        self.detail = Some(text);
-        self
-    }
-
-    fn because_of(mut self, cause: &str) -> Self {
-        self.detail = Some(cause.to_owned());
-        self
+        Self { detail: Some(detail), ..self }
     }
 
     /// The text that a client of a *production* deployment gets, where it differs from
@@ -170,24 +148,5 @@ impl Refusal {
             }
             _ => None,
         }
-    }
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.code, self.message)?;
-        match &self.detail {
-            Some(detail) => write!(f, ": {detail}"),
-            None => Ok(()),
-        }
-    }
-}
-
-impl std::error::Error for Refusal {}
-
-impl Serialize for Refusal {
-    /// Serializes the refusal as it is displayed.
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
     }
 }

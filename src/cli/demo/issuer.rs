@@ -25,11 +25,11 @@ pub(super) struct Issuer {
 
 impl Issuer {
     /// Serves on a free port until the runtime ends.
-    pub(super) async fn start() -> Result<Arc<Self>, String> {
-        let listener = TcpListener::bind("127.0.0.1:0").await.map_err(|e| e.to_string())?;
-        let address = listener.local_addr().map_err(|e| e.to_string())?;
+    pub(super) async fn start() -> std::io::Result<Arc<Self>> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?;
         let key = EcdsaKeyPair::generate(&ECDSA_P384_SHA384_FIXED_SIGNING);
-        let issuer = Arc::new(Self { address, key: key.map_err(|e| e.to_string())? });
+        let issuer = Arc::new(Self { address, key: key.map_err(std::io::Error::other)? });
         let serving = issuer.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -90,9 +90,8 @@ impl Issuer {
             }
             "/jwks" => ("200 OK", "text/html; charset=utf-8", json!([self.jwk()])),
             "/token" => {
-                let token = self.token();
                 let answer = json!({
-                    "access_token": token, "token_type": "Bearer", "expires_in": 3600,
+                    "access_token": self.token(), "token_type": "Bearer", "expires_in": 3600,
                 });
                 ("200 OK", "application/json", answer)
             }

@@ -11,16 +11,19 @@ use std::time::Duration;
 use futures::future;
 use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::Instant;
 
 use self::issuer::{AUDIENCE, Issuer};
 use super::Exit;
 use super::args::DemoArgs;
 use super::output::{CliError, Output};
 use crate::clock::Clock;
-use crate::config;
+use crate::config::{self, RunOverrides};
+use crate::env::NoEnv;
 use crate::jose::names::UnixTime;
 use crate::serve::{self, Handle};
 use crate::verifier::convex::{Algorithm, CustomJwt, Oidc, custom_jwt, oidc};
+use crate::verifier::explain::{HEADER, text_member};
 use crate::verifier::{Answer, Refusal};
 
 /// How long the proxy may take to read the issuer's keys.
@@ -45,21 +48,21 @@ struct Side {
     keys: String,
     /// `alg`, `typ` of the token.
     header: String,
-    custom_jwt: Said,
-    oidc: Said,
+    custom_jwt: Verdict,
+    oidc: Verdict,
 }
 
 /// A verdict. A refusal holds the verifier's own text.
-#[derive(Debug, Serialize)]
+#[derive(Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
-enum Said {
+enum Verdict {
     Accepts,
     Refuses(String),
 }
 
-impl Said {
-    fn accepts(&self) -> bool {
-        matches!(self, Self::Accepts)
+impl From<Result<(), Refusal>> for Verdict {
+    fn from(outcome: Result<(), Refusal>) -> Self {
+        outcome.map_or_else(|refusal| Self::Refuses(refusal.message), |()| Self::Accepts)
     }
 }
 
@@ -72,14 +75,14 @@ pub fn run(args: &DemoArgs, out: &mut Output) -> Result<Exit, CliError> {
         .build()
         .map_err(|e| CliError::new("runtime", e))?;
     let scratch = Scratch::new()?;
-    let failed = |e: String| CliError::new("demo", e);
-    let issuer = runtime.block_on(Issuer::start()).map_err(failed)?;
+    let issuer = runtime.block_on(Issuer::start()).map_err(|e| CliError::new("demo", e))?;
     let (proxy, url) = start(&issuer, &scratch.0)?;
-    let report = runtime.block_on(compare(&issuer, &proxy, url)).map_err(failed)?;
+    let report = runtime.block_on(compare(&issuer, &proxy, url));
+    let report = report.map_err(|e| CliError::new("demo", e))?;
     if args.json {
         out.json_pretty(&report);
     } else {
-        out.text(show::text(&report, out.color()));
+        out.text(show::text(&report, out.color));
     }
     if args.serve {
         // Install the signal handlers before the text says that Ctrl-C ends the demonstration.
@@ -92,7 +95,8 @@ pub fn run(args: &DemoArgs, out: &mut Output) -> Result<Exit, CliError> {
         runtime.block_on(future::select(pin!(interrupt.recv()), pin!(terminate.recv())));
     }
     proxy.stop();
-    let good = report.after.custom_jwt.accepts() && report.after.oidc.accepts();
+    let verdicts = [&report.after.custom_jwt, &report.after.oidc];
+    let good = verdicts.iter().all(|verdict| **verdict == Verdict::Accepts);
     Ok(if good { Exit::Good } else { Exit::No })
 }
 
@@ -105,11 +109,9 @@ fn start(issuer: &Issuer, dir: &Path) -> Result<(Handle, String), CliError> {
         .port();
     let url = format!("http://127.0.0.1:{port}");
     let text = show::configuration(&issuer.url(), &url, port, &dir.display().to_string());
-    let overrides =
-        config::RunOverrides { admin: Some("127.0.0.1:0".into()), ..Default::default() };
-    let config = config::load_text(&text, None, &overrides, &config::env::NoEnv)?;
-    let handle = serve::start_in_process(config)?;
-    Ok((handle, url))
+    let overrides = RunOverrides { admin: Some("127.0.0.1:0".into()), ..RunOverrides::default() };
+    let config = config::load_text(&text, None, &overrides, &NoEnv)?;
+    Ok((serve::start_in_process(config)?, url))
 }
 
 async fn compare(issuer: &Issuer, handle: &Handle, proxy: String) -> Result<Comparison, String> {
@@ -123,29 +125,28 @@ async fn compare(issuer: &Issuer, handle: &Handle, proxy: String) -> Result<Comp
     wait_for_keys(&client, &jwks).await?;
     let now = Clock::system().now();
     let url = issuer.url();
-    let before = look(&client, &url, &format!("{url}/jwks"), now).await?;
-    let after = look(&client, &proxy, &jwks, now).await?;
+    let before = judge(&client, &url, &format!("{url}/jwks"), now).await?;
+    let after = judge(&client, &proxy, &jwks, now).await?;
     let admin = handle.admin.map(|a| format!("http://{a}"));
     Ok(Comparison { issuer: url, proxy, admin, before, after })
 }
 
 async fn wait_for_keys(client: &reqwest::Client, jwks: &str) -> Result<(), String> {
-    let end = tokio::time::Instant::now() + TIMEOUT;
+    let end = Instant::now() + TIMEOUT;
     loop {
-        let answer = client.get(jwks).send().await;
-        match answer {
+        match client.get(jwks).send().await {
             Ok(answer) if answer.status() == 200 => return Ok(()),
-            Ok(answer) if tokio::time::Instant::now() > end => {
+            Ok(answer) if Instant::now() > end => {
                 return Err(format!("the proxy has no key set: it answers {}", answer.status()));
             }
-            Err(error) if tokio::time::Instant::now() > end => return Err(error.to_string()),
+            Err(error) if Instant::now() > end => return Err(error.to_string()),
             _ => tokio::time::sleep(Duration::from_millis(50)).await,
         }
     }
 }
 
 /// Gets a token at `base`, and asks both kinds of provider about it.
-async fn look(
+async fn judge(
     client: &reqwest::Client,
     base: &str,
     jwks: &str,
@@ -157,7 +158,7 @@ async fn look(
         .body("grant_type=authorization_code&code=demo");
     let answer = request.send().await.map_err(|e| e.to_string())?;
     let body = answer.bytes().await.map_err(|e| e.to_string())?;
-    let body: serde_json::Value = serde_json::from_slice(&body).map_err(|e| e.to_string())?;
+    let body = serde_json::from_slice::<serde_json::Value>(&body).map_err(|e| e.to_string())?;
     let token = body["access_token"].as_str().ok_or("the answer holds no access_token")?;
 
     let set = get(client, jwks.to_owned()).await?;
@@ -167,25 +168,17 @@ async fn look(
         algorithm: Algorithm::Rs256,
         application_id: Some(AUDIENCE.to_owned()),
     };
-    let custom = custom_jwt(&set, &provider, token, now);
+    let custom_jwt = custom_jwt(&set, &provider, token, now).into();
     let provider = Oidc { domain: base.to_owned(), application_id: AUDIENCE.to_owned() };
-    let open = oidc(|url| get(client, url), &provider, token, now).await;
-    let said = |r: Result<(), Refusal>| match r {
-        Ok(()) => Said::Accepts,
-        Err(e) => Said::Refuses(e.message),
-    };
-    let inspected = crate::inspect::inspect(token, now);
-    let member = |name| {
-        let value = inspected.header.as_ref().and_then(|h| h.get(name));
-        value.and_then(crate::jose::tree::Json::text).unwrap_or("none").to_owned()
-    };
+    let oidc = oidc(|url| get(client, url), &provider, token, now).await.into();
+    let member = |name| text_member(token, HEADER, name).unwrap_or_else(|| "none".to_owned());
     Ok(Side {
         jwks: jwks.to_owned(),
         content_type: set.content_type.unwrap_or_default(),
         keys: String::from_utf8_lossy(&set.body).chars().take(64).collect(),
         header: format!("alg {}, typ {}", member("alg"), member("typ")),
-        custom_jwt: said(custom),
-        oidc: said(open),
+        custom_jwt,
+        oidc,
     })
 }
 

@@ -1,7 +1,7 @@
 //! The demonstration as text: what was wrong, the configuration, and the verdicts side by side. Fits
 //! 100 columns.
 
-use super::{Comparison, Said, Side};
+use super::{Comparison, Side, Verdict};
 use crate::cli::output::{paint, shortened, wrap};
 
 const WIDTH: usize = 96;
@@ -57,17 +57,15 @@ pub(super) fn text(report: &Comparison, color: bool) -> String {
 }
 
 fn verdicts(side: &Side, color: bool, lines: &mut Vec<String>) {
-    for (way, said) in [("Convex customJwt", &side.custom_jwt), ("Convex OIDC", &side.oidc)] {
-        match said {
-            Said::Accepts => lines.push(format!("  {way:<17} {}", paint(color, "1;32", "ACCEPT"))),
-            Said::Refuses(text) => {
-                lines.push(format!("  {way:<17} {}", paint(color, "1;31", "REFUSE")));
-                lines.extend(
-                    wrap(shortened(text, 220).split_whitespace(), WIDTH - 4)
-                        .into_iter()
-                        .map(|l| format!("    {l}")),
-                );
-            }
+    for (way, verdict) in [("Convex customJwt", &side.custom_jwt), ("Convex OIDC", &side.oidc)] {
+        let (style, word, text) = match verdict {
+            Verdict::Accepts => ("1;32", "ACCEPT", ""),
+            Verdict::Refuses(text) => ("1;31", "REFUSE", text.as_str()),
+        };
+        lines.push(format!("  {way:<17} {}", paint(color, style, word)));
+        if !text.is_empty() {
+            let text = wrap(shortened(text, 220).split_whitespace(), WIDTH - 4);
+            lines.extend(text.iter().map(|line| format!("    {line}")));
         }
     }
 }

@@ -2,7 +2,6 @@
 //! two ways: a slow answer prints a line, and a document or a redirect may lead into a private network
 //! only with `--allow-private`.
 
-use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::HashSet;
 use std::time::Duration;
@@ -25,7 +24,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// For one answer with its redirects. Convex sets no limit, but a person does not wait longer.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// After this long, a note on stderr says which answer is awaited.
-const SAY_SO: Duration = Duration::from_secs(4);
+const SLOW_NOTICE: Duration = Duration::from_secs(4);
 const REDIRECTS: usize = 10;
 const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
@@ -36,7 +35,7 @@ pub(in crate::cli) struct DoctorClient {
     others: HttpClient,
     hosts: HashSet<String>,
     allow_private: bool,
-    resolver: Resolver,
+    pub(super) resolver: Resolver,
     notes: RefCell<Output>,
 }
 
@@ -44,7 +43,7 @@ impl DoctorClient {
     /// `named`: the addresses given on the command line.
     pub(in crate::cli) fn new(named: &[&str], allow_private: bool) -> Result<Self, String> {
         let resolver = Resolver::system().map_err(|e| e.to_string())?;
-        let host = |text: &&str| Url::parse(text).ok()?.host_str().map(bare);
+        let host = |text: &&str| Url::parse(text).ok()?.host_str().map(comparable);
         let mut hosts: HashSet<String> = named.iter().filter_map(host).collect();
         // These names all mean this machine.
         if LOOPBACK.iter().any(|name| hosts.contains(*name)) {
@@ -71,7 +70,7 @@ impl DoctorClient {
         tokio::pin!(answer);
         let outcome = tokio::select! {
             outcome = &mut answer => outcome,
-            () = tokio::time::sleep(SAY_SO) => {
+            () = tokio::time::sleep(SLOW_NOTICE) => {
                 self.notes.borrow_mut().note(format_args!("waiting for {url} …"));
                 answer.await
             }
@@ -83,7 +82,7 @@ impl DoctorClient {
     async fn follow(&self, url: &str) -> FetchResult {
         let mut url = Url::parse(url).map_err(|e| NoAnswer::new("request", e))?;
         for _ in 0..=REDIRECTS {
-            let named = url.host_str().is_some_and(|host| self.hosts.contains(&bare(host)));
+            let named = url.host_str().is_some_and(|host| self.hosts.contains(&comparable(host)));
             let client = if named || self.allow_private { &self.named } else { &self.others };
             let request = client.get(url.clone()).header(header::ACCEPT, "application/json");
             let request = request.header(header::ACCEPT_ENCODING, "gzip");
@@ -98,22 +97,17 @@ impl DoctorClient {
     }
 
     /// Why the internet cannot reach the host of `url`; `None` if it has a public address or none at all.
-    pub(super) async fn closed(&self, url: &str) -> Option<&'static str> {
+    pub(super) async fn unreachable_host(&self, url: &str) -> Option<&'static str> {
         let url = Url::parse(url).ok()?;
         let port = url.port_or_known_default()?;
         let found = self.resolver.resolve(url.host_str()?, port).await.ok()?;
-        let all: Option<Vec<_>> =
-            found.iter().map(|socket| address::unreachable_ip(socket.ip())).collect();
-        all?.first().copied()
-    }
-
-    pub(super) fn resolver(&self) -> Resolver {
-        self.resolver.clone()
+        let reasons = found.iter().map(|socket| address::unreachable_ip(socket.ip()));
+        reasons.collect::<Option<Vec<_>>>()?.first().copied()
     }
 }
 
 /// A host as it is compared: lower case, an IPv6 literal without brackets.
-fn bare(host: &str) -> String {
+fn comparable(host: &str) -> String {
     host.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase()
 }
 
@@ -125,18 +119,16 @@ fn location(from: &Url, response: &Response) -> Option<Url> {
 fn failed(url: &Url, error: &FetchError) -> NoAnswer {
     let why = match error {
         FetchError::Address(_) => {
-            let host = url.host_str().map(bare).unwrap_or_default();
-            let why = format!("{host} leads into a private network");
-            return NoAnswer::new("private_address", why);
+            let host = url.host_str().map(comparable).unwrap_or_default();
+            format!("{host} leads into a private network")
         }
         // The resolver's own text is a page long.
         FetchError::Dns { .. } => "the name was not resolved".to_owned(),
-        FetchError::TooLarge { limit } => {
-            format!("the answer is larger than {} MiB", limit >> 20)
-        }
+        FetchError::TooLarge { limit } => format!("the answer is larger than {} MiB", limit >> 20),
         error => error.to_string().replace("client error (Connect): ", ""),
     };
     let code = match error.code() {
+        _ if matches!(error, FetchError::Address(_)) => "private_address",
         "connect" if why.contains("certificate") || why.contains("handshake") => "tls",
         code => code,
     };
@@ -151,11 +143,11 @@ async fn read(url: &Url, client: &HttpClient, mut response: Response) -> FetchRe
     let (status, from) = (response.status().as_u16(), response.url().to_string());
     let codings = joined(&response, &header::CONTENT_ENCODING);
     let body = client.body(&mut response, LIMIT).await.map_err(|e| failed(url, &e))?;
-    let mut body = Vec::from(body);
-    if codings.trim().eq_ignore_ascii_case("gzip") {
-        let decoded = coding::decode(&body, &codings, LIMIT).map(Cow::into_owned);
-        body =
-            decoded.map_err(|_| NoAnswer::new("encoding", "the answer does not decode as gzip"))?;
-    }
+    let body = match codings.trim().eq_ignore_ascii_case("gzip") {
+        true => coding::decode(&body, &codings, LIMIT)
+            .map_err(|_| NoAnswer::new("encoding", "the answer does not decode as gzip"))?
+            .into_owned(),
+        false => body.to_vec(),
+    };
     Ok(Answer { url: from, status, content_type, headers, body })
 }

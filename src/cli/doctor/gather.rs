@@ -1,31 +1,34 @@
 //! Fetches what an examination needs: the discovery document and the key set. If no key set is found, it
 //! tries the usual addresses of one.
 
+use std::collections::HashSet;
+use std::path::Path;
+
 use futures::future::join_all;
 use url::Url;
 
 use super::fetch::DoctorClient;
-use super::ours::{self, Subject};
+use super::ours;
 use crate::cli::output::CliError;
 use crate::clock::Clock;
 use crate::doctor::Answer;
 use crate::doctor::address::unreachable;
-use crate::doctor::exam::claim;
 use crate::doctor::finding::{
-    Case, FetchResult, Finding, Level, NoAnswer, Ours, Place, Setup, Way,
+    Case, FetchResult, Finding, Level, NoAnswer, Ours, Place, Question, Setup,
 };
 use crate::doctor::ours::refused_by;
 use crate::issuer::discovery::PATHS;
+use crate::jose::jwks;
 use crate::jose::names::UnixTime;
 use crate::jose::tree::Json;
-use crate::profile::Profile;
 use crate::proxy::routes::EXCHANGE;
 use crate::verifier::convex::{discovery_url, same_issuer};
+use crate::verifier::explain::{CLAIMS, text_member};
 
 const WELL_KNOWN: &str = "/.well-known/openid-configuration";
 
 /// Where key sets usually are, below the address or at its origin.
-const USUAL: [&str; 14] = [
+const USUAL_PATHS: [&str; 14] = [
     "/.well-known/jwks.json",
     "/jwks",
     "/api/auth/jwks",
@@ -42,28 +45,15 @@ const USUAL: [&str; 14] = [
     "/certs",
 ];
 
-/// What `doctor` or `init --from` was asked.
-pub(in crate::cli) struct Question<'a> {
-    pub(in crate::cli) address: &'a str,
-    pub(in crate::cli) issuer: Option<&'a str>,
-    pub(in crate::cli) audience: Option<&'a str>,
-    pub(in crate::cli) token: Option<String>,
-    pub(in crate::cli) profile: Profile,
-    pub(in crate::cli) way: Option<Way>,
-}
-
-pub(in crate::cli) async fn gather(
-    question: &Question<'_>,
-    fetcher: &DoctorClient,
-) -> Result<Case, CliError> {
-    let given = address(question.address)?;
-    let token_iss = question.token.as_deref().and_then(|token| claim(token, "iss"));
+pub(super) async fn gather(question: Question, client: &DoctorClient) -> Result<Case, CliError> {
+    let given = address(&question.address)?;
+    let token_iss = question.token.as_deref().and_then(|token| text_member(token, CLAIMS, "iss"));
     let is_jwks = names_a_key_set(&given);
-    let base = bare(&given);
+    let base = issuer_of(&given);
     let mut notes = Vec::new();
 
-    let mut issuer = match (question.issuer, is_jwks) {
-        (Some(issuer), _) => issuer.to_owned(),
+    let mut issuer = match (&question.issuer, is_jwks) {
+        (Some(issuer), _) => issuer.clone(),
         (None, false) => base.clone(),
         (None, true) => token_iss.clone().unwrap_or_else(|| given.origin().ascii_serialization()),
     };
@@ -71,25 +61,28 @@ pub(in crate::cli) async fn gather(
         (Some(query), false) => format!("{base}{WELL_KNOWN}?{query}"),
         _ => discovery_url(&with_scheme(&issuer)).unwrap_or_default(),
     };
-    let found = fetcher.get(&first).await;
-    if given.query().is_some() && !is_jwks {
-        notes.push(query_note(&given));
-        let stated = stated_issuer(&found);
-        if let (Some(stated), None) = (stated, question.issuer) {
-            issuer = stated;
-        }
+    let found = client.get(&first).await;
+    let has_query = given.query().is_some() && !is_jwks;
+    if has_query {
+        let title = format!(
+            "the address has a query, `?{}`: an OIDC provider of Convex finds the discovery document \
+             by `iss` alone and does not send it",
+            given.query().unwrap_or_default()
+        );
+        let finding = Finding::new("address", Level::Note, title);
+        notes.push(finding.fix("use a `customJwt` provider: its `jwks` may have a query"));
     }
     // The issuer may be down, or known only where the proxy runs: the proxy itself answers all the same.
-    let unheard = is_down(&found) && same_origin(&first, given.as_str());
-    let proxy = !unheard && is_countersign(&given, fetcher).await;
-    if let (true, None, Some(stated)) = (proxy, question.issuer, stated_issuer(&found)) {
+    let is_silent = is_down(&found) && same_origin(&first, given.as_str());
+    let proxy = !is_silent && is_countersign(&given, client).await;
+    if question.issuer.is_none() && (has_query || proxy) {
         // The proxy's tokens keep the `iss` of the auth server, unless it is configured otherwise.
-        issuer = stated;
+        issuer = stated_issuer(&found).unwrap_or(issuer);
     }
     let spelled = spelling(&issuer, &found, token_iss.as_deref());
     // The verifier builds the discovery URL from the token's `iss`, slash or not, without a query.
     let discovery = match discovery_url(&with_scheme(&spelled)) {
-        Ok(url) if url != first && !is_down(&found) => fetcher.get(&url).await,
+        Ok(url) if url != first && !is_down(&found) => client.get(&url).await,
         _ => found.clone(),
     };
 
@@ -106,64 +99,62 @@ pub(in crate::cli) async fn gather(
         Err(no_answer) if is_down(&found) && same_origin(&first, &jwks_url) => {
             Err(no_answer.clone())
         }
-        _ => fetcher.get(&jwks_url).await,
+        _ => client.get(&jwks_url).await,
     };
-    let discovery_jwks = match jwks_of(&discovery) {
-        Some(url) if url != jwks_url => Some(fetcher.get(&url).await),
+    let discovery_jwks = match discovery.as_ref().ok().and_then(jwks_uri) {
+        Some(url) if url != jwks_url => Some(client.get(&url).await),
         Some(_) => Some(jwks.clone()),
         None => None,
     };
     if announced.is_none() && !is_jwks && !is_key_set(&jwks) && !is_down(&jwks) {
         let iss = token_iss.as_deref().map(with_scheme);
-        if let Some((url, answer)) = probe(&base, iss.as_deref(), fetcher).await {
+        if let Some((url, answer)) = probe(&base, iss.as_deref(), client).await {
             let title = format!("the key set was found at {url}, by trying the usual addresses");
             notes.push(Finding::new("address", Level::Note, title));
             (jwks_url, jwks) = (url, Ok(answer));
         }
     }
 
-    if let Some(Err(no_answer)) = [&discovery, &found].into_iter().find(|f| is_inside(f)) {
+    if let Some(no_answer) = first_private([&discovery, &found]) {
         let title = format!("the discovery document was not read: {}", no_answer.why);
         let finding = Finding::new("address", Level::Warning, title);
         notes.push(finding.fix("if you meant it, say so with `--allow-private`"));
     }
-    let stated = [&discovery, &found].into_iter().flatten().any(|a| member(a, "issuer").is_some());
+    let stated = [&discovery, &found].into_iter().any(|found| stated_issuer(found).is_some());
     if question.issuer.is_none() && token_iss.is_none() && !stated && !is_down(&jwks) {
         let title = format!(
             "`iss` of the tokens is taken to be {issuer}: give a `--token`, or `--issuer`, if it is another"
         );
         notes.push(Finding::new("address", Level::Note, title));
     }
-    let mut closed = Vec::new();
+    let mut unreachable_urls = Vec::new();
     for url in [&with_scheme(&issuer), &jwks_url] {
-        if let (None, Some(why)) = (unreachable(url), fetcher.closed(url).await) {
-            closed.push((url.clone(), why));
+        if let (None, Some(why)) = (unreachable(url), client.unreachable_host(url).await) {
+            unreachable_urls.push((url.clone(), why));
         }
     }
     let place = place(&given, &[&found, &jwks], proxy);
-    place_note(place, &mut notes);
-    let banned = [&jwks, &discovery].into_iter().find(|fetched| is_inside(fetched));
-    let banned = banned.and_then(|fetched| fetched.as_ref().err().cloned());
+    notes.extend(place_note(place).map(|title| Finding::new("address", Level::Note, title)));
     let upstream = match is_jwks {
         true => given.origin().ascii_serialization(),
         false => base.clone(),
     };
     let now = Clock::system().now();
-    let look = async |issuer: &str| {
-        let banned = banned.clone();
-        let subject = Subject { upstream: &upstream, issuer, jwks_url: &jwks_url, banned };
-        match is_down(&jwks) {
-            true => lost(&jwks),
-            false => ours::look(&subject, fetcher.resolver()).await,
-        }
+    // A server that did not answer, or that must not be asked, is not asked again.
+    let lost = jwks.as_ref().err().filter(|no_answer| no_answer.is_down());
+    let lost = lost.or_else(|| first_private([&jwks, &discovery]));
+    let assess = async |issuer: &str| match lost {
+        Some(no_answer) => Ours { setup: Setup::None, read: Err(no_answer.clone()) },
+        None => ours::assess(&upstream, issuer, &jwks_url, client.resolver.clone()).await,
     };
     let mut actual_issuer = token_iss.unwrap_or_else(|| spelled.clone());
-    let mut ours = look(&actual_issuer).await;
+    let mut ours = assess(&actual_issuer).await;
     if actual_issuer != spelled && !signed(&ours, question.token.as_deref(), now) {
         actual_issuer.clone_from(&spelled);
-        ours = look(&spelled).await;
+        ours = assess(&spelled).await;
     }
     Ok(Case {
+        question,
         issuer,
         spelled,
         actual_issuer,
@@ -171,12 +162,8 @@ pub(in crate::cli) async fn gather(
         jwks,
         discovery,
         discovery_jwks,
-        token: question.token.clone(),
-        audience: question.audience.map(str::to_owned),
         now,
-        closed,
-        profile: question.profile.clone(),
-        way: question.way,
+        unreachable: unreachable_urls,
         place,
         ours,
         notes,
@@ -195,45 +182,35 @@ fn signed(ours: &Ours, token: Option<&str>, now: UnixTime) -> bool {
     })
 }
 
-fn lost(jwks: &FetchResult) -> Ours {
-    let nothing = || NoAnswer::new("connect", "no answer");
-    let read = Err(jwks.as_ref().err().cloned().unwrap_or_else(nothing));
-    Ours { setup: Setup::None, read }
-}
-
 /// Parses the address argument.
 fn address(text: &str) -> Result<Url, CliError> {
-    const GIVE: &str = "give the issuer, https://auth.example.com, or the address of its JWKS";
-    let local = text.starts_with("file:") || std::path::Path::new(text).is_file();
-    if local {
+    const HINT: &str = "give the issuer, https://auth.example.com, or the address of its JWKS";
+    if text.starts_with("file:") || Path::new(text).is_file() {
         let path = text.trim_start_matches("file://");
-        return Err(CliError::new(text, "this is a file, and a verifier fetches by https").hint(
-            format!("`countersign normalize {path}` says what is wrong with a key set in a file"),
-        ));
+        let hint =
+            format!("`countersign normalize {path}` says what is wrong with a key set in a file");
+        let why = "this is a file, and a verifier fetches by https";
+        return Err(CliError::new(text, why).hint(hint));
     }
     // These are file names, not hosts.
-    if !text.contains("://")
-        && (text.starts_with(['.', '/', '~'])
-            || (!text.contains('/')
-                && std::path::Path::new(text).extension().is_some_and(|e| e == "json")))
-    {
-        return Err(CliError::new(text, "there is no such file").hint(GIVE));
+    let is_json = !text.contains('/') && Path::new(text).extension().is_some_and(|e| e == "json");
+    if !text.contains("://") && (is_json || text.starts_with(['.', '/', '~'])) {
+        return Err(CliError::new(text, "there is no such file").hint(HINT));
     }
-    let full = with_scheme(text);
-    let url = Url::parse(&full).map_err(|e| CliError::new(text, e))?;
+    let url = Url::parse(&with_scheme(text)).map_err(|e| CliError::new(text, e))?;
     match url.scheme() {
         "http" | "https" if url.has_host() => Ok(url),
-        _ => Err(CliError::new(text, "this is not an http or https address").hint(GIVE)),
+        _ => Err(CliError::new(text, "this is not an http or https address").hint(HINT)),
     }
 }
 
-fn with_scheme(text: &str) -> String {
+pub(super) fn with_scheme(text: &str) -> String {
     if text.contains("://") { text.to_owned() } else { format!("https://{text}") }
 }
 
 /// The issuer that `url` means: without the discovery path, the query, the fragment and the slash that
 /// parsing adds.
-fn bare(url: &Url) -> String {
+fn issuer_of(url: &Url) -> String {
     let mut url = url.clone();
     url.set_query(None);
     url.set_fragment(None);
@@ -243,23 +220,17 @@ fn bare(url: &Url) -> String {
 }
 
 fn names_a_key_set(url: &Url) -> bool {
-    let last = url.path_segments().and_then(|mut s| s.next_back()).unwrap_or_default();
-    let last = last.to_ascii_lowercase();
-    let named =
-        ["jwks", "jwk", "keys", "certs", "token_key"].iter().any(|name| last.contains(name));
-    named || (last.ends_with(".json") && !url.path().ends_with(WELL_KNOWN))
+    let last = url.path().rsplit('/').next().unwrap_or_default().to_ascii_lowercase();
+    ["jwk", "keys", "certs", "token_key"].iter().any(|name| last.contains(name))
+        || (last.ends_with(".json") && !url.path().ends_with(WELL_KNOWN))
 }
 
 /// `iss` as the tokens spell it: from the token, else from the discovery document, if it differs from
 /// `issuer` in scheme and slash at most; else `issuer`.
 fn spelling(issuer: &str, found: &FetchResult, token: Option<&str>) -> String {
-    let announced = stated_issuer(found);
-    let same = |other: &str| same_issuer(other, issuer);
-    token
-        .map(str::to_owned)
-        .filter(|iss| same(iss))
-        .or(announced.filter(|iss| same(iss)))
-        .unwrap_or_else(|| issuer.to_owned())
+    let stated = [token.map(str::to_owned), stated_issuer(found)];
+    let same = stated.into_iter().flatten().find(|iss| same_issuer(iss, issuer));
+    same.unwrap_or_else(|| issuer.to_owned())
 }
 
 /// `issuer` of a discovery document.
@@ -274,12 +245,7 @@ fn member(answer: &Answer, name: &str) -> Option<String> {
 /// `jwks_uri` of an answer with status 200, if it is an http or https URL.
 fn jwks_uri(answer: &Answer) -> Option<String> {
     let uri = member(answer, "jwks_uri").filter(|_| answer.status == 200)?;
-    let url = Url::parse(&uri).ok()?;
-    matches!(url.scheme(), "http" | "https").then_some(uri)
-}
-
-fn jwks_of(discovery: &FetchResult) -> Option<String> {
-    discovery.as_ref().ok().and_then(jwks_uri)
+    matches!(Url::parse(&uri).ok()?.scheme(), "http" | "https").then_some(uri)
 }
 
 fn same_origin(a: &str, b: &str) -> bool {
@@ -289,25 +255,21 @@ fn same_origin(a: &str, b: &str) -> bool {
     }
 }
 
-/// No HTTP server answered.
 fn is_down(fetched: &FetchResult) -> bool {
-    let down = ["dns", "connect", "tls", "timeout"];
-    fetched.as_ref().is_err_and(|no_answer| down.contains(&no_answer.code))
+    fetched.as_ref().is_err_and(NoAnswer::is_down)
 }
 
-/// The fetch stopped at a private address, because `--allow-private` was not given.
-fn is_inside(fetched: &FetchResult) -> bool {
-    fetched.as_ref().is_err_and(|no_answer| no_answer.code == "private_address")
+fn first_private(fetched: [&FetchResult; 2]) -> Option<&NoAnswer> {
+    fetched.into_iter().filter_map(|fetched| fetched.as_ref().err()).find(|e| e.is_private())
 }
 
 /// Whether it is a key set in any shape. An answer with another status than 200 is an error page.
 fn is_key_set(fetched: &FetchResult) -> bool {
-    let options = crate::jose::jwks::Options::default();
-    fetched.as_ref().is_ok_and(|answer| {
-        answer.status == 200
-            && crate::jose::jwks::normalize(&answer.body, &options)
-                .is_ok_and(|normalized| !normalized.keys.keys().is_empty())
-    })
+    let has_keys = |body: &[u8]| {
+        jwks::normalize(body, &jwks::Options::default())
+            .is_ok_and(|read| !read.keys.keys().is_empty())
+    };
+    fetched.as_ref().is_ok_and(|answer| answer.status == 200 && has_keys(&answer.body))
 }
 
 /// Looks for the key set at the given address, at its origin and at the token's issuer: first where their
@@ -315,42 +277,35 @@ fn is_key_set(fetched: &FetchResult) -> bool {
 async fn probe(
     base: &str,
     token_iss: Option<&str>,
-    fetcher: &DoctorClient,
+    client: &DoctorClient,
 ) -> Option<(String, Answer)> {
     let origin = Url::parse(base).ok()?.origin().ascii_serialization();
-    let mut roots = vec![base.to_owned()];
-    let others = token_iss.map(|iss| iss.trim_end_matches('/').to_owned());
-    for root in [Some(origin), others].into_iter().flatten() {
-        if Url::parse(&root).is_ok() && !roots.contains(&root) {
-            roots.push(root);
-        }
-    }
+    let iss = token_iss.map(|iss| iss.trim_end_matches('/')).filter(|iss| Url::parse(iss).is_ok());
+    let mut roots = vec![base, &origin];
+    roots.extend(iss);
+    let mut tried = HashSet::new();
+    roots.retain(|root| tried.insert(*root));
     let documents = roots.iter().flat_map(|root| PATHS.map(|path| format!("{root}{path}")));
-    let answers = join_all(documents.map(|url| async move { fetcher.get(&url).await })).await;
-    let announced = answers.iter().filter_map(jwks_of);
-    let usual = roots.iter().flat_map(|root| USUAL.map(|path| format!("{root}{path}")));
-    let mut urls: Vec<String> = Vec::new();
-    for url in announced.chain(usual) {
-        if !urls.contains(&url) {
-            urls.push(url);
-        }
-    }
+    let answers = join_all(documents.map(|url| async move { client.get(&url).await })).await;
+    let announced = answers.iter().flatten().filter_map(jwks_uri);
+    let usual = roots.iter().flat_map(|root| USUAL_PATHS.map(|path| format!("{root}{path}")));
+    let mut tried = HashSet::new();
+    let urls = announced.chain(usual).filter(|url| tried.insert(url.clone()));
     // A few at a time, to spare the server.
-    for some in urls.chunks(6) {
-        let answers = join_all(some.iter().map(|url| fetcher.get(url))).await;
-        for (url, fetched) in some.iter().zip(answers) {
-            if is_key_set(&fetched) {
-                return fetched.ok().map(|answer| (url.clone(), answer));
-            }
+    for urls in urls.collect::<Vec<_>>().chunks(6) {
+        let answers = join_all(urls.iter().map(|url| client.get(url))).await;
+        let mut found = urls.iter().zip(answers).filter(|(_, fetched)| is_key_set(fetched));
+        if let Some((url, Ok(answer))) = found.next() {
+            return Some((url.clone(), answer));
         }
     }
     None
 }
 
 /// Whether the server has the exchange endpoint: only countersign has it.
-async fn is_countersign(given: &Url, fetcher: &DoctorClient) -> bool {
+async fn is_countersign(given: &Url, client: &DoctorClient) -> bool {
     let exchange = format!("{}{EXCHANGE}", given.origin().ascii_serialization());
-    fetcher.get(&exchange).await.is_ok_and(|answer| {
+    client.get(&exchange).await.is_ok_and(|answer| {
         answer.status == 405 && member(&answer, "code").as_deref() == Some("method_not_allowed")
     })
 }
@@ -366,15 +321,13 @@ fn place(given: &Url, answers: &[&FetchResult], proxy: bool) -> Place {
     if proxy {
         return Place::Countersign;
     }
-    let page = |fetched: &FetchResult| {
-        fetched.as_ref().is_ok_and(|answer| {
-            let html = answer.content_type.as_deref().unwrap_or_default();
-            answer.status == 200
-                && html.to_ascii_lowercase().starts_with("text/html")
-                && answer.body.trim_ascii_start().starts_with(b"<")
-        })
+    let is_page = |answer: &Answer| {
+        let content_type = answer.content_type.as_deref().unwrap_or_default();
+        answer.status == 200
+            && content_type.to_ascii_lowercase().starts_with("text/html")
+            && answer.body.trim_ascii_start().starts_with(b"<")
     };
-    if answers.iter().copied().all(page) {
+    if answers.iter().all(|fetched| fetched.as_ref().is_ok_and(is_page)) {
         return Place::WebApp;
     }
     match host.ends_with(".convex.site") {
@@ -383,9 +336,9 @@ fn place(given: &Url, answers: &[&FetchResult], proxy: bool) -> Place {
     }
 }
 
-fn place_note(place: Place, notes: &mut Vec<Finding>) {
-    let title = match place {
-        Place::AuthServer => return,
+fn place_note(place: Place) -> Option<&'static str> {
+    Some(match place {
+        Place::AuthServer => return None,
         Place::Countersign => "this is a countersign proxy",
         Place::ConvexCloud => {
             "this is the API of a Convex deployment, which issues no tokens; Convex Auth and Better \
@@ -396,16 +349,5 @@ fn place_note(place: Place, notes: &mut Vec<Finding>) {
              Auth or the Better Auth component runs in them"
         }
         Place::WebApp => "this is a web app: it answers every path with its page, status 200",
-    };
-    notes.push(Finding::new("address", Level::Note, title));
-}
-
-fn query_note(given: &Url) -> Finding {
-    let query = given.query().unwrap_or_default();
-    let title = format!(
-        "the address has a query, `?{query}`: an OIDC provider of Convex finds the discovery document \
-         by `iss` alone and does not send it"
-    );
-    let fix = "use a `customJwt` provider: its `jwks` may have a query";
-    Finding::new("address", Level::Note, title).fix(fix)
+    })
 }

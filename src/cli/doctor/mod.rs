@@ -8,40 +8,37 @@ pub(super) mod show;
 use std::io::IsTerminal as _;
 
 use self::fetch::DoctorClient;
-use self::gather::{Question, gather};
+use self::gather::{gather, with_scheme};
 use self::show::Page;
-use super::Exit;
 use super::args::DoctorArgs;
-use super::inspect::read_token;
 use super::output::{CliError, Output};
-use crate::doctor::changing::{self, Changing};
+use super::{Exit, token};
+use crate::doctor::changing;
 use crate::doctor::exam::{self, examine};
-use crate::doctor::finding::{Case, Place};
+use crate::doctor::finding::{Case, Place, Question};
 use crate::doctor::summary;
+use crate::inspect::MAX_TOKEN;
 use crate::profile::Judge;
 
 /// # Errors
 /// [`CliError`] for an address or token that cannot be read. A fetch that fails is a finding.
 pub fn run(args: &DoctorArgs, out: &mut Output) -> Result<Exit, CliError> {
     let profile = super::profile(&args.profile)?;
-    if args.way.is_some() && profile.judge != Judge::Convex {
+    if args.kind.is_some() && profile.judge != Judge::Convex {
         return Err(CliError::new("--for", format!("`{}` has one kind of provider", profile.name))
             .hint("leave `--for` out"));
     }
-    let tokens = args.token.iter().map(|token| {
-        let token = read_token(token)?;
-        Ok(token.strip_prefix("Bearer ").unwrap_or(&token).trim().to_owned())
-    });
-    let tokens = tokens.collect::<Result<Vec<_>, CliError>>()?;
+    let tokens = args.token.iter().map(|argument| token::read(argument, MAX_TOKEN));
+    let tokens = tokens.collect::<Result<Vec<_>, _>>()?;
     let question = Question {
-        address: &args.url,
-        issuer: args.issuer.as_deref(),
-        audience: args.audience.as_deref(),
+        address: args.url.clone(),
+        issuer: args.issuer.clone(),
+        audience: args.audience.clone(),
         token: tokens.first().cloned(),
         profile,
-        way: args.way,
+        kind: args.kind,
     };
-    let case = fetched(&question, args.allow_private)?;
+    let case = fetch_case(question, args.allow_private)?;
     let diagnosis = examine(&case);
     let changing = (tokens.len() > 1).then(|| changing::between(&tokens));
     if args.json {
@@ -49,20 +46,16 @@ pub fn run(args: &DoctorArgs, out: &mut Output) -> Result<Exit, CliError> {
             headline: summary::headline(&case, &diagnosis),
             issuer: &case.spelled,
             jwks: &case.jwks_url,
-            profile: case.profile.name,
+            profile: case.question.profile.name,
             place: case.place,
             accepts: !diagnosis.refused(),
-            changing_claims: changing.as_ref().map(|changing| match changing {
-                Changing::Claims(names) => Some(names.as_slice()),
-                Changing::OtherPerson | Changing::Unreadable => None,
-            }),
+            changing_claims: changing.as_ref().map(|changing| changing.as_deref().ok()),
             diagnosis: &diagnosis,
         });
     } else {
-        let page = Page::new(out.color(), width());
+        let page = Page::new(out.color, width());
         let changing = changing.as_ref();
-        let page = show::page(&case, &diagnosis, changing, &question, args.verbose, page);
-        out.text(page.into_text());
+        out.text(show::page(&case, &diagnosis, changing, args.verbose, page));
     }
     Ok(if diagnosis.refused() { Exit::No } else { Exit::Good })
 }
@@ -71,15 +64,11 @@ pub fn run(args: &DoctorArgs, out: &mut Output) -> Result<Exit, CliError> {
 ///
 /// # Errors
 /// [`CliError`] when the argument is not an http or https address.
-pub(super) fn fetched(question: &Question<'_>, allow_private: bool) -> Result<Case, CliError> {
-    let given = match question.address.contains("://") {
-        true => question.address.to_owned(),
-        false => format!("https://{}", question.address),
-    };
-    let issuer = question.issuer.unwrap_or_default();
-    let fetcher = DoctorClient::new(&[&given, issuer], allow_private);
-    let fetcher = fetcher.map_err(|e| CliError::new("network", e))?;
-    super::block_on(gather(question, &fetcher))
+pub(super) fn fetch_case(question: Question, allow_private: bool) -> Result<Case, CliError> {
+    let given = [&with_scheme(&question.address), question.issuer.as_deref().unwrap_or_default()];
+    let client = DoctorClient::new(&given, allow_private);
+    let client = client.map_err(|e| CliError::new("network", e))?;
+    super::block_on(gather(question, &client))
 }
 
 /// Columns of the terminal; text for a file or a pipe is not wrapped.

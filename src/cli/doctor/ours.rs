@@ -15,25 +15,17 @@ use crate::jose::json::quote as quoted;
 use crate::jose::jwks;
 use crate::rewrite::discovery::read as read_document;
 
-/// What is known about the issuer.
-pub(super) struct Subject<'a> {
-    /// Where the auth server is, without a query.
-    pub(super) upstream: &'a str,
-    /// `iss` of its tokens.
-    pub(super) issuer: &'a str,
-    pub(super) jwks_url: &'a str,
-    /// Why the key set must not be fetched at all.
-    pub(super) banned: Option<NoAnswer>,
-}
-
-pub(super) async fn look(subject: &Subject<'_>, resolver: Resolver) -> Ours {
-    if let Some(no_answer) = &subject.banned {
-        return Ours { setup: Setup::None, read: Err(no_answer.clone()) };
-    }
+/// `upstream`: where the auth server is, without a query. `issuer`: `iss` of its tokens.
+pub(super) async fn assess(
+    upstream: &str,
+    issuer: &str,
+    jwks_url: &str,
+    resolver: Resolver,
+) -> Ours {
     let fetcher = Fetcher::new(resolver);
-    let alone = match by_upstream(subject.upstream, &fetcher).await {
-        Ok(read) if read.policy.issuers.iter().any(|i| i.as_str() == subject.issuer) => {
-            return Ours { setup: Setup::Upstream(subject.upstream.to_owned()), read: Ok(read) };
+    let upstream_alone = match by_upstream(upstream, &fetcher).await {
+        Ok(read) if read.policy.issuers.iter().any(|i| i.as_str() == issuer) => {
+            return Ours { setup: Setup::Upstream(upstream.to_owned()), read: Ok(read) };
         }
         Ok(read) => {
             let learnt = read.policy.issuers.first().map_or("", |issuer| issuer.as_str());
@@ -43,26 +35,22 @@ pub(super) async fn look(subject: &Subject<'_>, resolver: Resolver) -> Ours {
         Err(no_answer) => no_answer,
     };
     // Proxy the whole origin, so that clients keep the paths they know.
-    let origin = Url::parse(subject.upstream).map(|url| url.origin().ascii_serialization());
-    let upstream = origin.unwrap_or_else(|_| subject.upstream.to_owned());
-    let file = file(&upstream, subject.issuer, subject.jwks_url);
-    match by_file(&file, &fetcher).await {
-        Ok(read) => {
-            Ours { setup: Setup::Issuer { upstream, file, why: alone.why }, read: Ok(read) }
-        }
-        Err(no_answer) => Ours { setup: Setup::None, read: Err(no_answer) },
-    }
+    let origin = Url::parse(upstream).map(|url| url.origin().ascii_serialization());
+    let upstream = origin.unwrap_or_else(|_| upstream.to_owned());
+    let file = file(&upstream, issuer, jwks_url);
+    let read = by_file(&file, &fetcher).await;
+    let setup = match read {
+        Ok(_) => Setup::Issuer { upstream, file, why: upstream_alone.why },
+        Err(_) => Setup::None,
+    };
+    Ours { setup, read }
 }
 
 /// The smallest configuration with an `[[issuer]]`.
-pub(super) fn file(upstream: &str, issuer: &str, jwks_url: &str) -> String {
-    let jwks = jwks_setting(upstream, jwks_url);
-    format!(
-        "[upstream]\nurl = {}\n\n[[issuer]]\nissuer = {}\njwks = {}\n",
-        quoted(upstream),
-        quoted(issuer),
-        quoted(&jwks)
-    )
+fn file(upstream: &str, issuer: &str, jwks_url: &str) -> String {
+    let jwks = quoted(&jwks_setting(upstream, jwks_url));
+    let (upstream, issuer) = (quoted(upstream), quoted(issuer));
+    format!("[upstream]\nurl = {upstream}\n\n[[issuer]]\nissuer = {issuer}\njwks = {jwks}\n")
 }
 
 /// `jwks` of an `[[issuer]]`: a path where it lies below the upstream, else the whole address.
@@ -70,22 +58,15 @@ pub(in crate::cli) fn jwks_setting(upstream: &str, jwks_url: &str) -> String {
     let (Ok(upstream), Ok(jwks)) = (Url::parse(upstream), Url::parse(jwks_url)) else {
         return jwks_url.to_owned();
     };
-    let base = upstream.path().trim_end_matches('/');
-    match jwks.path().strip_prefix(base) {
-        Some(path)
-            if jwks.origin() == upstream.origin()
-                && path.starts_with('/')
-                && jwks.query().is_none() =>
-        {
-            path.to_owned()
-        }
-        _ => jwks_url.to_owned(),
-    }
+    let path = jwks.path().strip_prefix(upstream.path().trim_end_matches('/'));
+    let below = jwks.origin() == upstream.origin() && jwks.query().is_none();
+    let path = path.filter(|path| below && path.starts_with('/'));
+    path.unwrap_or(jwks_url).to_owned()
 }
 
 async fn by_upstream(upstream: &str, fetcher: &Fetcher) -> Result<ReadKeys, NoAnswer> {
-    let overrides = RunOverrides { upstream: Some(upstream.to_owned()), ..elsewhere() };
-    let config = config::load(None, &overrides, &NoEnv).map_err(configuration)?;
+    let overrides = RunOverrides { upstream: Some(upstream.to_owned()), ..unused_listeners() };
+    let config = config::load(None, &overrides, &NoEnv).map_err(config_error)?;
     let Some(upstream) = &config.upstream else {
         return Err(NoAnswer::new("config", "there is no upstream"));
     };
@@ -117,8 +98,8 @@ async fn by_upstream(upstream: &str, fetcher: &Fetcher) -> Result<ReadKeys, NoAn
     }
 }
 
-/// With listeners that no auth server has: the default port may be that of the auth server.
-fn elsewhere() -> RunOverrides {
+/// Listeners that no auth server has: the default port may be that of the auth server.
+fn unused_listeners() -> RunOverrides {
     RunOverrides {
         listen: Some("127.0.0.1:0".to_owned()),
         admin: Some("off".to_owned()),
@@ -127,12 +108,13 @@ fn elsewhere() -> RunOverrides {
 }
 
 async fn by_file(file: &str, fetcher: &Fetcher) -> Result<ReadKeys, NoAnswer> {
-    let config = config::load_text(file, None, &elsewhere(), &NoEnv).map_err(configuration)?;
+    let config =
+        config::load_text(file, None, &unused_listeners(), &NoEnv).map_err(config_error)?;
     let issuer = config.issuers.first();
     read(issuer.ok_or_else(|| NoAnswer::new("config", "there is no issuer"))?, fetcher).await
 }
 
-fn configuration(error: config::ConfigError) -> NoAnswer {
+fn config_error(error: config::ConfigError) -> NoAnswer {
     NoAnswer { code: "config", why: error.why }
 }
 
@@ -140,13 +122,18 @@ async fn read(settings: &IssuerSettings, fetcher: &Fetcher) -> Result<ReadKeys, 
     let Source::Url(url) = &settings.source else {
         return Err(NoAnswer::new("config", "the key set has no address"));
     };
-    let (accept, now, limits) = (ACCEPT_KEY_SET, Clock::system().now(), settings.limits);
-    let (fetch, limit) = (&settings.fetch, limits.document);
-    let ask = FetchRequest { url, accept, settings: fetch, limit, etag: None, now };
-    let got = fetcher.document(ask).await.map_err(|e| NoAnswer::new(e.code(), e))?;
+    let (now, limits) = (Clock::system().now(), settings.limits);
+    let request = FetchRequest {
+        url,
+        accept: ACCEPT_KEY_SET,
+        settings: &settings.fetch,
+        limit: limits.document,
+        etag: None,
+        now,
+    };
+    let document = fetcher.document(request).await.map_err(|e| NoAnswer::new(e.code(), e))?;
     let options = jwks::Options { now: Some(now), limits, ..jwks::Options::default() };
-    let normalized = jwks::normalize(&got.body, &options)
+    let read = jwks::normalize(&document.body, &options)
         .map_err(|refusal| NoAnswer::new(refusal.code(), refusal))?;
-    let (keys, report) = (normalized.keys, normalized.report);
-    Ok(ReadKeys { keys, report, policy: settings.policy.clone() })
+    Ok(ReadKeys { keys: read.keys, report: read.report, policy: settings.policy.clone() })
 }

@@ -11,9 +11,7 @@ use super::super::output::{CliError, Output};
 use super::list::span;
 use super::{block_on, failed, none_there, outside, store};
 use crate::clock::Clock;
-use crate::keyring::{
-    KeyView, Keyring, KeyringError, KeyringSettings, KeyringStatus, Uptake, admit,
-};
+use crate::keyring::{KeyView, Keyring, KeyringError, KeyringSettings, Uptake, admit};
 use crate::rotation::KeyState;
 
 /// How long to wait for running proxies. Each reads the store every second or two.
@@ -46,7 +44,7 @@ pub(super) fn rotate(
     out: &mut Output,
 ) -> Result<Exit, CliError> {
     let (status, served) = block_on(async {
-        let (store, name) = store(settings).map_err(|e| failed("the key store", &e))?;
+        let (store, name) = store(settings)?;
         let at = |error: KeyringError| failed(&name, &error);
         if !store.rotates() {
             return Err(outside::unchanged(settings, &name, now));
@@ -64,8 +62,8 @@ pub(super) fn rotate(
     let Some(key) = next.or(active) else {
         return Err(failed(&status.store, &KeyringError::NoActive));
     };
+    let Uptake { running, behind } = served;
     if json {
-        let Uptake { running, behind } = served;
         out.json_pretty(&Rotated {
             store: &status.store,
             epoch: status.epoch,
@@ -88,31 +86,31 @@ pub(super) fn rotate(
         ));
     }
     if !json {
-        out.line(said(&status, key, served));
+        out.line(outcome(&status.store, key, running));
     }
     Ok(Exit::Good)
 }
 
 /// The outcome in one line.
-fn said(status: &KeyringStatus, key: &KeyView, served: Uptake) -> String {
-    let (store, kid) = (&status.store, &key.kid);
+fn outcome(store: &str, key: &KeyView, running: Option<usize>) -> String {
+    let kid = &key.kid;
     let wait = span(key.usable - Clock::system().now().secs());
-    let who = match served.running {
-        None | Some(0) => String::new(),
-        Some(1) => "the running proxy".to_owned(),
-        Some(n) => format!("{n} running proxies"),
+    let proxies = match running {
+        None | Some(0) => None,
+        Some(1) => Some("the running proxy".to_owned()),
+        Some(n) => Some(format!("{n} running proxies")),
     };
-    match (key.state, who.is_empty()) {
-        (KeyState::Next, true) => format!(
+    match (key.state, proxies) {
+        (KeyState::Next, None) => format!(
             "{store}: {kid} is published and signs in {wait}; no proxy runs on this store now, the next one takes it"
         ),
-        (KeyState::Next, false) => {
-            format!("{store}: {kid} is published by {who} and signs in {wait}")
+        (KeyState::Next, Some(proxies)) => {
+            format!("{store}: {kid} is published by {proxies} and signs in {wait}")
         }
-        (_, true) => {
+        (_, None) => {
             format!("{store}: {kid} signs from the next start on; no proxy runs on this store now")
         }
-        (_, false) => format!("{store}: {kid} signs now, in {who}"),
+        (_, Some(proxies)) => format!("{store}: {kid} signs now, in {proxies}"),
     }
 }
 
@@ -150,19 +148,18 @@ pub(super) fn import(
     })?;
     let (kid, alg) = (key.kid().to_string(), key.alg().name());
     let (imported, place) = block_on(async {
-        let (store, name) = store(settings).map_err(|e| failed("the key store", &e))?;
+        let (store, name) = store(settings)?;
         if !store.rotates() {
             return Err(outside::unchanged(settings, &name, false));
         }
-        let done = Keyring::import(settings, key, Clock::system()).await;
-        done.map_err(|e| failed(&name, &e)).map(|new| (new, name))
+        let imported = Keyring::import(settings, key, Clock::system()).await;
+        imported.map_err(|e| failed(&name, &e)).map(|imported| (imported, name))
     })?;
     if json {
         out.json_pretty(&Imported { store: &place, kid: &kid, alg, imported });
-    } else if imported {
-        out.line(format_args!("{place}: {kid} ({alg}) is in the ring"));
     } else {
-        out.line(format_args!("{place}: {kid} ({alg}) was in the ring already"));
+        let text = if imported { "is in the ring" } else { "was in the ring already" };
+        out.line(format_args!("{place}: {kid} ({alg}) {text}"));
     }
     Ok(Exit::Good)
 }

@@ -109,14 +109,14 @@ fn pem(key: &SigningKey) -> Result<Zeroizing<String>, SigningKeyError> {
 }
 
 fn write_private(file: &Path, text: &str) -> Result<(), CliError> {
-    const NEW: &str =
+    const WHERE_KEYS_GO: &str =
         "private keys go into a new file of mode 0600, never to a terminal or over a file";
     if file == Path::new("-") {
-        return Err(CliError::new("-", "private keys are not printed").hint(NEW));
+        return Err(CliError::new("-", "private keys are not printed").hint(WHERE_KEYS_GO));
     }
     let mut options = std::fs::OpenOptions::new();
     let made = options.write(true).create_new(true).mode(0o600).open(file);
-    let mut made = made.map_err(|e| CliError::new(file.display(), e).hint(NEW))?;
+    let mut made = made.map_err(|e| CliError::new(file.display(), e).hint(WHERE_KEYS_GO))?;
     made.write_all(text.as_bytes()).and_then(|()| made.sync_all()).map_err(|e| {
         // An incomplete file could pass for a backup.
         let _ = std::fs::remove_file(file);

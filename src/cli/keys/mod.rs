@@ -8,7 +8,7 @@ mod outside;
 
 use std::sync::Arc;
 
-use super::args::{ConfigPlace, KeysArgs, KeysCommand};
+use super::args::{ConfigPlace, KeysCommand};
 use super::output::{CliError, Output};
 use super::{Exit, block_on};
 use crate::clock::Clock;
@@ -23,11 +23,11 @@ const NO_UPSTREAM: &str = "http://upstream.invalid";
 
 /// # Errors
 /// [`CliError`] where the store cannot be read or written.
-pub fn run(args: &KeysArgs, out: &mut Output) -> Result<Exit, CliError> {
+pub fn run(command: &KeysCommand, out: &mut Output) -> Result<Exit, CliError> {
     // Warnings of the store go to stderr while a command waits. The guard lives to the end: once it is
     // dropped, the log writes nothing.
     let _log = log::init(log::Format::Text, &log::Filter::warnings());
-    match &args.command {
+    match command {
         KeysCommand::List { place, json } => list::run(&settings(place, out)?, *json, out),
         KeysCommand::Rotate { place, now, json } => {
             change::rotate(&settings(place, out)?, *now, *json, out)
@@ -55,8 +55,10 @@ fn settings(place: &ConfigPlace, out: &mut Output) -> Result<KeyringSettings, Cl
 }
 
 /// An open store and its name.
-fn store(settings: &KeyringSettings) -> Result<(Arc<dyn Store>, String), KeyringError> {
-    let store = settings.open_store(Access::Operate, &Clock::system())?;
+fn store(settings: &KeyringSettings) -> Result<(Arc<dyn Store>, String), CliError> {
+    let store = settings
+        .open_store(Access::Operate, &Clock::system())
+        .map_err(|error| failed("the key store", &error))?;
     let name = store.describe();
     Ok((store, name))
 }
@@ -64,7 +66,7 @@ fn store(settings: &KeyringSettings) -> Result<(Arc<dyn Store>, String), Keyring
 /// The stored ring and the store's name. A command that only reads does not create a ring.
 fn load(settings: &KeyringSettings) -> Result<(RingState, String), CliError> {
     block_on(async {
-        let (store, name) = store(settings).map_err(|e| failed("the key store", &e))?;
+        let (store, name) = store(settings)?;
         match store.load(None).await {
             Ok(Some(ring)) => Ok((ring, name)),
             Ok(None) => Err(none_there(&name)),

@@ -34,16 +34,16 @@ pub(super) fn unchanged(settings: &KeyringSettings, store: &str, at_once: bool) 
 
 /// The deployments of docs/operations.md.
 fn by_variables(name: &str, wait: &str, has_next: bool, at_once: bool) -> String {
-    const NEW: &str = "`countersign keys generate --output new.pem` makes a key";
+    const MAKE_KEY: &str = "`countersign keys generate --output new.pem` makes a key";
     if at_once {
         return format!(
-            "{NEW}; deploy with it in {name} and without the old key: the tokens that the old key signed fail \
+            "{MAKE_KEY}; deploy with it in {name} and without the old key: the tokens that the old key signed fail \
              from then on"
         );
     }
     let first = match has_next {
         true => format!("{name}_NEXT is set"),
-        false => format!("{NEW}; deploy with it in {name}_NEXT"),
+        false => format!("{MAKE_KEY}; deploy with it in {name}_NEXT"),
     };
     format!(
         "{first}; {wait} after that deployment (`max_age` and `skew`) deploy with the new key in {name} and the \

@@ -4,6 +4,7 @@ use biscuit::{CompactJson, RegisteredClaims, SingleOrMultiple};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::super::{Refusal, RefusalReason};
+use crate::jose::names::UnixTime;
 
 /// Seconds since the epoch. A fraction is cut off, as in Convex's fork.
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -70,23 +71,16 @@ impl Registered {
             id: self.jti.clone(),
         })
     }
-
-    fn audiences(&self) -> Vec<&str> {
-        self.aud.iter().flat_map(SingleOrMultiple::iter).map(String::as_str).collect()
-    }
-}
-
-/// The part of a provider of `auth.config.ts` that matters for choosing one.
-pub(super) struct Candidate<'a> {
-    /// `OIDC(domain=…, app_id=…)`, as the error lists it.
-    pub(super) named: String,
-    pub(super) issuer: &'a str,
-    pub(super) application_id: Option<&'a str>,
 }
 
 /// Reads the unverified `iss` and `aud`, and matches them with the one configured provider. Returns
-/// the token's `iss`.
-pub(super) fn choose_provider(token: &str, provider: &Candidate<'_>) -> Result<String, Refusal> {
+/// the token's `iss`. `provider` is `OIDC(domain=…, app_id=…)`, as the error lists it.
+pub(super) fn choose_provider(
+    token: &str,
+    configured_issuer: &str,
+    application_id: Option<&str>,
+    provider: &str,
+) -> Result<String, Refusal> {
     let encoded =
         biscuit::jws::Compact::<Claims<biscuit::Empty>, biscuit::Empty>::new_encoded(token);
     let registered = encoded
@@ -101,12 +95,10 @@ pub(super) fn choose_provider(token: &str, provider: &Candidate<'_>) -> Result<S
         })?
         .registered;
     registered.to_biscuit()?;
-    let Some(issuer) = registered.iss.clone() else {
-        return Err(missing_issuer());
-    };
-    let audience_fits =
-        provider.application_id.is_none_or(|id| registered.audiences().contains(&id));
-    if audience_fits && same_issuer(&issuer, provider.issuer) {
+    let issuer = registered.iss.ok_or_else(missing_issuer)?;
+    let mut audiences = registered.aud.iter().flat_map(SingleOrMultiple::iter);
+    let audience_fits = application_id.is_none_or(|id| audiences.any(|audience| audience == id));
+    if audience_fits && same_issuer(&issuer, configured_issuer) {
         return Ok(issuer);
     }
     Err(Refusal::new(
@@ -114,8 +106,7 @@ pub(super) fn choose_provider(token: &str, provider: &Candidate<'_>) -> Result<S
         RefusalReason::Provider,
         format!(
             "No auth provider found matching the given token. Check that your JWT's issuer and \
-             audience match one of your configured providers: [{}]",
-            provider.named
+             audience match one of your configured providers: [{provider}]"
         ),
     ))
 }
@@ -139,6 +130,12 @@ pub(super) fn missing_issuer() -> Refusal {
         "Missing issuer claim ('iss') in JWT payload. The JWT must include an 'iss' claim that \
          matches one of your configured auth providers.",
     )
+}
+
+/// `now` in the type of both crates.
+pub(super) fn date_time(now: UnixTime) -> Result<chrono::DateTime<chrono::Utc>, Refusal> {
+    chrono::DateTime::from_timestamp(now.secs(), 0)
+        .ok_or_else(|| Refusal::new("Internal", RefusalReason::Other, "no such time"))
 }
 
 /// The issuer from `auth.config.ts` as the backend stores it: with `https` where it has no scheme.

@@ -3,12 +3,12 @@
 
 use biscuit::errors::{Error, ValidationError};
 use biscuit::jwa::{self, SignatureAlgorithm};
-use biscuit::jwk::{AlgorithmParameters, JWKSet};
+use biscuit::jwk::{AlgorithmParameters, JWK, JWKSet};
 use biscuit::jws::Compact;
-use biscuit::{ClaimsSet, Empty, TemporalOptions, ValidationOptions};
+use biscuit::{Empty, TemporalOptions, ValidationOptions};
 
 use super::super::{Answer, Refusal, RefusalReason};
-use super::claims::{self, Candidate, Claims};
+use super::claims::{self, Claims};
 use crate::jose::names::UnixTime;
 
 /// The two algorithms that a `customJwt` provider can have.
@@ -65,20 +65,12 @@ pub fn custom_jwt(
 ) -> Result<(), Refusal> {
     let issuer = claims::configured_issuer(&provider.issuer)?;
     let app_id = provider.application_id.as_deref();
-    claims::choose_provider(
-        token,
-        &Candidate {
-            named: format!("CustomJWT(issuer={issuer}, app_id={})", app_id.unwrap_or("none")),
-            issuer: &issuer,
-            application_id: app_id,
-        },
-    )?;
+    let named = format!("CustomJWT(issuer={issuer}, app_id={})", app_id.unwrap_or("none"));
+    claims::choose_provider(token, &issuer, app_id, &named)?;
     let keys = read_key_set(answer, &provider.jwks)?;
     let registered = signed_claims(&keys, provider.algorithm, token)?;
 
-    let Some(token_issuer) = &registered.iss else {
-        return Err(claims::missing_issuer());
-    };
+    let token_issuer = registered.iss.as_ref().ok_or_else(claims::missing_issuer)?;
     if !claims::same_issuer(token_issuer, &issuer) {
         let text = format!("Invalid issuer: {token_issuer} != {issuer}");
         return Err(Refusal::auth_header(RefusalReason::Provider, text));
@@ -98,8 +90,7 @@ pub fn custom_jwt(
         }
     }
 
-    let claims = ClaimsSet { registered: registered.to_biscuit()?, private: Empty {} };
-    claims.registered.validate(temporal(now)?).map_err(|error| {
+    registered.to_biscuit()?.validate(temporal(now)?).map_err(|error| {
         let reason = match error {
             ValidationError::Expired(_) => RefusalReason::Expired,
             ValidationError::NotYetValid(_) | ValidationError::TooOld(_) => RefusalReason::NotYet,
@@ -107,20 +98,17 @@ pub fn custom_jwt(
         };
         Refusal::auth_header(reason, format!("Could not validate token: {error}"))
     })?;
-    for (present, name, what) in [
-        (registered.sub.is_some(), "sub", "Missing subject"),
-        (registered.exp.is_some(), "exp", "Missing expiry"),
-    ] {
-        if !present {
-            return Err(Refusal::auth_header(
-                RefusalReason::ClaimMissing(name),
-                "Could not verify token claim. Check that the JWT contains valid claims and matches \
-                 your auth provider configuration.",
-            )
-            .because_of(what));
-        }
-    }
-    Ok(())
+    let (name, detail) = match (&registered.sub, &registered.exp) {
+        (Some(_), Some(_)) => return Ok(()),
+        (None, _) => ("sub", "Missing subject"),
+        (Some(_), None) => ("exp", "Missing expiry"),
+    };
+    let refusal = Refusal::auth_header(
+        RefusalReason::ClaimMissing(name),
+        "Could not verify token claim. Check that the JWT contains valid claims and matches your \
+         auth provider configuration.",
+    );
+    Err(Refusal { detail: Some(detail.to_owned()), ..refusal })
 }
 
 /// Convex's error if the key set cannot be fetched at all.
@@ -131,31 +119,31 @@ pub fn custom_jwt_fetch_failed(jwks: &str, why: &str) -> Refusal {
     Refusal::auth_header(RefusalReason::Fetch, text)
 }
 
-/// Whether the set has a key that fits a token signed with `algorithm`.
-pub fn custom_jwt_has_usable_key(answer: &Answer, jwks: &str, algorithm: Algorithm) -> bool {
-    let wanted = algorithm.of_biscuit();
-    let fits = |key: &biscuit::jwk::JWK<Empty>| {
+/// Whether the key set in `answer` has a key for tokens signed with `algorithm`. `jwks` is the address
+/// for the error text.
+///
+/// # Errors
+/// [`Refusal`] with Convex's own text, if it cannot read the key set.
+pub fn custom_jwt_key_set(
+    answer: &Answer,
+    jwks: &str,
+    algorithm: Algorithm,
+) -> Result<bool, Refusal> {
+    let fits = |key: &JWK<Empty>| {
         let kind = match key.algorithm {
             AlgorithmParameters::RSA(_) => algorithm == Algorithm::Rs256,
             AlgorithmParameters::EllipticCurve(_) => algorithm == Algorithm::Es256,
             AlgorithmParameters::OctetKey(_) | AlgorithmParameters::OctetKeyPair(_) => false,
         };
-        let stated = match key.common.algorithm {
-            None => true,
-            Some(jwa::Algorithm::Signature(stated)) => stated == wanted,
-            Some(_) => false,
-        };
-        kind && stated && key.common.key_id.is_some()
+        kind && allows(key, algorithm.of_biscuit()) && key.common.key_id.is_some()
     };
-    read_key_set(answer, jwks).is_ok_and(|set| set.keys.iter().any(fits))
+    Ok(read_key_set(answer, jwks)?.keys.iter().any(fits))
 }
 
-/// Whether Convex can read the key set in `answer`. `jwks` is the address for the error text.
-///
-/// # Errors
-/// [`Refusal`] with Convex's own text, if it cannot.
-pub fn custom_jwt_key_set(answer: &Answer, jwks: &str) -> Result<(), Refusal> {
-    read_key_set(answer, jwks).map(drop)
+/// Whether the key's `alg` is `algorithm` or missing.
+fn allows(key: &JWK<Empty>, algorithm: SignatureAlgorithm) -> bool {
+    let wanted = jwa::Algorithm::Signature(algorithm);
+    key.common.algorithm.is_none_or(|stated| stated == wanted)
 }
 
 fn read_key_set(answer: &Answer, jwks: &str) -> Result<JWKSet<Empty>, Refusal> {
@@ -226,9 +214,9 @@ fn signed_claims(
         Refusal::auth_header(reason(&error), text).because(&error)
     })?;
     let claims = decoded.payload();
-    let claims =
-        claims.map_err(|e| Refusal::new("Internal", RefusalReason::Other, e.to_string()))?;
-    Ok(claims.registered.clone())
+    claims
+        .map(|claims| claims.registered.clone())
+        .map_err(|e| Refusal::new("Internal", RefusalReason::Other, e.to_string()))
 }
 
 fn reason(error: &Error) -> RefusalReason {
@@ -255,25 +243,18 @@ fn reaches_unreachable(keys: &JWKSet<Empty>, algorithm: SignatureAlgorithm, toke
     let Ok(header) = token.unverified_header() else { return false };
     let kid = header.registered.key_id.as_deref();
     let Some(key) = kid.and_then(|kid| keys.find(kid)) else { return false };
-    let stated_fits = match key.common.algorithm {
-        None => true,
-        Some(jwa::Algorithm::Signature(stated)) => stated == algorithm,
-        Some(_) => false,
-    };
     let three = token.encoded().is_ok_and(|parts| parts.len() == 3) && token.signature().is_ok();
     let fatal = match key.algorithm {
         AlgorithmParameters::RSA(_) => algorithm == SignatureAlgorithm::ES256,
         AlgorithmParameters::OctetKey(_) => true,
         AlgorithmParameters::EllipticCurve(_) | AlgorithmParameters::OctetKeyPair(_) => false,
     };
-    three && fatal && stated_fits && header.registered.algorithm == algorithm
+    three && fatal && allows(key, algorithm) && header.registered.algorithm == algorithm
 }
 
 /// Convex allows a clock skew of five seconds for `exp`, `nbf` and `iat`.
 fn temporal(now: UnixTime) -> Result<ValidationOptions, Refusal> {
-    let now = chrono::DateTime::from_timestamp(now.secs(), 0)
-        .ok_or_else(|| Refusal::new("Internal", RefusalReason::Other, "no such time"))?;
-    let temporal_options =
-        TemporalOptions { now: Some(now), epsilon: chrono::Duration::seconds(5) };
+    let now = Some(claims::date_time(now)?);
+    let temporal_options = TemporalOptions { now, epsilon: chrono::Duration::seconds(5) };
     Ok(ValidationOptions { temporal_options, ..ValidationOptions::default() })
 }

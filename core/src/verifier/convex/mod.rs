@@ -23,9 +23,8 @@ mod oidc_key;
 
 pub use claims::same_issuer;
 pub use custom_jwt::{
-    Algorithm, CustomJwt, custom_jwt, custom_jwt_fetch_failed, custom_jwt_has_usable_key,
-    custom_jwt_key_set,
+    Algorithm, CustomJwt, custom_jwt, custom_jwt_fetch_failed, custom_jwt_key_set,
 };
-pub use oidc::{Oidc, discovery_url, oidc, oidc_discovery, oidc_has_usable_key};
+pub use oidc::{Oidc, discovery_url, oidc, oidc_discovery};
 
 pub(super) use oidc_key::Key as OidcKey;

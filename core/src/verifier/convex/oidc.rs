@@ -1,9 +1,9 @@
 //! An OIDC provider: discovery from the token's `iss` and keys from `jwks_uri`, both by
 //! openidconnect.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::str::FromStr;
-use std::sync::Mutex;
 
 use openidconnect::core::{
     CoreAuthDisplay, CoreClaimName, CoreClaimType, CoreClientAuthMethod, CoreGenderClaim,
@@ -18,7 +18,7 @@ use openidconnect::{
 use serde::{Deserialize, Serialize};
 
 use super::super::{Answer, Refusal, RefusalReason};
-use super::claims::{self, Candidate};
+use super::claims;
 use super::oidc_key::{Key, can_check};
 use crate::jose::names::UnixTime;
 
@@ -65,36 +65,44 @@ pub async fn oidc(
     now: UnixTime,
 ) -> Result<(), Refusal> {
     let domain = claims::configured_issuer(&provider.domain)?;
-    let issuer = claims::choose_provider(
-        token,
-        &Candidate {
-            named: format!("OIDC(domain={domain}, app_id={})", provider.application_id),
-            issuer: &domain,
-            application_id: Some(&provider.application_id),
-        },
-    )?;
+    let app_id = provider.application_id.as_str();
+    let named = format!("OIDC(domain={domain}, app_id={app_id})");
+    let issuer = claims::choose_provider(token, &domain, Some(app_id), &named)?;
     let metadata = discover(fetch, &issuer).await?;
-    verify(&metadata, provider, token, now)
-}
-
-/// Whether Convex can read this issuer's discovery document and key set. `issuer` is the `iss` of
-/// its tokens.
-///
-/// # Errors
-/// [`Refusal`] with Convex's own text, if it cannot.
-pub async fn oidc_discovery(
-    fetch: impl AsyncFn(String) -> Result<Answer, String>,
-    issuer: &str,
-) -> Result<(), Refusal> {
-    discover(fetch, issuer).await.map(drop)
+    let now = claims::date_time(now)?;
+    let (client, keys) = (ClientId::new(app_id.to_owned()), metadata.jwks().clone());
+    let verifier = IdTokenVerifier::new_public_client(client, metadata.issuer().clone(), keys)
+        .set_allowed_algs([
+            CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha256,
+            CoreJwsSigningAlgorithm::EdDsa,
+        ])
+        .require_issuer_match(true)
+        .require_audience_match(true)
+        .set_time_fn(|| now);
+    let token = OidcToken::from_str(token).map_err(|e| {
+        Refusal::auth_header(
+            RefusalReason::IdToken,
+            "Could not parse as OIDC ID token. Token might not be an OIDC-compliant JWT.",
+        )
+        .because(&e)
+    })?;
+    token.claims(&verifier, |_: Option<&Nonce>| Ok(())).map(drop).map_err(|e| {
+        Refusal::new(
+            "Unauthenticated",
+            reason(&e),
+            "Could not verify OIDC token claim. Check that the token signature is valid and the \
+             token hasn't expired.",
+        )
+        .because(&e)
+    })
 }
 
 /// Whether the issuer's key set has a key that can verify RS256 or EdDSA. `issuer` is the `iss` of
 /// its tokens.
 ///
 /// # Errors
-/// As [`oidc_discovery`].
-pub async fn oidc_has_usable_key(
+/// [`Refusal`] with Convex's own text, if it cannot read the discovery document or the key set.
+pub async fn oidc_discovery(
     fetch: impl AsyncFn(String) -> Result<Answer, String>,
     issuer: &str,
 ) -> Result<bool, Refusal> {
@@ -123,50 +131,35 @@ pub fn discovery_url(issuer: &str) -> Result<String, url::ParseError> {
 #[error("{0}")]
 struct DocumentError(String);
 
-/// Runs the crate's own discovery again whenever one more answer is available. So the crate decides
-/// what is fetched and how it is judged, and its client types stay internal.
+/// Runs the crate's own discovery: it decides what is fetched and how an answer is judged.
 async fn discover(
     fetch: impl AsyncFn(String) -> Result<Answer, String>,
     issuer: &str,
 ) -> Result<Metadata, Refusal> {
     let url = IssuerUrl::new(issuer.to_owned())
         .map_err(|e| Refusal::new("Internal", RefusalReason::IssuerUrl, e.to_string()))?;
-    let mut known: Vec<Result<Answer, String>> = Vec::new();
-    loop {
-        let wanted = Mutex::new(None);
-        let asked = Mutex::new(0);
-        let client = |request: HttpRequest| -> Result<HttpResponse, DocumentError> {
-            let poisoned = |_| DocumentError("poisoned".to_owned());
-            let mut asked = asked.lock().map_err(|_| poisoned(()))?;
-            let nth = *asked;
-            *asked += 1;
-            match known.get(nth) {
-                Some(Ok(answer)) => respond(answer, nth == 0),
-                Some(Err(why)) => Err(DocumentError(why.clone())),
-                None => {
-                    *wanted.lock().map_err(|_| poisoned(()))? = Some(request.uri().to_string());
-                    Err(DocumentError("not fetched yet".to_owned()))
-                }
-            }
-        };
-        let outcome = Metadata::discover(&url, &client);
-        match wanted.into_inner().ok().flatten() {
-            Some(address) => known.push(fetch(address).await),
-            None => {
-                let last = known.last().and_then(|answer| answer.as_ref().ok());
-                return outcome.map_err(|e| refusal(issuer, &e, last, known.len() > 1));
-            }
+    // The discovery document, then the key set.
+    let answers = RefCell::new(Vec::new());
+    let client = |request: HttpRequest| {
+        let (fetch, answers) = (&fetch, &answers);
+        async move {
+            let answer = fetch(request.uri().to_string()).await.map_err(DocumentError)?;
+            let response = respond(&answer, answers.borrow().is_empty());
+            answers.borrow_mut().push(answer);
+            response
         }
-    }
+    };
+    let outcome = Metadata::discover_async(url, &client).await;
+    outcome.map_err(|error| refusal(issuer, &error, &answers.borrow()))
 }
 
-fn respond(answer: &Answer, discovery: bool) -> Result<HttpResponse, DocumentError> {
-    let body =
-        if discovery { fill_in(&answer.body) } else { None }.unwrap_or_else(|| answer.body.clone());
+fn respond(answer: &Answer, is_discovery: bool) -> Result<HttpResponse, DocumentError> {
+    let filled = if is_discovery { fill_in(&answer.body) } else { None };
     let mut response = openidconnect::http::Response::builder().status(answer.status);
     if let Some(content_type) = &answer.content_type {
         response = response.header(openidconnect::http::header::CONTENT_TYPE, content_type);
     }
+    let body = filled.unwrap_or_else(|| answer.body.clone());
     response.body(body).map_err(|e| DocumentError(e.to_string()))
 }
 
@@ -199,26 +192,20 @@ fn fill_in(document: &[u8]) -> Option<Vec<u8>> {
     Some(document)
 }
 
-fn refusal(
-    issuer: &str,
-    error: &DiscoveryError<DocumentError>,
-    last: Option<&Answer>,
-    second: bool,
-) -> Refusal {
+fn refusal(issuer: &str, error: &DiscoveryError<DocumentError>, answers: &[Answer]) -> Refusal {
     let long = format!("Auth provider discovery of {issuer} failed");
     let (reason, text) = match error {
         DiscoveryError::Response(status, body, _) => {
             // Show the body as the server sent it, without the added members.
-            let body = last.map_or(body.as_slice(), |answer| &answer.body);
-            let reason = if status.as_u16() == 200 {
-                RefusalReason::MediaType
-            } else {
-                RefusalReason::Status
+            let body = answers.last().map_or(body, |answer| &answer.body);
+            let reason = match status.as_u16() {
+                200 => RefusalReason::MediaType,
+                _ => RefusalReason::Status,
             };
             (reason, format!("{long}: {status} {}", String::from_utf8_lossy(body)))
         }
         DiscoveryError::Request(_) => (RefusalReason::Fetch, long),
-        DiscoveryError::Parse(_) if second => (RefusalReason::KeySet, long),
+        DiscoveryError::Parse(_) if answers.len() > 1 => (RefusalReason::KeySet, long),
         DiscoveryError::Parse(error) => {
             let stopped = member(&error.path().to_string(), &error.inner().to_string());
             (RefusalReason::Discovery(stopped), long)
@@ -237,37 +224,6 @@ fn member(path: &str, text: &str) -> String {
         path => path.split(['.', '[', '?']).next(),
     };
     name.unwrap_or_default().to_owned()
-}
-
-fn verify(metadata: &Metadata, provider: &Oidc, token: &str, now: UnixTime) -> Result<(), Refusal> {
-    let now = chrono::DateTime::from_timestamp(now.secs(), 0)
-        .ok_or_else(|| Refusal::new("Internal", RefusalReason::Other, "no such time"))?;
-    let keys = metadata.jwks().clone();
-    let client = ClientId::new(provider.application_id.clone());
-    let verifier = IdTokenVerifier::new_public_client(client, metadata.issuer().clone(), keys)
-        .set_allowed_algs([
-            CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha256,
-            CoreJwsSigningAlgorithm::EdDsa,
-        ])
-        .require_issuer_match(true)
-        .require_audience_match(true)
-        .set_time_fn(|| now);
-    let token = OidcToken::from_str(token).map_err(|e| {
-        Refusal::auth_header(
-            RefusalReason::IdToken,
-            "Could not parse as OIDC ID token. Token might not be an OIDC-compliant JWT.",
-        )
-        .because(&e)
-    })?;
-    token.claims(&verifier, |_: Option<&Nonce>| Ok(())).map(drop).map_err(|e| {
-        Refusal::new(
-            "Unauthenticated",
-            reason(&e),
-            "Could not verify OIDC token claim. Check that the token signature is valid and the \
-             token hasn't expired.",
-        )
-        .because(&e)
-    })
 }
 
 fn reason(error: &ClaimsVerificationError) -> RefusalReason {

@@ -19,24 +19,23 @@ const NUMBERS: [&str; 11] = ["n", "e", "x", "y", "k", "d", "p", "q", "dp", "dq",
 /// The faults that a strict parser rejects. Empty where none is found; then only the parser's own
 /// message is available.
 pub fn faults(key: &Json, place: &str) -> Vec<Cause> {
-    let mut causes = shape(key, place);
-    if !key.is_object() {
-        return causes;
-    }
-    let mut unknown = |code, name: &str, known: &dyn Fn(&str) -> bool| {
-        if let Some(text) = key.get(name).and_then(Json::text).filter(|text| !known(text)) {
-            let why = format!("`{name}` {text} is not known to it");
-            causes.push(Cause::new(code, &format!("{place}.{name}"), why));
-        }
+    let text = |name: &str| key.get(name).and_then(Json::text);
+    let is_alg = |alg: &str| {
+        is_known::<SignatureAlgorithm>(alg)
+            || is_known::<KeyManagementAlgorithm>(alg)
+            || is_known::<ContentEncryptionAlgorithm>(alg)
     };
-    unknown("kty_unknown", "kty", &|kty| ["RSA", "EC", "oct", "OKP"].contains(&kty));
-    unknown("alg_unknown", "alg", &|alg| {
-        known::<SignatureAlgorithm>(alg)
-            || known::<KeyManagementAlgorithm>(alg)
-            || known::<ContentEncryptionAlgorithm>(alg)
-    });
-    if matches!(key.get("kty").and_then(Json::text), Some("EC" | "OKP")) {
-        unknown("crv_unknown", "crv", &|crv| known::<EllipticCurve>(crv));
+    let has_curve = matches!(text("kty"), Some("EC" | "OKP"));
+    let unknown = [
+        ("kty", "kty_unknown", text("kty").filter(|t| !["RSA", "EC", "oct", "OKP"].contains(t))),
+        ("alg", "alg_unknown", text("alg").filter(|t| !is_alg(t))),
+        ("crv", "crv_unknown", text("crv").filter(|t| has_curve && !is_known::<EllipticCurve>(t))),
+    ];
+    let mut causes = shape(key, place);
+    for (name, code, value) in unknown {
+        let Some(value) = value else { continue };
+        let why = format!("`{name}` {value} is not known to it");
+        causes.push(Cause::new(code, &format!("{place}.{name}"), why));
     }
     causes
 }
@@ -46,10 +45,12 @@ pub fn shape(key: &Json, place: &str) -> Vec<Cause> {
     if !key.is_object() {
         return vec![Cause::new("entry", place, format!("{} in place of a key", key.kind()))];
     }
-    let at = |name: &str| format!("{place}.{name}");
     let mut causes = Vec::new();
+    let mut add = |code, name: &str, text: String| {
+        causes.push(Cause::new(code, &format!("{place}.{name}"), text));
+    };
     for name in key.duplicates() {
-        causes.push(Cause::new("duplicate_member", &at(name), format!("`{name}` occurs twice")));
+        add("duplicate_member", name, format!("`{name}` occurs twice"));
     }
     for name in TEXTS {
         if let Some(value) = key.present(name).filter(|value| value.text().is_none()) {
@@ -58,14 +59,16 @@ pub fn shape(key: &Json, place: &str) -> Vec<Cause> {
                 "alg" => "alg_type",
                 _ => "member_type",
             };
-            let text = format!("`{name}` is {}, not a string", value.kind());
-            causes.push(Cause::new(code, &at(name), text));
+            add(code, name, format!("`{name}` is {}, not a string", value.kind()));
         }
     }
     for name in LISTS {
         if let Some(value) = key.present(name).filter(|value| value.texts().is_none()) {
-            let text = format!("`{name}` is {}, not a list of strings", value.kind());
-            causes.push(Cause::new("member_type", &at(name), text));
+            add(
+                "member_type",
+                name,
+                format!("`{name}` is {}, not a list of strings", value.kind()),
+            );
         }
     }
     let needed: &[&str] = match key.get("kty").and_then(Json::text) {
@@ -76,20 +79,15 @@ pub fn shape(key: &Json, place: &str) -> Vec<Cause> {
         Some(_) => &[],
         None => &["kty"],
     };
-    for name in needed {
-        if key.get(name).is_none() {
-            let code = if *name == "kty" { "kty_missing" } else { "member_missing" };
-            causes.push(Cause::new(code, &at(name), format!("`{name}` is missing")));
-        }
+    for name in needed.iter().filter(|name| key.get(name).is_none()) {
+        let code = if *name == "kty" { "kty_missing" } else { "member_missing" };
+        add(code, name, format!("`{name}` is missing"));
     }
     for name in NUMBERS {
-        let Some(value) = key.get(name) else { continue };
         // Skip members that this type of key does not use, such as `k` of an RSA key.
-        if !needed.contains(&name) && ["n", "e", "x", "y", "k"].contains(&name) {
-            continue;
-        }
-        if let Err((code, why)) = number(value) {
-            causes.push(Cause::new(code, &at(name), format!("`{name}` {why}")));
+        let is_used = needed.contains(&name) || !["n", "e", "x", "y", "k"].contains(&name);
+        if let Some(Err((code, why))) = key.get(name).filter(|_| is_used).map(number) {
+            add(code, name, format!("`{name}` {why}"));
         }
     }
     causes
@@ -114,7 +112,7 @@ pub fn number(value: &Json) -> Result<Vec<u8>, (&'static str, String)> {
 }
 
 /// Whether the crate knows this name.
-fn known<'de, T: Deserialize<'de>>(name: &'de str) -> bool {
+fn is_known<'de, T: Deserialize<'de>>(name: &'de str) -> bool {
     let reader: StrDeserializer<'de, Error> = name.into_deserializer();
     T::deserialize(reader).is_ok()
 }

@@ -11,7 +11,8 @@ use super::convex::{CustomJwt, Oidc};
 use super::{Answer, Refusal, RefusalReason};
 use crate::jose::tree::Json;
 
-pub use document::{entries, unreadable};
+pub use document::{entries, skipped};
+pub use token::{CLAIMS, HEADER, section, text_member};
 
 /// One cause of a refusal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -40,8 +41,8 @@ pub fn custom_jwt(
     token: Option<&str>,
 ) -> Vec<Cause> {
     of_answer(refusal, answer).unwrap_or_else(|| {
-        let taken = [provider.algorithm.name()];
-        let view = token::View::of(token.unwrap_or_default(), &answer.body, &taken);
+        let algorithms = [provider.algorithm.name()];
+        let view = token::View::of(token.unwrap_or_default(), &answer.body, &algorithms);
         let audience = provider.application_id.as_deref();
         view.causes(&refusal.reason, detail(refusal), &provider.issuer, audience)
     })
@@ -50,7 +51,7 @@ pub fn custom_jwt(
 /// Why the address of the provider, or what `answer` came from, is refused.
 fn of_answer(refusal: &Refusal, answer: &Answer) -> Option<Vec<Cause>> {
     Some(vec![match refusal.reason {
-        RefusalReason::Domain => domain(refusal),
+        RefusalReason::Domain => Cause::new("domain", "auth.config.ts", refusal.message.as_str()),
         RefusalReason::Fetch => Cause::new("fetch", "url", detail(refusal)),
         RefusalReason::Status => status(answer),
         RefusalReason::MediaType => media_type(answer),
@@ -69,25 +70,23 @@ pub fn oidc(
     token: Option<&str>,
 ) -> Vec<Cause> {
     let nothing = Answer::default();
+    let discovery = discovery.unwrap_or(&nothing);
     // The fault is in the document that was read last.
-    let last = keys.or(discovery).unwrap_or(&nothing);
-    if let Some(causes) = of_answer(refusal, last) {
+    if let Some(causes) = of_answer(refusal, keys.unwrap_or(discovery)) {
         return causes;
     }
     match &refusal.reason {
         RefusalReason::Discovery(member) => {
-            vec![document::discovery(discovery.unwrap_or(&nothing), member, detail(refusal))]
+            vec![document::discovery(discovery, member, detail(refusal))]
         }
         RefusalReason::IssuerMismatch => {
-            let stated = Json::parse(&discovery.unwrap_or(&nothing).body).ok();
-            let stated = stated.as_ref().and_then(|d| d.get("issuer")?.text().map(str::to_owned));
-            let iss = token.and_then(token::issuer).unwrap_or_else(|| provider.domain.clone());
-            let text = match stated {
-                Some(stated) => {
-                    format!(
-                        "the discovery document's `issuer` is {stated}, the token's `iss` {iss}"
-                    )
-                }
+            let document = Json::parse(&discovery.body).ok();
+            let iss = token.and_then(|token| text_member(token, CLAIMS, "iss"));
+            let iss = iss.unwrap_or_else(|| provider.domain.clone());
+            let text = match document.as_ref().and_then(|document| document.get("issuer")?.text()) {
+                Some(issuer) => format!(
+                    "the discovery document's `issuer` is {issuer}, the token's `iss` {iss}"
+                ),
                 None => detail(refusal).to_owned(),
             };
             vec![Cause::new("issuer_mismatch", "$.issuer", text)]
@@ -101,17 +100,8 @@ pub fn oidc(
     }
 }
 
-/// The keys that an OIDC provider silently skips in a set, and why.
-pub fn skipped(set: &Answer) -> Vec<Cause> {
-    document::skipped(&set.body)
-}
-
 fn detail(refusal: &Refusal) -> &str {
     refusal.detail.as_deref().unwrap_or(&refusal.message)
-}
-
-fn domain(refusal: &Refusal) -> Cause {
-    Cause::new("domain", "auth.config.ts", refusal.message.as_str())
 }
 
 fn status(answer: &Answer) -> Cause {
@@ -123,24 +113,23 @@ fn status(answer: &Answer) -> Cause {
 }
 
 fn media_type(answer: &Answer) -> Cause {
-    let at = match answer.url.as_str() {
-        "" => String::new(),
-        url => format!("{url}: "),
+    let is_json = |given: &str| {
+        let essence = given.split(';').next().unwrap_or_default().to_ascii_lowercase();
+        ["application/json", "application/jwk-set+json"].contains(&essence.as_str())
     };
-    let Some(given) = answer.content_type.as_deref() else {
-        return Cause::new("content_type", "Content-Type", format!("{at}there is no Content-Type"));
-    };
-    let essence = given.split(';').next().unwrap_or_default().to_ascii_lowercase();
-    let known = ["application/json", "application/jwk-set+json"].contains(&essence.as_str());
-    match known {
+    let (code, text) = match answer.content_type.as_deref() {
+        None => ("content_type", "there is no Content-Type".to_owned()),
         // The media type itself is right, so a parameter is wrong.
-        true => {
-            let text = format!("{at}the Content-Type `{given}` names another charset than utf-8");
-            Cause::new("charset", "Content-Type", text)
+        Some(given) if is_json(given) => {
+            ("charset", format!("the Content-Type `{given}` names another charset than utf-8"))
         }
-        false => {
-            let text = format!("{at}the Content-Type is `{given}`, not application/json");
-            Cause::new("content_type", "Content-Type", text)
+        Some(given) => {
+            ("content_type", format!("the Content-Type is `{given}`, not application/json"))
         }
-    }
+    };
+    let text = match answer.url.as_str() {
+        "" => text,
+        url => format!("{url}: {text}"),
+    };
+    Cause::new(code, "Content-Type", text)
 }
