@@ -147,8 +147,11 @@ impl<'a> View<'a> {
                 causes.push(Cause::new("aud_missing", "claims.aud", text));
             }
             (Some(wanted), Some(aud)) => {
-                let mut audiences = aud.list().unwrap_or(std::slice::from_ref(aud)).iter();
-                if !audiences.any(|one| one.text() == Some(wanted)) {
+                let audiences = match aud {
+                    Json::Array(list) => list.as_slice(),
+                    one => std::slice::from_ref(one),
+                };
+                if !audiences.iter().any(|one| one.text() == Some(wanted)) {
                     let text = format!("the token's `aud` is {aud}, the provider's {wanted}");
                     causes.push(Cause::new("audience", "claims.aud", text));
                 }
