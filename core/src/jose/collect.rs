@@ -171,7 +171,7 @@ impl<'o> Collector<'o> {
     /// kept.
     fn without_duplicates(&mut self, entries: Vec<ReadKey>) -> Vec<ReadKey> {
         let mut entries: Vec<_> = entries.into_iter().enumerate().collect();
-        // An entry without a `kid` adds nothing to one that has it, wherever that stands.
+        // An entry without a `kid` adds nothing to an entry of the same key with one, wherever that is.
         entries.sort_by_key(|(_, entry)| entry.key.kid().is_none());
         let mut kept: Vec<(usize, ReadKey)> = Vec::with_capacity(entries.len());
         // Positions in `kept`, by key and `kid`, and by key alone.
@@ -184,12 +184,12 @@ impl<'o> Collector<'o> {
                 _ => true,
             };
             let same = seen.get(&id(key.kid())).map_or(&[][..], Vec::as_slice);
-            let twin = match key.kid() {
+            let existing = match key.kid() {
                 Some(_) => same.iter().find(same_alg),
                 None => same.first(),
             };
-            if let Some(&twin) = twin {
-                self.merge(&mut kept[twin].1, entry);
+            if let Some(&existing) = existing {
+                self.merge(&mut kept[existing].1, entry);
             } else {
                 for id in [id(key.kid()), id(None)] {
                     seen.entry(id).or_default().push(kept.len());

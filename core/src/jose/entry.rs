@@ -338,7 +338,7 @@ fn operations(object: &Object) -> Vec<&str> {
 }
 
 /// The issuers that the entry names: a member outside the RFCs, one issuer or several. An invalid
-/// value is kept, so that it matches nobody.
+/// value is kept, so that it matches no issuer.
 fn issuers(object: &Object) -> Vec<Box<str>> {
     let text = |value: &Json| value.text().unwrap_or(value.kind()).into();
     match object.present("issuer") {

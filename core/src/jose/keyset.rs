@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::alg::Alg;
 use super::jwk::PublicJwk;
 
-/// Every usable public signature key of one issuer, whatever any profile publishes.
+/// Every usable public signature key of one issuer, also those that no profile publishes.
 #[derive(Debug, Clone)]
 pub struct KeySet {
     keys: Vec<PublicJwk>,

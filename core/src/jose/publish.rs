@@ -209,18 +209,18 @@ impl<'a> KidClaims<'a> {
 
     /// The `kid` that a key is served under, and the code of the reason if it is not its own.
     fn kid<'k>(&self, jwk: &'k PublicJwk) -> (&'k Kid, Option<&'static str>) {
-        let own = jwk.thumbprint().kid();
-        let Some(kid) = jwk.kid() else { return (own, None) };
-        if self.claimed.get(kid).is_none_or(|keys| keys.len() > 1) {
-            return (own, Some("duplicate_kid"));
-        }
-        if kid != own && self.thumbprints.contains(kid) {
-            return (own, Some("kid_is_thumbprint"));
-        }
-        if self.remembered.get(kid).is_some_and(|last| last != jwk.thumbprint()) {
-            return (own, Some("kid_reused"));
-        }
-        (kid, None)
+        let key = jwk.thumbprint();
+        let Some(kid) = jwk.kid() else { return (key.kid(), None) };
+        let reason = if self.claimed.get(kid).is_none_or(|keys| keys.len() > 1) {
+            "duplicate_kid"
+        } else if kid != key.kid() && self.thumbprints.contains(kid) {
+            "kid_is_thumbprint"
+        } else if self.remembered.get(kid).is_some_and(|last| last != key) {
+            "kid_reused"
+        } else {
+            return (kid, None);
+        };
+        (key.kid(), Some(reason))
     }
 }
 

@@ -26,7 +26,7 @@ impl Default for Options {
 /// A document that was read: the keys, and the repairs.
 #[derive(Debug)]
 pub struct Normalized {
-    /// Every usable key, whatever a profile publishes.
+    /// Every usable key, also those that no profile publishes.
     pub keys: KeySet,
     /// What was changed, and why.
     pub report: Report,

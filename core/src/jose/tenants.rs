@@ -38,7 +38,7 @@ pub enum TemplateError {
 }
 
 impl IssuerTemplate {
-    /// Whether `text` is meant as a template; an ordinary issuer has no braces (RFC 3986 §2).
+    /// Whether `text` has braces: an ordinary issuer has none (RFC 3986 §2).
     pub fn looks_like_template(text: &str) -> bool {
         text.contains(['{', '}'])
     }
