@@ -90,9 +90,10 @@ pub fn text<'de, D: Deserializer<'de>, T>(
 macro_rules! written {
     ($(#[$doc:meta])* $name:ident, $plain:ty, $parse:expr, $show:expr) => {
         $(#[$doc])*
+        // In the schema, only a field's own comment describes it.
         #[derive(Debug, Clone, PartialEq, Eq)]
         #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-        #[cfg_attr(feature = "schema", schemars(with = "String", inline))]
+        #[cfg_attr(feature = "schema", schemars(with = "String", inline, description = ""))]
         pub struct $name(pub $plain);
 
         impl $name {
