@@ -1,6 +1,8 @@
 //! Requests refused because of their head. Like all other answers, each refusal has a JSON body, a
 //! counter and an access line.
 
+use std::fmt::Write as _;
+
 use pingora::http::RequestHeader;
 
 use crate::answer::{self, Answer, Failure};
@@ -18,7 +20,7 @@ pub(super) fn http1(counters: &Counters, head: &[u8], failure: &Failure) -> Vec<
     let reason = status.and_then(|status| status.canonical_reason()).unwrap_or_default();
     let mut head = format!("HTTP/1.1 {} {reason}\r\n", answer.status);
     for (name, value) in &answer.fields {
-        head.push_str(&format!("{name}: {value}\r\n"));
+        let _ = write!(head, "{name}: {value}\r\n");
     }
     head.push_str("Connection: close\r\n\r\n");
     [head.as_bytes(), &answer.body].concat()
