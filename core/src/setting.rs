@@ -18,8 +18,8 @@
 
 use std::fmt::{self, Display};
 
-use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
-use serde::ser::{SerializeSeq as _, Serializer};
+use serde::de::{Deserialize, Deserializer, Error, IntoDeserializer as _, SeqAccess, Visitor};
+use serde::ser::Serializer;
 
 /// Why a value is invalid, and what to write instead.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,13 +81,13 @@ impl std::error::Error for Invalid {}
 ///
 /// # Errors
 /// The error of `parse`, at the position of the value.
-pub fn text<'de, D: Deserializer<'de>, T>(
+pub fn text<'de, D: Deserializer<'de>, T, F: Display>(
     deserializer: D,
-    parse: fn(&str) -> Result<T, Invalid>,
+    parse: fn(&str) -> Result<T, F>,
 ) -> Result<T, D::Error> {
-    struct TextVisitor<T>(fn(&str) -> Result<T, Invalid>);
+    struct TextVisitor<T, F>(fn(&str) -> Result<T, F>);
 
-    impl<T> Visitor<'_> for TextVisitor<T> {
+    impl<T, F: Display> Visitor<'_> for TextVisitor<T, F> {
         type Value = T;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -307,14 +307,14 @@ fn with_scheme(text: &str) -> Option<String> {
     Some(format!("{scheme}://{rest}"))
 }
 
-/// A string or a list of strings.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct OneOrMany(pub Vec<String>);
+/// A string or a list of strings, each of which becomes a `T`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OneOrMany<T = String>(pub Vec<T>);
 
-impl OneOrMany {
+impl<'de, T: Deserialize<'de>> OneOrMany<T> {
     /// # Errors
-    /// A type other than a string or a list of strings.
-    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+    /// A type other than a string or a list of strings, or a string that is not a `T`.
+    pub fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Vec<T>, D::Error> {
         struct Either;
 
         impl<'de> Visitor<'de> for Either {
@@ -337,26 +337,33 @@ impl OneOrMany {
             }
         }
 
-        from.deserialize_any(Either)
-    }
-
-    /// # Errors
-    /// The serializer's own.
-    pub fn serialize<S: Serializer>(value: &[String], to: S) -> Result<S::Ok, S::Error> {
-        let mut list = to.serialize_seq(Some(value.len()))?;
-        value.iter().try_for_each(|one| list.serialize_element(one))?;
-        list.end()
+        let texts = from.deserialize_any(Either)?;
+        texts.into_iter().map(|text| T::deserialize(text.into_deserializer())).collect()
     }
 }
 
-impl<'de> Deserialize<'de> for OneOrMany {
+impl<T: AsRef<str>> OneOrMany<T> {
+    /// # Errors
+    /// The serializer's own.
+    pub fn serialize<S: Serializer>(value: &[T], to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq(value.iter().map(AsRef::as_ref))
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for OneOrMany<T> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         Self::deserialize(from).map(Self)
     }
 }
 
+impl<T> Default for OneOrMany<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
 #[cfg(feature = "schema")]
-impl schemars::JsonSchema for OneOrMany {
+impl<T> schemars::JsonSchema for OneOrMany<T> {
     fn schema_name() -> std::borrow::Cow<'static, str> {
         "OneOrMany".into()
     }

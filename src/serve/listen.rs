@@ -72,9 +72,9 @@ impl Sockets {
     /// # Errors
     /// [`ListenError::Bind`].
     pub fn bind_all(&self, listen: &Listen) -> Result<Vec<SocketAddr>, ListenError> {
-        let first = self.bind(listen.first())?;
+        let first = self.bind(listen.first)?;
         let mut bound = vec![first];
-        if let Some(mut also) = listen.also() {
+        if let Some(mut also) = listen.also {
             also.set_port(first.port());
             match self.bind_with(also, only_v6) {
                 Ok(address) => bound.push(address),

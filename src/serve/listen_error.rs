@@ -41,7 +41,7 @@ pub(super) fn reason(why: &io::Error) -> String {
 impl ListenError {
     /// Two listeners at one address would share its socket, and clients would reach the admin pages.
     pub(super) fn if_same(public: &[SocketAddr], admin: &Listen) -> Result<(), Self> {
-        let mut admin = [Some(admin.first()), admin.also()].into_iter().flatten();
+        let mut admin = [Some(admin.first), admin.also].into_iter().flatten();
         let same = admin.find(|address| public.contains(address));
         same.map_or(Ok(()), |address| Err(Self::Same { address }))
     }

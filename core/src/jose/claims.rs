@@ -170,9 +170,10 @@ impl<'a> Draft<'a> {
     /// If a rule renames another claim to `sub`, that claim must be present. The issuer's own `sub`
     /// has another meaning.
     fn has_subject(&self, rules: &ClaimRules) -> Result<(), Refusal> {
-        let mut sources = rules.rename.iter().filter(|(_, to)| to == "sub");
-        let missing =
-            |(from, _): &(String, String)| self.edits.get(from).is_none_or(|value| value == "null");
+        let mut sources = rules.rename.iter().filter(|(_, to)| *to == "sub");
+        let missing = |(from, _): (&String, &String)| {
+            self.edits.get(from).is_none_or(|value| value == "null")
+        };
         if sources.any(missing) { Err(Refusal::SubjectMissing) } else { Ok(()) }
     }
 

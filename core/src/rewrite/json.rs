@@ -109,7 +109,7 @@ impl Search<'_> {
         // A string that is not valid Unicode cannot be a token.
         if let Ok(token) = serde_json::from_str(quoted) {
             let range = json::range(self.text, &quoted[1..quoted.len() - 1]);
-            let name = path.as_str().to_owned();
+            let name = path.as_ref().to_owned();
             self.found.push(Place { range, name, token, encoding: Encoding::Json });
         }
     }

@@ -107,7 +107,6 @@ pub struct FetchSettings {
     /// A PEM file with further CA certificates.
     pub ca: Option<PathBuf>,
     /// Header lines to send.
-    #[schemars(with = "BTreeMap<String, String>")]
     pub headers: BTreeMap<String, Secret>,
     /// The server is the upstream: it is asked as its clients' requests reach it.
     #[serde(skip)]

@@ -12,7 +12,6 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::fmt::MakeWriter;
 
 /// Maximum number of waiting lines: a few hundred bytes each, so one or two mebibytes in a full
 /// queue.
@@ -81,28 +80,14 @@ pub(super) fn queued(out: impl Write + Send + 'static) -> (Queue, Guard) {
     (Queue { lines, counts: counts.clone() }, Guard { worker: Some(worker), counts })
 }
 
-/// The formatter writes to this.
+/// The formatter writes to a clone of this for each line.
 #[derive(Clone)]
 pub(super) struct Queue {
     lines: NonBlocking,
     counts: Arc<Counts>,
 }
 
-/// One line on its way into the queue.
-pub(super) struct Line<'w> {
-    lines: NonBlocking,
-    counts: &'w Counts,
-}
-
-impl<'w> MakeWriter<'w> for Queue {
-    type Writer = Line<'w>;
-
-    fn make_writer(&'w self) -> Line<'w> {
-        Line { lines: self.lines.clone(), counts: &self.counts }
-    }
-}
-
-impl Write for Line<'_> {
+impl Write for Queue {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         self.counts.queued.fetch_add(1, Ordering::Relaxed);
         self.lines.write(line)
@@ -247,7 +232,7 @@ mod tests {
         let (give, wrote, queue, guard) = gated();
         let more = QUEUE + 5 * BATCH;
         for _ in 0..more {
-            queue.make_writer().write_all(b"x\n").unwrap();
+            queue.clone().write_all(b"x\n").unwrap();
         }
         let lost = queue.counts.lost();
         assert!(lost > 0 && lost < more as u64, "{lost}");
@@ -264,7 +249,7 @@ mod tests {
     fn a_reader_that_is_gone_costs_lines_and_a_stop_does_not_wait_for_it() {
         let (give, wrote, queue, guard) = gated();
         drop(give);
-        queue.make_writer().write_all(b"x\n").unwrap();
+        queue.clone().write_all(b"x\n").unwrap();
         drop(guard);
         assert_eq!((queue.counts.lost(), queue.counts.waiting()), (1, 0));
         assert!(wrote.lock().unwrap().is_empty());
@@ -274,7 +259,7 @@ mod tests {
     fn a_stop_writes_what_waits() {
         let (give, wrote, queue, guard) = gated();
         for _ in 0..100 {
-            queue.make_writer().write_all(b"line\n").unwrap();
+            queue.clone().write_all(b"line\n").unwrap();
             give.send(()).unwrap();
         }
         drop(guard);
@@ -286,7 +271,7 @@ mod tests {
     fn a_stop_gives_up_a_reader_that_does_not_read() {
         let (give, wrote, queue, guard) = gated();
         for _ in 0..2 * QUEUE {
-            queue.make_writer().write_all(b"line\n").unwrap();
+            queue.clone().write_all(b"line\n").unwrap();
         }
         drop(guard);
         assert!(queue.counts.waiting() > 0);

@@ -29,15 +29,11 @@ pub(super) fn required(
     }
     let at = at.key("required_headers");
     for (name, value) in &raw.required_headers {
-        if IssuerPolicy::INTERPRETED.contains(&name.as_str()) {
-            return Err(at
-                .key(name)
-                .fault("the proxy interprets this parameter itself")
-                .hint("see `algorithms`, `access_tokens` and `jwks`"));
-        }
-        if name.is_empty() || value.is_empty() {
-            return Err(at.fault("a name or a value is empty"));
-        }
+        at.key(name)
+            .fault("the proxy interprets this parameter itself")
+            .hint("see `algorithms`, `access_tokens` and `jwks`")
+            .when(IssuerPolicy::INTERPRETED.contains(&name.as_str()))?;
+        at.fault("a name or a value is empty").when(name.is_empty() || value.is_empty())?;
     }
     Ok(raw.required_headers.clone().into_iter().collect())
 }
