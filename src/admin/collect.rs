@@ -33,8 +33,10 @@ pub fn collect(source: &StatusSource, started: UnixTime) -> Status {
     let sets = sets(source, &handles, &ring);
     handles.truncate(MAX_ISSUERS);
     let setup = setup(source, &handles, &ring);
-    let issuers =
-        handles.into_iter().map(|(status, handle)| issuer(source, status, &handle)).collect();
+    let issuers = handles.into_iter().map(|(issuer, handle)| IssuerView {
+        keys: keys(source, &handle, issuer.report.as_ref()),
+        issuer,
+    });
     Status {
         version: env!("CARGO_PKG_VERSION"),
         now: source.proxy.clock.now().secs(),
@@ -47,7 +49,7 @@ pub fn collect(source: &StatusSource, started: UnixTime) -> Status {
                 all.map(|alg| alg.name()).collect()
             },
         },
-        issuers,
+        issuers: issuers.collect(),
         issuers_total,
         discovery: source.issuers.discovery().as_deref().cloned(),
         setup,
@@ -63,46 +65,36 @@ pub fn collect(source: &StatusSource, started: UnixTime) -> Status {
     }
 }
 
-fn issuer(source: &StatusSource, issuer: IssuerStatus, handle: &IssuerHandle) -> IssuerView {
-    IssuerView { keys: keys(source, handle, issuer.report.as_ref()), issuer }
-}
-
 /// The issuer's document, entry by entry: the keys read from it, and what was not read.
 fn keys(source: &StatusSource, handle: &IssuerHandle, report: Option<&Report>) -> Vec<KeyRow> {
     let Some(snapshot) = handle.snapshot() else { return Vec::new() };
     let kids = source.proxy.publisher.kids_for(handle.name());
-    let mut changes: Vec<&Change> = report.map(|r| r.changes.iter().collect()).unwrap_or_default();
+    let mut rest = report.map(|report| report.changes.clone()).unwrap_or_default();
     let mut rows: Vec<KeyRow> = Vec::new();
     for (key, path) in snapshot.keys.with_paths() {
-        let (own, rest) = changes.into_iter().partition(|change| within(&change.path, path));
-        changes = rest;
-        let served = kids.kid_of(key.thumbprint()).map(ToString::to_string);
-        let own: Vec<&Change> = own;
-        rows.push(KeyRow {
-            path: path.to_owned(),
-            kid_before: key.kid().map(ToString::to_string),
-            effect: match (&served, own.is_empty()) {
-                (None, _) => "left_out",
-                (Some(_), true) => "same",
-                (Some(_), false) => "repaired",
-            },
-            alg: snapshot.keys.published_alg(key).map(|alg| alg.name()),
-            changes: own.into_iter().cloned().chain(left_out(source, key, path, &kids)).collect(),
-            served_as: served,
-        });
+        let of_key = |change: &mut Change| within(&change.path, path);
+        let mut changes: Vec<Change> = rest.extract_if(.., of_key).collect();
+        let served_as = kids.kid_of(key.thumbprint()).map(ToString::to_string);
+        let effect = match (&served_as, changes.is_empty()) {
+            (None, _) => "left_out",
+            (Some(_), true) => "same",
+            (Some(_), false) => "repaired",
+        };
+        changes.extend(left_out(source, key, path, &kids));
+        let kid_before = key.kid().map(ToString::to_string);
+        let alg = snapshot.keys.published_alg(key).map(|alg| alg.name());
+        rows.push(KeyRow { path: path.to_owned(), kid_before, effect, served_as, alg, changes });
     }
     // The remaining changes are about dropped entries, or about the document as a whole.
-    for one in changes {
-        let path = entry(&one.path);
+    for change in rest {
+        let path = entry(&change.path).to_owned();
         match rows.iter_mut().find(|row| row.path == path && row.served_as.is_none()) {
-            Some(row) => row.changes.push(one.clone()),
+            Some(row) => row.changes.push(change),
             None => rows.push(KeyRow {
-                path: path.to_owned(),
-                kid_before: None,
-                effect: effect(one.effect),
-                served_as: None,
-                alg: None,
-                changes: vec![one.clone()],
+                path,
+                effect: effect(change.effect),
+                changes: vec![change],
+                ..KeyRow::default()
             }),
         }
     }

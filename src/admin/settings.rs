@@ -22,7 +22,7 @@ pub struct AdminSettings {
     /// `/readyz` says "not ready" after this time of nothing but failures of the auth server, or
     /// `never`; until then "degraded".
     #[serde(deserialize_with = "time_or_never")]
-    #[schemars(with = "String")]
+    #[schemars(with = "String", extend("default" = "60s"))]
     pub not_ready_after: Option<Duration>,
 }
 

@@ -50,10 +50,9 @@ impl App {
             data_dir: config.keyring.store.has_disk().then(|| config.data_dir.clone()),
             options: jwks::Options::default(),
         };
-        let upstream = match &config.upstream {
-            Some(settings) => Some(Arc::new(Upstream::new(settings, resolver.clone())?)),
-            None => None,
-        };
+        let upstream = config.upstream.as_ref();
+        let upstream = upstream.map(|settings| Upstream::new(settings, resolver.clone()));
+        let upstream = upstream.transpose()?.map(Arc::new);
         let discovery = Discovery::of(&config);
         let known = discovery.as_ref().and_then(|discovery| discovery.stored());
         let (settings, tokens) = match &known {
@@ -108,8 +107,8 @@ impl App {
             config: ArcSwap::from_pointee(config),
         });
         if let Some(belief) = known.map(|known| known.learnt.belief) {
-            let (state, text) =
-                (DiscoveryState::Learnt, "the document of an earlier run".to_owned());
+            let text = "the document of an earlier run".to_owned();
+            let state = DiscoveryState::Learnt;
             app.issuers.set_discovery(discovery::status(&app, state, Some(belief), None, text));
         }
         Ok(app)

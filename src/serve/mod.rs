@@ -135,7 +135,7 @@ pub fn run(config: Config, options: Options) -> Result<(), RunError> {
     let handover = config.data_dir.join("upgrade.sock");
     let sockets = match options.upgrade {
         true => Sockets::taken_over(&handover)?,
-        false => Sockets::new(),
+        false => Sockets::default(),
     };
     if let Some(upstream) = &config.upstream
         && upstream.host == Some(HostHeader::Upstream)
@@ -175,7 +175,7 @@ pub fn start_with_clock(config: Config, clock: Clock) -> Result<Handle, RunError
     crate::log::copy::start();
     let thread = || std::thread::Builder::new().name("countersign".into());
     // The caller's thread may belong to an async runtime, which must not be blocked.
-    let starting = thread().spawn(move || Server::start(config, Sockets::new(), clock));
+    let starting = thread().spawn(move || Server::start(config, Sockets::default(), clock));
     let server = starting.map_err(RunError::Threads)?.join();
     let died = |_| RunError::Threads(std::io::Error::other("the server's thread died"));
     let server = server.map_err(died)??;
@@ -357,7 +357,7 @@ pub(crate) fn reachable(mut address: SocketAddr) -> SocketAddr {
 }
 
 fn acceptor(certificate: Arc<Certificate>) -> Acceptor {
-    // With a resolver the two paths are not looked at.
+    // With a resolver the two paths are not used.
     #[expect(clippy::unwrap_used, reason = "it makes a struct of its arguments; it cannot fail")]
     let mut settings = TlsSettings::intermediate("", "").unwrap();
     settings.set_cert_resolver(certificate);
@@ -382,6 +382,6 @@ where
         let buffer = L4BufferSettings::default().write(16 * 1024);
         service.add_listener(ListenerConfig::tcp(address.to_string()).l4_buffer(buffer));
     }
-    let table = sockets.table();
+    let table = sockets.fds.clone();
     async move { service.start_service(Some(table), stop, 1).await }
 }

@@ -124,6 +124,17 @@ fn the_schema_is_current() {
     assert!(!schema.contains("null"));
 }
 
+#[test]
+fn a_default_in_the_schema_has_the_type_of_its_key() {
+    let schema: Value = serde_json::from_str(config::SCHEMA).unwrap();
+    for table in schema["$defs"].as_object().unwrap().values() {
+        for (key, value) in table["properties"].as_object().into_iter().flatten() {
+            let default = value.get("default").filter(|_| value["type"] == "string");
+            assert!(default.is_none_or(Value::is_string), "{key}: {default:?}");
+        }
+    }
+}
+
 /// Removes `null`, which TOML does not have: an `Option` is a key that may be left out.
 fn without_null(value: &mut Value) {
     match value {

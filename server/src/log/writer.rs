@@ -25,7 +25,7 @@ const GATHER: Duration = Duration::from_millis(5);
 const STOP_STEPS: u32 = 200;
 
 /// Counters of lines.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Counts {
     queued: AtomicU64,
     /// Written, or refused by the system.
@@ -73,7 +73,7 @@ pub(super) fn stderr() -> (Queue, Guard) {
 
 pub(super) fn queued(out: impl Write + Send + 'static) -> (Queue, Guard) {
     let counts = Arc::new(Counts::default());
-    let writer = Writer { out, batch: Vec::new(), lines: 0, counts: counts.clone(), told: 0 };
+    let writer = Writer { out, batch: Vec::new(), lines: 0, counts: counts.clone(), reported: 0 };
     let builder = NonBlockingBuilder::default().lossy(true).buffered_lines_limit(QUEUE);
     let (lines, worker) = builder.thread_name("log").finish(writer);
     let _ = counts.full.set(lines.error_counter());
@@ -105,7 +105,7 @@ struct Writer<W> {
     lines: u64,
     counts: Arc<Counts>,
     /// Lost lines that were already reported.
-    told: u64,
+    reported: u64,
 }
 
 impl<W: Write> Writer<W> {
@@ -122,16 +122,16 @@ impl<W: Write> Writer<W> {
         self.batch.shrink_to(BATCH);
     }
 
-    fn tell(&mut self) {
+    fn report_lost(&mut self) {
         let lost = self.counts.lost();
         // The report goes through the queue too, which may be full again. Then it is sent after the
         // queue was written.
-        if lost > self.told && self.counts.waiting() < QUEUE as u64 / 2 {
+        if lost > self.reported && self.counts.waiting() < QUEUE as u64 / 2 {
             tracing::warn!(
-                lines = lost - self.told,
+                lines = lost - self.reported,
                 "log lines were lost: the reader of the log is too slow"
             );
-            self.told = lost;
+            self.reported = lost;
         }
     }
 }
@@ -149,7 +149,7 @@ impl<W: Write> Write for Writer<W> {
     /// Called when the queue is empty.
     fn flush(&mut self) -> io::Result<()> {
         self.write_out();
-        self.tell();
+        self.report_lost();
         std::thread::sleep(GATHER);
         Ok(())
     }
@@ -157,15 +157,10 @@ impl<W: Write> Write for Writer<W> {
 
 /// Writes the waiting lines when it is dropped, while somebody reads.
 #[must_use = "lines are lost when it is dropped early"]
+#[derive(Debug)]
 pub struct Guard {
     worker: Option<WorkerGuard>,
     counts: Arc<Counts>,
-}
-
-impl std::fmt::Debug for Guard {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Guard({} waiting)", self.counts.waiting())
-    }
 }
 
 impl Drop for Guard {

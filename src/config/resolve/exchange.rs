@@ -76,17 +76,15 @@ fn check_session(session: &SessionSettings, at: &At, issuers: &[IssuerSettings])
         let mut templates = other.policy.tenants.iter().flat_map(|tenants| &tenants.templates);
         templates.any(|template| template.tenant(issuer.as_str()).is_some())
     };
-    if let Some(taken) = issuers.iter().find(tenant) {
-        return Err(at.key("issuer").fault(format_args!("it is a tenant of {}", taken.name())));
+    if let Some(other) = issuers.iter().find(tenant) {
+        return Err(at.key("issuer").fault(format_args!("it is a tenant of {}", other.name())));
     }
-    let taken = issuers.iter().find(|other| other.policy.issuers.contains(issuer));
-    if let Some(taken) = taken
-        && issuers.len() > 1
-    {
-        // The claims of a session do not come from that issuer's tokens.
+    let same = issuers.iter().find(|other| other.policy.issuers.contains(issuer));
+    // The claims of a session do not come from that issuer's tokens.
+    if let Some(other) = same.filter(|_| issuers.len() > 1) {
         return Err(at
             .key("issuer")
-            .fault(format_args!("it is the `iss` of the issuer {}", taken.name()))
+            .fault(format_args!("it is the `iss` of the issuer {}", other.name()))
             .hint("with several issuers give sessions an `iss` of their own"));
     }
     for (claim, path) in &session.claims {
