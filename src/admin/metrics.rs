@@ -33,9 +33,9 @@ fn process(status: &Status, out: &mut MetricsText) {
     out.gauge("countersign_build_info", "Version and profile; the value is always 1.")
         .labelled(&labels, 1);
     out.gauge("countersign_ready", "Whether there is a signing key and a key set of each issuer.")
-        .flag(status.ready.ready);
+        .value(u8::from(status.ready.ready));
     out.gauge("countersign_degraded", "Whether something fails that may end in not being ready.")
-        .flag(status.ready.degraded);
+        .value(u8::from(status.ready.degraded));
     out.counter("countersign_log_lines_lost_total", "Log lines that could not be written.")
         .value(status.log_lines_lost);
     out.gauge("process_start_time_seconds", "Start of the process, seconds since 1970.")
@@ -51,10 +51,10 @@ fn issuers(status: &Status, out: &mut MetricsText) {
             "countersign_discovery_usable",
             "Whether the last look at the upstream's discovery document gave one that can be used.",
         )
-        .flag(discovery.state == DiscoveryState::Learnt);
+        .value(u8::from(discovery.state == DiscoveryState::Learnt));
         let help = "Whether there is a discovery document that cannot be used.";
         out.gauge("countersign_discovery_refused", help)
-            .flag(discovery.state == DiscoveryState::Refused);
+            .value(u8::from(discovery.state == DiscoveryState::Refused));
     }
     let mut age = out.gauge("countersign_jwks_age_seconds", "Age of the key set in use.");
     for issuer in fetched() {
@@ -93,7 +93,7 @@ fn issuers(status: &Status, out: &mut MetricsText) {
     }
     let help = "Whether the last good key sets can be written to disk.";
     let unsaved = issuers().any(|issuer| issuer.store_error.is_some());
-    out.gauge("countersign_jwks_store_up", help).flag(!unsaved);
+    out.gauge("countersign_jwks_store_up", help).value(u8::from(!unsaved));
 }
 
 fn signing(status: &Status, out: &mut MetricsText) {
@@ -117,9 +117,9 @@ fn signing(status: &Status, out: &mut MetricsText) {
         }
     }
     out.gauge("countersign_key_store_up", "Whether the store of the signing keys answers.")
-        .flag(status.store.error.is_none());
+        .value(u8::from(status.store.error.is_none()));
     let help = "Whether rotation waits, since no signing key can leave the full ring yet.";
-    out.gauge("countersign_key_ring_full", help).flag(status.store.full);
+    out.gauge("countersign_key_ring_full", help).value(u8::from(status.store.full));
 }
 
 fn tokens(status: &Status, out: &mut MetricsText) {
@@ -174,7 +174,7 @@ fn tokens(status: &Status, out: &mut MetricsText) {
 fn upstream(status: &Status, out: &mut MetricsText) {
     let Some(upstream) = &status.upstream else { return };
     out.gauge("countersign_upstream_up", "Whether the auth server answered when last asked.")
-        .flag(upstream.failing_since.is_none());
+        .value(u8::from(upstream.failing_since.is_none()));
     let help = "Requests the auth server failed to answer in the last five minutes.";
     out.gauge("countersign_upstream_recent_failures", help).value(upstream.recent_failures);
 }
@@ -237,10 +237,6 @@ struct Family<'a> {
 }
 
 impl Family<'_> {
-    fn flag(&mut self, yes: bool) {
-        self.value(u8::from(yes));
-    }
-
     fn value(&mut self, value: impl Display) {
         self.labelled(&[], value);
     }

@@ -281,22 +281,17 @@ fn add_table(above: &str, table: &DeTable<'_>, places: &mut Vec<Place>) {
     for (name, value) in table {
         let dot = if above.is_empty() { "" } else { "." };
         let key = format!("{above}{dot}{}", name.get_ref());
-        add_value(key, name.span(), value, places);
+        add_value(&key, name.span(), value, places);
     }
 }
 
-fn add_value(
-    key: String,
-    name: Range<usize>,
-    value: &Spanned<DeValue<'_>>,
-    places: &mut Vec<Place>,
-) {
-    places.push(Place { key: key.clone(), name, value: value.span() });
+fn add_value(key: &str, name: Range<usize>, value: &Spanned<DeValue<'_>>, places: &mut Vec<Place>) {
+    places.push(Place { key: key.to_owned(), name, value: value.span() });
     match value.get_ref() {
-        DeValue::Table(table) => add_table(&key, table, places),
+        DeValue::Table(table) => add_table(key, table, places),
         DeValue::Array(array) => {
             for (i, item) in array.iter().enumerate() {
-                add_value(format!("{key}[{i}]"), item.span(), item, places);
+                add_value(&format!("{key}[{i}]"), item.span(), item, places);
             }
         }
         _ => {}

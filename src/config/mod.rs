@@ -18,9 +18,5 @@ pub use settings::Config;
 /// [`raw::RawConfig`], so the program itself does not need the generator.
 pub const SCHEMA: &str = include_str!("../../conf/countersign.schema.json");
 
-pub use crate::bridge::BridgeSettings;
 pub use crate::env;
-pub use crate::proxy::settings::{
-    Cors, DiscoverySettings, ExchangeSettings, HostHeader, IntrospectionSettings, ServerSettings,
-    SessionSettings, TlsFiles, UpstreamSettings,
-};
+pub use crate::proxy::settings::HostHeader;

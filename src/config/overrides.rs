@@ -58,32 +58,25 @@ pub(super) struct Flag<'a> {
     pub(super) value: Option<&'a str>,
 }
 
-impl<'a> Flag<'a> {
-    fn new(
-        name: &'static str,
-        table: &'static str,
-        key: &'static str,
-        value: &'a Option<String>,
-    ) -> Self {
-        Self { name, table, key, value: value.as_deref().filter(|value| !value.is_empty()) }
-    }
-}
-
 impl RunOverrides {
     /// Every flag whose value has the same form as in the file. An empty value counts as unset:
     /// `VARIABLE=` and `${VARIABLE:-}` in a manifest.
     pub(super) fn flags(&self) -> [Flag<'_>; 9] {
         [
-            Flag::new("--upstream", "upstream", "url", &self.upstream),
-            Flag::new("--upstream-host", "upstream", "host", &self.upstream_host),
-            Flag::new("--listen", "server", "listen", &self.listen),
-            Flag::new("--public-url", "server", "public_url", &self.public_url),
-            Flag::new("--admin", "admin", "listen", &self.admin),
-            Flag::new("--store", "signing", "store", &self.store),
-            Flag::new("--profile", "profile", "name", &self.profile),
-            Flag::new("--log", "log", "level", &self.log),
-            Flag::new("--log-format", "log", "format", &self.log_format),
+            ("--upstream", "upstream", "url", &self.upstream),
+            ("--upstream-host", "upstream", "host", &self.upstream_host),
+            ("--listen", "server", "listen", &self.listen),
+            ("--public-url", "server", "public_url", &self.public_url),
+            ("--admin", "admin", "listen", &self.admin),
+            ("--store", "signing", "store", &self.store),
+            ("--profile", "profile", "name", &self.profile),
+            ("--log", "log", "level", &self.log),
+            ("--log-format", "log", "format", &self.log_format),
         ]
+        .map(|(name, table, key, value)| {
+            let value = value.as_deref().filter(|value| !value.is_empty());
+            Flag { name, table, key, value }
+        })
     }
 
     pub(super) fn data_dir(&self) -> Option<&Path> {

@@ -68,7 +68,7 @@ impl Sockets {
     /// # Errors
     /// [`ListenError::Bind`].
     pub fn bind_all(&self, listen: &Listen) -> Result<Vec<SocketAddr>, ListenError> {
-        let first = self.bind(listen.first)?;
+        let first = self.bind_with(listen.first, TcpListener::bind)?;
         let mut bound = vec![first];
         if let Some(mut also) = listen.also {
             also.set_port(first.port());
@@ -84,14 +84,7 @@ impl Sockets {
         Ok(bound)
     }
 
-    /// Binds `address`, unless it was taken over. Returns the real address if the port was 0.
-    ///
-    /// # Errors
-    /// [`ListenError::Bind`].
-    pub fn bind(&self, address: SocketAddr) -> Result<SocketAddr, ListenError> {
-        self.bind_with(address, TcpListener::bind)
-    }
-
+    /// Binds `address` with `bind`, unless it was taken over. Returns the real address if the port was 0.
     fn bind_with(
         &self,
         address: SocketAddr,
@@ -255,7 +248,7 @@ mod tests {
     #[tokio::test]
     async fn a_client_that_vanished_is_noticed() {
         let sockets = Sockets::default();
-        let address = sockets.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = sockets.bind_with("127.0.0.1:0".parse().unwrap(), TcpListener::bind).unwrap();
         let copy = sockets.copies.lock().pop().unwrap();
         let listener = TcpListener::from(copy);
         let _client = std::net::TcpStream::connect(address).unwrap();
@@ -275,7 +268,7 @@ mod tests {
     fn a_port_in_use_is_one_clear_line() {
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = taken.local_addr().unwrap();
-        let error = Sockets::default().bind(address).unwrap_err();
+        let error = Sockets::default().bind_with(address, TcpListener::bind).unwrap_err();
         assert_eq!(error.to_string(), format!("cannot listen on {address}: address in use"));
     }
 
@@ -308,8 +301,8 @@ mod tests {
     #[test]
     fn port_0_becomes_a_real_one() {
         let sockets = Sockets::default();
-        let bound = sockets.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let bound = sockets.bind_with("127.0.0.1:0".parse().unwrap(), TcpListener::bind).unwrap();
         assert_ne!(bound.port(), 0);
-        assert_eq!(sockets.bind(bound).unwrap(), bound);
+        assert_eq!(sockets.bind_with(bound, TcpListener::bind).unwrap(), bound);
     }
 }

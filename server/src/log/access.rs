@@ -44,17 +44,12 @@ pub struct Access<'a> {
 }
 
 /// Where access lines go, if they do not go through tracing's formatter.
-static LINES: OnceLock<Lines> = OnceLock::new();
+pub(super) static LINES: OnceLock<Lines> = OnceLock::new();
 
 /// Formats access lines into the log's queue.
 pub(super) struct Lines {
     pub(super) format: Format,
     pub(super) to: Queue,
-}
-
-/// From now on, access lines go to `lines`.
-pub(super) fn install(lines: Lines) {
-    let _ = LINES.set(lines);
 }
 
 /// Whether access lines are enabled; asked before they are built.

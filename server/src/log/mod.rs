@@ -151,7 +151,7 @@ pub fn init(format: Format, filter: &Filter) -> Result<Guard, LogError> {
     let logger = logger.with(copy::layer());
     logger.try_init().map_err(|_| LogError::Installed)?;
     if !is_terminal {
-        access::install(access);
+        let _ = access::LINES.set(access);
     }
     log_panics();
     Ok(guard)

@@ -106,8 +106,9 @@ pub fn issuer_from_discovery(
     Ok(Learnt { issuer, belief })
 }
 
-/// The settings for fetching `url` where a document, not the configuration, may have named it. A server other than the upstream is dialled at public addresses alone, even if it is only another port
-/// of the same host: a document must not send us to addresses inside the operator's network.
+/// The settings for fetching `url` where a document, not the configuration, may have named it. A server
+/// other than the upstream is dialled at public addresses alone, even if it is only another port of the same
+/// host: a document must not send us to addresses inside the operator's network.
 pub fn fetch_settings(url: &Url, upstream: &UpstreamSettings, config: &Config) -> FetchSettings {
     let public = config.server.public_url.as_ref();
     let at_upstream = url.origin() == upstream.url.origin();

@@ -25,13 +25,10 @@ pub(super) fn resolve(
         check_session(session, &at.key("session"), issuers)?;
     }
     let takes_cookies = session.as_ref().is_some_and(|session| !session.cookies.is_empty());
-    if cors == Cors::Any && takes_cookies {
-        // Otherwise any page could get a token for the user who visits it.
-        return Err(at
-            .key("cors_origins")
-            .fault("`*` with session cookies would give any page its visitor's token")
-            .hint("list the origins of your own pages"));
-    }
+    at.key("cors_origins")
+        .fault("`*` with session cookies would give any page its visitor's token")
+        .hint("list the origins of your own pages")
+        .when(cors == Cors::Any && takes_cookies)?;
     Ok(ExchangeSettings { enabled: enabled.unwrap_or(true), cors, introspection, session })
 }
 

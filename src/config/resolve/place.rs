@@ -30,16 +30,15 @@ impl At {
     }
 
     pub(super) fn between(&self, key: &str, n: usize, low: usize, high: usize) -> Checked<()> {
-        if (low..=high).contains(&n) {
-            return Ok(());
-        }
-        Err(self.key(key).fault(format_args!("{n} is not between {low} and {high}")))
+        self.key(key)
+            .fault(format_args!("{n} is not between {low} and {high}"))
+            .when(!(low..=high).contains(&n))
     }
 
     pub(super) fn header_line(&self, name: &str, value: &Secret) -> Checked<()> {
         let valid = http::HeaderName::try_from(name).is_ok()
             && http::HeaderValue::try_from(value.expose()).is_ok();
-        if valid { Ok(()) } else { Err(self.fault("invalid header line")) }
+        self.fault("invalid header line").when(!valid)
     }
 
     /// The fault for a word that is not in `allowed`.
@@ -57,7 +56,7 @@ impl At {
     }
 
     pub(super) fn not_empty(&self, names: &[String]) -> Checked<()> {
-        if names.iter().any(String::is_empty) { Err(self.fault("a name is empty")) } else { Ok(()) }
+        self.fault("a name is empty").when(names.iter().any(String::is_empty))
     }
 
     /// Algorithm names; never `none`.

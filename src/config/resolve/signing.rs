@@ -44,18 +44,16 @@ pub(super) fn resolve(
     at.key("outage").fault("`outage` needs a Redis store").when(raw.outage.is_some() && !redis)?;
     let default_outage = if redis { OUTAGE } else { Duration::ZERO };
     let outage = raw.outage.map_or(default_outage, |outage| outage.0);
-    if let Some(every) = rotate_every
-        && every < 2 * (max_age + skew + outage)
-    {
-        return Err(at
-            .key("rotate_every")
-            .fault("a key would be replaced before every cache has seen it")
-            .hint(if redis {
-                "it is at least twice `server.max_age`, `signing.skew` and `signing.outage` together"
-            } else {
-                "it is at least twice `server.max_age` and `signing.skew` together"
-            }));
-    }
+    let hint = match redis {
+        true => {
+            "it is at least twice `server.max_age`, `signing.skew` and `signing.outage` together"
+        }
+        false => "it is at least twice `server.max_age` and `signing.skew` together",
+    };
+    at.key("rotate_every")
+        .fault("a key would be replaced before every cache has seen it")
+        .hint(hint)
+        .when(rotate_every.is_some_and(|every| every < 2 * (max_age + skew + outage)))?;
     let file = raw.encryption_key_file.as_deref();
     let encryption_key =
         secret::text_or_file(&at, "encryption_key", raw.encryption_key, file, base)?;
