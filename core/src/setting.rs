@@ -19,7 +19,7 @@
 use std::fmt::{self, Display};
 
 use serde::de::value::SeqAccessDeserializer;
-use serde::de::{Deserializer, Error, SeqAccess, Visitor};
+use serde::de::{Deserializer, Error, IntoDeserializer as _, SeqAccess, Visitor};
 use serde::{Deserialize, Serializer};
 
 /// Why a value is invalid, and what to write instead.
@@ -79,9 +79,9 @@ fn part(separator: &str, text: Option<&str>) -> String {
 ///
 /// # Errors
 /// The error of `parse`, at the position of the value.
-pub fn text<'de, D: Deserializer<'de>, T>(
+pub fn text<'de, D: Deserializer<'de>, T, F: Display>(
     deserializer: D,
-    parse: fn(&str) -> Result<T, Invalid>,
+    parse: fn(&str) -> Result<T, F>,
 ) -> Result<T, D::Error> {
     parse(&String::deserialize(deserializer)?).map_err(D::Error::custom)
 }
@@ -278,37 +278,59 @@ fn with_scheme(text: &str) -> Option<String> {
     Some(format!("{scheme}://{rest}"))
 }
 
-/// A string or a list of strings.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(transparent)]
-pub struct OneOrMany(#[serde(deserialize_with = "one_or_many")] pub Vec<String>);
+/// A string or a list of strings, each of which becomes a `T`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OneOrMany<T = String>(pub Vec<T>);
 
-/// # Errors
-/// A type other than a string or a list of strings.
-pub fn one_or_many<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
-    struct Either;
+impl<'de, T: Deserialize<'de>> OneOrMany<T> {
+    /// # Errors
+    /// A type other than a string or a list of strings, or a string that is not a `T`.
+    pub fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Vec<T>, D::Error> {
+        struct Either;
 
-    impl<'de> Visitor<'de> for Either {
-        type Value = Vec<String>;
+        impl<'de> Visitor<'de> for Either {
+            type Value = Vec<String>;
 
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a string or a list of strings")
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string or a list of strings")
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Vec<String>, E> {
+                Ok(vec![text.to_owned()])
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Vec<String>, A::Error> {
+                Vec::deserialize(SeqAccessDeserializer::new(seq))
+            }
         }
 
-        fn visit_str<E: Error>(self, text: &str) -> Result<Vec<String>, E> {
-            Ok(vec![text.to_owned()])
-        }
-
-        fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Vec<String>, A::Error> {
-            Vec::deserialize(SeqAccessDeserializer::new(seq))
-        }
+        let texts = from.deserialize_any(Either)?;
+        texts.into_iter().map(|text| T::deserialize(text.into_deserializer())).collect()
     }
+}
 
-    from.deserialize_any(Either)
+impl<T: AsRef<str>> OneOrMany<T> {
+    /// # Errors
+    /// The serializer's own.
+    pub fn serialize<S: Serializer>(value: &[T], to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq(value.iter().map(AsRef::as_ref))
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for OneOrMany<T> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        Self::deserialize(from).map(Self)
+    }
+}
+
+impl<T> Default for OneOrMany<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
 }
 
 #[cfg(feature = "schema")]
-impl schemars::JsonSchema for OneOrMany {
+impl<T> schemars::JsonSchema for OneOrMany<T> {
     fn schema_name() -> std::borrow::Cow<'static, str> {
         "OneOrMany".into()
     }

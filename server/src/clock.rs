@@ -1,7 +1,6 @@
 //! The only place that reads the time. The core gets a [`UnixTime`] as an argument. Schedules sleep here, so
 //! that a test can run ten minutes of them in seconds.
 
-use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,20 +23,14 @@ enum ClockKind {
     },
 }
 
-impl Default for Clock {
-    fn default() -> Self {
-        Self::system()
-    }
-}
-
 impl Clock {
     /// The system's clock.
     pub fn system() -> Self {
         Self(Arc::new(ClockKind::System))
     }
 
-    /// For tests: starts at the system's time and runs `factor` times as fast. Waits on the network
-    /// stay real ([`Clock::patience`]); only schedules run fast.
+    /// For tests: starts at the system's time and runs `factor` times as fast. Only schedules run
+    /// fast: waits on the network use tokio's clock.
     pub fn scaled(factor: f64) -> Self {
         assert!(factor > 0.0, "time runs forwards");
         Self(Arc::new(ClockKind::Scaled { start: system_now(), since: Instant::now(), factor }))
@@ -64,18 +57,6 @@ impl Clock {
             ClockKind::System => time,
             ClockKind::Scaled { factor, .. } => time.div_f64(*factor),
         }
-    }
-
-    /// Waits at most `time` of real time, whatever the factor: for the network and for people.
-    ///
-    /// # Errors
-    /// [`tokio::time::error::Elapsed`] when `future` took longer.
-    pub async fn patience<F: Future>(
-        &self,
-        time: Duration,
-        future: F,
-    ) -> Result<F::Output, tokio::time::error::Elapsed> {
-        tokio::time::timeout(time, future).await
     }
 }
 

@@ -34,14 +34,10 @@ impl<const N: usize> Histogram<N> {
     }
 
     pub fn snapshot(&self) -> Distribution {
-        let bound = |n| self.bounds_us.get(n).map(|us: &u64| *us as f64 / 1e6);
-        let counts = self.counts.iter().chain([&self.over]).enumerate();
-        let bucket = |(n, count): (usize, &AtomicU64)| Bucket {
-            le: bound(n),
-            count: count.load(Ordering::Relaxed),
-        };
+        let bounds = self.bounds_us.iter().map(|us| Some(*us as f64 / 1e6)).chain([None]);
+        let counts = self.counts.iter().chain([&self.over]).map(|n| n.load(Ordering::Relaxed));
         Distribution {
-            buckets: counts.map(bucket).collect(),
+            buckets: bounds.zip(counts).map(|(le, count)| Bucket { le, count }).collect(),
             sum: self.sum_us.load(Ordering::Relaxed) as f64 / 1e6,
         }
     }

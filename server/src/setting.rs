@@ -31,8 +31,9 @@ pub fn not_one_of(word: &str, allowed: &[&str]) -> Invalid {
 }
 
 /// A secret from the configuration: never printed, wiped when dropped.
-#[derive(Clone, serde::Deserialize)]
+#[derive(Clone, serde::Deserialize, schemars::JsonSchema)]
 #[serde(transparent)]
+#[schemars(inline, with = "String")]
 pub struct Secret(Zeroizing<String>);
 
 impl Secret {

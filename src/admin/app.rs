@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use http::{HeaderMap, Method, Response, header};
+use http::{HeaderMap, Method, header};
 use pingora::ErrorType;
 use pingora::apps::{HttpPersistentSettings, HttpServerApp, ReusedHttpStream};
 use pingora::http::ResponseHeader;
@@ -20,12 +20,9 @@ use pingora::protocols::http::ServerSession;
 use pingora::server::ShutdownWatch;
 
 use super::collect;
-use super::status::Status;
 use super::{AdminSettings, guard, health, metrics, page};
-use crate::bridge::Bridge;
-use crate::clock::Clock;
 use crate::inspect::{self, MAX_TOKEN};
-use crate::issuer::{Issuers, Publisher};
+use crate::issuer::Issuers;
 use crate::jose::names::UnixTime;
 use crate::keyring::Keyring;
 use crate::proxy::state::State;
@@ -39,11 +36,8 @@ const TEXT: &str = "text/plain; charset=utf-8";
 #[derive(Clone)]
 pub struct StatusSource {
     pub issuers: Arc<Issuers>,
-    pub publisher: Arc<Publisher>,
     pub keyring: Arc<Keyring>,
-    pub bridge: Arc<Bridge>,
     pub proxy: Arc<State>,
-    pub clock: Clock,
     pub settings: AdminSettings,
 }
 
@@ -77,49 +71,60 @@ impl AdminAnswer {
 
 impl App {
     pub fn new(source: StatusSource) -> Self {
-        let started = source.clock.now();
+        let started = source.proxy.clock.now();
         Self { source, started }
     }
 
-    fn status(&self) -> Status {
-        collect::collect(&self.source, self.started)
-    }
-
-    fn get(&self, path: &str) -> Option<AdminAnswer> {
-        Some(match path {
+    fn get(&self, path: &str) -> AdminAnswer {
+        let status = || collect::collect(&self.source, self.started);
+        match path {
             "/healthz" => AdminAnswer::new(200, TEXT, "ok\n"),
             "/readyz" => {
                 let state = health::readiness(&self.source);
                 AdminAnswer::json(if state.ready { 200 } else { 503 }, &state)
             }
-            "/metrics" => {
-                AdminAnswer::new(200, metrics::CONTENT_TYPE, metrics::render(&self.status()))
-            }
-            "/api/status" => AdminAnswer::json(200, &self.status()),
+            "/metrics" => AdminAnswer::new(200, metrics::CONTENT_TYPE, metrics::render(&status())),
+            "/api/status" => AdminAnswer::json(200, &status()),
             "/" => AdminAnswer::new(200, "text/html; charset=utf-8", page::HTML),
-            _ => return None,
-        })
+            _ => AdminAnswer::new(404, TEXT, "not found\n"),
+        }
     }
 
     async fn answer(&self, session: &mut ServerSession) -> AdminAnswer {
         let request = session.req_header();
         let path = request.uri.path().to_owned();
-        let read = request.method == Method::GET || request.method == Method::HEAD;
+        let is_read = request.method == Method::GET || request.method == Method::HEAD;
         // HTTP/2 has the host in `:authority`, HTTP/1.1 in `Host`.
         let host = request.uri.host().or_else(|| text(&request.headers, header::HOST.as_str()));
-        let probe = matches!(path.as_str(), "/healthz" | "/readyz");
-        if !probe && !guard::admits_host(host, &self.source.settings.hosts) {
+        let is_probe = matches!(path.as_str(), "/healthz" | "/readyz");
+        if !is_probe && !guard::admits_host(host, &self.source.settings.hosts) {
             let hint = "call it by its address or `localhost`, or list the name in [admin] hosts";
             return AdminAnswer::error(421, "host_refused", hint);
         }
         match path.as_str() {
             "/api/inspect" if request.method == Method::POST => self.inspect(session).await,
             "/api/inspect" => AdminAnswer::error(405, "method", "POST only"),
-            _ if read => {
-                self.get(&path).unwrap_or_else(|| AdminAnswer::new(404, TEXT, "not found\n"))
-            }
+            _ if is_read => self.get(&path),
             _ => AdminAnswer::error(405, "method", "GET only"),
         }
+    }
+
+    async fn write(&self, session: &mut ServerSession) -> pingora::Result<()> {
+        let is_head = session.req_header().method == Method::HEAD;
+        let answer = self.answer(session).await;
+        let mut header = ResponseHeader::build_no_case(answer.status, None)?;
+        header.insert_header(header::CONTENT_TYPE, answer.media)?;
+        header.insert_header(header::CONTENT_LENGTH, answer.body.len())?;
+        header.insert_header(header::CONTENT_SECURITY_POLICY, page::CSP.as_str())?;
+        if answer.status == 405 {
+            header.insert_header(header::ALLOW, "GET, HEAD, POST")?;
+        }
+        for (name, value) in page::HARDENING {
+            header.insert_header(name, value)?;
+        }
+        session.write_response_header(Box::new(header)).await?;
+        let body = if is_head { Vec::new() } else { answer.body };
+        session.write_response_body(body.into(), true).await
     }
 
     /// Decodes what was pasted. It is neither kept nor logged.
@@ -133,16 +138,12 @@ impl App {
         if !guard::same_site(text(headers, "sec-fetch-site")) {
             return AdminAnswer::error(403, "cross_site", "the request comes from another site");
         }
-        let body = tokio::time::timeout(TIMEOUT, body(session)).await;
-        let Ok(Some(body)) = body else {
-            return AdminAnswer::error(
-                413,
-                "too_large",
-                "the token is too large or came too slowly",
-            );
+        let Ok(Some(body)) = tokio::time::timeout(TIMEOUT, body(session)).await else {
+            let why = "the token is too large or came too slowly";
+            return AdminAnswer::error(413, "too_large", why);
         };
         let token = zeroize::Zeroizing::new(String::from_utf8_lossy(&body).into_owned());
-        AdminAnswer::json(200, &inspect::inspect(&token, self.source.clock.now()))
+        AdminAnswer::json(200, &inspect::inspect(&token, self.source.proxy.clock.now()))
     }
 }
 
@@ -160,33 +161,6 @@ async fn body(session: &mut ServerSession) -> Option<zeroize::Zeroizing<Vec<u8>>
         all.extend_from_slice(&part);
     }
     Some(all)
-}
-
-impl App {
-    async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
-        let head = session.req_header().method == Method::HEAD;
-        let answer = self.answer(session).await;
-        let mut response = Response::builder()
-            .status(answer.status)
-            .header(header::CONTENT_TYPE, answer.media)
-            .header(header::CONTENT_LENGTH, answer.body.len())
-            .header(header::CONTENT_SECURITY_POLICY, page::CSP.as_str());
-        if answer.status == 405 {
-            response = response.header(header::ALLOW, "GET, HEAD, POST");
-        }
-        for (name, value) in page::HARDENING {
-            response = response.header(name, value);
-        }
-        let body = if head { Vec::new() } else { answer.body };
-        response.body(body).unwrap_or_default()
-    }
-
-    async fn write(&self, session: &mut ServerSession) -> pingora::Result<()> {
-        let (parts, body) = self.response(session).await.into_parts();
-        let header: ResponseHeader = parts.into();
-        session.write_response_header(Box::new(header)).await?;
-        session.write_response_body(body.into(), true).await
-    }
 }
 
 #[async_trait]

@@ -22,22 +22,24 @@ const MAX_PROVIDERS: usize = 20;
 const MAX_SETS: usize = 50;
 
 /// The status now.
-pub fn collect(rooms: &StatusSource, started: UnixTime) -> Status {
-    let profile = rooms.bridge.profile();
-    let ring = rooms.keyring.status();
+pub fn collect(source: &StatusSource, started: UnixTime) -> Status {
+    let profile = source.proxy.bridge.profile();
+    let ring = source.keyring.status();
     let mut handles: Vec<_> =
-        rooms.issuers.iter().map(|handle| (handle.status(), handle)).collect();
+        source.issuers.iter().map(|handle| (handle.status(), handle)).collect();
     let issuers_total = handles.len();
     // Issuers with a fault first, so that none of them is cut off.
     handles.sort_by(|(a, _), (b, _)| (a.state, &a.name).cmp(&(b.state, &b.name)));
-    let sets = sets(rooms, &handles, &ring);
+    let sets = sets(source, &handles, &ring);
     handles.truncate(MAX_ISSUERS);
-    let setup = setup(rooms, &handles, &ring);
-    let issuers =
-        handles.into_iter().map(|(status, handle)| issuer(rooms, status, &handle)).collect();
+    let setup = setup(source, &handles, &ring);
+    let issuers = handles.into_iter().map(|(issuer, handle)| IssuerView {
+        keys: keys(source, &handle, issuer.report.as_ref()),
+        issuer,
+    });
     Status {
         version: env!("CARGO_PKG_VERSION"),
-        now: rooms.clock.now().secs(),
+        now: source.proxy.clock.now().secs(),
         started: started.secs(),
         profile: ProfileStatus {
             name: profile.name.to_string(),
@@ -47,62 +49,52 @@ pub fn collect(rooms: &StatusSource, started: UnixTime) -> Status {
                 all.map(|alg| alg.name()).collect()
             },
         },
-        issuers,
+        issuers: issuers.collect(),
         issuers_total,
-        discovery: rooms.issuers.discovery().as_deref().cloned(),
+        discovery: source.issuers.discovery().as_deref().cloned(),
         setup,
         sets,
         signing: ring.keys.iter().map(signing).collect(),
         store: ring,
-        key_sets_in_memory: !rooms.issuers.keeps_sets(),
-        ready: health::readiness(rooms),
-        upstream: rooms.proxy.upstream_status(),
-        tokens: rooms.bridge.status(),
-        traffic: rooms.proxy.status(),
+        key_sets_in_memory: !source.issuers.keeps_sets(),
+        ready: health::readiness(source),
+        upstream: source.proxy.upstream_status(),
+        tokens: source.proxy.bridge.status(),
+        traffic: source.proxy.status(),
         log_lines_lost: crate::log::lost_lines(),
     }
 }
 
-fn issuer(rooms: &StatusSource, issuer: IssuerStatus, handle: &IssuerHandle) -> IssuerView {
-    IssuerView { keys: keys(rooms, handle, issuer.report.as_ref()), issuer }
-}
-
 /// The issuer's document, entry by entry: the keys read from it, and what was not read.
-fn keys(rooms: &StatusSource, handle: &IssuerHandle, report: Option<&Report>) -> Vec<KeyRow> {
+fn keys(source: &StatusSource, handle: &IssuerHandle, report: Option<&Report>) -> Vec<KeyRow> {
     let Some(snapshot) = handle.snapshot() else { return Vec::new() };
-    let kids = rooms.publisher.kids_for(handle.name());
-    let mut changes: Vec<&Change> = report.map(|r| r.changes.iter().collect()).unwrap_or_default();
+    let kids = source.proxy.publisher.kids_for(handle.name());
+    let mut rest = report.map(|report| report.changes.clone()).unwrap_or_default();
     let mut rows: Vec<KeyRow> = Vec::new();
     for (key, path) in snapshot.keys.with_paths() {
-        let (own, rest) = changes.into_iter().partition(|change| within(&change.path, path));
-        changes = rest;
-        let served = kids.kid_of(key.thumbprint()).map(ToString::to_string);
-        let own: Vec<&Change> = own;
-        rows.push(KeyRow {
-            path: path.to_owned(),
-            kid_before: key.kid().map(ToString::to_string),
-            effect: match (&served, own.is_empty()) {
-                (None, _) => "left_out",
-                (Some(_), true) => "same",
-                (Some(_), false) => "repaired",
-            },
-            alg: snapshot.keys.published_alg(key).map(|alg| alg.name()),
-            changes: own.into_iter().cloned().chain(left_out(rooms, key, path, &kids)).collect(),
-            served_as: served,
-        });
+        let of_key = |change: &mut Change| within(&change.path, path);
+        let mut changes: Vec<Change> = rest.extract_if(.., of_key).collect();
+        let served_as = kids.kid_of(key.thumbprint()).map(ToString::to_string);
+        let effect = match (&served_as, changes.is_empty()) {
+            (None, _) => "left_out",
+            (Some(_), true) => "same",
+            (Some(_), false) => "repaired",
+        };
+        changes.extend(left_out(source, key, path, &kids));
+        let kid_before = key.kid().map(ToString::to_string);
+        let alg = snapshot.keys.published_alg(key).map(|alg| alg.name());
+        rows.push(KeyRow { path: path.to_owned(), kid_before, effect, served_as, alg, changes });
     }
     // The remaining changes are about dropped entries, or about the document as a whole.
-    for one in changes {
-        let path = entry(&one.path);
+    for change in rest {
+        let path = entry(&change.path).to_owned();
         match rows.iter_mut().find(|row| row.path == path && row.served_as.is_none()) {
-            Some(row) => row.changes.push(one.clone()),
+            Some(row) => row.changes.push(change),
             None => rows.push(KeyRow {
-                path: path.to_owned(),
-                kid_before: None,
-                effect: effect(one.effect),
-                served_as: None,
-                alg: None,
-                changes: vec![one.clone()],
+                path,
+                effect: effect(change.effect),
+                changes: vec![change],
+                ..KeyRow::default()
             }),
         }
     }
@@ -112,14 +104,14 @@ fn keys(rooms: &StatusSource, handle: &IssuerHandle, report: Option<&Report>) ->
 
 /// Why a good key is not in the served set.
 fn left_out(
-    rooms: &StatusSource,
+    source: &StatusSource,
     key: &PublicJwk,
     path: &str,
     kids: &PublishedKids,
 ) -> Option<Change> {
     let alg = key.published_alg()?;
     let outside = kids.kid_of(key.thumbprint()).is_none()
-        && rooms.bridge.profile().tolerance(alg) == Tolerance::None;
+        && source.proxy.bridge.profile().tolerance(alg) == Tolerance::None;
     outside.then(|| Change {
         path: format!("{path}.alg"),
         code: "alg_profile",
@@ -158,11 +150,11 @@ fn effect(effect: Effect) -> &'static str {
 }
 
 fn setup(
-    rooms: &StatusSource,
+    source: &StatusSource,
     handles: &[(IssuerStatus, std::sync::Arc<IssuerHandle>)],
     ring: &KeyringStatus,
 ) -> SetupView {
-    let public_url = rooms.proxy.server.public_url.as_ref().map(ToString::to_string);
+    let public_url = source.proxy.server.public_url.as_ref().map(ToString::to_string);
     let public_url = public_url.map(|url| url.trim_end_matches('/').to_owned());
     let algorithm = ring.keys.iter().find(|key| key.kid == ring.active).map(|key| key.alg);
     let mut providers = Vec::new();
@@ -196,13 +188,13 @@ fn setup(
     providers.truncate(MAX_PROVIDERS);
     let issuer = providers.first().map(|one| one.issuer.clone());
     let issuer = issuer.filter(|issuer| providers.iter().all(|one| one.issuer == *issuer));
-    let convex = rooms.bridge.profile().name == "convex" && !providers.is_empty();
+    let convex = source.proxy.bridge.profile().name == "convex" && !providers.is_empty();
     let auth_config = convex.then(|| auth_config::file(&providers, public_url.as_deref()));
     SetupView { public_url, issuer, auth_config }
 }
 
 fn sets(
-    rooms: &StatusSource,
+    source: &StatusSource,
     handles: &[(IssuerStatus, std::sync::Arc<IssuerHandle>)],
     ring: &KeyringStatus,
 ) -> Vec<SetView> {
@@ -213,11 +205,11 @@ fn sets(
     let mut seen = std::collections::HashSet::new();
     paths.retain(|path| seen.insert(path.clone()));
     paths.truncate(MAX_SETS);
-    paths.into_iter().map(|path| set(rooms, path, ring)).collect()
+    paths.into_iter().map(|path| set(source, path, ring)).collect()
 }
 
-fn set(rooms: &StatusSource, path: String, ring: &KeyringStatus) -> SetView {
-    let Ok(set) = rooms.publisher.for_path(&path) else {
+fn set(source: &StatusSource, path: String, ring: &KeyringStatus) -> SetView {
+    let Ok(set) = source.proxy.publisher.for_path(&path) else {
         return SetView { path, max_age: 0, keys: Vec::new() };
     };
     let document: serde_json::Value = serde_json::from_slice(&set.body).unwrap_or_default();

@@ -81,7 +81,7 @@ fn judge(upstream: &UpstreamStatus, source: &StatusSource, found: &mut Readiness
     let Some(since) = upstream.failing_since else { return };
     let last = upstream.last_error.as_ref();
     let last = last.map(|fault| format!("{} ({})", fault.text, fault.code)).unwrap_or_default();
-    let lasted = source.clock.now().since(UnixTime::from_secs(since));
+    let lasted = source.proxy.clock.now().since(UnixTime::from_secs(since));
     let reason = format!(
         "auth server {}: {last}; nothing but failures for {} s, {} in the last five minutes",
         upstream.address,

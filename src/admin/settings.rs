@@ -17,13 +17,12 @@ pub struct AdminSettings {
     #[schemars(with = "String")]
     pub listen: Option<Listen>,
     /// Names a browser may reach it by, beside addresses, names without a dot and `localhost`.
-    #[serde(deserialize_with = "setting::one_or_many")]
-    #[schemars(with = "OneOrMany")]
+    #[serde(with = "OneOrMany")]
     pub hosts: Vec<String>,
     /// `/readyz` says "not ready" after this time of nothing but failures of the auth server, or
     /// `never`; until then "degraded".
     #[serde(deserialize_with = "time_or_never")]
-    #[schemars(with = "String")]
+    #[schemars(with = "String", extend("default" = "60s"))]
     pub not_ready_after: Option<Duration>,
 }
 

@@ -73,7 +73,7 @@ pub struct IssuerView {
 }
 
 /// One entry of the issuer's document: what it was, what was done, what is served.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub struct KeyRow {
     /// JSON path, `$.keys[2]`.
     pub path: String,

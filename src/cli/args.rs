@@ -109,7 +109,7 @@ impl RunArgs {
     /// What is wrong with it, and where.
     pub fn load(&self) -> Result<Config, ConfigError> {
         let found = config::find(self.config.as_deref());
-        config::load(found.path(), &self.overrides.clone().without_empty(), &ProcessEnv)
+        config::load(found.path.as_deref(), &self.overrides, &ProcessEnv)
     }
 }
 
@@ -241,7 +241,7 @@ impl ConfigPlace {
         }
         let (data_dir, store) = (self.data_dir.clone(), self.store.clone());
         let overrides = RunOverrides { data_dir, store, ..RunOverrides::default() };
-        (found, overrides.without_empty())
+        (found, overrides)
     }
 }
 

@@ -28,7 +28,7 @@ pub fn run(args: &HealthcheckArgs, out: &mut Output) -> Result<Exit, CliError> {
         CliError::new("--admin", invalid.why)
             .hint(format!("give the address of the admin listener: {hint}"))
     })?;
-    let admin = reachable(admin.first());
+    let admin = reachable(admin.first);
     let path = if args.live { "/healthz" } else { "/readyz" };
     let (status, reasons) = match get(admin, path, Duration::from_secs(args.timeout.clamp(1, 60))) {
         Ok(answer) => answer,

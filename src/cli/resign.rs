@@ -49,11 +49,11 @@ enum ResignError {
 /// [`CliError`] when configuration, keys or token cannot be read. A refused token is [`Exit::No`].
 pub fn run(args: &ResignArgs, out: &mut Output) -> Result<Exit, CliError> {
     let (found, overrides) = args.place.find(out);
-    if found == config::Found::Nothing {
+    if found.path.is_none() {
         return Err(CliError::new("resign", "there is no configuration")
             .hint("name one by --config; it says which issuers and keys to use"));
     }
-    let config = config::load(found.path(), &overrides, &config::env::ProcessEnv)?;
+    let config = config::load(found.path.as_deref(), &overrides, &config::env::ProcessEnv)?;
     if config.discover {
         return Err(CliError::new("resign", "the configuration names no issuer")
             .hint("add an [[issuer]]; only a running proxy learns it from the upstream"));

@@ -8,7 +8,7 @@ use super::output::{CliError, Output, paint};
 use crate::config;
 use crate::issuer::publisher::COMMON_PATH;
 use crate::log;
-use crate::serve::{self, OnStart, Options, RunError, StartError, Started, reachable};
+use crate::serve::{self, OnStart, Options, RunError, Started, reachable};
 
 /// # Errors
 /// [`CliError`] for a bad configuration or what keeps the proxy from running.
@@ -90,11 +90,8 @@ impl From<RunError> for CliError {
         let (what, why) = text.split_once(": ").unwrap_or(("run", &text));
         let hint = match &error {
             RunError::Listen(error) => Some(error.hint()),
-            RunError::Start(StartError::Keyring(error)) => error.hint().map(str::to_owned),
-            RunError::Start(StartError::DataDir { .. }) => Some(
-                "--data-dir (COUNTERSIGN_DATA_DIR) names a folder this user may write".to_owned(),
-            ),
-            RunError::Tls(_) | RunError::Start(_) | RunError::Threads(_) => None,
+            RunError::Keyring(error) => error.hint().map(str::to_owned),
+            _ => None,
         };
         Self::new(what, why).hint_if_any(hint)
     }

@@ -19,38 +19,22 @@ pub struct ConfigError {
 }
 
 impl ConfigError {
-    pub(super) fn file(path: &Path, why: impl fmt::Display) -> Self {
-        let file = Some(path.to_owned());
-        Self { file, position: None, key: None, why: why.to_string(), hint: None }
-    }
-
-    /// Takes the reason and the hint of `invalid`. The value that was meant becomes the line to write: only
-    /// here it is known whether a flag, a variable or a key of the file holds it.
-    pub(super) fn told(self, invalid: Invalid) -> Self {
-        let Invalid { why, hint, meant } = invalid;
-        let line = meant.map(|value| format!("write {}", self.line(&value)));
+    /// Only here it is known whether a flag, a variable or a key of the file holds the value, so here the
+    /// value that was meant becomes the line to write.
+    pub(super) fn new(
+        file: Option<&Path>,
+        position: Option<(usize, usize)>,
+        key: Option<String>,
+        Invalid { why, hint, meant }: Invalid,
+    ) -> Self {
+        let line = meant.map(|value| {
+            format!("write {}", assignment(key.as_deref().unwrap_or_default(), &value))
+        });
         let hint = match (line, hint) {
             (Some(line), Some(hint)) => Some(format!("{line}; {hint}")),
             (line, hint) => line.or(hint),
         };
-        Self { why, hint, ..self }
-    }
-
-    /// How `value` is written at this place.
-    fn line(&self, value: &str) -> String {
-        let key = self.key.as_deref().unwrap_or_default();
-        let name = key.rsplit('.').next().unwrap_or(key);
-        if let Some(flag) = key.strip_prefix("--") {
-            let variable = flag.to_ascii_uppercase().replace('-', "_");
-            return format!("`{key} {value}` (COUNTERSIGN_{variable})");
-        }
-        if name.is_empty() || name.ends_with(']') {
-            return format!("`{value}`");
-        }
-        match name.bytes().all(|b| b.is_ascii_uppercase() || b == b'_') {
-            true => format!("`{name}={value}`"),
-            false => format!("`{name} = \"{value}\"`"),
-        }
+        Self { file: file.map(Path::to_owned), position, key, why, hint }
     }
 
     /// `countersign.toml:3:7`, as much of it as is known.
@@ -60,6 +44,22 @@ impl ConfigError {
             Some((line, column)) => format!("{file}:{line}:{column}"),
             None => file,
         }
+    }
+}
+
+/// How `value` is written for `key`.
+fn assignment(key: &str, value: &str) -> String {
+    let name = key.rsplit('.').next().unwrap_or(key);
+    if let Some(flag) = key.strip_prefix("--") {
+        let variable = flag.to_ascii_uppercase().replace('-', "_");
+        return format!("`{key} {value}` (COUNTERSIGN_{variable})");
+    }
+    if name.is_empty() || name.ends_with(']') {
+        return format!("`{value}`");
+    }
+    match name.bytes().all(|b| b.is_ascii_uppercase() || b == b'_') {
+        true => format!("`{name}={value}`"),
+        false => format!("`{name} = \"{value}\"`"),
     }
 }
 
@@ -83,17 +83,14 @@ pub(super) struct SettingFault {
 }
 
 impl SettingFault {
-    pub(super) fn new(key: impl Into<String>, why: impl fmt::Display) -> Self {
-        Self::invalid(key, Invalid::new(why))
-    }
-
-    pub(super) fn invalid(key: impl Into<String>, invalid: Invalid) -> Self {
-        Self { key: key.into(), invalid }
-    }
-
     pub(super) fn hint(mut self, hint: impl fmt::Display) -> Self {
         self.invalid = self.invalid.hint(hint);
         self
+    }
+
+    /// Returns this fault if `wrong`.
+    pub(super) fn when(self, wrong: bool) -> Checked<()> {
+        if wrong { Err(self) } else { Ok(()) }
     }
 
     /// The value that was probably meant.

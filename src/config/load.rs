@@ -8,11 +8,11 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::Config;
-use super::error::{ConfigError, SettingFault};
+use super::error::ConfigError;
 use super::overrides::RunOverrides;
 use super::raw::RawConfig;
 use super::resolve;
-use crate::env::{Env, expand};
+use crate::env::{self, Env, ExpandError};
 use crate::setting::{Invalid, nearest, not_one_of};
 
 /// Read from the working directory if no file is named.
@@ -20,40 +20,25 @@ const DEFAULT_FILE: &str = "countersign.toml";
 
 /// The configuration file of a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Found {
-    Named(PathBuf),
-    /// `./countersign.toml`, found and not named.
-    Here(PathBuf),
-    Nothing,
+pub struct Found {
+    /// `None`: no file was named, and there is none in the working directory.
+    pub path: Option<PathBuf>,
+    named: bool,
 }
 
 impl Found {
-    pub fn path(&self) -> Option<&Path> {
-        match self {
-            Self::Named(path) | Self::Here(path) => Some(path),
-            Self::Nothing => None,
-        }
-    }
-
-    /// Tells which file was found, so that the source of a setting is clear.
+    /// Names a file that was found in the working directory, so that the source of a setting is clear.
     pub fn note(&self) -> Option<String> {
-        match self {
-            Self::Here(path) => {
-                Some(format!("configuration: {}, found in this folder", path.display()))
-            }
-            Self::Named(_) | Self::Nothing => None,
-        }
+        let path = self.path.as_ref().filter(|_| !self.named)?;
+        Some(format!("configuration: {}, found in this folder", path.display()))
     }
 }
 
 /// The file that was named (by a flag or its variable), else the one in the working directory.
 pub fn find(named: Option<&Path>) -> Found {
-    let here = Path::new(DEFAULT_FILE);
-    match named.filter(|path| !path.as_os_str().is_empty()) {
-        Some(path) => Found::Named(path.to_owned()),
-        None if here.is_file() => Found::Here(here.to_owned()),
-        None => Found::Nothing,
-    }
+    let named = named.filter(|path| !path.as_os_str().is_empty());
+    let default = Some(Path::new(DEFAULT_FILE)).filter(|path| path.is_file());
+    Found { path: named.or(default).map(Path::to_owned), named: named.is_some() }
 }
 
 /// The configuration of this process.
@@ -67,11 +52,10 @@ pub fn load(
 ) -> Result<Config, ConfigError> {
     let Some(path) = file else { return load_text("", None, overrides, env) };
     let text = std::fs::read_to_string(path).map_err(|error| {
-        let mut failed = ConfigError::file(path, error);
-        failed.hint = Some("`countersign init --upstream URL` writes one".to_owned());
-        failed
+        let invalid = Invalid::new(error).hint("`countersign init --upstream URL` writes one");
+        ConfigError::new(file, None, None, invalid)
     })?;
-    load_text(&text, Some(path), overrides, env)
+    load_text(&text, file, overrides, env)
 }
 
 /// Like [`load`], for a text. Relative paths in it start at the folder of `file`.
@@ -86,13 +70,21 @@ pub fn load_text(
 ) -> Result<Config, ConfigError> {
     let document = ConfigText { text, file, overrides };
     let mut table = DeTable::parse(text).map_err(|error| document.toml(&error, None))?;
-    expand_strings(&mut table, &document, env)?;
+    let expanded = table.get_mut().iter_mut().try_for_each(|(_, value)| expand(value, env));
+    expanded.map_err(|(span, error)| {
+        let key = key_at(table.get_ref(), span.start);
+        let hint = "set it, or write `$${` for a literal `${`";
+        document.error(Some(span), key, Invalid::new(error).hint(hint))
+    })?;
     put_flags(table.get_mut(), overrides);
     put_port(table.get_mut(), &document, env)?;
     let raw = RawConfig::deserialize(toml::Deserializer::from(table.clone()))
-        .map_err(|error| document.toml(&error, Some(&table)))?;
+        .map_err(|error| document.toml(&error, Some(table.get_ref())))?;
     let base = file.and_then(Path::parent).unwrap_or(Path::new(""));
-    resolve::config(raw, overrides, base, env).map_err(|fault| document.fault(fault, &table))
+    resolve::config(raw, overrides, base, env).map_err(|fault| {
+        let span = span_of(table.get_ref(), &fault.key);
+        document.error(span, Some(fault.key), fault.invalid)
+    })
 }
 
 /// The span of a table that only flags fill: beyond the end of any text.
@@ -124,7 +116,7 @@ fn put_flags(table: &mut DeTable<'_>, overrides: &RunOverrides) {
             continue;
         }
         if let Some(section) = section(table, flag.table) {
-            let value = DeValue::String(value.clone().into());
+            let value = DeValue::String(value.to_owned().into());
             let key = Spanned::new(flag_span(n), flag.key.into());
             section.insert(key, Spanned::new(flag_span(n), value));
         }
@@ -144,16 +136,14 @@ fn put_port(
         return Ok(());
     };
     let port: u16 = port.trim().parse().map_err(|_| {
-        let why = format!("`{port}` is not a port");
-        let hint = "unset it, or say where to listen with --listen (COUNTERSIGN_LISTEN)".to_owned();
-        ConfigError { hint: Some(hint), ..document.error(None, Some("PORT".to_owned()), why) }
+        let invalid = Invalid::new(format_args!("`{port}` is not a port"))
+            .hint("unset it, or say where to listen with --listen (COUNTERSIGN_LISTEN)");
+        document.error(None, Some("PORT".to_owned()), invalid)
     })?;
     let value = DeValue::String(format!(":{port}").into());
     server.insert(Spanned::new(NO_SPAN, "listen".into()), Spanned::new(NO_SPAN, value));
     Ok(())
 }
-
-type ConfigTable<'a> = Spanned<DeTable<'a>>;
 
 struct ConfigText<'a> {
     text: &'a str,
@@ -162,16 +152,18 @@ struct ConfigText<'a> {
 }
 
 impl ConfigText<'_> {
-    fn error(&self, span: Option<Range<usize>>, key: Option<String>, why: String) -> ConfigError {
+    fn error(
+        &self,
+        span: Option<Range<usize>>,
+        key: Option<String>,
+        invalid: Invalid,
+    ) -> ConfigError {
         let flags = self.overrides.flags();
-        let flag = span.as_ref().and_then(|span| {
-            let given = |(n, _): &(usize, _)| flag_span(*n) == *span;
-            flags.iter().enumerate().find(given).map(|(_, flag)| flag.name.to_owned())
-        });
+        let flag = flags.iter().enumerate().find(|(n, _)| span == Some(flag_span(*n)));
+        let key = flag.map(|(_, flag)| flag.name.to_owned()).or(key);
         let in_text = span.filter(|span| span.start <= self.text.len());
         let position = in_text.map(|span| self.position(span.start));
-        let file = self.file.map(Path::to_owned);
-        ConfigError { file, position, key: flag.or(key), why, hint: None }
+        ConfigError::new(self.file, position, key, invalid)
     }
 
     fn position(&self, at: usize) -> (usize, usize) {
@@ -182,49 +174,41 @@ impl ConfigText<'_> {
     }
 
     /// An error of the TOML parser or of serde, put into words.
-    fn toml(&self, error: &toml::de::Error, table: Option<&ConfigTable<'_>>) -> ConfigError {
+    fn toml(&self, error: &toml::de::Error, table: Option<&DeTable<'_>>) -> ConfigError {
         let span = error.span();
-        let key = table.zip(span.as_ref()).and_then(|(table, span)| {
-            let mut key = String::new();
-            find_key(table.get_ref(), span.start, &mut key);
-            (!key.is_empty()).then_some(key)
-        });
-        let message = error.message().trim_end();
-        let mut words = message.split('`').skip(1).step_by(2);
-        if message.starts_with("unknown field") {
-            let word = words.next().unwrap_or_default().to_owned();
-            let allowed: Vec<&str> = words.collect();
-            let named = key.as_deref().is_some_and(|key| key.ends_with(&word));
-            let why =
-                if named { "unknown key".to_owned() } else { format!("unknown key `{word}`") };
-            let mut found = self.error(span, key, why);
-            found.hint = Some(match nearest(&word, allowed.iter().copied()) {
-                Some(meant) => format!("did you mean `{meant}`?"),
-                None if allowed.is_empty() => "nothing is allowed here".to_owned(),
-                None => format!("allowed here: {}", allowed.join(", ")),
-            });
-            return found;
-        }
-        if message.starts_with("unknown variant") {
-            let word = words.next().unwrap_or_default().to_owned();
-            let invalid = not_one_of(&word, &words.collect::<Vec<_>>());
-            return self.error(span, key, String::new()).told(invalid);
-        }
-        if message.starts_with("missing field") {
-            let why = format!("`{}` is missing", words.next().unwrap_or_default());
-            return self.error(span, key, why);
-        }
-        let mut invalid = Invalid::from_message(message);
-        let by_type = || type_hint(&invalid.why, key.as_deref().unwrap_or_default());
-        invalid.hint = invalid.hint.clone().or_else(by_type);
-        invalid.why = without_values(&invalid.why);
-        self.error(span, key, String::new()).told(invalid)
+        let key = table.zip(span.as_ref()).and_then(|(table, span)| key_at(table, span.start));
+        let invalid = in_words(error.message().trim_end(), key.as_deref().unwrap_or_default());
+        self.error(span, key, invalid)
     }
+}
 
-    fn fault(&self, fault: SettingFault, table: &ConfigTable<'_>) -> ConfigError {
-        let span = span_of(table, &fault.key);
-        self.error(span, Some(fault.key), String::new()).told(fault.invalid)
+/// A message of serde about `key`, in our own words.
+fn in_words(message: &str, key: &str) -> Invalid {
+    let mut quoted = message.split('`').skip(1).step_by(2);
+    if message.starts_with("unknown field") {
+        let word = quoted.next().unwrap_or_default();
+        let allowed: Vec<&str> = quoted.collect();
+        let invalid = match key.ends_with(word) {
+            true => Invalid::new("unknown key"),
+            false => Invalid::new(format_args!("unknown key `{word}`")),
+        };
+        return match nearest(word, allowed.iter().copied()) {
+            Some(meant) => invalid.hint(format_args!("did you mean `{meant}`?")),
+            None if allowed.is_empty() => invalid.hint("nothing is allowed here"),
+            None => invalid.hint(format_args!("allowed here: {}", allowed.join(", "))),
+        };
     }
+    if message.starts_with("unknown variant") {
+        let word = quoted.next().unwrap_or_default();
+        return not_one_of(word, &quoted.collect::<Vec<_>>());
+    }
+    if message.starts_with("missing field") {
+        let field = quoted.next().unwrap_or_default();
+        return Invalid::new(format_args!("`{field}` is missing"));
+    }
+    let Invalid { why, hint, meant } = Invalid::from_message(message);
+    let hint = hint.or_else(|| type_hint(&why, key));
+    Invalid { why: without_values(&why), hint, meant }
 }
 
 /// A hint how to write a value of the wrong TOML type, for known cases.
@@ -263,113 +247,69 @@ fn without_values(message: &str) -> String {
 
 /// Expands `${VAR}` in every string value, not in keys. It does so after parsing, so that a variable
 /// cannot add TOML.
-fn expand_strings(
-    table: &mut ConfigTable<'_>,
-    document: &ConfigText<'_>,
+fn expand(
+    value: &mut Spanned<DeValue<'_>>,
     env: &impl Env,
-) -> Result<(), ConfigError> {
-    let mut key = Vec::new();
-    let span = table.span();
-    let mut root = DeValue::Table(std::mem::take(table.get_mut()));
-    let done = expand_value(&mut root, &span, &mut key, document, env);
-    if let DeValue::Table(filled) = root {
-        *table.get_mut() = filled;
+) -> Result<(), (Range<usize>, ExpandError)> {
+    let span = value.span();
+    match value.get_mut() {
+        DeValue::String(text) if text.contains("${") => {
+            *text = env::expand(text, env).map_err(|error| (span, error))?.into();
+            Ok(())
+        }
+        DeValue::Array(array) => array.iter_mut().try_for_each(|item| expand(item, env)),
+        DeValue::Table(table) => table.iter_mut().try_for_each(|(_, item)| expand(item, env)),
+        _ => Ok(()),
     }
-    done
 }
 
-fn expand_value(
-    value: &mut DeValue<'_>,
-    span: &Range<usize>,
-    key: &mut Vec<String>,
-    document: &ConfigText<'_>,
-    env: &impl Env,
-) -> Result<(), ConfigError> {
-    match value {
-        DeValue::String(text) if text.contains("${") => match expand(text, env) {
-            Ok(expanded) => *text = expanded.into(),
-            Err(error) => {
-                let mut failed =
-                    document.error(Some(span.clone()), Some(key.concat()), error.to_string());
-                failed.hint = Some("set it, or write `$${` for a literal `${`".to_owned());
-                return Err(failed);
-            }
-        },
+/// A value of the file: its key, and where its name and the value itself stand.
+struct Place {
+    key: String,
+    name: Range<usize>,
+    value: Range<usize>,
+}
+
+/// Every value of `table`, each before the values inside it.
+fn places(table: &DeTable<'_>) -> Vec<Place> {
+    let mut places = Vec::new();
+    add_table("", table, &mut places);
+    places
+}
+
+fn add_table(above: &str, table: &DeTable<'_>, places: &mut Vec<Place>) {
+    for (name, value) in table {
+        let dot = if above.is_empty() { "" } else { "." };
+        let key = format!("{above}{dot}{}", name.get_ref());
+        add_value(&key, name.span(), value, places);
+    }
+}
+
+fn add_value(key: &str, name: Range<usize>, value: &Spanned<DeValue<'_>>, places: &mut Vec<Place>) {
+    places.push(Place { key: key.to_owned(), name, value: value.span() });
+    match value.get_ref() {
+        DeValue::Table(table) => add_table(key, table, places),
         DeValue::Array(array) => {
-            for (i, item) in array.iter_mut().enumerate() {
-                let span = item.span();
-                key.push(format!("[{i}]"));
-                expand_value(item.get_mut(), &span, key, document, env)?;
-                key.pop();
-            }
-        }
-        DeValue::Table(table) => {
-            for (name, item) in table.iter_mut() {
-                let span = item.span();
-                let dot = if key.is_empty() { "" } else { "." };
-                key.push(format!("{dot}{}", name.get_ref()));
-                expand_value(item.get_mut(), &span, key, document, env)?;
-                key.pop();
+            for (i, item) in array.iter().enumerate() {
+                add_value(&format!("{key}[{i}]"), item.span(), item, places);
             }
         }
         _ => {}
     }
-    Ok(())
 }
 
-/// The innermost key whose name or value holds byte `at`.
-fn find_key(table: &DeTable<'_>, at: usize, key: &mut String) -> bool {
-    for (name, value) in table {
-        let before = key.len();
-        if !key.is_empty() {
-            key.push('.');
-        }
-        key.push_str(name.get_ref());
-        if find_in_value(value, at, key) || name.span().contains(&at) {
-            return true;
-        }
-        key.truncate(before);
-    }
-    false
-}
-
-fn find_in_value(value: &Spanned<DeValue<'_>>, at: usize, key: &mut String) -> bool {
-    match value.get_ref() {
-        // The span of a `[table]` is its heading. Its keys are outside that span.
-        DeValue::Table(table) => find_key(table, at, key) || value.span().contains(&at),
-        DeValue::Array(array) => {
-            for (i, item) in array.iter().enumerate() {
-                let before = key.len();
-                key.push_str(&format!("[{i}]"));
-                if find_in_value(item, at, key) {
-                    return true;
-                }
-                key.truncate(before);
-            }
-            value.span().contains(&at)
-        }
-        _ => value.span().contains(&at),
-    }
+/// The innermost key whose name or value holds byte `at`. (The span of a `[table]` is its heading, without
+/// its keys.)
+fn key_at(table: &DeTable<'_>, at: usize) -> Option<String> {
+    let holds = |place: &Place| place.name.contains(&at) || place.value.contains(&at);
+    places(table).into_iter().rev().find(holds).map(|place| place.key)
 }
 
 /// The span of `issuer[1].jwks`: of its value, or of the nearest table around it in the file.
-fn span_of(table: &ConfigTable<'_>, key: &str) -> Option<Range<usize>> {
-    let mut span = None;
-    let mut here: Option<&DeTable<'_>> = Some(table.get_ref());
-    let mut list = None;
-    for part in key.split(['.', '[']) {
-        let next = match (part.strip_suffix(']'), list, here) {
-            (Some(index), Some(array), _) => {
-                let array: &toml::de::DeArray<'_> = array;
-                array.get(index.parse::<usize>().ok()?)
-            }
-            (_, _, Some(table)) => table.get(part),
-            _ => None,
-        };
-        let Some(next) = next else { break };
-        span = Some(next.span());
-        here = next.get_ref().as_table();
-        list = next.get_ref().as_array();
-    }
-    span
+fn span_of(table: &DeTable<'_>, key: &str) -> Option<Range<usize>> {
+    let holds = |place: &Place| {
+        let rest = key.strip_prefix(&place.key);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+    };
+    places(table).into_iter().rev().find(holds).map(|place| place.value)
 }

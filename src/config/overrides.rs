@@ -1,6 +1,6 @@
 //! The part of the configuration that comes from the command line.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::ValueHint;
 use clap::builder::{OsStringValueParser, TypedValueParser};
@@ -55,43 +55,31 @@ pub(super) struct Flag<'a> {
     pub(super) name: &'static str,
     pub(super) table: &'static str,
     pub(super) key: &'static str,
-    pub(super) value: &'a Option<String>,
+    pub(super) value: Option<&'a str>,
 }
 
 impl RunOverrides {
-    /// Without empty values: `VARIABLE=` and `${VARIABLE:-}` in a manifest count as unset.
-    #[must_use]
-    pub fn without_empty(mut self) -> Self {
-        for text in [
-            &mut self.upstream,
-            &mut self.upstream_host,
-            &mut self.listen,
-            &mut self.public_url,
-            &mut self.admin,
-            &mut self.store,
-            &mut self.profile,
-            &mut self.log,
-            &mut self.log_format,
-        ] {
-            text.take_if(|text| text.is_empty());
-        }
-        self.data_dir.take_if(|dir| dir.as_os_str().is_empty());
-        self
+    /// Every flag whose value has the same form as in the file. An empty value counts as unset:
+    /// `VARIABLE=` and `${VARIABLE:-}` in a manifest.
+    pub(super) fn flags(&self) -> [Flag<'_>; 9] {
+        [
+            ("--upstream", "upstream", "url", &self.upstream),
+            ("--upstream-host", "upstream", "host", &self.upstream_host),
+            ("--listen", "server", "listen", &self.listen),
+            ("--public-url", "server", "public_url", &self.public_url),
+            ("--admin", "admin", "listen", &self.admin),
+            ("--store", "signing", "store", &self.store),
+            ("--profile", "profile", "name", &self.profile),
+            ("--log", "log", "level", &self.log),
+            ("--log-format", "log", "format", &self.log_format),
+        ]
+        .map(|(name, table, key, value)| {
+            let value = value.as_deref().filter(|value| !value.is_empty());
+            Flag { name, table, key, value }
+        })
     }
 
-    /// Every flag whose value has the same form as in the file.
-    pub(super) fn flags(&self) -> [Flag<'_>; 9] {
-        let flag = |name, table, key, value| Flag { name, table, key, value };
-        [
-            flag("--upstream", "upstream", "url", &self.upstream),
-            flag("--upstream-host", "upstream", "host", &self.upstream_host),
-            flag("--listen", "server", "listen", &self.listen),
-            flag("--public-url", "server", "public_url", &self.public_url),
-            flag("--admin", "admin", "listen", &self.admin),
-            flag("--store", "signing", "store", &self.store),
-            flag("--profile", "profile", "name", &self.profile),
-            flag("--log", "log", "level", &self.log),
-            flag("--log-format", "log", "format", &self.log_format),
-        ]
+    pub(super) fn data_dir(&self) -> Option<&Path> {
+        self.data_dir.as_deref().filter(|dir| !dir.as_os_str().is_empty())
     }
 }

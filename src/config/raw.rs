@@ -1,9 +1,10 @@
 //! The configuration as written: one field for each table of the file. A flat table is the settings type
 //! of the module that uses it. A table whose keys depend on each other, on other tables or on the
 //! environment has a `Raw…` type here, from which `resolve` makes the settings. The comment on a key
-//! describes it for editors. `Raw…` types are not `Debug`: their secrets are still plain text.
+//! describes it for editors.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -11,11 +12,15 @@ use serde::Deserialize;
 use crate::admin::AdminSettings;
 use crate::bridge::BridgeSettings;
 use crate::issuer::{FetchSettings, RefreshSettings};
-use crate::jose::names::Limits;
+use crate::jose::names::{Audience, Issuer, IssuerName, Limits};
+use crate::jose::policy::ClaimRules;
 use crate::log::LogSettings;
-use crate::proxy::settings::{ServerSettings, UpstreamSettings};
-use crate::rewrite::BearerMode;
-use crate::setting::{self, OneOrMany};
+use crate::otel::OtelSettings;
+use crate::proxy::settings::{
+    Cors, ServerSettings, SessionSettings, UpstreamSettings, default_lifetime,
+};
+use crate::rewrite::TokenRule;
+use crate::setting::{self, OneOrMany, Secret};
 
 /// Configuration of countersign.
 #[derive(Default, Deserialize, JsonSchema)]
@@ -32,13 +37,13 @@ pub struct RawConfig {
     /// The issuers of the tokens. Default: the one in the upstream's discovery document.
     pub issuer: Vec<RawIssuer>,
     /// Where tokens are. Default: the endpoints of the upstream's discovery document.
-    pub tokens: Vec<RawTokens>,
+    pub tokens: Vec<TokenRule>,
     pub discovery: RawDiscovery,
     pub exchange: RawExchange,
     pub bridge: BridgeSettings,
     pub limits: Limits,
     pub log: LogSettings,
-    pub otel: RawOtel,
+    pub otel: OtelSettings,
 }
 
 /// The verifier to satisfy.
@@ -53,7 +58,7 @@ pub struct RawProfile {
     pub publish: Option<Vec<String>>,
     /// Claims that change from token to token (`jti`, at the exchange `nonce` and `at_hash` too) are
     /// left out.
-    pub stable_claims: Option<bool>,
+    pub stable_claims: bool,
     pub claims: RawShape,
 }
 
@@ -91,7 +96,7 @@ pub struct RawSigning {
     /// that much longer before it signs.
     pub outage: Option<setting::Duration>,
     /// Base64 of 32 random bytes: encrypts private keys in Redis. Use `${VAR}`.
-    pub encryption_key: Option<String>,
+    pub encryption_key: Option<Secret>,
     /// A file with the same.
     pub encryption_key_file: Option<String>,
 }
@@ -101,44 +106,44 @@ pub struct RawSigning {
 #[serde(default, deny_unknown_fields)]
 pub struct RawIssuer {
     /// Short name for logs and metrics; default: the host of `issuer`.
-    pub name: Option<String>,
+    pub name: Option<IssuerName>,
     /// `iss` of its tokens, one spelling or several. `{name}` is the tenant.
-    pub issuer: Option<OneOrMany>,
+    pub issuer: OneOrMany,
     /// Which tenants may log in, if `issuer` has a `{name}`.
     pub tenants: Option<RawTenants>,
     /// Its key set: a path at the upstream, a URL, a URL with `{kid}`, `file:PATH`, or the JSON.
     pub jwks: Option<String>,
     /// Paths of the public listener that serve its key set.
-    pub jwks_path: Option<OneOrMany>,
+    pub jwks_path: OneOrMany,
     /// HMAC secrets for HS256, HS384 and HS512. Use `${VAR}`.
-    pub secret: Option<OneOrMany>,
+    pub secret: OneOrMany<Secret>,
     /// A file with the secret; a line break at its end is removed.
     pub secret_file: Option<String>,
     /// `text`, `base64`, `base64url` or `hex`.
-    pub secret_encoding: Option<SecretEncoding>,
+    pub secret_encoding: SecretEncoding,
     /// Algorithms that its tokens may have; default: every one with a public key.
     pub algorithms: Option<OneOrMany>,
     /// Protected header parameters its tokens must have, with exactly these values. A URL with
     /// `{kid}` needs one. Its keys are then not published.
     pub required_headers: BTreeMap<String, String>,
     /// The token must name one of these; default: any.
-    pub audience: Option<OneOrMany>,
+    pub audience: OneOrMany<Audience>,
     /// The `aud` to set if a token has none.
     pub audience_when_missing: Option<RawMissingAudience>,
     /// The new value of `iss`; default: unchanged.
-    pub output_issuer: Option<String>,
+    pub output_issuer: Option<Issuer>,
     /// Tokens without `iss` also belong to this issuer, and get `output_issuer`. Only with one
     /// `[[issuer]]`.
-    pub issuer_when_missing: Option<bool>,
-    pub claims: RawClaims,
+    pub issuer_when_missing: bool,
+    pub claims: ClaimRules,
     /// ECDSA signatures in DER are accepted.
-    pub accept_der: Option<bool>,
+    pub accept_der: bool,
     /// Segments padded with `=` are accepted (AWS ALB).
-    pub padded: Option<bool>,
+    pub padded: bool,
     /// `typ: at+jwt` (RFC 9068) is countersigned too.
     pub access_tokens: Option<bool>,
     /// Tokens bound to a key of their sender (`cnf`: DPoP, mTLS) become bearer tokens.
-    pub accept_sender_constrained: Option<bool>,
+    pub accept_sender_constrained: bool,
     /// The new token lives at most this long, `1h`.
     pub max_lifetime: Option<setting::Duration>,
     /// Allowed clock skew for `nbf` and `iat`, `5s`; never for `exp`.
@@ -170,68 +175,22 @@ pub struct RawTenants {
     /// The tenants that may log in, or `any`: every tenant, and anybody may open one at the issuer.
     pub allow: OneOrMany,
     /// `iss` stays, with the tenant in it; without it `output_issuer` is needed.
-    pub keep_issuer: Option<bool>,
+    #[serde(default)]
+    pub keep_issuer: bool,
 }
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RawMissingAudience {
     /// The `aud` to set.
-    pub audience: String,
+    pub audience: Audience,
     /// `azp` or `client_id` must be one of these. Needed unless `required_headers` requires `client`.
     #[serde(default)]
     pub clients: Vec<String>,
     /// What names the client of a token that has neither claim. `iss`: a segment in the path of its
     /// `iss`. `jwks`: the address of the key set, or keys from a file, inline keys or a secret.
-    pub vouched_by: Option<OneOrMany>,
-}
-
-/// Edits of the claims: rename, then set, then drop.
-#[derive(Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct RawClaims {
-    /// Old name = new name.
-    pub rename: BTreeMap<String, String>,
-    /// Name = value.
-    #[schemars(with = "BTreeMap<String, serde_json::Value>")]
-    pub set: BTreeMap<String, toml::Value>,
-    pub drop: Vec<String>,
-    /// `exp`, `iat`, `nbf` as decimal strings are read.
-    pub numeric_strings: Option<bool>,
-    /// `exp`, `iat`, `nbf` in milliseconds are read.
-    pub milliseconds: Option<bool>,
-}
-
-/// Where the tokens are on one path.
-#[derive(Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct RawTokens {
-    /// The request's path: exact, or with `*` (within a segment) and `**` (any).
-    pub path: Option<String>,
-    /// String values of a JSON answer, `access_token`, `sessions[*].token`.
-    pub json: Option<OneOrMany>,
-    /// Query and fragment parameters of a `Location`.
-    pub redirect: Option<OneOrMany>,
-    /// `Set-Cookie` names.
-    pub cookies: Option<OneOrMany>,
-    /// Header fields of the answer that hold a token, `set-auth-jwt`.
-    pub headers: Option<OneOrMany>,
-    /// Hidden inputs of an HTML answer.
-    pub form_post: Option<OneOrMany>,
-    /// The answer is one token (`application/jwt`).
-    pub jwt_body: Option<bool>,
-    /// `swap`: the request's bearer token is countersigned; `restore`: it becomes the original.
-    pub bearer: Option<BearerMode>,
-    /// Form fields of the request whose tokens become the originals.
-    pub restore_form: Option<OneOrMany>,
-    /// String values of a JSON request whose tokens become the originals.
-    pub restore_json: Option<OneOrMany>,
-    /// Query parameters of the request whose tokens become the originals.
-    pub restore_query: Option<OneOrMany>,
-    /// Cookies of the request whose tokens become the originals.
-    pub restore_cookies: Option<OneOrMany>,
-    /// The `aud` to keep if a token names several.
-    pub audience: Option<String>,
+    #[serde(default)]
+    pub vouched_by: OneOrMany,
 }
 
 /// The upstream's discovery document.
@@ -239,7 +198,7 @@ pub struct RawTokens {
 #[serde(default, deny_unknown_fields)]
 pub struct RawDiscovery {
     /// The new value of `issuer`, and of `iss` in the tokens.
-    pub issuer: Option<String>,
+    pub issuer: Option<Issuer>,
     /// Rewrite endpoints below the upstream's URL to `public_url`.
     pub endpoints: Option<bool>,
 }
@@ -250,11 +209,11 @@ pub struct RawDiscovery {
 pub struct RawExchange {
     pub enabled: Option<bool>,
     /// Origins whose pages may read the answer, or `*`.
-    pub cors_origins: Option<OneOrMany>,
+    pub cors_origins: Cors,
     /// Opaque tokens by RFC 7662.
     pub introspection: Vec<RawIntrospection>,
     /// A session cookie or opaque bearer by a URL of the auth server.
-    pub session: Option<RawSession>,
+    pub session: Option<SessionSettings>,
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -265,14 +224,16 @@ pub struct RawIntrospection {
     pub url: setting::Url,
     pub client_id: String,
     /// Use `${VAR}`.
-    pub client_secret: Option<String>,
+    pub client_secret: Option<Secret>,
     pub client_secret_file: Option<String>,
     /// `basic` or `body`.
-    pub auth: Option<ClientAuth>,
+    #[serde(default)]
+    pub auth: ClientAuth,
     /// The `aud` if the answer has none.
-    pub audience: Option<String>,
-    /// The new token lives at most this long, `300s`.
-    pub lifetime: Option<setting::Duration>,
+    pub audience: Option<Audience>,
+    /// The new token lives at most this long.
+    #[serde(default = "default_lifetime", with = "setting::Duration")]
+    pub lifetime: Duration,
 }
 
 /// How the client sends its credentials (RFC 6749 §2.3.1).
@@ -283,42 +244,4 @@ pub enum ClientAuth {
     #[default]
     Basic,
     Body,
-}
-
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct RawSession {
-    /// An address of the auth server that answers with JSON about the owner of the cookie or bearer.
-    pub url: setting::Url,
-    /// Cookies to forward.
-    pub cookies: Option<OneOrMany>,
-    /// An opaque `subject_token` is forwarded as bearer.
-    pub bearer: Option<bool>,
-    /// `iss` of the new token.
-    pub issuer: String,
-    /// `aud` of the new token.
-    pub audience: String,
-    /// Life of the new token, `300s`.
-    pub lifetime: Option<setting::Duration>,
-    /// Claim = the place of its value in the answer; `sub` is required.
-    pub claims: BTreeMap<String, String>,
-}
-
-/// Spans of requests, exported by OTLP over HTTP; needs a binary built with the feature `otel`.
-#[derive(Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct RawOtel {
-    /// The collector, `http://127.0.0.1:4318`; `/v1/traces` is appended. Without it nothing is exported.
-    pub endpoint: Option<setting::Url>,
-    /// `service.name` of the spans, `countersign`.
-    pub service_name: Option<String>,
-    /// Share of the requests that are exported, 1.0. A request in a client's trace follows the client's
-    /// decision.
-    pub sample_ratio: Option<f64>,
-    /// Header lines to send. Use `${VAR}` for credentials.
-    pub headers: BTreeMap<String, String>,
-    /// Header lines to send, each value in a file.
-    pub header_files: BTreeMap<String, String>,
-    /// A PEM file with additional CA certificates.
-    pub ca: Option<String>,
 }

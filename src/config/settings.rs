@@ -31,8 +31,7 @@ pub struct Config {
     pub discovery: DiscoverySettings,
     pub bridge: BridgeSettings,
     pub log: LogSettings,
-    /// `None`: no span is made.
-    pub otel: Option<OtelSettings>,
+    pub otel: OtelSettings,
     /// The folder for last good key sets and, by default, the signing keys.
     pub data_dir: PathBuf,
 }

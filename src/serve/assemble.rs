@@ -6,6 +6,7 @@ use arc_swap::ArcSwap;
 use tokio::runtime::Runtime;
 use tokio::sync::{Semaphore, watch};
 
+use super::RunError;
 use super::discovery::{self, Discovery};
 use crate::admin::StatusSource;
 use crate::bridge::{Bridge, BridgeDeps};
@@ -13,47 +14,24 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::dns::Resolver;
 use crate::issuer::discovery::DiscoveryState;
-use crate::issuer::{IssuerDeps, IssuerError, Issuers, Publisher};
+use crate::issuer::{IssuerDeps, Issuers, Publisher};
 use crate::jose::jwks;
-use crate::keyring::{Keyring, KeyringError};
+use crate::keyring::Keyring;
 use crate::otel::Spans;
 use crate::proxy::counters::Counters;
 use crate::proxy::health::UpstreamHealth;
 use crate::proxy::http::headers::Via;
 use crate::proxy::http::memory::BodyMemory;
-use crate::proxy::http::upstream::{Upstream, UpstreamError};
+use crate::proxy::http::upstream::Upstream;
 use crate::proxy::routes::discovery_cache;
 use crate::proxy::routes::opaque::OpaqueExchange;
 use crate::proxy::state::State;
-
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    #[error("signing keys: {0}")]
-    Keyring(#[from] KeyringError),
-    #[error(transparent)]
-    Issuer(#[from] IssuerError),
-    #[error("upstream: {0}")]
-    Upstream(#[from] UpstreamError),
-    #[error("data directory {path}: {why}")]
-    DataDir { path: String, why: std::io::Error },
-    #[error("cannot read the system's resolver configuration: {0}")]
-    Resolver(std::io::Error),
-    #[error("exchange: {0}")]
-    OpaqueExchange(String),
-    #[error("otel: {0}")]
-    Otel(String),
-    #[error("cannot start threads: {0}")]
-    Threads(std::io::Error),
-}
 
 /// Everything that lives as long as the server.
 pub struct App {
     pub state: Arc<State>,
     pub issuers: Arc<Issuers>,
-    pub publisher: Arc<Publisher>,
     pub keyring: Arc<Keyring>,
-    pub bridge: Arc<Bridge>,
-    pub clock: Clock,
     pub(super) discovery: Option<Arc<Discovery>>,
     /// The configuration of the start or of the last reload.
     pub(super) config: ArcSwap<Config>,
@@ -61,10 +39,10 @@ pub struct App {
 
 impl App {
     /// Builds the application; reads the disk, not the network.
-    pub(super) async fn assemble(config: Config, clock: Clock) -> Result<Arc<Self>, StartError> {
-        let resolver = Resolver::system().map_err(StartError::Resolver)?;
+    pub(super) async fn assemble(config: Config, clock: Clock) -> Result<Arc<Self>, RunError> {
+        let resolver = Resolver::system().map_err(RunError::Resolver)?;
         let keyring = Keyring::open(config.keyring.clone(), clock.clone()).await?;
-        let spans = Spans::start(config.otel.as_ref(), &resolver).map_err(StartError::Otel)?;
+        let spans = Spans::start(&config.otel, &resolver).map_err(RunError::Otel)?;
         let deps = IssuerDeps {
             clock: clock.clone(),
             resolver: resolver.clone(),
@@ -72,10 +50,10 @@ impl App {
             options: jwks::Options::default(),
         };
         let upstream = config.upstream.as_ref();
-        let upstream =
-            upstream.map(|settings| Upstream::new(settings, resolver.clone())).transpose()?;
+        let upstream = upstream.map(|settings| Upstream::new(settings, resolver.clone()));
+        let upstream = upstream.transpose()?;
         let discovery = Discovery::of(&config);
-        let known = discovery.as_ref().and_then(|discovery| discovery.remembered());
+        let known = discovery.as_ref().and_then(|discovery| discovery.stored());
         let (settings, tokens) = match &known {
             Some(known) => (vec![known.learnt.issuer.clone()], known.tokens.clone()),
             None => (config.issuers.clone(), config.tokens.clone()),
@@ -96,10 +74,10 @@ impl App {
             clock: clock.clone(),
             settings: config.bridge.clone(),
         });
-        let bridge = Arc::new(bridge.map_err(StartError::Threads)?);
+        let bridge = Arc::new(bridge.map_err(RunError::Threads)?);
         let ca = config.upstream.as_ref().and_then(|upstream| upstream.tls.ca.as_deref());
         let opaque = OpaqueExchange::of(&config.server.exchange, ca, &resolver, &bridge, &clock);
-        let opaque = opaque.map_err(StartError::OpaqueExchange)?;
+        let opaque = opaque.map_err(RunError::OpaqueExchange)?;
         let limits = &config.server.limits;
         let permits = |count: usize| Arc::new(Semaphore::new(count.min(Semaphore::MAX_PERMITS)));
         let state = Arc::new(State {
@@ -108,12 +86,12 @@ impl App {
             bodies: BodyMemory::new(limits.body_memory),
             server: config.server.clone(),
             routes: ArcSwap::from_pointee(config.routes(tokens)),
-            bridge: bridge.clone(),
-            publisher: publisher.clone(),
+            bridge,
+            publisher,
             upstream,
             discovery: discovery_cache::new(),
             opaque,
-            clock: clock.clone(),
+            clock,
             counters: Counters::default(),
             spans,
             via: Via::default(),
@@ -122,16 +100,13 @@ impl App {
         let app = Arc::new(Self {
             state,
             issuers,
-            publisher,
             keyring,
-            bridge,
-            clock,
             discovery,
             config: ArcSwap::from_pointee(config),
         });
         if let Some(belief) = known.map(|known| known.learnt.belief) {
-            let (state, text) =
-                (DiscoveryState::Learnt, "the document of an earlier run".to_owned());
+            let text = "the document of an earlier run".to_owned();
+            let state = DiscoveryState::Learnt;
             app.issuers.set_discovery(discovery::status(&app, state, Some(belief), None, text));
         }
         Ok(app)
@@ -139,15 +114,11 @@ impl App {
 
     /// What the admin listener shows.
     pub(super) fn source(self: &Arc<Self>) -> StatusSource {
-        let config = self.config.load();
         StatusSource {
             issuers: self.issuers.clone(),
-            publisher: self.publisher.clone(),
             keyring: self.keyring.clone(),
-            bridge: self.bridge.clone(),
             proxy: self.state.clone(),
-            clock: self.clock.clone(),
-            settings: config.admin.clone(),
+            settings: self.config.load().admin.clone(),
         }
     }
 
@@ -157,7 +128,7 @@ impl App {
         runtime.spawn(async move { issuers.run(shutdown).await });
         let (keyring, shutdown) = (self.keyring.clone(), stop.clone());
         runtime.spawn(async move { keyring.run(shutdown).await });
-        let (publisher, shutdown) = (self.publisher.clone(), stop.clone());
+        let (publisher, shutdown) = (self.state.publisher.clone(), stop.clone());
         runtime.spawn(async move { publisher.run(shutdown).await });
         let (app, shutdown) = (self.clone(), stop.clone());
         runtime.spawn(async move { super::probe::run(&app, shutdown).await });

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use url::Url;
 
 use super::assemble::App;
-use crate::config::{Config, Learnt, issuer_from_discovery, upstream_fetch};
+use crate::config::{Config, Learnt, fetch_settings, issuer_from_discovery};
 use crate::issuer::discovery::{Belief, DiscoveryState, DiscoveryStatus, Lookup, look};
 use crate::issuer::{FetchSettings, Forwarded, Reason, forwarded};
 use crate::keyring::atomic;
@@ -33,7 +33,7 @@ const FAILED_INTERVAL: Duration = Duration::from_secs(60);
 /// Maximum of a `Retry-After`.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(120);
 
-/// See the module.
+/// Reads the issuer from the upstream's discovery document.
 pub(super) struct Discovery {
     config: Config,
     upstream: UpstreamSettings,
@@ -57,16 +57,26 @@ struct DocumentFault {
 struct Progress {
     /// The document in use.
     applied: Option<Bytes>,
-    /// The last logged message; logged again when it changes.
-    said: String,
+    last_logged: String,
     retry: Option<Duration>,
+}
+
+impl Progress {
+    /// Whether `text` differs from the last logged one: a message is logged again only when it changes.
+    fn is_news(&mut self, text: &str) -> bool {
+        let is_news = self.last_logged != text;
+        if is_news {
+            text.clone_into(&mut self.last_logged);
+        }
+        is_news
+    }
 }
 
 impl Discovery {
     /// Starts discovery if the configuration asks for it.
     pub(super) fn of(config: &Config) -> Option<Arc<Self>> {
         let upstream = config.upstream.clone().filter(|_| config.discover)?;
-        let fetch = upstream_fetch(&upstream, config);
+        let fetch = fetch_settings(&upstream.url, &upstream, config);
         Some(Arc::new(Self { config: config.clone(), upstream, fetch }))
     }
 
@@ -76,31 +86,24 @@ impl Discovery {
     }
 
     /// The result of an earlier run's document.
-    pub(super) fn remembered(&self) -> Option<Known> {
+    pub(super) fn stored(&self) -> Option<Known> {
         let text = std::fs::read(self.file()?).ok()?;
-        let (line, document) = split(&text)?;
+        let end = text.iter().position(|b| *b == b'\n')?;
+        let (line, document) = (&text[..end], &text[end + 1..]);
         // Another upstream's document says nothing about this one.
-        let (address, private) = match line.strip_suffix(PRIVATE.as_bytes()) {
-            Some(address) => (address, true),
-            None => (line, false),
-        };
-        if address != self.upstream.url.as_str().as_bytes() {
+        let mark = line.strip_prefix(self.upstream.url.as_str().as_bytes())?;
+        if !mark.is_empty() && mark != PRIVATE.as_bytes() {
             return None;
         }
-        match self.taught(document, private) {
-            Ok(known) => Some(known),
-            Err(DocumentFault { reason, text }) => {
-                tracing::warn!(
-                    fault = text,
-                    code = reason.code,
-                    "the stored discovery document is refused"
-                );
-                None
-            }
-        }
+        let private = !mark.is_empty();
+        let known = self.read(document, private).inspect_err(|DocumentFault { reason, text }| {
+            let code = reason.code;
+            tracing::warn!(fault = text, code, "the stored discovery document is refused");
+        });
+        known.ok()
     }
 
-    fn taught(&self, document: &[u8], private: bool) -> Result<Known, DocumentFault> {
+    fn read(&self, document: &[u8], private: bool) -> Result<Known, DocumentFault> {
         let fault = |code, text: String| DocumentFault { reason: Reason::of(code), text };
         let found = discovery::read(document).map_err(|e| fault(e.code(), e.to_string()))?;
         let learnt = issuer_from_discovery(Some(&found), &self.upstream, &self.config, private)
@@ -110,11 +113,6 @@ impl Discovery {
             configured => configured.to_vec(),
         };
         Ok(Known { learnt, tokens })
-    }
-
-    fn guessed(&self) -> Option<Known> {
-        let learnt = issuer_from_discovery(None, &self.upstream, &self.config, false).ok()?;
-        Some(Known { learnt, tokens: self.config.tokens.clone() })
     }
 
     /// The document, with endpoints at our own public address rewritten to the upstream's. A
@@ -158,17 +156,16 @@ impl Discovery {
     /// One request and its consequences; returns the time until the next.
     async fn reconcile(&self, app: &App, progress: &mut Progress) -> Duration {
         let private = app.issuers.fetcher().resolver.leads_inside(&self.upstream.url).await;
-        let enough = |body: &[u8]| self.taught(body, private).is_ok();
-        let (fetcher, now) = (app.issuers.fetcher(), app.clock.now());
+        let enough = |body: &[u8]| self.read(body, private).is_ok();
+        let (fetcher, now) = (app.issuers.fetcher(), app.state.clock.now());
         let look = look(fetcher, &self.upstream.url, &self.fetch, now, enough).await;
         let mut refused = None;
         for document in look.documents() {
-            let taught = self.taught(document, private);
-            let learnt = taught.and_then(|known| {
-                self.learn(app, progress, known, document, private, look.describe())
+            let used = self.read(document, private).and_then(|known| {
+                self.accept(app, progress, known, document, private, look.describe())
             });
-            match learnt {
-                Ok(()) => return self.pause(app, progress, REFRESH_INTERVAL, None),
+            match used {
+                Ok(()) => return pause(app, progress, REFRESH_INTERVAL, None),
                 Err(fault) => refused = refused.or(Some(fault)),
             }
         }
@@ -180,27 +177,11 @@ impl Discovery {
             self.record_fault(app, progress, &look, refused);
             FAILED_INTERVAL
         };
-        self.pause(app, progress, interval, look.retry_after())
+        pause(app, progress, interval, look.retry_after())
     }
 
-    /// The time until the next request: `interval`, if there is a key set to work with.
-    fn pause(
-        &self,
-        app: &App,
-        progress: &mut Progress,
-        interval: Duration,
-        retry_after: Option<Duration>,
-    ) -> Duration {
-        if app.issuers.iter().any(|issuer| issuer.snapshot().is_some()) {
-            progress.retry = None;
-            return interval;
-        }
-        let retry = progress.retry.map_or(FIRST_RETRY, |retry| (retry * 2).min(LAST_RETRY));
-        progress.retry = Some(retry);
-        retry_after.map_or(retry, |asked| asked.min(RETRY_AFTER_MAX).max(retry))
-    }
-
-    fn learn(
+    /// Uses a document's issuer.
+    fn accept(
         &self,
         app: &App,
         progress: &mut Progress,
@@ -216,15 +197,13 @@ impl Discovery {
             self.remember(document, private && belief == Belief::PrivateUpstream);
         }
         let status = status(app, DiscoveryState::Learnt, Some(belief), None, text);
-        let said = format!("{:?} {:?} {:?}", status.issuer, status.keys, belief);
-        if progress.said != said {
+        if progress.is_news(&format!("{:?} {:?} {belief:?}", status.issuer, status.keys)) {
             tracing::info!(
                 issuer = status.issuer,
                 keys = status.keys,
                 because = belief.describe(),
                 "the issuer was read from the discovery document"
             );
-            progress.said = said;
         }
         app.issuers.set_discovery(status);
         Ok(())
@@ -233,10 +212,11 @@ impl Discovery {
     /// The upstream has no document. Returns false if no guess is in use: an accepted document is
     /// not discarded when the document disappears.
     fn guess(&self, app: &App, progress: &mut Progress, look: &Lookup, own_name: bool) -> bool {
-        let known = app.issuers.discovery().and_then(|known| known.belief);
-        let in_force = match known {
+        let in_force = match app.issuers.discovery().and_then(|known| known.belief) {
             Some(belief) => belief == Belief::Guess,
-            None => self.guessed().is_some_and(|known| self.apply(app, known).is_ok()),
+            None => issuer_from_discovery(None, &self.upstream, &self.config, false)
+                .map(|learnt| Known { learnt, tokens: self.config.tokens.clone() })
+                .is_ok_and(|known| self.apply(app, known).is_ok()),
         };
         if !in_force {
             return false;
@@ -245,7 +225,7 @@ impl Discovery {
         if own_name {
             text.push_str(ASK_BY_OWN_NAME);
         }
-        if progress.said != text {
+        if progress.is_news(&text) {
             tracing::warn!(
                 upstream = %self.upstream.url.origin().ascii_serialization(),
                 "{text}; issuer and key set are guessed: the upstream's address, and \
@@ -253,7 +233,6 @@ impl Discovery {
                  `countersign init --from {}` writes one",
                 self.upstream.url
             );
-            progress.said.clone_from(&text);
         }
         let belief = Some(Belief::Guess);
         let status = status(app, DiscoveryState::Guessed, belief, look.reason(), text);
@@ -279,7 +258,7 @@ impl Discovery {
                 (DiscoveryState::Waiting, look.reason(), text)
             }
         };
-        if progress.said != text {
+        if progress.is_news(&text) {
             let code = reason.map(|reason| reason.code);
             let upstream = self.upstream.url.origin().ascii_serialization();
             let next = match code {
@@ -290,7 +269,6 @@ impl Discovery {
                 _ => "",
             };
             tracing::warn!(upstream, code, "{text}{next}");
-            progress.said.clone_from(&text);
         }
         let belief = app.issuers.discovery().and_then(|known| known.belief);
         app.issuers.set_discovery(status(app, state, belief, reason, text));
@@ -304,7 +282,7 @@ impl Discovery {
         })?;
         app.state.routes.store(Arc::new(self.config.routes(known.tokens)));
         app.state.discovery.invalidate_all();
-        app.bridge.forget();
+        app.state.bridge.forget();
         Ok(())
     }
 
@@ -323,15 +301,30 @@ impl Discovery {
     /// Whether the upstream has a document under its own name but none under ours.
     async fn answers_to_own_name(&self, app: &App) -> bool {
         let own = forwarded::authority(&self.upstream.url);
-        let Some(told) = self.fetch.forwarded.as_ref().filter(|told| told.host != own) else {
-            return false;
-        };
-        let renamed = Forwarded { host: own.to_owned(), ..Forwarded::clone(told) };
+        let forwarded = self.fetch.forwarded.as_deref().filter(|sent| sent.host != own);
+        let Some(forwarded) = forwarded else { return false };
+        let renamed = Forwarded { host: own.to_owned(), ..forwarded.clone() };
         let fetch = FetchSettings { forwarded: Some(Arc::new(renamed)), ..self.fetch.clone() };
-        let (fetcher, now) = (app.issuers.fetcher(), app.clock.now());
+        let (fetcher, now) = (app.issuers.fetcher(), app.state.clock.now());
         let look = look(fetcher, &self.upstream.url, &fetch, now, |_| true).await;
         look.documents().next().is_some()
     }
+}
+
+/// The time until the next request: `interval`, if there is a key set to work with.
+fn pause(
+    app: &App,
+    progress: &mut Progress,
+    interval: Duration,
+    retry_after: Option<Duration>,
+) -> Duration {
+    if app.issuers.iter().any(|issuer| issuer.snapshot().is_some()) {
+        progress.retry = None;
+        return interval;
+    }
+    let retry = progress.retry.map_or(FIRST_RETRY, |retry| (retry * 2).min(LAST_RETRY));
+    progress.retry = Some(retry);
+    retry_after.map_or(retry, |asked| asked.min(RETRY_AFTER_MAX).max(retry))
 }
 
 const ASK_BY_OWN_NAME: &str = "; there is one for the upstream's own name as `Host`: set \
@@ -358,11 +351,6 @@ pub(super) fn status(
         keys: settings.as_ref().map(|settings| settings.source.describe()),
         reason,
         text,
-        looked: app.clock.now().secs(),
+        looked: app.state.clock.now().secs(),
     }
-}
-
-fn split(text: &[u8]) -> Option<(&[u8], &[u8])> {
-    let at = text.iter().position(|b| *b == b'\n')?;
-    Some((&text[..at], &text[at + 1..]))
 }

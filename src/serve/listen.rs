@@ -18,7 +18,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::time::Instant;
 
 pub use super::listen_error::ListenError;
-use super::listen_error::{Whose, reason};
+use super::listen_error::{Listener, reason};
 use crate::proxy::http::downstream::WRITE_TIMEOUT;
 use crate::proxy::http::upstream::TCP_KEEP_ALIVE;
 use crate::setting::Listen;
@@ -33,17 +33,13 @@ const BACKLOG: i32 = 1024;
 
 /// The sockets, under their address as text: pingora's listeners look them up in this table.
 pub struct Sockets {
-    fds: Arc<Mutex<Fds>>,
+    pub(super) fds: Arc<Mutex<Fds>>,
     /// Duplicates of the same sockets, because pingora's are inaccessible. While these are open,
     /// none is closed.
     copies: Mutex<Vec<OwnedFd>>,
 }
 
 impl Sockets {
-    pub fn new() -> Self {
-        Self { fds: Arc::new(Mutex::new(Fds::new())), copies: Mutex::default() }
-    }
-
     /// Waits until a running process hands over its sockets at `path` (send it `SIGQUIT`).
     ///
     /// # Errors
@@ -72,9 +68,9 @@ impl Sockets {
     /// # Errors
     /// [`ListenError::Bind`].
     pub fn bind_all(&self, listen: &Listen) -> Result<Vec<SocketAddr>, ListenError> {
-        let first = self.bind(listen.first())?;
+        let first = self.bind_with(listen.first, TcpListener::bind)?;
         let mut bound = vec![first];
-        if let Some(mut also) = listen.also() {
+        if let Some(mut also) = listen.also {
             also.set_port(first.port());
             match self.bind_with(also, only_v6) {
                 Ok(address) => bound.push(address),
@@ -88,14 +84,7 @@ impl Sockets {
         Ok(bound)
     }
 
-    /// Binds `address`, unless it was taken over. Returns the real address if the port was 0.
-    ///
-    /// # Errors
-    /// [`ListenError::Bind`].
-    pub fn bind(&self, address: SocketAddr) -> Result<SocketAddr, ListenError> {
-        self.bind_with(address, TcpListener::bind)
-    }
-
+    /// Binds `address` with `bind`, unless it was taken over. Returns the real address if the port was 0.
     fn bind_with(
         &self,
         address: SocketAddr,
@@ -112,7 +101,7 @@ impl Sockets {
             }
             return Ok(address);
         }
-        let fault = |why| ListenError::Bind { address, why, whose: Whose::Public };
+        let fault = |why| ListenError::Bind { address, why, listener: Listener::Public };
         let listener = bind(address).map_err(fault)?;
         listener.set_nonblocking(true).map_err(fault)?;
         let bound = listener.local_addr().map_err(fault)?;
@@ -120,11 +109,6 @@ impl Sockets {
         self.copies.lock().push(listener.try_clone().map_err(fault)?.into());
         fds.add(bound.to_string(), listener.into_raw_fd());
         Ok(bound)
-    }
-
-    /// For pingora's listeners.
-    pub fn table(&self) -> Arc<Mutex<Fds>> {
-        self.fds.clone()
     }
 
     /// Refuses new connections and waits until the queued ones were accepted. The caller then
@@ -201,7 +185,7 @@ fn bound_connections(listener: &impl AsFd) {
     }
     #[cfg(target_os = "linux")]
     if let Err(error) = socket.set_tcp_user_timeout(Some(WRITE_TIMEOUT)) {
-        tracing::debug!(%error, "clients that take nothing are bounded by the write timeout alone");
+        tracing::debug!(%error, "clients that read nothing are bounded by the write timeout alone");
     }
 }
 
@@ -253,7 +237,7 @@ fn copy(_: RawFd) -> io::Result<OwnedFd> {
 
 impl Default for Sockets {
     fn default() -> Self {
-        Self::new()
+        Self { fds: Arc::new(Mutex::new(Fds::new())), copies: Mutex::default() }
     }
 }
 
@@ -263,8 +247,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_client_that_vanished_is_noticed() {
-        let sockets = Sockets::new();
-        let address = sockets.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let sockets = Sockets::default();
+        let address = sockets.bind_with("127.0.0.1:0".parse().unwrap(), TcpListener::bind).unwrap();
         let copy = sockets.copies.lock().pop().unwrap();
         let listener = TcpListener::from(copy);
         let _client = std::net::TcpStream::connect(address).unwrap();
@@ -284,7 +268,7 @@ mod tests {
     fn a_port_in_use_is_one_clear_line() {
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = taken.local_addr().unwrap();
-        let error = Sockets::new().bind(address).unwrap_err();
+        let error = Sockets::default().bind_with(address, TcpListener::bind).unwrap_err();
         assert_eq!(error.to_string(), format!("cannot listen on {address}: address in use"));
     }
 
@@ -303,7 +287,7 @@ mod tests {
 
     #[test]
     fn localhost_is_both_families_under_one_port() {
-        let sockets = Sockets::new();
+        let sockets = Sockets::default();
         let bound = sockets.bind_all(&Listen::localhost(0)).unwrap();
         assert!(bound[0].is_ipv4());
         for address in &bound {
@@ -316,9 +300,9 @@ mod tests {
 
     #[test]
     fn port_0_becomes_a_real_one() {
-        let sockets = Sockets::new();
-        let bound = sockets.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let sockets = Sockets::default();
+        let bound = sockets.bind_with("127.0.0.1:0".parse().unwrap(), TcpListener::bind).unwrap();
         assert_ne!(bound.port(), 0);
-        assert_eq!(sockets.bind(bound).unwrap(), bound);
+        assert_eq!(sockets.bind_with(bound, TcpListener::bind).unwrap(), bound);
     }
 }

@@ -8,9 +8,9 @@ use crate::setting::Listen;
 /// Ports below this one need a privilege on most systems.
 const UNPRIVILEGED: u16 = 1024;
 
-/// Whose address it is.
+/// Listener address it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Whose {
+pub enum Listener {
     Public,
     Admin,
 }
@@ -18,7 +18,7 @@ pub enum Whose {
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
     #[error("cannot listen on {address}: {}", reason(.why))]
-    Bind { address: SocketAddr, why: io::Error, whose: Whose },
+    Bind { address: SocketAddr, why: io::Error, listener: Listener },
     #[error(
         "cannot listen on {address} for the admin pages: it is the address for clients already"
     )]
@@ -41,7 +41,7 @@ pub(super) fn reason(why: &io::Error) -> String {
 impl ListenError {
     /// Two listeners at one address would share its socket, and clients would reach the admin pages.
     pub(super) fn if_same(public: &[SocketAddr], admin: &Listen) -> Result<(), Self> {
-        let mut admin = [Some(admin.first()), admin.also()].into_iter().flatten();
+        let mut admin = [Some(admin.first), admin.also].into_iter().flatten();
         let same = admin.find(|address| public.contains(address));
         same.map_or(Ok(()), |address| Err(Self::Same { address }))
     }
@@ -55,7 +55,9 @@ impl ListenError {
             {
                 Self::Same { address }
             }
-            Self::Bind { address, why, .. } => Self::Bind { address, why, whose: Whose::Admin },
+            Self::Bind { address, why, .. } => {
+                Self::Bind { address, why, listener: Listener::Admin }
+            }
             other => other,
         }
     }
@@ -63,9 +65,9 @@ impl ListenError {
     /// What to do about it, for people.
     pub fn hint(&self) -> String {
         match self {
-            Self::Bind { address, why, whose } => of_bind(*address, why.kind(), *whose),
+            Self::Bind { address, why, listener } => of_bind(*address, why.kind(), *listener),
             Self::Same { address } => {
-                format!("take another port: {}", Whose::Admin.at(above(*address)))
+                format!("take another port: {}", Listener::Admin.flag(other_port(*address)))
             }
             Self::NotHandedOver { .. } => {
                 "send SIGQUIT to the running process within six seconds of this start".to_owned()
@@ -79,9 +81,9 @@ impl ListenError {
     }
 }
 
-impl Whose {
-    /// How to say that it listens at `address`.
-    fn at(self, address: impl std::fmt::Display) -> String {
+impl Listener {
+    /// The flag that makes it listen at `address`.
+    fn flag(self, address: impl std::fmt::Display) -> String {
         match self {
             Self::Public => format!("`--listen {address}` (COUNTERSIGN_LISTEN)"),
             Self::Admin => format!("`--admin {address}` (COUNTERSIGN_ADMIN)"),
@@ -89,7 +91,7 @@ impl Whose {
     }
 }
 
-fn of_bind(address: SocketAddr, why: io::ErrorKind, whose: Whose) -> String {
+fn of_bind(address: SocketAddr, why: io::ErrorKind, listener: Listener) -> String {
     let port = address.port();
     match why {
         io::ErrorKind::AddrInUse => {
@@ -100,7 +102,7 @@ fn of_bind(address: SocketAddr, why: io::ErrorKind, whose: Whose) -> String {
             format!(
                 "`{look}` shows which process has it (as root, if it is another user's): stop that one, or \
                  take another port: {}",
-                whose.at(above(address))
+                listener.flag(other_port(address))
             )
         }
         io::ErrorKind::PermissionDenied if port < UNPRIVILEGED => {
@@ -114,7 +116,7 @@ fn of_bind(address: SocketAddr, why: io::ErrorKind, whose: Whose) -> String {
             };
             format!(
                 "a port below {UNPRIVILEGED} needs a privilege that this user lacks: take another one, {}{grant}",
-                whose.at(above(address))
+                listener.flag(other_port(address))
             )
         }
         io::ErrorKind::AddrNotAvailable => {
@@ -123,24 +125,26 @@ fn of_bind(address: SocketAddr, why: io::ErrorKind, whose: Whose) -> String {
                 false => "ifconfig",
             };
             // The admin pages are never offered to every address.
-            let instead = match whose {
-                Whose::Public => format!("{} takes all of them", whose.at(format_args!(":{port}"))),
-                Whose::Admin => {
-                    let here = whose.at(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+            let instead = match listener {
+                Listener::Public => {
+                    format!("{} takes all of them", listener.flag(format_args!(":{port}")))
+                }
+                Listener::Admin => {
+                    let here = listener.flag(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
                     format!("{here} is for this machine alone")
                 }
             };
             format!("`{look}` lists the addresses of this machine; {instead}")
         }
         _ => {
-            let here = SocketAddr::from((Ipv4Addr::LOCALHOST, above(address).port()));
-            format!("take another address: {}", whose.at(here))
+            let here = SocketAddr::from((Ipv4Addr::LOCALHOST, other_port(address).port()));
+            format!("take another address: {}", listener.flag(here))
         }
     }
 }
 
 /// The same address with a port that is probably free and needs no privilege.
-fn above(address: SocketAddr) -> SocketAddr {
+fn other_port(address: SocketAddr) -> SocketAddr {
     let port = match address.port() {
         low @ ..UNPRIVILEGED => low + 8000,
         u16::MAX => 8080,
@@ -155,7 +159,7 @@ mod tests {
 
     fn hint(address: &str, why: io::ErrorKind, admin: bool) -> String {
         let address = address.parse().unwrap();
-        let error = ListenError::Bind { address, why: why.into(), whose: Whose::Public };
+        let error = ListenError::Bind { address, why: why.into(), listener: Listener::Public };
         if admin { error.of_admin(&[]).hint() } else { error.hint() }
     }
 
@@ -190,7 +194,7 @@ mod tests {
     fn an_admin_listener_at_the_port_for_clients_says_so() {
         let address: SocketAddr = "127.0.0.1:9090".parse().unwrap();
         let why = io::ErrorKind::AddrInUse.into();
-        let error = ListenError::Bind { address, why, whose: Whose::Public };
+        let error = ListenError::Bind { address, why, listener: Listener::Public };
         let error = error.of_admin(&["0.0.0.0:9090".parse().unwrap()]);
         assert!(error.to_string().contains("for clients already"), "{error}");
         assert!(error.hint().contains("`--admin 127.0.0.1:9091`"), "{}", error.hint());

@@ -16,7 +16,7 @@ pub mod tls;
 mod volume;
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,15 +29,17 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
 use self::assemble::App;
-pub use self::assemble::StartError;
 use self::listen::{ListenError, Sockets};
 use self::threads::Threads;
 use self::tls::{Certificate, TlsError};
 use crate::admin;
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError, HostHeader};
+use crate::issuer::IssuerError;
 use crate::issuer::publisher::COMMON_PATH;
+use crate::keyring::KeyringError;
 use crate::proxy::http::connection::ConnectionHandler;
+use crate::proxy::http::upstream::UpstreamError;
 
 /// Why the server could not run.
 #[derive(Debug, thiserror::Error)]
@@ -46,8 +48,18 @@ pub enum RunError {
     Listen(#[from] ListenError),
     #[error(transparent)]
     Tls(#[from] TlsError),
+    #[error("signing keys: {0}")]
+    Keyring(#[from] KeyringError),
     #[error(transparent)]
-    Start(#[from] StartError),
+    Issuer(#[from] IssuerError),
+    #[error("upstream: {0}")]
+    Upstream(#[from] UpstreamError),
+    #[error("cannot read the system's resolver configuration: {0}")]
+    Resolver(std::io::Error),
+    #[error("exchange: {0}")]
+    OpaqueExchange(String),
+    #[error("otel: {0}")]
+    Otel(String),
     #[error("cannot start threads: {0}")]
     Threads(std::io::Error),
 }
@@ -89,16 +101,41 @@ pub struct Started {
     pub data_dir: Option<PathBuf>,
 }
 
+impl Started {
+    /// `shown`: a person sees the rest in another form.
+    fn log(&self, shown: bool) {
+        let all = |list: &[SocketAddr]| {
+            list.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+        };
+        let public = all(&self.public);
+        let admin = if self.admin.is_empty() { "off".into() } else { all(&self.admin) };
+        if shown {
+            tracing::info!(public, admin, "listening");
+            return;
+        }
+        tracing::info!(
+            public,
+            admin,
+            url = self.url,
+            jwks = format!("{}{COMMON_PATH}", self.url),
+            store = self.store,
+            kid = self.kid,
+            "listening"
+        );
+    }
+}
+
 /// Runs until a signal ends it. `SIGTERM` and `SIGINT` let running requests end. `SIGQUIT` first
 /// hands the listeners to a new process. `SIGHUP` reads the configuration again.
 ///
 /// # Errors
 /// [`RunError`]; then nothing listens.
 pub fn run(config: Config, options: Options) -> Result<(), RunError> {
-    let handover = handover(&config.data_dir);
+    // Where a new process asks a running one for its listeners.
+    let handover = config.data_dir.join("upgrade.sock");
     let sockets = match options.upgrade {
         true => Sockets::taken_over(&handover)?,
-        false => Sockets::new(),
+        false => Sockets::default(),
     };
     if let Some(upstream) = &config.upstream
         && upstream.host == Some(HostHeader::Upstream)
@@ -110,19 +147,15 @@ pub fn run(config: Config, options: Options) -> Result<(), RunError> {
         );
     }
     let server = Server::start(config, sockets, Clock::system())?;
-    server.log_start(options.started.is_some());
+    let started = server.started();
+    started.log(options.started.is_some());
     volume::warn_if_lost(&server.app.config.load().keyring.store);
-    if let Some(started) = options.started {
-        started(&server.started());
+    if let Some(on_start) = options.started {
+        on_start(&started);
     }
     let ending = server.background.block_on(signals::serve(&server, options.reload, &handover));
     server.stop(ending);
     Ok(())
-}
-
-/// Where a new process asks a running one for its listeners.
-fn handover(data_dir: &Path) -> PathBuf {
-    data_dir.join("upgrade.sock")
 }
 
 /// Starts a server on its own threads; for tests and the demonstration. Port 0 is allowed.
@@ -140,33 +173,22 @@ pub fn start_in_process(config: Config) -> Result<Handle, RunError> {
 pub fn start_with_clock(config: Config, clock: Clock) -> Result<Handle, RunError> {
     #[cfg(debug_assertions)]
     crate::log::copy::start();
-    let (started, starting) = std::sync::mpsc::channel();
+    let thread = || std::thread::Builder::new().name("countersign".into());
+    // The caller's thread may belong to an async runtime, which must not be blocked.
+    let starting = thread().spawn(move || Server::start(config, Sockets::default(), clock));
+    let server = starting.map_err(RunError::Threads)?.join();
+    let died = |_| RunError::Threads(std::io::Error::other("the server's thread died"));
+    let server = server.map_err(died)??;
+    let (public, admin) = (server.public[0], server.admin.first().copied());
+    let app = server.app.clone();
     let (stop, stopped) = oneshot::channel::<()>();
-    let thread = std::thread::Builder::new().name("countersign".into()).spawn(move || {
-        match Server::start(config, Sockets::new(), clock) {
-            Ok(server) => {
-                let _ = started.send(Ok((
-                    server.public[0],
-                    server.admin.first().copied(),
-                    server.app.clone(),
-                )));
-                // Also if the handle was dropped.
-                let _ = server.background.block_on(stopped);
-                server.stop(Ending::Close);
-            }
-            Err(error) => {
-                let _ = started.send(Err(error));
-            }
-        }
+    let thread = thread().spawn(move || {
+        // Also if the handle was dropped.
+        let _ = server.background.block_on(stopped);
+        server.stop(Ending::Close);
     });
-    let thread = thread.map_err(RunError::Threads)?;
-    match starting.recv() {
-        Ok(Ok((public, admin, app))) => {
-            Ok(Handle { public, admin, app, stop: Some(stop), thread: Some(thread) })
-        }
-        Ok(Err(error)) => Err(error),
-        Err(_) => Err(RunError::Threads(std::io::Error::other("the server's thread died"))),
-    }
+    let thread = Some(thread.map_err(RunError::Threads)?);
+    Ok(Handle { public, admin, app, stop: Some(stop), thread })
 }
 
 /// A running server. Dropping it stops it.
@@ -189,28 +211,24 @@ impl Handle {
     }
 
     /// The application, for tests that look inside.
-    pub fn rooms(&self) -> &App {
+    pub fn app(&self) -> &App {
         &self.app
     }
 
     /// Lets running requests end, then stops.
-    pub fn stop(mut self) {
-        self.end();
+    pub fn stop(self) {
+        drop(self);
     }
+}
 
-    fn end(&mut self) {
+impl Drop for Handle {
+    fn drop(&mut self) {
         if let Some(stop) = self.stop.take() {
             let _ = stop.send(());
         }
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
-    }
-}
-
-impl Drop for Handle {
-    fn drop(&mut self) {
-        self.end();
     }
 }
 
@@ -234,7 +252,6 @@ struct Server {
     stopping: watch::Sender<bool>,
     /// Ends when no connection is accepted any more.
     accepting: tokio::task::JoinHandle<()>,
-    grace: Duration,
     /// Moves bytes.
     proxy: Threads,
     /// Fetches keys, rotates ours, answers the admin listener.
@@ -256,22 +273,18 @@ impl Server {
         let certificate = config.server.tls.as_ref().map(Certificate::load).transpose()?;
         let background = threads::many("background", 1).map_err(RunError::Threads)?;
         let proxy = Threads::new("proxy", config.server.threads()).map_err(RunError::Threads)?;
-        let grace = config.server.grace;
         let app = background.block_on(App::assemble(config, clock))?;
         let (stopping, stop) = watch::channel(false);
 
-        let listener = |at: &SocketAddr| ListenerConfig::tcp(at.to_string()).l4_buffer(one_write());
-        let listeners = public.iter().map(listener).collect();
         if let Some(certificate) = &certificate {
             background.spawn(certificate.clone().watch(stop.clone()));
         }
         let tls = certificate.clone().map(acceptor);
         let handler = ConnectionHandler::new(app.state.clone(), tls);
-        let accepting = proxy.spawn(listen_on(listeners, handler, &sockets, stop.clone()));
+        let accepting = proxy.spawn(listen_on(&public, handler, &sockets, stop.clone()));
         if !admin.is_empty() {
-            let listeners = admin.iter().map(|at| ListenerConfig::tcp(at.to_string())).collect();
             let status = admin::App::new(app.source());
-            background.spawn(listen_on(listeners, status, &sockets, stop.clone()));
+            background.spawn(listen_on(&admin, status, &sockets, stop.clone()));
         }
         app.spawn(&background, &stop);
         Ok(Self {
@@ -282,7 +295,6 @@ impl Server {
             certificate,
             stopping,
             accepting,
-            grace,
             proxy,
             background,
         })
@@ -305,28 +317,6 @@ impl Server {
         }
     }
 
-    /// `shown`: a person sees the rest in another form.
-    fn log_start(&self, shown: bool) {
-        let started = self.started();
-        let all = |list: &[SocketAddr]| {
-            list.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
-        };
-        let admin = if started.admin.is_empty() { "off".into() } else { all(&started.admin) };
-        if shown {
-            tracing::info!(public = all(&started.public), admin, "listening");
-            return;
-        }
-        tracing::info!(
-            public = all(&started.public),
-            admin,
-            url = started.url,
-            jwks = format!("{}{COMMON_PATH}", started.url),
-            store = started.store,
-            kid = started.kid,
-            "listening"
-        );
-    }
-
     /// Stops listening, waits for running requests until the grace ends, and ends the threads.
     fn stop(self, ending: Ending) {
         if ending == Ending::Close {
@@ -336,7 +326,7 @@ impl Server {
         let _ = self.stopping.send(true);
         let open = || self.app.state.open_connections();
         self.background.block_on(async {
-            let until = Instant::now() + self.grace;
+            let until = Instant::now() + self.app.state.server.grace;
             let _ = tokio::time::timeout_at(until, self.accepting).await;
             // The last accepted connection is counted as soon as its task has started.
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -366,14 +356,8 @@ pub(crate) fn reachable(mut address: SocketAddr) -> SocketAddr {
     address
 }
 
-/// An answer of our own is sent in one write, head and body: pingora's 1460 bytes are less than a
-/// token answer.
-fn one_write() -> L4BufferSettings {
-    L4BufferSettings::default().write(16 * 1024)
-}
-
 fn acceptor(certificate: Arc<Certificate>) -> Acceptor {
-    // With a resolver the two paths are not looked at.
+    // With a resolver the two paths are not used.
     #[expect(clippy::unwrap_used, reason = "it makes a struct of its arguments; it cannot fail")]
     let mut settings = TlsSettings::intermediate("", "").unwrap();
     settings.set_cert_resolver(certificate);
@@ -381,9 +365,9 @@ fn acceptor(certificate: Arc<Certificate>) -> Acceptor {
     settings.build()
 }
 
-/// Runs `app` on its listeners until told to stop.
+/// Runs `app` at these addresses until told to stop.
 fn listen_on<A>(
-    listeners: Vec<ListenerConfig>,
+    addresses: &[SocketAddr],
     app: A,
     sockets: &Sockets,
     stop: watch::Receiver<bool>,
@@ -392,9 +376,12 @@ where
     A: pingora::apps::ServerApp + Send + Sync + 'static,
 {
     let mut service = Service::new(String::new(), app);
-    for listener in listeners {
-        service.add_listener(listener);
+    for address in addresses {
+        // An answer of our own is sent in one write, head and body: pingora's 1460 bytes are less than a
+        // token answer.
+        let buffer = L4BufferSettings::default().write(16 * 1024);
+        service.add_listener(ListenerConfig::tcp(address.to_string()).l4_buffer(buffer));
     }
-    let table = sockets.table();
+    let table = sockets.fds.clone();
     async move { service.start_service(Some(table), stop, 1).await }
 }

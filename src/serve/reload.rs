@@ -17,7 +17,7 @@ pub(super) fn apply(app: &Arc<App>, config: &Config) -> Result<(), String> {
         || config.server.tls != old.server.tls
         || config.upstream.as_ref().map(|u| &u.url) != old.upstream.as_ref().map(|u| &u.url)
         || config.data_dir != old.data_dir
-        || config.otel.as_ref().map(|o| &o.endpoint) != old.otel.as_ref().map(|o| &o.endpoint)
+        || config.otel.endpoint != old.otel.endpoint
     {
         tracing::warn!("listeners, upstream, data directory and otel change only after a restart");
     }
@@ -31,8 +31,8 @@ pub(super) fn apply(app: &Arc<App>, config: &Config) -> Result<(), String> {
         app.issuers.reload(config.issuers.clone()).map_err(|e| e.to_string())?;
         app.state.routes.store(Arc::new(config.routes(config.tokens.clone())));
     }
-    app.publisher.set_profile(config.profile.clone());
-    app.bridge.reload(config.profile.clone());
+    app.state.publisher.set_profile(config.profile.clone());
+    app.state.bridge.reload(config.profile.clone());
     app.config.store(Arc::new(config.clone()));
     Ok(())
 }

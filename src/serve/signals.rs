@@ -40,9 +40,11 @@ pub(super) async fn serve(server: &Server, again: Option<Reload>, handover: &Pat
                     certificate.reload();
                 }
                 server.app.keyring.reload();
-                let config = again.as_ref().map(|again| again().map_err(|e| e.to_string()));
-                let config = config.transpose();
-                match config.and_then(|new| new.map_or(Ok(()), |new| reload::apply(&server.app, &new))) {
+                let applied = again.as_ref().map_or(Ok(()), |again| {
+                    let config = again().map_err(|e| e.to_string())?;
+                    reload::apply(&server.app, &config)
+                });
+                match applied {
                     Ok(()) => tracing::info!("the configuration was read again"),
                     Err(why) => tracing::error!(why, "the old configuration stays in use"),
                 }

@@ -30,8 +30,8 @@ impl Threads {
         let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel();
         let thread = std::thread::Builder::new().name(name.into()).spawn(move || {
-            let patience = runtime.block_on(stopped).unwrap_or_default();
-            runtime.shutdown_timeout(patience);
+            let timeout = runtime.block_on(stopped).unwrap_or_default();
+            runtime.shutdown_timeout(timeout);
         })?;
         Ok(Self::One { handle, stop, thread })
     }
@@ -47,13 +47,13 @@ impl Threads {
     }
 
     /// Ends the threads. Running tasks are dropped; a blocking call is awaited this long.
-    pub(super) fn shutdown(self, patience: Duration) {
+    pub(super) fn shutdown(self, timeout: Duration) {
         match self {
             Self::One { stop, thread, .. } => {
-                let _ = stop.send(patience);
+                let _ = stop.send(timeout);
                 let _ = thread.join();
             }
-            Self::Many(runtime) => runtime.shutdown_timeout(patience),
+            Self::Many(runtime) => runtime.shutdown_timeout(timeout),
         }
     }
 }

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use crate::proxy::settings::TlsFiles;
 
 /// How often the files are checked. A certificate is renewed days before it expires.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
+const CHECK_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Why a certificate and its key cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -55,7 +55,7 @@ impl Certificate {
         let mut seen = self.stamps();
         loop {
             tokio::select! {
-                () = tokio::time::sleep(LOOK_EVERY) => {}
+                () = tokio::time::sleep(CHECK_INTERVAL) => {}
                 _ = stop.wait_for(|stop| *stop) => return,
             }
             let now = self.stamps();

@@ -62,7 +62,7 @@ async fn a_full_queue_is_a_503_and_key_sets_are_still_answered() {
     }
     assert_eq!(counts.keys().collect::<Vec<_>>(), [&200, &503], "{counts:?}");
     assert_eq!(reads, 50);
-    let status = proxy.handle.rooms().bridge.status();
+    let status = proxy.handle.app().state.bridge.status();
     assert_eq!(status.queue.overloaded, counts[&503]);
     // It recovers without intervention.
     let token = upstream.token(&upstream.claims());
@@ -179,7 +179,7 @@ async fn tls_handshakes_count_as_connections_and_have_the_time_of_a_header() {
     );
     let proxy = Proxy::ready(&upstream.url(), &toml).await;
     let public = proxy.handle.public;
-    let open = || proxy.handle.rooms().state.open_connections();
+    let open = || proxy.handle.app().state.open_connections();
     let mut idle = Vec::new();
     for _ in 0..3 {
         let mut stream = TcpStream::connect(public).await.unwrap();
@@ -211,6 +211,6 @@ async fn tls_handshakes_count_as_connections_and_have_the_time_of_a_header() {
     let client = reqwest::Client::builder().tls_certs_only([root]).resolve("localhost", public);
     let url = format!("https://localhost:{}/jwks", public.port());
     assert_eq!(client.build().unwrap().get(url).send().await.unwrap().status(), 200);
-    let failures = proxy.handle.rooms().state.status().failures;
+    let failures = proxy.handle.app().state.status().failures;
     assert_eq!((failures["overloaded"], failures["tls_handshake"]), (5, 3));
 }

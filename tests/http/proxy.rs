@@ -147,7 +147,7 @@ async fn an_answer_that_cannot_be_read_passes_unchanged() {
         assert_eq!(answer.headers()["etag"], "\"upstream\"");
         assert_eq!(answer.bytes().await.unwrap(), body);
     }
-    let places = proxy.handle.rooms().state.status().places;
+    let places = proxy.handle.app().state.status().places;
     assert_eq!(places["expired"], 1);
     assert_eq!(places["answer_too_large"], 1);
 }

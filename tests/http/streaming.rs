@@ -119,7 +119,7 @@ async fn a_reload_takes_all_or_nothing() {
     };
     let proxy = Proxy::ready(&upstream.url(), &issuer("a", "")).await;
     let known = || -> Vec<String> {
-        proxy.handle.rooms().issuers.iter().map(|i| i.name().to_string()).collect()
+        proxy.handle.app().issuers.iter().map(|i| i.name().to_string()).collect()
     };
     let two = format!("{}{}", issuer("a", ""), issuer("b", "/b"));
     let good = config(&upstream.url(), &two, proxy.data.path());

@@ -175,7 +175,7 @@ async fn full_and_empty_again(dir: &Path) {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let mut client = Client { http: http.clone(), base, upstream: &upstream, tokens: 0, reads: 0 };
-    let keyring = handle.rooms().keyring.clone();
+    let keyring = handle.app().keyring.clone();
     let first = client.exchange().await;
     let issuer_file = dir.join("issuers");
     eventually("the issuer's set is kept", || {
@@ -198,7 +198,7 @@ async fn full_and_empty_again(dir: &Path) {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let during = client.tokens;
-    handle.rooms().issuers.only().unwrap().fresh_for(Some("e2")).await.unwrap();
+    handle.app().issuers.only().unwrap().fresh_for(Some("e2")).await.unwrap();
     while !client.served().await.contains("e2") {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
@@ -255,7 +255,7 @@ async fn full_and_empty_again(dir: &Path) {
 
     // The pending write is on disk: the first key stays until the last token it signed has expired.
     let (again, _) = start(&upstream, dir);
-    let after = again.rooms().keyring.snapshot();
+    let after = again.app().keyring.snapshot();
     assert!(signed.iter().all(|kid| after.keys.iter().any(|key| key.kid == *kid)), "{ring:?}");
     let old = after.keys.iter().find(|key| key.kid == first).unwrap();
     assert_eq!(old.state, KeyState::Retired);

@@ -4,6 +4,7 @@
 #![cfg(feature = "verifier")]
 
 use crate::support::verifiers::{self, AnswerOf as _};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::support::tokens::*;
@@ -243,12 +244,13 @@ fn rename_set_drop_and_what_they_may_not_touch() {
     let key = TestKey::new(Alg::Es384, "k1");
     let mut scene = Scene::new(&[&key]);
     let pair = |a: &str, b: &str| (a.to_owned(), b.to_owned());
-    scene.policy.claims.rename = vec![pair("uid", "sub"), pair("far", "exp"), pair("iss", "was")];
-    scene.policy.claims.set = vec![
+    scene.policy.claims.rename =
+        [pair("uid", "sub"), pair("far", "exp"), pair("iss", "was")].into();
+    scene.policy.claims.set = BTreeMap::from([
         ("role".into(), json!({"a": [1]})),
         ("exp".into(), json!(NOW + 1_000_000)),
         ("aud".into(), json!("admin")),
-    ];
+    ]);
     scene.policy.claims.drop = vec!["name".into(), "nbf".into()];
     let old = with(with(claims(), "uid", json!("u-9")), "far", json!(NOW + 999_999));
     let old = with(old, "nbf", json!(NOW - 1));
@@ -470,9 +472,9 @@ fn a_token_made_to_allow_less_does_not_carry_the_one_that_allows_more() {
     silent.policy.claims.drop = vec!["name".into()];
     let named = with(claims(), "name", json!("Ada"));
     let mut lowered = plain();
-    lowered.policy.claims.set = vec![("role".into(), json!("user"))];
+    lowered.policy.claims.set = [("role".into(), json!("user"))].into();
     let mut swapped = plain();
-    swapped.policy.claims.rename = vec![("name".into(), "role".into())];
+    swapped.policy.claims.rename = [("name".into(), "role".into())].into();
     let admin = with(named.clone(), "role", json!("admin"));
     for (scene, old, ask) in [
         (plain(), &several, narrow),
@@ -490,10 +492,10 @@ fn a_token_made_to_allow_less_does_not_carry_the_one_that_allows_more() {
     }
     // No claim was removed, so the original is still embedded.
     let mut added = plain();
-    added.policy.claims.set = vec![("role".into(), json!("user"))];
+    added.policy.claims.set = [("role".into(), json!("user"))].into();
     assert!(header(&added.new_token(&key.token(&claims()))).get("cso").is_some());
     let mut same = plain();
-    same.policy.claims.set = vec![("role".into(), json!("admin"))];
+    same.policy.claims.set = [("role".into(), json!("admin"))].into();
     assert!(header(&same.new_token(&key.token(&admin))).get("cso").is_some());
     let one = Ask { audience: Some(&app), downscope: true, ..Ask::default() };
     assert!(header(&plain().new_token_for(&key.token(&claims()), &one)).get("cso").is_some());
@@ -573,7 +575,7 @@ fn introspected_claims_are_signed_when_active_and_never_live_longer() {
 fn userinfo_claims_get_issuer_audience_and_lifetime() {
     let key = TestKey::new(Alg::Es384, "k1");
     let mut scene = Scene::new(&[&key]);
-    scene.policy.claims.rename = vec![("id".into(), "sub".into())];
+    scene.policy.claims.rename = [("id".into(), "sub".into())].into();
     let app = Audience::parse("app").unwrap();
     let answer = br#"{"id": 76561197960287930, "name":"gabe"}"#;
     let asserted =
@@ -605,7 +607,7 @@ fn a_token_without_the_claim_that_becomes_sub_is_nobodys() {
     // The token's own `sub` has another meaning, and another user's ID may look the same.
     let key = TestKey::new(Alg::Es384, "k1");
     let mut scene = Scene::new(&[&key]);
-    scene.policy.claims.rename = vec![("uid".into(), "sub".into())];
+    scene.policy.claims.rename = [("uid".into(), "sub".into())].into();
     let new = scene.new_claims(&key, &with(claims(), "uid", json!("42")));
     assert_eq!(new["sub"], "42");
     assert_eq!(scene.refusal(&key.token(&with(claims(), "sub", json!("42")))), "sub_missing");

@@ -47,13 +47,13 @@ async fn a_good_token_is_exchanged() {
         let new = body["access_token"].as_str().unwrap();
         assert_eq!(upstream.claims_of(new), upstream.claims_of(&token));
     }
-    let status = proxy.handle.rooms().bridge.status();
+    let status = proxy.handle.app().state.bridge.status();
     assert_eq!((status.cache.misses, status.cache.hits), (1, 1));
     // Exchanging the new token again does not loop: no issuer is configured for our own tokens.
 }
 
 fn count(proxy: &Proxy, outcome: &str) -> u64 {
-    let status = proxy.handle.rooms().bridge.status();
+    let status = proxy.handle.app().state.bridge.status();
     let tokens = status.by.iter().filter(|row| row.outcome == outcome).map(|row| row.count);
     let refused = status.refusals.iter().filter(|row| row.code == outcome).map(|row| row.count);
     tokens.chain(refused).sum()
@@ -61,10 +61,10 @@ fn count(proxy: &Proxy, outcome: &str) -> u64 {
 
 /// The inputs of every result: the issuer's keys, our keys, and what is published of both.
 fn depends_on(proxy: &Proxy) -> (u64, String, Arc<PublishedKids>) {
-    let app = proxy.handle.rooms();
+    let app = proxy.handle.app();
     let issuer = app.issuers.only().unwrap();
     let signer = app.keyring.snapshot().active.kid().to_string();
-    (issuer.snapshot().unwrap().epoch, signer, app.publisher.kids_for(issuer.name()))
+    (issuer.snapshot().unwrap().epoch, signer, app.state.publisher.kids_for(issuer.name()))
 }
 
 /// Runs `attempt` with a new token each time, until none of its inputs changed meanwhile: a result
@@ -76,7 +76,7 @@ async fn undisturbed<T>(
     mut attempt: impl AsyncFnMut(String) -> T,
 ) -> (T, [u64; 4]) {
     let counts = || {
-        let cache = proxy.handle.rooms().bridge.status().cache;
+        let cache = proxy.handle.app().state.bridge.status().cache;
         [count(proxy, "countersigned"), cache.misses, cache.hits, cache.entries]
     };
     for number in 0..10 {
@@ -121,7 +121,7 @@ async fn who_asked_first_may_go_away() {
     provider();
     let upstream = Upstream::start().await;
     let proxy = Proxy::ready(&upstream.url(), "").await;
-    let bridge = proxy.handle.rooms().bridge.clone();
+    let bridge = proxy.handle.app().state.bridge.clone();
     let ask = countersign::pipeline::Ask::default();
     let (made, [signed, misses, ..]) = undisturbed(&proxy, &upstream, async |token| {
         let mut first = Box::pin(bridge.countersign(&token, &ask));
@@ -154,7 +154,7 @@ async fn a_refusal_is_not_remembered() {
         upstream.url()
     );
     let proxy = Proxy::ready(&upstream.url(), &toml).await;
-    let bridge = proxy.handle.rooms().bridge.clone();
+    let bridge = proxy.handle.app().state.bridge.clone();
     let ask = countersign::pipeline::Ask::default();
     let new = Signer::es384();
     let token = new.token(&json!({"alg": "ES384", "kid": "new"}), &upstream.claims());
@@ -182,7 +182,7 @@ async fn a_result_leaves_the_cache_when_its_token_expires() {
     let clock = countersign::clock::Clock::scaled(100.0);
     let config = proxy::config(&upstream.url(), "", data.path());
     let handle = countersign::serve::start_with_clock(config, clock).unwrap();
-    let bridge = handle.rooms().bridge.clone();
+    let bridge = handle.app().state.bridge.clone();
     let token = upstream.token(&upstream.claims());
     let ask = countersign::pipeline::Ask::default();
     let mut made = bridge.countersign(&token, &ask).await;
@@ -218,7 +218,7 @@ fn hmac(alg: &str, text: &str, claims: &Value) -> String {
 
 /// Nothing was signed: it was neither counted nor cached.
 fn nothing_signed(proxy: &Proxy) {
-    let status = proxy.handle.rooms().bridge.status();
+    let status = proxy.handle.app().state.bridge.status();
     assert_eq!((status.countersigned, status.passed), (0, 0), "{status:?}");
     assert_eq!((status.cache.hits, status.cache.entries), (0, 0));
 }

@@ -54,7 +54,7 @@ fn every_finder(input: &[u8]) {
     }
     if let Ok(text) = std::str::from_utf8(input) {
         if let Ok(path) = JsonPath::parse(text) {
-            assert_eq!(path.as_str(), text);
+            assert_eq!(path.as_ref(), text);
         }
         if let Ok(pattern) = PathPattern::parse(text) {
             let _ = pattern.matches("/a/b");

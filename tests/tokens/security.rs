@@ -62,7 +62,7 @@ async fn a_result_that_a_reload_overtook_is_not_kept() {
     };
     let gone = issuer("gone", &format!("http://{}/jwks", slow.local_addr().unwrap()));
     let proxy = Proxy::start(&upstream.url(), &gone);
-    let bridge = proxy.handle.rooms().bridge.clone();
+    let bridge = proxy.handle.app().state.bridge.clone();
     let mut claims = upstream.claims();
     claims["iss"] = json!("gone");
     let token = upstream.token(&claims);
@@ -139,16 +139,16 @@ async fn a_key_replaced_under_its_kid_takes_cached_results_with_it() {
         upstream.url()
     );
     let proxy = Proxy::ready(&upstream.url(), &toml).await;
-    let rooms = proxy.handle.rooms();
+    let app = proxy.handle.app();
     let token = upstream.token(&upstream.claims());
     let ask = Ask::default();
-    let first = rooms.bridge.countersign(&token, &ask).await.unwrap();
-    let second = rooms.bridge.countersign(&token, &ask).await.unwrap();
+    let first = app.state.bridge.countersign(&token, &ask).await.unwrap();
+    let second = app.state.bridge.countersign(&token, &ask).await.unwrap();
     assert_eq!(first.jwt, second.jwt);
-    assert_eq!(rooms.bridge.status().cache.hits, 1, "the answer was known");
+    assert_eq!(app.state.bridge.status().cache.hits, 1, "the answer was known");
     let new = signer::Signer::es384();
     upstream.tell(|told| told.jwks = json!({"keys": [new.jwk("e1")]}).to_string());
-    let handle = rooms.issuers.only().unwrap();
+    let handle = app.issuers.only().unwrap();
     let epoch = handle.snapshot().unwrap().epoch;
     for n in 0..500 {
         // A token with an unknown `kid` has the same effect, once the cooldown is over.
@@ -159,11 +159,11 @@ async fn a_key_replaced_under_its_kid_takes_cached_results_with_it() {
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
     assert_eq!(handle.snapshot().unwrap().epoch, epoch + 1);
-    let refused = rooms.bridge.countersign(&token, &ask).await.map(|_| "cached").unwrap_err();
+    let refused = app.state.bridge.countersign(&token, &ask).await.map(|_| "cached").unwrap_err();
     assert_eq!(refused.code(), "signature");
     let header = json!({"alg": new.alg(), "kid": "e1", "typ": "JWT"});
     let good = new.token(&header, &upstream.claims());
-    assert!(rooms.bridge.countersign(&good, &ask).await.unwrap().jwt.is_some());
+    assert!(app.state.bridge.countersign(&good, &ask).await.unwrap().jwt.is_some());
 }
 
 /// The same for a result in progress: a request that comes after the key was replaced must not
@@ -179,8 +179,8 @@ async fn a_result_begun_before_a_key_was_replaced_is_not_shared_after() {
         upstream.url()
     );
     let proxy = Proxy::ready(&upstream.url(), &toml).await;
-    let bridge = proxy.handle.rooms().bridge.clone();
-    let handle = proxy.handle.rooms().issuers.only().unwrap();
+    let bridge = proxy.handle.app().state.bridge.clone();
+    let handle = proxy.handle.app().issuers.only().unwrap();
     let new = signer::Signer::es384();
     upstream.tell(|told| told.jwks = json!({"keys": [new.jwk("e1")]}).to_string());
     let token = upstream.token(&upstream.claims());

@@ -193,7 +193,7 @@ impl<'a> Draft<'a> {
     /// has another meaning.
     fn check_subject_source(&self) -> Result<(), Refusal> {
         let renames = self.terms.policy.claims.rename.iter();
-        let mut sources = renames.filter(|(_, to)| to == "sub").map(|(from, _)| from);
+        let mut sources = renames.filter(|(_, to)| *to == "sub").map(|(from, _)| from);
         let missing = |from: &String| matches!(self.edits.get(from), None | Some("null"));
         if sources.any(missing) { Err(Refusal::SubjectMissing) } else { Ok(()) }
     }

@@ -1,7 +1,9 @@
 //! The rules for one issuer: data, checked when the configuration is read.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use super::alg::{Alg, AlgSet};
@@ -262,18 +264,20 @@ pub fn names_client(address: &str, client: &str) -> bool {
             || query.split('&').any(|pair| pair.split_once('=').is_some_and(|(_, v)| v == client)))
 }
 
-/// Changes to the claims, in this order: rename, set, drop. Everything else stays byte for byte.
-#[derive(Debug, Clone, Default, PartialEq)]
+/// Edits of the claims: rename, then set, then drop. Everything else stays byte for byte.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields)]
 pub struct ClaimRules {
-    /// Old name, new name.
-    pub rename: Vec<(String, String)>,
-    /// Name, value.
-    pub set: Vec<(String, serde_json::Value)>,
+    /// Old name = new name.
+    pub rename: BTreeMap<String, String>,
+    /// Name = value.
+    pub set: BTreeMap<String, serde_json::Value>,
     /// Names.
     pub drop: Vec<String>,
-    /// `exp` as a decimal string is read as a number (off: refused).
+    /// `exp`, `iat`, `nbf` as decimal strings are read.
     pub numeric_strings: bool,
-    /// `exp`, `iat`, `nbf` in milliseconds are divided (off: refused).
+    /// `exp`, `iat`, `nbf` in milliseconds are read.
     pub milliseconds: bool,
 }
 

@@ -115,7 +115,7 @@ fn step_into<'p>(open: &[OpenPath<'p>], member: Option<&str>) -> Vec<OpenPath<'p
 fn place(text: &str, quoted: &str, path: &JsonPath) -> Option<Place> {
     Some(Place {
         range: json::range(text, &quoted[1..quoted.len() - 1]),
-        name: path.as_str().to_owned(),
+        name: path.as_ref().to_owned(),
         token: serde_json::from_str(quoted).ok()?,
         encoding: Encoding::Json,
     })

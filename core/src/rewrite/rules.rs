@@ -1,46 +1,62 @@
 //! Which places are searched on which path.
 
+use serde::{Deserialize, Deserializer};
+
 use super::discovery::{Discovered, bases};
 use crate::jose::names::Audience;
+use crate::setting::{self, OneOrMany};
 
-/// One checked `[[tokens]]` table. For requests with a matching path, tokens in these places of the
-/// answer are countersigned, and tokens in the `restore` places of the request are replaced by the
-/// originals.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// Where the tokens are on one path.
+///
+/// For requests with a matching path, tokens in these places of the answer are countersigned, and tokens in
+/// the `restore` places of the request are replaced by the originals.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields)]
 pub struct TokenRule {
-    /// The paths that the rule applies to.
+    /// The request's path: exact, or with `*` (within a segment) and `**` (any).
     pub path: PathPattern,
-    /// String values of a JSON answer.
+    /// String values of a JSON answer, `access_token`, `sessions[*].token`.
+    #[serde(with = "OneOrMany")]
     pub json: Vec<JsonPath>,
     /// Query and fragment parameters of a `Location`.
+    #[serde(with = "OneOrMany")]
     pub redirect: Vec<String>,
     /// `Set-Cookie` names.
+    #[serde(with = "OneOrMany")]
     pub cookies: Vec<String>,
-    /// Header fields of the answer, in lower case, whose value is a token or `Bearer` and a token.
+    /// Header fields of the answer that hold a token, `set-auth-jwt`.
+    #[serde(with = "OneOrMany")]
     pub headers: Vec<String>,
     /// Hidden inputs of an HTML answer.
+    #[serde(with = "OneOrMany")]
     pub form_post: Vec<String>,
-    /// The answer's body is one token (`application/jwt`).
+    /// The answer is one token (`application/jwt`).
     pub jwt_body: bool,
-    /// What to do with `Authorization: Bearer` of the request.
+    /// `swap`: the request's bearer token is countersigned; `restore`: it becomes the original.
     pub bearer: Option<BearerMode>,
-    /// Form fields of the request whose countersigned tokens are replaced by the originals.
+    /// Form fields of the request whose tokens become the originals.
+    #[serde(with = "OneOrMany")]
     pub restore_form: Vec<String>,
-    /// String values of a JSON request that are restored in the same way.
+    /// String values of a JSON request whose tokens become the originals.
+    #[serde(with = "OneOrMany")]
     pub restore_json: Vec<JsonPath>,
-    /// Query parameters of the request that are restored.
+    /// Query parameters of the request whose tokens become the originals.
+    #[serde(with = "OneOrMany")]
     pub restore_query: Vec<String>,
-    /// Cookies of the request that are restored.
+    /// Cookies of the request whose tokens become the originals.
+    #[serde(with = "OneOrMany")]
     pub restore_cookies: Vec<String>,
-    /// The `aud` to choose where a token has several.
+    /// The `aud` to keep if a token names several.
     pub audience: Option<Audience>,
-    /// Set for the registration endpoint (RFC 7591): the algorithms with which the server itself
-    /// signs ID tokens.
+    /// Set for the registration endpoint (RFC 7591), never configured: the algorithms with which the server
+    /// itself signs ID tokens.
+    #[serde(skip)]
     pub registration: Option<Vec<String>>,
 }
 
 /// What happens to `Authorization: Bearer` on the way to the upstream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(inline))]
 #[serde(rename_all = "lowercase")]
 pub enum BearerMode {
@@ -198,6 +214,7 @@ pub enum PatternError {
 /// A pattern for request paths: an exact path, or one with `*` (any characters but `/`) and `**`
 /// (any characters). The default is the upstream's base path.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(inline, with = "String"))]
 pub struct PathPattern(String);
 
 impl PathPattern {
@@ -268,6 +285,12 @@ impl PathPattern {
     }
 }
 
+impl<'de> Deserialize<'de> for PathPattern {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        setting::text(from, Self::parse)
+    }
+}
+
 /// Pairs of rules whose second rule never applies, because the first matches all its paths. Returns
 /// indices into the list; the hiding rule comes first.
 pub fn hidden(rules: &[TokenRule]) -> Vec<(usize, usize)> {
@@ -309,6 +332,7 @@ pub(super) enum Step {
 /// A place in a JSON document: `access_token`, `session.tokens[*].value`, `*.jwt`. A dot that is
 /// part of a name is written `\.`. An array is stepped into by `[*]` or `*`.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(inline, with = "String"))]
 pub struct JsonPath {
     text: String,
     pub(super) steps: Vec<Step>,
@@ -343,11 +367,6 @@ impl JsonPath {
         Ok(Self { text: text.to_owned(), steps })
     }
 
-    /// The path as it was written.
-    pub fn as_str(&self) -> &str {
-        &self.text
-    }
-
     /// Whether it names a single value, not every element of an array or object.
     pub fn is_single(&self) -> bool {
         !self.steps.contains(&Step::Any)
@@ -359,6 +378,18 @@ impl JsonPath {
             Step::Member(name) => value.as_object()?.get(name),
             Step::Any => None,
         })
+    }
+}
+
+impl<'de> Deserialize<'de> for JsonPath {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        setting::text(from, Self::parse)
+    }
+}
+
+impl AsRef<str> for JsonPath {
+    fn as_ref(&self) -> &str {
+        &self.text
     }
 }
 

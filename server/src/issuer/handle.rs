@@ -141,7 +141,7 @@ impl IssuerHandle {
             return snapshot;
         }
         // A timeout is not an error: the set that is there now is the answer.
-        let _ = self.shared.clock.patience(timeout, self.wait(event, kid)).await;
+        let _ = tokio::time::timeout(timeout, self.wait(event, kid)).await;
         let snapshot = self.snapshot();
         if let (Some(set), Some(kid)) = (&snapshot, kid)
             && !set.keys.has_kid(kid)

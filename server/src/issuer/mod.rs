@@ -103,7 +103,6 @@ pub struct FetchSettings {
     /// A PEM file with further CA certificates.
     pub ca: Option<PathBuf>,
     /// Header lines to send.
-    #[schemars(with = "BTreeMap<String, String>")]
     pub headers: BTreeMap<String, Secret>,
     /// The server is the upstream: our request looks like those that the proxy forwards.
     #[serde(skip)]

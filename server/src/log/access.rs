@@ -10,7 +10,6 @@ use std::sync::OnceLock;
 
 use serde::Serialize;
 use tracing::Level;
-use tracing_subscriber::fmt::MakeWriter as _;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
 
@@ -45,17 +44,12 @@ pub struct Access<'a> {
 }
 
 /// Where access lines go, if they do not go through tracing's formatter.
-static LINES: OnceLock<Lines> = OnceLock::new();
+pub(super) static LINES: OnceLock<Lines> = OnceLock::new();
 
 /// Formats access lines into the log's queue.
 pub(super) struct Lines {
     pub(super) format: Format,
     pub(super) to: Queue,
-}
-
-/// From now on, access lines go to `lines`.
-pub(super) fn install(lines: Lines) {
-    let _ = LINES.set(lines);
 }
 
 /// Whether access lines are enabled; asked before they are built.
@@ -117,7 +111,7 @@ impl Lines {
             (scrub(access.request_id), scrub(access.method), scrub(access.path));
         let clean = Access { request_id: &id, method: &method, path: &path, ..*access };
         // The queue has no errors: a line that finds it full is counted.
-        let _ = self.to.make_writer().write_all(line(self.format, &clean, timestamp).as_bytes());
+        let _ = self.to.clone().write_all(line(self.format, &clean, timestamp).as_bytes());
     }
 }
 

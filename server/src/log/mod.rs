@@ -21,7 +21,6 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
-use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::FormatTime;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
@@ -144,11 +143,7 @@ pub fn init(format: Format, filter: &Filter) -> Result<Guard, LogError> {
     let (queue, guard) = writer::stderr();
     let access = access::Lines { format, to: queue.clone() };
     let is_terminal = io::stderr().is_terminal();
-    let lines = match format {
-        Format::Text if is_terminal => terminal(queue, crate::env::no_color().is_none()),
-        Format::Text => text(queue),
-        Format::Json => json(queue),
-    };
+    let lines = layer(format, is_terminal, crate::env::no_color().is_none(), queue);
     let logger = registry().with(lines.with_filter(filter.0.clone()));
     #[cfg(feature = "otel")]
     let logger = logger.with(otel::layer());
@@ -156,7 +151,7 @@ pub fn init(format: Format, filter: &Filter) -> Result<Guard, LogError> {
     let logger = logger.with(copy::layer());
     logger.try_init().map_err(|_| LogError::Installed)?;
     if !is_terminal {
-        access::install(access);
+        let _ = access::LINES.set(access);
     }
     log_panics();
     Ok(guard)
@@ -164,16 +159,26 @@ pub fn init(format: Format, filter: &Filter) -> Result<Guard, LogError> {
 
 type Lines = Box<dyn Layer<registry::Registry> + Send + Sync>;
 
-fn text<W: for<'w> MakeWriter<'w> + Send + Sync + 'static>(to: W) -> Lines {
-    let layer = tracing_subscriber::fmt::layer().with_ansi(false).map_event_format(Quiet);
-    layer.with_writer(Scrubbed(to)).boxed()
-}
-
-/// For a person who reads along: short times, no module names, the level in its colour.
-fn terminal<W: for<'w> MakeWriter<'w> + Send + Sync + 'static>(to: W, colors: bool) -> Lines {
-    let to = Scrubbed(Colored { to, colors });
-    let layer = tracing_subscriber::fmt::layer().with_ansi(false).with_target(false);
-    layer.with_timer(TimeOfDay).map_event_format(Quiet).with_writer(to).boxed()
+/// Formats events into lines. On a terminal a person reads along: short times, no module names, and the level
+/// in its colour.
+fn layer<W>(format: Format, is_terminal: bool, colors: bool, to: W) -> Lines
+where
+    W: Write + Clone + Send + Sync + 'static,
+{
+    let colors = colors && is_terminal && format == Format::Text;
+    let writer = move || LineWriter { to: to.clone(), colors };
+    let layer = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(writer);
+    match format {
+        Format::Json => {
+            let layer = layer.json().flatten_event(true);
+            let layer = layer.with_current_span(false).with_span_list(false);
+            layer.map_event_format(Quiet).boxed()
+        }
+        Format::Text if is_terminal => {
+            layer.with_target(false).with_timer(TimeOfDay).map_event_format(Quiet).boxed()
+        }
+        Format::Text => layer.map_event_format(Quiet).boxed(),
+    }
 }
 
 /// `12:34:56` of UTC.
@@ -184,12 +189,6 @@ impl FormatTime for TimeOfDay {
         let secs = Clock::system().now().secs().rem_euclid(86_400);
         write!(w, "{:02}:{:02}:{:02}Z", secs / 3600, secs / 60 % 60, secs % 60)
     }
-}
-
-fn json<W: for<'w> MakeWriter<'w> + Send + Sync + 'static>(to: W) -> Lines {
-    let layer = tracing_subscriber::fmt::layer().json().flatten_event(true);
-    let layer = layer.with_current_span(false).with_span_list(false).map_event_format(Quiet);
-    layer.with_writer(Scrubbed(to)).boxed()
 }
 
 /// A panic's message may quote its input; it passes through the scrubber like any line.
@@ -203,57 +202,19 @@ fn log_panics() {
     }));
 }
 
-/// Scrubs each line before it is written.
-struct Scrubbed<W>(W);
-
-struct ScrubbedLine<W>(W);
-
-impl<'w, W: MakeWriter<'w>> MakeWriter<'w> for Scrubbed<W> {
-    type Writer = ScrubbedLine<W::Writer>;
-
-    fn make_writer(&'w self) -> Self::Writer {
-        ScrubbedLine(self.0.make_writer())
-    }
+/// Scrubs each line, then colours its level: escapes inside a line would hide a secret from the scrubber.
+struct LineWriter<W> {
+    to: W,
+    colors: bool,
 }
 
-impl<W: Write> Write for ScrubbedLine<W> {
+impl<W: Write> Write for LineWriter<W> {
     // The formatter writes each event in one piece, so no secret is cut in two.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(line);
-        self.0.write_all(scrub(&text).as_bytes())?;
-        Ok(line.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
-    }
-}
-
-/// Colours the level of each line after [`Scrubbed`]: escapes inside a line would hide a secret
-/// from the scrubber.
-struct Colored<W> {
-    to: W,
-    colors: bool,
-}
-
-struct ColoredLine<W> {
-    to: W,
-    colors: bool,
-}
-
-impl<'w, W: MakeWriter<'w>> MakeWriter<'w> for Colored<W> {
-    type Writer = ColoredLine<W::Writer>;
-
-    fn make_writer(&'w self) -> Self::Writer {
-        ColoredLine { to: self.to.make_writer(), colors: self.colors }
-    }
-}
-
-impl<W: Write> Write for ColoredLine<W> {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let text = String::from_utf8_lossy(line);
-        let color = self.colors.then(|| colored(&text)).flatten();
-        self.to.write_all(color.as_ref().map_or(line, |text| text.as_bytes()))?;
+        let clean = scrub(&text);
+        let colored = self.colors.then(|| colored(&clean)).flatten();
+        self.to.write_all(colored.as_deref().unwrap_or(&clean).as_bytes())?;
         Ok(line.len())
     }
 
@@ -295,17 +256,9 @@ mod tests {
         }
     }
 
-    impl<'w> MakeWriter<'w> for Sink {
-        type Writer = Self;
-
-        fn make_writer(&'w self) -> Self {
-            self.clone()
-        }
-    }
-
     pub(super) fn said(format: Format, filter: &str, say: impl FnOnce()) -> String {
         let sink = Sink::default();
-        let lines = if format == Format::Json { json(sink.clone()) } else { text(sink.clone()) };
+        let lines = layer(format, false, false, sink.clone());
         let filter: Filter = filter.parse().unwrap();
         let subscriber = registry().with(lines.with_filter(filter.0));
         tracing::subscriber::with_default(subscriber, say);
@@ -356,7 +309,7 @@ mod tests {
     fn a_terminal_gets_short_lines_and_no_secret() {
         let token = "eyJhbGciOiJFUzM4NCJ9.eyJzdWIiOiJhIn0.c2lnbmF0dXJlLW9mLXRoaXM";
         let sink = Sink::default();
-        let subscriber = registry().with(terminal(sink.clone(), true));
+        let subscriber = registry().with(layer(Format::Text, true, true, sink.clone()));
         tracing::subscriber::with_default(subscriber, || {
             tracing::warn!(url = "https://u:hunter2@a.example", "got {token}");
         });

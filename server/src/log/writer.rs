@@ -12,7 +12,6 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::fmt::MakeWriter;
 
 /// Maximum number of waiting lines: a few hundred bytes each, so one or two mebibytes in a full
 /// queue.
@@ -26,7 +25,7 @@ const GATHER: Duration = Duration::from_millis(5);
 const STOP_STEPS: u32 = 200;
 
 /// Counters of lines.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Counts {
     queued: AtomicU64,
     /// Written, or refused by the system.
@@ -74,35 +73,21 @@ pub(super) fn stderr() -> (Queue, Guard) {
 
 pub(super) fn queued(out: impl Write + Send + 'static) -> (Queue, Guard) {
     let counts = Arc::new(Counts::default());
-    let writer = Writer { out, batch: Vec::new(), lines: 0, counts: counts.clone(), told: 0 };
+    let writer = Writer { out, batch: Vec::new(), lines: 0, counts: counts.clone(), reported: 0 };
     let builder = NonBlockingBuilder::default().lossy(true).buffered_lines_limit(QUEUE);
     let (lines, worker) = builder.thread_name("log").finish(writer);
     let _ = counts.full.set(lines.error_counter());
     (Queue { lines, counts: counts.clone() }, Guard { worker: Some(worker), counts })
 }
 
-/// The formatter writes to this.
+/// The formatter writes to a clone of this for each line.
 #[derive(Clone)]
 pub(super) struct Queue {
     lines: NonBlocking,
     counts: Arc<Counts>,
 }
 
-/// One line on its way into the queue.
-pub(super) struct Line<'w> {
-    lines: NonBlocking,
-    counts: &'w Counts,
-}
-
-impl<'w> MakeWriter<'w> for Queue {
-    type Writer = Line<'w>;
-
-    fn make_writer(&'w self) -> Line<'w> {
-        Line { lines: self.lines.clone(), counts: &self.counts }
-    }
-}
-
-impl Write for Line<'_> {
+impl Write for Queue {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         self.counts.queued.fetch_add(1, Ordering::Relaxed);
         self.lines.write(line)
@@ -120,7 +105,7 @@ struct Writer<W> {
     lines: u64,
     counts: Arc<Counts>,
     /// Lost lines that were already reported.
-    told: u64,
+    reported: u64,
 }
 
 impl<W: Write> Writer<W> {
@@ -137,16 +122,16 @@ impl<W: Write> Writer<W> {
         self.batch.shrink_to(BATCH);
     }
 
-    fn tell(&mut self) {
+    fn report_lost(&mut self) {
         let lost = self.counts.lost();
         // The report goes through the queue too, which may be full again. Then it is sent after the
         // queue was written.
-        if lost > self.told && self.counts.waiting() < QUEUE as u64 / 2 {
+        if lost > self.reported && self.counts.waiting() < QUEUE as u64 / 2 {
             tracing::warn!(
-                lines = lost - self.told,
+                lines = lost - self.reported,
                 "log lines were lost: the reader of the log is too slow"
             );
-            self.told = lost;
+            self.reported = lost;
         }
     }
 }
@@ -164,7 +149,7 @@ impl<W: Write> Write for Writer<W> {
     /// Called when the queue is empty.
     fn flush(&mut self) -> io::Result<()> {
         self.write_out();
-        self.tell();
+        self.report_lost();
         std::thread::sleep(GATHER);
         Ok(())
     }
@@ -172,15 +157,10 @@ impl<W: Write> Write for Writer<W> {
 
 /// Writes the waiting lines when it is dropped, while somebody reads.
 #[must_use = "lines are lost when it is dropped early"]
+#[derive(Debug)]
 pub struct Guard {
     worker: Option<WorkerGuard>,
     counts: Arc<Counts>,
-}
-
-impl std::fmt::Debug for Guard {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Guard({} waiting)", self.counts.waiting())
-    }
 }
 
 impl Drop for Guard {
@@ -247,7 +227,7 @@ mod tests {
         let (give, wrote, queue, guard) = gated();
         let more = QUEUE + 5 * BATCH;
         for _ in 0..more {
-            queue.make_writer().write_all(b"x\n").unwrap();
+            queue.clone().write_all(b"x\n").unwrap();
         }
         let lost = queue.counts.lost();
         assert!(lost > 0 && lost < more as u64, "{lost}");
@@ -264,7 +244,7 @@ mod tests {
     fn a_reader_that_is_gone_costs_lines_and_a_stop_does_not_wait_for_it() {
         let (give, wrote, queue, guard) = gated();
         drop(give);
-        queue.make_writer().write_all(b"x\n").unwrap();
+        queue.clone().write_all(b"x\n").unwrap();
         drop(guard);
         assert_eq!((queue.counts.lost(), queue.counts.waiting()), (1, 0));
         assert!(wrote.lock().unwrap().is_empty());
@@ -274,7 +254,7 @@ mod tests {
     fn a_stop_writes_what_waits() {
         let (give, wrote, queue, guard) = gated();
         for _ in 0..100 {
-            queue.make_writer().write_all(b"line\n").unwrap();
+            queue.clone().write_all(b"line\n").unwrap();
             give.send(()).unwrap();
         }
         drop(guard);
@@ -286,7 +266,7 @@ mod tests {
     fn a_stop_gives_up_a_reader_that_does_not_read() {
         let (give, wrote, queue, guard) = gated();
         for _ in 0..2 * QUEUE {
-            queue.make_writer().write_all(b"line\n").unwrap();
+            queue.clone().write_all(b"line\n").unwrap();
         }
         drop(guard);
         assert!(queue.counts.waiting() > 0);

@@ -1,9 +1,10 @@
 //! A client for our own requests. It never uses proxies from the environment: they would bypass the
-//! address check.
+//! address check. It never follows a redirect by itself.
 
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use reqwest::redirect::Policy;
 use reqwest::{Client, Method, RequestBuilder, Response};
 use url::Url;
 
@@ -20,22 +21,19 @@ pub struct ClientSettings {
     pub connect_timeout: Duration,
     /// The limit for a whole request; `None` if the caller limits it.
     pub timeout: Option<Duration>,
-    /// How many redirects are followed, to any address that `reach` allows.
-    pub redirects: usize,
     pub tls: TlsOptions,
     /// The host to dial for `tls.sni`, if that is another name.
     pub host: Option<String>,
 }
 
 impl ClientSettings {
-    /// No redirects, no total limit.
+    /// No total limit.
     pub fn new(user_agent: &'static str, reach: Reach, connect_timeout: Duration) -> Self {
         Self {
             user_agent,
             reach,
             connect_timeout,
             timeout: None,
-            redirects: 0,
             tls: TlsOptions::default(),
             host: None,
         }
@@ -56,7 +54,7 @@ impl HttpClient {
     /// # Errors
     /// [`FetchError::Request`] when a certificate cannot be used.
     pub fn new(settings: &ClientSettings, resolver: &Resolver) -> Result<Self, FetchError> {
-        let ClientSettings { reach, redirects, .. } = *settings;
+        let reach = settings.reach;
         let alias = match (&settings.tls.sni, &settings.host) {
             (Some(name), Some(host)) if name != host => {
                 Some(Alias { name: name.clone(), host: host.clone() })
@@ -68,7 +66,7 @@ impl HttpClient {
             .tls_backend_preconfigured(tls)
             .user_agent(settings.user_agent)
             .connect_timeout(settings.connect_timeout)
-            .redirect(policy(reach, redirects))
+            .redirect(Policy::none())
             .no_proxy()
             .retry(reqwest::retry::never())
             .dns_resolver(resolver.guarded(reach, alias.clone()))
@@ -135,27 +133,6 @@ impl HttpClient {
         Ok(body.freeze())
     }
 }
-
-/// Follows at most `most` redirects, none to an address outside `reach`.
-fn policy(reach: Reach, most: usize) -> reqwest::redirect::Policy {
-    if most == 0 {
-        return reqwest::redirect::Policy::none();
-    }
-    reqwest::redirect::Policy::custom(move |attempt| {
-        if let Err(refused) = reach.check_literal(attempt.url()) {
-            return attempt.error(refused);
-        }
-        if attempt.previous().len() > most {
-            attempt.error(TooMany(most))
-        } else {
-            attempt.follow()
-        }
-    })
-}
-
-#[derive(Debug, thiserror::Error)]
-#[error("more than {0} redirects")]
-struct TooMany(usize);
 
 /// All lines of a field, joined as one list (RFC 9110 §5.3).
 pub fn joined(response: &Response, name: &reqwest::header::HeaderName) -> String {

@@ -1,5 +1,6 @@
 //! Why our own request returned no usable answer. Every case has a stable code.
 
+use std::error::Error;
 use std::time::Duration;
 
 use super::address::AddressRefused;
@@ -115,32 +116,23 @@ impl FetchError {
     }
 }
 
-fn find<E: std::error::Error + 'static>(error: &reqwest::Error) -> Option<&E> {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(e) = cause {
-        if let Some(found) = e.downcast_ref::<E>() {
-            return Some(found);
-        }
+fn find<E: Error + 'static>(error: &reqwest::Error) -> Option<&E> {
+    let itself: &(dyn Error + 'static) = error;
+    std::iter::once(itself).chain(causes(error)).find_map(|cause| {
         // `io::Error` hides its cause from `source`.
-        let io = e.downcast_ref::<std::io::Error>();
-        let hidden = io.and_then(std::io::Error::get_ref).and_then(|inner| inner.downcast_ref());
-        if hidden.is_some() {
-            return hidden;
-        }
-        cause = e.source();
-    }
-    None
+        let hidden = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        cause.downcast_ref().or_else(|| hidden.and_then(|hidden| hidden.downcast_ref()))
+    })
 }
 
 /// The causes in one line, without the address: it may contain a password.
 fn chain(error: &reqwest::Error) -> String {
-    let mut parts = Vec::new();
-    let mut cause = std::error::Error::source(error);
-    while let Some(e) = cause {
-        parts.push(e.to_string());
-        cause = e.source();
-    }
+    let mut parts: Vec<_> = causes(error).map(ToString::to_string).collect();
     // They say only that it was a connection, which the caller says too.
     parts.retain(|part| !["client error (Connect)", "tcp connect error"].contains(&part.as_str()));
     if parts.is_empty() { "the request failed".to_owned() } else { parts.join(": ") }
+}
+
+fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
+    std::iter::successors(error.source(), |&cause| cause.source())
 }

@@ -17,13 +17,14 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Layer, SubscriberExt as _};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
+use url::Url;
 
 use super::sender::{Sender, TIMEOUT};
 use super::{ON, OtelSettings, Outgoing, TARGET, parent};
 use crate::dns::Resolver;
 
 /// How long a stop waits for the rest of the queue.
-const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
+pub(super) const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Turns our spans, and no others, into spans of OpenTelemetry. It is part of the logger, which is
 /// installed before the configuration says where spans go.
@@ -54,6 +55,7 @@ impl Tracer for CurrentTracer {
 }
 
 pub(super) fn start(
+    endpoint: &Url,
     settings: &OtelSettings,
     resolver: &Resolver,
 ) -> Result<SdkTracerProvider, String> {
@@ -62,7 +64,7 @@ pub(super) fn start(
     let exporter = opentelemetry_otlp::SpanExporter::builder()
         .with_http()
         .with_protocol(Protocol::HttpBinary)
-        .with_endpoint(settings.endpoint.as_str())
+        .with_endpoint(endpoint.as_str())
         .with_timeout(TIMEOUT)
         .with_http_client(sender)
         .build()
@@ -86,17 +88,12 @@ pub(super) fn start(
     Ok(provider)
 }
 
-pub(super) fn stop(provider: &SdkTracerProvider) {
-    let _ = provider.shutdown_with_timeout(FLUSH_TIMEOUT);
-}
-
 fn headers(settings: &OtelSettings) -> Result<HeaderMap, String> {
     let mut headers = HeaderMap::new();
     for (name, value) in &settings.headers {
-        let invalid = |_| format!("invalid header line `{name}`");
-        let key = HeaderName::from_bytes(name.as_bytes()).map_err(|e| invalid(e.to_string()))?;
-        let value = HeaderValue::from_str(value.expose()).map_err(|e| invalid(e.to_string()));
-        let mut value = value?;
+        let invalid = || format!("invalid header line `{name}`");
+        let key = HeaderName::try_from(name).map_err(|_| invalid())?;
+        let mut value = HeaderValue::try_from(value.expose()).map_err(|_| invalid())?;
         value.set_sensitive(true);
         headers.insert(key, value);
     }

@@ -45,53 +45,38 @@ fn on() -> bool {
 /// The spans of one server; off by default.
 #[derive(Debug, Clone, Default)]
 pub struct Spans {
+    enabled: bool,
     #[cfg(feature = "otel")]
     provider: Option<opentelemetry_sdk::trace::SdkTracerProvider>,
 }
 
-#[cfg(feature = "otel")]
 impl Spans {
-    /// Starts the thread that exports. Call it on the runtime that should send.
+    /// Starts the thread that exports, if an endpoint is configured. Call it on the runtime that should send.
     ///
     /// # Errors
     /// What is wrong with the settings, as text.
-    pub fn start(settings: Option<&OtelSettings>, resolver: &Resolver) -> Result<Self, String> {
-        let provider = settings.map(|settings| export::start(settings, resolver)).transpose()?;
-        Ok(Self { provider })
-    }
-
-    fn on(&self) -> bool {
-        self.provider.is_some()
+    #[cfg_attr(not(feature = "otel"), expect(unused_variables, reason = "nothing is exported"))]
+    pub fn start(settings: &OtelSettings, resolver: &Resolver) -> Result<Self, String> {
+        #[cfg(feature = "otel")]
+        if let Some(endpoint) = &settings.endpoint {
+            let provider = Some(export::start(&endpoint.0, settings, resolver)?);
+            return Ok(Self { enabled: true, provider });
+        }
+        Ok(Self::default())
     }
 
     /// Sends the rest, within a time limit. Blocks.
     pub fn shutdown(&self) {
+        #[cfg(feature = "otel")]
         if let Some(provider) = &self.provider {
-            export::stop(provider);
+            let _ = provider.shutdown_with_timeout(export::FLUSH_TIMEOUT);
         }
     }
-}
 
-#[cfg(not(feature = "otel"))]
-impl Spans {
-    /// # Errors
-    /// None; the configuration refuses settings that this build cannot follow.
-    pub fn start(_: Option<&OtelSettings>, _: &Resolver) -> Result<Self, String> {
-        Ok(Self::default())
-    }
-
-    fn on(&self) -> bool {
-        false
-    }
-
-    pub fn shutdown(&self) {}
-}
-
-impl Spans {
     /// The span of a request that has just arrived.
     #[inline]
     pub fn request(&self, headers: &HeaderMap) -> RequestSpan {
-        if !self.on() {
+        if !self.enabled {
             return RequestSpan::default();
         }
         let span = info_span!(
@@ -174,18 +159,9 @@ pub struct Ended<'a> {
 
 /// A client may send any word as a method; only known ones are recorded.
 fn method(method: &Method) -> &'static str {
-    match *method {
-        Method::GET => "GET",
-        Method::HEAD => "HEAD",
-        Method::POST => "POST",
-        Method::PUT => "PUT",
-        Method::DELETE => "DELETE",
-        Method::OPTIONS => "OPTIONS",
-        Method::PATCH => "PATCH",
-        Method::CONNECT => "CONNECT",
-        Method::TRACE => "TRACE",
-        _ => "_OTHER",
-    }
+    const KNOWN: [&str; 9] =
+        ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "CONNECT", "TRACE"];
+    KNOWN.into_iter().find(|known| *known == method.as_str()).unwrap_or("_OTHER")
 }
 
 /// Trace headers for the upstream.

@@ -49,7 +49,7 @@ impl Sender {
         Ok(Self { client, headers, runtime, failing: AtomicBool::new(false) })
     }
 
-    fn said(&self, outcome: &Result<Response<Bytes>, FetchError>) {
+    fn log_change(&self, outcome: &Result<Response<Bytes>, FetchError>) {
         let fault = match outcome {
             Ok(response) if response.status().is_success() => None,
             Ok(response) => {
@@ -83,7 +83,7 @@ impl HttpClient for Sender {
             // The server has stopped.
             Err(_) => Err(FetchError::Broken { why: "stopped".to_owned() }),
         };
-        self.said(&outcome);
+        self.log_change(&outcome);
         outcome.map_err(Into::into)
     }
 }

@@ -15,35 +15,24 @@ use super::Invalid;
 #[schemars(with = "String", inline)]
 pub struct Listen {
     /// If it cannot be bound, the start fails.
-    first: SocketAddr,
-    /// Omitted if the system lacks this address family.
-    also: Option<SocketAddr>,
+    pub first: SocketAddr,
+    /// The same port at the other family. Omitted if the system lacks that family.
+    pub also: Option<SocketAddr>,
 }
 
 impl Listen {
     /// Every address of this machine, of both families.
     pub fn everywhere(port: u16) -> Self {
-        Self {
-            first: (Ipv4Addr::UNSPECIFIED, port).into(),
-            also: Some((Ipv6Addr::UNSPECIFIED, port).into()),
-        }
+        Self::both(Ipv4Addr::UNSPECIFIED, Ipv6Addr::UNSPECIFIED, port)
     }
 
     /// Loopback, both families: a browser asks `localhost` at `::1` first.
     pub fn localhost(port: u16) -> Self {
-        Self {
-            first: (Ipv4Addr::LOCALHOST, port).into(),
-            also: Some((Ipv6Addr::LOCALHOST, port).into()),
-        }
+        Self::both(Ipv4Addr::LOCALHOST, Ipv6Addr::LOCALHOST, port)
     }
 
-    pub fn first(&self) -> SocketAddr {
-        self.first
-    }
-
-    /// The same port at the other family.
-    pub fn also(&self) -> Option<SocketAddr> {
-        self.also
+    fn both(v4: Ipv4Addr, v6: Ipv6Addr, port: u16) -> Self {
+        Self { first: (v4, port).into(), also: Some((v6, port).into()) }
     }
 
     pub fn port(&self) -> u16 {

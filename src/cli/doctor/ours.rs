@@ -5,7 +5,7 @@ use url::Url;
 
 use crate::clock::Clock;
 use crate::config::env::NoEnv;
-use crate::config::{self, RunOverrides, issuer_from_discovery, upstream_fetch};
+use crate::config::{self, RunOverrides, fetch_settings, issuer_from_discovery};
 use crate::dns::Resolver;
 use crate::doctor::finding::{NoAnswer, Ours, ReadKeys, Setup};
 use crate::issuer::discovery;
@@ -70,7 +70,7 @@ async fn by_upstream(upstream: &str, fetcher: &Fetcher) -> Result<ReadKeys, NoAn
     let Some(upstream) = &config.upstream else {
         return Err(NoAnswer::new("config", "there is no upstream"));
     };
-    let fetch = upstream_fetch(upstream, &config);
+    let fetch = fetch_settings(&upstream.url, upstream, &config);
     let private = fetcher.resolver.leads_inside(&upstream.url).await;
     let learnt = |document: &[u8]| {
         let found = read_document(document).map_err(|e| NoAnswer::new(e.code(), e))?;

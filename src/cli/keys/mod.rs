@@ -50,7 +50,7 @@ pub fn run(command: &KeysCommand, out: &mut Output) -> Result<Exit, CliError> {
 fn settings(place: &ConfigPlace, out: &mut Output) -> Result<KeyringSettings, CliError> {
     let (found, overrides) = place.find(out);
     let overrides = RunOverrides { upstream: Some(NO_UPSTREAM.to_owned()), ..overrides };
-    let config = config::load(found.path(), &overrides, &config::env::ProcessEnv)?;
+    let config = config::load(found.path.as_deref(), &overrides, &config::env::ProcessEnv)?;
     Ok(config.keyring)
 }
 

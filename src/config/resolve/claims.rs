@@ -1,53 +1,34 @@
 //! `claims` of an `[[issuer]]`.
 
 use super::super::error::Checked;
-use super::super::raw::RawClaims;
 use super::place::At;
 use crate::jose::policy::ClaimRules;
 
-/// The rules. `at` is their place.
-pub(super) fn rules(raw: &RawClaims, at: &At) -> Checked<ClaimRules> {
-    for (from, to) in &raw.rename {
+/// `at` is the place of the rules.
+pub(super) fn check(rules: &ClaimRules, at: &At) -> Checked<()> {
+    for (from, to) in &rules.rename {
         for name in [from, to] {
             unprotected(name, &at.key("rename").key(from))?;
         }
     }
-    for name in raw.set.keys() {
+    for name in rules.set.keys() {
         let at = at.key("set").key(name);
         unprotected(name, &at)?;
-        if name == "sub" {
-            return Err(at.fault("`sub` must not be a constant: every user would be the same one"));
-        }
+        at.fault("`sub` must not be a constant: every user would be the same one")
+            .when(name == "sub")?;
     }
-    for name in &raw.drop {
+    for name in &rules.drop {
         unprotected(name, &at.key("drop"))?;
-        if name == "sub" {
-            return Err(at.key("drop").fault("a token without `sub` names no user"));
-        }
+        at.key("drop").fault("a token without `sub` names no user").when(name == "sub")?;
     }
-    let mut set = Vec::new();
-    for (name, value) in &raw.set {
-        let json =
-            serde_json::to_value(value).map_err(|error| at.key("set").key(name).fault(error))?;
-        set.push((name.clone(), json));
-    }
-    Ok(ClaimRules {
-        rename: raw.rename.iter().map(|(from, to)| (from.clone(), to.clone())).collect(),
-        set,
-        drop: raw.drop.clone(),
-        numeric_strings: raw.numeric_strings.unwrap_or(false),
-        milliseconds: raw.milliseconds.unwrap_or(false),
-    })
+    Ok(())
 }
 
 /// A rule must not touch a claim that the proxy itself checks or sets.
 fn unprotected(name: &str, at: &At) -> Checked<()> {
-    if ClaimRules::is_protected(name) {
-        return Err(at
-            .fault(format_args!(
-                "a rule cannot change `{name}`: the proxy checks it, and other settings control it"
-            ))
-            .hint("see `output_issuer`, `audience`, `audience_when_missing` and `max_lifetime`"));
-    }
-    Ok(())
+    at.fault(format_args!(
+        "a rule cannot change `{name}`: the proxy checks it, and other settings control it"
+    ))
+    .hint("see `output_issuer`, `audience`, `audience_when_missing` and `max_lifetime`")
+    .when(ClaimRules::is_protected(name))
 }

@@ -91,16 +91,14 @@ pub fn issuer_from_discovery(
         None => (spellings(&upstream.url)?, below(upstream, COMMON_PATH), Belief::Guess),
     };
     let name = issuers.first().and_then(|issuer| label(issuer.as_str()));
-    let name = match name {
-        Some(name) => name,
-        None => IssuerName::parse("issuer").map_err(DiscoveredFault::Issuer)?,
-    };
+    let name = name.map_or_else(|| IssuerName::parse("issuer"), Ok);
+    let name = name.map_err(DiscoveredFault::Issuer)?;
     let mut policy = IssuerPolicy::new(name, issuers);
     policy.output_issuer.clone_from(&config.discovery.issuer);
     let issuer = IssuerSettings {
         policy,
         jwks_paths: path_below(&source, upstream).into_iter().collect(),
-        fetch: fetch(&source, upstream, config),
+        fetch: fetch_settings(&source, upstream, config),
         source: Source::Url(source),
         refresh: RefreshSettings::default(),
         limits: config.bridge.limits,
@@ -108,14 +106,10 @@ pub fn issuer_from_discovery(
     Ok(Learnt { issuer, belief })
 }
 
-/// The settings for fetching the upstream's own documents.
-pub fn upstream_fetch(upstream: &UpstreamSettings, config: &Config) -> FetchSettings {
-    fetch(&upstream.url, upstream, config)
-}
-
-/// A server other than the upstream is dialled at public addresses alone, even if it is only another port
-/// of the same host: a document must not send us to addresses inside the operator's network.
-fn fetch(url: &Url, upstream: &UpstreamSettings, config: &Config) -> FetchSettings {
+/// The settings for fetching `url` where a document, not the configuration, may have named it. A server
+/// other than the upstream is dialled at public addresses alone, even if it is only another port of the same
+/// host: a document must not send us to addresses inside the operator's network.
+pub fn fetch_settings(url: &Url, upstream: &UpstreamSettings, config: &Config) -> FetchSettings {
     let public = config.server.public_url.as_ref();
     let at_upstream = url.origin() == upstream.url.origin();
     FetchSettings {

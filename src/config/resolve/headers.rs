@@ -15,29 +15,25 @@ pub(super) fn required(
     // AWS serves the keys of a region like this, one address for each key, and all its customers share
     // them. A customer can write any `iss` and `client`, so those two do not tell customers apart.
     let telling = |name: &String| !["iss", IssuerPolicy::CLIENT].contains(&name.as_str());
-    if matches!(source, Source::UrlPerKid(_)) && !raw.required_headers.keys().any(telling) {
-        let missing = match raw.required_headers.is_empty() {
-            true => "with `{kid}` it needs `required_headers`: strangers may share these keys",
-            false => {
-                "strangers may share these keys, and write any `client` and `iss` into their tokens"
-            }
-        };
-        return Err(at
-            .key("jwks")
-            .fault(missing)
-            .hint("AWS ALB: `required_headers = { signer = \"ARN of your load balancer\" }`"));
-    }
+    let missing = match raw.required_headers.is_empty() {
+        true => "with `{kid}` it needs `required_headers`: strangers may share these keys",
+        false => {
+            "strangers may share these keys, and write any `client` and `iss` into their tokens"
+        }
+    };
+    at.key("jwks")
+        .fault(missing)
+        .hint("AWS ALB: `required_headers = { signer = \"ARN of your load balancer\" }`")
+        .when(
+            matches!(source, Source::UrlPerKid(_)) && !raw.required_headers.keys().any(telling),
+        )?;
     let at = at.key("required_headers");
     for (name, value) in &raw.required_headers {
-        if IssuerPolicy::INTERPRETED.contains(&name.as_str()) {
-            return Err(at
-                .key(name)
-                .fault("the proxy interprets this parameter itself")
-                .hint("see `algorithms`, `access_tokens` and `jwks`"));
-        }
-        if name.is_empty() || value.is_empty() {
-            return Err(at.fault("a name or a value is empty"));
-        }
+        at.key(name)
+            .fault("the proxy interprets this parameter itself")
+            .hint("see `algorithms`, `access_tokens` and `jwks`")
+            .when(IssuerPolicy::INTERPRETED.contains(&name.as_str()))?;
+        at.fault("a name or a value is empty").when(name.is_empty() || value.is_empty())?;
     }
     Ok(raw.required_headers.clone().into_iter().collect())
 }

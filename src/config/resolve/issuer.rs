@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use url::Url;
-use zeroize::Zeroizing;
 
 use super::super::error::Checked;
 use super::super::raw::{RawIssuer, RawMissingAudience};
@@ -13,9 +12,9 @@ use crate::issuer::publisher::COMMON_PATH;
 use crate::issuer::{FetchSettings, IssuerSettings, RefreshSettings, Source, conflicts};
 use crate::jose::alg::{AlgSet, Family};
 use crate::jose::jwk::SignatureForm;
-use crate::jose::names::{Audience, Issuer, IssuerName, Limits};
+use crate::jose::names::{Issuer, IssuerName, Limits};
 use crate::jose::policy::{
-    AudienceRule, ClientSource, IssuerPolicy, MissingAudience, names_client,
+    AudienceRule, ClientSource, HmacSecret, IssuerPolicy, MissingAudience, names_client,
 };
 use crate::proxy::settings::UpstreamSettings;
 use crate::setting::{self, OneOrMany};
@@ -48,8 +47,13 @@ fn one(
     many: bool,
 ) -> Checked<IssuerSettings> {
     let spellings = tenants::spellings(&raw, at)?;
-    let name = name(&raw, at, spellings.first())?;
-    let algorithms = algorithms(&raw, at)?;
+    let name = raw.name.clone().or_else(|| label(spellings.first()));
+    let name = name
+        .ok_or_else(|| at.fault("`name` is missing, and `issuer` has no host to take it from"))?;
+    let algorithms = match &raw.algorithms {
+        Some(OneOrMany(names)) => at.key("algorithms").algs(names)?,
+        None => AlgSet::asymmetric(),
+    };
     let source = jwks::source(&raw, at, base, upstream)?;
     let jwks_paths = jwks_paths(&raw, at, &source, upstream, &name, many)?;
     let mut policy = IssuerPolicy::new(name, spellings.plain);
@@ -59,25 +63,26 @@ fn one(
     policy.published = !matches!(source, Source::Secrets);
     policy.headers = headers::required(&raw, at, &source)?;
     policy.audience = audience(&raw, at, policy.bound_client(), &policy.issuers, &source)?;
-    policy.claims = claims::rules(&raw.claims, &at.key("claims"))?;
+    claims::check(&raw.claims, &at.key("claims"))?;
     policy.max_lifetime = raw.max_lifetime.as_ref().map(|life| life.0);
-    if policy.max_lifetime.is_some_and(|life| life.as_secs() == 0) {
-        return Err(at.key("max_lifetime").fault("a token must live at least a second"));
-    }
+    at.key("max_lifetime")
+        .fault("a token must live at least a second")
+        .when(policy.max_lifetime.is_some_and(|life| life.as_secs() == 0))?;
     if let Some(setting::Duration(leeway)) = &raw.leeway {
         at.between("leeway", leeway.as_secs() as usize, 0, 300)?;
         policy.leeway = *leeway;
     }
     policy.output_issuer = tenants::output(&raw, at)?;
     policy.issuer_when_missing = when_missing(&raw, at, many)?;
-    policy.sender_constrained = raw.accept_sender_constrained.unwrap_or(false);
-    if raw.accept_der == Some(true) {
+    policy.sender_constrained = raw.accept_sender_constrained;
+    if raw.accept_der {
         policy.signature_form = SignatureForm::JoseOrDer;
     }
-    policy.padded = raw.padded.unwrap_or(policy.padded);
+    policy.padded = raw.padded;
     policy.access_tokens = raw.access_tokens.unwrap_or(policy.access_tokens);
     policy.carry_original = raw.carry_original.unwrap_or(policy.carry_original);
     refresh(&raw.refresh, &at.key("refresh"))?;
+    policy.claims = raw.claims;
     Ok(IssuerSettings {
         policy,
         source,
@@ -86,15 +91,6 @@ fn one(
         fetch: fetch(raw.fetch, &at.key("fetch"), base)?,
         limits: *limits,
     })
-}
-
-/// The configured name, or the host of the first spelling.
-fn name(raw: &RawIssuer, at: &At, first: &str) -> Checked<IssuerName> {
-    if let Some(name) = &raw.name {
-        return at.key("name").name(name, IssuerName::parse);
-    }
-    label(first)
-        .ok_or_else(|| at.fault("`name` is missing, and `issuer` has no host to take it from"))
 }
 
 /// A short name for an issuer: its host, with the port behind a dash.
@@ -107,39 +103,23 @@ pub(super) fn label(issuer: &str) -> Option<IssuerName> {
     IssuerName::parse(text.get(..64).unwrap_or(&text)).ok()
 }
 
-fn algorithms(raw: &RawIssuer, at: &At) -> Checked<AlgSet> {
-    match &raw.algorithms {
-        Some(OneOrMany(names)) => at.key("algorithms").algs(names.iter().map(String::as_str)),
-        None => Ok(AlgSet::asymmetric()),
+fn secrets(raw: &RawIssuer, at: &At, algorithms: AlgSet, base: &Path) -> Checked<Vec<HmacSecret>> {
+    let mut texts = raw.secret.0.clone();
+    if let Some(file) = &raw.secret_file {
+        texts.push(secret::from_file(&at.key("secret_file"), &base.join(file))?);
     }
-}
-
-fn secrets(
-    raw: &RawIssuer,
-    at: &At,
-    algorithms: AlgSet,
-    base: &Path,
-) -> Checked<Vec<crate::jose::policy::HmacSecret>> {
-    let mut texts: Vec<Zeroizing<String>> = Vec::new();
-    if let Some(OneOrMany(many)) = &raw.secret {
-        texts.extend(many.iter().cloned().map(Zeroizing::new));
-    }
-    let file = ("secret_file", raw.secret_file.as_deref());
-    texts.extend(secret::optional(at, ("secret", None), file, base)?);
     let hmac = algorithms.iter().find(|alg| alg.family() == Family::Secret);
     match (hmac, texts.is_empty()) {
         (None, true) => Ok(Vec::new()),
         (None, false) => Err(at
-            .key(if raw.secret.is_some() { "secret" } else { "secret_file" })
+            .key(if raw.secret.0.is_empty() { "secret_file" } else { "secret" })
             .fault("no algorithm in `algorithms` uses it")
             .hint("add `algorithms = [\"HS256\"]`")),
         (Some(alg), true) => Err(at
             .key("algorithms")
             .fault(format_args!("{alg} needs `secret` or `secret_file`"))
             .hint("a secret is never taken from a key set, where anybody could read it")),
-        (Some(_), false) => {
-            secret::hmac(at, &texts, raw.secret_encoding.unwrap_or_default(), algorithms)
-        }
+        (Some(_), false) => secret::hmac(at, &texts, raw.secret_encoding, algorithms),
     }
 }
 
@@ -151,19 +131,15 @@ fn jwks_paths(
     name: &IssuerName,
     many: bool,
 ) -> Checked<Vec<String>> {
-    let mut paths = Vec::new();
-    if let Some(OneOrMany(list)) = &raw.jwks_path {
-        for path in list {
-            let plain = path.starts_with('/')
-                && path.bytes().all(|b| b.is_ascii_graphic() && !b"?#*".contains(&b));
-            if !plain {
-                return Err(at
-                    .key("jwks_path")
-                    .fault(format_args!("invalid path `{path}`"))
-                    .hint("it starts with `/`, without `?`, `#` and `*`"));
-            }
-            paths.push(path.clone());
-        }
+    let mut paths = raw.jwks_path.0.clone();
+    let is_path = |path: &String| {
+        path.starts_with('/') && path.bytes().all(|b| b.is_ascii_graphic() && !b"?#*".contains(&b))
+    };
+    if let Some(wrong) = paths.iter().find(|path| !is_path(path)) {
+        return Err(at
+            .key("jwks_path")
+            .fault(format_args!("invalid path `{wrong}`"))
+            .hint("it starts with `/`, without `?`, `#` and `*`"));
     }
     // Clients already know this path.
     if let (Source::Url(url), Some(upstream)) = (source, upstream)
@@ -189,23 +165,18 @@ pub(super) fn path_below(url: &Url, upstream: &UpstreamSettings) -> Option<Strin
 /// Whether tokens without `iss` belong to this issuer. It must be the only one: if two issuers share a
 /// key, one could issue tokens for the other.
 fn when_missing(raw: &RawIssuer, at: &At, many: bool) -> Checked<bool> {
-    if raw.issuer_when_missing != Some(true) {
+    if !raw.issuer_when_missing {
         return Ok(false);
     }
     let at = at.key("issuer_when_missing");
-    if many {
-        return Err(at
-            .fault("with several [[issuer]] a token without `iss` could belong to any of them")
-            .hint("run one countersign for this issuer alone"));
-    }
-    if raw.tenants.is_some() {
-        return Err(at.fault("the tenant is read from `iss`, so every token needs one"));
-    }
-    if raw.output_issuer.is_none() {
-        return Err(at
-            .fault("`output_issuer` is missing: a verifier needs an `iss`")
-            .hint("write the `iss` the verifier is configured with"));
-    }
+    at.fault("with several [[issuer]] a token without `iss` could belong to any of them")
+        .hint("run one countersign for this issuer alone")
+        .when(many)?;
+    at.fault("the tenant is read from `iss`, so every token needs one")
+        .when(raw.tenants.is_some())?;
+    at.fault("`output_issuer` is missing: a verifier needs an `iss`")
+        .hint("write the `iss` the verifier is configured with")
+        .when(raw.output_issuer.is_none())?;
     Ok(true)
 }
 
@@ -217,28 +188,22 @@ fn audience(
     issuers: &[Issuer],
     source: &Source,
 ) -> Checked<AudienceRule> {
-    let accept = at.key("audience").names(raw.audience.as_ref(), Audience::parse)?;
-    let when_missing = match &raw.audience_when_missing {
-        None => None,
-        Some(missing) => {
-            let at = at.key("audience_when_missing");
-            if missing.clients.iter().any(String::is_empty) {
-                return Err(at.key("clients").fault("a client is empty"));
-            }
-            if missing.clients.is_empty() && bound.is_none() {
-                return Err(at
-                    .key("clients")
-                    .fault("it names no client, and `required_headers` demands no `client`")
-                    .hint(
-                        "without one, a token of any client of the issuer would log in to yours",
-                    ));
-            }
-            let audience = at.key("audience").name(&missing.audience, Audience::parse)?;
-            let client_sources = client_sources(missing, &at, issuers, source)?;
-            Some(MissingAudience { audience, clients: missing.clients.clone(), client_sources })
-        }
-    };
-    Ok(AudienceRule { accept, when_missing })
+    let mut rule = AudienceRule { accept: raw.audience.0.clone(), when_missing: None };
+    let Some(missing) = &raw.audience_when_missing else { return Ok(rule) };
+    let at = at.key("audience_when_missing");
+    at.key("clients")
+        .fault("a client is empty")
+        .when(missing.clients.iter().any(String::is_empty))?;
+    at.key("clients")
+        .fault("it names no client, and `required_headers` demands no `client`")
+        .hint("without one, a token of any client of the issuer would log in to yours")
+        .when(missing.clients.is_empty() && bound.is_none())?;
+    rule.when_missing = Some(MissingAudience {
+        audience: missing.audience.clone(),
+        clients: missing.clients.clone(),
+        client_sources: client_sources(missing, &at, issuers, source)?,
+    });
+    Ok(rule)
 }
 
 /// What names the client of a token without `azp` and `client_id`. Each is checked as far as possible: an
@@ -250,51 +215,39 @@ fn client_sources(
     source: &Source,
 ) -> Checked<Vec<ClientSource>> {
     let at = at.key("vouched_by");
-    let mut all = Vec::new();
-    let Some(OneOrMany(words)) = &raw.vouched_by else { return Ok(all) };
-    for word in words {
-        match word.as_str() {
-            "iss" => {
-                let named =
-                    |iss: &Issuer| raw.clients.iter().any(|c| names_client(iss.as_str(), c));
-                if !issuers.iter().any(named) {
-                    return Err(at
-                        .fault("no `issuer` has one of the `clients` in its path")
-                        .hint("`https://api.example.com/apps/CLIENT` names CLIENT"));
-                }
-                all.push(ClientSource::Issuer);
-            }
-            "jwks" => {
-                let [client] = raw.clients.as_slice() else {
-                    return Err(at.fault("with \"jwks\", `clients` must have exactly one entry"));
-                };
-                let address = match source {
-                    Source::Url(url) => Some(url.as_str()),
-                    Source::UrlPerKid(template) => Some(template.as_str()),
-                    // The operator supplies the keys, and states here that they belong to this client only.
-                    Source::File(_) | Source::Inline(_) | Source::Secrets => None,
-                };
-                if address.is_some_and(|address| !names_client(address, client)) {
-                    return Err(at
-                        .fault(format_args!("the address in `jwks` does not name {client}"))
-                        .hint("else a token of any client of the issuer would log in to yours"));
-                }
-                all.push(ClientSource::Keys);
-            }
-            other => return Err(at.choice(other, &["iss", "jwks"])),
+    let source_of = |word: &String| match word.as_str() {
+        "iss" => {
+            let named = |iss: &Issuer| raw.clients.iter().any(|c| names_client(iss.as_str(), c));
+            at.fault("no `issuer` has one of the `clients` in its path")
+                .hint("`https://api.example.com/apps/CLIENT` names CLIENT")
+                .when(!issuers.iter().any(named))?;
+            Ok(ClientSource::Issuer)
         }
-    }
-    Ok(all)
+        "jwks" => {
+            let [client] = raw.clients.as_slice() else {
+                return Err(at.fault("with \"jwks\", `clients` must have exactly one entry"));
+            };
+            let address = match source {
+                Source::Url(url) => Some(url.as_str()),
+                Source::UrlPerKid(template) => Some(template.as_str()),
+                // The operator supplies the keys, and states here that they belong to this client only.
+                Source::File(_) | Source::Inline(_) | Source::Secrets => None,
+            };
+            at.fault(format_args!("the address in `jwks` does not name {client}"))
+                .hint("else a token of any client of the issuer would log in to yours")
+                .when(address.is_some_and(|address| !names_client(address, client)))?;
+            Ok(ClientSource::Keys)
+        }
+        other => Err(at.choice(other, &["iss", "jwks"])),
+    };
+    raw.vouched_by.0.iter().map(source_of).collect()
 }
 
 fn refresh(refresh: &RefreshSettings, at: &At) -> Checked<()> {
-    if refresh.min_age > refresh.max_age {
-        return Err(at.key("min_age").fault("it is above `max_age`"));
-    }
-    if refresh.cooldown.is_zero() {
-        return Err(at.key("cooldown").fault("tokens with made-up kids would flood the issuer"));
-    }
-    Ok(())
+    at.key("min_age").fault("it is above `max_age`").when(refresh.min_age > refresh.max_age)?;
+    at.key("cooldown")
+        .fault("tokens with made-up kids would flood the issuer")
+        .when(refresh.cooldown.is_zero())
 }
 
 fn fetch(mut fetch: FetchSettings, at: &At, base: &Path) -> Checked<FetchSettings> {

@@ -9,7 +9,7 @@ use super::super::raw::RawIssuer;
 use super::place::At;
 use crate::issuer::Source;
 use crate::proxy::settings::UpstreamSettings;
-use crate::setting::{self, OneOrMany};
+use crate::setting;
 
 /// The source of the keys: a path at the upstream, a URL, a template, a file or the document itself.
 pub(super) fn source(
@@ -20,7 +20,7 @@ pub(super) fn source(
 ) -> Checked<Source> {
     let at = at.key("jwks");
     let Some(text) = raw.jwks.as_deref() else {
-        if raw.secret.is_some() || raw.secret_file.is_some() {
+        if !raw.secret.0.is_empty() || raw.secret_file.is_some() {
             return Ok(Source::Secrets);
         }
         return Err(at.fault("it is missing: where its public keys are").hint(
@@ -54,9 +54,8 @@ pub(super) fn source(
             at.fault(invalid.why).hint("write it like `https://auth.example.com/keys/{kid}`")
         })?;
         // The `kid` comes from an unverified token: it may choose a key, but never a host.
-        if url.path() == "/" && !before.ends_with('/') {
-            return Err(at.fault("`{kid}` must be in the path, not in the host"));
-        }
+        at.fault("`{kid}` must be in the path, not in the host")
+            .when(url.path() == "/" && !before.ends_with('/'))?;
         return Ok(Source::UrlPerKid(text.to_owned()));
     }
     match Url::parse(text) {
@@ -103,8 +102,7 @@ fn relative(
 
 /// A path below the issuer, which has its key set there more often than at its root.
 fn at_issuer(raw: &RawIssuer, path: &str) -> Option<Url> {
-    let OneOrMany(spellings) = raw.issuer.as_ref()?;
-    let issuer = setting::http_url(spellings.first()?).ok()?;
+    let issuer = setting::http_url(raw.issuer.0.first()?).ok()?;
     let plain = issuer.query().is_none() && !issuer.path().contains("%7B") && !path.contains('?');
     let mut url = issuer.clone();
     url.set_path(&format!("{}{path}", issuer.path().trim_end_matches('/')));

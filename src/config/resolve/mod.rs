@@ -19,24 +19,24 @@ mod verifier;
 
 use std::path::Path;
 
-use super::error::{Checked, SettingFault};
+use super::error::Checked;
 use super::overrides::RunOverrides;
 use super::raw::{RawConfig, RawDiscovery};
 use super::settings::Config;
 use crate::env::{Env, default_data_dir};
-use crate::jose::names::{Issuer, Limits};
+use crate::jose::names::Limits;
 use crate::proxy::settings::DiscoverySettings;
 use place::At;
 
 /// The whole configuration. Relative paths start at `base`, the folder of the file.
 pub(super) fn config(
-    raw: RawConfig,
+    mut raw: RawConfig,
     overrides: &RunOverrides,
     base: &Path,
     env: &impl Env,
 ) -> Checked<Config> {
-    let data_dir = match (&overrides.data_dir, &raw.data_dir) {
-        (Some(dir), _) => dir.clone(),
+    let data_dir = match (overrides.data_dir(), &raw.data_dir) {
+        (Some(dir), _) => dir.to_owned(),
         (None, Some(dir)) => base.join(dir),
         (None, None) => default_data_dir(env),
     };
@@ -52,27 +52,25 @@ pub(super) fn config(
         upstream::default_host(upstream, public);
         upstream::ask_as_clients(&mut issuers, upstream, public);
     }
-    if upstream.is_none() && issuers.is_empty() {
-        return Err(SettingFault::new(
-            "upstream",
-            "neither an upstream nor an [[issuer]] is configured",
-        )
-        .hint("`countersign run --upstream https://auth.example.com` is enough to start"));
-    }
-    server.exchange = exchange::resolve(&raw.exchange, base, &issuers)?;
+    At::root("upstream")
+        .fault("neither an upstream nor an [[issuer]] is configured")
+        .hint("`countersign run --upstream https://auth.example.com` is enough to start")
+        .when(upstream.is_none() && issuers.is_empty())?;
+    server.exchange = exchange::resolve(raw.exchange, base, &issuers)?;
+    tokens::check(&mut raw.tokens)?;
     let at = At::root("bridge");
     at.between("threads", raw.bridge.threads(), 1, 1024)?;
     at.between("queue", raw.bridge.queue, 1, 1_000_000)?;
     Ok(Config {
         admin: raw.admin,
         profile: verifier::resolve(&raw.profile)?,
-        keyring: signing::resolve(&raw.signing, base, &data_dir, server.max_age, env)?,
+        keyring: signing::resolve(raw.signing, base, &data_dir, server.max_age, env)?,
         discover: issuers.is_empty(),
-        tokens: tokens::all(&raw.tokens)?,
-        discovery: discovery(&raw.discovery, &issuers, server.public_url.is_some())?,
+        tokens: raw.tokens,
+        discovery: discovery(raw.discovery, &issuers, server.public_url.is_some())?,
         bridge: crate::bridge::BridgeSettings { limits: raw.limits, ..raw.bridge },
         log: raw.log,
-        otel: otel::resolve(&raw.otel, base, env)?,
+        otel: otel::resolve(raw.otel, base, env)?,
         server,
         upstream,
         issuers,
@@ -90,36 +88,27 @@ fn limits(limits: &Limits) -> Checked<()> {
 }
 
 fn discovery(
-    raw: &RawDiscovery,
+    mut raw: RawDiscovery,
     issuers: &[crate::issuer::IssuerSettings],
     has_public_url: bool,
 ) -> Checked<DiscoverySettings> {
     let at = At::root("discovery");
     let endpoints = raw.endpoints.unwrap_or(has_public_url);
-    if endpoints && !has_public_url {
-        return Err(at
-            .key("endpoints")
-            .fault("endpoints are rewritten to `server.public_url`, which is not set")
-            .hint(
-                "write `public_url = \"https://login.example.com\"` in [server], with the address that \
+    at.key("endpoints")
+        .fault("endpoints are rewritten to `server.public_url`, which is not set")
+        .hint(
+            "write `public_url = \"https://login.example.com\"` in [server], with the address that \
                  clients use for this proxy (or --public-url, COUNTERSIGN_PUBLIC_URL); or leave \
                  `endpoints` out",
-            ));
-    }
-    let issuer = raw.issuer.as_deref().map(|text| at.key("issuer").name(text, Issuer::parse));
-    let mut issuer = issuer.transpose()?;
+        )
+        .when(endpoints && !has_public_url)?;
     if let [only] = issuers {
         let output = &only.policy.output_issuer;
-        match (&issuer, output) {
-            (None, Some(output)) => issuer = Some(output.clone()),
-            (Some(discovery), output) if Some(discovery) != output.as_ref() => {
-                return Err(at
-                    .key("issuer")
-                    .fault("a verifier compares it with `iss`, and they would differ")
-                    .hint("set the same `output_issuer` in [[issuer]]"));
-            }
-            _ => {}
-        }
+        at.key("issuer")
+            .fault("a verifier compares it with `iss`, and they would differ")
+            .hint("set the same `output_issuer` in [[issuer]]")
+            .when(raw.issuer.is_some() && raw.issuer != *output)?;
+        raw.issuer.clone_from(output);
     }
-    Ok(DiscoverySettings { issuer, endpoints })
+    Ok(DiscoverySettings { issuer: raw.issuer, endpoints })
 }

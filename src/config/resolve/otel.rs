@@ -5,12 +5,11 @@ use std::path::Path;
 use url::Url;
 
 use super::super::error::Checked;
-use super::super::raw::RawOtel;
 use super::place::At;
 use super::secret;
 use crate::env::Env;
 use crate::otel::OtelSettings;
-use crate::setting::{self, Secret};
+use crate::setting;
 
 /// Set by hand, or by a Kubernetes operator that injects it into every container.
 const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
@@ -19,38 +18,46 @@ const TRACES_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
 const SERVICE_NAME: &str = "OTEL_SERVICE_NAME";
 const DISABLED: &str = "OTEL_SDK_DISABLED";
 
-/// `None`: no span is made. A variable overrides the file.
-pub(super) fn resolve(raw: &RawOtel, base: &Path, env: &impl Env) -> Checked<Option<OtelSettings>> {
+/// A variable overrides the file. Without `endpoint` no span is made.
+pub(super) fn resolve(
+    mut settings: OtelSettings,
+    base: &Path,
+    env: &impl Env,
+) -> Checked<OtelSettings> {
     let at = At::root("otel");
     let built = cfg!(feature = "otel");
-    if !built && raw.endpoint.is_some() {
-        return Err(at
-            .key("endpoint")
-            .fault("this binary was built without the feature `otel` and sends no spans")
-            .hint("`cargo build --release --features otel` in a clone of the repository builds one that does"));
-    }
+    let hint =
+        "`cargo build --release --features otel` in a clone of the repository builds one that does";
+    at.key("endpoint")
+        .fault("this binary was built without the feature `otel` and sends no spans")
+        .hint(hint)
+        .when(!built && settings.endpoint.is_some())?;
     let set = |name: &str| env.var(name).filter(|value| !value.is_empty());
     let disabled = set(DISABLED).is_some_and(|value| value.eq_ignore_ascii_case("true"));
-    let endpoint = match (set(TRACES_ENDPOINT), set(ENDPOINT), &raw.endpoint) {
+    let endpoint = match (set(TRACES_ENDPOINT), set(ENDPOINT), settings.endpoint) {
         (Some(whole), ..) => Some(variable(TRACES_ENDPOINT, &whole)?),
         (_, Some(text), _) => Some(with_path(variable(ENDPOINT, &text)?)),
-        (_, _, Some(url)) => Some(with_path(url.0.clone())),
-        _ => None,
+        (.., url) => url.map(|url| with_path(url.0)),
     };
-    let sample_ratio = raw.sample_ratio.unwrap_or(1.0);
-    if !(0.0..=1.0).contains(&sample_ratio) {
-        return Err(at.key("sample_ratio").fault("not between 0 and 1"));
+    settings.endpoint = endpoint.filter(|_| built && !disabled).map(setting::Url);
+    if let Some(name) = set(SERVICE_NAME) {
+        settings.service_name = name;
     }
-    let headers = headers(raw, &at, base)?;
-    let Some(endpoint) = endpoint.filter(|_| built && !disabled) else { return Ok(None) };
-    let service_name = set(SERVICE_NAME).or_else(|| raw.service_name.clone());
-    Ok(Some(OtelSettings {
-        endpoint,
-        service_name: service_name.unwrap_or_else(|| "countersign".to_owned()),
-        sample_ratio,
-        headers,
-        ca: raw.ca.as_ref().map(|ca| base.join(ca)),
-    }))
+    at.key("sample_ratio")
+        .fault("not between 0 and 1")
+        .when(!(0.0..=1.0).contains(&settings.sample_ratio))?;
+    for (name, value) in &settings.headers {
+        at.key("headers").key(name).header_line(name, value)?;
+    }
+    for (name, file) in &settings.header_files {
+        let at = at.key("header_files").key(name);
+        let value = secret::from_file(&at, &base.join(file))?;
+        at.header_line(name, &value)?;
+        let other = settings.headers.insert(name.clone(), value);
+        at.fault("it is also set in `headers`").when(other.is_some())?;
+    }
+    settings.ca = settings.ca.map(|ca| base.join(ca));
+    Ok(settings)
 }
 
 fn variable(name: &str, text: &str) -> Checked<Url> {
@@ -64,36 +71,18 @@ fn with_path(mut base: Url) -> Url {
     base
 }
 
-fn headers(raw: &RawOtel, at: &At, base: &Path) -> Checked<Vec<(String, Secret)>> {
-    let mut headers = Vec::new();
-    for (name, value) in &raw.headers {
-        headers.push((name.clone(), Secret::new(value.clone()), at.key("headers").key(name)));
-    }
-    for (name, file) in &raw.header_files {
-        let at = at.key("header_files");
-        if raw.headers.contains_key(name) {
-            return Err(at.key(name).fault("it is also set in `headers`"));
-        }
-        if let Some(text) = secret::optional(&at, (name, None), (name, Some(file)), base)? {
-            headers.push((name.clone(), Secret::new(text.to_string()), at.key(name)));
-        }
-    }
-    let checked = headers.into_iter();
-    checked.map(|(name, value, at)| at.header_line(&name, &value).map(|()| (name, value))).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn raw(text: &str) -> RawOtel {
+    fn raw(text: &str) -> OtelSettings {
         toml::from_str(text).unwrap()
     }
 
     #[cfg(feature = "otel")]
     fn endpoint<const N: usize>(text: &str, env: [(&str, &str); N]) -> Option<String> {
-        let settings = resolve(&raw(text), Path::new(""), &env).unwrap();
-        settings.map(|settings| settings.endpoint.to_string())
+        let settings = resolve(raw(text), Path::new(""), &env).unwrap();
+        settings.endpoint.map(|url| url.0.to_string())
     }
 
     #[test]
@@ -118,7 +107,7 @@ mod tests {
             ("headers = { x = \"hunter2\\n\" }", "otel.headers.x"),
             ("header_files = { x = \"/does/not/exist\" }", "otel.header_files.x"),
         ] {
-            let fault = resolve(&raw(text), Path::new(""), &[("", "")]).unwrap_err();
+            let fault = resolve(raw(text), Path::new(""), &[("", "")]).unwrap_err();
             assert_eq!(fault.key, key, "{text}");
             assert!(!fault.invalid.why.contains("hunter2"), "{}", fault.invalid.why);
         }
@@ -130,9 +119,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("key"), "hunter2\n").unwrap();
         let text = "endpoint = \"http://a\"\nheader_files = { x-key = \"key\" }";
-        let settings = resolve(&raw(text), dir.path(), &[("", "")]).unwrap().unwrap();
-        let [(name, value)] = settings.headers.as_slice() else { panic!("one") };
-        assert_eq!((name.as_str(), value.expose()), ("x-key", "hunter2"));
+        let settings = resolve(raw(text), dir.path(), &[("", "")]).unwrap();
+        assert_eq!(settings.headers["x-key"].expose(), "hunter2");
         assert!(!format!("{settings:?}").contains("hunter2"));
     }
 
@@ -140,7 +128,7 @@ mod tests {
     #[cfg(not(feature = "otel"))]
     fn a_binary_without_the_feature_says_so() {
         let raw = raw("endpoint = \"http://127.0.0.1:4318\"");
-        let fault = resolve(&raw, Path::new(""), &[("", "")]).unwrap_err();
+        let fault = resolve(raw, Path::new(""), &[("", "")]).unwrap_err();
         assert_eq!(fault.key, "otel.endpoint");
         assert!(
             fault.invalid.why.contains("built without the feature `otel`"),
@@ -149,6 +137,7 @@ mod tests {
         );
         // The variable may be set for every container of a cluster, so it is no error here.
         let set = [(ENDPOINT, "http://127.0.0.1:4318")];
-        assert!(resolve(&RawOtel::default(), Path::new(""), &set).unwrap().is_none());
+        let settings = resolve(OtelSettings::default(), Path::new(""), &set).unwrap();
+        assert!(settings.endpoint.is_none());
     }
 }

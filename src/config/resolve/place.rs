@@ -2,7 +2,7 @@
 
 use super::super::error::{Checked, SettingFault};
 use crate::jose::alg::{Alg, AlgSet};
-use crate::setting::{Invalid, OneOrMany, Secret, not_one_of};
+use crate::setting::{Invalid, Secret, not_one_of};
 
 /// A key, `issuer[1].refresh`.
 #[derive(Debug, Clone)]
@@ -22,24 +22,23 @@ impl At {
     }
 
     pub(super) fn fault(&self, why: impl std::fmt::Display) -> SettingFault {
-        SettingFault::new(self.0.clone(), why)
+        self.invalid(Invalid::new(why))
     }
 
     pub(super) fn invalid(&self, invalid: Invalid) -> SettingFault {
-        SettingFault::invalid(self.0.clone(), invalid)
+        SettingFault { key: self.0.clone(), invalid }
     }
 
     pub(super) fn between(&self, key: &str, n: usize, low: usize, high: usize) -> Checked<()> {
-        if (low..=high).contains(&n) {
-            return Ok(());
-        }
-        Err(self.key(key).fault(format_args!("{n} is not between {low} and {high}")))
+        self.key(key)
+            .fault(format_args!("{n} is not between {low} and {high}"))
+            .when(!(low..=high).contains(&n))
     }
 
     pub(super) fn header_line(&self, name: &str, value: &Secret) -> Checked<()> {
         let valid = http::HeaderName::try_from(name).is_ok()
             && http::HeaderValue::try_from(value.expose()).is_ok();
-        if valid { Ok(()) } else { Err(self.fault("invalid header line")) }
+        self.fault("invalid header line").when(!valid)
     }
 
     /// The fault for a word that is not in `allowed`.
@@ -56,18 +55,12 @@ impl At {
         parse(text).map_err(|why| self.fault(why))
     }
 
-    /// Like [`Self::name`], for every item of a list.
-    pub(super) fn names<T, E: std::fmt::Display>(
-        &self,
-        texts: Option<&OneOrMany>,
-        parse: impl Fn(&str) -> Result<T, E>,
-    ) -> Checked<Vec<T>> {
-        let texts = texts.iter().flat_map(|OneOrMany(texts)| texts);
-        texts.map(|text| self.name(text, &parse)).collect()
+    pub(super) fn not_empty(&self, names: &[String]) -> Checked<()> {
+        self.fault("a name is empty").when(names.iter().any(String::is_empty))
     }
 
     /// Algorithm names; never `none`.
-    pub(super) fn algs<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Checked<AlgSet> {
+    pub(super) fn algs(&self, names: &[String]) -> Checked<AlgSet> {
         let mut algs = Vec::new();
         for name in names {
             match Alg::from_name(name) {
@@ -83,9 +76,9 @@ impl At {
                 }
             }
         }
-        if algs.is_empty() {
-            return Err(self.fault("the list is empty").hint("leave the key out for the default"));
-        }
+        self.fault("the list is empty")
+            .hint("leave the key out for the default")
+            .when(algs.is_empty())?;
         Ok(algs.into_iter().collect())
     }
 }

@@ -10,9 +10,7 @@ use crate::setting::shown;
 
 /// The public URL is written into documents that verifiers read, so it must be safe.
 pub(super) fn check(at: &At, url: &Url) -> Checked<()> {
-    if url.query().is_some() {
-        return Err(prefix_alone(at, url));
-    }
+    prefix_alone(at, url).when(url.query().is_some())?;
     if let Some(before) = before_key_set(url.path()) {
         return Err(of_a_key_set(at, url, before));
     }

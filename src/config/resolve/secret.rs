@@ -12,34 +12,37 @@ use super::place::At;
 use crate::jose::alg::{AlgSet, Family};
 use crate::jose::base64url;
 use crate::jose::policy::{HmacSecret, SecretError};
+use crate::setting::Secret;
 
-/// A value given as text or by a file, not both. A line end after the file's text is cut off.
-pub(super) fn optional(
+/// A secret given as text in `key` or by a file in `key`_file, not both.
+pub(super) fn text_or_file(
     at: &At,
-    text: (&str, Option<&str>),
-    file: (&str, Option<&str>),
+    key: &str,
+    text: Option<Secret>,
+    file: Option<&str>,
     base: &Path,
-) -> Checked<Option<Zeroizing<String>>> {
-    match (text.1, file.1) {
+) -> Checked<Option<Secret>> {
+    match (text, file) {
         (Some(_), Some(_)) => {
-            Err(at.fault(format_args!("`{}` and `{}` are both given", text.0, file.0)))
+            Err(at.fault(format_args!("`{key}` and `{key}_file` are both given")))
         }
-        (Some(value), None) => Ok(Some(Zeroizing::new(value.to_owned()))),
-        (None, Some(name)) => {
-            let path = base.join(name);
-            let read = std::fs::read_to_string(&path).map(Zeroizing::new);
-            let read = read.map_err(|error| {
-                at.key(file.0).fault(format_args!("{}: {error}", path.display()))
-            })?;
-            Ok(Some(Zeroizing::new(read.trim_end_matches(['\r', '\n']).to_owned())))
+        (text, None) => Ok(text),
+        (None, Some(file)) => {
+            from_file(&at.key(&format!("{key}_file")), &base.join(file)).map(Some)
         }
-        (None, None) => Ok(None),
     }
 }
 
+/// The text of a file without the line end after it.
+pub(super) fn from_file(at: &At, path: &Path) -> Checked<Secret> {
+    let text = std::fs::read_to_string(path).map(Zeroizing::new);
+    let text = text.map_err(|error| at.fault(format_args!("{}: {error}", path.display())))?;
+    Ok(Secret::new(text.trim_end_matches(['\r', '\n']).to_owned()))
+}
+
 /// Base64 of 32 bytes.
-pub(super) fn key_32(at: &At, text: &str) -> Checked<Zeroizing<[u8; 32]>> {
-    let bytes = Zeroizing::new(STANDARD.decode(text.trim()).unwrap_or_default());
+pub(super) fn key_32(at: &At, text: &Secret) -> Checked<Zeroizing<[u8; 32]>> {
+    let bytes = Zeroizing::new(STANDARD.decode(text.expose().trim()).unwrap_or_default());
     let key: Option<[u8; 32]> = bytes.as_slice().try_into().ok();
     key.map(Zeroizing::new).ok_or_else(|| {
         at.fault("it is not the base64 of 32 bytes").hint("`openssl rand -base64 32` makes one")
@@ -49,13 +52,13 @@ pub(super) fn key_32(at: &At, text: &str) -> Checked<Zeroizing<[u8; 32]>> {
 /// The secrets for every HMAC algorithm in `algorithms`.
 pub(super) fn hmac(
     at: &At,
-    texts: &[Zeroizing<String>],
+    texts: &[Secret],
     encoding: SecretEncoding,
     algorithms: AlgSet,
 ) -> Checked<Vec<HmacSecret>> {
     let mut secrets = Vec::new();
     for text in texts {
-        let bytes = decode(at, text, encoding)?;
+        let bytes = decode(at, text.expose(), encoding)?;
         for alg in algorithms.iter().filter(|alg| alg.family() == Family::Secret) {
             let secret = HmacSecret::new(alg, bytes.clone()).map_err(|why| {
                 let fault = at.key("secret").fault(format_args!("for {alg} it {why}"));
@@ -96,7 +99,7 @@ mod tests {
     use crate::jose::alg::Alg;
 
     fn hs(text: &str, encoding: SecretEncoding, alg: Alg) -> Checked<Vec<HmacSecret>> {
-        let texts = [Zeroizing::new(text.to_owned())];
+        let texts = [Secret::new(text.to_owned())];
         hmac(&At::root("issuer[0]"), &texts, encoding, AlgSet::of(&[alg]))
     }
 

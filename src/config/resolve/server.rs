@@ -47,16 +47,11 @@ pub(super) fn not_ourselves(upstream: &Url, server: &ServerSettings) -> Checked<
         let hint = "name the auth server itself, as it is reached from this machine";
         At::root("upstream").key("url").fault(why).hint(hint)
     };
-    if server.listen.is_at(upstream) {
-        let listen = &server.listen;
-        return Err(fault(format!("{upstream} is where this proxy itself listens ({listen})")));
-    }
-    match &server.public_url {
-        Some(public) if is_below(upstream, public) => {
-            Err(fault(format!("{upstream} is this proxy's own `public_url`")))
-        }
-        _ => Ok(()),
-    }
+    let listen = &server.listen;
+    fault(format!("{upstream} is where this proxy itself listens ({listen})"))
+        .when(listen.is_at(upstream))?;
+    let is_public = server.public_url.as_ref().is_some_and(|public| is_below(upstream, public));
+    fault(format!("{upstream} is this proxy's own `public_url`")).when(is_public)
 }
 
 /// Whether `url` is `base`, or a path below it.

@@ -20,7 +20,7 @@ const SKEW: Duration = Duration::from_secs(60);
 const OUTAGE: Duration = Duration::from_secs(600);
 
 pub(super) fn resolve(
-    raw: &RawSigning,
+    raw: RawSigning,
     base: &Path,
     data_dir: &Path,
     max_age: u32,
@@ -35,46 +35,28 @@ pub(super) fn resolve(
             alg.ok_or_else(|| at.key("algorithm").choice(name, &names))?
         }
     };
-    let rotate_every = match raw.rotate_every.as_deref() {
-        None | Some("never") => None,
-        Some(text) => Some(
-            setting::duration(text).map_err(|invalid| at.key("rotate_every").invalid(invalid))?,
-        ),
-    };
+    let rotate_every = raw.rotate_every.as_deref().filter(|text| *text != "never");
+    let rotate_every = rotate_every.map(setting::duration).transpose();
+    let rotate_every = rotate_every.map_err(|invalid| at.key("rotate_every").invalid(invalid))?;
     let skew = raw.skew.as_ref().map_or(SKEW, |skew| skew.0);
     let max_age = Duration::from_secs(max_age.into());
     let redis = raw.store.as_deref().is_some_and(|store| store.starts_with("redis"));
-    let outage = match &raw.outage {
-        Some(_) if !redis => {
-            return Err(at.key("outage").fault("`outage` needs a Redis store"));
+    at.key("outage").fault("`outage` needs a Redis store").when(raw.outage.is_some() && !redis)?;
+    let default_outage = if redis { OUTAGE } else { Duration::ZERO };
+    let outage = raw.outage.map_or(default_outage, |outage| outage.0);
+    let hint = match redis {
+        true => {
+            "it is at least twice `server.max_age`, `signing.skew` and `signing.outage` together"
         }
-        Some(outage) => outage.0,
-        None => {
-            if redis {
-                OUTAGE
-            } else {
-                Duration::ZERO
-            }
-        }
+        false => "it is at least twice `server.max_age` and `signing.skew` together",
     };
-    if let Some(every) = rotate_every
-        && every < 2 * (max_age + skew + outage)
-    {
-        return Err(at
-            .key("rotate_every")
-            .fault("a key would be replaced before every cache has seen it")
-            .hint(if redis {
-                "it is at least twice `server.max_age`, `signing.skew` and `signing.outage` together"
-            } else {
-                "it is at least twice `server.max_age` and `signing.skew` together"
-            }));
-    }
-    let encryption_key = secret::optional(
-        &at,
-        ("encryption_key", raw.encryption_key.as_deref()),
-        ("encryption_key_file", raw.encryption_key_file.as_deref()),
-        base,
-    )?;
+    at.key("rotate_every")
+        .fault("a key would be replaced before every cache has seen it")
+        .hint(hint)
+        .when(rotate_every.is_some_and(|every| every < 2 * (max_age + skew + outage)))?;
+    let file = raw.encryption_key_file.as_deref();
+    let encryption_key =
+        secret::text_or_file(&at, "encryption_key", raw.encryption_key, file, base)?;
     let store_at = at.key("store");
     let store = match raw.store.as_deref() {
         None => StoreSettings::File(data_dir.to_owned()),
@@ -99,9 +81,9 @@ pub(super) fn resolve(
                         .fault("private keys are only kept in Redis encrypted")
                         .hint("`encryption_key = \"${COUNTERSIGN_ENCRYPTION_KEY}\"`, made by `openssl rand -base64 32`")
                 })?;
-                if !cfg!(feature = "redis") {
-                    return Err(store_at.fault("this build is without the feature `redis`"));
-                }
+                store_at
+                    .fault("this build is without the feature `redis`")
+                    .when(!cfg!(feature = "redis"))?;
                 let encryption_key = RedisKey(secret::key_32(&at.key("encryption_key"), key)?);
                 StoreSettings::Redis { url: Secret::new(text.to_owned()), encryption_key }
             }
@@ -119,9 +101,9 @@ fn redis_address(at: &At, text: &str) -> Checked<()> {
         `:` and `%` in it are `%40`, `%2F`, `%3A` and `%25`";
     let url = Url::parse(text)
         .map_err(|why| at.fault(format_args!("it is no address of a Redis: {why}")).hint(form))?;
-    if url.host_str().is_none_or(str::is_empty) {
-        return Err(at.fault("it is no address of a Redis: it has no host").hint(form));
-    }
+    at.fault("it is no address of a Redis: it has no host")
+        .hint(form)
+        .when(url.host_str().is_none_or(str::is_empty))?;
     let database = url.path().trim_matches('/');
     if !database.is_empty() && database.parse::<u32>().is_err() {
         let why = "what follows the host must be the number of a database";
@@ -145,13 +127,14 @@ fn unknown(at: &At, text: &str) -> SettingFault {
     let redis = if tls { "rediss" } else { "redis" };
     let secret = text.contains('@');
     match scheme {
-        Some(scheme @ ("http" | "https" | "tcp" | "tls" | "valkey" | "valkeys")) if secret => at
-            .fault(format_args!("`{scheme}:` is no kind of store"))
-            .hint(format_args!("for a Redis or Valkey write `{redis}:` in its place")),
-        Some(scheme @ ("http" | "https" | "tcp" | "tls" | "valkey" | "valkeys")) => at
-            .fault(format_args!("`{scheme}:` is no kind of store"))
-            .meant(format_args!("{redis}://{rest}"))
-            .hint("that is a Redis or Valkey"),
+        Some(scheme @ ("http" | "https" | "tcp" | "tls" | "valkey" | "valkeys")) => {
+            let fault = at.fault(format_args!("`{scheme}:` is no kind of store"));
+            if secret {
+                fault.hint(format_args!("for a Redis or Valkey write `{redis}:` in its place"))
+            } else {
+                fault.meant(format_args!("{redis}://{rest}")).hint("that is a Redis or Valkey")
+            }
+        }
         None if port(rest) && !secret => at
             .fault("it lacks its kind")
             .meant(format_args!("redis://{rest}"))

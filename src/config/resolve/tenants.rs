@@ -25,14 +25,12 @@ impl Spellings {
 /// `at` is the issuer's place.
 pub(super) fn spellings(raw: &RawIssuer, at: &At) -> Checked<Spellings> {
     let at_key = at.key("issuer");
-    let texts = raw.issuer.as_ref().map(|many| many.0.as_slice()).unwrap_or_default();
-    // If the tokens have no `iss`, only the `iss` that they get is needed.
-    let output = raw.output_issuer.as_ref().filter(|_| raw.issuer_when_missing == Some(true));
-    let texts =
-        if texts.is_empty() { output.map(std::slice::from_ref).unwrap_or_default() } else { texts };
-    if texts.is_empty() {
-        return Err(at.fault("`issuer` is missing: the `iss` of its tokens"));
+    let mut texts: Vec<&str> = raw.issuer.0.iter().map(String::as_str).collect();
+    if texts.is_empty() && raw.issuer_when_missing {
+        // If the tokens have no `iss`, only the `iss` that they get is needed.
+        texts.extend(raw.output_issuer.as_ref().map(Issuer::as_str));
     }
+    at.fault("`issuer` is missing: the `iss` of its tokens").when(texts.is_empty())?;
     let mut plain = Vec::new();
     let mut templates = Vec::new();
     for text in texts {
@@ -56,9 +54,9 @@ pub(super) fn spellings(raw: &RawIssuer, at: &At) -> Checked<Spellings> {
         (Some(raw), false) => {
             let at = at.key("tenants");
             let claim = raw.claim.clone();
-            if claim.is_empty() || ClaimRules::is_protected(&claim) {
-                return Err(at.key("claim").fault("it is not a claim that names a tenant"));
-            }
+            at.key("claim")
+                .fault("it is not a claim that names a tenant")
+                .when(claim.is_empty() || ClaimRules::is_protected(&claim))?;
             Some(Tenants { templates, claim, allow: allowed(&raw.allow, &at.key("allow"))? })
         }
     };
@@ -69,24 +67,20 @@ fn allowed(OneOrMany(list): &OneOrMany, at: &At) -> Checked<Allowed> {
     if list.as_slice() == ["any"] {
         return Ok(Allowed::Any);
     }
-    if list.is_empty() {
-        return Err(at
-            .fault("the list is empty")
-            .hint("`allow = \"any\"` lets whoever opens a tenant log in"));
-    }
+    at.fault("the list is empty")
+        .hint("`allow = \"any\"` lets whoever opens a tenant log in")
+        .when(list.is_empty())?;
     for tenant in list {
-        if !is_tenant(tenant) || tenant == "any" {
-            return Err(at
-                .fault(format_args!("invalid tenant `{tenant}`"))
-                .hint("write 1 to 64 letters, digits and `-`, or `any` alone"));
-        }
+        at.fault(format_args!("invalid tenant `{tenant}`"))
+            .hint("write 1 to 64 letters, digits and `-`, or `any` alone")
+            .when(!is_tenant(tenant) || tenant == "any")?;
     }
     Ok(Allowed::These(list.iter().cloned().collect()))
 }
 
 /// What `iss` becomes.
 pub(super) fn output(raw: &RawIssuer, at: &At) -> Checked<Option<Issuer>> {
-    let keeps = raw.tenants.as_ref().map(|tenants| tenants.keep_issuer == Some(true));
+    let keeps = raw.tenants.as_ref().map(|tenants| tenants.keep_issuer);
     let at_output = at.key("output_issuer");
     let Some(output) = &raw.output_issuer else {
         return match keeps {
@@ -96,13 +90,11 @@ pub(super) fn output(raw: &RawIssuer, at: &At) -> Checked<Option<Issuer>> {
                 .hint("or `keep_issuer = true` in `tenants`, and a verifier for each tenant")),
         };
     };
-    if keeps == Some(true) {
-        return Err(
-            at_output.fault("`iss` cannot both stay (`tenants.keep_issuer`) and become this")
-        );
-    }
-    if IssuerTemplate::looks_like_template(output) {
-        return Err(at_output.fault("it must be one fixed `iss`, without `{name}`"));
-    }
-    at_output.name(output, Issuer::parse).map(Some)
+    at_output
+        .fault("`iss` cannot both stay (`tenants.keep_issuer`) and become this")
+        .when(keeps == Some(true))?;
+    at_output
+        .fault("it must be one fixed `iss`, without `{name}`")
+        .when(IssuerTemplate::looks_like_template(output.as_str()))?;
+    Ok(Some(output.clone()))
 }

@@ -15,9 +15,7 @@ use crate::proxy::settings::{HostHeader, UpstreamSettings};
 
 pub(super) fn resolve(mut upstream: UpstreamSettings, base: &Path) -> Checked<UpstreamSettings> {
     let at = At::root("upstream");
-    if upstream.url.query().is_some() {
-        return Err(public_url::prefix_alone(&at.key("url"), &upstream.url));
-    }
+    public_url::prefix_alone(&at.key("url"), &upstream.url).when(upstream.url.query().is_some())?;
     let tls = &mut upstream.tls;
     match (&tls.client_cert, &tls.client_key) {
         (Some(_), None) => return Err(at.key("tls").fault("`client_cert` needs `client_key`")),

@@ -1,6 +1,6 @@
 //! `[profile]`.
 
-use super::super::error::{Checked, SettingFault};
+use super::super::error::Checked;
 use super::super::raw::RawProfile;
 use super::place::At;
 use crate::jose::alg::{Alg, Family};
@@ -14,15 +14,17 @@ pub(super) fn resolve(raw: &RawProfile) -> Checked<Profile> {
             Profile::named(name).ok_or_else(|| at.key("name").choice(name, Profile::NAMES))?
         }
     };
-    let algs = |key, names: &Option<Vec<String>>| {
-        let Some(names) = names else { return Ok(None) };
-        let at = at.key(key);
-        let set = at.algs(names.iter().map(String::as_str))?;
-        match set.iter().find(|alg| alg.family() == Family::Secret) {
-            Some(secret) => Err(secret_alg(&at, secret.name())),
-            None => Ok(Some(set)),
-        }
-    };
+    let algs =
+        |key, names: &Option<Vec<String>>| {
+            let Some(names) = names else { return Ok(None) };
+            let at = at.key(key);
+            let set = at.algs(names)?;
+            match set.iter().find(|alg| alg.family() == Family::Secret) {
+                Some(secret) => Err(at
+                    .fault(format_args!("{secret} is symmetric: it has no public key to publish"))),
+                None => Ok(Some(set)),
+            }
+        };
     profile.accepts = algs("accepts", &raw.accepts)?.unwrap_or(profile.accepts);
     if let Some(publish) = algs("publish", &raw.publish)? {
         // A key that the verifier takes only without `alg` is published without it, even if listed here.
@@ -30,7 +32,7 @@ pub(super) fn resolve(raw: &RawProfile) -> Checked<Profile> {
         profile.tolerates = publish.iter().filter(|alg| !bare(alg)).collect();
         profile.tolerates_bare = publish.iter().filter(bare).collect();
     }
-    profile.claims.stable = raw.stable_claims.unwrap_or(false);
+    profile.claims.stable = raw.stable_claims;
     let shape = &mut profile.claims;
     for (given, set) in [
         (raw.claims.single_audience, &mut shape.single_audience),
@@ -42,8 +44,4 @@ pub(super) fn resolve(raw: &RawProfile) -> Checked<Profile> {
         *set = given.unwrap_or(*set);
     }
     Ok(profile)
-}
-
-fn secret_alg(at: &At, name: &str) -> SettingFault {
-    at.fault(format_args!("{name} is symmetric: it has no public key to publish"))
 }

@@ -237,6 +237,8 @@ fn configured_claims(answer: &[u8], settings: &SessionSettings) -> Option<Vec<u8
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::jose::names::{Audience, Issuer};
     use crate::rewrite::JsonPath;
@@ -251,13 +253,13 @@ mod tests {
             issuer: Issuer::parse("https://auth.example").unwrap(),
             audience: Audience::parse("app").unwrap(),
             lifetime: Duration::from_secs(300),
-            claims: vec![
+            claims: BTreeMap::from([
                 ("sub".into(), path("user.id")),
                 ("iss".into(), path("user.id")),
                 ("exp".into(), path("exp")),
                 ("email_verified".into(), path("user.ok")),
                 ("role".into(), path(r"user.https://a\.example/role")),
-            ],
+            ]),
         };
         let answer =
             br#"{"user":{"id":"u","ok":true,"https://a.example/role":"x"},"exp":99999999999}"#;

@@ -1,12 +1,16 @@
 //! `[exchange]`.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use schemars::JsonSchema;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 use url::Url;
 
 use crate::jose::names::{Audience, Issuer, IssuerName};
 use crate::rewrite::JsonPath;
-use crate::setting::Secret;
+use crate::setting::{self, Invalid, OneOrMany, Secret};
 
 /// `[exchange]`
 #[derive(Debug, Clone)]
@@ -25,7 +29,8 @@ impl Default for ExchangeSettings {
 }
 
 /// Which web origins may read the exchange's answers.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema)]
+#[schemars(with = "OneOrMany")]
 pub enum Cors {
     #[default]
     Off,
@@ -43,6 +48,29 @@ impl Cors {
             Self::Off => false,
             Self::Any => true,
             Self::Origins(list) => list.iter().any(|allowed| allowed == origin),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Cors {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let origins = OneOrMany::<String>::deserialize(from)?;
+        match origins.as_slice() {
+            [] => return Ok(Self::Off),
+            [any] if any == "*" => return Ok(Self::Any),
+            _ => {}
+        }
+        let is_origin = |text: &&String| {
+            Url::parse(text).is_ok_and(|url| {
+                url.origin().is_tuple() && url.origin().ascii_serialization() == **text
+            })
+        };
+        match origins.iter().find(|text| !is_origin(text)) {
+            None => Ok(Self::Origins(origins)),
+            Some(wrong) => Err(D::Error::custom(
+                Invalid::new(format_args!("invalid origin `{wrong}`"))
+                    .hint("write scheme, host and port alone: `https://app.example.com`"),
+            )),
         }
     }
 }
@@ -65,23 +93,38 @@ pub struct IntrospectionSettings {
     pub lifetime: Duration,
 }
 
-/// `[exchange.session]`: a session cookie or an opaque bearer token is sent to a URL of the auth
-/// server, and its JSON answer becomes the claims.
-#[derive(Debug, Clone)]
+/// `[exchange.session]`: a session cookie or an opaque bearer token is sent to a URL of the auth server, and
+/// its JSON answer becomes the claims.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct SessionSettings {
+    /// An address of the auth server that answers with JSON about the owner of the cookie or bearer.
+    #[serde(with = "setting::Url")]
     pub url: Url,
-    /// The names of the cookies that are sent. Empty: no cookies.
+    /// Cookies to forward.
+    #[serde(default, with = "OneOrMany")]
     pub cookies: Vec<String>,
-    /// Sends an opaque `subject_token` as `Authorization: Bearer` [true].
+    /// An opaque `subject_token` is forwarded as bearer.
+    #[serde(default = "yes")]
     pub bearer: bool,
     /// `iss` of the new token.
     pub issuer: Issuer,
     /// `aud` of the new token.
     pub audience: Audience,
-    /// `exp` − now of the new token [300 s].
+    /// Life of the new token.
+    #[serde(default = "default_lifetime", with = "setting::Duration")]
     pub lifetime: Duration,
-    /// Claims, and where their values are in the answer. `sub` is always among them.
-    pub claims: Vec<(String, JsonPath)>,
+    /// Claim = the place of its value in the answer; `sub` is required.
+    pub claims: BTreeMap<String, JsonPath>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// The lifetime of a token made from an introspection answer or a session.
+pub fn default_lifetime() -> Duration {
+    Duration::from_secs(300)
 }
 
 #[cfg(test)]

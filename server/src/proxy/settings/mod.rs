@@ -11,7 +11,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 use url::Url;
 
-pub use self::exchange::{Cors, ExchangeSettings, IntrospectionSettings, SessionSettings};
+pub use self::exchange::{
+    Cors, ExchangeSettings, IntrospectionSettings, SessionSettings, default_lifetime,
+};
 pub use self::upstream::{HostHeader, UpstreamSettings, UpstreamTimeouts, UpstreamTls, base_path};
 use crate::jose::names::Issuer;
 use crate::setting::{self, Listen};
