@@ -96,10 +96,11 @@ async fn resign(token: &str, config: Config, ask: &Ask<'_>) -> Result<Verdict, R
     let issuers = Issuers::new(config.issuers, deps).map_err(|why| CliError::new("issuer", why))?;
     let handle = issuers.of_token(&jws)?;
     let policy = handle.policy();
-    let snapshot = handle.fresh_for(jws.unverified_header().kid.as_deref()).await.ok_or_else(|| {
-        CliError::new("issuer_keys_unavailable", "the issuer's keys could not be read")
-            .hint("`countersign doctor` says what is wrong with its key set")
-    })?;
+    let snapshot =
+        handle.fresh_for(jws.unverified_header().kid.as_deref()).await.ok_or_else(|| {
+            CliError::new("issuer_keys_unavailable", "the issuer's keys could not be read")
+                .hint("`countersign doctor` says what is wrong with its key set")
+        })?;
     let unusable = |why: KeyringError| CliError::new("signing keys", why);
     let store = config.keyring.open_store(Access::Operate, &clock).map_err(unusable)?;
     let keyring = Keyring::with_store(&config.keyring, store, clock.clone()).await;

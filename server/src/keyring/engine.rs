@@ -141,7 +141,8 @@ pub(super) fn raise(ring: &RingState, kid: &Kid, to: UnixTime, now: UnixTime) ->
     // An issuer's `exp` may be any number.
     let to = to.min(UnixTime::LAST);
     let must_rise = |key: &RingKey| {
-        let just_retired = key.times.retired.is_some_and(|at| now.since(at) <= rotation::IN_FLIGHT_GRACE);
+        let just_retired =
+            key.times.retired.is_some_and(|at| now.since(at) <= rotation::IN_FLIGHT_GRACE);
         (key.times.kid == *kid || just_retired) && key.times.latest_exp < to
     };
     if !ring.keys.iter().any(must_rise) {
