@@ -105,7 +105,8 @@ fn is_token(run: &str) -> bool {
             && run.split('.').filter(|part| part.len() >= 20).count() >= 2
 }
 
-/// `Bearer x` and `Basic x`, RFC 6750 §2.1, RFC 7617 §2, at least [`MIN_CREDENTIALS`] bytes of it.
+/// The credentials after `Bearer`, `Basic` and `DPoP` (RFC 6750 §2.1, RFC 7617 §2, RFC 9449 §7.1), if
+/// they have at least [`MIN_CREDENTIALS`] bytes.
 fn credentials(line: &str) -> Vec<Range<usize>> {
     let spaces = memchr::memchr_iter(b' ', line.as_bytes());
     let found = spaces.filter_map(|space| {

@@ -70,7 +70,7 @@ Register-ArgumentCompleter -Native -CommandName 'countersign' -ScriptBlock {
             break
         }
         'countersign;normalize' {
-            [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'Publish what this verifier takes: `convex`, `standard`, `federation`, `hasura` or `login`')
+            [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'Publish what this verifier accepts: `convex`, `standard`, `federation`, `hasura` or `login`')
             [CompletionResult]::new('--report', '--report', [CompletionResultType]::ParameterName, 'How the report on stderr is written')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
@@ -103,8 +103,8 @@ Register-ArgumentCompleter -Native -CommandName 'countersign' -ScriptBlock {
             [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'The verifier: `convex`, `standard`, `federation`, `hasura` or `login`')
             [CompletionResult]::new('--for', '--for', [CompletionResultType]::ParameterName, 'The kind of provider that must accept; without it, either is enough')
             [CompletionResult]::new('--allow-private', '--allow-private', [CompletionResultType]::ParameterName, 'Follow documents and redirects into private networks')
-            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Every check, not the faults alone')
-            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Every check, not the faults alone')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Show every check, not only the faults')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Show every check, not only the faults')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'One JSON object instead of text')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
@@ -121,7 +121,7 @@ Register-ArgumentCompleter -Native -CommandName 'countersign' -ScriptBlock {
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('list', 'list', [CompletionResultType]::ParameterValue, 'The keys, their states and times')
             [CompletionResult]::new('rotate', 'rotate', [CompletionResultType]::ParameterValue, 'Publish a new key; it signs once every cache can have seen it')
-            [CompletionResult]::new('import', 'import', [CompletionResultType]::ParameterValue, 'Take in an existing private key, PEM or JWK')
+            [CompletionResult]::new('import', 'import', [CompletionResultType]::ParameterValue, 'Import an existing private key, PEM or JWK')
             [CompletionResult]::new('export', 'export', [CompletionResultType]::ParameterValue, 'Print the public key set, or write the private keys into a file for a backup')
             [CompletionResult]::new('generate', 'generate', [CompletionResultType]::ParameterValue, 'Make a key for `store = "env:NAME"`, in a file of its own')
             [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
@@ -166,7 +166,7 @@ Register-ArgumentCompleter -Native -CommandName 'countersign' -ScriptBlock {
             [CompletionResult]::new('--private', '--private', [CompletionResultType]::ParameterName, 'Write the private keys into this new file (PEM, mode 0600)')
             [CompletionResult]::new('--public', '--public', [CompletionResultType]::ParameterName, 'The public JWKS, which is the default')
             [CompletionResult]::new('--data-uri', '--data-uri', [CompletionResultType]::ParameterName, 'The public JWKS as a `data:` URI')
-            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'With --private: say what was written as JSON')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'With --private: print the result as JSON')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             break
@@ -184,7 +184,7 @@ Register-ArgumentCompleter -Native -CommandName 'countersign' -ScriptBlock {
         'countersign;keys;help' {
             [CompletionResult]::new('list', 'list', [CompletionResultType]::ParameterValue, 'The keys, their states and times')
             [CompletionResult]::new('rotate', 'rotate', [CompletionResultType]::ParameterValue, 'Publish a new key; it signs once every cache can have seen it')
-            [CompletionResult]::new('import', 'import', [CompletionResultType]::ParameterValue, 'Take in an existing private key, PEM or JWK')
+            [CompletionResult]::new('import', 'import', [CompletionResultType]::ParameterValue, 'Import an existing private key, PEM or JWK')
             [CompletionResult]::new('export', 'export', [CompletionResultType]::ParameterValue, 'Print the public key set, or write the private keys into a file for a backup')
             [CompletionResult]::new('generate', 'generate', [CompletionResultType]::ParameterValue, 'Make a key for `store = "env:NAME"`, in a file of its own')
             [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
@@ -291,7 +291,7 @@ Register-ArgumentCompleter -Native -CommandName 'countersign' -ScriptBlock {
         'countersign;help;keys' {
             [CompletionResult]::new('list', 'list', [CompletionResultType]::ParameterValue, 'The keys, their states and times')
             [CompletionResult]::new('rotate', 'rotate', [CompletionResultType]::ParameterValue, 'Publish a new key; it signs once every cache can have seen it')
-            [CompletionResult]::new('import', 'import', [CompletionResultType]::ParameterValue, 'Take in an existing private key, PEM or JWK')
+            [CompletionResult]::new('import', 'import', [CompletionResultType]::ParameterValue, 'Import an existing private key, PEM or JWK')
             [CompletionResult]::new('export', 'export', [CompletionResultType]::ParameterValue, 'Print the public key set, or write the private keys into a file for a backup')
             [CompletionResult]::new('generate', 'generate', [CompletionResultType]::ParameterValue, 'Make a key for `store = "env:NAME"`, in a file of its own')
             break

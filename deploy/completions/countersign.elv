@@ -64,7 +64,7 @@ set edit:completion:arg-completer[countersign] = {|@words|
             cand --help 'Print help'
         }
         &'countersign;normalize'= {
-            cand --profile 'Publish what this verifier takes: `convex`, `standard`, `federation`, `hasura` or `login`'
+            cand --profile 'Publish what this verifier accepts: `convex`, `standard`, `federation`, `hasura` or `login`'
             cand --report 'How the report on stderr is written'
             cand -h 'Print help'
             cand --help 'Print help'
@@ -94,8 +94,8 @@ set edit:completion:arg-completer[countersign] = {|@words|
             cand --profile 'The verifier: `convex`, `standard`, `federation`, `hasura` or `login`'
             cand --for 'The kind of provider that must accept; without it, either is enough'
             cand --allow-private 'Follow documents and redirects into private networks'
-            cand -v 'Every check, not the faults alone'
-            cand --verbose 'Every check, not the faults alone'
+            cand -v 'Show every check, not only the faults'
+            cand --verbose 'Show every check, not only the faults'
             cand --json 'One JSON object instead of text'
             cand -h 'Print help'
             cand --help 'Print help'
@@ -110,7 +110,7 @@ set edit:completion:arg-completer[countersign] = {|@words|
             cand --help 'Print help'
             cand list 'The keys, their states and times'
             cand rotate 'Publish a new key; it signs once every cache can have seen it'
-            cand import 'Take in an existing private key, PEM or JWK'
+            cand import 'Import an existing private key, PEM or JWK'
             cand export 'Print the public key set, or write the private keys into a file for a backup'
             cand generate 'Make a key for `store = "env:NAME"`, in a file of its own'
             cand help 'Print this message or the help of the given subcommand(s)'
@@ -151,7 +151,7 @@ set edit:completion:arg-completer[countersign] = {|@words|
             cand --private 'Write the private keys into this new file (PEM, mode 0600)'
             cand --public 'The public JWKS, which is the default'
             cand --data-uri 'The public JWKS as a `data:` URI'
-            cand --json 'With --private: say what was written as JSON'
+            cand --json 'With --private: print the result as JSON'
             cand -h 'Print help'
             cand --help 'Print help'
         }
@@ -167,7 +167,7 @@ set edit:completion:arg-completer[countersign] = {|@words|
         &'countersign;keys;help'= {
             cand list 'The keys, their states and times'
             cand rotate 'Publish a new key; it signs once every cache can have seen it'
-            cand import 'Take in an existing private key, PEM or JWK'
+            cand import 'Import an existing private key, PEM or JWK'
             cand export 'Print the public key set, or write the private keys into a file for a backup'
             cand generate 'Make a key for `store = "env:NAME"`, in a file of its own'
             cand help 'Print this message or the help of the given subcommand(s)'
@@ -253,7 +253,7 @@ set edit:completion:arg-completer[countersign] = {|@words|
         &'countersign;help;keys'= {
             cand list 'The keys, their states and times'
             cand rotate 'Publish a new key; it signs once every cache can have seen it'
-            cand import 'Take in an existing private key, PEM or JWK'
+            cand import 'Import an existing private key, PEM or JWK'
             cand export 'Print the public key set, or write the private keys into a file for a backup'
             cand generate 'Make a key for `store = "env:NAME"`, in a file of its own'
         }

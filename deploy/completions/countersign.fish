@@ -59,7 +59,7 @@ complete -c countersign -n "__fish_countersign_using_subcommand run" -s h -l hel
 complete -c countersign -n "__fish_countersign_using_subcommand demo" -l serve -d 'Keep issuer and proxy running after the demonstration'
 complete -c countersign -n "__fish_countersign_using_subcommand demo" -l json -d 'One JSON object instead of text'
 complete -c countersign -n "__fish_countersign_using_subcommand demo" -s h -l help -d 'Print help'
-complete -c countersign -n "__fish_countersign_using_subcommand normalize" -l profile -d 'Publish what this verifier takes: `convex`, `standard`, `federation`, `hasura` or `login`' -r
+complete -c countersign -n "__fish_countersign_using_subcommand normalize" -l profile -d 'Publish what this verifier accepts: `convex`, `standard`, `federation`, `hasura` or `login`' -r
 complete -c countersign -n "__fish_countersign_using_subcommand normalize" -l report -d 'How the report on stderr is written' -r -f -a "text\t''
 json\t''"
 complete -c countersign -n "__fish_countersign_using_subcommand normalize" -s h -l help -d 'Print help'
@@ -81,7 +81,7 @@ complete -c countersign -n "__fish_countersign_using_subcommand doctor" -l profi
 complete -c countersign -n "__fish_countersign_using_subcommand doctor" -l for -d 'The kind of provider that must accept; without it, either is enough' -r -f -a "custom-jwt\t''
 oidc\t''"
 complete -c countersign -n "__fish_countersign_using_subcommand doctor" -l allow-private -d 'Follow documents and redirects into private networks'
-complete -c countersign -n "__fish_countersign_using_subcommand doctor" -s v -l verbose -d 'Every check, not the faults alone'
+complete -c countersign -n "__fish_countersign_using_subcommand doctor" -s v -l verbose -d 'Show every check, not only the faults'
 complete -c countersign -n "__fish_countersign_using_subcommand doctor" -l json -d 'One JSON object instead of text'
 complete -c countersign -n "__fish_countersign_using_subcommand doctor" -s h -l help -d 'Print help'
 complete -c countersign -n "__fish_countersign_using_subcommand inspect" -l json -d 'One JSON object instead of text'
@@ -89,7 +89,7 @@ complete -c countersign -n "__fish_countersign_using_subcommand inspect" -s h -l
 complete -c countersign -n "__fish_countersign_using_subcommand keys; and not __fish_seen_subcommand_from list rotate import export generate help" -s h -l help -d 'Print help'
 complete -c countersign -n "__fish_countersign_using_subcommand keys; and not __fish_seen_subcommand_from list rotate import export generate help" -f -a "list" -d 'The keys, their states and times'
 complete -c countersign -n "__fish_countersign_using_subcommand keys; and not __fish_seen_subcommand_from list rotate import export generate help" -f -a "rotate" -d 'Publish a new key; it signs once every cache can have seen it'
-complete -c countersign -n "__fish_countersign_using_subcommand keys; and not __fish_seen_subcommand_from list rotate import export generate help" -f -a "import" -d 'Take in an existing private key, PEM or JWK'
+complete -c countersign -n "__fish_countersign_using_subcommand keys; and not __fish_seen_subcommand_from list rotate import export generate help" -f -a "import" -d 'Import an existing private key, PEM or JWK'
 complete -c countersign -n "__fish_countersign_using_subcommand keys; and not __fish_seen_subcommand_from list rotate import export generate help" -f -a "export" -d 'Print the public key set, or write the private keys into a file for a backup'
 complete -c countersign -n "__fish_countersign_using_subcommand keys; and not __fish_seen_subcommand_from list rotate import export generate help" -f -a "generate" -d 'Make a key for `store = "env:NAME"`, in a file of its own'
 complete -c countersign -n "__fish_countersign_using_subcommand keys; and not __fish_seen_subcommand_from list rotate import export generate help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
@@ -115,7 +115,7 @@ complete -c countersign -n "__fish_countersign_using_subcommand keys; and __fish
 complete -c countersign -n "__fish_countersign_using_subcommand keys; and __fish_seen_subcommand_from export" -l private -d 'Write the private keys into this new file (PEM, mode 0600)' -r -F
 complete -c countersign -n "__fish_countersign_using_subcommand keys; and __fish_seen_subcommand_from export" -l public -d 'The public JWKS, which is the default'
 complete -c countersign -n "__fish_countersign_using_subcommand keys; and __fish_seen_subcommand_from export" -l data-uri -d 'The public JWKS as a `data:` URI'
-complete -c countersign -n "__fish_countersign_using_subcommand keys; and __fish_seen_subcommand_from export" -l json -d 'With --private: say what was written as JSON'
+complete -c countersign -n "__fish_countersign_using_subcommand keys; and __fish_seen_subcommand_from export" -l json -d 'With --private: print the result as JSON'
 complete -c countersign -n "__fish_countersign_using_subcommand keys; and __fish_seen_subcommand_from export" -s h -l help -d 'Print help'
 complete -c countersign -n "__fish_countersign_using_subcommand keys; and __fish_seen_subcommand_from generate" -s o -l output -d 'The new file (PEM, mode 0600)' -r -F
 complete -c countersign -n "__fish_countersign_using_subcommand keys; and __fish_seen_subcommand_from generate" -l algorithm -d 'The key\'s signature algorithm' -r -f -a "RS256\t''
@@ -126,7 +126,7 @@ complete -c countersign -n "__fish_countersign_using_subcommand keys; and __fish
 complete -c countersign -n "__fish_countersign_using_subcommand keys; and __fish_seen_subcommand_from generate" -s h -l help -d 'Print help'
 complete -c countersign -n "__fish_countersign_using_subcommand keys; and __fish_seen_subcommand_from help" -f -a "list" -d 'The keys, their states and times'
 complete -c countersign -n "__fish_countersign_using_subcommand keys; and __fish_seen_subcommand_from help" -f -a "rotate" -d 'Publish a new key; it signs once every cache can have seen it'
-complete -c countersign -n "__fish_countersign_using_subcommand keys; and __fish_seen_subcommand_from help" -f -a "import" -d 'Take in an existing private key, PEM or JWK'
+complete -c countersign -n "__fish_countersign_using_subcommand keys; and __fish_seen_subcommand_from help" -f -a "import" -d 'Import an existing private key, PEM or JWK'
 complete -c countersign -n "__fish_countersign_using_subcommand keys; and __fish_seen_subcommand_from help" -f -a "export" -d 'Print the public key set, or write the private keys into a file for a backup'
 complete -c countersign -n "__fish_countersign_using_subcommand keys; and __fish_seen_subcommand_from help" -f -a "generate" -d 'Make a key for `store = "env:NAME"`, in a file of its own'
 complete -c countersign -n "__fish_countersign_using_subcommand keys; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
@@ -163,6 +163,6 @@ complete -c countersign -n "__fish_countersign_using_subcommand help; and not __
 complete -c countersign -n "__fish_countersign_using_subcommand help; and not __fish_seen_subcommand_from run demo normalize verify resign doctor inspect keys init healthcheck completions version man schema help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c countersign -n "__fish_countersign_using_subcommand help; and __fish_seen_subcommand_from keys" -f -a "list" -d 'The keys, their states and times'
 complete -c countersign -n "__fish_countersign_using_subcommand help; and __fish_seen_subcommand_from keys" -f -a "rotate" -d 'Publish a new key; it signs once every cache can have seen it'
-complete -c countersign -n "__fish_countersign_using_subcommand help; and __fish_seen_subcommand_from keys" -f -a "import" -d 'Take in an existing private key, PEM or JWK'
+complete -c countersign -n "__fish_countersign_using_subcommand help; and __fish_seen_subcommand_from keys" -f -a "import" -d 'Import an existing private key, PEM or JWK'
 complete -c countersign -n "__fish_countersign_using_subcommand help; and __fish_seen_subcommand_from keys" -f -a "export" -d 'Print the public key set, or write the private keys into a file for a backup'
 complete -c countersign -n "__fish_countersign_using_subcommand help; and __fish_seen_subcommand_from keys" -f -a "generate" -d 'Make a key for `store = "env:NAME"`, in a file of its own'

@@ -25,7 +25,7 @@ impl<const N: usize> Histogram<N> {
     }
 
     /// Two atomic additions.
-    pub fn took(&self, time: Duration) {
+    pub fn record(&self, time: Duration) {
         let us = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         let slot = self.bounds_us.iter().position(|&top| us <= top);
         let count = slot.map_or(&self.over, |slot| &self.counts[slot]);
@@ -74,7 +74,7 @@ mod tests {
     fn a_duration_falls_into_the_first_bucket_that_holds_it() {
         let histogram = Histogram::new(&[50, 100]);
         for us in [50, 51, 9_000_000] {
-            histogram.took(Duration::from_micros(us));
+            histogram.record(Duration::from_micros(us));
         }
         let taken = histogram.snapshot();
         let bucket = |le| Bucket { le, count: 1 };

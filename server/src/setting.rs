@@ -33,7 +33,7 @@ pub fn not_one_of(word: &str, allowed: &[&str]) -> Invalid {
 /// A secret from the configuration: never printed, wiped when dropped.
 #[derive(Clone, serde::Deserialize, schemars::JsonSchema)]
 #[serde(transparent)]
-#[schemars(inline, with = "String")]
+#[schemars(inline, with = "String", description = "")]
 pub struct Secret(Zeroizing<String>);
 
 impl Secret {

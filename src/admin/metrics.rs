@@ -161,10 +161,10 @@ fn tokens(status: &Status, out: &mut MetricsText) {
 
     out.gauge("countersign_signing_queue_depth", "Jobs waiting for a crypto thread.")
         .value(tokens.queue.depth);
-    out.gauge("countersign_signing_queue_limit", "Jobs that may wait; more are turned away.")
+    out.gauge("countersign_signing_queue_limit", "Jobs that may wait; more are refused.")
         .value(tokens.queue.limit);
     out.gauge("countersign_signing_threads", "Crypto threads.").value(tokens.queue.threads);
-    out.counter("countersign_signing_overload_total", "Requests turned away at a full queue.")
+    out.counter("countersign_signing_overload_total", "Requests refused at a full queue.")
         .value(tokens.queue.overloaded);
 
     let help = "Time from a token to its judgement, cache hits left out.";
@@ -173,7 +173,7 @@ fn tokens(status: &Status, out: &mut MetricsText) {
 
 fn upstream(status: &Status, out: &mut MetricsText) {
     let Some(upstream) = &status.upstream else { return };
-    out.gauge("countersign_upstream_up", "Whether the auth server answered when last asked.")
+    out.gauge("countersign_upstream_up", "Whether the auth server answered the last request.")
         .value(u8::from(upstream.failing_since.is_none()));
     let help = "Requests the auth server failed to answer in the last five minutes.";
     out.gauge("countersign_upstream_recent_failures", help).value(upstream.recent_failures);

@@ -36,7 +36,7 @@ pub struct Status {
     pub signing: Vec<SigningView>,
     /// The store of the signing keys.
     pub store: KeyringStatus,
-    /// The issuers' last good key sets are kept in memory alone, and are gone after a restart.
+    /// The issuers' last good key sets are kept only in memory, and are gone after a restart.
     pub key_sets_in_memory: bool,
     pub tokens: BridgeStatus,
     pub traffic: ProxyStatus,

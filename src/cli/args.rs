@@ -134,7 +134,7 @@ pub struct NormalizeArgs {
     /// A file, an address, or `-` for stdin
     #[arg(value_name = "FILE|URL|-", default_value = "-", value_hint = ValueHint::AnyPath)]
     pub source: String,
-    /// Publish what this verifier takes: `convex`, `standard`, `federation`, `hasura` or `login`
+    /// Publish what this verifier accepts: `convex`, `standard`, `federation`, `hasura` or `login`
     #[arg(long, value_name = "NAME", default_value = "convex")]
     pub profile: String,
     /// How the report on stderr is written
@@ -200,7 +200,7 @@ pub struct DoctorArgs {
     /// Follow documents and redirects into private networks
     #[arg(long)]
     pub allow_private: bool,
-    /// Every check, not the faults alone
+    /// Show every check, not only the faults
     #[arg(long, short)]
     pub verbose: bool,
     /// One JSON object instead of text
@@ -266,7 +266,7 @@ pub enum KeysCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Take in an existing private key, PEM or JWK
+    /// Import an existing private key, PEM or JWK
     Import {
         #[command(flatten)]
         place: ConfigPlace,
@@ -290,7 +290,7 @@ pub enum KeysCommand {
         /// Write the private keys into this new file (PEM, mode 0600)
         #[arg(long, value_name = "FILE", conflicts_with = "public", value_hint = ValueHint::FilePath)]
         private: Option<PathBuf>,
-        /// With --private: say what was written as JSON
+        /// With --private: print the result as JSON
         #[arg(long, requires = "private")]
         json: bool,
     },

@@ -59,7 +59,7 @@ pub fn run(args: &InitArgs, out: &mut Output) -> Result<Exit, CliError> {
 fn target(args: &InitArgs) -> Result<IssuerTarget, CliError> {
     #[cfg(feature = "verifier")]
     if let Some(from) = &args.from {
-        return looked_up(args, from);
+        return target_from(args, from);
     }
     let upstream = args.upstream.clone().unwrap_or_default();
     let issuer = upstream.trim_end_matches('/').to_owned();
@@ -68,7 +68,7 @@ fn target(args: &InitArgs) -> Result<IssuerTarget, CliError> {
 
 /// What `doctor` finds out about the address.
 #[cfg(feature = "verifier")]
-fn looked_up(args: &InitArgs, from: &str) -> Result<IssuerTarget, CliError> {
+fn target_from(args: &InitArgs, from: &str) -> Result<IssuerTarget, CliError> {
     use super::doctor::{fetch_case, ours};
     use crate::doctor::finding::{Question, Setup};
 

@@ -1,4 +1,5 @@
-//! The command line: one file per subcommand. Only [`output`] prints; clap prints help and usage errors.
+//! The command line: one file per subcommand. [`output`] prints
+//! results and errors, clap prints help and usage errors.
 
 pub mod args;
 #[cfg(feature = "verifier")]

@@ -78,7 +78,7 @@ fn banner(upstream: Option<&str>, has_public_url: bool, started: &Started, color
     match started.data_dir.as_ref().map(|dir| dir.display().to_string()) {
         Some(dir) if store.contains(&dir) => {}
         Some(dir) => row("data", &dir, "last good key sets of the issuers"),
-        None => row("data", "none", "last good key sets are kept in memory alone"),
+        None => row("data", "none", "last good key sets are kept only in memory"),
     }
     text + "\n"
 }
@@ -134,7 +134,7 @@ mod tests {
             ..started()
         };
         let text = banner(None, false, &elsewhere, false);
-        assert!(text.contains("status page off") && text.contains("memory alone"), "{text}");
+        assert!(text.contains("status page off") && text.contains("only in memory"), "{text}");
         assert!(text.contains("set --public-url"), "{text}");
     }
 }

@@ -93,7 +93,7 @@ fn fix(about: &str, cause: &Cause, case: &Case) -> Vec<&'static str> {
              let the auth server set one"
         }
         "aud_missing" => {
-            "leave `applicationID` out of auth.config.ts (then any token of this issuer is taken), or \
+            "leave `applicationID` out of auth.config.ts (then any token of this issuer is accepted), or \
              let the auth server set an `aud`"
         }
         "issuer" | "domain" if oidc => "set `domain` in auth.config.ts to the token's `iss`",
@@ -238,7 +238,7 @@ fn status(cause: &Cause, oidc: bool, case: &Case) -> &'static str {
             "is the key set elsewhere? Give its whole address: `countersign doctor https://…/jwks \
              --issuer https://…`, where --issuer is the `iss` of the tokens"
         }
-        429 => "ask again later: the server limits how often it may be asked",
+        429 => "try again later: the server limits requests",
         500..=599 if case.place == Place::Countersign => {
             "the proxy has no key set yet: `curl http://127.0.0.1:9090/readyz` on its machine says why"
         }

@@ -98,13 +98,13 @@ impl Found {
         match text("kid") {
             Some("") => doubt("kid_missing", "kid", "it is empty"),
             None if key.present("kid").is_none() => {
-                doubt("kid_missing", "kid", "there is none: some verifiers never try such a key");
+                doubt("kid_missing", "kid", "it is missing: some verifiers never try such a key");
             }
             _ => {}
         }
         match text("alg") {
             None if key.present("alg").is_none() => {
-                doubt("alg_missing", "alg", "there is none: some verifiers want to be told");
+                doubt("alg_missing", "alg", "it is missing: some verifiers require it");
             }
             Some(name) if text("use") != Some("enc") => {
                 let known = Alg::from_name(name).is_some_and(|a| profile.tolerates.contains(a));

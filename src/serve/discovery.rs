@@ -263,9 +263,9 @@ impl Discovery {
             let upstream = self.upstream.url.origin().ascii_serialization();
             let next = match code {
                 Some("connect") => {
-                    "; is the server up, is the port right? It is asked until it answers"
+                    "; is the server up, is the port right? The proxy retries until it answers"
                 }
-                Some("dns") => "; is the host spelled right? It is asked until it answers",
+                Some("dns") => "; is the host spelled right? The proxy retries until it answers",
                 _ => "",
             };
             tracing::warn!(upstream, code, "{text}{next}");

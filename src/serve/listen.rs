@@ -118,13 +118,13 @@ impl Sockets {
     pub async fn empty(&self) {
         let copies = std::mem::take(&mut *self.copies.lock());
         for copy in &copies {
-            if let Err(error) = turn_away(copy) {
+            if let Err(error) = refuse_new(copy) {
                 tracing::debug!(%error, "new connections are not turned away");
             }
         }
         let until = Instant::now() + LONGEST;
         for copy in &copies {
-            while Instant::now() < until && is_taken_from(copy).await {
+            while Instant::now() < until && has_queued(copy).await {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         }
@@ -190,7 +190,7 @@ fn bound_connections(listener: &impl AsFd) {
 }
 
 /// Whether a connection is queued, or arrives soon.
-async fn is_taken_from(listener: &OwnedFd) -> bool {
+async fn has_queued(listener: &OwnedFd) -> bool {
     // Registered again each time: that reports the state and not only its change.
     #[expect(deprecated, reason = "for bare numbers; a borrowed descriptor stays open meanwhile")]
     let Ok(listener) = AsyncFd::with_interest(listener.as_fd(), Interest::READABLE) else {
@@ -202,7 +202,7 @@ async fn is_taken_from(listener: &OwnedFd) -> bool {
 /// From here on the kernel ignores new connection requests and completes the started ones. A
 /// refused client retries after a second: it finds the port closed, or the next process.
 #[cfg(target_os = "linux")]
-fn turn_away(listener: &OwnedFd) -> io::Result<()> {
+fn refuse_new(listener: &OwnedFd) -> io::Result<()> {
     use socket2::SockFilter;
     const FLAGS: u32 = 13; // Offset in the TCP header, RFC 9293 §3.1.
     const SYN: u32 = 0x02;
@@ -218,7 +218,7 @@ fn turn_away(listener: &OwnedFd) -> io::Result<()> {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn turn_away(_: &OwnedFd) -> io::Result<()> {
+fn refuse_new(_: &OwnedFd) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 

@@ -8,7 +8,7 @@ use crate::setting::Listen;
 /// Ports below this one need a privilege on most systems.
 const UNPRIVILEGED: u16 = 1024;
 
-/// Listener address it is.
+/// Which of the two listeners the error is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Listener {
     Public,
@@ -25,7 +25,7 @@ pub enum ListenError {
     Same { address: SocketAddr },
     #[error("cannot take over the listeners of the running process at {path}: {why}")]
     TakeOver { path: String, why: String },
-    #[error("no running process handed over its listeners at {path}: none was told to")]
+    #[error("no running process handed over its listeners at {path}")]
     NotHandedOver { path: String },
 }
 
@@ -67,7 +67,7 @@ impl ListenError {
         match self {
             Self::Bind { address, why, listener } => of_bind(*address, why.kind(), *listener),
             Self::Same { address } => {
-                format!("take another port: {}", Listener::Admin.flag(other_port(*address)))
+                format!("use another port: {}", Listener::Admin.flag(other_port(*address)))
             }
             Self::NotHandedOver { .. } => {
                 "send SIGQUIT to the running process within six seconds of this start".to_owned()
@@ -101,7 +101,7 @@ fn of_bind(address: SocketAddr, why: io::ErrorKind, listener: Listener) -> Strin
             };
             format!(
                 "`{look}` shows which process has it (as root, if it is another user's): stop that one, or \
-                 take another port: {}",
+                 use another port: {}",
                 listener.flag(other_port(address))
             )
         }

@@ -312,7 +312,7 @@ impl Server {
             url: config.server.public_text().map_or_else(here, ToOwned::to_owned),
             store: keyring.status().store,
             kid: keyring.snapshot().active.kid().to_string(),
-            made: keyring.was_made(),
+            made: keyring.created_first_key(),
             data_dir: config.keyring.store.has_disk().then(|| config.data_dir.clone()),
         }
     }

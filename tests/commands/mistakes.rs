@@ -149,7 +149,7 @@ fn an_address_that_cannot_be_bound_shows_what_to_do() {
     drop(kept);
     let said = run(&taken.to_string(), &taken.to_string());
     has(&said, &["for the admin pages: it is the address for clients already"]);
-    has(&said, &["hint: take another port: `--admin 127.0.0.1:"]);
+    has(&said, &["hint: use another port: `--admin 127.0.0.1:"]);
     let said = run("192.0.2.1:8080", "off");
     has(&said, &["error: cannot listen on 192.0.2.1:8080: not an address of this machine"]);
     has(&said, &["`--listen :8080` (COUNTERSIGN_LISTEN) takes all of them"]);

@@ -41,7 +41,6 @@ fn files_of(roots: &[&str]) -> Vec<PathBuf> {
         rust_files(&base.join(root), &mut files);
     }
     assert!(!files.is_empty());
-    files.retain(|f| !f.ends_with("tests.rs"));
     files
 }
 

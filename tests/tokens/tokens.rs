@@ -603,7 +603,7 @@ fn a_kid_that_is_a_number_is_read_as_its_text() {
 }
 
 #[test]
-fn without_kid_each_fitting_key_is_tried_within_the_budget() {
+fn without_kid_each_fitting_key_is_tried_within_the_limit() {
     let keys: Vec<_> = (0..6).map(|i| TestKey::new(Alg::Es384, &format!("k{i}"))).collect();
     let scene = Scene::new(&keys.iter().collect::<Vec<_>>());
     let token = |i: usize| keys[i].signed(r#"{"alg":"ES384"}"#, &claims().to_string());

@@ -60,12 +60,12 @@ fn fatal(inspection: &Inspection, now: UnixTime) -> Vec<Note> {
         note("b64_false", "`b64: false` is not allowed in a JWT (RFC 7797 §7)");
     }
     if claims.get("iss").and_then(Json::text).is_none() {
-        note("iss_missing", "no `iss`: nobody can tell whose keys to check it with");
+        note("iss_missing", "no `iss`: it is unknown whose keys verify it");
     }
     // Seconds, or the type that the claim has instead.
     let time = |name: &str| claims.present(name).map(|time| time.seconds().ok_or(time.kind()));
     match time("exp") {
-        None => note("exp_missing", "no `exp`: it would never end"),
+        None => note("exp_missing", "no `exp`: it would never expire"),
         Some(Err(kind)) => note("exp_type", &format!("`exp` is {kind}, not a number")),
         Some(Ok(exp)) if exp <= now.secs() => note("expired", "`exp` has passed"),
         Some(Ok(_)) => {}
@@ -118,7 +118,7 @@ fn shape(header: &Json, claims: &Json, profile: &Profile) -> (Outcome, Vec<Note>
             Some(Json::Number(_)) => reason("sub_type", "`sub` is a number"),
             _ => {
                 repairable = false;
-                reason("sub_missing", "no `sub`: whose login is it?");
+                reason("sub_missing", "no `sub`: the token names no user");
             }
         }
     }

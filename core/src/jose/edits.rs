@@ -79,8 +79,13 @@ impl<'a> ObjectEdits<'a> {
     }
 
     pub(super) fn drop(&mut self, name: &str) -> bool {
+        self.drop_where(|member| member == name)
+    }
+
+    /// Drops all members whose name matches.
+    pub(super) fn drop_where(&mut self, matches: impl Fn(&str) -> bool) -> bool {
         let before = self.members.len();
-        self.members.retain(|member| member.name != name);
+        self.members.retain(|member| !matches(&member.name));
         let dropped = self.members.len() < before;
         self.changed |= dropped;
         dropped

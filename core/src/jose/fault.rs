@@ -18,7 +18,7 @@ pub enum KeyFault {
     RsaInvalid,
     #[error("the RSA modulus has {bits} bits, 2048 are needed (RFC 7518 §3.3)")]
     RsaSmall { bits: usize },
-    #[error("the RSA modulus has {bits} bits, at most 8192 are verified anywhere")]
+    #[error("the RSA modulus has {bits} bits, no verifier accepts more than 8192")]
     RsaLarge { bits: usize },
     #[error("the RSA exponent is out of range")]
     #[strum(serialize = "e_range")]
@@ -92,7 +92,7 @@ pub enum KeyFault {
     Expired,
 }
 
-/// A member of a JWK that contains a number of the key.
+/// A member of a JWK that its kind of key must have.
 #[expect(missing_docs, reason = "the names of members, RFC 7518 §6")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display, strum::IntoStaticStr)]
 #[strum(serialize_all = "lowercase")]
@@ -210,7 +210,7 @@ impl DocumentRefusal {
     /// What to do about it, if the document says enough.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::Html => Some("this is a page for people; is the address the JWKS's?"),
+            Self::Html => Some("this is a web page; check that the address is that of the key set"),
             Self::Other(document) => Some(document.hint()),
             Self::TooManyKeys { .. } => {
                 Some("raise `[limits] keys`, or ask the issuer why it has so many")

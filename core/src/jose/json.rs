@@ -3,13 +3,14 @@
 //! level), nesting, lone surrogates, a byte order mark.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::collections::HashSet;
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::Range;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 /// Independent of the configuration: the readers are recursive, and this fits any thread's stack.
@@ -36,6 +37,18 @@ pub enum JsonFault {
 }
 
 impl JsonFault {
+    /// Valid by RFC 8259 but refused by serde_json, whose errors have no kinds for it.
+    fn of(error: &serde_json::Error) -> Self {
+        let text = error.to_string();
+        if text.starts_with("number out of range") {
+            Self::Number("".into())
+        } else if text.contains("surrogate") || text.starts_with("unexpected end of hex escape") {
+            Self::Surrogate("".into())
+        } else {
+            Self::NotObject
+        }
+    }
+
     /// The same fault, in the value of this member.
     fn of_member(self, name: &str) -> Self {
         match self {
@@ -171,16 +184,11 @@ fn unique_members(json: &str) -> Result<Vec<Member>, JsonFault> {
 /// that are Unicode (readers differ on a lone surrogate), and numbers in the range of a double.
 fn check(json: &str, depth: usize) -> Result<(), JsonFault> {
     match json.as_bytes().first() {
-        Some(b'{') => {
-            let depth = depth.checked_sub(1).ok_or(JsonFault::Depth)?;
-            let members = unique_members(json)?;
-            members.iter().try_for_each(|member| check(&json[member.value.clone()], depth))
-        }
-        Some(b'[') => {
-            let depth = depth.checked_sub(1).ok_or(JsonFault::Depth)?;
-            let items: Vec<&RawValue> =
-                serde_json::from_str(json).map_err(|_| JsonFault::NotObject)?;
-            items.iter().try_for_each(|item| check(item.get(), depth))
+        Some(b'{' | b'[') => {
+            let fault = Cell::new(None);
+            let mut reader = serde_json::Deserializer::from_str(json);
+            let checked = Check { depth, fault: &fault }.deserialize(&mut reader);
+            checked.map_err(|error| fault.take().unwrap_or_else(|| JsonFault::of(&error)))
         }
         Some(b'"') if string(json).is_none() => Err(JsonFault::Surrogate("".into())),
         Some(b'-' | b'0'..=b'9') if !fits_double(json) => Err(JsonFault::Number("".into())),
@@ -192,6 +200,86 @@ fn fits_double(number: &str) -> bool {
     // Three hundred digits without an exponent always fit.
     number.len() < 300 && !number.contains(['e', 'E'])
         || number.parse::<f64>().is_ok_and(f64::is_finite)
+}
+
+/// One pass over an object or array: reading it again at each level would let a deeply nested token
+/// cost many times its length, before any signature is checked.
+#[derive(Clone, Copy)]
+struct Check<'f> {
+    depth: usize,
+    fault: &'f Cell<Option<JsonFault>>,
+}
+
+impl Check<'_> {
+    fn inside<E: de::Error>(self) -> Result<Self, E> {
+        match self.depth.checked_sub(1) {
+            Some(depth) => Ok(Self { depth, ..self }),
+            None => Err(self.fail(JsonFault::Depth)),
+        }
+    }
+
+    fn fail<E: de::Error>(self, fault: JsonFault) -> E {
+        self.fault.set(Some(fault));
+        E::custom("invalid")
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Check<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Check<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        let inside = self.inside()?;
+        while seq.next_element_seed(inside)?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let inside = self.inside()?;
+        let mut seen = HashSet::new();
+        while let Some(name) = map.next_key::<Text<'de>>()? {
+            if !seen.insert(name.0) {
+                return Err(self.fail(JsonFault::Duplicate));
+            }
+            map.next_value_seed(inside)?;
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]

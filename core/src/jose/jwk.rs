@@ -271,7 +271,7 @@ fn check_rsa(n: &[u8], e: &[u8]) -> Result<(), KeyFault> {
     if ![n, e].into_iter().all(|number| is_minimal(number) && is_odd(number)) || e == [1] {
         return Err(KeyFault::RsaInvalid);
     }
-    // aws-lc and Go refuse larger ones: a huge exponent makes every check slow (CVE-2021-33196 kin).
+    // aws-lc and Go refuse larger ones: a huge exponent makes every check slow.
     if e.len() > 4 {
         return Err(KeyFault::ExponentRange);
     }

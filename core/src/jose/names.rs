@@ -170,7 +170,7 @@ pub struct Limits {
     /// Size of a key set document after decompression. The largest real ones are under 100 KiB.
     #[serde(with = "setting::Size")]
     pub document: usize,
-    /// Usable keys in one set; dropped entries do not count. [`Limits::document`] limits the work.
+    /// Usable keys in one set; dropped entries do not count. `document` limits the work.
     /// The strictest known client (Nimbus JOSE) reads 51,200 bytes, 100 RSA keys.
     pub keys: usize,
     /// JSON nesting of a key set document, of a protected header or of a claims set.

@@ -269,11 +269,11 @@ pub fn names_client(address: &str, client: &str) -> bool {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct ClaimRules {
-    /// Old name = new name.
+    /// Old name = new name of a claim.
     pub rename: BTreeMap<String, String>,
-    /// Name = value.
+    /// Name = value of a claim.
     pub set: BTreeMap<String, serde_json::Value>,
-    /// Names.
+    /// Names of the claims to remove.
     pub drop: Vec<String>,
     /// `exp`, `iat`, `nbf` as decimal strings are read.
     pub numeric_strings: bool,

@@ -90,8 +90,8 @@ pub(super) fn full_length(mut read: Bytes, curve: Curve) -> Result<Bytes, KeyFau
     Ok(read)
 }
 
-/// Hexadecimal text also decodes as base64url, to a different number. A modulus is written so by
-/// chance once in 4^-256.
+/// Hexadecimal text also decodes as base64url, to a different number. A modulus looks so by
+/// chance with a probability of 4^-256.
 pub(super) fn is_hex(text: &str) -> bool {
     text.len() >= 256
         && text.bytes().all(|byte| byte.is_ascii_hexdigit())

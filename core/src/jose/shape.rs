@@ -191,7 +191,7 @@ impl Walker<'_, '_> {
                 self.collector.jwk(path, None, &pem_jwk(object, text));
                 Ok(())
             }
-            _ => Err(DocumentRefusal::Ambiguous("several keys, and members that are none")),
+            _ => Err(DocumentRefusal::Ambiguous("several keys among members that are not keys")),
         }
     }
 

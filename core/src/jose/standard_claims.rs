@@ -2,6 +2,8 @@
 //! typed reader refuses the whole token for one wrong type. This is the only table of them: signing
 //! converts claims to these types, `inspect` and `doctor` report other types.
 
+use std::collections::HashSet;
+
 use super::edits::ObjectEdits;
 use super::json;
 use super::tree::Json;
@@ -75,6 +77,7 @@ fn find(name: &str) -> Option<&'static (&'static str, ClaimType, TypedReader)> {
 /// Converts standard claims to their type if nothing is lost, and removes the others: a missing
 /// claim is better than no login. `null` means "absent" and stays.
 pub(super) fn coerce(edits: &mut ObjectEdits<'_>, notes: &mut Vec<&'static str>) {
+    let mut left_out = HashSet::new();
     for name in edits.names() {
         let Some((claim, kind, _)) = find(&name) else { continue };
         let Some(text) = edits.get(&name) else { continue };
@@ -89,11 +92,12 @@ pub(super) fn coerce(edits: &mut ObjectEdits<'_>, notes: &mut Vec<&'static str>)
             }
             None if LIMITING.contains(claim) => {}
             None => {
-                edits.drop(&name);
+                left_out.insert(name);
                 notes.push("claim_left_out");
             }
         }
     }
+    edits.drop_where(|name| left_out.contains(name));
 }
 
 impl ClaimType {

@@ -179,7 +179,8 @@ impl Serialize for Json {
 /// Reads one JSON text, with only white space around it.
 pub(super) fn parse(text: &str, depth: usize) -> Result<Json, DocumentRefusal> {
     let limit = depth.min(json::MAX_DEPTH);
-    if nesting(text) > limit {
+    let (deepest, work) = nesting(text);
+    if deepest > limit || work > text.len().saturating_mul(MAX_MEAN_DEPTH).saturating_add(FREE) {
         return Err(DocumentRefusal::Depth { limit });
     }
     // Checks the whole grammar, so that the position in an error is one in the document.
@@ -187,11 +188,19 @@ pub(super) fn parse(text: &str, depth: usize) -> Result<Json, DocumentRefusal> {
     Ok(read(value.get())?)
 }
 
-/// The deepest nesting of objects and arrays.
-fn nesting(text: &str) -> usize {
-    let (mut depth, mut deepest) = (0_usize, 0);
+/// [`read`] reads each byte once for every level around it, so the mean depth is bounded too. Key
+/// sets lie far below.
+const MAX_MEAN_DEPTH: usize = 8;
+/// Bytes that may be read in any case, however deep.
+const FREE: usize = 64 * 1024;
+
+/// The deepest nesting of objects and arrays, and how many bytes [`read`] will read.
+fn nesting(text: &str) -> (usize, usize) {
+    let (mut depth, mut deepest, mut work) = (0_usize, 0, 0_usize);
     let mut bytes = text.bytes();
-    while let Some(byte) = bytes.next() {
+    loop {
+        let before = bytes.len();
+        let Some(byte) = bytes.next() else { return (deepest, work) };
         match byte {
             b'{' | b'[' => depth += 1,
             b'}' | b']' => depth = depth.saturating_sub(1),
@@ -199,8 +208,8 @@ fn nesting(text: &str) -> usize {
             _ => {}
         }
         deepest = deepest.max(depth);
+        work = work.saturating_add(depth.saturating_mul(before - bytes.len()));
     }
-    deepest
 }
 
 fn skip_string(bytes: &mut std::str::Bytes<'_>) {
@@ -355,6 +364,17 @@ mod tests {
         assert_eq!(parse(&nested(33), 32), Err(DocumentRefusal::Depth { limit: 32 }));
         assert!(parse(r#""[\"[""#, 1).is_ok() && parse(r#"[{},{"]":[]}]"#, 3).is_ok());
         assert!(parse(&nested(32), 32).is_ok());
+    }
+
+    #[test]
+    fn a_document_that_is_deep_everywhere_is_refused() {
+        let nested = |zeros: usize| {
+            format!("{}{}{}", "[".repeat(31), "0,".repeat(zeros) + "0", "]".repeat(31))
+        };
+        assert!(parse(&nested(1000), 32).is_ok());
+        assert_eq!(parse(&nested(100_000), 32), Err(DocumentRefusal::Depth { limit: 32 }));
+        let flat = format!("[{}0]", "0,".repeat(1_000_000));
+        assert!(parse(&flat, 32).is_ok());
     }
 
     fn same(ours: &Json, theirs: &serde_json::Value) -> bool {

@@ -158,7 +158,7 @@ impl Bridge {
         }
         let (started, work) = (Instant::now(), Work::countersign());
         let result = self.countersign_uncached(token, ask, key).await;
-        self.stats.latency.took(started.elapsed());
+        self.stats.latency.record(started.elapsed());
         let (issuer, code) = match &result {
             Ok(bridged) => (Some(&bridged.issuer), bridged.outcome()),
             Err(error) => (None, error.code()),

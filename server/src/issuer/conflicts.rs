@@ -18,7 +18,7 @@ pub enum Conflict {
     Output(Issuer, IssuerName),
     #[error("{0} is the `iss` of the tokens of {1}, which keep it")]
     OutputIsIssuer(Issuer, IssuerName),
-    #[error("with several issuers {COMMON_PATH} holds our own keys alone")]
+    #[error("with several issuers {COMMON_PATH} holds only our own keys")]
     CommonPath,
     #[error("{0} already answers with the set of {1}")]
     Path(String, IssuerName),

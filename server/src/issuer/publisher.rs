@@ -2,7 +2,7 @@
 //! after that only served.
 //!
 //! Keys of different issuers are never in one set, or one issuer could mint tokens in another's name:
-//! with several issuers the common path holds our own keys alone.
+//! with several issuers the common path holds only our own keys.
 
 use std::collections::HashMap;
 use std::sync::Arc;

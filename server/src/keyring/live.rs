@@ -126,7 +126,7 @@ impl Keyring {
     }
 
     /// Whether the first key was made when the ring was opened.
-    pub fn was_made(&self) -> bool {
+    pub fn created_first_key(&self) -> bool {
         self.engine.made_first_key.load(Ordering::Relaxed)
     }
 

@@ -57,7 +57,7 @@ fn why_and_hint(error: &RedisError, tls: bool) -> (String, &'static str) {
             (format!("refuses a command: {detail}"), RIGHTS)
         }
         (ErrorKind::Server(ServerErrorKind::ReadOnly), _) => {
-            ("is a replica, which takes no changes".to_owned(), REPLICA)
+            ("is a replica, which does not accept writes".to_owned(), REPLICA)
         }
         (ErrorKind::Server(ServerErrorKind::Moved | ServerErrorKind::Ask), _) => {
             ("is part of a cluster".to_owned(), CLUSTER)

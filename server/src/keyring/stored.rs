@@ -1,6 +1,6 @@
 //! The text form of a ring in files and in Redis, and the checks when it is read.
 //!
-//! The member names `office` and `horizon` come from the first release: existing rings have them.
+//! The member names `office` and `horizon` come from an earlier version: existing rings have them.
 
 use std::fmt::Display;
 use std::sync::Arc;
@@ -160,7 +160,7 @@ fn ring_key(
         }
     };
     let StoredKey { state, published, usable, activated, retired, .. } = *stored;
-    // An issuer's `exp` may be any number, and older releases stored it unchanged.
+    // An issuer's `exp` may be any number, and earlier versions stored it unchanged.
     let latest_exp = stored.latest_exp.min(UnixTime::LAST);
     let times = KeyTimes { kid, state, published, usable, activated, retired, latest_exp };
     Ok(RingKey { times, key })
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ring_of_the_first_release_reads() {
+    fn a_ring_of_an_earlier_version_reads() {
         let mut ring = stored();
         assert_eq!(ring["keys"][0]["office"], "active");
         assert_eq!(ring["keys"][0]["horizon"], 1_000_000);

@@ -169,7 +169,7 @@ fn cut(text: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{Sink, said};
+    use super::super::tests::{Sink, logged};
     use super::super::writer;
     use super::*;
 
@@ -192,7 +192,7 @@ mod tests {
             Access { method: "M\"\\", path: "/é/\u{1b}[2m%22", seconds: 1.5e-7, ..access(500) };
         for access in [access(200), access(404), access(502), odd] {
             for format in [Format::Text, Format::Json] {
-                let formatted = said(format, "info", || access.event());
+                let formatted = logged(format, "info", || access.event());
                 let from = formatted.find("20").unwrap();
                 let timestamp = formatted[from..].split(['"', ' ']).next().unwrap();
                 let ours = line(format, &access, timestamp);
@@ -227,7 +227,7 @@ mod tests {
 
     #[test]
     fn an_access_line_is_one_json_object() {
-        let line = said(Format::Json, "info", || access(400).event());
+        let line = logged(Format::Json, "info", || access(400).event());
         let line: serde_json::Value = serde_json::from_str(&line).unwrap();
         for (field, value) in [
             ("request_id", "r-1".into()),
@@ -246,19 +246,19 @@ mod tests {
 
     #[test]
     fn a_good_request_has_no_code() {
-        let line = said(Format::Text, "info", || access(200).event());
+        let line = logged(Format::Text, "info", || access(200).event());
         assert!(line.contains("status=200") && !line.contains("code"), "{line}");
     }
 
     #[test]
     fn a_failed_request_is_a_warning() {
-        assert!(said(Format::Text, "warn", || access(502).event()).contains("WARN"));
-        assert_eq!(said(Format::Text, "warn", || access(404).event()), "");
+        assert!(logged(Format::Text, "warn", || access(502).event()).contains("WARN"));
+        assert_eq!(logged(Format::Text, "warn", || access(404).event()), "");
     }
 
     #[test]
     fn a_target_can_be_turned_off() {
-        let out = said(Format::Text, "info,countersign::access=off", || access(200).event());
+        let out = logged(Format::Text, "info,countersign::access=off", || access(200).event());
         assert_eq!(out, "");
     }
 

@@ -256,7 +256,7 @@ mod tests {
         }
     }
 
-    pub(super) fn said(format: Format, filter: &str, say: impl FnOnce()) -> String {
+    pub(super) fn logged(format: Format, filter: &str, say: impl FnOnce()) -> String {
         let sink = Sink::default();
         let lines = layer(format, false, false, sink.clone());
         let filter: Filter = filter.parse().unwrap();
@@ -269,20 +269,21 @@ mod tests {
     #[test]
     fn another_crate_never_says_more_than_info() {
         for filter in ["trace", "trace,pingora_core=trace", "pingora_core=trace,h2=debug"] {
-            let out = said(Format::Text, filter, || {
+            let out = logged(Format::Text, filter, || {
                 tracing::trace!(target: "pingora_core::protocols", "Writing request header");
                 tracing::debug!(target: "h2::codec", "headers");
             });
             assert_eq!(out, "", "{filter}");
         }
-        let out = said(Format::Text, "trace", || tracing::trace!(target: "countersign::x", "own"));
+        let out =
+            logged(Format::Text, "trace", || tracing::trace!(target: "countersign::x", "own"));
         assert!(out.contains("own"));
     }
 
     #[test]
     fn our_crates_are_one_to_the_filter() {
         let out = |filter| {
-            said(Format::Text, filter, || {
+            logged(Format::Text, filter, || {
                 tracing::debug!(target: "countersign::serve", "program");
                 tracing::debug!(target: "countersign_server::issuer::handle", "server");
                 tracing::debug!(target: "countersign_core::jose", "core");
@@ -325,7 +326,7 @@ mod tests {
     fn what_says_nothing_is_not_written_and_its_neighbours_are() {
         let nothing = "failed to acquire reusable stream";
         for format in [Format::Text, Format::Json] {
-            let out = said(format, "info", || {
+            let out = logged(format, "info", || {
                 tracing::error!(target: "log", "{nothing}");
                 tracing::error!(target: "log", "{nothing}: another");
                 tracing::error!(target: "countersign", "{nothing}");
@@ -336,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_level_is_told() {
+    fn a_wrong_level_is_reported() {
         let wrong = "verbose".parse::<Filter>().unwrap_err();
         assert!(wrong.to_string().contains("invalid log level `verbose`"), "{wrong}");
         assert!("countersign=loud".parse::<Filter>().is_err());
@@ -346,7 +347,7 @@ mod tests {
     fn a_secret_in_a_line_does_not_come_out() {
         let token = "eyJhbGciOiJFUzM4NCJ9.eyJzdWIiOiJhIn0.c2lnbmF0dXJlLW9mLXRoaXM";
         for format in [Format::Text, Format::Json] {
-            let out = said(format, "info", || tracing::info!(value = token, "oops {token}"));
+            let out = logged(format, "info", || tracing::info!(value = token, "oops {token}"));
             assert!(!out.contains("eyJ"), "{out}");
             assert!(out.contains("[token]"), "{out}");
         }

@@ -71,7 +71,7 @@ impl Counters {
 
     /// `time` is from a request's head to the last byte of its answer.
     pub fn duration(&self, kind: Kind, time: Duration) {
-        self.durations[kind as usize].took(time);
+        self.durations[kind as usize].record(time);
     }
 
     pub fn failure(&self, code: &'static str) {

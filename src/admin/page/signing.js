@@ -40,6 +40,6 @@ function signing(s) {
     s.store.rotation_asked ? ", a rotation was asked for" : "")];
   if (s.store.error) store.push(el("p", { class: "notice warn" }, el("b", {}, "The key store fails since " + date(s.store.error.at) + ": "), s.store.error.text, " ", el("span", { class: "soft" }, "(", el("code", {}, s.store.error.code), ")")));
   if (s.store.full) store.push(el("p", { class: "notice warn" }, el("b", {}, "The ring is full: "), ring.length + " keys wait for the last token they signed to expire. Rotation waits until one leaves."));
-  if (s.key_sets_in_memory) store.push(el("p", { class: "soft" }, "The issuers' last good key sets are kept in memory alone: a restart while an issuer is down has none."));
+  if (s.key_sets_in_memory) store.push(el("p", { class: "soft" }, "The issuers' last good key sets are kept only in memory: a restart while an issuer is down has none."));
   return [...store, legend, pic, table("The ring of signing keys", ["kid", "alg", "State", "Published", "Signs from", "Signs until", "Leaves the set"], rows)];
 }

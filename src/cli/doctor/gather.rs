@@ -174,7 +174,7 @@ pub(super) async fn gather(question: Question, client: &DoctorClient) -> Result<
 fn signed(ours: &Ours, token: Option<&str>, now: UnixTime) -> bool {
     let (Ok(read), Some(token)) = (&ours.read, token) else { return false };
     let refusal = refused_by(read, token, now);
-    // The checks behind the signature rank above it.
+    // Refusals by checks that come after that of the signature.
     refusal.is_none_or(|cause| {
         ["exp", "nbf", "iat", "aud", "client", "sub", "sender", "tenant"]
             .iter()

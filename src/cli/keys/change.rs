@@ -102,7 +102,7 @@ fn outcome(store: &str, key: &KeyView, running: Option<usize>) -> String {
     };
     match (key.state, proxies) {
         (KeyState::Next, None) => format!(
-            "{store}: {kid} is published and signs in {wait}; no proxy runs on this store now, the next one takes it"
+            "{store}: {kid} is published and signs in {wait}; no proxy runs on this store now, the next one will use it"
         ),
         (KeyState::Next, Some(proxies)) => {
             format!("{store}: {kid} is published by {proxies} and signs in {wait}")

@@ -195,7 +195,7 @@ fn audience(
         .fault("a client is empty")
         .when(missing.clients.iter().any(String::is_empty))?;
     at.key("clients")
-        .fault("it names no client, and `required_headers` demands no `client`")
+        .fault("it names no client, and `required_headers` does not require `client`")
         .hint("without one, a token of any client of the issuer would log in to yours")
         .when(missing.clients.is_empty() && bound.is_none())?;
     rule.when_missing = Some(MissingAudience {

@@ -50,7 +50,7 @@ pub(super) fn config(
         server::not_ourselves(&upstream.url, &server)?;
         let public = server.public_url.as_ref();
         upstream::default_host(upstream, public);
-        upstream::ask_as_clients(&mut issuers, upstream, public);
+        upstream::fetch_like_clients(&mut issuers, upstream, public);
     }
     At::root("upstream")
         .fault("neither an upstream nor an [[issuer]] is configured")

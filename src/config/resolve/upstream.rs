@@ -32,7 +32,7 @@ pub(super) fn resolve(mut upstream: UpstreamSettings, base: &Path) -> Checked<Up
 /// than the public URL gets its own name: it finds its tenant by that name and answers to no other. Any
 /// other server gets the name that clients use. Needs the public URL, so it runs after `[server]`.
 pub(super) fn default_host(upstream: &mut UpstreamSettings, public: Option<&Url>) {
-    let hosted = upstream.unheard_name(public).is_some();
+    let hosted = upstream.own_name_not_sent(public).is_some();
     let default = if hosted { HostHeader::Upstream } else { HostHeader::Client };
     upstream.host.get_or_insert(default);
 }
@@ -60,7 +60,7 @@ pub(super) fn forwarded(upstream: &UpstreamSettings, public: Option<&Url>) -> Ar
 }
 
 /// Fetches key sets at the upstream with the `Host` and forwarding fields of a client's request.
-pub(super) fn ask_as_clients(
+pub(super) fn fetch_like_clients(
     issuers: &mut [IssuerSettings],
     upstream: &UpstreamSettings,
     public: Option<&Url>,

@@ -106,8 +106,8 @@ fn detail(refusal: &Refusal) -> &str {
 
 fn status(answer: &Answer) -> Cause {
     let text = match answer.url.as_str() {
-        "" => format!("the status is {}; 200 alone is read", answer.status),
-        url => format!("{url} answers {}; 200 alone is read", answer.status),
+        "" => format!("the status is {}; only 200 is read", answer.status),
+        url => format!("{url} answers {}; only 200 is read", answer.status),
     };
     Cause::new("status", "status", text)
 }

@@ -124,7 +124,7 @@ impl<'a> View<'a> {
             RefusalReason::ClaimMissing(name) => missing_claim(name),
             RefusalReason::Audience => {
                 let aud = self.claim("aud").map_or_else(|| "missing".to_owned(), Json::to_string);
-                let text = format!("`aud` is {aud}; exactly one audience is taken");
+                let text = format!("`aud` is {aud}; exactly one audience is accepted");
                 Cause::new("aud_many", "claims.aud", text)
             }
             RefusalReason::Header => self.unsupported(detail),
@@ -249,14 +249,15 @@ impl<'a> View<'a> {
         let accepted = self.algorithms.join(" or ");
         let alg = self.header_text("alg").unwrap_or("none");
         if !self.algorithms.contains(&alg) {
-            let text = format!("the token is signed with {alg}, the provider takes {accepted}");
+            let text = format!("the token is signed with {alg}, the provider accepts {accepted}");
             return Cause::new("alg", "header.alg", text);
         }
         let key = self.keys.iter().find(|k| k.get("kid").and_then(Json::text) == Some(kid));
         let member = |name: &str| key.and_then(|k| k.get(name)?.text()).unwrap_or("none");
         let (kty, key_alg) = (member("kty"), member("alg"));
-        let text =
-            format!("the key `{kid}` is {kty} with `alg` {key_alg}, the provider takes {accepted}");
+        let text = format!(
+            "the key `{kid}` is {kty} with `alg` {key_alg}, the provider accepts {accepted}"
+        );
         Cause::new("key_alg", "header.kid", text)
     }
 
@@ -277,12 +278,12 @@ impl<'a> View<'a> {
             ["jwt", "jose"].contains(&typ.trim_start_matches("application/"))
         };
         if let Some(typ) = self.header("typ").filter(|typ| !is_jwt(typ)) {
-            let text = format!("`typ` is {typ}; JWT or nothing is taken");
+            let text = format!("`typ` is {typ}; only JWT or no `typ` is accepted");
             return Cause::new("typ", "header.typ", text);
         }
         for name in ["cty", "crit"] {
             if self.header(name).is_some() {
-                let text = format!("the header has a `{name}`, which is not taken");
+                let text = format!("the header has a `{name}`, which is not accepted");
                 return Cause::new(name, &format!("header.{name}"), text);
             }
         }

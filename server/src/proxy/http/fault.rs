@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_that_is_client_gone_is_nobodys_failure() {
+    fn a_client_that_is_gone_is_not_a_failure() {
         let reset = ErrorType::H2Error;
         assert!(is_client_gone(&Error::new_down(reset.clone())));
         assert!(!is_client_gone(&Error::new_up(reset)));

@@ -36,7 +36,7 @@ impl UpstreamSettings {
     /// The upstream's own name, if clients use another one as `Host` and the operator has not
     /// configured `host`. A hosted auth server selects the tenant by `Host`, and answers to no other
     /// name. `public` is this proxy's public URL.
-    pub fn unheard_name(&self, public: Option<&Url>) -> Option<&str> {
+    pub fn own_name_not_sent(&self, public: Option<&Url>) -> Option<&str> {
         let name = self.url.domain().filter(|_| self.url.scheme() == "https")?;
         let same = public.is_some_and(|public| public.domain() == Some(name));
         (self.host.is_none() && !same).then_some(name)
