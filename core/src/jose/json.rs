@@ -44,6 +44,8 @@ impl JsonFault {
             Self::Number("".into())
         } else if text.contains("surrogate") || text.starts_with("unexpected end of hex escape") {
             Self::Surrogate("".into())
+        } else if text.starts_with("recursion limit exceeded") {
+            Self::Depth
         } else {
             Self::NotObject
         }
