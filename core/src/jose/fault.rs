@@ -163,7 +163,7 @@ pub enum DocumentRefusal {
     Html,
     #[error("the document is not JSON: {0} (RFC 8259)")]
     NotJson(String),
-    #[error("the document is nested deeper than {limit} levels")]
+    #[error("the document is nested deeper than {limit} levels, or than 8 on average")]
     Depth { limit: usize },
     #[error("the document is a JSON value that cannot contain keys")]
     NotObject,
