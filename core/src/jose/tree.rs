@@ -176,23 +176,24 @@ impl Serialize for Json {
     }
 }
 
+/// [`read`] reads each byte once for every level around it, so the mean depth is bounded too. Key
+/// sets lie far below.
+const MAX_MEAN_DEPTH: usize = 8;
+/// Bytes that [`read`] may read of any document, however deep.
+const FREE_BYTES: usize = 64 * 1024;
+
 /// Reads one JSON text, with only white space around it.
 pub(super) fn parse(text: &str, depth: usize) -> Result<Json, DocumentRefusal> {
     let limit = depth.min(json::MAX_DEPTH);
     let (deepest, work) = nesting(text);
-    if deepest > limit || work > text.len().saturating_mul(MAX_MEAN_DEPTH).saturating_add(FREE) {
+    let max_work = text.len().saturating_mul(MAX_MEAN_DEPTH).saturating_add(FREE_BYTES);
+    if deepest > limit || work > max_work {
         return Err(DocumentRefusal::Depth { limit });
     }
     // Checks the whole grammar, so that the position in an error is one in the document.
     let value: &RawValue = serde_json::from_str(text)?;
     Ok(read(value.get())?)
 }
-
-/// [`read`] reads each byte once for every level around it, so the mean depth is bounded too. Key
-/// sets lie far below.
-const MAX_MEAN_DEPTH: usize = 8;
-/// Bytes that may be read in any case, however deep.
-const FREE: usize = 64 * 1024;
 
 /// The deepest nesting of objects and arrays, and how many bytes [`read`] will read.
 fn nesting(text: &str) -> (usize, usize) {

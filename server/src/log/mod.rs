@@ -157,11 +157,11 @@ pub fn init(format: Format, filter: &Filter) -> Result<Guard, LogError> {
     Ok(guard)
 }
 
-type Lines = Box<dyn Layer<registry::Registry> + Send + Sync>;
+type BoxedLayer = Box<dyn Layer<registry::Registry> + Send + Sync>;
 
 /// Formats events into lines. On a terminal a person reads along: short times, no module names, and the level
 /// in its colour.
-fn layer<W>(format: Format, is_terminal: bool, colors: bool, to: W) -> Lines
+fn layer<W>(format: Format, is_terminal: bool, colors: bool, to: W) -> BoxedLayer
 where
     W: Write + Clone + Send + Sync + 'static,
 {
